@@ -1,0 +1,31 @@
+# Two commands are all a reader of the README needs: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint check clean
+
+demo: $(VENV)/.installed
+	@echo "== learnedrecon demo (about six minutes on two cores)"
+	@$(BIN)/learnedrecon demo --output runs/demo
+
+test: $(VENV)/.installed lint
+	@echo "== tests"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/.installed
+	@echo "== ruff and mypy"
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+check: test
+
+$(VENV)/.installed: requirements.lock pyproject.toml CMakeLists.txt $(wildcard cpp/*)
+	@echo "== setting up $(VENV) (a minute or two the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "learnedrecon needs Python 3.11 or newer; found %s. Try: make PYTHON=python3.11 ..." % sys.version.split()[0])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Learned iterative reconstruction for inverse problems."""
