@@ -1,0 +1,1 @@
+"""Phantoms, noise, readers: where images and measurements come from."""
