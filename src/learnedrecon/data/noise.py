@@ -1,0 +1,247 @@
+"""Noise models, drawn on the device, with one generator for each sample of a batch.
+
+A model is a frozen dataclass of numbers, so it can be written to a config and a checkpoint. What a
+sample receives depends on its own generator and nothing else: neither on the batch it is in, nor on
+its place there.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from learnedrecon.data.seeds import Split, seed_sequence
+from learnedrecon.errors import ConfigError, DataError, DtypeError, ShapeError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MAX_COUNT: Final = 2.0**31
+"""Expected counts above this overflow the 32-bit integers that CUDA draws."""
+
+
+class Noise(ABC):
+    """A random map from noiseless data to measured data."""
+
+    def apply(self, clean: Tensor, generators: Sequence[Generator]) -> Tensor:
+        """Draws one realisation for each sample.
+
+        Args:
+            clean: noiseless data, shape (batch, ...), float32 or float64; Gaussian models take
+                complex64 and complex128 too.
+            generators: one for each sample, on the device of ``clean``, see
+                :func:`sample_generator`. They advance.
+
+        Returns:
+            A new tensor with the shape, dtype and device of ``clean``.
+
+        Raises:
+            ShapeError: no batch axis, or another number of generators than of samples.
+            DtypeError: a dtype that the model does not take.
+            DataError: NaN or infinity, values outside the model, or a generator elsewhere.
+        """
+        self._check_dtype(clean)
+        _check_generators(clean, generators)
+        self._check_values(clean)
+        if not generators:
+            return clean.clone()
+        samples = zip(clean.unbind(), generators, strict=True)
+        return torch.stack([self._draw(sample, generator) for sample, generator in samples])
+
+    @abstractmethod
+    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
+        """One realisation for one sample, without the batch axis."""
+
+    def _check_dtype(self, clean: Tensor) -> None:
+        _check_dtype(clean, (torch.float32, torch.float64, torch.complex64, torch.complex128))
+
+    def _check_values(self, clean: Tensor) -> None:
+        _reject(~torch.isfinite(clean), clean, expected="finite noiseless data")
+
+
+@dataclass(frozen=True)
+class NoNoise(Noise):
+    """Data as they are; what comes is checked like everywhere else, and copied."""
+
+    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:  # noqa: ARG002 - none is drawn
+        return clean
+
+
+@dataclass(frozen=True)
+class Gaussian(Noise):
+    """White Gaussian noise of standard deviation ``sigma``, in the unit of the data.
+
+    Complex noise has E|n|² = ``sigma``², half of it in the real part.
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        _check_number("sigma", self.sigma, zero_allowed=True)
+
+    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
+        return clean + self.sigma * _standard_normal(clean, generator)
+
+
+@dataclass(frozen=True)
+class RelativeGaussian(Noise):
+    """White Gaussian noise of standard deviation ``level`` · mean(abs(y)), the mean per sample.
+
+    This is the noise of Adler and Öktem (2017, 2018) with ``level`` .05.
+    """
+
+    level: float
+
+    def __post_init__(self) -> None:
+        _check_number("level", self.level, zero_allowed=True)
+
+    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
+        return clean + self.level * clean.abs().mean() * _standard_normal(clean, generator)
+
+
+@dataclass(frozen=True)
+class PoissonCounts(Noise):
+    """Photon counting of a transmission y = exp(-P u): Poisson(``photons`` · y) / ``photons``.
+
+    ``photons`` is the expected count of an unattenuated ray. Transmissions above 1, from phantoms
+    with negative attenuation, are taken as they are.
+    """
+
+    photons: float
+
+    def __post_init__(self) -> None:
+        _check_number("photons", self.photons, zero_allowed=False)
+
+    def _check_dtype(self, clean: Tensor) -> None:
+        _check_dtype(clean, (torch.float32, torch.float64))
+
+    def _check_values(self, clean: Tensor) -> None:
+        super()._check_values(clean)
+        _reject(clean < 0.0, clean, expected="transmissions, which are not negative")
+        _reject(
+            self.photons * clean > _MAX_COUNT,
+            clean,
+            expected=f"transmissions with at most {_MAX_COUNT:.3g} expected counts at "
+            f"{self.photons:g} photons",
+        )
+
+    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
+        return torch.poisson(self.photons * clean, generator=generator) / self.photons
+
+
+@dataclass(frozen=True)
+class PoissonLog(Noise):
+    """Photon counting of line integrals y: data -ln(c/N) with c ~ Poisson(N exp(-y)).
+
+    N is ``photons``. A count of zero, which has no logarithm, becomes ``min_count``; with 4096
+    photons and .1 this is the noise of LoDoPaB-CT (Leuschner et al. 2021).
+    """
+
+    photons: float
+    min_count: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_number("photons", self.photons, zero_allowed=False)
+        _check_number("min_count", self.min_count, zero_allowed=False)
+
+    def _check_dtype(self, clean: Tensor) -> None:
+        _check_dtype(clean, (torch.float32, torch.float64))
+
+    def _check_values(self, clean: Tensor) -> None:
+        super()._check_values(clean)
+        smallest = math.log(self.photons / _MAX_COUNT)
+        _reject(
+            clean < smallest,
+            clean,
+            expected=f"line integrals of at least {smallest:.4g}, which give {_MAX_COUNT:.3g} "
+            f"counts at {self.photons:g} photons",
+        )
+
+    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
+        counts = torch.poisson(self.photons * torch.exp(-clean), generator=generator)
+        counts = torch.where(counts == 0.0, self.min_count, counts)
+        return -torch.log(counts / self.photons)
+
+
+def sample_generator(
+    seed: int, split: Split, index: int, device: torch.device | str = "cpu"
+) -> Generator:
+    """The noise generator of sample ``index``, a hash of ``(seed, split, index)``.
+
+    PyTorch's generator on the CPU keeps 32 of the 63 bits of the hash, the one on CUDA all of them;
+    the two draw different numbers.
+
+    Raises:
+        ConfigError: an unknown split, or a number out of range.
+    """
+    words = seed_sequence(seed, split, index, purpose="noise").generate_state(1, np.uint64)
+    generator = Generator(device)
+    generator.manual_seed(int(words[0]) >> 1)
+    return generator
+
+
+def _standard_normal(like: Tensor, generator: Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def _check_number(name: str, number: float, *, zero_allowed: bool) -> None:
+    if not math.isfinite(number) or number < 0.0 or (number == 0.0 and not zero_allowed):
+        sign = "not negative" if zero_allowed else "positive"
+        raise ConfigError(
+            describe(
+                expected=f"{name} to be finite and {sign}",
+                found=f"{name} = {number}",
+                fix=f"choose another {name}",
+            )
+        )
+
+
+def _check_dtype(clean: Tensor, allowed: tuple[torch.dtype, ...]) -> None:
+    if clean.dtype not in allowed:
+        raise DtypeError(
+            describe(
+                expected=f"data of type {', '.join(str(dtype) for dtype in allowed)}",
+                found=str(clean.dtype),
+                fix="convert the data, or choose another noise model",
+            )
+        )
+
+
+def _check_generators(clean: Tensor, generators: Sequence[Generator]) -> None:
+    if clean.ndim == 0 or len(generators) != len(clean):
+        raise ShapeError(
+            describe(
+                expected="data of shape (batch, ...) and one generator for each sample",
+                found=f"data of shape {tuple(clean.shape)} and {len(generators)} generators",
+                fix="build the generators with sample_generator, one for each sample id",
+            )
+        )
+    for place, generator in enumerate(generators):
+        if generator.device.type != clean.device.type:
+            raise DataError(
+                describe(
+                    expected=f"generators on the device of the data, {clean.device}",
+                    found=f"generator {place} on {generator.device}",
+                    fix="give this device to sample_generator",
+                )
+            )
+
+
+def _reject(wrong: Tensor, clean: Tensor, *, expected: str) -> None:
+    if not bool(wrong.any()):
+        return
+    first = tuple(int(i) for i in wrong.nonzero()[0])
+    raise DataError(
+        describe(
+            expected=expected,
+            found=f"{int(wrong.sum())} of {wrong.numel()} values that are not, the first being "
+            f"{clean[first].item()} in sample {first[0]} at {first[1:]}",
+            fix="look at the image and the operator that gave these data",
+        )
+    )
