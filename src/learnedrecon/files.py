@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from learnedrecon.errors import FileFormatError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Data terms D(v; y) and regularisers R(u)."""

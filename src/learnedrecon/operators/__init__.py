@@ -1,0 +1,1 @@
+"""Forward operators: T, its derivative T'(u) and their exact adjoints."""

@@ -1,0 +1,64 @@
+"""Derivatives of a linear map that autograd cannot see into."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+FORWARD, ADJOINT = False, True
+
+
+class Kernel(Protocol):
+    """A pair (T, T*) on plain tensors, batched over every leading axis."""
+
+    def forward(self, u: Tensor) -> Tensor:
+        """T u."""
+        ...
+
+    def adjoint(self, v: Tensor) -> Tensor:
+        """T* v."""
+        ...
+
+
+def apply_kernel(kernel: Kernel, u: Tensor) -> Tensor:
+    """T u, differentiable any number of times, forwards and backwards, and under ``vmap``."""
+    return _Apply.apply(u, kernel, FORWARD)
+
+
+def apply_kernel_adjoint(kernel: Kernel, v: Tensor) -> Tensor:
+    """T* v, likewise."""
+    return _Apply.apply(v, kernel, ADJOINT)
+
+
+class _Apply(torch.autograd.Function):
+    """x ↦ Tx or T*x; its derivative is itself and its transposed derivative the other one."""
+
+    @staticmethod
+    def forward(x: Tensor, kernel: Kernel, transpose: bool) -> Tensor:  # noqa: FBT001
+        return kernel.adjoint(x) if transpose else kernel.forward(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Kernel, bool], output: Tensor) -> None:  # noqa: ANN401, ARG004
+        _, ctx.kernel, ctx.transpose = inputs
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        return _Apply.apply(grad, ctx.kernel, not ctx.transpose), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # noqa: ANN401
+        return _Apply.apply(tangent, ctx.kernel, ctx.transpose)
+
+    @staticmethod
+    def vmap(
+        info: object,  # noqa: ARG004
+        in_dims: tuple[int | None, None, None],
+        x: Tensor,
+        kernel: Kernel,
+        transpose: bool,  # noqa: FBT001
+    ) -> tuple[Tensor, int]:
+        moved = x if in_dims[0] is None else x.movedim(in_dims[0], 0)
+        return _Apply.apply(moved, kernel, transpose), 0

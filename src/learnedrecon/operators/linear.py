@@ -1,0 +1,216 @@
+"""Linear operators and what can be built from them: adjoints, multiples, sums, compositions."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import GeometryError, ShapeError, describe
+from learnedrecon.operators.base import Operator
+from learnedrecon.operators.norm import power_iteration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from learnedrecon.operators.space import Space
+
+
+class LinearOperator(Operator):
+    """A real-linear T with its exact adjoint for the unweighted inner product Re⟨a, b⟩.
+
+    Subclasses write :meth:`evaluate` and :meth:`evaluate_adjoint`, and those with rows to choose
+    from write :meth:`restrict` and set :attr:`row_axis`.
+
+    Attributes:
+        row_axis: the axis of the codomain along which ``subset`` counts (negative), or None.
+    """
+
+    row_axis: int | None = None
+
+    @abstractmethod
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        """T*v for a ``v`` that has been checked."""
+
+    def adjoint(self, v: Tensor) -> Tensor:
+        """T*v.
+
+        Args:
+            v: (..., *codomain.shape).
+
+        Returns:
+            (..., *domain.shape), of the same precision.
+
+        Raises:
+            ShapeError: the last axes of ``v`` are not those of the codomain.
+            DtypeError: ``v`` is not a floating tensor of the codomain's kind.
+        """
+        v = self.codomain.admit(v, "data")
+        with torch.autocast(v.device.type, enabled=False):
+            return self.evaluate_adjoint(v)
+
+    def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
+        return self(u), self
+
+    def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
+        """The operator of the given rows, for :meth:`subset`; ``rows`` have been checked."""
+        raise GeometryError(
+            describe(
+                expected="an operator with a row axis",
+                found=f"{type(self).__name__}, which has none, and {len(rows)} rows",
+                fix="use the whole operator",
+            )
+        )
+
+    def subset(self, rows: Sequence[int]) -> LinearOperator:
+        """The rows ``rows`` of T, counted along :attr:`row_axis` of the codomain.
+
+        Raises:
+            GeometryError: no rows, a row out of range, or an operator without rows.
+        """
+        if self.row_axis is None:
+            return self.restrict(tuple(rows))
+        number = self.codomain.shape[self.row_axis]
+        if not rows or min(rows) < 0 or max(rows) >= number:
+            raise GeometryError(
+                describe(
+                    expected=f"at least one row, each in 0..{number - 1}",
+                    found=f"{list(rows)[:8]}",
+                    fix="choose rows of this operator",
+                )
+            )
+        return self.restrict(tuple(int(row) for row in rows))
+
+    def norm(self) -> float:
+        """‖T‖, the largest singular value, by seeded power iteration; computed once."""
+        if self._norm is None:
+            self._norm = self.compute_norm()
+        return self._norm
+
+    _norm: float | None = None
+
+    def compute_norm(self) -> float:
+        """‖T‖ without the cache; subclasses with a closed form or a shared cache replace this."""
+        return power_iteration(self).norm
+
+    @property
+    def H(self) -> Adjoint:  # the name of the field, as in SciPy and MRpro
+        """T* as an operator."""
+        return Adjoint(self)
+
+    def __matmul__(self, other: LinearOperator) -> Composition:
+        """(S @ T)u = S(Tu)."""
+        return Composition(self, other)
+
+    def __add__(self, other: LinearOperator) -> Sum:
+        """(S + T)u = Su + Tu."""
+        return Sum(self, other)
+
+    def __mul__(self, scalar: float) -> Scaled:
+        """(aT)u = a·Tu for a real scalar."""
+        return Scaled(self, scalar)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Scaled:
+        return self * -1.0
+
+    def __sub__(self, other: LinearOperator) -> Sum:
+        return self + (-other)
+
+
+class Adjoint(LinearOperator):
+    """T*: Y → X; ``T.H.H`` acts as T."""
+
+    def __init__(self, operator: LinearOperator) -> None:
+        super().__init__(operator.codomain, operator.domain)
+        self.operator = operator
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.operator.evaluate_adjoint(u)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.operator.evaluate(v)
+
+    def compute_norm(self) -> float:
+        return self.operator.norm()
+
+
+class Scaled(LinearOperator):
+    """a·T for a real number a."""
+
+    def __init__(self, operator: LinearOperator, scalar: float) -> None:
+        super().__init__(operator.domain, operator.codomain)
+        self.operator = operator
+        self.scalar = float(scalar)
+        self.row_axis = operator.row_axis
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.scalar * self.operator.evaluate(u)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.scalar * self.operator.evaluate_adjoint(v)
+
+    def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
+        return Scaled(self.operator.subset(rows), self.scalar)
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Scaled:
+        return Scaled(self.operator.with_tensors(tensors), self.scalar)
+
+    def compute_norm(self) -> float:
+        return abs(self.scalar) * self.operator.norm()
+
+
+class Sum(LinearOperator):
+    """S + T on a common domain and codomain."""
+
+    def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
+        _require_same(left.domain, right.domain, "domains of a sum")
+        _require_same(left.codomain, right.codomain, "codomains of a sum")
+        super().__init__(left.domain, left.codomain)
+        self.left = left
+        self.right = right
+        self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.left.evaluate(u) + self.right.evaluate(u)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.left.evaluate_adjoint(v) + self.right.evaluate_adjoint(v)
+
+    def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
+        return Sum(self.left.subset(rows), self.right.subset(rows))
+
+
+class Composition(LinearOperator):
+    """S T: first T, then S; rows are those of S."""
+
+    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
+        _require_same(outer.domain, inner.codomain, "spaces between two composed operators")
+        super().__init__(inner.domain, outer.codomain)
+        self.outer = outer
+        self.inner = inner
+        self.row_axis = outer.row_axis
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.outer.evaluate(self.inner.evaluate(u))
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.inner.evaluate_adjoint(self.outer.evaluate_adjoint(v))
+
+    def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
+        return Composition(self.outer.subset(rows), self.inner)
+
+
+def _require_same(left: Space, right: Space, what: str) -> None:
+    if left.shape != right.shape or left.is_complex != right.is_complex:
+        raise ShapeError(
+            describe(
+                expected=f"equal {what}",
+                found=f"{left} and {right}",
+                fix="compose or add operators whose spaces agree",
+            )
+        )

@@ -1,0 +1,57 @@
+"""The norm of an operator; needs nothing but T and T*."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from learnedrecon.operators.space import inner
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.linear import LinearOperator
+
+
+class PowerResult(NamedTuple):
+    """How a power iteration ended.
+
+    Attributes:
+        norm: the estimate of ‖T‖. It is a lower bound: ‖T x‖ for a unit vector x.
+        iterations: the number of applications of T*T.
+        converged: whether two estimates in a row agreed to the tolerance.
+    """
+
+    norm: float
+    iterations: int
+    converged: bool
+
+
+@torch.no_grad()
+def power_iteration(
+    operator: LinearOperator, *, tolerance: float = 1e-7, iterations: int = 300, seed: int = 0
+) -> PowerResult:
+    """Estimates ‖T‖ = sqrt(λ_max(T*T)) by x ← T*T x / ‖T*T x‖ in float64.
+
+    Args:
+        operator: T.
+        tolerance: stop once two estimates in a row agree to this relative accuracy.
+        iterations: stop after this many applications of T*T.
+        seed: of the starting vector, so that the result is the same every time.
+    """
+    device = next((b.device for b in operator.buffers()), torch.device("cpu"))
+    wide = torch.complex128 if operator.domain.is_complex else torch.float64
+    generator = torch.Generator().manual_seed(seed)
+    axes = operator.domain.ndim
+    x = operator.domain.random(generator).to(device, wide)
+    x = x / inner(x, x, axes).sqrt()
+    estimate = 0.0
+    for k in range(1, iterations + 1):
+        x = operator.adjoint(operator(x)).to(wide)
+        length = float(inner(x, x, axes).sqrt())
+        if length == 0.0:
+            return PowerResult(0.0, k, converged=True)
+        x = x / length
+        previous, estimate = estimate, length**0.5
+        if abs(estimate - previous) <= tolerance * estimate:
+            return PowerResult(estimate, k, converged=True)
+    return PowerResult(estimate, iterations, converged=False)

@@ -1,0 +1,105 @@
+"""Finite-dimensional spaces of images and data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import DtypeError, ShapeError, describe
+
+_REDUCED = (torch.float16, torch.bfloat16)
+_REAL = (torch.float32, torch.float64)
+_COMPLEX = (torch.complex64, torch.complex128)
+
+
+@dataclass(frozen=True)
+class Space:
+    """One sample of X or Y: a shape and a type of number, never a batch axis.
+
+    Attributes:
+        shape: the last axes of every tensor of this space.
+        dtype: float32, float64, complex64 or complex128. Real or complex is a property of the
+            space; the precision is what its own elements are made in.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _REAL + _COMPLEX:
+            raise DtypeError(
+                describe(
+                    expected="a space of float32, float64, complex64 or complex128",
+                    found=str(self.dtype),
+                    fix="choose one of these",
+                )
+            )
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of entries of one element."""
+        return math.prod(self.shape)
+
+    @property
+    def is_complex(self) -> bool:
+        return self.dtype in _COMPLEX
+
+    def random(
+        self,
+        generator: torch.Generator | None = None,
+        leading: tuple[int, ...] = (),
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """A standard normal element with the given leading axes."""
+        return torch.randn(
+            leading + self.shape, generator=generator, dtype=self.dtype, device=device
+        )
+
+    def zeros(self, leading: tuple[int, ...] = (), device: torch.device | str = "cpu") -> Tensor:
+        """The zero element with the given leading axes."""
+        return torch.zeros(leading + self.shape, dtype=self.dtype, device=device)
+
+    def admit(self, tensor: Tensor, what: str) -> Tensor:
+        """Returns ``tensor`` if it belongs here, with any leading axes.
+
+        Half precision is lifted to float32, because operators run in float32 or better.
+
+        Raises:
+            ShapeError: the last axes differ from ``shape``.
+            DtypeError: integers, booleans, or complex numbers where real ones are meant.
+        """
+        if tuple(tensor.shape[-self.ndim :]) != self.shape or tensor.ndim < self.ndim:
+            raise ShapeError(
+                describe(
+                    expected=f"{what} with last axes {self.shape}",
+                    found=f"shape {tuple(tensor.shape)}",
+                    fix="check the geometry against the data, or move the axes",
+                )
+            )
+        if tensor.dtype in _REDUCED:
+            tensor = tensor.float()
+        if self.is_complex and tensor.dtype in _REAL:
+            return tensor.to(torch.promote_types(tensor.dtype, torch.complex64))
+        if tensor.dtype not in (_COMPLEX if self.is_complex else _REAL):
+            raise DtypeError(
+                describe(
+                    expected=f"{what} of {'complex' if self.is_complex else 'real'} floats",
+                    found=str(tensor.dtype),
+                    fix=f"convert it, for example with .to({self.dtype})",
+                )
+            )
+        return tensor
+
+
+def inner(a: Tensor, b: Tensor, axes: int) -> Tensor:
+    """The unweighted real inner product Re⟨a, b⟩ over the last ``axes`` axes, summed in float64."""
+    wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
+    product = (a.to(wide).conj() * b.to(wide)).flatten(-axes).sum(-1)
+    return product.real if product.is_complex() else product

@@ -1,0 +1,1 @@
+"""Learned iterative schemes: steps, their compositions, and how these are differentiated."""

@@ -1,0 +1,83 @@
+"""From a problem to an image: the interface of every method, and the learned iterative ones."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from learnedrecon.problem import Problem
+    from learnedrecon.schemes.scaling import Scaling
+    from learnedrecon.schemes.step import Step
+
+
+class Estimate(NamedTuple):
+    """What a reconstruction returns.
+
+    Attributes:
+        image: (batch, channel, *domain.shape).
+        variance: of the image, of the same shape, or None.
+        status: how a solver ended, one text per batch, or None where nothing was solved.
+    """
+
+    image: Tensor
+    variance: Tensor | None = None
+    status: str | None = None
+
+
+class Reconstructor(nn.Module, ABC):
+    """Problem → Estimate: learned or not, iterative or not."""
+
+    @abstractmethod
+    def forward(self, problem: Problem) -> Estimate:
+        """The reconstruction of one batch."""
+
+    def iterates(self, problem: Problem) -> Iterator[Estimate]:
+        """An estimate after every step; methods without steps yield their result."""
+        yield self(problem)
+
+
+class Readout(Protocol):
+    """From the last state to the image, (batch, channel, *domain.shape)."""
+
+    def __call__(self, state: Any) -> Tensor:  # noqa: ANN401
+        """The image that ``state`` stands for."""
+        ...
+
+
+class Iterative(Reconstructor):
+    """u = c · readout((Λ_N ∘ ... ∘ Λ_1)(u⁰)), every learned iterative scheme.
+
+    Args:
+        initial: problem → state; a module or a frozen dataclass, so that it can be pickled.
+        scheme: (state, problem) → state.
+        readout: state → image.
+        scaling: problem → (problem, c).
+    """
+
+    def __init__(
+        self,
+        initial: Callable[[Problem], Any],
+        scheme: Step[Any],
+        readout: Readout,
+        scaling: Scaling,
+    ) -> None:
+        super().__init__()
+        self.initial = initial
+        self.scheme = scheme
+        self.readout = readout
+        self.scaling = scaling
+
+    def forward(self, problem: Problem) -> Estimate:
+        scaled, c = self.scaling(problem)
+        state = self.scheme(self.initial(scaled), scaled)
+        return Estimate(c * self.readout(state))
+
+    def iterates(self, problem: Problem) -> Iterator[Estimate]:
+        scaled, c = self.scaling(problem)
+        for state in self.scheme.iterates(self.initial(scaled), scaled):
+            yield Estimate(c * self.readout(state))

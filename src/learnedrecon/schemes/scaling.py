@@ -1,0 +1,104 @@
+"""The one place where sizes are chosen: T/‖T‖, y/(c‖T‖), and images in units of c."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.operators.algebra import ScaledArgument
+from learnedrecon.operators.linear import LinearOperator, Scaled
+from learnedrecon.problem import Measured, Problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Scaling(ABC):
+    """Problem → (Problem, c): what a scheme works on, and what its image is multiplied by.
+
+    A linear T becomes T/‖T‖ with data y/(c‖T‖); a nonlinear one becomes u ↦ T(c·u) with the data
+    as they are. A fixed R acts on the image in units of c. ‖T‖ belongs to the operator at hand.
+    """
+
+    @abstractmethod
+    def __call__(self, problem: Problem) -> tuple[Problem, Tensor | float]:
+        """The scaled problem and c, a number or (batch, 1, ...)."""
+
+
+@dataclass(frozen=True)
+class NoScaling(Scaling):
+    """T and y as they are, c = 1."""
+
+    def __call__(self, problem: Problem) -> tuple[Problem, float]:
+        return problem, 1.0
+
+
+@dataclass(frozen=True)
+class ImageScale(Scaling):
+    """c is a number that is stored with the weights: the size of a typical image.
+
+    Attributes:
+        c: in the unit of the image; for CT the attenuation of water, 0.02 per mm.
+    """
+
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.c > 0 and math.isfinite(self.c)):
+            raise ConfigError(
+                describe(
+                    expected="an image scale c > 0",
+                    found=str(self.c),
+                    fix="give the size of a typical image value, such as 0.02 for 1/mm",
+                )
+            )
+
+    def __call__(self, problem: Problem) -> tuple[Problem, float]:
+        return rescale(problem, self.c), self.c
+
+
+@dataclass(frozen=True)
+class AdjointScale(Scaling):
+    """c = max |T*y| / ‖T‖² of every sample, so that y → a·y gives a·u.
+
+    For MRI with ‖T‖ = 1 this is max |T*y|. Needs a linear T. A sample without signal gets c = 1.
+    """
+
+    def __call__(self, problem: Problem) -> tuple[Problem, Tensor]:
+        operator = problem.operator
+        if not isinstance(operator, LinearOperator):
+            raise ConfigError(
+                describe(
+                    expected="a linear operator for a scale that is taken from the data",
+                    found=type(operator).__name__,
+                    fix="use ImageScale(c)",
+                )
+            )
+        size = problem.adjoint(problem.data).abs().flatten(1).amax(1) / operator.norm() ** 2
+        c = torch.where(size > 0, size, torch.ones_like(size))
+        c = c.reshape(-1, *[1] * (operator.domain.ndim + 1))
+        return rescale(problem, c), c
+
+
+def rescale(problem: Problem, c: Tensor | float) -> Problem:
+    """The problem for the image in units of ``c``, with an operator of norm 1 if it is linear."""
+    if not isinstance(problem, Measured):
+        raise ConfigError(
+            describe(
+                expected="a measured problem",
+                found=type(problem).__name__,
+                fix="scale the measured problem first and wrap the result",
+            )
+        )
+    operator = problem.measurement
+    if not isinstance(operator, LinearOperator):
+        return replace(problem, measurement=ScaledArgument(operator, c))
+    norm = operator.norm()
+    if norm == 0:
+        return problem
+    return replace(problem, measurement=Scaled(operator, 1 / norm), data=problem.data / (c * norm))
