@@ -1,0 +1,197 @@
+"""CT slices from DICOM files, and the way between Hounsfield units and attenuation."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+
+from learnedrecon.errors import DataError, FileFormatError, describe
+
+if TYPE_CHECKING:
+    import os
+
+FloatArray = NDArray[np.float64]
+
+WATER: Final = 0.02
+"""Attenuation of water in 1/mm, near 60 to 70 keV: the effective energy of a clinical scan."""
+
+_NEEDED: Final = (
+    "Modality",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PixelSpacing",
+    "RescaleSlope",
+    "RescaleIntercept",
+)
+
+
+class CtSlice(NamedTuple):
+    """One slice of a CT scan.
+
+    Attributes:
+        hounsfield: float64 of shape (ny, nx), row 0 at the top of the display.
+        pixel_size: ``(dy, dx)`` in mm.
+        padding: bool of shape (ny, nx), true where the scanner reconstructed nothing and wrote its
+            padding value; ``hounsfield`` means nothing there.
+    """
+
+    hounsfield: FloatArray
+    pixel_size: tuple[float, float]
+    padding: NDArray[np.bool_]
+
+
+def read_ct_dicom(path: str | os.PathLike[str]) -> CtSlice:
+    """Reads one slice and applies its rescale slope and intercept.
+
+    Args:
+        path: a DICOM file with one monochrome frame of a CT scan.
+
+    Raises:
+        FileFormatError: no such file, not DICOM, no or truncated pixel data, a compression that
+            cannot be read, several frames, colour, not CT, or a tag that is missing or senseless.
+        DataError: the Hounsfield values are not finite.
+    """
+    path = Path(path)
+    dataset = _read(path)
+    _check_tags(path, dataset)
+    stored = _pixels(path, dataset)
+    slope, intercept = (_number(path, dataset, tag) for tag in ("RescaleSlope", "RescaleIntercept"))
+    hounsfield = stored.astype(np.float64) * slope + intercept
+    if slope == 0.0 or not np.isfinite(hounsfield).all():
+        raise DataError(
+            describe(
+                expected=f"finite Hounsfield units in {path}",
+                found=f"RescaleSlope {slope}, RescaleIntercept {intercept}",
+                fix="export the slice again",
+            )
+        )
+    return CtSlice(hounsfield, _pixel_size(path, dataset), _padding(dataset, stored))
+
+
+def hounsfield_to_attenuation(
+    hounsfield: FloatArray, water: float = WATER, *, clip: bool = False
+) -> FloatArray:
+    """The linear attenuation ``μ = water · (1 + HU/1000)``, in the unit of ``water``.
+
+    Air, at -1000 HU, becomes 0. Values below it, from noise and from padding, become negative.
+
+    Args:
+        hounsfield: any shape.
+        water: attenuation of water, in 1/mm by default.
+        clip: set negative attenuation to 0, which cannot be inverted.
+
+    Raises:
+        DataError: ``water`` is not positive.
+    """
+    _check_water(water)
+    attenuation = water * (1.0 + hounsfield / 1000.0)
+    return np.maximum(attenuation, 0.0) if clip else attenuation
+
+
+def attenuation_to_hounsfield(attenuation: FloatArray, water: float = WATER) -> FloatArray:
+    """``HU = 1000 · (μ/water - 1)``, the inverse of :func:`hounsfield_to_attenuation`.
+
+    Raises:
+        DataError: ``water`` is not positive.
+    """
+    _check_water(water)
+    return 1000.0 * (attenuation / water - 1.0)
+
+
+def _read(path: Path) -> pydicom.Dataset:
+    try:
+        return pydicom.dcmread(path)
+    except InvalidDicomError as error:
+        raise _unreadable(path, "no DICOM header", "check that this is a DICOM file") from error
+    except FileNotFoundError as error:
+        raise _unreadable(path, "no such file", "check the path") from error
+    except (OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        raise _unreadable(path, f"a file that breaks off or is corrupt ({error})") from error
+
+
+def _check_tags(path: Path, dataset: pydicom.Dataset) -> None:
+    modality = dataset.get("Modality")
+    if modality is not None and modality != "CT":
+        raise _unreadable(path, f"Modality {modality}", "choose a slice of a CT scan")
+    frames = dataset.get("NumberOfFrames") or 1
+    if int(frames) != 1:
+        raise _unreadable(path, f"{frames} frames", "export one file for each slice")
+    missing = [tag for tag in _NEEDED if dataset.get(tag) is None]
+    if missing:
+        raise _unreadable(path, f"no value for {', '.join(missing)}")
+    if dataset.SamplesPerPixel != 1:
+        raise _unreadable(
+            path,
+            f"colour, SamplesPerPixel {dataset.SamplesPerPixel}",
+            "choose the slice itself and not a screenshot of it",
+        )
+    unit = dataset.get("RescaleType", "HU")
+    if unit not in {"HU", "US"}:  # US: unspecified, which older scanners write for CT
+        raise _unreadable(path, f"RescaleType {unit}", "choose a slice in Hounsfield units, HU")
+
+
+def _pixels(path: Path, dataset: pydicom.Dataset) -> NDArray[Any]:
+    if "PixelData" not in dataset:
+        raise _unreadable(path, "no PixelData")
+    try:
+        return dataset.pixel_array
+    except (ValueError, AttributeError, EOFError) as error:
+        raise _unreadable(path, f"pixel data that break off or are corrupt ({error})") from error
+    except (RuntimeError, NotImplementedError) as error:
+        raise _unreadable(
+            path, f"pixel data that cannot be decoded ({error})", "decompress the file first"
+        ) from error
+
+
+def _pixel_size(path: Path, dataset: pydicom.Dataset) -> tuple[float, float]:
+    spacing = dataset.PixelSpacing
+    try:
+        rows, columns = (float(length) for length in spacing)
+    except (TypeError, ValueError) as error:
+        raise _unreadable(path, f"PixelSpacing {spacing}, not two numbers") from error
+    if not all(math.isfinite(length) and length > 0.0 for length in (rows, columns)):
+        raise _unreadable(path, f"PixelSpacing {rows}, {columns}, not two positive lengths")
+    return rows, columns
+
+
+def _padding(dataset: pydicom.Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=np.bool_)
+    limit = dataset.get("PixelPaddingRangeLimit", value)
+    low, high = min(value, limit), max(value, limit)
+    return (stored >= low) & (stored <= high)
+
+
+def _number(path: Path, dataset: pydicom.Dataset, tag: str) -> float:
+    value = dataset[tag].value
+    if isinstance(value, MultiValue):
+        raise _unreadable(path, f"{len(value)} values for {tag} instead of one")
+    return float(value)
+
+
+def _unreadable(path: Path, found: str, fix: str = "export the slice again") -> FileFormatError:
+    return FileFormatError(
+        describe(
+            expected=f"{path} to be a DICOM file with one slice of a CT scan", found=found, fix=fix
+        )
+    )
+
+
+def _check_water(water: float) -> None:
+    if not (math.isfinite(water) and water > 0.0):
+        raise DataError(
+            describe(
+                expected="a positive attenuation of water",
+                found=str(water),
+                fix="use about 0.02 per mm, or 0.2 per cm",
+            )
+        )
