@@ -1,0 +1,179 @@
+"""A U-Net of the classical size, for images of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.networks._checks import check_images
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Down: TypeAlias = Literal["max_pool", "strided"]
+Up: TypeAlias = Literal["transposed", "bilinear"]
+
+
+@dataclass(frozen=True)
+class UNetSpec:
+    """What a :class:`UNet` is made of.
+
+    Attributes:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        base: channels at full resolution; they double with each halving of the image.
+        depth: number of halvings.
+        groups: of the group normalisation after each 3×3 convolution; 0 is no normalisation.
+        resampling: the way down, "max_pool" or "strided" (a 2×2 convolution of stride 2), and the
+            way up, "transposed" (a 2×2 transposed convolution of stride 2) or "bilinear" (followed
+            by a 3×3 convolution).
+        residual: the network is ``u + Γ(u)``, and its last layer starts at zero: an untrained
+            network is the identity.
+
+    Raises:
+        ConfigError: a field is out of range, or they do not fit each other.
+    """
+
+    in_channels: int = 1
+    out_channels: int = 1
+    base: int = 32
+    depth: int = 4
+    groups: int = 8
+    resampling: tuple[Down, Up] = ("max_pool", "transposed")
+    residual: bool = True
+
+    def __post_init__(self) -> None:
+        _require(
+            min(self.in_channels, self.out_channels, self.base, self.depth) >= 1,
+            expected="in_channels, out_channels, base and depth of at least 1",
+            found=f"{self.in_channels}, {self.out_channels}, {self.base} and {self.depth}",
+        )
+        _require(
+            self.groups >= 0 and (self.groups == 0 or self.base % self.groups == 0),
+            expected="groups to be 0 or a divisor of base",
+            found=f"groups={self.groups} and base={self.base}",
+        )
+        _require(
+            len(self.resampling) == 2
+            and self.resampling[0] in {"max_pool", "strided"}
+            and self.resampling[1] in {"transposed", "bilinear"},
+            expected="resampling ('max_pool' or 'strided', 'transposed' or 'bilinear')",
+            found=f"resampling={self.resampling}",
+        )
+        _require(
+            not self.residual or self.in_channels == self.out_channels,
+            expected="as many out_channels as in_channels, as residual=True adds input to output",
+            found=f"in_channels={self.in_channels} and out_channels={self.out_channels}",
+        )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The channels at each resolution, from the finest on."""
+        return tuple(self.base * 2**level for level in range(self.depth + 1))
+
+
+class UNet(nn.Module):
+    """The U-Net of Ronneberger et al. (2015), as used after FBP by Jin et al. (2017).
+
+    Two 3×3 convolutions with zero padding and ReLU at each resolution, skip connections by
+    concatenation, a 1×1 convolution at the end. Maps (batch, in_channels, ny, nx) to
+    (batch, out_channels, ny, nx) for every ny, nx ≥ 1: the image is extended by its border values
+    to multiples of 2^depth, evenly on both sides, and the result is cropped.
+
+    Normalisation is by groups and not by batches: a result of BatchNorm depends on the other images
+    of the batch and on whether the network is training, and it writes to its buffers in the forward
+    pass, so recomputation (checkpointing, reversible steps) would change it. Here an image's
+    result is a function of the weights and that image alone.
+
+    Weights are drawn by He et al. (2015), normal, from torch's default generator; biases are zero.
+    Contiguous and ``channels_last`` inputs give the same numbers up to rounding; for speed on a GPU
+    convert both, ``net.to(memory_format=torch.channels_last)`` and the input.
+    """
+
+    def __init__(self, spec: UNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        widths, (down, up) = spec.widths, spec.resampling
+        finer, coarser = widths[:-1], widths[1:]
+        inputs = (spec.in_channels, *finer)
+        self.encoder = nn.ModuleList(
+            _double_conv(a, b, spec.groups) for a, b in zip(inputs, widths, strict=True)
+        )
+        self.down = nn.ModuleList(_down(width, down) for width in finer)
+        self.up = nn.ModuleList(_up(b, a, up) for a, b in zip(finer, coarser, strict=True))
+        self.decoder = nn.ModuleList(_double_conv(2 * a, a, spec.groups) for a in finer)
+        self.head = nn.Conv2d(spec.base, spec.out_channels, kernel_size=1)
+        self._initialise()
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        """Applies the network.
+
+        Raises:
+            ShapeError: ``u`` is not (batch, in_channels, ny, nx).
+            DtypeError: ``u`` is not real floating point.
+        """
+        check_images(u, channels=self.spec.in_channels, dims=2, name="UNet")
+        (top, bottom), (left, right) = (_margins(n, 2**self.spec.depth) for n in u.shape[-2:])
+        v = functional.pad(u, (left, right, top, bottom), mode="replicate")
+        v = self._padded(v)[..., top : v.shape[-2] - bottom, left : v.shape[-1] - right]
+        return u + v if self.spec.residual else v
+
+    def _padded(self, v: torch.Tensor) -> torch.Tensor:
+        skips: list[torch.Tensor] = []
+        for encode, down in zip(self.encoder[:-1], self.down, strict=True):
+            skips.append(encode(v))
+            v = down(skips[-1])
+        v = self.encoder[-1](v)
+        for up, decode in zip(reversed(self.up), reversed(self.decoder), strict=True):
+            v = decode(torch.cat((skips.pop(), up(v)), dim=1))
+        return self.head(v)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if self.spec.residual:
+            nn.init.zeros_(self.head.weight)
+
+
+def _double_conv(c_in: int, c_out: int, groups: int) -> nn.Sequential:
+    return nn.Sequential(*_conv(c_in, c_out, groups), *_conv(c_out, c_out, groups))
+
+
+def _conv(c_in: int, c_out: int, groups: int) -> Sequence[nn.Module]:
+    convolution = nn.Conv2d(c_in, c_out, kernel_size=3, padding=1)
+    if groups == 0:
+        return convolution, nn.ReLU()
+    return convolution, nn.GroupNorm(groups, c_out), nn.ReLU()
+
+
+def _down(channels: int, kind: Down) -> nn.Module:
+    if kind == "max_pool":
+        return nn.MaxPool2d(2)
+    return nn.Conv2d(channels, channels, kernel_size=2, stride=2)
+
+
+def _up(c_in: int, c_out: int, kind: Up) -> nn.Module:
+    if kind == "transposed":
+        return nn.ConvTranspose2d(c_in, c_out, kernel_size=2, stride=2)
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+        nn.Conv2d(c_in, c_out, kernel_size=3, padding=1),
+    )
+
+
+def _margins(size: int, multiple: int) -> tuple[int, int]:
+    missing = -size % multiple
+    return missing // 2, missing - missing // 2
+
+
+def _require(condition: object, *, expected: str, found: str) -> None:
+    if not condition:
+        raise ConfigError(describe(expected=expected, found=found, fix="correct the UNetSpec"))
