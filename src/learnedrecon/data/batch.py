@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from types import MappingProxyType
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from learnedrecon.problem import Problem
-
-NO_TENSORS: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Sample(NamedTuple):
@@ -21,7 +18,7 @@ class Sample(NamedTuple):
         data: y, (channel, *codomain), or None where it is simulated from the truth.
         truth: u, (channel, *domain), or None where it is not known.
         label: for a task, or None.
-        tensors: per-sample tensors of the operator by name, such as mask and maps.
+        tensors: per-sample tensors of the operator as (name, tensor), such as mask and maps.
         spec: of this sample's operator where it differs from the dataset's, or None.
     """
 
@@ -29,7 +26,7 @@ class Sample(NamedTuple):
     data: Tensor | None
     truth: Tensor | None
     label: Tensor | None = None
-    tensors: Mapping[str, Tensor] = NO_TENSORS
+    tensors: tuple[tuple[str, Tensor], ...] = ()
     spec: Any = None
 
     @property

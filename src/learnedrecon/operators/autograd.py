@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-
 FORWARD, ADJOINT = False, True
 
 

@@ -11,13 +11,12 @@ import torch
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.base import Operator
+from learnedrecon.operators.geometry import Geometry
 from learnedrecon.operators.linear import LinearOperator, Scaled
 from learnedrecon.operators.ray_transform import RayTransform
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from learnedrecon.operators.geometry import Geometry
 
 
 @dataclass(frozen=True)
