@@ -1,0 +1,1 @@
+"""Compiled kernels and the plain PyTorch oracles that they are held to."""

@@ -1,0 +1,120 @@
+"""The geometry of a two-dimensional scan, in the terms of the kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learnedrecon.errors import DataError, GeometryError, ShapeError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, eq=False)
+class RayGeometry2D:
+    """Lines through an image that is centred at the origin.
+
+    Pixel (iy, ix) of the image is at `y = (iy - (ny-1)/2) dy`, `x = (ix - (nx-1)/2) dx`. Detector
+    pixel d of an angle is at `p0 + d * step`. Its ray is an infinite line: through it along the
+    direction (parallel beam), or through it and the source (fan beam).
+
+    Attributes:
+        vectors: (angles, 6) float64, in mm. Parallel beam: (direction_x, direction_y, p0_x, p0_y,
+            step_x, step_y), the direction of any length. Fan beam: (source_x, source_y, p0_x, p0_y,
+            step_x, step_y). Copied, and read-only afterwards.
+        fan: Whether the first two columns are sources rather than directions.
+        detectors: The number of detector pixels.
+        shape: (ny, nx) of the image.
+        pixel: (dy, dx) in mm.
+
+    Raises:
+        ShapeError: `vectors` is not (angles, 6), or a size is not positive.
+        DataError: A number is not finite.
+        GeometryError: A pixel size is not positive, a direction is zero, or a detector pixel is at
+            the source.
+    """
+
+    vectors: NDArray[np.float64]
+    fan: bool
+    detectors: int
+    shape: tuple[int, int]
+    pixel: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        vectors = np.array(self.vectors, dtype=np.float64, order="C")
+        vectors.setflags(write=False)
+        object.__setattr__(self, "vectors", vectors)
+        self._check_sizes()
+        self._check_rays()
+
+    @property
+    def angles(self) -> int:
+        """The number of angles."""
+        return len(self.vectors)
+
+    def subset(self, angles: Sequence[int] | NDArray[np.int64] | slice) -> RayGeometry2D:
+        """The same scan with some of its angles only, in the order given."""
+        return replace(self, vectors=self.vectors[angles])
+
+    def pixel_centres(self) -> NDArray[np.float64]:
+        """The centres of the detector pixels, (angles, detectors, 2) as (x, y) in mm."""
+        d = np.arange(self.detectors, dtype=np.float64)[:, None]
+        return self.vectors[:, None, 2:4] + d * self.vectors[:, None, 4:6]
+
+    def directions(self) -> NDArray[np.float64]:
+        """The directions of the rays, (angles, detectors, 2) as (x, y), not normalised."""
+        first = self.vectors[:, None, :2]
+        if self.fan:
+            return self.pixel_centres() - first
+        return np.broadcast_to(first, (self.angles, self.detectors, 2))
+
+    def _check_sizes(self) -> None:
+        if self.vectors.ndim != 2 or self.vectors.shape[1] != 6:
+            raise ShapeError(
+                describe(
+                    expected="vectors of shape (angles, 6)",
+                    found=f"{self.vectors.shape}",
+                    fix="give six numbers for every angle",
+                )
+            )
+        if len(self.shape) != 2 or min(*self.shape, self.detectors) < 1:
+            raise ShapeError(
+                describe(
+                    expected="an image (ny, nx) and a detector of at least one pixel",
+                    found=f"shape {self.shape} and {self.detectors} detector pixels",
+                    fix="give positive sizes",
+                )
+            )
+        if len(self.pixel) != 2 or not all(np.isfinite(p) and p > 0 for p in self.pixel):
+            raise GeometryError(
+                describe(
+                    expected="pixel sizes (dy, dx) > 0 in mm",
+                    found=f"{self.pixel}",
+                    fix="give the distance between neighbouring pixels",
+                )
+            )
+
+    def _check_rays(self) -> None:
+        if not np.isfinite(self.vectors).all():
+            bad = int(np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))[0])
+            raise DataError(
+                describe(
+                    expected="finite geometry vectors",
+                    found=f"{self.vectors[bad]} at angle {bad}",
+                    fix="look for missing positions in the scan description",
+                )
+            )
+        still = (self.directions() == 0).all(axis=2)
+        if still.any():
+            angle, detector = (int(i) for i in np.argwhere(still)[0])
+            raise GeometryError(
+                describe(
+                    expected="rays with a direction",
+                    found=f"a ray of length zero at angle {angle}, detector pixel {detector}",
+                    fix="move the source off the detector, or give a direction that is not zero",
+                )
+            )

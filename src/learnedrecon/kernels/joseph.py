@@ -1,0 +1,155 @@
+"""Joseph's ray transform and its exact transpose, by the fastest kernel at hand.
+
+CPU tensors go to the compiled kernels (cpp/), all others, or all of them where the package was
+installed without a C++ compiler, to `learnedrecon.kernels.oracle`. Nothing here is recorded by
+autograd: `learnedrecon.operators` wraps the pair, each being the gradient of the other.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import ConfigError, DtypeError, ShapeError, describe
+from learnedrecon.kernels import oracle
+from learnedrecon.kernels.geometry import RayGeometry2D
+
+try:
+    from learnedrecon.kernels import _joseph
+except ImportError:  # installed without a C++ compiler
+    _compiled = False
+else:
+    _compiled = True
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RayGeometry2D", "adjoint", "available_isas", "current_isa", "forward", "set_isa"]
+
+_logger = logging.getLogger("learnedrecon")
+
+
+@torch.no_grad()
+def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
+    """Integrates images along the rays of a scan.
+
+    Args:
+        image: (*lead, ny, nx), float32 or float64, on any device.
+        geometry: The rays.
+
+    Returns:
+        (*lead, angles, detectors) of the same type, in mm times the unit of the image.
+
+    Raises:
+        DtypeError: The image is neither float32 nor float64.
+        ShapeError: The last two axes are not those of the geometry.
+    """
+    _check(image, geometry.shape, "image (*lead, ny, nx)")
+    if not _use_compiled(image):
+        return oracle.forward(image.detach(), geometry)
+    lead = image.shape[:-2]
+    batch = math.prod(lead)
+    stack = image.detach().reshape(batch, *geometry.shape).contiguous()
+    data = image.new_empty((batch, geometry.angles, geometry.detectors))
+    _joseph.forward(
+        stack, data, geometry.vectors, geometry.fan, *geometry.pixel, torch.get_num_threads()
+    )
+    return data.reshape(*lead, geometry.angles, geometry.detectors)
+
+
+@torch.no_grad()
+def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
+    """The exact transpose of `forward`: smears data back along the rays.
+
+    Args:
+        data: (*lead, angles, detectors), float32 or float64, on any device.
+        geometry: The rays.
+
+    Returns:
+        (*lead, ny, nx) of the same type.
+
+    Raises:
+        DtypeError: The data are neither float32 nor float64.
+        ShapeError: The last two axes are not those of the geometry.
+    """
+    _check(data, (geometry.angles, geometry.detectors), "data (*lead, angles, detectors)")
+    if not _use_compiled(data):
+        return oracle.adjoint(data.detach(), geometry)
+    lead = data.shape[:-2]
+    batch = math.prod(lead)
+    stack = data.detach().reshape(batch, geometry.angles, geometry.detectors).contiguous()
+    image = data.new_empty((batch, *geometry.shape))
+    _joseph.adjoint(
+        stack, image, geometry.vectors, geometry.fan, *geometry.pixel, torch.get_num_threads()
+    )
+    return image.reshape(*lead, *geometry.shape)
+
+
+def available_isas() -> tuple[str, ...]:
+    """The instruction sets of the compiled kernels that run here, best first; maybe none."""
+    return tuple(_joseph.available_isas()) if _compiled else ()
+
+
+def current_isa() -> str | None:
+    """The instruction set in use, None without compiled kernels."""
+    return _joseph.current_isa() if _compiled else None
+
+
+def set_isa(name: str | None) -> None:
+    """Chooses the instruction set of the compiled kernels for the whole process.
+
+    Args:
+        name: "avx512", "avx2" or "portable"; None chooses the best one.
+
+    Raises:
+        ConfigError: This build or this processor does not have it.
+    """
+    if name is None and not _compiled:
+        return
+    if name not in {None, *available_isas()}:
+        raise ConfigError(
+            describe(
+                expected=f"one of {available_isas()}, or None",
+                found=repr(name),
+                fix="choose one that learnedrecon.kernels.joseph.available_isas() lists",
+            )
+        )
+    _joseph.set_isa(name or "")
+
+
+def _check(tensor: Tensor, last: tuple[int, int], what: str) -> None:
+    if tensor.dtype not in {torch.float32, torch.float64}:
+        raise DtypeError(
+            describe(
+                expected=f"{what} of float32 or float64",
+                found=str(tensor.dtype),
+                fix="convert it, and run projectors outside autocast",
+            )
+        )
+    if tensor.ndim < 2 or tuple(tensor.shape[-2:]) != tuple(last):
+        raise ShapeError(
+            describe(
+                expected=f"{what} that ends in {tuple(last)}",
+                found=f"shape {tuple(tensor.shape)}",
+                fix="use the geometry of these data, or put the space axes last",
+            )
+        )
+
+
+def _use_compiled(tensor: Tensor) -> bool:
+    if tensor.device.type != "cpu":
+        _notice(f"There is no compiled ray transform for {tensor.device.type!r} tensors")
+        return False
+    if not _compiled:
+        _notice("The package was installed without a C++ compiler")
+    return _compiled
+
+
+@functools.cache
+def _notice(reason: str) -> None:
+    """Logs once per reason."""
+    _logger.warning("%s: the ray transform runs in plain PyTorch, which is slow.", reason)

@@ -1,0 +1,148 @@
+"""Joseph's ray transform in plain PyTorch: the oracle of the compiled kernels, and their fallback.
+
+P. M. Joseph, 'An improved algorithm for reprojecting rays through pixel images', IEEE TMI 1982.
+A ray walks along the image axis in which it moves more (in pixels; rows if equal). In every step it
+takes the linear interpolation of two neighbours along the other axis, times its length per step.
+Outside the image is zero.
+
+Both functions loop over the angles and need memory for one of them; positions are computed in
+float64 whatever the type of the image. They run on any device, and gradients flow through both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from learnedrecon.kernels.geometry import RayGeometry2D
+
+
+class RayTable(NamedTuple):
+    """Where rays cross the image: in step i at `intercept + slope * i` of the other axis.
+
+    All of them (angles, detectors). `weight` is the length per step in mm.
+    """
+
+    by_rows: NDArray[np.bool_]
+    intercept: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
+class Taps(NamedTuple):
+    """The part of the matrix that belongs to some rays of one angle."""
+
+    rays: Tensor
+    """(rays,) detector pixels."""
+    pixels: Tensor
+    """(2, steps, rays) indices into the flat image."""
+    weights: Tensor
+    """(2, steps, rays), zero where a tap is outside the image."""
+
+
+def ray_table(geometry: RayGeometry2D) -> RayTable:
+    """Computes the table; cpp/plan.cpp evaluates the same expressions in the same order."""
+    (ny, nx), (dy, dx) = geometry.shape, geometry.pixel
+    directions = geometry.directions()
+    centres = geometry.pixel_centres()
+    along_x, along_y = directions[..., 0] / dx, directions[..., 1] / dy
+    index_x = centres[..., 0] / dx + 0.5 * (nx - 1)
+    index_y = centres[..., 1] / dy + 0.5 * (ny - 1)
+    length = np.sqrt(
+        directions[..., 0] * directions[..., 0] + directions[..., 1] * directions[..., 1]
+    )
+    by_rows = np.abs(along_y) >= np.abs(along_x)
+    drive = np.where(by_rows, along_y, along_x)
+    slope = np.where(by_rows, along_x, along_y) / drive
+    intercept = np.where(by_rows, index_x - slope * index_y, index_y - slope * index_x)
+    return RayTable(by_rows, intercept, slope, length / np.abs(drive))
+
+
+def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
+    """Integrates images along rays.
+
+    Args:
+        image: (*lead, ny, nx), float32 or float64.
+        geometry: The rays.
+
+    Returns:
+        (*lead, angles, detectors) in mm times the unit of the image.
+    """
+    flat = image.flatten(-2)
+    rows = []
+    for taps in _angles(geometry, image):
+        row = flat.new_zeros((*flat.shape[:-1], geometry.detectors))
+        for part in taps:
+            values = (flat[..., part.pixels] * part.weights).sum(dim=(-3, -2))
+            row = row.index_add(-1, part.rays, values)
+        rows.append(row)
+    if not rows:
+        return flat.new_zeros((*flat.shape[:-1], 0, geometry.detectors))
+    return torch.stack(rows, dim=-2)
+
+
+def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
+    """The transpose of `forward`.
+
+    Args:
+        data: (*lead, angles, detectors), float32 or float64.
+        geometry: The rays.
+
+    Returns:
+        (*lead, ny, nx).
+    """
+    ny, nx = geometry.shape
+    flat = data.new_zeros((*data.shape[:-2], ny * nx))
+    for angle, taps in enumerate(_angles(geometry, data)):
+        for part in taps:
+            values = data[..., angle, part.rays][..., None, None, :] * part.weights
+            flat = flat.index_add(-1, part.pixels.flatten(), values.flatten(-3))
+    return flat.unflatten(-1, (ny, nx))
+
+
+def _angles(geometry: RayGeometry2D, like: Tensor) -> Iterator[list[Taps]]:
+    """The taps of every angle: rays along rows, rays along columns."""
+    table = ray_table(geometry)
+    for angle in range(geometry.angles):
+        parts = []
+        for by_rows in (True, False):
+            rays = np.flatnonzero(table.by_rows[angle] == by_rows)
+            if rays.size:
+                parts.append(_taps(table, geometry, angle, rays, like))
+        yield parts
+
+
+def _taps(
+    table: RayTable, geometry: RayGeometry2D, angle: int, rays: NDArray[np.intp], like: Tensor
+) -> Taps:
+    (ny, nx) = geometry.shape
+    by_rows = bool(table.by_rows[angle, rays[0]])
+    steps, across = (ny, nx) if by_rows else (nx, ny)
+    step_stride, across_stride = (nx, 1) if by_rows else (1, nx)
+    # MPS has no float64.
+    device = torch.device("cpu") if like.device.type == "mps" else like.device
+    intercept, slope, weight = (
+        torch.as_tensor(column[angle, rays], device=device)
+        for column in (table.intercept, table.slope, table.weight)
+    )
+    step = torch.arange(steps, device=device)[:, None]
+    position = (intercept + slope * step.double()).clamp(-2.0, across + 1.0)
+    first = position.floor()
+    fraction = position - first
+    neighbours = torch.stack((first, first + 1)).long()
+    inside = (neighbours >= 0) & (neighbours < across)
+    weights = torch.stack((1 - fraction, fraction)) * weight * inside
+    pixels = step * step_stride + neighbours.clamp(0, across - 1) * across_stride
+    return Taps(
+        torch.as_tensor(rays, device=like.device),
+        pixels.to(like.device),
+        weights.to(like.dtype).to(like.device),
+    )
