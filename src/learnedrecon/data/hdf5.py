@@ -32,7 +32,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, KeyError) as error:
         raise _unreadable(
             path,
             f"a file that is not HDF5, or breaks off, or is corrupt ({error})",
