@@ -57,6 +57,8 @@ class Iterative(Reconstructor):
         scheme: (state, problem) → state.
         readout: state → image.
         scaling: problem → (problem, c).
+        prepare: problem → problem, before everything else; such as a fixed R that belongs to the
+            scheme, or a network that makes part of T.
     """
 
     def __init__(
@@ -65,19 +67,24 @@ class Iterative(Reconstructor):
         scheme: Step[Any],
         readout: Readout,
         scaling: Scaling,
+        prepare: Callable[[Problem], Problem] | None = None,
     ) -> None:
         super().__init__()
         self.initial = initial
         self.scheme = scheme
         self.readout = readout
         self.scaling = scaling
+        self.prepare = prepare
 
     def forward(self, problem: Problem) -> Estimate:
-        scaled, c = self.scaling(problem)
+        scaled, c = self._scaled(problem)
         state = self.scheme(self.initial(scaled), scaled)
         return Estimate(c * self.readout(state))
 
     def iterates(self, problem: Problem) -> Iterator[Estimate]:
-        scaled, c = self.scaling(problem)
+        scaled, c = self._scaled(problem)
         for state in self.scheme.iterates(self.initial(scaled), scaled):
             yield Estimate(c * self.readout(state))
+
+    def _scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
+        return self.scaling(problem if self.prepare is None else self.prepare(problem))

@@ -1,0 +1,75 @@
+"""Reconstruction without learning: filtered back-projection and total variation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
+from learnedrecon.solvers.tv import tv_reconstruction
+
+if TYPE_CHECKING:
+    from learnedrecon.models.initial import FilteredBackprojection
+    from learnedrecon.problem import Problem
+
+
+class FBP(Reconstructor):
+    """Filtered back-projection; :class:`FilteredBackprojection` is its configuration."""
+
+    def __init__(self, spec: FilteredBackprojection) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, problem: Problem) -> Estimate:
+        return Estimate(self.spec(problem))
+
+
+@dataclass(frozen=True)
+class TotalVariationSpec:
+    """The configuration of :class:`TV`.
+
+    Attributes:
+        weight: α, in the unit of the data squared per unit of the image.
+        nonnegative: whether u ≥ 0 is imposed.
+        gap: the relative primal-dual gap at which a sample is done.
+        max_iterations: after which a sample that has not converged is returned, and said so.
+    """
+
+    weight: float
+    nonnegative: bool = True
+    gap: float = 1e-3
+    max_iterations: int = 5000
+
+
+class TV(Reconstructor):
+    """argmin ½‖Tu - y‖² + α Σ|∇u|₂, with u ≥ 0 if asked; see :func:`solvers.tv.tv_reconstruction`.
+
+    Args:
+        spec: the configuration.
+    """
+
+    def __init__(self, spec: TotalVariationSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, problem: Problem) -> Estimate:
+        operator = problem.operator
+        if not isinstance(operator, LinearOperator):
+            raise GeometryError(
+                describe(
+                    expected="a linear operator for total variation by PDHG",
+                    found=type(operator).__name__,
+                    fix="take the logarithm of transmission data and use the ray transform",
+                )
+            )
+        result = tv_reconstruction(
+            operator,
+            problem.data,
+            self.spec.weight,
+            nonnegative=self.spec.nonnegative,
+            gap=self.spec.gap,
+            max_iterations=self.spec.max_iterations,
+        )
+        return Estimate(result.image, status=result.status)

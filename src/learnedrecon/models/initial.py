@@ -1,0 +1,115 @@
+"""Where schemes start and what is read out of them: small values that can be pickled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.functionals.base import Regulariser
+from learnedrecon.problem import Measured, Problem
+from learnedrecon.schemes.learned_gradient import ImageAndMemory
+from learnedrecon.schemes.primal_dual import PrimalDual
+from learnedrecon.solvers.fbp import Window, pseudo_inverse
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FilteredBackprojection:
+    """u⁰ = FBP(y) for the operators that have one; see :func:`solvers.fbp.pseudo_inverse`.
+
+    Attributes:
+        window: "ram-lak" or "hann".
+        bandwidth: the cut-off as a share of the Nyquist frequency, in (0, 1].
+    """
+
+    window: Window = "ram-lak"
+    bandwidth: float = 1.0
+
+    def __call__(self, problem: Problem) -> Tensor:
+        return pseudo_inverse(problem.operator, problem.data, self.window, self.bandwidth)
+
+
+@dataclass(frozen=True)
+class ImageStart:
+    """(FBP(y), 0): the image of filtered back-projection and empty memory.
+
+    Attributes:
+        fbp: how the image is made.
+        memory: the number of memory channels.
+    """
+
+    fbp: FilteredBackprojection
+    memory: int
+
+    def __call__(self, problem: Problem) -> ImageAndMemory:
+        u = self.fbp(problem)
+        return ImageAndMemory(u, u.new_zeros(u.shape[0], self.memory, *u.shape[2:]))
+
+
+@dataclass(frozen=True)
+class PrimalDualStart:
+    """Zero, or the image of filtered back-projection in channel 0 and zero elsewhere.
+
+    Attributes:
+        primal: the number of primal channels.
+        dual: the number of dual channels.
+        fbp: how the image is made, or None to start from zero.
+    """
+
+    primal: int
+    dual: int
+    fbp: FilteredBackprojection | None = None
+
+    def __call__(self, problem: Problem) -> PrimalDual:
+        data, operator = problem.data, problem.operator
+        batch = data.shape[0]
+        primal = data.new_zeros(batch, self.primal, *operator.domain.shape)
+        dual = data.new_zeros(batch, self.dual, *operator.codomain.shape)
+        if self.fbp is not None:
+            primal = torch.cat([self.fbp(problem), primal[:, 1:]], dim=1)
+        return PrimalDual(primal, dual)
+
+
+@dataclass(frozen=True)
+class FirstPrimal:
+    """The image is channel 0 of the primal variable."""
+
+    def __call__(self, state: PrimalDual) -> Tensor:
+        return state.primal[:, :1]
+
+
+@dataclass(frozen=True)
+class TheImage:
+    """The image of a state that has one."""
+
+    def __call__(self, state: ImageAndMemory) -> Tensor:
+        return state.image
+
+
+@dataclass(frozen=True)
+class WithRegulariser:
+    """Puts a fixed R into a problem that has none; a problem that brings its own keeps it.
+
+    Attributes:
+        regulariser: R.
+    """
+
+    regulariser: Regulariser
+
+    def __call__(self, problem: Problem) -> Problem:
+        if problem.regulariser is not None:
+            return problem
+        if not isinstance(problem, Measured):
+            raise ConfigError(
+                describe(
+                    expected="a measured problem, or one with a regulariser",
+                    found=type(problem).__name__,
+                    fix="put the regulariser into the problem that it wraps",
+                )
+            )
+        return replace(problem, regulariser=self.regulariser)

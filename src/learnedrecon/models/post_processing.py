@@ -1,0 +1,52 @@
+"""Filtered back-projection and a U-Net after it (Jin et al., IEEE Trans. Image Process. 26, 2017).
+
+    u = c · Γ(FBP(y)/c)
+
+Differences from the paper: group normalisation in place of batch normalisation, see
+:class:`networks.unet.UNet`; the default has 7.8 M parameters (base 32), base 64 has 31 M.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.networks.unet import UNet, UNetSpec
+from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
+
+if TYPE_CHECKING:
+    from learnedrecon.problem import Problem
+
+
+@dataclass(frozen=True)
+class FBPUNet:
+    """The configuration of the method.
+
+    Attributes:
+        fbp: how the input of the network is made.
+        network: the U-Net, from one channel to one.
+        image_scale: c, the size of a typical image value, in its unit.
+    """
+
+    fbp: FilteredBackprojection = field(default_factory=lambda: FilteredBackprojection("hann", 0.8))
+    network: UNetSpec = field(default_factory=UNetSpec)
+    image_scale: float = 1.0
+
+
+class PostProcessing(Reconstructor):
+    """u = c · Γ(u⁰/c), u⁰ an initial reconstruction; an untrained residual Γ gives u⁰.
+
+    Args:
+        spec: the configuration.
+    """
+
+    def __init__(self, spec: FBPUNet) -> None:
+        super().__init__()
+        self.spec = spec
+        self.network = UNet(spec.network)
+
+    def forward(self, problem: Problem) -> Estimate:
+        c = self.spec.image_scale
+        u = self.spec.fbp(problem)
+        return Estimate(c * self.network(u / c).to(u.dtype))

@@ -1,0 +1,36 @@
+"""The methods that a configuration, a checkpoint or the command line can name."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
+from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
+from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
+from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+from learnedrecon.specs import Entry, Registry
+
+if TYPE_CHECKING:
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+MODELS: Registry[Reconstructor] = MappingProxyType(
+    {
+        "fbp": Entry(FilteredBackprojection, FBP, "filtered back-projection"),
+        "tv": Entry(TotalVariationSpec, TV, "total variation by a primal-dual method"),
+        "fbp_unet": Entry(FBPUNet, PostProcessing, "a U-Net after filtered back-projection"),
+        "learned_gradient": Entry(
+            LearnedGradient, learned_gradient, "learned gradient (Adler, Öktem 2017)"
+        ),
+        "learned_primal_dual": Entry(
+            LearnedPrimalDual, learned_primal_dual, "learned primal-dual (Adler, Öktem 2018)"
+        ),
+        "filtered_primal_dual": Entry(
+            FilteredPrimalDual,
+            filtered_primal_dual,
+            "learned primal-dual that sees the filtered residual; the demo's",
+        ),
+    }
+)
