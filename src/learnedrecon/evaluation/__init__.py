@@ -1,0 +1,1 @@
+"""Honest comparison: scores, tables, figures."""

@@ -1,0 +1,102 @@
+"""Figures that show images with their numbers on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from learnedrecon.files import atomic_path
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image of a comparison.
+
+    Attributes:
+        title: above the image.
+        image: (ny, nx).
+        caption: printed on the image, such as its PSNR.
+    """
+
+    title: str
+    image: np.ndarray
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One object seen by several methods.
+
+    Attributes:
+        label: left of the row.
+        truth: the reference panel.
+        panels: the methods.
+        window: grey values shown as black and white.
+    """
+
+    label: str
+    truth: Panel
+    panels: tuple[Panel, ...]
+    window: tuple[float, float]
+
+
+def comparison(rows: Sequence[Row], target: str | os.PathLike[str], *, dpi: int = 110) -> None:
+    """Writes a PNG: for each row the truth, every method, and below them the error maps.
+
+    The error maps of a row share one symmetric scale, printed at their right.
+    """
+    columns = 1 + max(len(row.panels) for row in rows)
+    figure = Figure(figsize=(2.1 * columns, 4.3 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2 * len(rows), columns, squeeze=False)
+    for index, row in enumerate(rows):
+        _images(axes[2 * index], row)
+        _errors(figure, axes[2 * index + 1], row)
+    with atomic_path(target) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")
+
+
+def _images(axes: np.ndarray, row: Row) -> None:
+    for axis in axes:
+        axis.set_axis_off()
+    low, high = row.window
+    for axis, panel in zip(axes, (row.truth, *row.panels), strict=False):
+        axis.imshow(panel.image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        axis.set_title(panel.title, fontsize=9)
+        _caption(axis, panel.caption)
+    axes[0].text(
+        -0.06, 0.5, row.label, transform=axes[0].transAxes, rotation=90, va="center", ha="right",
+        fontsize=9,
+    )  # fmt: skip
+
+
+def _errors(figure: Figure, axes: np.ndarray, row: Row) -> None:
+    for axis in axes:
+        axis.set_axis_off()
+    errors = [panel.image - row.truth.image for panel in row.panels]
+    limit = max(float(np.quantile(np.abs(error), 0.995)) for error in errors) or 1.0
+    shown = None
+    for axis, error in zip(axes[1:], errors, strict=False):
+        shown = axis.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        _caption(axis, f"rms {np.sqrt(np.mean(error**2)):.2g}")
+    if shown is not None:
+        figure.colorbar(shown, ax=axes[1:].tolist(), shrink=0.8, pad=0.01)
+    axes[0].text(0.5, 0.5, "error maps", ha="center", va="center", fontsize=9)
+
+
+def _caption(axis: Axes, text: str) -> None:
+    if text:
+        axis.text(
+            0.02, 0.02, text, transform=axis.transAxes, fontsize=8, color="white",
+            bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.5, "edgecolor": "none"},
+        )  # fmt: skip

@@ -1,0 +1,137 @@
+"""Scores of one method over many images."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from learnedrecon.errors import DataError, describe
+from learnedrecon.metrics.image import nmse, psnr, ssim
+from learnedrecon.metrics.statistics import Summary, summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from learnedrecon.data.batch import Batch
+    from learnedrecon.metrics.ranges import DataRange
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one method scored.
+
+    Attributes:
+        method: its name.
+        psnr: in dB, one per image.
+        ssim: one per image.
+        nmse: ‖u - û‖²/‖u‖², one per image.
+        seconds: per image, the median over batches.
+        parameters: the number of learned numbers.
+        status: how its solver ended, each different text once.
+    """
+
+    method: str
+    psnr: np.ndarray
+    ssim: np.ndarray
+    nmse: np.ndarray
+    seconds: float
+    parameters: int
+    status: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        return len(self.psnr)
+
+    def summary(self) -> dict[str, Summary]:
+        """Mean, standard deviation and standard error of every metric."""
+        return {name: summarise(getattr(self, name)) for name in ("psnr", "ssim", "nmse")}
+
+    def to_plain(self) -> dict[str, Any]:
+        """Means and standard deviations as plain numbers, for JSON."""
+        plain: dict[str, Any] = {"images": self.images}
+        for name, value in self.summary().items():
+            plain[name] = value.mean
+            plain[f"{name}_std"] = None if self.images == 1 else value.std
+        plain |= {"seconds": self.seconds, "parameters": self.parameters}
+        return plain | ({"status": list(self.status)} if self.status else {})
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """The number of learned numbers of a model."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def evaluate(
+    method: str,
+    model: Reconstructor,
+    batches: Iterable[Batch],
+    data_range: DataRange,
+    *,
+    on_batch: Callable[[int], None] | None = None,
+) -> Scores:
+    """Scores ``model`` against the truth of every batch.
+
+    Args:
+        method: the name for tables.
+        model: anything from a problem to an estimate; it is put into evaluation mode and back.
+        batches: with a truth each.
+        data_range: of PSNR and SSIM.
+        on_batch: told the number of images done, for progress.
+
+    Raises:
+        DataError: no images, or a batch without truth.
+    """
+    rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    seconds: list[float] = []
+    status: dict[str, None] = {}
+    training = model.training
+    model.eval()
+    for batch in batches:
+        if batch.truth is None:
+            raise _no_truth(batch.ids)
+        start = time.perf_counter()
+        estimate = model(batch.problem)
+        if estimate.image.is_cuda:
+            torch.cuda.synchronize(estimate.image.device)
+        seconds.append((time.perf_counter() - start) / len(batch.ids))
+        pair = {"truth": batch.truth, "estimate": estimate.image}
+        rows.append(
+            (
+                psnr(**pair, data_range=data_range),
+                ssim(**pair, data_range=data_range),
+                nmse(**pair),
+            )
+        )
+        if estimate.status is not None:
+            status[estimate.status] = None
+        if on_batch is not None:
+            on_batch(len(batch.ids))
+    model.train(training)
+    if not rows:
+        raise _no_truth(())
+    columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    return Scores(
+        method=method,
+        psnr=columns[0],
+        ssim=columns[1],
+        nmse=columns[2],
+        seconds=float(np.median(seconds)),
+        parameters=count_parameters(model),
+        status=tuple(status),
+    )
+
+
+def _no_truth(ids: tuple[str, ...]) -> DataError:
+    return DataError(
+        describe(
+            expected="test images with a truth to compare with",
+            found=f"none for {', '.join(ids[:4])}" if ids else "no test images",
+            fix="use a test set with truths, or reconstruct without evaluating",
+        )
+    )
