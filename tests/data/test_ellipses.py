@@ -71,16 +71,16 @@ def brute_force(ellipses: FloatArray, shape: tuple[int, int]) -> FloatArray:
     return image
 
 
-@pytest.mark.parametrize(
-    ("name", "number", "centre", "noise"),
-    [("adler2017", 100, 0.5, 0.05), ("adler2018", 50, 1.0, 0.05), ("dival", 40, 0.9, 0.025)],
-)
-def test_presets_are_those_of_the_papers(
-    name: str, number: float, centre: float, noise: float
-) -> None:
-    preset = ellipse_preset(name)
-    assert (preset.mean_number, preset.centre, preset.noise_level) == (number, centre, noise)
-    assert preset.normalised == (name == "dival")
+PAPERS = {
+    # number, at most, value: low, high, factor; centre, to [0, 1], noise
+    "adler2017": (100, None, -0.3, 0.7, 0.3, 0.5, False, 0.05),
+    "adler2018": (50, None, -0.5, 0.5, 0.4, 1.0, False, 0.05),
+    "dival": (40, 70, -0.4, 1.0, None, 0.9, True, 0.025),
+}
+
+
+def test_presets_are_those_of_the_papers() -> None:
+    assert {name: dataclasses.astuple(preset) for name, preset in ELLIPSE_PRESETS.items()} == PAPERS
 
 
 def test_number_is_poisson(drawn: tuple[EllipsePreset, list[FloatArray]]) -> None:
