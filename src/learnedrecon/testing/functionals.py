@@ -1,0 +1,161 @@
+"""Is the gradient that of the value, and is every sample alone?"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.functionals.base import Fidelity, Regulariser
+from learnedrecon.testing.numbers import central_differences, distance
+from learnedrecon.testing.report import Checklist, Report, tolerance_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+def check_functional(
+    functional: Fidelity | Regulariser,
+    *,
+    at: Tensor,
+    data: Tensor | None = None,
+    seed: int = 0,
+    tolerance: float | None = None,
+) -> Report:
+    """Checks that a functional gives one value per sample and the gradient of that value.
+
+    Args:
+        functional: D or R.
+        at: v or u, (batch, channel, ...), a place where it is smooth and defined.
+        data: y, of the shape of ``at``; for a data term.
+        seed: of the direction in which it is differentiated.
+        tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
+
+    Returns:
+        What was measured, property by property.
+
+    Raises:
+        ConfigError: data are missing, or given to a regulariser.
+        PropertyError: the first property that does not hold, its number and its tolerance.
+    """
+    at = at.detach()
+    checks = Checklist(type(functional).__name__, tolerance_of(at.dtype, given=tolerance))
+    arguments = _others(functional, data)
+    _check_shapes(checks, functional, at, arguments)
+    _check_batch(checks, functional, at, arguments)
+    _check_gradient(checks, functional, at, arguments, seed)
+    return checks.report()
+
+
+def _others(functional: Fidelity | Regulariser, data: Tensor | None) -> tuple[Tensor, ...]:
+    if isinstance(functional, Fidelity) != (data is not None):
+        raise ConfigError(
+            describe(
+                expected="data for a data term, and none for a regulariser",
+                found=f"{type(functional).__name__} with data={type(data).__name__}",
+                fix="pass data=y for a Fidelity only",
+            )
+        )
+    return () if data is None else (data.detach(),)
+
+
+def _check_shapes(
+    checks: Checklist,
+    functional: Fidelity | Regulariser,
+    at: Tensor,
+    others: tuple[Tensor, ...],
+) -> None:
+    before = [tensor.clone() for tensor in (at, *others)]
+    value, gradient = functional(at, *others), functional.gradient(at, *others)
+    checks.require_true(
+        "one real, finite value per sample",
+        value.shape == at.shape[:1] and not value.is_complex() and bool(value.isfinite().all()),
+        "sum over everything but the batch axis",
+    )
+    checks.require_true(
+        "the gradient has the shape and type of its argument",
+        gradient.shape == at.shape and gradient.dtype == at.dtype,
+        "return the gradient with respect to the first argument",
+    )
+    unchanged = all(map(torch.equal, before, (at, *others)))
+    checks.require_true("arguments are left alone", unchanged, "do not write into an argument")
+
+
+def _check_batch(
+    checks: Checklist,
+    functional: Fidelity | Regulariser,
+    at: Tensor,
+    others: tuple[Tensor, ...],
+) -> None:
+    actions: dict[str, Callable[..., Tensor]] = {
+        "value": functional,
+        "gradient": functional.gradient,
+    }
+    batch = [torch.cat([x, 0.5 * x, x]) for x in (at, *others)]
+    for name, action in actions.items():
+        parts = zip(*(x.split(1) for x in batch), strict=True)
+        singles = torch.cat([action(*part) for part in parts])
+        checks.require(
+            f"{name} of a batch is a stack of singles",
+            distance(action(*batch), singles),
+            "treat every sample alone",
+        )
+
+
+def _check_gradient(
+    checks: Checklist,
+    functional: Fidelity | Regulariser,
+    at: Tensor,
+    others: tuple[Tensor, ...],
+    seed: int,
+) -> None:
+    leaf = at.clone().requires_grad_()
+    gradient = functional.gradient(at, *others)
+    (automatic,) = torch.autograd.grad(functional(leaf, *others).sum(), leaf)
+    fix = "differentiate the value by hand again"
+    checks.require("gradient against autograd", distance(gradient, automatic), fix)
+
+    wide = copy.deepcopy(functional).double()
+    u, *y = (x.to(torch.promote_types(x.dtype, torch.float64)) for x in (at, *others))
+    generator = torch.Generator().manual_seed(seed)
+    direction = torch.randn(u.shape, generator=generator, dtype=u.dtype).to(u.device)
+    direction = direction * (0.1 * u.abs().mean() / direction.abs().max())
+    slope = (wide.gradient(u, *y).conj() * direction).real.flatten(1).sum(1)
+    error, order = central_differences(lambda x: wide(x, *y), u, direction, slope)
+    checks.require("gradient against central differences", error, fix, within=1e-7)
+    name = "order of the central differences, below 2 by"
+    if order is None:
+        checks.skip(name, "the differences are exact to rounding")
+    else:
+        checks.require(name, max(0.0, 2 - order), fix, within=0.2)
+    _check_second(checks, wide, (u, *y), direction)
+
+
+def _check_second(
+    checks: Checklist,
+    wide: Fidelity | Regulariser,
+    arguments: tuple[Tensor, ...],
+    direction: Tensor,
+) -> None:
+    u, *y = arguments
+    leaf = u.clone().requires_grad_()
+    gradient = wide.gradient(leaf, *y)
+    if not gradient.requires_grad:
+        checks.require(
+            "a gradient without a derivative is constant",
+            distance(wide.gradient(u + direction, *y), gradient),
+            "do not detach in gradient",
+        )
+        return
+    (second,) = torch.autograd.grad(gradient, leaf, direction)
+    error, _ = central_differences(lambda x: wide.gradient(x, *y), u, direction, second)
+    checks.require(
+        "second derivative against central differences",
+        error,
+        "do not detach in gradient",
+        within=1e-6,
+    )

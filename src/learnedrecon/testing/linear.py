@@ -1,0 +1,186 @@
+"""What is promised of a linear operator and of a derivative."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.testing.numbers import (
+    Draw,
+    dense_matrix,
+    distance,
+    norm_of,
+    total_inner,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.testing.report import Checklist
+
+_SCALES = (0.1, 1.0, 10.0)
+_PIXELS = 8
+_SMALL = 1_000_000
+_NORM_TOLERANCE = 1e-4
+_ADJOINT = "transpose every weight that T uses, borders and factors included"
+
+
+def check_linear(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
+    """Everything that holds for a linear T."""
+    check_derivative_operator(checks, operator, draw, "T")
+    u = draw.image()
+    value, derivative = operator.linearise(u)
+    checks.require("linearise gives T(u)", distance(value, operator(u)), "return (T(u), T)")
+    w = draw.image()
+    checks.require("linearise gives T", distance(derivative(w), operator(w)), "return (T(u), T)")
+    _check_norm(checks, operator, draw)
+    _check_autograd(checks, operator, draw)
+    _check_subsets(checks, operator, draw)
+
+
+def check_derivative_operator(
+    checks: Checklist, operator: LinearOperator, draw: Draw, name: str
+) -> None:
+    """The adjoint identity and linearity over the reals, of T itself or of a derivative."""
+    _check_linearity(checks, operator, draw, name)
+    _check_adjoint(checks, operator, draw, name)
+    _check_entries(checks, operator, draw, name)
+
+
+def adjoint_defect(operator: LinearOperator, u: Tensor, v: Tensor) -> float:
+    """|Re⟨Tu, v⟩ - Re⟨u, T*v⟩| / (‖Tu‖‖v‖); relative to ‖u‖‖T*v‖ where Tu = 0."""
+    forward, backward = operator(u), operator.adjoint(v)
+    if forward.shape != v.shape or backward.shape != u.shape:
+        return math.inf
+    scale = norm_of(forward) * norm_of(v) or norm_of(u) * norm_of(backward) or 1.0
+    return abs(total_inner(forward, v) - total_inner(u, backward)) / scale
+
+
+def _check_linearity(checks: Checklist, operator: LinearOperator, draw: Draw, name: str) -> None:
+    fix = "drop the constant, or derive from Operator and write linearise"
+    for label, action, make in (
+        (name, operator, draw.image),
+        (f"{name}*", operator.adjoint, draw.data),
+    ):
+        x, y = make(), make()
+        a, b = -1.7, 0.6
+        left, right = action(a * x + b * y), a * action(x) + b * action(y)
+        scale = norm_of(action(x)) + norm_of(action(y)) or 1.0
+        checks.require(f"{label} is linear over the reals", norm_of(left - right) / scale, fix)
+        checks.require_true(f"{label} maps 0 to 0", not action(torch.zeros_like(x)).any(), fix)
+
+
+def _check_adjoint(checks: Checklist, operator: LinearOperator, draw: Draw, name: str) -> None:
+    random = max(adjoint_defect(operator, s * draw.image(), draw.data()) for s in _SCALES)
+    checks.require(f"{name}* is adjoint: random pairs", random, _ADJOINT)
+    images = [s * draw.image() for s in _SCALES]
+    aligned = max(adjoint_defect(operator, u, operator(u)) for u in images)
+    checks.require(f"{name}* is adjoint: v = {name}u", aligned, _ADJOINT)
+    single = max(_single_defect(operator, draw, s) for s in _SCALES for _ in range(_PIXELS))
+    checks.require(f"{name}* is adjoint: single pixels and data", single, _ADJOINT)
+    data = draw.data(2)
+    before = data.clone()
+    both = operator.adjoint(data)
+    checks.require_true(
+        f"{name}* leaves its argument alone", torch.equal(data, before), "do not write into v"
+    )
+    singles = torch.stack([operator.adjoint(v) for v in data])
+    checks.require(
+        f"{name}* of a batch is a stack of singles",
+        distance(both, singles),
+        "treat every sample alone",
+    )
+    checks.require_true(
+        f"{name}* has the domain's type", both.dtype == operator.domain.dtype, "keep the precision"
+    )
+
+
+def _single_defect(operator: LinearOperator, draw: Draw, scale: float) -> float:
+    """One pixel against the datum that it reaches most and against a random one."""
+    u = _single(draw.image(), draw, scale)
+    response = operator(u).flatten().abs()
+    places = (int(response.argmax()), draw.index(response.numel()))
+    return max(adjoint_defect(operator, u, _single(draw.data(), draw, scale, p)) for p in places)
+
+
+def _single(like: Tensor, draw: Draw, scale: float, place: int | None = None) -> Tensor:
+    flat = torch.zeros_like(like).flatten()
+    place = draw.index(flat.numel()) if place is None else place
+    phase = like.flatten()[place]
+    flat[place] = scale * phase / phase.abs()
+    return flat.reshape(like.shape)
+
+
+def _is_small(operator: LinearOperator, draw: Draw) -> bool:
+    factor = math.prod(draw.leading) ** 2
+    return operator.domain.size * operator.codomain.size * factor <= _SMALL
+
+
+def _check_entries(checks: Checklist, operator: LinearOperator, draw: Draw, name: str) -> None:
+    title = f"{name}* is the transposed matrix, entry by entry"
+    if not _is_small(operator, draw):
+        checks.skip(title, f"more than {_SMALL} entries")
+        return
+    precision = operator.domain.dtype.to_real()
+    forward = dense_matrix(operator, leading=draw.leading, precision=precision)
+    backward = dense_matrix(operator.H, leading=draw.leading, precision=precision)
+    size = float(forward.abs().max()) or 1.0
+    worst = float((forward - backward.T).abs().max())
+    checks.require(title, worst / size, _ADJOINT)
+
+
+def _check_norm(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
+    name = "norm() is the largest singular value"
+    if draw.leading:
+        checks.skip(name, "one operator per sample")
+    elif not _is_small(operator, draw):
+        checks.skip(name, f"more than {_SMALL} entries")
+    else:
+        exact = float(torch.linalg.matrix_norm(dense_matrix(operator), 2))
+        error = abs(operator.norm() - exact) / (exact or 1.0)
+        checks.require(name, error, "compare compute_norm with power_iteration", _NORM_TOLERANCE)
+
+
+def _check_autograd(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
+    fix = "write T in differentiable operations, or through operators.autograd"
+    u, v, w = draw.image().requires_grad_(), draw.data().requires_grad_(), draw.image()
+    (pulled,) = torch.autograd.grad(operator(u), u, v, create_graph=True)
+    checks.require("autograd backwards is T*", distance(pulled, operator.adjoint(v)), fix)
+    (twice,) = torch.autograd.grad(pulled, v, w)
+    checks.require("autograd backwards twice is T", distance(twice, operator(w)), fix)
+    (through,) = torch.autograd.grad(operator.adjoint(v), v, w)
+    checks.require("autograd backwards through T* is T", distance(through, operator(w)), fix)
+    pushed = torch.func.jvp(operator, (draw.image(),), (w,))[1]
+    checks.require("autograd forwards is T", distance(pushed, operator(w)), fix)
+    pushed = torch.func.jvp(operator.adjoint, (draw.data(),), (v.detach(),))[1]
+    checks.require("autograd forwards is T*", distance(pushed, operator.adjoint(v)), fix)
+
+
+def _check_subsets(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
+    names = ("subsets of rows make the whole T", "subsets of rows make the whole T*")
+    if operator.row_axis is None:
+        for name in names:
+            checks.skip(name, "no row axis")
+        return
+    u, v = draw.image(), draw.data()
+    number = operator.codomain.shape[operator.row_axis]
+    whole = torch.zeros_like(v)
+    back = torch.zeros_like(u)
+    for first in range(min(3, number)):
+        rows = list(range(first, number, 3))
+        index = torch.tensor(rows, device=v.device)
+        part = operator.subset(rows)
+        whole.index_copy_(operator.row_axis, index, part(u))
+        back = back + part.adjoint(v.index_select(operator.row_axis, index))
+    checks.require(names[0], distance(whole, operator(u)), "restrict every row alike")
+    checks.require(names[1], distance(back, operator.adjoint(v)), "restrict every row alike")
+    rows = [number - 1, 0][:number]
+    chosen = operator(u).index_select(operator.row_axis, torch.tensor(rows, device=u.device))
+    checks.require(
+        "a subset keeps the order that was asked for",
+        distance(operator.subset(rows)(u), chosen),
+        "do not sort the rows",
+    )

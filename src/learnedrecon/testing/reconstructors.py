@@ -1,0 +1,178 @@
+"""Does a method treat every sample alone, train everywhere, and survive being stored?"""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.testing.numbers import distance
+from learnedrecon.testing.report import Checklist, Report, tolerance_of
+from learnedrecon.testing.steps import is_unchanged, shake, snapshot
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.problem import Problem
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+
+def check_reconstructor(
+    model: Reconstructor, problem: Problem, *, seed: int = 0, tolerance: float | None = None
+) -> Report:
+    """Checks a method, learned or not, on one batch, in the mode (training or not) that it is in.
+
+    The image has the right shape and is finite; a sample does not depend on the others; the last
+    of ``iterates`` is the result; gradients reach every parameter, at weights that are slightly
+    shaken, because a start at zero hides the layers before it; a stored state and a pickle give
+    the same image; the problem is left alone.
+
+    Args:
+        model: the method.
+        problem: a dataclass with a field ``data``, (batch, channel, ...), such as ``Measured``.
+        seed: of the shaking and of the cotangent.
+        tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
+
+    Returns:
+        What was measured, property by property.
+
+    Raises:
+        ConfigError: the problem cannot be given other data.
+        PropertyError: the first property that does not hold, its number and its tolerance.
+    """
+    if not (is_dataclass(problem) and any(field.name == "data" for field in fields(problem))):
+        raise ConfigError(
+            describe(
+                expected="a problem that is a dataclass with a field 'data'",
+                found=type(problem).__name__,
+                fix="check the model on a Measured problem",
+            )
+        )
+    checks = Checklist(type(model).__name__, tolerance_of(problem.data.dtype, given=tolerance))
+    image = _check_image(checks, model, problem)
+    _check_batch(checks, model, problem, image)
+    _check_iterates(checks, model, problem, image)
+    _check_parameters(checks, model, problem, seed)
+    _check_storage(checks, model, problem, image)
+    return checks.report()
+
+
+@torch.no_grad()
+def _check_image(checks: Checklist, model: Reconstructor, problem: Problem) -> Tensor:
+    before = snapshot(problem)
+    estimate = model(problem)
+    image: Tensor = estimate.image
+    domain = problem.operator.domain
+    shape = tuple(image.shape)
+    checks.require_true(
+        "the image is (batch, channel, *domain.shape)",
+        shape[0] == problem.data.shape[0]
+        and len(shape) == domain.ndim + 2
+        and shape[2:] == domain.shape,
+        f"return an image that ends in {domain.shape}",
+    )
+    checks.require_true(
+        "the image has the domain's kind in the data's precision",
+        image.is_complex() == domain.is_complex
+        and image.dtype.to_real() == problem.data.dtype.to_real(),
+        "do not convert between the data and the image",
+    )
+    checks.require_true(
+        "the image is finite", bool(image.isfinite().all()), "look for a division by zero"
+    )
+    variance = estimate.variance
+    checks.require_true(
+        "the variance, if any, has the image's shape and is not negative",
+        variance is None or (variance.shape == image.shape and bool((variance >= 0).all())),
+        "return one variance per pixel",
+    )
+    checks.require_true(
+        "the problem is left alone", is_unchanged(problem, before), "do not write into the problem"
+    )
+    return image
+
+
+@torch.no_grad()
+def _check_batch(checks: Checklist, model: Reconstructor, problem: Problem, image: Tensor) -> None:
+    fix = "use no statistics over the batch axis (BatchNorm in training mode is one)"
+    number = problem.data.shape[0]
+    checks.require(
+        "the same twice", distance(model(problem).image, image), "draw nothing at random"
+    )
+    if number > 1:
+        changed = problem.data.clone()
+        changed[1:] = 1.7 * changed[1:].flip(-1)
+        first = model(_with_data(problem, changed)).image[:1]
+        checks.require("a sample ignores the others", distance(first, image[:1]), fix)
+    else:
+        checks.skip("a sample ignores the others", "a batch of one")
+    title = "a batch is a stack of singles"
+    rank = problem.operator.codomain.ndim + 2
+    if any(t.ndim >= rank and t.shape[0] == number > 1 for t in problem.operator.buffers()):
+        checks.skip(title, "the operator has tensors for each sample")
+        return
+    single = problem.data.split(1)
+    singles = torch.cat([model(_with_data(problem, y)).image for y in single])
+    checks.require(title, distance(image, singles), fix)
+
+
+@torch.no_grad()
+def _check_iterates(
+    checks: Checklist, model: Reconstructor, problem: Problem, image: Tensor
+) -> None:
+    *_, last = model.iterates(problem)
+    checks.require(
+        "the last of iterates is the result", distance(last.image, image), "iterate as in forward"
+    )
+
+
+def _check_parameters(checks: Checklist, model: Reconstructor, problem: Problem, seed: int) -> None:
+    title = "gradients reach every parameter"
+    twin = copy.deepcopy(model)
+    shake(twin, seed)
+    learned = {name: p for name, p in twin.named_parameters() if p.requires_grad}
+    if not learned:
+        checks.skip(title, "nothing is learned")
+        return
+    image = twin(problem).image
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(image.shape, generator=generator, dtype=image.dtype).to(image.device)
+    loss = (weight.conj() * image).real.sum()
+    gradients = torch.autograd.grad(loss, list(learned.values()), allow_unused=True)
+    dead = [n for n, g in zip(learned, gradients, strict=True) if g is None or not g.any()]
+    checks.require(title, len(dead), f"use or remove {', '.join(dead[:8])}", within=0.0)
+    finite = all(bool(g.isfinite().all()) for g in gradients if g is not None)
+    checks.require_true("gradients are finite", finite, "look for sqrt or division at zero")
+
+
+@torch.no_grad()
+def _check_storage(
+    checks: Checklist, model: Reconstructor, problem: Problem, image: Tensor
+) -> None:
+    stored = io.BytesIO()
+    torch.save(model.state_dict(), stored)
+    stored.seek(0)
+    twin = copy.deepcopy(model)
+    shake(twin, seed=1)
+    twin.load_state_dict(torch.load(stored, weights_only=True), strict=True)
+    checks.require(
+        "a stored state gives the same image",
+        distance(twin(problem).image, image),
+        "register what is learned as a parameter or a persistent buffer",
+    )
+    revived = pickle.loads(pickle.dumps(model))  # noqa: S301  (our own bytes)
+    checks.require(
+        "a pickle gives the same image",
+        distance(revived(problem).image, image),
+        "no lambdas and no open files in a model",
+    )
+
+
+def _with_data(problem: Problem, data: Tensor) -> Problem:
+    assert is_dataclass(problem)
+    return replace(problem, data=data)

@@ -1,0 +1,116 @@
+"""What a check measured, property by property."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from learnedrecon.errors import PropertyError, describe
+
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+def tolerance_of(dtype: torch.dtype, given: float | None = None) -> float:
+    """The relative tolerance of numbers of this precision, unless one is given."""
+    return TOLERANCES[dtype.to_real()] if given is None else given
+
+
+class Finding(NamedTuple):
+    """One line of a report.
+
+    Attributes:
+        name: the property.
+        measured: by how much it is missed; None where it was not checked.
+        tolerance: by how much it may be missed; None where it was not checked.
+        note: why it was not checked, or empty.
+    """
+
+    name: str
+    measured: float | None
+    tolerance: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every property that was checked, with its number; those that do not apply say why.
+
+    Attributes:
+        subject: what was checked.
+        findings: in the order of checking.
+    """
+
+    subject: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def skipped(self) -> tuple[Finding, ...]:
+        """The properties that were not checked."""
+        return tuple(finding for finding in self.findings if finding.measured is None)
+
+    def measured(self, name: str) -> float:
+        """The number of the property ``name``.
+
+        Raises:
+            KeyError: there is none of that name, or it was not checked.
+        """
+        for finding in self.findings:
+            if finding.name == name and finding.measured is not None:
+                return finding.measured
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        """A table: property, measured, tolerance."""
+        width = max((len(finding.name) for finding in self.findings), default=0)
+        lines = [self.subject]
+        for name, measured, tolerance, note in self.findings:
+            numbers = f"not checked: {note}"
+            if measured is not None:
+                numbers = f"{measured:9.2e}  (at most {tolerance:.0e})"
+            lines.append(f"  {name:<{width}}  {numbers}")
+        return "\n".join(lines)
+
+
+class Checklist:
+    """Collects findings and raises at the first property that does not hold.
+
+    Args:
+        subject: what is checked, for messages.
+        tolerance: of every property that names none of its own.
+    """
+
+    def __init__(self, subject: str, tolerance: float) -> None:
+        self.subject = subject
+        self.tolerance = tolerance
+        self._findings: list[Finding] = []
+
+    def require(self, name: str, measured: float, fix: str, within: float | None = None) -> None:
+        """Notes ``measured``; a number that is too large, or not a number, is an error.
+
+        Raises:
+            PropertyError: ``measured`` is not at most ``within``.
+        """
+        limit = self.tolerance if within is None else within
+        if not measured <= limit:
+            raise PropertyError(
+                describe(
+                    expected=f"{self.subject} to have the property '{name}' within {limit:.3g}",
+                    found=f"a deviation of {measured:.3g}",
+                    fix=fix,
+                )
+            )
+        self._findings.append(Finding(name, measured, limit))
+
+    def require_true(self, name: str, holds: bool, fix: str) -> None:  # noqa: FBT001
+        """A property without a number: it deviates by 0 or by 1."""
+        self.require(name, float(not holds), fix, within=0.0)
+
+    def skip(self, name: str, reason: str) -> None:
+        """Notes that a property does not apply."""
+        self._findings.append(Finding(name, None, None, reason))
+
+    def report(self) -> Report:
+        """Everything noted so far."""
+        return Report(self.subject, tuple(self._findings))

@@ -1,0 +1,286 @@
+"""Does a step keep its promises, and does every way to differentiate it give the same gradients?"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from learnedrecon.errors import DifferentiationError, PropertyError, describe
+from learnedrecon.problem import Problem
+from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
+from learnedrecon.schemes.step import Chain, Repeat, Step
+from learnedrecon.testing.numbers import distance
+from learnedrecon.testing.report import Checklist, Report, tolerance_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from torch import Tensor, nn
+
+    from learnedrecon.operators.base import Operator
+
+S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
+_TIMES = 3
+
+
+def check_step(
+    step: Step[S],
+    state: S,
+    problem: Problem,
+    *,
+    modes: Sequence[Backward] = (Checkpointed(1), Checkpointed(2)),
+    seed: int = 0,
+    tolerance: float | None = None,
+) -> Report:
+    """Checks a step alone, in a chain of independent copies, and repeated.
+
+    Alone: the type and the shapes of its state are kept, no argument is changed, it gives the same
+    twice, and it never touches ``problem.operator``. Composed: every one of ``modes`` gives the
+    gradients of :class:`Backprop` in every differentiable leaf, which are the weights, the data,
+    the tensors of operator and regulariser that require gradients, and the initial state; and the
+    same second derivatives, unless it refuses them.
+
+    Args:
+        step: Λ.
+        state: where it starts, a NamedTuple of tensors.
+        problem: one batch; its data and tensors are not changed.
+        modes: exact ways to differentiate that are compared with :class:`Backprop`.
+        seed: of the cotangents and of the weights of the copies.
+        tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
+
+    Returns:
+        What was measured, property by property.
+
+    Raises:
+        PropertyError: the first property that does not hold, its number and its tolerance.
+    """
+    checks = Checklist(type(step).__name__, tolerance_of(problem.data.dtype, given=tolerance))
+    state = _make(state, [tensor.detach() for tensor in state])
+    _check_alone(checks, step, state, problem)
+    copies = [perturbed(step, seed + k) for k in range(_TIMES)]
+    for mode in modes:
+        for name, pair in {
+            "Chain": (Chain(copies, Backprop()), Chain(copies, mode)),
+            "Repeat": (
+                Repeat(copies[0], _TIMES, Backprop()),
+                Repeat(copies[0], _TIMES, mode),
+            ),
+        }.items():
+            _compare(checks, f"{name}, {mode}", pair, (state, problem), seed)
+    return checks.report()
+
+
+def perturbed(module: Step[S], seed: int) -> Step[S]:
+    """A copy with slightly different weights, so that no gradient vanishes by a lucky start."""
+    twin = copy.deepcopy(module)
+    shake(twin, seed)
+    return twin
+
+
+@torch.no_grad()
+def shake(module: nn.Module, seed: int) -> None:
+    """Adds seeded noise to every parameter, in place."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+        size = 0.05 * (1.0 if parameter.numel() < 2 else float(parameter.std()) or 1.0)
+        parameter.add_(size * noise.to(parameter.device))
+
+
+def snapshot(problem: Problem) -> list[Tensor]:
+    """Copies of everything in a problem that a step might write into."""
+    return [tensor.detach().clone() for tensor in _contents(problem)]
+
+
+def is_unchanged(problem: Problem, before: list[Tensor]) -> bool:
+    """Whether the problem still holds what :func:`snapshot` saw."""
+    return all(map(torch.equal, before, _contents(problem)))
+
+
+def _contents(problem: Problem) -> list[Tensor]:
+    return [problem.data, *_tensors_of(problem).values()]
+
+
+def _tensors_of(problem: Problem) -> dict[str, Tensor]:
+    parts: dict[str, nn.Module | None] = {
+        "operator": problem.operator,
+        "regulariser": problem.regulariser,
+    }
+    return {
+        f"{part}.{name}": tensor
+        for part, module in parts.items()
+        if module is not None
+        for name, tensor in (*module.named_parameters(), *module.named_buffers())
+    }
+
+
+def _make(like: S, tensors: Sequence[Tensor]) -> S:
+    return type(like)(*tensors)
+
+
+@torch.no_grad()
+def _check_alone(checks: Checklist, step: Step[S], state: S, problem: Problem) -> None:
+    given = _make(state, [tensor.clone() for tensor in state])
+    before = snapshot(problem)
+    result = step(given, problem)
+    checks.require_true(
+        "the state keeps its type", type(result) is type(state), "return the NamedTuple you got"
+    )
+    kept = all(
+        a.shape == b.shape and a.dtype == b.dtype for a, b in zip(result, state, strict=True)
+    )
+    checks.require_true("the state keeps shapes and types of numbers", kept, "check channels")
+    checks.require_true(
+        "the given state is left alone",
+        all(map(torch.equal, given, state)),
+        "do not write into a tensor of the state",
+    )
+    checks.require_true(
+        "the problem is left alone", is_unchanged(problem, before), "do not write into the problem"
+    )
+    again = step(given, problem)
+    checks.require_true(
+        "it gives the same twice",
+        all(map(torch.equal, result, again)),
+        "take random numbers from problem.draws, and keep nothing between calls",
+    )
+    sealed = step(given, Sealed(problem))
+    checks.require_true(
+        "another problem can stand in",
+        all(map(torch.equal, result, sealed)),
+        "use forward, adjoint, gradient and subset of the problem only",
+    )
+
+
+class Sealed(Problem):
+    """A problem whose operator must not be touched."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self.data = problem.data
+        self.regulariser = problem.regulariser
+        self.draws = problem.draws
+
+    @property
+    def operator(self) -> Operator:
+        raise PropertyError(
+            describe(
+                expected="a step that never touches problem.operator",
+                found="a step that asks for it",
+                fix="use forward, adjoint and gradient, so that a scaled problem can stand in",
+            )
+        )
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self._problem.forward(u)
+
+    def adjoint(self, v: Tensor, at: Tensor | None = None) -> Tensor:
+        return self._problem.adjoint(v, at)
+
+    def gradient(self, u: Tensor) -> Tensor:
+        return self._problem.gradient(u)
+
+    def subset(self, rows: Sequence[int]) -> Sealed:
+        return Sealed(self._problem.subset(rows))
+
+    def to(self, device: torch.device | str) -> Self:
+        return type(self)(self._problem.to(device))
+
+
+def _compare(
+    checks: Checklist,
+    name: str,
+    pair: tuple[Step[S], Step[S]],
+    start: tuple[S, Problem],
+    seed: int,
+) -> None:
+    exact, other = (_derivatives(scheme, *start, seed) for scheme in pair)
+    fix = "recompute exactly what the forward pass computed, and pass every tensor on"
+    for order, (first, second) in enumerate(zip(exact, other, strict=True), start=1):
+        title = f"{name}: {'gradients' if order == 1 else 'second derivatives'}"
+        if second is None:
+            checks.skip(title, "refused")
+            continue
+        assert first is not None
+        gaps = {leaf: _gap(second[leaf], gradient) for leaf, gradient in first.items()}
+        worst = max(gaps, key=lambda leaf: (gaps[leaf] != gaps[leaf], gaps[leaf]))
+        checks.require(f"{title} of {len(gaps)} leaves", gaps[worst], f"{fix} (worst: {worst})")
+
+
+def _gap(found: Tensor | None, expected: Tensor | None) -> float:
+    if expected is None or found is None:
+        rest = expected if found is None else found
+        return 0.0 if rest is None or not rest.any() else float("inf")
+    return distance(found, expected)
+
+
+Gradients = dict[str, "Tensor | None"]
+
+
+def _derivatives(
+    scheme: Step[S], state: S, problem: Problem, seed: int
+) -> tuple[Gradients, Gradients | None]:
+    """The gradients of a random functional of the last state, and those of their own sum."""
+    leaves = {
+        f"state.{name}": tensor.clone().requires_grad_()
+        for name, tensor in zip(_names(state), state, strict=True)
+        if tensor.is_floating_point() or tensor.is_complex()
+    }
+    moving = iter(leaves.values())
+    start = _make(
+        state,
+        [next(moving) if t.is_floating_point() or t.is_complex() else t for t in state],
+    )
+    problem, data = _with_leaf(problem)
+    leaves |= {f"weights.{name}": p for name, p in scheme.named_parameters() if p.requires_grad}
+    leaves |= {name: t for name, t in _tensors_of(problem).items() if t.requires_grad}
+    if data is not None:
+        leaves["data"] = data
+    return _twice(scheme(start, problem), leaves, seed)
+
+
+def _twice(
+    result: Sequence[Tensor], leaves: dict[str, Tensor], seed: int
+) -> tuple[Gradients, Gradients | None]:
+    generator = torch.Generator().manual_seed(seed)
+    names, tensors = list(leaves), list(leaves.values())
+    ends = [tensor for tensor in result if tensor.requires_grad]
+    loss = _pairing(ends, generator)
+    first = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
+    gradients: Gradients = {
+        name: None if g is None else g.detach() for name, g in zip(names, first, strict=True)
+    }
+    curved = [g for g in first if g is not None and g.requires_grad]
+    if not curved:
+        return gradients, dict.fromkeys(names)
+    try:
+        second = torch.autograd.grad(_pairing(curved, generator), tensors, allow_unused=True)
+    except DifferentiationError:
+        return gradients, None
+    return gradients, dict(zip(names, second, strict=True))
+
+
+def _pairing(tensors: Sequence[Tensor], generator: torch.Generator) -> Tensor:
+    """Σ Re⟨w, t⟩ with seeded random w."""
+    terms = []
+    for tensor in tensors:
+        weight = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
+        product = weight.to(tensor.device).conj() * tensor
+        terms.append(product.real.sum() if product.is_complex() else product.sum())
+    return torch.stack(terms).sum()
+
+
+def _names(state: tuple[Any, ...]) -> Sequence[str]:
+    return getattr(state, "_fields", tuple(map(str, range(len(state)))))
+
+
+def _with_leaf(problem: Problem) -> tuple[Problem, Tensor | None]:
+    """The problem with data that require gradients, where it can be rebuilt."""
+    if is_dataclass(problem) and any(field.name == "data" for field in fields(problem)):
+        data = problem.data.detach().clone().requires_grad_()
+        return replace(problem, data=data), data
+    return problem, problem.data if problem.data.requires_grad else None
