@@ -1,1 +1,106 @@
-"""Learned iterative reconstruction for inverse problems."""
+"""Learned iterative reconstruction for inverse problems.
+
+Names are imported from their modules when they are first used, so that ``import learnedrecon`` is
+fast and does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
+    from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
+    from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
+    from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
+    from learnedrecon.models.initial import FilteredBackprojection
+    from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
+    from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
+    from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
+    from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.ray_transform import RayTransform
+    from learnedrecon.operators.space import Space
+    from learnedrecon.operators.transmission import Transmission, TransmissionCT
+    from learnedrecon.problem import Measured, Problem
+    from learnedrecon.schemes.backward import Backprop, Checkpointed
+    from learnedrecon.schemes.reconstructor import Estimate, Iterative, Reconstructor
+    from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling
+    from learnedrecon.schemes.step import Chain, Repeat, Step
+
+_HOMES = {
+    "functionals.fidelities": ("KullbackLeibler", "LeastSquares"),
+    "functionals.regularisers": ("Dirichlet", "TotalVariation"),
+    "models.classical": ("FBP", "TV", "TotalVariationSpec"),
+    "models.filtered_primal_dual": ("FilteredPrimalDual", "filtered_primal_dual"),
+    "models.initial": ("FilteredBackprojection",),
+    "models.learned_gradient": ("LearnedGradient", "learned_gradient"),
+    "models.learned_primal_dual": ("LearnedPrimalDual", "learned_primal_dual"),
+    "models.post_processing": ("FBPUNet", "PostProcessing"),
+    "operators.base": ("Operator",),
+    "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
+    "operators.linear": ("LinearOperator",),
+    "operators.ray_transform": ("RayTransform",),
+    "operators.space": ("Space",),
+    "operators.transmission": ("Transmission", "TransmissionCT"),
+    "problem": ("Measured", "Problem"),
+    "schemes.backward": ("Backprop", "Checkpointed"),
+    "schemes.reconstructor": ("Estimate", "Iterative", "Reconstructor"),
+    "schemes.scaling": ("AdjointScale", "ImageScale", "NoScaling"),
+    "schemes.step": ("Chain", "Repeat", "Step"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "FBP",
+    "TV",
+    "AdjointScale",
+    "AngleRange",
+    "Backprop",
+    "Chain",
+    "Checkpointed",
+    "Dirichlet",
+    "Estimate",
+    "FBPUNet",
+    "FanBeam",
+    "FilteredBackprojection",
+    "FilteredPrimalDual",
+    "FlatDetector",
+    "ImageScale",
+    "Iterative",
+    "KullbackLeibler",
+    "LearnedGradient",
+    "LearnedPrimalDual",
+    "LeastSquares",
+    "LinearOperator",
+    "Measured",
+    "NoScaling",
+    "Operator",
+    "ParallelBeam",
+    "PostProcessing",
+    "Problem",
+    "RayTransform",
+    "Reconstructor",
+    "Repeat",
+    "Space",
+    "Step",
+    "TotalVariation",
+    "TotalVariationSpec",
+    "Transmission",
+    "TransmissionCT",
+    "filtered_primal_dual",
+    "learned_gradient",
+    "learned_primal_dual",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'learnedrecon' has no attribute '{name}'")
+    return getattr(import_module(f"learnedrecon.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
