@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, NamedTuple
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 
-from learnedrecon.problem import Problem
+from learnedrecon import specs
+from learnedrecon.data.simulate import Simulation, Simulator
+from learnedrecon.errors import DataError, ShapeError, describe
+from learnedrecon.functionals.fidelities import LeastSquares
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.problem import Measured, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from learnedrecon.functionals.base import Fidelity, Regulariser
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.space import Space
 
 
 class Sample(NamedTuple):
@@ -53,3 +66,170 @@ class Batch(NamedTuple):
     truth: Tensor | None
     label: Tensor | None
     ids: tuple[str, ...]
+
+
+class BatchBuilder:
+    """Makes batches on a device: stacks, simulates, and puts per-sample tensors into T.
+
+    Args:
+        operator: T of every sample that has no spec of its own; moved to ``device``.
+        spec: of that operator, needed where data are simulated on another grid, or None.
+        measurement: how data are made for samples that have none, or None.
+        fidelity: D of the problems; least squares where it is None.
+        regulariser: a fixed R of the problems, or None.
+        device: where batches live.
+        cache: how many operators of samples' own specs are kept; the one not used for longest goes.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        *,
+        spec: Any = None,  # noqa: ANN401 - any registered operator spec
+        measurement: Simulation | None = None,
+        fidelity: Fidelity | None = None,
+        regulariser: Regulariser | None = None,
+        device: torch.device | str = "cpu",
+        cache: int = 8,
+    ) -> None:
+        self.device = torch.device(device)
+        self.measurement = measurement
+        self.fidelity = (fidelity if fidelity is not None else LeastSquares()).to(self.device)
+        self.regulariser = None if regulariser is None else regulariser.to(self.device)
+        self.cache = cache
+        self.spec = spec
+        self._own = self._bench(operator, spec)
+        self._others: OrderedDict[Any, _Bench] = OrderedDict()
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """One batch of samples that share a bucket.
+
+        Raises:
+            DataError: no samples; data, truth or label for some samples only; unequal operators; or
+                neither data nor a way to simulate them.
+            ShapeError: samples of unequal shapes, or a sample that does not fit its operator.
+        """
+        _require(len(samples) > 0, "at least one sample", "none", "give some samples")
+        bench = self._bench_for(samples)
+        ids = tuple(sample.id for sample in samples)
+        truth = self._stacked("truth", ids, [sample.truth for sample in samples])
+        data = self._stacked("data", ids, [sample.data for sample in samples])
+        label = self._stacked("label", ids, [sample.label for sample in samples])
+        _check_fit(truth, bench.operator.domain, "truth", ids)
+        _check_fit(data, bench.operator.codomain, "data", ids)
+        tensors = self._tensors(samples, ids)
+        if data is None:
+            data = _simulated(bench.simulator, truth, ids, tensors)
+        operator = bench.operator.with_tensors(tensors)
+        problem = Measured(operator, data, self.fidelity, self.regulariser)
+        return Batch(problem, truth, label, ids)
+
+    def _bench_for(self, samples: Sequence[Sample]) -> _Bench:
+        spec = samples[0].spec
+        other = next((sample for sample in samples if sample.spec != spec), None)
+        if other is not None:
+            raise DataError(
+                describe(
+                    expected="samples of one operator in a batch",
+                    found=f"'{samples[0].id}' and '{other.id}' with different ones",
+                    fix="let a Loader group the samples, or build one batch for each operator",
+                )
+            )
+        if spec is None or spec == self.spec:
+            return self._own
+        if spec not in self._others:
+            self._others[spec] = self._bench(specs.build(OPERATORS, spec), spec)
+        self._others.move_to_end(spec)
+        while len(self._others) > max(self.cache, 1):
+            self._others.popitem(last=False)
+        return self._others[spec]
+
+    def _bench(self, operator: Operator, spec: Any) -> _Bench:  # noqa: ANN401 - any operator spec
+        operator = operator.to(self.device)
+        if self.measurement is None:
+            return _Bench(operator, None)
+        return _Bench(operator, Simulator(self.measurement, operator, spec))
+
+    def _stacked(
+        self, what: str, ids: Sequence[str], tensors: Sequence[Tensor | None]
+    ) -> Tensor | None:
+        there = [tensor for tensor in tensors if tensor is not None]
+        if not there:
+            return None
+        if len(there) < len(tensors):
+            without = next(
+                name for name, tensor in zip(ids, tensors, strict=True) if tensor is None
+            )
+            raise DataError(
+                describe(
+                    expected=f"{what} for every sample of a batch, or for none",
+                    found=f"'{without}' without, among {len(there)} of {len(ids)} with",
+                    fix="batch samples with and without it separately, as a Loader does",
+                )
+            )
+        for name, tensor in zip(ids, there, strict=True):
+            if tensor.shape != there[0].shape:
+                raise ShapeError(
+                    describe(
+                        expected=f"{what} of one shape, {tuple(there[0].shape)} as in '{ids[0]}'",
+                        found=f"{tuple(tensor.shape)} in '{name}'",
+                        fix="let a Loader group the samples, and give samples of other shapes "
+                        "their own operator spec",
+                    )
+                )
+        return torch.stack(there).to(self.device)
+
+    def _tensors(self, samples: Sequence[Sample], ids: Sequence[str]) -> dict[str, Tensor]:
+        tables = [dict(sample.tensors) for sample in samples]
+        names = {name: None for table in tables for name in table}
+        stacked = {
+            name: self._stacked(f"operator tensor '{name}'", ids, [t.get(name) for t in tables])
+            for name in names
+        }
+        return {name: tensor for name, tensor in stacked.items() if tensor is not None}
+
+
+class _Bench(NamedTuple):
+    """An operator on the device, and what makes data with it."""
+
+    operator: Operator
+    simulator: Simulator | None
+
+
+def _simulated(
+    simulator: Simulator | None,
+    truth: Tensor | None,
+    ids: Sequence[str],
+    tensors: Mapping[str, Tensor],
+) -> Tensor:
+    if simulator is None or truth is None:
+        missing = "no true image" if truth is None else "no way to simulate"
+        raise DataError(
+            describe(
+                expected=f"data of sample '{ids[0]}', or a true image and a Simulation",
+                found=f"no data and {missing}",
+                fix="add measurements to the dataset, or give the BatchBuilder a measurement",
+            )
+        )
+    return simulator(truth, ids, tensors)
+
+
+def _check_fit(tensor: Tensor | None, space: Space, what: str, ids: Sequence[str]) -> None:
+    if tensor is None:
+        return
+    shape = tuple(tensor.shape[1:])
+    if len(shape) != space.ndim + 1 or shape[1:] != space.shape:
+        axes = ", ".join(map(str, space.shape))
+        raise ShapeError(
+            describe(
+                expected=f"{what} of sample '{ids[0]}' with shape (channel, {axes}), "
+                "which its operator has",
+                found=f"shape {shape}",
+                fix="correct the geometry, or give the sample an operator spec of its own",
+            )
+        )
+
+
+def _require(condition: bool, expected: str, found: str, fix: str) -> None:  # noqa: FBT001
+    if not condition:
+        raise DataError(describe(expected=expected, found=found, fix=fix))

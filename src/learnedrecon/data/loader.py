@@ -1,0 +1,159 @@
+"""Batches by step: the same ones in a resumed run, with any number of workers."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from learnedrecon.data.datasets import SampleDataset
+from learnedrecon.data.order import BatchOrder
+from learnedrecon.errors import ConfigError, LearnedReconError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from learnedrecon.data.batch import Batch, BatchBuilder, Sample
+
+
+class Loader:
+    """Draws the samples of a dataset in a seeded order and builds batches of them, without end.
+
+    Batch ``step`` is a pure function of the dataset, the builder, ``seed`` and ``step``: a run that
+    is resumed sees what it would have seen, and workers change nothing but the time.
+
+    Args:
+        dataset: the samples.
+        builder: makes a batch on the device.
+        batch_size: samples in a batch, over all processes.
+        seed: of the order.
+        shuffle: whether the order is drawn, anew in every epoch; otherwise it is the dataset's.
+        drop_last: leave out batches that are not full.
+        workers: processes that load samples ahead. They are spawned, so a script that uses them
+            needs ``if __name__ == "__main__"``; with 0, samples are loaded in this process.
+
+    Raises:
+        ConfigError: a batch size below 1, or a negative number of workers.
+        DataError: an empty dataset, or a bucket smaller than a batch with ``drop_last``.
+    """
+
+    def __init__(
+        self,
+        dataset: SampleDataset,
+        builder: BatchBuilder,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        workers: int = 0,
+    ) -> None:
+        if workers < 0:
+            raise ConfigError(
+                describe(
+                    expected="a number of workers of at least 0",
+                    found=f"workers = {workers}",
+                    fix="use 0 to load samples in this process",
+                )
+            )
+        self.dataset = dataset
+        self.builder = builder
+        self.workers = workers
+        self.order = BatchOrder(
+            dataset.buckets(), batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last
+        )
+        self._share = slice(None)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches after which every sample has come once."""
+        return self.order.batches_per_epoch
+
+    def for_process(self, rank: int, world: int) -> Loader:
+        """The part of each batch that process ``rank`` of ``world`` computes.
+
+        The parts are disjoint, of equal size, and together the batch that one process would have.
+
+        Raises:
+            ConfigError: no such process, a batch size that ``world`` does not divide, or batches
+                that are not all full (set ``drop_last``, so that no process waits for another).
+        """
+        size = self.order.batch_size
+        if not 0 <= rank < world or size % world or (world > 1 and not self.order.drop_last):
+            raise ConfigError(
+                describe(
+                    expected="a rank in 0..world-1, a batch size that world divides, and drop_last "
+                    "where world > 1",
+                    found=f"rank {rank}, world {world}, batch_size {size}, "
+                    f"drop_last {self.order.drop_last}",
+                    fix="choose a batch_size that is a multiple of the number of processes",
+                )
+            )
+        part = copy.copy(self)
+        each = size // world
+        part._share = slice(rank * each, (rank + 1) * each) if world > 1 else slice(None)  # noqa: SLF001
+        return part
+
+    def batches(self, start_step: int = 0) -> Iterator[Batch]:
+        """Every batch from step ``start_step`` on, without end; no earlier sample is loaded."""
+        indices = (batch[self._share] for batch in self.order.batches(start_step))
+        for samples in _load(self.dataset, indices, self.workers):
+            yield self.builder(samples)
+
+
+def evaluation_batches(
+    dataset: SampleDataset, builder: BatchBuilder, *, batch_size: int, workers: int = 0
+) -> Iterator[Batch]:
+    """Every sample once, bucket after bucket, each in the order of the dataset.
+
+    Raises:
+        ConfigError: a batch size below 1.
+        DataError: an empty dataset.
+    """
+    order = BatchOrder(dataset.buckets(), batch_size, shuffle=False)
+    indices = islice(order.batches(), order.batches_per_epoch)
+    for samples in _load(dataset, indices, workers):
+        yield builder(samples)
+
+
+def _load(
+    dataset: SampleDataset, batches: Iterable[tuple[int, ...]], workers: int
+) -> Iterator[list[Sample]]:
+    if workers == 0:
+        for indices in batches:
+            yield [dataset[index] for index in indices]
+        return
+    loader = DataLoader(
+        _Caught(dataset),
+        batch_sampler=map(list, batches),
+        num_workers=workers,
+        collate_fn=_together,
+        multiprocessing_context="spawn",
+        generator=torch.Generator(),  # its seed for workers is not taken from the global stream
+    )
+    for samples in loader:
+        for sample in samples:
+            if isinstance(sample, LearnedReconError):
+                raise sample
+        yield samples
+
+
+@dataclass(frozen=True, eq=False)
+class _Caught(Dataset["Sample | LearnedReconError"]):
+    """Hands errors over as values, so that a worker does not bury their text in a traceback."""
+
+    dataset: SampleDataset
+
+    def __getitem__(self, index: int) -> Sample | LearnedReconError:
+        try:
+            return self.dataset[index]
+        except LearnedReconError as error:
+            return error
+
+
+def _together(samples: list[Sample]) -> list[Sample]:
+    return samples

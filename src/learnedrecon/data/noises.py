@@ -1,0 +1,46 @@
+"""The noise models by name, and how a spec holds one of them."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator
+
+from learnedrecon import specs
+from learnedrecon.data.noise import (
+    Gaussian,
+    Noise,
+    NoNoise,
+    PoissonCounts,
+    PoissonLog,
+    RelativeGaussian,
+)
+from learnedrecon.specs import Entry, Registry
+
+
+def _as_it_is(noise: Noise) -> Noise:
+    return noise
+
+
+NOISES: Registry[Noise] = MappingProxyType(
+    {
+        "none": Entry(NoNoise, _as_it_is, "data as they are"),
+        "gaussian": Entry(Gaussian, _as_it_is, "white, of one standard deviation"),
+        "relative_gaussian": Entry(RelativeGaussian, _as_it_is, "white, relative to mean |y|"),
+        "poisson_counts": Entry(PoissonCounts, _as_it_is, "photon counts of a transmission"),
+        "poisson_log": Entry(PoissonLog, _as_it_is, "the logarithm of photon counts"),
+    }
+)
+
+
+def _parse(value: Any) -> Noise:  # noqa: ANN401 - whatever a file holds
+    return value if isinstance(value, Noise) else specs.named_from_plain(NOISES, value, "noise")
+
+
+def _dump(noise: Noise) -> dict[str, Any]:
+    return specs.named_to_plain(NOISES, noise)
+
+
+NoiseSpec = Annotated[Noise, PlainValidator(_parse), PlainSerializer(_dump)]
+"""A noise model as a field of a spec: plain data hold it with its ``name``."""

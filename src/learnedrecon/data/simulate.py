@@ -1,0 +1,196 @@
+"""Data from images: the operator, on a finer grid if wanted, and noise that belongs to a sample."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from learnedrecon import specs
+from learnedrecon.data.ellipses import ellipse_preset
+from learnedrecon.data.noise import NoNoise, RelativeGaussian
+from learnedrecon.data.noises import NoiseSpec
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.operators.geometry import FanBeam, Geometry, ParallelBeam
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.operators.transmission import Transmission
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from learnedrecon.operators.base import Operator
+
+_GROUP: Final = 8
+"""T is always applied to this many images; copies of the last fill up an incomplete group.
+
+Kernels choose their arithmetic by the size of the batch. A last bit that changes with it would turn
+into another Poisson count, and shift every count that is drawn after it.
+"""
+
+_NO_TENSORS: Final[Mapping[str, Tensor]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How data are made from a true image.
+
+    Attributes:
+        noise: the noise model.
+        grid: ``(ny, nx)`` to which the image is enlarged bilinearly before it is projected, so that
+            data are not made by the very matrix that is inverted; None projects it as it is. DIVal
+            uses (400, 400) for its 128² ellipses.
+        seed: of the noise, in [0, 2⁶⁴).
+
+    Raises:
+        ConfigError: a seed out of range, or a grid without pixels.
+    """
+
+    noise: NoiseSpec
+    grid: tuple[int, int] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.grid is not None:
+            object.__setattr__(self, "grid", tuple(int(n) for n in self.grid))
+        if self.grid is not None and (len(self.grid) != 2 or min(self.grid) < 1):
+            raise ConfigError(
+                describe(
+                    expected="a grid (ny, nx) of two numbers of at least 1, or none",
+                    found=f"grid = {self.grid}",
+                    fix="correct 'grid' or leave it away",
+                )
+            )
+        if not 0 <= self.seed < 2**64:
+            raise ConfigError(
+                describe(
+                    expected="a seed in [0, 2^64)",
+                    found=f"seed = {self.seed}",
+                    fix="choose a non-negative seed",
+                )
+            )
+
+
+def ellipse_simulation(preset: str, seed: int = 0) -> Simulation:
+    """How the source of an ellipse preset makes its data.
+
+    The noise is the preset's; ``dival`` projects from a grid of 400 × 400.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    noise = RelativeGaussian(ellipse_preset(preset).noise_level)
+    return Simulation(noise, (400, 400) if preset == "dival" else None, seed)
+
+
+class Simulator:
+    """Makes data from images, batched, on the device of the images.
+
+    The data of a sample depend on ``(simulation.seed, id)`` and its own image only: to the last bit
+    they are the same in any batch, order or worker.
+
+    Args:
+        simulation: what to do.
+        operator: T, from which data are made where there is no grid.
+        spec: the spec of T; needed where there is a grid, to build T there.
+
+    Raises:
+        ConfigError: a grid for an operator that is not known to have one, see :func:`on_grid`.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        operator: Operator,
+        spec: Any = None,  # noqa: ANN401 - any registered operator spec
+    ) -> None:
+        self.simulation = simulation
+        self.operator = operator
+        if simulation.grid is not None:
+            self.operator = specs.build(OPERATORS, on_grid(spec, simulation.grid))
+
+    @torch.no_grad()
+    def __call__(
+        self, truth: Tensor, ids: Sequence[str], tensors: Mapping[str, Tensor] = _NO_TENSORS
+    ) -> Tensor:
+        """Data for a batch of images.
+
+        Args:
+            truth: u, (batch, channel, *domain).
+            ids: of the samples.
+            tensors: of the operator, one per sample, by name.
+
+        Returns:
+            T(u) + noise, (batch, channel, *codomain), without a graph.
+
+        Raises:
+            ShapeError: ``truth`` does not fit the operator.
+            DataError: values that the noise model does not allow.
+        """
+        clean = self._clean(truth, tensors)
+        noise = self.simulation.noise
+        if isinstance(noise, NoNoise):
+            return noise.apply(clean, [Generator(clean.device)] * len(ids))
+        seed = self.simulation.seed
+        return noise.apply(clean, [noise_generator(seed, name, clean.device) for name in ids])
+
+    def _clean(self, truth: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """T(u) in groups of one size, so that a sample's neighbours do not touch its last bits."""
+        operator = self.operator.to(truth.device)
+        parts = []
+        for start in range(0, len(truth), _GROUP):
+            group = torch.arange(start, start + _GROUP, device=truth.device)
+            group = group.clamp(max=len(truth) - 1)
+            own = operator.with_tensors({name: each[group] for name, each in tensors.items()})
+            parts.append(own(self._enlarged(truth[group]))[: len(truth) - start])
+        return torch.cat(parts)
+
+    def _enlarged(self, truth: Tensor) -> Tensor:
+        grid = self.simulation.grid
+        if grid is None or tuple(truth.shape[-2:]) == grid:
+            return truth
+        return nn.functional.interpolate(truth, grid, mode="bilinear", align_corners=False)
+
+
+def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401 - any operator spec
+    """The spec of the same scan of the same rectangle in millimetres, cut into other pixels.
+
+    Args:
+        spec: a parallel or a fan beam, or a transmission through one.
+        grid: ``(ny, nx)``.
+
+    Raises:
+        ConfigError: another spec, or none.
+    """
+    match spec:
+        case ParallelBeam() | FanBeam():
+            return _regridded(spec, grid)
+        case Transmission():
+            return replace(spec, geometry=_regridded(spec.geometry, grid))
+    raise ConfigError(
+        describe(
+            expected="the spec of a tomographic operator, which has a grid",
+            found="none" if spec is None else type(spec).__name__,
+            fix="leave 'grid' away, so that data are made on the grid of the images",
+        )
+    )
+
+
+def _regridded(geometry: Geometry, grid: tuple[int, int]) -> Geometry:
+    (ny, nx), (dy, dx) = geometry.shape, geometry.pixel
+    return replace(geometry, shape=grid, pixel_size=(ny * dy / grid[0], nx * dx / grid[1]))
+
+
+def noise_generator(seed: int, sample: str, device: torch.device | str = "cpu") -> Generator:
+    """The noise generator of the sample called ``sample``: a hash of ``(seed, sample)``.
+
+    The generator of the CPU keeps 32 of the 63 bits of the hash, that of CUDA all of them; the two
+    draw different numbers.
+    """
+    digest = hashlib.sha256(f"noise/{seed}/{sample}".encode()).digest()
+    generator = Generator(device)
+    generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return generator
