@@ -73,7 +73,7 @@ void forward_axis(const Job<T>& job, const T* images, T* data, const Blocks& blo
     const Sheet size = job.sheet(axis, blocks.frame());
     const std::size_t rows = static_cast<std::size_t>(size.rows);
     const std::size_t area = rows * static_cast<std::size_t>(size.stride) * blocks.lanes;
-    Buffer<T> sheets(blocks.count() * area);
+    Buffer<T> sheets(blocks.count() * area + kSlack);
     T* origin = sheets.data() + static_cast<std::size_t>(blocks.frame()) * blocks.lanes;
 
     const std::size_t strips = pieces(rows, kCopyTile);

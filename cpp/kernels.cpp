@@ -1,24 +1,18 @@
 // Compiled once per instruction set, with JOSEPH_ISA naming the namespace.
 //
-// The forward kernels and their adjoints must see the same weights. Every position is one explicit
-// multiply-add (`madd`), so the compiler has no freedom to round it differently in two places.
+// A forward kernel and its adjoint compute positions by the same expressions. Where a compiler
+// fuses a multiplication and an addition in one of them only, weights differ by a rounding error
+// and no more, because linear interpolation is continuous in the position.
 #include "kernels.hpp"
 
-#include <stdint.h>
+#include "gather.hpp"
 
 namespace joseph {
 namespace JOSEPH_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
-
 constexpr ptrdiff_t kChunk = 256;  // rays whose working set stays in the first-level cache
+constexpr ptrdiff_t kSpare = 16;   // a vector of rays may reach beyond the last one
 
 inline float madd(float a, float b, float c) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
@@ -43,13 +37,8 @@ inline T least(T a, T b) {
 
 template <typename T>
 inline T clamp(T value, T low, T high) {
-    return value < low ? low : (value > high ? high : value);
-}
-
-// Rounds down; |value| < 2^31.
-inline int32_t floor_index(double value) {
-    const int32_t whole = static_cast<int32_t>(value);
-    return whole - (value < static_cast<double>(whole) ? 1 : 0);
+    const T raised = value < low ? low : value;
+    return raised > high ? high : raised;
 }
 
 // Positions of up to kChunk rays in kBlock rows: base + (offset + step * r), where the bracket is
@@ -57,9 +46,9 @@ inline int32_t floor_index(double value) {
 // double precision. Where a ray misses the sheet in all these rows, its base puts it on the frame.
 template <typename T>
 struct Block {
-    int32_t base[kChunk];
-    T offset[kChunk];
-    T step[kChunk];
+    int32_t base[kChunk + kSpare];
+    T offset[kChunk + kSpare];
+    T step[kChunk + kSpare];
     ptrdiff_t begin, end;  // rays outside of it miss the sheet
 
     void set(const Rays& rays, ptrdiff_t first_ray, ptrdiff_t count, ptrdiff_t row,
@@ -70,14 +59,20 @@ struct Block {
         const double start = static_cast<double>(row);
         const double right = static_cast<double>(columns);
         for (ptrdiff_t d = 0; d < count; ++d) {
-            const double last = slope[d] < 0 ? kBlock - 1 : 0;
-            const double lowest = madd(slope[d], start + last, intercept[d]);
+            const double tilt = slope[d];
+            const double last = tilt < 0.0 ? static_cast<double>(kBlock - 1) : 0.0;
+            const double lowest = madd(tilt, start + last, intercept[d]);
             const double held = clamp(lowest, kMiss, right);
-            const int32_t whole = floor_index(held);
-            const double value = madd(-slope[d], last, held - static_cast<double>(whole));
+            const double live = held == lowest ? 1.0 : 0.0;
+            const int32_t whole = static_cast<int32_t>(held - kMiss) - kFrame;
+            const double value = madd(-tilt, last, held - static_cast<double>(whole));
             base[d] = whole;
-            offset[d] = static_cast<T>(held == lowest ? value : 0.0);
-            step[d] = static_cast<T>(held == lowest ? slope[d] : 0.0);
+            offset[d] = static_cast<T>(live * value);
+            step[d] = static_cast<T>(live * tilt);
+        }
+        for (ptrdiff_t d = count; d < count + kSpare; ++d) {
+            base[d] = static_cast<int32_t>(-kFrame);
+            offset[d] = step[d] = 0;
         }
         begin = 0;
         end = count;
@@ -91,28 +86,40 @@ private:
     }
 };
 
+// Adds to sum[0..width) what the rays from `ray` on find in `rows` rows.
+template <typename T>
+inline void walk(const Block<T>& block, ptrdiff_t ray, const T* pixels, ptrdiff_t stride,
+                 ptrdiff_t rows, T* sum) {
+    using Value = typename Pack<T>::Value;
+    using Index = typename Pack<T>::Index;
+    const Index base = load<Index>(block.base + ray);
+    const Value offset = load<Value>(block.offset + ray);
+    const Value step = load<Value>(block.step + ray);
+    Value total = load<Value>(sum);
+    for (ptrdiff_t r = 0; r < rows; ++r) {
+        const Value position = step * static_cast<T>(r) + offset;
+        const Index whole = __builtin_convertvector(position, Index);
+        const Value fraction = position - __builtin_convertvector(whole, Value);
+        Value left, right;
+        gather_pairs<T>(pixels + r * stride, base + whole, left, right);
+        total += left + fraction * (right - left);
+    }
+    store(sum, total);
+}
+
 template <typename T>
 void project(const T* sheet, Sheet size, Rays rays, T* out) {
     Block<T> block;
-    T sum[kChunk];
+    T sum[kChunk + kSpare];
     for (ptrdiff_t first = 0; first < rays.count; first += kChunk) {
         const ptrdiff_t count = least(kChunk, rays.count - first);
-        for (ptrdiff_t d = 0; d < count; ++d) sum[d] = 0;
+        for (ptrdiff_t d = 0; d < count + kSpare; ++d) sum[d] = 0;
         for (ptrdiff_t row = 0; row < size.rows; row += kBlock) {
             block.set(rays, first, count, row, size.columns);
+            const T* pixels = sheet + row * size.stride;
             const ptrdiff_t rows = least(kBlock, size.rows - row);
-            for (ptrdiff_t r = 0; r < rows; ++r) {
-                const T* __restrict pixels = sheet + (row + r) * size.stride;
-                const T step_number = static_cast<T>(r);
-                for (ptrdiff_t d = block.begin; d < block.end; ++d) {
-                    const T position = madd(block.step[d], step_number, block.offset[d]);
-                    const int32_t whole = static_cast<int32_t>(position);
-                    const T fraction = position - static_cast<T>(whole);
-                    const int32_t index = block.base[d] + whole;
-                    const T left = pixels[index];
-                    const T right = pixels[index + 1];
-                    sum[d] += left + fraction * (right - left);
-                }
+            for (ptrdiff_t d = block.begin; d < block.end; d += Pack<T>::kWidth) {
+                walk(block, d, pixels, size.stride, rows, sum + d);
             }
         }
         for (ptrdiff_t d = 0; d < count; ++d) {

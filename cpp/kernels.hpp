@@ -1,6 +1,6 @@
 // What is compiled once per instruction set. Only plain pointers cross this border, and kernels.cpp
-// includes no header with inline code: the linker would keep one copy of an inline function, and it
-// might be the copy that needs AVX-512.
+// includes no header with inline functions of external linkage: the linker would keep one copy of
+// each, and it might be the one that needs AVX-512.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +23,7 @@ struct Rays {
 
 inline constexpr std::ptrdiff_t kBlock = 8;         // rows whose positions share one base
 inline constexpr std::ptrdiff_t kFrame = kBlock + 2;  // zeros on either side of a row
+inline constexpr std::ptrdiff_t kSlack = 32;         // pixels behind the last row that may be read
 inline constexpr std::ptrdiff_t kTile = 16;         // rows of a tile of the batched kernels
 inline constexpr std::ptrdiff_t kLaneFrame = 2;     // zeros on either side, batched kernels
 

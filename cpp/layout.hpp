@@ -35,7 +35,7 @@ void interleave(Stack<const T> in, std::ptrdiff_t in_step, std::ptrdiff_t count,
     }
 }
 
-// Writes rows [first, last) of the sheet of `axis` with their frames. `sheet` points to pixel (0, 0).
+// Writes rows [first, last) of the sheet of `axis` with their frames.
 template <typename T>
 void fill_sheet(Stack<const T> images, Axis axis, Sheet size, std::ptrdiff_t frame,
                 std::ptrdiff_t first, std::ptrdiff_t last, T* sheet) {

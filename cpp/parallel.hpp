@@ -1,4 +1,4 @@
-// Tasks on plain threads, started per call: nothing survives a call, so a fork() in between is safe.
+// Tasks on plain threads, started per call: none survives it, so a fork() in between is safe.
 #pragma once
 
 #include <algorithm>

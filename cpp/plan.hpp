@@ -1,4 +1,4 @@
-// The ray transform of Joseph (IEEE TMI 1982) as rows of a sparse matrix, without storing the matrix.
+// The ray transform of Joseph (IEEE TMI 1982): where and how each ray crosses the image.
 #pragma once
 
 #include <cstddef>
