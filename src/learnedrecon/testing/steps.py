@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -207,7 +208,7 @@ def _compare(
             continue
         assert first is not None
         gaps = {leaf: _gap(second[leaf], gradient) for leaf, gradient in first.items()}
-        worst = max(gaps, key=lambda leaf: (gaps[leaf] != gaps[leaf], gaps[leaf]))
+        worst = max(gaps, key=lambda leaf: (math.isnan(gaps[leaf]), gaps[leaf]))
         checks.require(f"{title} of {len(gaps)} leaves", gaps[worst], f"{fix} (worst: {worst})")
 
 

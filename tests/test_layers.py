@@ -1,0 +1,254 @@
+"""Which way imports go, and the sizes that files and constructors keep."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import learnedrecon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(learnedrecon.__file__).parent
+PACKAGE = "learnedrecon"
+ROOMS = (
+    "errors",
+    "files",
+    "specs",
+    ("networks", "kernels", "metrics"),
+    "operators",
+    "functionals",
+    "problem",
+    "solvers",
+    "data",
+    "schemes",
+    "models",
+    "tasks",
+    "training",
+    "evaluation",
+    "testing",
+    "config",
+    "cli",
+)
+LEVEL = {
+    name: level
+    for level, rooms in enumerate(ROOMS)
+    for name in ([rooms] if isinstance(rooms, str) else rooms)
+}
+TORCH_ONLY = ("networks", "kernels", "metrics")
+# Modules that may import an optional extra inside a function, and which one.
+OPTIONAL: dict[str, set[str]] = {}
+MAX_LINES = 500
+MAX_ARGUMENTS = 7
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = (PACKAGE, *path.relative_to(ROOT).with_suffix("").parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node below ``node`` that exists at run time."""
+    for child in ast.iter_child_nodes(node):
+        if is_type_checking(child):
+            assert isinstance(child, ast.If)
+            for other in child.orelse:
+                yield other
+                yield from runtime_nodes(other)
+            continue
+        yield child
+        yield from runtime_nodes(child)
+
+
+def targets(node: ast.AST, module: str) -> Iterator[str]:
+    """The modules that an import statement names; ``from a import b`` may mean a or a.b."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{module}: relative import; write the full name"
+        for alias in node.names:
+            full = f"{node.module}.{alias.name}"
+            yield full if full in MODULES else str(node.module)
+
+
+def imports(module: str) -> set[str]:
+    return {t for node in runtime_nodes(tree(module)) for t in targets(node, module)}
+
+
+def inner_imports(module: str) -> set[str]:
+    return {t for t in imports(module) if t.split(".")[0] == PACKAGE}
+
+
+def room(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+def test_every_room_is_known() -> None:
+    assert {room(module) for module in MODULES} - {None} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_come_from_the_left(module: str) -> None:
+    here = room(module)
+    if here is None:
+        return
+    for target in inner_imports(module):
+        assert target in MODULES, f"{module} imports {target}, which is not there"
+        there = room(target)
+        assert there is not None, f"{module} imports the package itself"
+        assert there == here or LEVEL[there] < LEVEL[here], f"{module} imports {target}"
+        if here in TORCH_ONLY:
+            assert there in {here, "errors"}, f"{module} imports {target}"
+
+
+def test_no_cycle_between_modules() -> None:
+    graph = {module: inner_imports(module) - {module} for module in MODULES}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path[path.index(module) :], module))
+        if module not in done:
+            for target in sorted(graph.get(module, ())):
+                visit(target, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+    assert set(MODULES) <= done
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_stand_at_the_top(module: str) -> None:
+    if module == PACKAGE or module.startswith(f"{PACKAGE}.cli"):
+        return
+    late = {
+        target
+        for node in ast.walk(tree(module))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for inner in ast.walk(node)
+        for target in targets(inner, module)
+    }
+    assert late <= OPTIONAL.get(module, set())
+
+
+def test_the_list_of_optional_imports_is_not_stale() -> None:
+    for module, extras in OPTIONAL.items():
+        assert extras <= imports(module)
+
+
+def classes(module: str) -> list[ast.ClassDef]:
+    return [node for node in ast.walk(tree(module)) if isinstance(node, ast.ClassDef)]
+
+
+def base_names(node: ast.ClassDef) -> set[str]:
+    bare = (base.value if isinstance(base, ast.Subscript) else base for base in node.bases)
+    return {ast.unparse(base).split(".")[-1] for base in bare}
+
+
+def step_classes() -> dict[str, tuple[str, ast.ClassDef]]:
+    """Every class that derives from Step, however far."""
+    everything = {node.name: (module, node) for module in MODULES for node in classes(module)}
+    known = {"Step"}
+    while more := {n for n, (_, c) in everything.items() if base_names(c) & known} - known:
+        known |= more
+    return {name: everything[name] for name in known}
+
+
+def test_step_classes_are_found() -> None:
+    assert {"Step", "Chain", "Repeat"} <= set(step_classes())
+
+
+def test_steps_never_touch_the_operator() -> None:
+    for name, (module, node) in step_classes().items():
+        touched = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+        assert not touched & {"operator", "measurement"}, f"{module}.{name}"
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if room(m) == "schemes" and m.split(".")[-1] != "scaling"]
+)
+def test_schemes_never_touch_the_operator(module: str) -> None:
+    touched = {n.attr for n in ast.walk(tree(module)) if isinstance(n, ast.Attribute)}
+    assert not touched & {"operator", "measurement"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_are_short(module: str) -> None:
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def arguments(function: ast.FunctionDef) -> list[ast.arg]:
+    given = function.args
+    return [*given.posonlyargs, *given.args, *given.kwonlyargs]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_constructors_take_few_arguments(module: str) -> None:
+    for node in classes(module):
+        methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+        for method in methods:
+            if method.name in {"__init__", "__new__"}:
+                assert len(arguments(method)) - 1 <= MAX_ARGUMENTS, f"{module}.{node.name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_sinks_and_no_mutable_defaults(module: str) -> None:
+    mutable = (ast.List, ast.Dict, ast.Set, ast.Call)
+    for node in ast.walk(tree(module)):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        sink = node.args.kwarg
+        assert sink is None, f"{module}.{node.name}(**{sink.arg})"
+        if module.startswith(f"{PACKAGE}.cli"):
+            continue
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            assert not isinstance(default, mutable), f"{module}.{node.name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_library_does_not_print(module: str) -> None:
+    for node in ast.walk(tree(module)):
+        called = node.func if isinstance(node, ast.Call) else None
+        assert not (isinstance(called, ast.Name) and called.id == "print"), module
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nsys.stdout.write(' '.join(sys.modules))"
+    command = [sys.executable, "-I", "-W", "error", "-c", code]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+@pytest.mark.parametrize("module", [PACKAGE, f"{PACKAGE}.cli.main"])
+def test_light_modules_do_not_import_torch(module: str) -> None:
+    if module not in MODULES:
+        pytest.skip("not written yet")
+    loaded = loaded_by(f"import {module}")
+    assert module in loaded
+    assert not loaded & {"torch", "numpy", "matplotlib", "h5py", "skimage", "pydantic"}
+
+
+def test_the_probe_sees_torch() -> None:
+    assert "torch" in loaded_by(f"import {PACKAGE}.operators.space")
