@@ -39,8 +39,8 @@ struct Kernels {
     // first `valid` lanes are written to out[lane * lane_stride + ray].
     void (*project_lanes[2])(const T* sheet, Sheet size, Rays rays, T* out,
                              std::ptrdiff_t lane_stride, std::ptrdiff_t valid);
-    // Adds to a tile (rows, stride, lanes) that begins in row `first`; data (ray, lanes) are already
-    // times the weight; rows <= kTile.
+    // Adds to a tile (rows, stride, lanes) that begins in row `first`; data (ray, lanes) are
+    // already times the weight; rows <= kTile.
     void (*backproject_lanes[2])(T* tile, Sheet size, std::ptrdiff_t first, std::ptrdiff_t rows,
                                  Rays rays, const T* data);
 };
