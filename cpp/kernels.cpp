@@ -43,7 +43,8 @@ inline T clamp(T value, T low, T high) {
 
 // Positions of up to kChunk rays in kBlock rows: base + (offset + step * r), where the bracket is
 // within [0, kBlock], so that single precision resolves it to 1e-6 pixels. The base is computed in
-// double precision. Where a ray misses the sheet in all these rows, its base puts it on the frame.
+// double precision. Where a ray misses the sheet in all these rows, its base is held at a place
+// from which it stays on the frame.
 template <typename T>
 struct Block {
     int32_t base[kChunk + kSpare];
@@ -63,12 +64,11 @@ struct Block {
             const double last = tilt < 0.0 ? static_cast<double>(kBlock - 1) : 0.0;
             const double lowest = madd(tilt, start + last, intercept[d]);
             const double held = clamp(lowest, kMiss, right);
-            const double live = held == lowest ? 1.0 : 0.0;
             const int32_t whole = static_cast<int32_t>(held - kMiss) - kFrame;
             const double value = madd(-tilt, last, held - static_cast<double>(whole));
             base[d] = whole;
-            offset[d] = static_cast<T>(live * value);
-            step[d] = static_cast<T>(live * tilt);
+            offset[d] = static_cast<T>(value);
+            step[d] = static_cast<T>(tilt);
         }
         for (ptrdiff_t d = count; d < count + kSpare; ++d) {
             base[d] = static_cast<int32_t>(-kFrame);
