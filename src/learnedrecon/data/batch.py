@@ -115,8 +115,10 @@ class BatchBuilder:
         truth = self._stacked("truth", ids, [sample.truth for sample in samples])
         data = self._stacked("data", ids, [sample.data for sample in samples])
         label = self._stacked("label", ids, [sample.label for sample in samples])
-        _check_fit(truth, bench.operator.domain, "truth", ids)
-        _check_fit(data, bench.operator.codomain, "data", ids)
+        if truth is not None:
+            check_fit(tuple(truth.shape[1:]), bench.operator.domain, "truth", ids[0])
+        if data is not None:
+            check_fit(tuple(data.shape[1:]), bench.operator.codomain, "data", ids[0])
         tensors = self._tensors(samples, ids)
         if data is None:
             data = _simulated(bench.simulator, truth, ids, tensors)
@@ -214,18 +216,27 @@ def _simulated(
     return simulator(truth, ids, tensors)
 
 
-def _check_fit(tensor: Tensor | None, space: Space, what: str, ids: Sequence[str]) -> None:
-    if tensor is None:
-        return
-    shape = tuple(tensor.shape[1:])
+def check_fit(shape: tuple[int, ...], space: Space, what: str, sample: str) -> None:
+    """Refuses a sample that does not fit its operator.
+
+    Args:
+        shape: of its data or truth, with the channel axis.
+        space: that the axes after it must have.
+        what: "data" or "truth".
+        sample: its id.
+
+    Raises:
+        ShapeError: with both shapes.
+    """
     if len(shape) != space.ndim + 1 or shape[1:] != space.shape:
         axes = ", ".join(map(str, space.shape))
         raise ShapeError(
             describe(
-                expected=f"{what} of sample '{ids[0]}' with shape (channel, {axes}), "
+                expected=f"{what} of sample '{sample}' with shape (channel, {axes}), "
                 "which its operator has",
                 found=f"shape {shape}",
-                fix="correct the geometry, or give the sample an operator spec of its own",
+                fix="correct the geometry, or give the sample an operator of its own (for a folder "
+                "of pairs: image_shapes 'each', or a geometry file)",
             )
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,12 +12,11 @@ from torch import Generator, Tensor, nn
 
 from learnedrecon import specs
 from learnedrecon.data.ellipses import ellipse_preset
+from learnedrecon.data.grids import on_grid
 from learnedrecon.data.noise import NoNoise, RelativeGaussian
 from learnedrecon.data.noises import NoiseSpec
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.operators.geometry import FanBeam, Geometry, ParallelBeam
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.operators.transmission import Transmission
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,35 +152,6 @@ class Simulator:
         if grid is None or tuple(truth.shape[-2:]) == grid:
             return truth
         return nn.functional.interpolate(truth, grid, mode="bilinear", align_corners=False)
-
-
-def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401 - any operator spec
-    """The spec of the same scan of the same rectangle in millimetres, cut into other pixels.
-
-    Args:
-        spec: a parallel or a fan beam, or a transmission through one.
-        grid: ``(ny, nx)``.
-
-    Raises:
-        ConfigError: another spec, or none.
-    """
-    match spec:
-        case ParallelBeam() | FanBeam():
-            return _regridded(spec, grid)
-        case Transmission():
-            return replace(spec, geometry=_regridded(spec.geometry, grid))
-    raise ConfigError(
-        describe(
-            expected="the spec of a tomographic operator, which has a grid",
-            found="none" if spec is None else type(spec).__name__,
-            fix="leave 'grid' away, so that data are made on the grid of the images",
-        )
-    )
-
-
-def _regridded(geometry: Geometry, grid: tuple[int, int]) -> Geometry:
-    (ny, nx), (dy, dx) = geometry.shape, geometry.pixel
-    return replace(geometry, shape=grid, pixel_size=(ny * dy / grid[0], nx * dx / grid[1]))
 
 
 def noise_generator(seed: int, sample: str, device: torch.device | str = "cpu") -> Generator:

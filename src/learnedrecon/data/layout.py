@@ -1,0 +1,298 @@
+"""What lies in a folder or an HDF5 file of measurements and true images, found without loading it.
+
+Layouts, of which ``measurement`` or ``truth`` may be absent as a whole:
+
+- a folder with ``measurement/`` and ``truth/``, files matched by their stem, and perhaps
+  ``geometry/<stem>.yaml`` for samples with an operator of their own;
+- one HDF5 file, or a folder with nothing else, with the keys ``measurement`` and ``truth``: data
+  sets (number, ...), or groups with one data set per sample where shapes differ;
+- a flat folder of true images.
+"""
+
+from __future__ import annotations
+
+import difflib
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import h5py
+import numpy as np
+import tifffile
+from PIL import Image
+
+from learnedrecon.data.arrays import read_array
+from learnedrecon.data.hdf5 import get_dataset, list_datasets, listing, open_hdf5
+from learnedrecon.errors import DataError, FileFormatError, describe
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+MEASUREMENT: Final = "measurement"
+TRUTH: Final = "truth"
+GEOMETRY: Final = "geometry"
+
+_HDF5: Final = frozenset({".h5", ".hdf5"})
+_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | _HDF5
+_HEADER_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True)
+class ArrayRef:
+    """Where an array lies.
+
+    Attributes:
+        path: of the file.
+        key: of the data set in an HDF5 file, or None.
+        index: along the first axis of that data set, or None for all of it.
+    """
+
+    path: Path
+    key: str | None = None
+    index: int | None = None
+
+    def __str__(self) -> str:
+        place = "" if self.key is None else f" at '{self.key}'"
+        return f"{self.path}{place}" + ("" if self.index is None else f"[{self.index}]")
+
+    def read(self) -> NDArray[Any]:
+        """The array; see :func:`learnedrecon.data.arrays.read_array` for what is refused."""
+        if self.index is None:
+            return read_array(self.path, self.key)
+        with open_hdf5(self.path) as file:
+            return np.asarray(get_dataset(file, self.key or "")[self.index])
+
+    def shape(self) -> tuple[int, ...]:
+        """Its shape, from the header of the file.
+
+        Raises:
+            FileFormatError: the file is missing, truncated or corrupt.
+        """
+        if self.path.suffix.lower() in _HDF5 and self.key is not None:
+            with open_hdf5(self.path) as file:
+                shape = tuple(get_dataset(file, self.key).shape or ())
+            return shape if self.index is None else shape[1:]
+        with suppress(*_HEADER_ERRORS):
+            return _header(self.path)
+        return read_array(self.path, self.key).shape
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A measurement and a true image of one thing, one of which may be None."""
+
+    id: str
+    measurement: ArrayRef | None
+    truth: ArrayRef | None
+    geometry: Path | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was found.
+
+    Attributes:
+        path: the folder or file.
+        measurements: by sample id; empty where there are none at all.
+        truths: likewise.
+        geometries: YAML files of samples' own operators, by sample id.
+        ignored: files that hold no array.
+    """
+
+    path: Path
+    measurements: Mapping[str, ArrayRef]
+    truths: Mapping[str, ArrayRef]
+    geometries: Mapping[str, Path]
+    ignored: tuple[Path, ...] = ()
+
+    @property
+    def paired(self) -> bool:
+        """Whether there are both measurements and true images."""
+        return bool(self.measurements) and bool(self.truths)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of every measurement and every true image, sorted."""
+        return tuple(sorted({*self.measurements, *self.truths}))
+
+    def unmatched(self) -> tuple[str, ...]:
+        """One line for every kind of partner that is missing."""
+        lines = []
+        if self.paired:
+            lines.append(_without(self.measurements.keys() - self.truths.keys(), "true image"))
+            lines.append(_without(self.truths.keys() - self.measurements.keys(), "measurement"))
+        lines.append(_without(self.geometries.keys() - set(self.ids), "array, but with a geometry"))
+        return tuple(line for line in lines if line)
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """The samples, sorted by id.
+
+        Raises:
+            DataError: a sample without its partner.
+        """
+        unmatched = self.unmatched()
+        if unmatched:
+            raise DataError(
+                describe(
+                    expected=f"in {self.path} a measurement and a true image of the same name for "
+                    "every sample",
+                    found="; ".join(unmatched),
+                    fix="rename or add the missing ones, or move the others away",
+                )
+            )
+        return tuple(
+            Pair(
+                name, self.measurements.get(name), self.truths.get(name), self.geometries.get(name)
+            )
+            for name in self.ids
+        )
+
+
+def find_layout(path: str | os.PathLike[str]) -> Layout:
+    """Looks at a folder or an HDF5 file.
+
+    Files of other endings, and hidden ones, are ignored and listed.
+
+    Raises:
+        FileFormatError: no such path, a file that is not HDF5, or one without the keys.
+        DataError: nothing in the folder, or two files of one name.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() in _HDF5:
+        return _in_hdf5(path)
+    if not path.is_dir():
+        raise FileFormatError(
+            describe(
+                expected=f"{path} to be a folder, or an HDF5 file that ends in .h5 or .hdf5",
+                found="another kind of file" if path.exists() else "no such path",
+                fix="check the path",
+            )
+        )
+    if any((path / name).is_dir() for name in (MEASUREMENT, TRUTH)):
+        return _in_subfolders(path)
+    files, ignored = _arrays_in(path)
+    if len(files) == 1 and files[0].suffix.lower() in _HDF5 and _has_keys(files[0]):
+        return _in_hdf5(files[0])
+    if not files:
+        raise _nothing(path)
+    return Layout(path, {}, _by_stem(files), {}, ignored)
+
+
+def _in_subfolders(path: Path) -> Layout:
+    found: dict[str, dict[str, ArrayRef]] = {MEASUREMENT: {}, TRUTH: {}}
+    ignored: tuple[Path, ...] = ()
+    for name in found:
+        if (path / name).is_dir():
+            files, others = _arrays_in(path / name)
+            found[name] = _by_stem(files)
+            ignored += others
+            if not files:
+                raise _nothing(path / name)
+    yamls = sorted((path / GEOMETRY).glob("*.yaml")) if (path / GEOMETRY).is_dir() else []
+    geometries = {file.stem: file for file in yamls}
+    return Layout(path, found[MEASUREMENT], found[TRUTH], geometries, ignored)
+
+
+def _in_hdf5(path: Path) -> Layout:
+    with open_hdf5(path) as file:
+        found = {name: _below(file, path, name) for name in (MEASUREMENT, TRUTH)}
+        if not any(found.values()):
+            raise FileFormatError(
+                describe(
+                    expected=f"data sets or groups '{MEASUREMENT}' and '{TRUTH}' in {path}, or one "
+                    "of them, with at least one sample",
+                    found=listing(list_datasets(file)),
+                    fix="store data sets of shape (number, ...) under these keys",
+                )
+            )
+    return Layout(path, found[MEASUREMENT], found[TRUTH], {})
+
+
+def _below(file: h5py.File, path: Path, name: str) -> dict[str, ArrayRef]:
+    item = file.get(name)
+    if isinstance(item, h5py.Dataset):
+        number = item.shape[0] if item.shape else 0
+        return {f"{index:07d}": ArrayRef(path, name, index) for index in range(number)}
+    if isinstance(item, h5py.Group):
+        return {key: ArrayRef(path, f"{name}/{key}") for key in list_datasets(item)}
+    return {}
+
+
+def _has_keys(path: Path) -> bool:
+    with open_hdf5(path) as file:
+        return MEASUREMENT in file or TRUTH in file
+
+
+def _arrays_in(folder: Path) -> tuple[list[Path], tuple[Path, ...]]:
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    arrays = [f for f in files if f.suffix.lower() in _ARRAYS and not f.name.startswith(".")]
+    return arrays, tuple(file for file in files if file not in set(arrays))
+
+
+def _by_stem(files: Iterable[Path]) -> dict[str, ArrayRef]:
+    found: dict[str, ArrayRef] = {}
+    for file in files:
+        if file.stem in found:
+            raise DataError(
+                describe(
+                    expected=f"one array called '{file.stem}' in {file.parent}",
+                    found=f"{found[file.stem].path.name} and {file.name}",
+                    fix="remove or rename one of them",
+                )
+            )
+        found[file.stem] = ArrayRef(file)
+    return found
+
+
+def _header(path: Path) -> tuple[int, ...]:
+    match path.suffix.lower():
+        case ".npy":
+            return tuple(np.lib.format.open_memmap(path, mode="r").shape)
+        case ".tif" | ".tiff":
+            with tifffile.TiffFile(path) as file:
+                return tuple(file.series[0].shape)
+        case ".png":
+            with Image.open(path, formats=("PNG",)) as picture:
+                return (picture.height, picture.width)
+    with open_hdf5(path) as file:
+        (shape,) = list_datasets(file).values()
+    return shape
+
+
+def _without(names: Iterable[str], what: str) -> str:
+    ordered = sorted(names)
+    if not ordered:
+        return ""
+    shown = ", ".join(f"'{name}'" for name in ordered[:5])
+    rest = f" and {len(ordered) - 5} more" if len(ordered) > 5 else ""
+    return f"without a {what}: {shown}{rest}"
+
+
+def _nothing(path: Path) -> DataError:
+    folders = sorted(item.name for item in path.iterdir() if item.is_dir())
+    near = [n for n in folders if difflib.get_close_matches(n.lower(), (MEASUREMENT, TRUTH), 1)]
+    hint = f"rename {' and '.join(map(repr, near))} to that" if near else "check the path"
+    return DataError(
+        describe(
+            expected=f"arrays ({', '.join(sorted(_ARRAYS))}) in {path}, or in its folders "
+            f"'{MEASUREMENT}' and '{TRUTH}'",
+            found=f"the folders {', '.join(folders)} and no array" if folders else "no array",
+            fix=hint,
+        )
+    )

@@ -1,0 +1,251 @@
+"""A user's own measurements and true images, from a folder or an HDF5 file."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import yaml
+
+from learnedrecon import specs
+from learnedrecon.data.batch import Sample, check_fit
+from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
+from learnedrecon.data.grids import with_shape
+from learnedrecon.data.layout import Pair, find_layout
+from learnedrecon.data.seeds import Split
+from learnedrecon.data.summary import FolderSummary, inspect_folder
+from learnedrecon.errors import ConfigError, DataError, FileFormatError, ShapeError, describe
+from learnedrecon.operators.registry import OPERATORS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from learnedrecon.data.layout import ArrayRef
+    from learnedrecon.operators.space import Space
+
+__all__ = [
+    "FolderSummary",
+    "PairFolder",
+    "PairFolderSpec",
+    "inspect_folder",
+    "read_geometry",
+    "split_ids",
+]
+
+_SPLITS: Final[tuple[Split, ...]] = get_args(Split)
+
+
+@dataclass(frozen=True)
+class PairFolderSpec:
+    """A folder or an HDF5 file; see :mod:`learnedrecon.data.layout` for how it may look.
+
+    Attributes:
+        path: the folder, or a file that ends in .h5 or .hdf5.
+        split: "train", "validation" or "test"; None takes every sample.
+        fractions: of the samples, for train, validation and test; they add up to 1.
+        seed: of the split.
+        image_shapes: "fixed": every true image has the operator's shape. "each": a true image of
+            another shape has the operator's scan, with the same pixel size in millimetres, at its
+            own shape. Samples with a geometry file have what that says, either way.
+
+    Raises:
+        ConfigError: fractions that are negative or do not add up to 1.
+    """
+
+    path: str
+    split: Split | None = None
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+    image_shapes: Literal["fixed", "each"] = "fixed"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fractions", tuple(float(part) for part in self.fractions))
+        good = len(self.fractions) == 3 and all(part >= 0 for part in self.fractions)
+        if not good or not math.isclose(sum(self.fractions), 1.0, abs_tol=1e-6):
+            raise ConfigError(
+                describe(
+                    expected="three fractions for train, validation and test that add up to 1",
+                    found=f"fractions = {self.fractions}",
+                    fix="correct them, for example to (0.8, 0.1, 0.1)",
+                )
+            )
+
+
+class PairFolder(SampleDataset):
+    """The samples of one split. Files are found now, and read when a sample is asked for.
+
+    Arrays have the operator's axes, or one more in front for channels; they become float32, or
+    complex64 where they are complex.
+
+    Args:
+        spec: where, and which.
+        operator: the spec of the operator that the data are for; with it, shapes are checked now,
+            from the headers of the files. None stands for images and data of two axes.
+
+    Raises:
+        FileFormatError: no such path, or a file whose header cannot be read.
+        DataError: no samples, or one without its partner.
+        ShapeError: a wrong number of axes, or an array that does not fit the operator.
+        ConfigError: a geometry file that is not valid, or "each" without a tomographic operator.
+    """
+
+    def __init__(self, spec: PairFolderSpec, operator: Any = None) -> None:  # noqa: ANN401 - any spec
+        self.spec = spec
+        self.operator = operator
+        pairs = {pair.id: pair for pair in find_layout(spec.path).pairs()}
+        ids = tuple(pairs)
+        if spec.split is not None:
+            ids = split_ids(ids, spec.fractions, spec.seed)[spec.split]
+        if not ids:
+            raise DataError(
+                describe(
+                    expected=f"at least one sample of the split '{spec.split}' in {spec.path}",
+                    found=f"{len(pairs)} in all, and fractions {spec.fractions}",
+                    fix="add samples, or change the fractions",
+                )
+            )
+        self._items = tuple(_inspected(pairs[name], spec, operator) for name in ids)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> Sample:
+        item = self._items[checked_index(index, len(self))]
+        return Sample(
+            item.pair.id,
+            _read(item.pair.measurement, item.data),
+            _read(item.pair.truth, item.truth),
+            spec=item.spec,
+        )
+
+    def buckets(self) -> Sequence[Sequence[int]]:
+        return grouped([(item.spec, item.data, item.truth) for item in self._items])
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the samples, in order."""
+        return tuple(item.pair.id for item in self._items)
+
+
+def split_ids(
+    ids: Sequence[str], fractions: tuple[float, float, float], seed: int = 0
+) -> dict[Split, tuple[str, ...]]:
+    """Divides samples by a hash of ``(seed, id)``.
+
+    Each id falls on a number in [0, 1), and the fractions cut that interval: where a sample goes
+    depends on no other, so adding samples moves none from training to test. The parts have their
+    fractions on average. A part that would be empty, though its fraction is not 0, takes a sample
+    from the largest part that has two or more, in the order train, validation, test.
+
+    Returns:
+        The ids of each split, in the order in which they came; disjoint, and together all.
+    """
+    parts: list[list[str]] = [[], [], []]
+    bounds = (fractions[0], fractions[0] + fractions[1])
+    last = max(place for place in range(3) if fractions[place] > 0)
+    for name in sorted(ids, key=lambda name: (_unit(seed, name), name)):
+        place = sum(_unit(seed, name) >= bound for bound in bounds)
+        parts[min(place, last)].append(name)
+    for part, fraction in zip(parts, fractions, strict=True):
+        largest = max(parts, key=len)
+        if fraction > 0 and not part and len(largest) > 1:
+            part.append(largest.pop())
+    chosen = [set(part) for part in parts]
+    return {
+        split: tuple(name for name in ids if name in part)
+        for split, part in zip(_SPLITS, chosen, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A pair with the shapes (channel, ...) of its arrays, and its own operator spec or None."""
+
+    pair: Pair
+    data: tuple[int, ...] | None
+    truth: tuple[int, ...] | None
+    spec: Any
+
+
+def _inspected(pair: Pair, spec: PairFolderSpec, operator: Any) -> _Item:  # noqa: ANN401 - any spec
+    own = None if pair.geometry is None else read_geometry(pair.geometry)
+    domain, codomain = _spaces(own if own is not None else operator)
+    data = _channelled(pair.measurement, 2 if codomain is None else codomain.ndim)
+    truth = _channelled(pair.truth, 2 if domain is None else domain.ndim)
+    if own is None and spec.image_shapes == "each" and truth is not None:
+        own = with_shape(operator, (truth[-2], truth[-1]))
+        domain, codomain = _spaces(own)
+    if truth is not None and domain is not None:
+        check_fit(truth, domain, "truth", pair.id)
+    if data is not None and codomain is not None:
+        check_fit(data, codomain, "data", pair.id)
+    return _Item(pair, data, truth, None if own == operator else own)
+
+
+@lru_cache(maxsize=64)
+def _spaces(spec: Any) -> tuple[Space, Space] | tuple[None, None]:  # noqa: ANN401 - any spec
+    if spec is None:
+        return None, None
+    operator = specs.build(OPERATORS, spec)
+    return operator.domain, operator.codomain
+
+
+def read_geometry(path: Path) -> Any:  # noqa: ANN401 - any registered operator spec
+    """The operator spec in a YAML file: a ``name`` and the values, as in a configuration.
+
+    Raises:
+        FileFormatError: the file is not YAML.
+        ConfigError: an unknown name or key, or a wrong value.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FileFormatError(
+            describe(
+                expected=f"{path} to be YAML with the 'name' and the values of an operator",
+                found=" ".join(str(error).split()),
+                fix="correct the file",
+            )
+        ) from error
+    return specs.named_from_plain(OPERATORS, values, str(path))
+
+
+def _channelled(array: ArrayRef | None, axes: int) -> tuple[int, ...] | None:
+    if array is None:
+        return None
+    shape = array.shape()
+    if len(shape) not in {axes, axes + 1} or 0 in shape:
+        raise ShapeError(
+            describe(
+                expected=f"{axes} axes, or {axes + 1} with channels first, in {array}",
+                found=f"shape {shape}",
+                fix="store one array per sample, without further axes",
+            )
+        )
+    return shape if len(shape) > axes else (1, *shape)
+
+
+def _read(array: ArrayRef | None, shape: tuple[int, ...] | None) -> Tensor | None:
+    if array is None or shape is None:
+        return None
+    tensor = image_tensor(array.read(), str(array))
+    if tensor.numel() != math.prod(shape):
+        raise ShapeError(
+            describe(
+                expected=f"the shape {shape} that {array} had when the dataset was opened",
+                found=f"shape {tuple(tensor.shape)}",
+                fix="do not change the files while they are in use",
+            )
+        )
+    return tensor.reshape(shape)
+
+
+def _unit(seed: int, name: str) -> float:
+    digest = hashlib.sha256(f"split/{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
