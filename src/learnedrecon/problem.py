@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from learnedrecon.errors import GeometryError, ShapeError, describe
+from learnedrecon.functionals.base import Fidelity, Regulariser
 from learnedrecon.functionals.fidelities import LeastSquares
+from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from learnedrecon.functionals.base import Fidelity, Regulariser
-    from learnedrecon.operators.base import Operator
 
 
 class Problem(ABC):
@@ -135,4 +135,31 @@ class Measured(Problem):
         return replace(self, measurement=part, data=data)
 
     def to(self, device: torch.device | str) -> Self:
-        return replace(self, measurement=self.measurement.to(device), data=self.data.to(device))
+        regulariser = self.regulariser
+        return replace(
+            self,
+            measurement=_moved(self.measurement, device),
+            data=self.data.to(device),
+            fidelity=_moved(self.fidelity, device),
+            regulariser=None if regulariser is None else _moved(regulariser, device),
+        )
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def _moved(module: M, device: torch.device | str) -> M:
+    """A module on ``device`` beside the old one, which other problems may share and which stays.
+
+    Gradients flow through the move, back to the tensors of the old one.
+    """
+    twin = copy.copy(module)
+    members = twin.__dict__
+    for name in ("_parameters", "_buffers"):
+        tensors = members[name].items()
+        members[name] = {key: None if t is None else t.to(device) for key, t in tensors}
+    children = members["_modules"].items()
+    members["_modules"] = {
+        key: None if child is None else _moved(child, device) for key, child in children
+    }
+    return twin

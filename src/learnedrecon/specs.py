@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, LearnedReconError, describe
 
 T = TypeVar("T")
 
@@ -53,12 +54,15 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
         ConfigError: an unknown key (with the nearest known one), a missing key, or a wrong value.
     """
     if is_dataclass(kind):
-        _refuse_unknown(kind, values, where)
+        _refuse_unknown(_options(kind), values, where)
     adapter = TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(extra="forbid"))
     try:
         return adapter.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, LearnedReconError):
+            raise cause from None
         place = ".".join([where, *map(str, first["loc"])]).strip(".") or kind.__name__
         raise ConfigError(
             describe(
@@ -120,21 +124,36 @@ def unknown(what: str, found: str, known: Mapping[str, Any] | list[str]) -> Conf
     )
 
 
-def _refuse_unknown(kind: type[Any], values: Any, where: str) -> None:  # noqa: ANN401
+def _refuse_unknown(options: list[Any], value: Any, where: str) -> None:  # noqa: ANN401
     """Goes through nested dataclasses, so that every unknown key is named with its path."""
-    if not isinstance(values, Mapping):
-        return
-    known = {field.name: field.type for field in fields(kind)}
+    if isinstance(value, Mapping):
+        kind = _nearest_dataclass(options, value)
+        if kind is not None:
+            _refuse_unknown_keys(kind, value, where)
+    elif isinstance(value, (list, tuple)):
+        elements = [e for kind in options for hint in get_args(kind) for e in _options(hint)]
+        for index, item in enumerate(value):
+            _refuse_unknown(elements, item, f"{where}.{index}".strip("."))
+
+
+def _refuse_unknown_keys(kind: type[Any], values: Mapping[str, Any], where: str) -> None:
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]
     for key, value in values.items():
         path = f"{where}.{key}" if where else str(key)
-        if key not in known:
-            raise unknown(f"a known key in place of '{path}'", str(key), list(known))
-        nested = _dataclasses_in(kind, key)
-        if len(nested) == 1:
-            _refuse_unknown(nested[0], value, path)
+        if key not in names:
+            raise unknown(f"a known key in place of '{path}'", str(key), names)
+        _refuse_unknown(_options(hints[key]), value, path)
 
 
-def _dataclasses_in(kind: type[Any], key: str) -> list[type[Any]]:
-    hint = get_type_hints(kind)[key]
-    options = get_args(hint) or (hint,)
-    return [option for option in options if is_dataclass(option) and isinstance(option, type)]
+def _nearest_dataclass(options: list[Any], values: Mapping[str, Any]) -> type[Any] | None:
+    """The dataclass among ``options`` that knows the most keys of ``values``."""
+    kinds = [option for option in options if is_dataclass(option) and isinstance(option, type)]
+    return max(
+        kinds, key=lambda kind: len({f.name for f in fields(kind)} & set(values)), default=None
+    )
+
+
+def _options(hint: Any) -> list[Any]:  # noqa: ANN401
+    """The members of a union, or the type itself."""
+    return list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]

@@ -59,8 +59,9 @@ class TotalVariation(Regulariser):
         return differences.adjoint(slopes / safe)
 
     def _lengths(self, slopes: Tensor) -> Tensor:
-        squares = slopes.abs().square().sum(-self.axes - 1)
-        return (squares + self.smoothing**2).sqrt()
+        squares = slopes.abs().square().sum(-self.axes - 1) + self.smoothing**2
+        flat = squares == 0  # where the derivative of the square root is infinite
+        return torch.where(flat, 0, torch.where(flat, 1, squares).sqrt())
 
     def _differences(self, u: Tensor) -> FiniteDifference:
         return FiniteDifference(Space(tuple(u.shape[-self.axes :]), u.dtype))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import Composition, LinearOperator, Scaled
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from learnedrecon.operators.space import Space
 
 
@@ -44,10 +44,15 @@ class ScaledArgument(Operator):
         scale: c, a number or one per sample, (batch, 1, ...).
     """
 
+    scale: Tensor | float
+
     def __init__(self, operator: Operator, scale: Tensor | float) -> None:
         super().__init__(operator.domain, operator.codomain)
         self.operator = operator
-        self.scale = scale
+        if isinstance(scale, Tensor):
+            self.register_buffer("scale", scale, persistent=False)
+        else:
+            self.scale = float(scale)
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.operator(self.scale * u)

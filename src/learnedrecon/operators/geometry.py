@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from operator import index
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from learnedrecon.errors import GeometryError, describe
 from learnedrecon.kernels.joseph import RayGeometry2D
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class AngleRange:
     arc: float = math.pi
 
     def __post_init__(self) -> None:
+        _store(self, "number", _count)
+        _store(self, "start", float)
+        _store(self, "arc", float)
         if self.number < 1 or not (math.isfinite(self.start) and math.isfinite(self.arc)):
             raise GeometryError(
                 describe(
@@ -66,6 +70,9 @@ class FlatDetector:
     axis_offset: float = 0.0
 
     def __post_init__(self) -> None:
+        _store(self, "pixels", _count)
+        _store(self, "pitch", float)
+        _store(self, "axis_offset", float)
         if self.pixels < 1 or not _positive(self.pitch) or not math.isfinite(self.axis_offset):
             raise GeometryError(
                 describe(
@@ -91,16 +98,15 @@ class Beam(ABC):
 
     def __post_init__(self) -> None:
         """Turns lists and numpy numbers into tuples, so that geometries hash, and checks them."""
-        set_field = object.__setattr__
-        set_field(self, "shape", tuple(int(n) for n in self.shape))
-        if not isinstance(self.pixel_size, (int, float)):
-            set_field(self, "pixel_size", tuple(float(size) for size in self.pixel_size))
+        _store(self, "shape", lambda shape: tuple(map(_count, shape)))
+        _store(self, "pixel_size", _length_or_lengths)
         if not isinstance(self.angles, AngleRange):
-            set_field(self, "angles", tuple(float(angle) for angle in self.angles))
+            _store(self, "angles", lambda angles: tuple(map(float, angles)))
         self._validate()
 
     def _validate(self) -> None:
-        if len(self.shape) != 2 or min(self.shape) < 1 or not all(map(_positive, self.pixel)):
+        sizes = self.pixel
+        if len(self.shape) != 2 or min(self.shape) < 1 or len(sizes) != 2 or not _positive(*sizes):
             raise GeometryError(
                 describe(
                     expected="an image shape (ny, nx) and a pixel size > 0 mm",
@@ -226,11 +232,15 @@ class FanBeam(Beam):
 
     def _validate(self) -> None:
         super()._validate()
-        if not self.source_origin > self.radius or not self.origin_detector >= 0:
+        _store(self, "source_origin", float)
+        _store(self, "origin_detector", float)
+        distances = (self.source_origin, self.origin_detector)
+        far_enough = self.source_origin > self.radius and self.origin_detector >= 0
+        if not far_enough or not all(map(math.isfinite, distances)):
             raise GeometryError(
                 describe(
                     expected=f"a source outside the image's circle of radius {self.radius:.6g} mm"
-                    " and a detector at 0 mm or more behind the axis",
+                    " and a detector at 0 mm or more behind the axis, both finite",
                     found=f"source_origin = {self.source_origin}, "
                     f"origin_detector = {self.origin_detector}",
                     fix="give both distances in mm, measured from the rotation axis",
@@ -262,5 +272,28 @@ class FanBeam(Beam):
 Geometry = ParallelBeam | FanBeam
 
 
-def _positive(value: float) -> bool:
-    return value > 0 and math.isfinite(value)
+def _positive(*values: float) -> bool:
+    return all(value > 0 and math.isfinite(value) for value in values)
+
+
+def _store(spec: object, name: str, convert: Callable[[Any], Any]) -> None:
+    """Replaces a field of a frozen dataclass by plain numbers, so that it hashes and is stored."""
+    object.__setattr__(spec, name, convert(getattr(spec, name)))
+
+
+def _count(value: SupportsIndex) -> int:
+    try:
+        return index(value)
+    except TypeError as error:
+        raise GeometryError(
+            describe(
+                expected="a whole number of pixels or angles",
+                found=repr(value),
+                fix="give a count",
+            )
+        ) from error
+
+
+def _length_or_lengths(size: float | Sequence[float]) -> float | tuple[float, ...]:
+    sizes = np.asarray(size, dtype=np.float64)
+    return float(sizes) if sizes.ndim == 0 else tuple(sizes.tolist())

@@ -48,11 +48,12 @@ class Chain(Step[S]):
 
     def __init__(self, steps: Sequence[Step[S]], backward: Backward | None = None) -> None:
         super().__init__()
-        if not steps or len({id(step) for step in steps}) < len(steps):
+        inside = [id(m) for step in steps for m in step.modules() if isinstance(m, Step)]
+        if not steps or len(set(inside)) < len(inside):
             raise ConfigError(
                 describe(
                     expected="at least one step, each a module of its own",
-                    found=f"{len(steps)} steps, {len({id(s) for s in steps})} of them different",
+                    found=f"{len(inside)} steps, nested ones too, {len(set(inside))} different",
                     fix="build every step anew, or use Repeat(step, n) to share weights",
                 )
             )

@@ -12,6 +12,7 @@ from learnedrecon.testing.numbers import (
     dense_matrix,
     distance,
     norm_of,
+    push_forward,
     total_inner,
 )
 
@@ -153,9 +154,9 @@ def _check_autograd(checks: Checklist, operator: LinearOperator, draw: Draw) -> 
     checks.require("autograd backwards twice is T", distance(twice, operator(w)), fix)
     (through,) = torch.autograd.grad(operator.adjoint(v), v, w)
     checks.require("autograd backwards through T* is T", distance(through, operator(w)), fix)
-    pushed = torch.func.jvp(operator, (draw.image(),), (w,))[1]
+    pushed = push_forward(operator, draw.image(), w)
     checks.require("autograd forwards is T", distance(pushed, operator(w)), fix)
-    pushed = torch.func.jvp(operator.adjoint, (draw.data(),), (v.detach(),))[1]
+    pushed = push_forward(operator.adjoint, draw.data(), v.detach())
     checks.require("autograd forwards is T*", distance(pushed, operator.adjoint(v)), fix)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -117,6 +118,14 @@ def as_real_rows(batch: Tensor) -> Tensor:
     rows = batch.flatten(1)
     parts = torch.cat([rows.real, rows.imag], dim=1) if rows.is_complex() else rows
     return parts.double()
+
+
+def push_forward(function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor) -> Tensor:
+    """f'(at) direction by forward-mode autograd."""
+    with warnings.catch_warnings():
+        # On its first use torch compiles its own rules with a function that it deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.func.jvp(function, (at,), (direction,))[1]
 
 
 class Quotients(NamedTuple):

@@ -9,7 +9,14 @@ import torch
 
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.testing.linear import check_derivative_operator, check_linear
-from learnedrecon.testing.numbers import Draw, central_differences, device_of, distance, norm_of
+from learnedrecon.testing.numbers import (
+    Draw,
+    central_differences,
+    device_of,
+    distance,
+    norm_of,
+    push_forward,
+)
 from learnedrecon.testing.report import Checklist, Report, tolerance_of
 
 if TYPE_CHECKING:
@@ -186,5 +193,5 @@ def _check_autograd(checks: Checklist, operator: Operator, image: Tensor, draw: 
         distance(second, along_u),
         "do not detach T(u) in linearise",
     )
-    pushed = torch.func.jvp(operator, (image,), (w,))[1]
+    pushed = push_forward(operator, image, w)
     checks.require("autograd forwards is T'(u)", distance(pushed, derivative(w)), "check jvp")
