@@ -1,0 +1,1 @@
+"""Configuration files: YAML around the specs, so that each default is written once."""

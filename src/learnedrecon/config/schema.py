@@ -1,0 +1,112 @@
+"""What a configuration file holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator
+
+from learnedrecon import specs
+from learnedrecon.data.registry import DATASETS
+from learnedrecon.data.simulate import Simulation
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.metrics.ranges import parse_range
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.training.spec import TrainingSpec
+
+if TYPE_CHECKING:
+    from learnedrecon.specs import Registry
+
+
+def _parser(registry: Registry[Any], where: str) -> PlainValidator:
+    kinds = tuple(entry.spec for entry in registry.values())
+
+    def parse(value: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+        return value if isinstance(value, kinds) else specs.named_from_plain(registry, value, where)
+
+    return PlainValidator(parse)
+
+
+def _dumper(registry: Registry[Any]) -> PlainSerializer:
+    def dump(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any registered spec
+        return specs.named_to_plain(registry, spec)
+
+    return PlainSerializer(dump)
+
+
+OperatorSpec = Annotated[Any, _parser(OPERATORS, "operator"), _dumper(OPERATORS)]
+"""The spec of an operator; files hold it with its ``name``."""
+
+ModelSpec = Annotated[Any, _parser(MODELS, "model"), _dumper(MODELS)]
+"""The spec of a method; files hold it with its ``name``."""
+
+DatasetSpec = Annotated[Any, _parser(DATASETS, "data"), _dumper(DATASETS)]
+"""The spec of a dataset; files hold it with its ``name``."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The images of a run, and how their measurements are made.
+
+    Attributes:
+        train: what weights are fitted to.
+        validation: what decides which weights are best, and tunes classical methods.
+        test: what is reported.
+        simulation: how data are made from images that come without; None where all have data.
+        workers: processes that load samples; 0 loads them in the main one.
+    """
+
+    train: DatasetSpec
+    validation: DatasetSpec
+    test: DatasetSpec
+    simulation: Simulation | None = None
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How reconstructions are scored.
+
+    Attributes:
+        range: the data range of PSNR and SSIM, "range=1" or "max-min".
+        images: how many test images, at most.
+        validation_images: how many images a validation sees, at most.
+        batch_size: images in memory together.
+    """
+
+    range: str = "max-min"
+    images: int = 100
+    validation_images: int = 20
+    batch_size: int = 20
+
+    def __post_init__(self) -> None:
+        parse_range(self.range)
+        if min(self.images, self.validation_images, self.batch_size) < 1:
+            raise ConfigError(
+                describe(
+                    expected="images, validation_images and batch_size of at least 1",
+                    found=f"{self.images}, {self.validation_images} and {self.batch_size}",
+                    fix="correct 'evaluation'",
+                )
+            )
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run: what is measured, how it is reconstructed, from what it is learned.
+
+    Attributes:
+        operator: T.
+        model: the method.
+        data: images and noise.
+        training: the optimisation; not used by methods without weights.
+        evaluation: scores.
+    """
+
+    operator: OperatorSpec
+    model: ModelSpec
+    data: DataConfig
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -1,0 +1,139 @@
+"""Reading and writing configuration files, and overriding single values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+from learnedrecon.config.schema import Config
+from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.files import write_text
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.specs import from_plain, named_from_plain, named_to_plain, to_plain
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+T = TypeVar("T")
+
+
+class _ScientificLoader(yaml.SafeLoader):
+    """YAML 1.1 reads 3e-3 as a text; this loader reads it as a number, and never runs code."""
+
+
+_ScientificLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
+    """The plain data of a YAML file.
+
+    Raises:
+        FileFormatError: the file is missing, empty, truncated, or not YAML.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _not_yaml(path, str(error)) from error
+    values = parse_yaml(text, str(path))
+    if values is None:
+        raise _not_yaml(path, "an empty file")
+    return values
+
+
+def parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the text holds
+    """The plain data of YAML text; ``where`` it came from is for the message.
+
+    Raises:
+        FileFormatError: the text is not YAML.
+    """
+    try:
+        return yaml.load(text, Loader=_ScientificLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "not valid"
+        raise _not_yaml(Path(where), f"{problem}{line}") from error
+
+
+def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Reads a configuration file.
+
+    Args:
+        path: of a YAML file.
+        overrides: texts ``a.b=c`` with c in YAML; later ones win.
+
+    Raises:
+        FileFormatError: the file cannot be read.
+        ConfigError: an unknown key (with the nearest known one), or a wrong value.
+    """
+    values = read_yaml(path)
+    for text in overrides:
+        _override(values, text)
+    return from_plain(Config, values)
+
+
+def dump_config(config: Config) -> str:
+    """The configuration as YAML, every value written out."""
+    return _dump(to_plain(config))
+
+
+def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
+    """Reads an operator's spec, such as a geometry, from a YAML file.
+
+    Raises:
+        FileFormatError: the file cannot be read.
+        ConfigError: an unknown name or key, or a wrong value.
+    """
+    return named_from_plain(OPERATORS, read_yaml(path), "geometry")
+
+
+def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: ANN401
+    """Writes an operator's spec to a YAML file, atomically."""
+    write_text(path, _dump(named_to_plain(OPERATORS, spec)))
+
+
+def _dump(values: Any) -> str:  # noqa: ANN401 - plain data
+    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=96)
+
+
+def _override(values: Any, text: str) -> None:  # noqa: ANN401 - plain data
+    path, sign, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not sign or not all(keys):
+        raise ConfigError(
+            describe(
+                expected="--set path.to.key=value",
+                found=f"'{text}'",
+                fix="write for example --set training.steps=1000",
+            )
+        )
+    for key in keys[:-1]:
+        if not isinstance(values, dict) or not isinstance(values.get(key, {}), dict):
+            raise ConfigError(
+                describe(
+                    expected=f"'{key}' in '{path}' to hold further keys",
+                    found=f"{values!r:.60}",
+                    fix="check the path against the configuration file",
+                )
+            )
+        values = values.setdefault(key, {})
+    values[keys[-1]] = parse_yaml(value, f"--set {path}")
+
+
+def _not_yaml(path: Path, found: str) -> FileFormatError:
+    return FileFormatError(
+        describe(
+            expected=f"{path} to be a readable YAML file",
+            found=found,
+            fix="repair the file, or write a new one with 'learnedrecon init'",
+        )
+    )
