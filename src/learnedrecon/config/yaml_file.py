@@ -25,7 +25,7 @@ class _ScientificLoader(yaml.SafeLoader):
     """YAML 1.1 reads 3e-3 as a text; this loader reads it as a number, and never runs code."""
 
 
-_ScientificLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_ScientificLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+0123456789."),
