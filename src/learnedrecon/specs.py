@@ -52,6 +52,7 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
 
     Raises:
         ConfigError: an unknown key (with the nearest known one), a missing key, or a wrong value.
+        LearnedReconError: what the dataclass itself raises, with the path in front.
     """
     if is_dataclass(kind):
         _refuse_unknown(_options(kind), values, where)
@@ -60,10 +61,10 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
         return adapter.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
+        place = ".".join([where, *map(str, first["loc"])]).strip(".") or kind.__name__
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, LearnedReconError):
-            raise cause from None
-        place = ".".join([where, *map(str, first["loc"])]).strip(".") or kind.__name__
+            raise type(cause)(f"In '{place}': {cause}") from None
         raise ConfigError(
             describe(
                 expected=f"a valid value of '{place}' ({first['msg']})",

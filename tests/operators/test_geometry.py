@@ -177,7 +177,7 @@ def test_a_source_just_outside_the_image_is_taken() -> None:
 def test_wrong_values_in_a_file_keep_their_message_and_path() -> None:
     plain = named_to_plain(OPERATORS, FAN)
     plain["detector"]["pitch"] = -1.0
-    with pytest.raises(ConfigError, match=r"operator\.detector.*pitch > 0"):
+    with pytest.raises(GeometryError, match=r"In 'operator\.detector': .*pitch > 0"):
         named_from_plain(OPERATORS, plain, "operator")
 
 

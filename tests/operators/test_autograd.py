@@ -1,0 +1,127 @@
+"""Autograd through the compiled kernels, value by value against the dense matrix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor
+
+from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.testing import dense_matrix
+from learnedrecon.testing.numbers import push_forward
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.geometry import Geometry
+
+SCANS: dict[str, Geometry] = {
+    "parallel": ParallelBeam((4, 5), AngleRange(3), FlatDetector(6)),
+    "fan": FanBeam((4, 5), AngleRange(3, arc=6.28), FlatDetector(6, 1.5), 12.0, 3.0),
+}
+
+
+@pytest.fixture(params=SCANS)
+def operator(request: pytest.FixtureRequest) -> RayTransform:
+    return RayTransform(SCANS[request.param], torch.float64)
+
+
+@pytest.fixture
+def matrix(operator: RayTransform) -> Tensor:
+    return dense_matrix(operator)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_values(operator: RayTransform, matrix: Tensor) -> None:
+    u, v = random(2, 3, 4, 5), random(2, 3, 3, 6)
+    torch.testing.assert_close(operator(u).flatten(2), u.flatten(2) @ matrix.T)
+    torch.testing.assert_close(operator.adjoint(v).flatten(2), v.flatten(2) @ matrix)
+
+
+def test_reverse_mode(operator: RayTransform, matrix: Tensor) -> None:
+    u, v = random(2, 4, 5).requires_grad_(), random(2, 3, 6).requires_grad_()
+    (gradient,) = torch.autograd.grad(operator(u), u, v.detach())
+    torch.testing.assert_close(gradient.flatten(1), v.detach().flatten(1) @ matrix)
+    (gradient,) = torch.autograd.grad(operator.adjoint(v), v, u.detach())
+    torch.testing.assert_close(gradient.flatten(1), u.detach().flatten(1) @ matrix.T)
+
+
+def test_forward_mode(operator: RayTransform, matrix: Tensor) -> None:
+    u, du, v, dv = random(4, 5), random(4, 5, seed=1), random(3, 6), random(3, 6, seed=1)
+    pushed = push_forward(operator, u, du)
+    torch.testing.assert_close(pushed.flatten(), matrix @ du.flatten())
+    pushed = push_forward(operator.adjoint, v, dv)
+    torch.testing.assert_close(pushed.flatten(), matrix.T @ dv.flatten())
+
+
+def test_func_grad_and_hessian(operator: RayTransform, matrix: Tensor) -> None:
+    y = random(3, 6)
+
+    def energy(u: Tensor) -> Tensor:
+        return (operator(u) - y).square().sum() / 2
+
+    u = random(4, 5)
+    expected = matrix.T @ (matrix @ u.flatten() - y.flatten())
+    torch.testing.assert_close(torch.func.grad(energy)(u).flatten(), expected)
+    by_rows = torch.func.jacrev(torch.func.grad(energy))(u).reshape(20, 20)
+    torch.testing.assert_close(by_rows, matrix.T @ matrix)
+    torch.testing.assert_close(
+        push_forward(torch.func.grad(energy), u, y.new_ones(4, 5)).flatten(),
+        (matrix.T @ matrix).sum(1),
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_vmap_over_any_axis(operator: RayTransform, matrix: Tensor, axis: int) -> None:
+    batch = random(7, 4, 5)
+    moved = batch.movedim(0, axis)
+    values = torch.func.vmap(operator, in_dims=axis)(moved)
+    torch.testing.assert_close(values.flatten(1), batch.flatten(1) @ matrix.T)
+    nested = torch.func.vmap(torch.func.vmap(operator, in_dims=1), in_dims=0)
+    torch.testing.assert_close(nested(random(2, 4, 3, 5)).shape, torch.Size([2, 3, 3, 6]))
+
+
+def test_vmap_of_grad_gives_one_gradient_per_sample(operator: RayTransform, matrix: Tensor) -> None:
+    batch = random(3, 4, 5)
+    gradients = torch.func.vmap(torch.func.grad(lambda u: operator(u).square().sum()))(batch)
+    torch.testing.assert_close(gradients.flatten(1), 2 * batch.flatten(1) @ matrix.T @ matrix)
+
+
+def test_second_and_third_derivatives(operator: RayTransform, matrix: Tensor) -> None:
+    """E(u) = Σ (Tu)³/6: ∇E = T*(Tu)²/2, E''w = T*(Tu·Tw), E'''(w, w) = T*(Tw)²."""
+    u, w = random(4, 5).requires_grad_(), random(4, 5, seed=1)
+    p, q = matrix @ u.detach().flatten(), matrix @ w.flatten()
+    energy = operator(u).pow(3).sum() / 6
+    (first,) = torch.autograd.grad(energy, u, create_graph=True)
+    torch.testing.assert_close(first.flatten().detach(), matrix.T @ p.square() / 2)
+    (second,) = torch.autograd.grad(first, u, w, create_graph=True)
+    torch.testing.assert_close(second.flatten().detach(), matrix.T @ (p * q))
+    (third,) = torch.autograd.grad(second, u, w)
+    torch.testing.assert_close(third.flatten(), matrix.T @ q.square())
+
+
+def test_gradcheck(operator: RayTransform) -> None:
+    u, v = random(2, 4, 5).requires_grad_(), random(2, 3, 6).requires_grad_()
+    assert torch.autograd.gradcheck(operator, (u,))
+    assert torch.autograd.gradgradcheck(operator, (u,))
+    assert torch.autograd.gradcheck(operator.adjoint, (v,))
+
+
+def test_strided_arguments(operator: RayTransform, matrix: Tensor) -> None:
+    turned = random(5, 4).T
+    assert not turned.is_contiguous()
+    torch.testing.assert_close(operator(turned).flatten(), matrix @ turned.flatten())
+    spread = random(1, 1).expand(4, 5)
+    torch.testing.assert_close(operator(spread).flatten(), matrix @ spread.flatten())
+    (gradient,) = torch.autograd.grad(operator(u := turned.clone().requires_grad_()).sum(), u)
+    torch.testing.assert_close(gradient.flatten(), matrix.sum(0))
+
+
+def test_no_graph_is_kept_where_none_is_asked_for(operator: RayTransform) -> None:
+    assert not operator(random(4, 5)).requires_grad
+    with torch.no_grad():
+        assert not operator(random(4, 5).requires_grad_()).requires_grad

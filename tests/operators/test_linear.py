@@ -1,0 +1,224 @@
+"""The algebra of linear operators against dense matrices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from learnedrecon.errors import DtypeError, GeometryError, ShapeError
+from learnedrecon.operators.finite_difference import FiniteDifference
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.space import Space
+from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.testing import dense_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
+
+
+class Matrix(LinearOperator):
+    """x ↦ Ax, or its real part where the domain of the adjoint is real."""
+
+    row_axis = -1
+    matrix: Tensor
+
+    def __init__(self, matrix: Tensor) -> None:
+        m, n = matrix.shape
+        super().__init__(Space((n,), matrix.dtype), Space((m,), matrix.dtype))
+        self.register_buffer("matrix", matrix)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return u @ self.matrix.to(u.dtype).T
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return v @ self.matrix.to(v.dtype).conj()
+
+    def restrict(self, rows: tuple[int, ...]) -> Matrix:
+        return Matrix(self.matrix[list(rows)])
+
+
+def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
+    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+@given(
+    shape=st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 6)),
+    is_complex=st.booleans(),
+    scalar=st.floats(-3, 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_algebra_is_that_of_matrices(
+    shape: tuple[int, int, int], is_complex: bool, scalar: float
+) -> None:
+    k, m, n = shape
+    dtype = torch.complex128 if is_complex else torch.float64
+    A, B = Matrix(random(m, n, dtype=dtype)), Matrix(random(m, n, dtype=dtype, seed=1))
+    C = Matrix(random(k, m, dtype=dtype, seed=2))
+    a, b, c = (dense_matrix(T) for T in (A, B, C))
+    for operator, expected in (
+        (A.H, a.T),
+        (A.H.H, a),
+        (scalar * A, scalar * a),
+        (A * scalar, scalar * a),
+        (-A, -a),
+        (A + B, a + b),
+        (A - B, a - b),
+        (C @ A, c @ a),
+        ((C @ A).H, a.T @ c.T),
+        (C @ (A - scalar * B), c @ (a - scalar * b)),
+    ):
+        torch.testing.assert_close(dense_matrix(operator), expected)
+        torch.testing.assert_close(dense_matrix(operator.H), expected.T)
+
+
+def test_dense_matrix_of_a_matrix_is_that_matrix() -> None:
+    A = random(3, 4)
+    torch.testing.assert_close(dense_matrix(Matrix(A)), A)
+    Z = random(2, 3, dtype=torch.complex128)
+    expected = torch.cat([torch.cat([Z.real, -Z.imag], 1), torch.cat([Z.imag, Z.real], 1)])
+    torch.testing.assert_close(dense_matrix(Matrix(Z)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_norms_against_singular_values(dtype: torch.dtype) -> None:
+    A, B = Matrix(random(9, 5, dtype=dtype)), Matrix(random(9, 5, dtype=dtype, seed=1))
+    for operator in (A, A.H, -2.5 * A, A + B, A.H @ B, 0.0 * A):
+        exact = float(torch.linalg.matrix_norm(dense_matrix(operator), 2))
+        assert operator.norm() == pytest.approx(exact, rel=1e-5, abs=1e-12)
+
+
+def test_norm_is_computed_once() -> None:
+    class Counting(Matrix):
+        calls = 0
+
+        def evaluate(self, u: Tensor) -> Tensor:
+            self.calls += 1
+            return super().evaluate(u)
+
+    A = Counting(random(4, 3))
+    first, calls = A.norm(), A.calls
+    assert A.norm() == first
+    assert A.calls == calls > 0
+    assert A.H.norm() == first
+    assert (3 * A).norm() == 3 * first
+    assert A.calls == calls
+
+
+def test_ray_transforms_of_one_geometry_share_their_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    norm = RayTransform(SCAN).norm()
+    monkeypatch.setattr(RayTransform, "evaluate", None)
+    again = RayTransform(ParallelBeam((4, 5), AngleRange(6), FlatDetector(7)), torch.float64)
+    assert again.norm() == norm
+
+
+@given(rows=st.lists(st.integers(0, 5), min_size=1, max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_subset_chooses_rows_of_the_matrix(rows: list[int]) -> None:
+    operator = RayTransform(SCAN, torch.float64)
+    whole = dense_matrix(operator).reshape(6, 7, -1)
+    for part, expected in (
+        (operator.subset(rows), whole[rows]),
+        ((0.5 * operator).subset(rows), 0.5 * whole[rows]),
+        ((operator + operator).subset(rows), 2 * whole[rows]),
+    ):
+        torch.testing.assert_close(dense_matrix(part), expected.flatten(0, 1))
+
+
+def test_rows_of_a_composition_are_those_of_the_outer_operator() -> None:
+    A, C = Matrix(random(3, 4)), Matrix(random(5, 3, seed=1))
+    torch.testing.assert_close(dense_matrix((C @ A).subset([4, 1])), (C.matrix @ A.matrix)[[4, 1]])
+
+
+def test_a_subset_of_a_subset() -> None:
+    operator = RayTransform(SCAN, torch.float64)
+    u = operator.domain.random()
+    assert torch.equal(operator.subset([1, 3, 5]).subset([2, 0])(u), operator(u)[[5, 1]])
+
+
+@pytest.mark.parametrize("rows", [[], [-1], [6], [0, 99]])
+def test_subset_refuses_rows_that_are_not_there(rows: Sequence[int]) -> None:
+    with pytest.raises(GeometryError, match=r"each in 0\.\.5"):
+        RayTransform(SCAN).subset(rows)
+
+
+def test_operators_without_rows_say_so() -> None:
+    with pytest.raises(GeometryError, match="FiniteDifference, which has none"):
+        FiniteDifference(Space((3, 4))).subset([0])
+    with pytest.raises(GeometryError, match="Adjoint"):
+        RayTransform(SCAN).H.subset([0])
+
+
+def test_spaces_of_sums_and_compositions_must_agree() -> None:
+    A, B = Matrix(random(3, 4)), Matrix(random(4, 3))
+    with pytest.raises(ShapeError, match="domains of a sum"):
+        _ = A + B
+    with pytest.raises(ShapeError, match="codomains of a sum"):
+        _ = A + Matrix(random(2, 4))
+    with pytest.raises(ShapeError, match="between two composed"):
+        _ = A @ A
+    with pytest.raises(ShapeError, match="domains of a sum"):
+        _ = A + Matrix(random(3, 4, dtype=torch.complex128))
+
+
+def test_wrong_arguments_are_named() -> None:
+    operator = RayTransform(SCAN)
+    with pytest.raises(ShapeError, match=r"an image with last axes \(4, 5\).*\(5, 4\)"):
+        operator(torch.zeros(5, 4))
+    with pytest.raises(ShapeError, match=r"data with last axes \(6, 7\)"):
+        operator.adjoint(torch.zeros(7))
+    with pytest.raises(DtypeError, match=r"torch\.int64"):
+        operator(torch.zeros(4, 5, dtype=torch.int64))
+    with pytest.raises(DtypeError, match="complex"):
+        operator(torch.zeros(4, 5, dtype=torch.complex64))
+    with pytest.raises(GeometryError, match="mask"):
+        operator.with_tensors({"mask": torch.ones(1)})
+    assert operator.with_tensors({}) is operator
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_is_lifted(half: torch.dtype) -> None:
+    operator = RayTransform(SCAN)
+    u = random(4, 5).to(half)
+    assert operator(u).dtype == torch.float32
+    assert torch.equal(operator(u), operator(u.float()))
+    assert operator.adjoint(operator(u).to(half)).dtype == torch.float32
+
+
+def test_float64_keeps_complex_buffers_complex() -> None:
+    Z = random(3, 2, dtype=torch.complex64)
+    operator = Matrix(Z.clone())
+    wide = operator.to(torch.float64)
+    assert wide.matrix.dtype == torch.complex128
+    assert wide.domain.dtype == wide.codomain.dtype == torch.complex128
+    assert torch.equal(wide.matrix, Z.to(torch.complex128))
+    assert operator.half().matrix.dtype == torch.complex64
+
+
+def test_autocast_does_not_reach_an_operator() -> None:
+    operator = Matrix(random(3, 4, dtype=torch.float32))
+    u, v = random(4, dtype=torch.float32), random(3, dtype=torch.float32)
+    outside = operator(u), operator.adjoint(v)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(operator(u), outside[0])
+        assert torch.equal(operator.adjoint(v), outside[1])
+
+
+@pytest.mark.parametrize("mu", [0.02, 1.0])
+def test_transmission_is_the_exponential_of_the_ray_transform(mu: float) -> None:
+    operator = TransmissionCT(Transmission(SCAN, mu), torch.float64)
+    u = random(2, 1, 4, 5).abs()
+    p = dense_matrix(RayTransform(SCAN, torch.float64))
+    expected = torch.exp(-mu * u.flatten(1) @ p.T)
+    torch.testing.assert_close(operator(u).flatten(1), expected)
+    v = random(2, 1, 6, 7)
+    pulled = operator.linearise(u)[1].adjoint(v).flatten(1)
+    torch.testing.assert_close(pulled, -mu * (expected * v.flatten(1)) @ p)

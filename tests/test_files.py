@@ -1,0 +1,141 @@
+"""Files are whole or not there: crashes, full disks, folders that cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from learnedrecon.errors import FileFormatError
+from learnedrecon.files import atomic_path, write_text
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    path = tmp_path / "model.json"
+    path.write_text("old", encoding="utf-8")
+    return path
+
+
+def leftovers(target: Path) -> list[str]:
+    return sorted(path.name for path in target.parent.iterdir() if path != target)
+
+
+def test_the_new_file_replaces_the_old_one(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text("new", encoding="utf-8")
+        assert target.read_text(encoding="utf-8") == "old"
+        assert temporary.parent == target.parent
+        assert temporary.suffix == target.suffix
+    assert target.read_text(encoding="utf-8") == "new"
+    assert leftovers(target) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_crash_keeps_the_old_file(target: Path, error: type[BaseException]) -> None:
+    def crash() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half of the n", encoding="utf-8")
+            raise error
+
+    pytest.raises(error, crash)
+    assert target.read_text(encoding="utf-8") == "old"
+    assert leftovers(target) == []
+
+
+def test_a_crash_leaves_nothing_where_nothing_was(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "model.json"
+    with pytest.raises(RuntimeError), atomic_path(target):
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+
+
+def test_folders_are_made(tmp_path: Path) -> None:
+    write_text(str(tmp_path / "a" / "b" / "c.txt"), "Λ")
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "Λ".encode()
+
+
+def refuse(code: int) -> NoReturn:
+    raise OSError(code, os.strerror(code))
+
+
+def test_a_full_disk_while_writing(target: Path) -> None:
+    with (
+        pytest.raises(FileFormatError, match=r"model\.json.*No space left.*free space"),
+        atomic_path(target),
+    ):
+        refuse(errno.ENOSPC)
+    assert target.read_text(encoding="utf-8") == "old"
+    assert leftovers(target) == []
+
+
+def test_a_full_disk_while_flushing(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: refuse(errno.ENOSPC))
+    with pytest.raises(FileFormatError, match="No space left"):
+        write_text(target, "new")
+    assert target.read_text(encoding="utf-8") == "old"
+    assert leftovers(target) == []
+
+
+def test_a_read_only_folder(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: refuse(errno.EACCES))
+    with pytest.raises(FileFormatError, match=r"Permission denied.*change its permissions"):
+        write_text(target, "new")
+    assert target.read_text(encoding="utf-8") == "old"
+
+
+def test_a_file_where_a_folder_should_be(target: Path) -> None:
+    with pytest.raises(FileFormatError, match="inside"):
+        write_text(target / "inside.txt", "new")
+
+
+def test_a_folder_where_the_file_should_be(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(FileFormatError, match="taken"):
+        write_text(tmp_path / "taken", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_the_data_are_on_the_disk_before_the_rename(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    flush, rename = os.fsync, Path.replace
+
+    def fsync(handle: int) -> None:
+        assert target.read_text(encoding="utf-8") == "old"
+        order.append("flush")
+        flush(handle)
+
+    def replace(self: Path, other: Path) -> Path:
+        order.append("rename")
+        return rename(self, other)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    write_text(target, "new")
+    assert order == ["flush", "rename"]
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    mask = os.umask(0o027)
+    try:
+        write_text(tmp_path / "x.txt", "x")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "x.txt").stat().st_mode) == 0o640
+
+
+def test_two_writers_do_not_meet(target: Path) -> None:
+    with atomic_path(target) as first, atomic_path(target) as second:
+        assert first != second
+        first.write_text("first", encoding="utf-8")
+        second.write_text("second", encoding="utf-8")
+    assert target.read_text(encoding="utf-8") == "first"
+    assert leftovers(target) == []
