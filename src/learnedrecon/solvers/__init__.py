@@ -1,0 +1,1 @@
+"""Classical reconstruction: plain functions without weights that say how they ended."""

@@ -1,0 +1,114 @@
+"""Filtered backprojection, with the right absolute value for any list of angles."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.networks.filters import apply_filter, ramp_response
+from learnedrecon.operators.algebra import ScaledArgument
+from learnedrecon.operators.autograd import apply_kernel
+from learnedrecon.operators.geometry import ParallelBeam
+from learnedrecon.operators.linear import Scaled
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.space import Space
+from learnedrecon.operators.transmission import TransmissionCT
+from learnedrecon.solvers.backprojection import Backprojection
+from learnedrecon.solvers.views import coverage, fan_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.networks.filters import Window
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.geometry import Geometry
+
+_LEAST_TRANSMISSION = 1e-6
+
+
+def fbp(
+    data: Tensor, geometry: Geometry, *, window: Window = "ram-lak", bandwidth: float = 1.0
+) -> Tensor:
+    """Reconstructs an image from its line integrals.
+
+    Parallel beams: u(x) = Σ_θ w_θ (h * y_θ)(s_θ(x)) with the band-limited ramp h and Δθ weights of
+    :func:`learnedrecon.solvers.views.coverage` on the circle modulo π, so scans over π, 2π and
+    anything else come out at the right value. Flat-panel fan beams: y is multiplied by
+    D/√(D² + s²) and by the weights of :func:`learnedrecon.solvers.views.fan_weights`, and
+    backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). The detector must see the whole
+    object: what lies beyond it counts as 0. Differentiable in the data, any number of times.
+
+    Args:
+        data: line integrals, (..., angle, detector), float32 or float64.
+        geometry: a parallel or a fan beam.
+        window: "ram-lak" or "hann".
+        bandwidth: the cut as a part of the Nyquist frequency of the detector, in (0, 1].
+
+    Returns:
+        (..., ny, nx) per mm times the unit of the data.
+
+    Raises:
+        ShapeError: the last axes of the data are not (angle, detector).
+        ConfigError: unknown window, or a bandwidth out of range.
+    """
+    data = Space(geometry.data_shape).admit(data, "line integrals")
+    response = ramp_response(data.shape[-1], window, bandwidth, data.dtype, data.device)
+    weights = _ray_weights(geometry).to(data)
+    return apply_kernel(Backprojection(geometry), apply_filter(data * weights, response))
+
+
+def pseudo_inverse(
+    operator: Operator, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
+) -> Tensor:
+    """:func:`fbp` for every operator that is a ray transform in disguise.
+
+    P itself; a·T: divides the data by a; exp(-μP): takes -log(y)/μ with y clipped below at 1e-6;
+    T(c·): divides the image by c. These nest.
+
+    Args:
+        operator: T.
+        data: y, (..., angle, detector).
+        window: see :func:`fbp`.
+        bandwidth: see :func:`fbp`.
+
+    Returns:
+        (..., ny, nx).
+
+    Raises:
+        GeometryError: this operator has no filtered backprojection.
+    """
+    if isinstance(operator, RayTransform):
+        return fbp(data, operator.geometry, window=window, bandwidth=bandwidth)
+    if isinstance(operator, Scaled):
+        inner = data / operator.scalar
+        return pseudo_inverse(operator.operator, inner, window=window, bandwidth=bandwidth)
+    if isinstance(operator, ScaledArgument):
+        image = pseudo_inverse(operator.operator, data, window=window, bandwidth=bandwidth)
+        return image / operator.scale
+    if isinstance(operator, TransmissionCT):
+        lines = -data.clamp(min=_LEAST_TRANSMISSION).log() / operator.transmission.mu
+        return fbp(lines, operator.transmission.geometry, window=window, bandwidth=bandwidth)
+    raise GeometryError(
+        describe(
+            expected="a ray transform, a multiple of one, or transmission CT",
+            found=type(operator).__name__,
+            fix="start from zero or from T*y instead of filtered backprojection",
+        )
+    )
+
+
+@lru_cache(maxsize=32)
+def _ray_weights(geometry: Geometry) -> Tensor:
+    """All factors that belong to a ray, (angle, detector or 1), float64."""
+    detector = geometry.detector
+    if isinstance(geometry, ParallelBeam):
+        weights = coverage(geometry.angle_values, math.pi).weights[:, None] / detector.pitch
+        return torch.from_numpy(weights)
+    distance = geometry.source_origin + geometry.origin_detector
+    cosine = torch.from_numpy(distance / (distance**2 + detector.positions**2) ** 0.5)
+    scale = geometry.magnification / detector.pitch
+    return torch.from_numpy(fan_weights(geometry)) * cosine * scale
