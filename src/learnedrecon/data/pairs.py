@@ -140,8 +140,9 @@ def split_ids(
 
     Each id falls on a number in [0, 1), and the fractions cut that interval: where a sample goes
     depends on no other, so adding samples moves none from training to test. The parts have their
-    fractions on average. A part that would be empty, though its fraction is not 0, takes a sample
-    from the largest part that has two or more, in the order train, validation, test.
+    fractions on average. The exception are a few samples: a part that would be empty, though its
+    fraction is not 0, takes one from the largest part, and where no part has two, train comes
+    before validation and validation before test.
 
     Returns:
         The ids of each split, in the order in which they came; disjoint, and together all.
@@ -152,10 +153,11 @@ def split_ids(
     for name in sorted(ids, key=lambda name: (_unit(seed, name), name)):
         place = sum(_unit(seed, name) >= bound for bound in bounds)
         parts[min(place, last)].append(name)
-    for part, fraction in zip(parts, fractions, strict=True):
+    for place, (part, fraction) in enumerate(zip(parts, fractions, strict=True)):
         largest = max(parts, key=len)
-        if fraction > 0 and not part and len(largest) > 1:
-            part.append(largest.pop())
+        givers = [largest] if len(largest) > 1 else [p for p in parts[place + 1 :] if p]
+        if fraction > 0 and not part and givers:
+            part.append(givers[-1].pop())
     chosen = [set(part) for part in parts]
     return {
         split: tuple(name for name in ids if name in part)
@@ -235,11 +237,12 @@ def _read(array: ArrayRef | None, shape: tuple[int, ...] | None) -> Tensor | Non
     if array is None or shape is None:
         return None
     tensor = image_tensor(array.read(), str(array))
-    if tensor.numel() != math.prod(shape):
+    found = tuple(tensor.shape)
+    if shape not in {found, (1, *found)}:
         raise ShapeError(
             describe(
                 expected=f"the shape {shape} that {array} had when the dataset was opened",
-                found=f"shape {tuple(tensor.shape)}",
+                found=f"shape {found}",
                 fix="do not change the files while they are in use",
             )
         )
