@@ -1,0 +1,1 @@
+"""Training: one loop, exact resumption, and weights that know the model they belong to."""

@@ -1,0 +1,158 @@
+"""Weights that know the model and the operator they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.operators.base import Operator
+from learnedrecon.schemes.reconstructor import Reconstructor
+from learnedrecon.specs import build, named_from_plain, named_to_plain
+from learnedrecon.training.generators import undisturbed_generators
+from learnedrecon.training.tensorfile import (
+    read_tensors,
+    require_finite,
+    require_match,
+    with_prefix,
+    without_prefix,
+    write_tensors,
+)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from learnedrecon.specs import Registry
+
+MODEL = "model."
+AVERAGE = "average."
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """From what a model and its operator can be built again, as plain data.
+
+    Attributes:
+        model: a registered model spec with its ``name``.
+        operator: the spec of the operator it was trained with, or None where that has none.
+    """
+
+    model: dict[str, Any]
+    operator: dict[str, Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model_spec: Any,  # noqa: ANN401 (any registered dataclass)
+        operator_spec: Any = None,  # noqa: ANN401 (any registered dataclass)
+        *,
+        models: Registry[Reconstructor],
+        operators: Registry[Operator],
+    ) -> Self:
+        """From specs.
+
+        Raises:
+            ConfigError: a spec is not registered.
+        """
+        operator = None if operator_spec is None else named_to_plain(operators, operator_spec)
+        return cls(named_to_plain(models, model_spec), operator)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model that was saved, ready to reconstruct.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        operator: the one it was trained with, or None if it was saved without.
+        model_spec: of the model.
+        operator_spec: of the operator, or None.
+        extra: what was saved beside, such as the step and the score.
+    """
+
+    model: Reconstructor
+    operator: Operator | None
+    model_spec: Any
+    operator_spec: Any
+    extra: dict[str, Any]
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    model: nn.Module,
+    *,
+    blueprint: Blueprint,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the weights of ``model`` and its ``blueprint``, atomically.
+
+    Args:
+        path: a file, by convention ``*.safetensors``.
+        model: whose ``state_dict`` is written.
+        blueprint: from which :func:`load_weights` builds it again.
+        extra: JSON to keep beside.
+
+    Raises:
+        FileFormatError: the folder cannot be written.
+    """
+    content = {**asdict(blueprint), "extra": dict(extra or {})}
+    write_tensors(path, with_prefix(MODEL, model.state_dict()), content)
+
+
+def load_weights(
+    path: str | os.PathLike[str],
+    *,
+    models: Registry[Reconstructor],
+    operators: Registry[Operator],
+) -> Loaded:
+    """Builds the model and the operator that a checkpoint describes, and fills in the weights.
+
+    Reads what :func:`save_weights` wrote, and the ``last`` of a run: if that keeps a moving average
+    of the weights, the average. No code is executed but that of the two registries, and the global
+    random generators are left as they are.
+
+    Args:
+        path: the file.
+        models: where the model's name is looked up.
+        operators: where the operator's name is looked up.
+
+    Raises:
+        FileFormatError: the file is missing, broken, newer, a pickle, of an unknown model or
+            operator; its tensors do not fit the model; or it holds NaN or infinity.
+    """
+    tensors, content = read_tensors(path)
+    weights = without_prefix(MODEL, tensors) | without_prefix(AVERAGE, tensors)
+    try:
+        model_spec = named_from_plain(models, content.get("model"), "model")  # type: ignore[arg-type]  # it refuses what is no mapping
+        operator_spec = None
+        if content.get("operator") is not None:
+            operator_spec = named_from_plain(operators, content["operator"], "operator")
+        with undisturbed_generators():
+            model = build(models, model_spec)
+            operator = None if operator_spec is None else build(operators, operator_spec)
+    except ConfigError as error:
+        raise FileFormatError(
+            describe(
+                expected=f"{path} to describe a model and an operator that are registered",
+                found=str(error),
+                fix="load it with the version of learnedrecon (and plugins) that wrote it",
+            )
+        ) from error
+    load_state(path, model, weights)
+    return Loaded(model.eval(), operator, model_spec, operator_spec, content.get("extra", {}))
+
+
+def load_state(
+    path: str | os.PathLike[str], model: nn.Module, weights: Mapping[str, Tensor]
+) -> None:
+    """Fills ``weights`` into ``model`` if all names, shapes and dtypes agree and all are finite.
+
+    Raises:
+        FileFormatError: they do not; ``path`` is named, and ``model`` is unchanged.
+    """
+    require_match(path, expected=model.state_dict(), found=weights)
+    require_finite(path, weights)
+    model.load_state_dict(weights)

@@ -1,0 +1,182 @@
+"""The training loop, top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from learnedrecon.errors import ConfigError, DataError, describe
+from learnedrecon.training.accelerator import across_processes, place
+from learnedrecon.training.average import MovingAverage
+from learnedrecon.training.generators import seed_generators, undisturbed_generators
+from learnedrecon.training.interrupt import StopRequest
+from learnedrecon.training.loggers import Log
+from learnedrecon.training.state import Progress, TrainingState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
+    from torch import nn
+
+    from learnedrecon.data.batch import Batch
+    from learnedrecon.training.loggers import Logger
+    from learnedrecon.training.run import RunFolder
+    from learnedrecon.training.spec import BatchSpec, TrainingSpec
+    from learnedrecon.training.update import Update
+
+
+class BatchSource(Protocol):
+    """Where batches come from: an endless sequence, the same every time it is asked for.
+
+    :class:`learnedrecon.data.loader.Loader` is one; in a distributed run, its ``for_process``.
+    """
+
+    def batches(self, start_step: int) -> Iterator[Batch]:
+        """Batches number ``start_step``, ``start_step`` + 1, ... on the device."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended.
+
+    Attributes:
+        step: optimiser steps done in all.
+        best: the largest PSNR of a validation, in dB, or None.
+        interrupted: whether it was asked to stop before its last step; it is saved.
+    """
+
+    step: int
+    best: float | None
+    interrupted: bool
+
+
+def train(
+    *,
+    model: nn.Module,
+    source: BatchSource,
+    update: Update,
+    run: RunFolder,
+    spec: TrainingSpec,
+    validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    loggers: Sequence[Logger] = (),
+) -> TrainingResult:
+    """Trains ``model`` in place, from where ``run`` is, until ``spec.steps`` or an interruption.
+
+    On the CPU, k steps, a stop and k steps more are 2k steps, bit for bit: weights, optimiser, data
+    order, every generator, metrics. A validation and the data source leave the global generators as
+    they are. At step 0 these are seeded with ``spec.seed``.
+
+    The first ctrl-C or SIGTERM lets the step end, saves, and returns; a second one raises.
+
+    Args:
+        model: the trained module; its initial weights are used if ``run`` has no checkpoint.
+        source: of batches; number ⌊step / repeats⌋ · accumulate and following make a step.
+        update: one optimiser step.
+        run: the folder with checkpoints and metrics.
+        spec: how long, how often, ...
+        validate: from the model (in evaluation mode, without gradients, in full precision, with the
+            averaged weights if there are such) to numbers; ``psnr`` chooses ``best``.
+        loggers: besides ``metrics.jsonl``, which is always written.
+
+    Raises:
+        DataError: a loss or gradient that is not finite; nothing on the disk is overwritten.
+        FileFormatError: the checkpoint to resume from is broken or does not fit.
+    """
+    accelerator = update.accelerator
+    place(model, accelerator, channels_last=spec.channels_last)
+    average = None if spec.average is None else MovingAverage(model, spec.average)
+    state = TrainingState(model, update, average)
+    progress = run.checkpoints.load_last(state)
+    if progress is None:
+        seed_generators(spec.seed)
+        progress = Progress()
+    forward = across_processes(model, accelerator).train()
+    writers = [run.metrics, *loggers] if accelerator.is_main_process else []
+    saved_at = time.monotonic()
+    stopping = False
+
+    with (
+        closing(_steps(source, spec.batch, progress.step)) as data,
+        Log(writers, step=progress.step, steps=spec.steps) as log,
+        StopRequest(accelerator) as stop,
+    ):
+        while progress.step < spec.steps and not stopping:
+            with undisturbed_generators():
+                batches = next(data)
+            metrics = update(forward, batches, step=progress.step)
+            step = progress.step + 1
+            progress = replace(progress, step=step, finished=step == spec.steps)
+            if average is not None:
+                average.update(model, step=step)
+            if step % spec.log_every == 0 or progress.finished:
+                log.write("train", step, metrics)
+
+            if validate is not None and (step % spec.validate_every == 0 or progress.finished):
+                with _evaluating(model, average):
+                    measured = validate(model)
+                    log.write("validation", step, measured)
+                    if _better(measured, progress.best):
+                        progress = replace(progress, best=measured["psnr"])
+                        if accelerator.is_main_process:
+                            run.checkpoints.save_best(model, progress)
+
+            stopping = stop.poll()
+            late = time.monotonic() - saved_at > (spec.checkpoint.seconds or math.inf)
+            due = step % spec.checkpoint.every == 0 or progress.finished or stopping or late
+            if due and accelerator.is_main_process:
+                log.flush()
+                run.checkpoints.save_last(state, progress)
+                saved_at = time.monotonic()
+    return TrainingResult(progress.step, progress.best, interrupted=not progress.finished)
+
+
+def _steps(source: BatchSource, spec: BatchSpec, start: int) -> Generator[tuple[Batch, ...]]:
+    """What each optimiser step sees, from step ``start`` on."""
+    group, repeat = divmod(start, spec.repeats)
+    batches = source.batches(group * spec.accumulate)
+    while True:
+        together = tuple(islice(batches, spec.accumulate))
+        if len(together) < spec.accumulate:
+            raise DataError(
+                describe(
+                    expected="batches without end",
+                    found="a source that ended",
+                    fix="let 'batches' begin its data anew",
+                )
+            )
+        for _ in range(repeat, spec.repeats):
+            yield together
+        repeat = 0
+
+
+@contextmanager
+def _evaluating(model: nn.Module, average: MovingAverage | None) -> Iterator[None]:
+    """Evaluation mode, averaged weights, no gradients; all as before at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    weights = nullcontext() if average is None else average.applied(model)
+    model.eval()
+    try:
+        with torch.no_grad(), undisturbed_generators(), weights:
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _better(measured: Mapping[str, float], best: float | None) -> bool:
+    if "psnr" not in measured:
+        raise ConfigError(
+            describe(
+                expected="a validation that returns 'psnr', by which the best weights are chosen",
+                found=f"{', '.join(measured) or 'nothing'}",
+                fix="add it",
+            )
+        )
+    return measured["psnr"] > (-math.inf if best is None else best)

@@ -1,0 +1,115 @@
+"""The optimisers that a :class:`~learnedrecon.training.spec.OptimiserSpec` can name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import FileFormatError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torch import Tensor
+
+    from learnedrecon.training.spec import OptimiserSpec
+
+
+class TensorFlowRMSProp(torch.optim.Optimizer):
+    r"""RMSProp as TensorFlow 1 has it, with which Adler and Öktem (2017) trained.
+
+    .. math:: s \leftarrow \rho s + (1 - \rho) g^2, \quad
+              \theta \leftarrow \theta - \eta\, g / \sqrt{s + \varepsilon}
+
+    It differs from ``torch.optim.RMSprop``: s starts at one, so that the first steps are small, and
+    ε is under the root.
+
+    Args:
+        parameters: real tensors.
+        lr: η.
+        decay: ρ.
+        epsilon: ε.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], *, lr: float, decay: float = 0.9, epsilon: float = 1e-10
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "decay": decay, "epsilon": epsilon})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
+        value = None
+        if closure is not None:
+            with torch.enable_grad():
+                value = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._move(parameter, group["lr"], group["decay"], group["epsilon"])
+        return value
+
+    def _move(self, parameter: Tensor, lr: float, decay: float, epsilon: float) -> None:
+        gradient = parameter.grad
+        assert gradient is not None
+        state = self.state[parameter]
+        if not state:
+            state["mean_square"] = torch.ones_like(parameter)
+        state["mean_square"].mul_(decay).addcmul_(gradient, gradient, value=1 - decay)
+        parameter.addcdiv_(gradient, (state["mean_square"] + epsilon).sqrt(), value=-lr)
+
+
+def build_optimiser(spec: OptimiserSpec, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+    """The optimiser that ``spec`` describes, over ``parameters``."""
+    if spec.kind == "adam":
+        return torch.optim.Adam(
+            parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon
+        )
+    return TensorFlowRMSProp(
+        parameters, lr=spec.learning_rate, decay=spec.decay, epsilon=spec.epsilon
+    )
+
+
+def optimiser_state(
+    optimiser: torch.optim.Optimizer, parameters: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """What ``optimiser`` remembers of every parameter, as ``parameter.quantity``."""
+    return {
+        f"{name}.{quantity}": value
+        for name, parameter in parameters.items()
+        for quantity, value in optimiser.state.get(parameter, {}).items()
+    }
+
+
+def load_optimiser_state(
+    optimiser: torch.optim.Optimizer,
+    parameters: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """The inverse of :func:`optimiser_state`; quantities keep the layout of their parameter.
+
+    Raises:
+        FileFormatError: a quantity of no known parameter, or of the wrong shape.
+    """
+    state: dict[Tensor, dict[str, Tensor]] = {}
+    for full, tensor in tensors.items():
+        name, _, quantity = full.rpartition(".")
+        parameter = parameters.get(name)
+        if parameter is None or tensor.shape not in (parameter.shape, torch.Size()):
+            place = "no such parameter" if parameter is None else f"{tuple(parameter.shape)}"
+            raise FileFormatError(
+                describe(
+                    expected=f"optimiser state that fits the model ({name}: {place})",
+                    found=f"'{full}' of shape {tuple(tensor.shape)}",
+                    fix="resume with the model and the optimiser that wrote the checkpoint",
+                )
+            )
+        state.setdefault(parameter, {})[quantity] = _laid_out_as(parameter, tensor)
+    optimiser.state.clear()
+    optimiser.state.update(state)
+
+
+def _laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
+    if tensor.shape != parameter.shape or tensor.ndim == 0:
+        return tensor.clone()
+    return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)

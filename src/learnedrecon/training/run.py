@@ -1,0 +1,137 @@
+"""The folder of a run: what was asked, where it ran, how it went, and the weights.
+
+config.yaml        what was asked
+environment.json   versions of packages, the machine, the commit
+metrics.jsonl      one record on each line
+checkpoints/       last.safetensors to go on from, best.safetensors to reconstruct with
+figures/           for whoever draws some
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+
+from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.files import write_text
+from learnedrecon.training.environment import environment
+from learnedrecon.training.loggers import JsonLines
+from learnedrecon.training.state import Checkpoints
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from learnedrecon.training.checkpoint import Blueprint
+
+
+class RunFolder:
+    """One run on the disk; :meth:`start` makes or continues it.
+
+    Args:
+        path: of the folder.
+        blueprint: of the model that is trained.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], blueprint: Blueprint) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.environment = self.path / "environment.json"
+        self.figures = self.path / "figures"
+        self.metrics = JsonLines(self.path / "metrics.jsonl")
+        self.checkpoints = Checkpoints(self.path / "checkpoints", blueprint)
+
+    @classmethod
+    def start(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        config: Mapping[str, Any],
+        blueprint: Blueprint,
+        overwrite: bool = False,
+    ) -> Self:
+        """Makes the folder, or opens that of an unfinished run of the same configuration.
+
+        Args:
+            path: of the folder; made where it is missing.
+            config: what was asked, as plain data.
+            blueprint: of the model that is trained.
+            overwrite: begin anew, even if a finished or different run is there. Its checkpoints and
+                metrics are removed; nothing else is.
+
+        Raises:
+            ConfigError: there is a finished run, or one of another configuration.
+            FileFormatError: the folder cannot be written, or holds broken files.
+        """
+        run = cls(path, blueprint)
+        asked = json.loads(json.dumps(config, allow_nan=False))
+        if overwrite:
+            run._clear()
+        elif run.config.exists():
+            run._require_continuable(asked)
+        for folder in (run.figures, run.checkpoints.last.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        run._remove_leftovers()
+        write_text(run.config, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        write_text(run.environment, json.dumps(environment(), indent=2) + "\n")
+        return run
+
+    def _require_continuable(self, asked: dict[str, Any]) -> None:
+        try:
+            written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise FileFormatError(
+                describe(
+                    expected=f"{self.config} to be readable YAML",
+                    found=str(error),
+                    fix="choose another folder, or overwrite the run",
+                )
+            ) from error
+        if differences := _differences(written, asked):
+            raise ConfigError(
+                describe(
+                    expected=f"the configuration with which {self.path} was begun",
+                    found="; ".join(differences[:3]),
+                    fix="choose another folder, or overwrite the run",
+                )
+            )
+        progress = self.checkpoints.progress()
+        if progress is not None and progress.finished:
+            raise ConfigError(
+                describe(
+                    expected=f"no finished run in {self.path}",
+                    found=f"one that did all its {progress.step} steps",
+                    fix="choose another folder, or overwrite the run",
+                )
+            )
+
+    def _clear(self) -> None:
+        for file in (self.checkpoints.last, self.checkpoints.best, self.metrics.path):
+            file.unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        """Removes what killed writes left; see :func:`learnedrecon.files.atomic_path`."""
+        for target in (
+            self.checkpoints.last,
+            self.checkpoints.best,
+            self.config,
+            self.environment,
+        ):
+            for leftover in target.parent.glob(f".{target.stem}-*{target.suffix}"):
+                leftover.unlink(missing_ok=True)
+
+
+def _differences(written: Any, asked: Any, where: str = "") -> list[str]:  # noqa: ANN401 (plain data)
+    if isinstance(written, dict) and isinstance(asked, dict):
+        keys = [*written, *(key for key in asked if key not in written)]
+        return [
+            text
+            for key in keys
+            for text in _differences(
+                written.get(key), asked.get(key), f"{where}.{key}" if where else str(key)
+            )
+        ]
+    return [] if written == asked else [f"{where} is {asked!r} and was {written!r}"]

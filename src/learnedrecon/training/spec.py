@@ -1,0 +1,152 @@
+"""What a training run is: frozen values that a configuration can name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from learnedrecon.errors import ConfigError, describe
+
+
+@dataclass(frozen=True)
+class OptimiserSpec:
+    """From gradients to steps.
+
+    Attributes:
+        kind: ``adam`` (Kingma and Ba 2015), or ``rmsprop`` as TensorFlow 1 has it; see
+            :class:`learnedrecon.training.optimisers.TensorFlowRMSProp`.
+        learning_rate: before the schedule.
+        betas: of Adam.
+        decay: of RMSProp's mean square.
+        epsilon: added to Adam's root, and under the root of RMSProp.
+    """
+
+    kind: Literal["adam", "rmsprop"] = "adam"
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    decay: float = 0.9
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _require(_positive(self.learning_rate), "learning_rate > 0", self.learning_rate)
+        _require(all(0 <= beta < 1 for beta in self.betas), "betas in [0, 1)", self.betas)
+        _require(0 <= self.decay < 1, "decay in [0, 1)", self.decay)
+        _require(_positive(self.epsilon), "epsilon > 0", self.epsilon)
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """The factor of the learning rate; see :func:`learnedrecon.training.schedule.factor`.
+
+    Attributes:
+        kind: ``cosine`` (to zero at the last step), ``constant``, or ``inverse_time``, which is
+            1 / (1 + rate · ⌊step / every⌋).
+        warmup: the fraction of all steps in which the rate rises linearly.
+        rate: of the inverse-time decay.
+        every: of the inverse-time decay, in steps.
+    """
+
+    kind: Literal["cosine", "constant", "inverse_time"] = "cosine"
+    warmup: float = 0.0
+    rate: float = 1.0
+    every: int = 500
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.warmup < 1, "warmup in [0, 1)", self.warmup)
+        _require(self.rate >= 0 and math.isfinite(self.rate), "rate >= 0", self.rate)
+        _require(self.every >= 1, "every >= 1", self.every)
+
+
+@dataclass(frozen=True)
+class BatchSpec:
+    """What one optimiser step sees.
+
+    Attributes:
+        size: samples that are in memory together.
+        accumulate: batches whose gradients make one step, as one batch of size x accumulate would.
+        repeats: steps that use the same data in a row (10 in Adler and Öktem 2018).
+    """
+
+    size: int = 1
+    accumulate: int = 1
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("size", "accumulate", "repeats"):
+            _require(getattr(self, name) >= 1, f"{name} >= 1", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class CheckpointSpec:
+    """When ``last`` is written, besides the end of the run and an interruption.
+
+    Attributes:
+        every: in steps.
+        seconds: also after this time, or None.
+    """
+
+    every: int = 1000
+    seconds: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        _require(self.every >= 1, "every >= 1", self.every)
+        _require(self.seconds is None or self.seconds > 0, "seconds > 0 or null", self.seconds)
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """A training run, apart from the model and the data.
+
+    Attributes:
+        steps: of the optimiser.
+        batch: what one step sees.
+        optimiser: from gradients to steps.
+        schedule: of the learning rate.
+        clip_norm: the largest norm of all gradients together, or None.
+        average: decay of a moving average of the weights, which is then what is validated and kept
+            as ``best``; or None.
+        precision: ``no``, ``bf16`` or ``fp16`` (CUDA only); operators stay in float32.
+        validate_every: in steps; the last step is validated too.
+        log_every: in steps.
+        checkpoint: when ``last`` is written.
+        seed: of torch's, numpy's and Python's global generators at step 0.
+        channels_last: whether convolution weights, and so activations, are laid out channels last.
+    """
+
+    steps: int = 100_000
+    batch: BatchSpec = field(default_factory=BatchSpec)
+    optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
+    schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
+    clip_norm: float | None = 1.0
+    average: float | None = None
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    validate_every: int = 1000
+    log_every: int = 10
+    checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
+    seed: int = 0
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "validate_every", "log_every"):
+            _require(getattr(self, name) >= 1, f"{name} >= 1", getattr(self, name))
+        _require(
+            self.clip_norm is None or _positive(self.clip_norm),
+            "clip_norm > 0 or null",
+            self.clip_norm,
+        )
+        _require(
+            self.average is None or 0 <= self.average < 1, "average in [0, 1) or null", self.average
+        )
+        _require(0 <= self.seed < 2**32, "seed in [0, 2^32)", self.seed)
+
+
+def _positive(value: float) -> bool:
+    return value > 0 and math.isfinite(value)
+
+
+def _require(holds: bool, rule: str, value: object) -> None:  # noqa: FBT001 (a condition)
+    if not holds:
+        raise ConfigError(
+            describe(expected=rule, found=str(value), fix=f"correct '{rule.split(maxsplit=1)[0]}'")
+        )

@@ -1,0 +1,149 @@
+"""Everything that a training run must remember to go on exactly as if it had never stopped."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from learnedrecon.errors import FileFormatError, describe
+from learnedrecon.specs import from_plain
+from learnedrecon.training.average import MovingAverage
+from learnedrecon.training.checkpoint import (
+    AVERAGE,
+    MODEL,
+    Blueprint,
+    load_state,
+    save_weights,
+)
+from learnedrecon.training.generators import GeneratorState
+from learnedrecon.training.tensorfile import (
+    read_tensors,
+    require_finite,
+    require_match,
+    with_prefix,
+    without_prefix,
+    write_tensors,
+)
+from learnedrecon.training.update import Update
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+
+UPDATE = "update."
+GENERATORS = "generators."
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: optimiser steps done.
+        best: the largest PSNR of a validation so far, in dB, or None.
+        finished: whether the run did all its steps.
+    """
+
+    step: int = 0
+    best: float | None = None
+    finished: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """The parts of a run that change: weights, optimiser, moving average; generators are global.
+
+    Attributes:
+        model: trained in place.
+        update: with the optimiser.
+        average: of the weights, or None.
+    """
+
+    model: nn.Module
+    update: Update
+    average: MovingAverage | None
+
+
+class Checkpoints:
+    """``last`` to go on from, and ``best`` to reconstruct with; each one file, replaced at once.
+
+    Args:
+        folder: where they are.
+        blueprint: of the model, kept in both.
+    """
+
+    def __init__(self, folder: Path, blueprint: Blueprint) -> None:
+        self.last = folder / "last.safetensors"
+        self.best = folder / "best.safetensors"
+        self.blueprint = blueprint
+
+    def save_best(self, model: nn.Module, progress: Progress) -> None:
+        """Writes the weights that ``model`` has now."""
+        extra = {"step": progress.step, "psnr": progress.best}
+        save_weights(self.best, model, blueprint=self.blueprint, extra=extra)
+
+    def save_last(self, state: TrainingState, progress: Progress) -> None:
+        """Writes all of ``state``, the global generators and ``progress``."""
+        tensors = {
+            **with_prefix(MODEL, state.model.state_dict()),
+            **with_prefix(UPDATE, state.update.state()),
+            **with_prefix(GENERATORS, GeneratorState.capture().to_tensors()),
+            **with_prefix(AVERAGE, {} if state.average is None else state.average.weights),
+        }
+        extra = {"step": progress.step, "psnr": progress.best}
+        content = {**asdict(self.blueprint), "extra": extra, "progress": asdict(progress)}
+        write_tensors(self.last, tensors, content)
+
+    def progress(self) -> Progress | None:
+        """How far ``last`` is, or None if there is none.
+
+        Raises:
+            FileFormatError: it is broken, or no training state.
+        """
+        return self._progress(read_tensors(self.last)[1]) if self.last.exists() else None
+
+    def load_last(self, state: TrainingState) -> Progress | None:
+        """Fills ``last`` into ``state`` and the global generators; None if there is none.
+
+        Raises:
+            FileFormatError: it is broken, of another model, or trained with another optimiser.
+        """
+        if not self.last.exists():
+            return None
+        tensors, content = read_tensors(self.last)
+        progress = self._progress(content)
+        if content.get("model") != self.blueprint.model:
+            raise FileFormatError(
+                describe(
+                    expected=f"{self.last} to be of the model {self.blueprint.model}",
+                    found=f"{content.get('model')}",
+                    fix="resume with the same model, or train in another folder",
+                )
+            )
+        self._load_average(state.average, without_prefix(AVERAGE, tensors))
+        load_state(self.last, state.model, without_prefix(MODEL, tensors))
+        state.update.load_state(without_prefix(UPDATE, tensors))
+        GeneratorState.from_tensors(without_prefix(GENERATORS, tensors)).restore()
+        return progress
+
+    def _progress(self, content: dict[str, object]) -> Progress:
+        if "progress" not in content:
+            raise FileFormatError(
+                describe(
+                    expected=f"{self.last} to be the state of a training run",
+                    found="weights alone",
+                    fix="start a new run from these weights in another folder",
+                )
+            )
+        return from_plain(Progress, content["progress"], "progress")
+
+    def _load_average(self, average: MovingAverage | None, found: dict[str, Tensor]) -> None:
+        expected = {} if average is None else average.weights
+        require_match(self.last, expected=expected, found=found)
+        require_finite(self.last, found)
+        for name, weights in expected.items():
+            weights.copy_(found[name])

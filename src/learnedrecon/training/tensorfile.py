@@ -1,0 +1,226 @@
+"""Named tensors and JSON in one safetensors file: whole or not there, and checked when read.
+
+The header of a file carries a version, the JSON, and a SHA-256 of tensors and JSON. Reading
+executes no code: nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from learnedrecon.errors import DtypeError, FileFormatError, describe
+from learnedrecon.files import atomic_path
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+VERSION = 1
+_FORMAT = "learnedrecon"
+_SHOWN = 3
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], content: Mapping[str, Any]
+) -> None:
+    """Writes ``tensors`` (exactly; complex ones too) and ``content`` (JSON), atomically.
+
+    Raises:
+        FileFormatError: the folder cannot be written.
+        DtypeError: an entry is no tensor.
+    """
+    complex_names = []
+    stored = {}
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise DtypeError(
+                describe(
+                    expected=f"a tensor as '{name}'",
+                    found=type(tensor).__name__,
+                    fix="keep it in the model's spec; a checkpoint holds tensors and JSON alone",
+                )
+            )
+        if tensor.is_complex():
+            complex_names.append(name)
+            tensor = torch.view_as_real(tensor.resolve_conj())  # noqa: PLW2901 (the same numbers)
+        stored[name] = tensor.detach().cpu().contiguous().clone()
+    texts = {
+        "complex": json.dumps(complex_names),
+        "content": json.dumps(content),
+    }
+    header = {"format": _FORMAT, "version": str(VERSION), "sha256": _digest(stored, texts), **texts}
+    with atomic_path(path) as temporary:
+        save_file(stored, temporary, metadata=header)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What :func:`write_tensors` wrote, on the CPU.
+
+    Raises:
+        FileFormatError: the file is missing, truncated, corrupt, newer than this package, a pickle,
+            or not from this package.
+    """
+    path = Path(path)
+    _refuse_pickle(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            _check_header(path, header)
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
+    except (SafetensorError, OSError, ValueError) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise _broken(path, str(error)) from error
+    texts = {name: header.get(name, "") for name in ("complex", "content")}
+    if _digest(tensors, texts) != header.get("sha256"):
+        raise _broken(path, "content whose SHA-256 is not the one in the header")
+    for name in json.loads(texts["complex"]):
+        tensors[name] = torch.view_as_complex(tensors[name])
+    return tensors, json.loads(texts["content"])
+
+
+def require_match(
+    path: str | os.PathLike[str], *, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> None:
+    """Refuses tensors whose names, shapes or dtypes are not the expected ones.
+
+    Raises:
+        FileFormatError: with the first few that are missing, unexpected or different.
+    """
+    complaints = []
+    if missing := expected.keys() - found.keys():
+        complaints.append(f"missing {_some(missing)}")
+    if unexpected := found.keys() - expected.keys():
+        complaints.append(f"unexpected {_some(unexpected)}")
+    different = [
+        f"{name} of {_kind(found[name])} where {_kind(tensor)} is needed"
+        for name, tensor in expected.items()
+        if name in found and _kind(found[name]) != _kind(tensor)
+    ]
+    if different:
+        complaints.append(_some(different))
+    if complaints:
+        raise FileFormatError(
+            describe(
+                expected=f"{path} to hold the tensors of the model that it is loaded into",
+                found="; ".join(complaints),
+                fix="load it into the model (and precision) that wrote it",
+            )
+        )
+
+
+def require_finite(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> None:
+    """Refuses NaN and infinite numbers.
+
+    Raises:
+        FileFormatError: with the first few names.
+    """
+    bad = [
+        name
+        for name, tensor in tensors.items()
+        if (tensor.is_floating_point() or tensor.is_complex()) and not tensor.isfinite().all()
+    ]
+    if bad:
+        raise FileFormatError(
+            describe(
+                expected=f"finite numbers in {path}",
+                found=f"NaN or infinity in {_some(bad)}",
+                fix="use an earlier checkpoint",
+            )
+        )
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under longer names."""
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, under shorter names."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
+    total = hashlib.sha256(json.dumps(texts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        if tensor.numel():
+            total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _refuse_pickle(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise FileFormatError(
+            describe(
+                expected=f"a checkpoint at {path}",
+                found=error.strerror or str(error),
+                fix="correct the path",
+            )
+        ) from error
+    if start.startswith(_PICKLE_STARTS):
+        raise FileFormatError(
+            describe(
+                expected=f"a safetensors file at {path}",
+                found="a pickle, as torch.save writes it, which could run any code",
+                fix="convert it where you trust it: load there, then save_weights",
+            )
+        )
+
+
+def _check_header(path: Path, header: Mapping[str, str]) -> None:
+    if header.get("format") != _FORMAT:
+        raise FileFormatError(
+            describe(
+                expected=f"{path} to be a checkpoint of this package",
+                found="a safetensors file of another program",
+                fix="build the model, load the tensors into it, then save_weights",
+            )
+        )
+    version = header.get("version", "")
+    if not version.isdigit() or int(version) > VERSION:
+        raise FileFormatError(
+            describe(
+                expected=f"{path} to be of version {VERSION} or older",
+                found=f"version {version or 'missing'}",
+                fix="upgrade learnedrecon",
+            )
+        )
+
+
+def _broken(path: Path, found: str) -> FileFormatError:
+    return FileFormatError(
+        describe(
+            expected=f"{path} to be a whole safetensors file",
+            found=found,
+            fix="copy it again, or use another checkpoint; it is truncated or corrupt",
+        )
+    )
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _some(names: Iterable[str]) -> str:
+    every = sorted(names)
+    more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    return ", ".join(every[:_SHOWN]) + more

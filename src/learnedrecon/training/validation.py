@@ -1,0 +1,58 @@
+"""The mean PSNR over a fixed set of batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import DataError, describe
+from learnedrecon.metrics import psnr_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import nn
+
+    from learnedrecon.data.batch import Batch
+    from learnedrecon.metrics import DataRange
+
+
+class MeanPsnr:
+    """A ``validate`` for :func:`learnedrecon.training.loop.train`: every image counts the same.
+
+    Args:
+        batches: gives the batches, every time the same, such as
+            ``partial(evaluation_batches, dataset, builder, batch_size=8)``.
+        data_range: of the PSNR.
+    """
+
+    def __init__(self, batches: Callable[[], Iterable[Batch]], data_range: DataRange) -> None:
+        self.batches = batches
+        self.data_range = data_range
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        """The numbers to log, ``psnr`` in dB.
+
+        Raises:
+            DataError: no batch, no truth, or an estimate that is not finite.
+        """
+        values = []
+        for batch in self.batches():
+            if batch.truth is None:
+                raise _empty(f"samples without truth: {', '.join(batch.ids[:3])}")
+            image = model(batch.problem).image
+            values.append(psnr_torch(truth=batch.truth, estimate=image, data_range=self.data_range))
+        if not values:
+            raise _empty("none")
+        return {"psnr": torch.cat(values).mean().item()}
+
+
+def _empty(found: str) -> DataError:
+    return DataError(
+        describe(
+            expected="batches with true images to validate on",
+            found=found,
+            fix="validate on a dataset with truth that is not empty",
+        )
+    )

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module beside this file, which the child processes of the tests import too."""
+    if "tiny" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["tiny"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["tiny"]
