@@ -43,7 +43,8 @@ def test_a_crash_keeps_the_old_file(target: Path, error: type[BaseException]) ->
             temporary.write_text("half of the n", encoding="utf-8")
             raise error
 
-    pytest.raises(error, crash)
+    with pytest.raises(error):
+        crash()
     assert target.read_text(encoding="utf-8") == "old"
     assert leftovers(target) == []
 

@@ -9,7 +9,7 @@ import torch
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.functionals.base import Fidelity, Regulariser
-from learnedrecon.testing.numbers import central_differences, distance
+from learnedrecon.testing.numbers import central_differences, distance, seeded
 from learnedrecon.testing.report import Checklist, Report, tolerance_of
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def _check_gradient(
 
     wide = copy.deepcopy(functional).double()
     u, *y = (x.to(torch.promote_types(x.dtype, torch.float64)) for x in (at, *others))
-    generator = torch.Generator().manual_seed(seed)
-    direction = torch.randn(u.shape, generator=generator, dtype=u.dtype).to(u.device)
+    direction = torch.randn(u.shape, generator=seeded(seed), dtype=u.dtype).to(u.device)
     direction = direction * (0.1 * u.abs().mean() / direction.abs().max())
     slope = (wide.gradient(u, *y).conj() * direction).real.flatten(1).sum(1)
     error, order = central_differences(lambda x: wide(x, *y), u, direction, slope)

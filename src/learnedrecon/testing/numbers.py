@@ -45,6 +45,11 @@ def device_of(operator: Operator) -> torch.device:
     return next((tensor.device for tensor in operator.buffers()), torch.device("cpu"))
 
 
+def seeded(seed: int) -> torch.Generator:
+    """A generator that does not repeat what the caller drew from the same seed."""
+    return torch.Generator().manual_seed(seed + 99_991)
+
+
 class Draw:
     """Seeded random images and data of an operator.
 
@@ -61,7 +66,7 @@ class Draw:
         self.operator = operator
         self.leading = leading
         self.device = device
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = seeded(seed)
 
     def image(self, *batch: int) -> Tensor:
         """A random element of the domain, with ``batch`` before the leading axes."""
@@ -157,7 +162,8 @@ def central_differences(
         h = 2.0**-k
         quotient = (function(at + h * direction) - function(at - h * direction)) / (2 * h)
         errors.append(distance(quotient, expected))
+    before_rounding = errors[: errors.index(min(errors)) + 1]
     floor = max(1e-9, 100 * min(errors))
-    pairs = [(a, b) for a, b in itertools.pairwise(errors) if a < 0.5 and b > floor]
+    pairs = [(a, b) for a, b in itertools.pairwise(before_rounding) if a < 0.5 and b > floor]
     orders = sorted(math.log2(a / b) for a, b in pairs)
     return Quotients(min(errors), orders[len(orders) // 2] if orders else None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.testing.numbers import distance
+from learnedrecon.testing.numbers import distance, seeded
 from learnedrecon.testing.report import Checklist, Report, tolerance_of
 from learnedrecon.testing.steps import is_unchanged, shake, snapshot
 
@@ -140,7 +140,7 @@ def _check_parameters(checks: Checklist, model: Reconstructor, problem: Problem,
         checks.skip(title, "nothing is learned")
         return
     image = twin(problem).image
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     weight = torch.randn(image.shape, generator=generator, dtype=image.dtype).to(image.device)
     loss = (weight.conj() * image).real.sum()
     gradients = torch.autograd.grad(loss, list(learned.values()), allow_unused=True)

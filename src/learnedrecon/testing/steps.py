@@ -13,7 +13,7 @@ from learnedrecon.errors import DifferentiationError, PropertyError, describe
 from learnedrecon.problem import Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.step import Chain, Repeat, Step
-from learnedrecon.testing.numbers import distance
+from learnedrecon.testing.numbers import distance, seeded
 from learnedrecon.testing.report import Checklist, Report, tolerance_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def perturbed(module: Step[S], seed: int) -> Step[S]:
 @torch.no_grad()
 def shake(module: nn.Module, seed: int) -> None:
     """Adds seeded noise to every parameter, in place."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     for parameter in module.parameters():
         noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
         size = 0.05 * (1.0 if parameter.numel() < 2 else float(parameter.std()) or 1.0)
@@ -247,7 +247,7 @@ def _derivatives(
 def _twice(
     result: Sequence[Tensor], leaves: dict[str, Tensor], seed: int
 ) -> tuple[Gradients, Gradients | None]:
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     names, tensors = list(leaves), list(leaves.values())
     ends = [tensor for tensor in result if tensor.requires_grad]
     loss = _pairing(ends, generator)
