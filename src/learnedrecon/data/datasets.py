@@ -5,6 +5,7 @@ A dataset is a sequence of samples: item i is always the same, whoever asks for 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,9 +62,11 @@ class EllipseSpec:
         length: the number of images. As nothing is stored, a billion costs nothing, and then no
             image comes twice.
         seed: of the whole data set.
+        scale: what an image value of 1 is in the unit of the image, such as 0.04 for attenuation
+            in 1/mm; every image is multiplied by it.
 
     Raises:
-        ConfigError: an unknown preset, or a length below 1.
+        ConfigError: an unknown preset, a length below 1, or a scale that is not positive.
     """
 
     preset: str = "adler2018"
@@ -71,9 +74,18 @@ class EllipseSpec:
     split: Split = "train"
     length: int = 1_000_000_000
     seed: int = 0
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         ellipse_preset(self.preset)
+        if not (self.scale > 0 and math.isfinite(self.scale)):
+            raise ConfigError(
+                describe(
+                    expected="a scale > 0",
+                    found=f"scale = {self.scale}",
+                    fix="give the size of an image value of 1 in the unit of the image",
+                )
+            )
         if self.length < 1:
             raise ConfigError(
                 describe(
@@ -101,6 +113,7 @@ class EllipseDataset(SampleDataset):
         index = checked_index(index, len(self))
         spec = self.spec
         image = ellipse_phantom(self._law, index, spec.size, seed=spec.seed, split=spec.split)
+        image *= np.float32(spec.scale)
         return Sample(f"{spec.split}-{index:07d}", None, torch.from_numpy(image)[None])
 
 

@@ -9,10 +9,11 @@ import torch
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.functionals.base import Regulariser
+from learnedrecon.networks.filters import Window
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
-from learnedrecon.solvers.fbp import Window, pseudo_inverse
+from learnedrecon.solvers.fbp import pseudo_inverse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,9 @@ class FilteredBackprojection:
     bandwidth: float = 1.0
 
     def __call__(self, problem: Problem) -> Tensor:
-        return pseudo_inverse(problem.operator, problem.data, self.window, self.bandwidth)
+        return pseudo_inverse(
+            problem.operator, problem.data, window=self.window, bandwidth=self.bandwidth
+        )
 
 
 @dataclass(frozen=True)
