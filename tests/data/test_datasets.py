@@ -144,14 +144,16 @@ def test_wrong_specs_are_named(values: dict[str, object], word: str) -> None:
         assert part in str(caught.value)
 
 
-def test_the_scale_multiplies_every_ellipse_image():
+def test_the_scale_multiplies_every_ellipse_image() -> None:
     plain = EllipseDataset(EllipseSpec("dival", 32, "test", 3))
     scaled = EllipseDataset(EllipseSpec("dival", 32, "test", 3, scale=0.04))
     for k in range(3):
-        torch.testing.assert_close(scaled[k].truth, np.float32(0.04) * plain[k].truth)
+        truth = plain[k].truth
+        assert truth is not None
+        torch.testing.assert_close(scaled[k].truth, 0.04 * truth)
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_scale_that_is_not_positive_is_refused(scale: float):
+def test_a_scale_that_is_not_positive_is_refused(scale: float) -> None:
     with pytest.raises(ConfigError, match=r"Expected a scale > 0\. Found scale = .*What to do"):
         EllipseSpec("dival", scale=scale)
