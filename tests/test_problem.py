@@ -1,0 +1,159 @@
+"""The standard problem: gradients, subsets, moves, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from learnedrecon.errors import DtypeError, GeometryError, ShapeError
+from learnedrecon.functionals.base import Fidelity, Regulariser, per_sample
+from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
+from learnedrecon.functionals.regularisers import Dirichlet
+from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.problem import Measured
+from learnedrecon.testing import dense_matrix
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.base import Operator
+
+SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
+LINEAR = RayTransform(SCAN, torch.float64)
+CURVED = TransmissionCT(Transmission(SCAN, 0.1), torch.float64)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("operator", "fidelity"),
+    [(LINEAR, LeastSquares()), (CURVED, LeastSquares()), (CURVED, KullbackLeibler())],
+    ids=["linear", "nonlinear", "Poisson"],
+)
+def test_gradient_is_that_of_the_data_term(operator: Operator, fidelity: Fidelity) -> None:
+    u = random(2, 1, 4, 5).exp().requires_grad_()
+    problem = Measured(operator, random(2, 1, 6, 7, seed=1).exp(), fidelity)
+    value = fidelity(problem.forward(u), problem.data).sum()
+    (expected,) = torch.autograd.grad(value, u)
+    torch.testing.assert_close(problem.gradient(u).detach(), expected)
+
+
+def test_gradient_of_poisson_transmission_has_the_short_form() -> None:
+    """-μP*(T(u) - y), Adler, Öktem 2017, section 5.2."""
+    u, y = random(2, 1, 4, 5).abs(), random(2, 1, 6, 7, seed=1).abs()
+    problem = Measured(CURVED, y, KullbackLeibler())
+    expected = -0.1 * LINEAR.adjoint(CURVED(u) - y)
+    torch.testing.assert_close(problem.gradient(u), expected)
+
+
+def test_adjoint_of_a_nonlinear_operator_needs_a_place() -> None:
+    problem = Measured(CURVED, random(1, 1, 6, 7))
+    u, v = random(1, 1, 4, 5), random(1, 1, 6, 7, seed=1)
+    expected = CURVED.linearise(u)[1].adjoint(v)
+    assert torch.equal(problem.adjoint(v, at=u), expected)
+    with pytest.raises(GeometryError, match=r"problem\.adjoint\(v, at=u\)"):
+        problem.adjoint(v)
+
+
+def test_adjoint_of_a_linear_operator_ignores_the_place() -> None:
+    problem = Measured(LINEAR, random(1, 1, 6, 7))
+    v = random(1, 1, 6, 7, seed=1)
+    assert torch.equal(problem.adjoint(v, at=random(1, 1, 4, 5)), LINEAR.adjoint(v))
+
+
+def test_subset_restricts_operator_and_data_alike() -> None:
+    problem = Measured(LINEAR, random(2, 1, 6, 7), KullbackLeibler(), Dirichlet(), draws=(3, 1))
+    part = problem.subset([4, 0])
+    assert torch.equal(part.data, problem.data[:, :, [4, 0]])
+    matrix = dense_matrix(LINEAR).reshape(6, 7, 20)[[4, 0]].reshape(14, 20)
+    assert isinstance(part.operator, RayTransform)
+    torch.testing.assert_close(dense_matrix(part.operator), matrix)
+    assert part.fidelity is problem.fidelity
+    assert part.regulariser is problem.regulariser
+    assert part.draws == (3, 1)
+
+
+def test_gradients_of_parts_add_up() -> None:
+    problem = Measured(LINEAR, random(2, 1, 6, 7))
+    u = random(2, 1, 4, 5)
+    parts = [problem.subset(range(k, 6, 2)).gradient(u) for k in range(2)]
+    torch.testing.assert_close(sum(parts), problem.gradient(u))
+
+
+def test_only_linear_operators_with_rows_have_subsets() -> None:
+    for operator in (CURVED, LINEAR.H):
+        shape = operator.codomain.shape
+        with pytest.raises(GeometryError, match=type(operator).__name__):
+            Measured(operator, random(1, 1, *shape)).subset([0])
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (1, 6, 7), (1, 1, 7, 6)])
+def test_data_must_have_batch_and_channel(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match="data"):
+        Measured(LINEAR, torch.zeros(shape))
+
+
+def test_data_must_be_floats() -> None:
+    with pytest.raises(DtypeError, match=r"torch\.int32"):
+        Measured(LINEAR, torch.zeros(1, 1, 6, 7, dtype=torch.int32))
+
+
+class Weighted(Regulariser):
+    """½w‖u‖² with a weight in a buffer, and another in a parameter."""
+
+    weight: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.own = nn.Parameter(torch.ones(()))
+
+    def forward(self, u: Tensor) -> Tensor:
+        return per_sample(0.5 * self.weight * self.own * u.square())
+
+    def gradient(self, u: Tensor) -> Tensor:
+        return self.weight * self.own * u
+
+
+def test_moving_moves_everything_and_leaves_the_old_problem() -> None:
+    diagonal = Diagonal(LINEAR.domain, random(4, 5)) @ Diagonal(LINEAR.domain, random(4, 5))
+    problem = Measured(diagonal, random(1, 1, 4, 5), regulariser=Weighted(torch.ones(())))
+    moved = problem.to("meta")
+    assert moved.data.device.type == "meta"
+    assert moved.regulariser is not None
+    inside = (*moved.operator.buffers(), *moved.regulariser.parameters())
+    assert len(inside) == 3
+    for tensor in (*inside, *moved.regulariser.buffers()):
+        assert tensor.device.type == "meta"
+    for module in (problem.operator, problem.regulariser):
+        assert module is not None
+        for tensor in (*module.buffers(), *module.parameters()):
+            assert tensor.device.type == "cpu"
+    assert problem.gradient(problem.data).device.type == "cpu"
+
+
+def test_gradients_flow_through_a_move() -> None:
+    weight = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    problem = Measured(LINEAR, random(1, 1, 6, 7), regulariser=Weighted(weight)).to("cpu")
+    assert problem.regulariser is not None
+    u = random(1, 1, 4, 5)
+    (gradient,) = torch.autograd.grad(problem.regulariser(u).sum(), weight)
+    torch.testing.assert_close(gradient, 0.5 * u.square().sum())
+
+
+def test_problems_are_values() -> None:
+    problem = Measured(LINEAR, random(1, 1, 6, 7))
+    with pytest.raises(AttributeError):
+        problem.draws = (1,)  # type: ignore[misc]
+    other = replace(problem, draws=(1,))
+    assert (problem.draws, other.draws) == ((), (1,))
+    assert other.operator is problem.operator
+    assert isinstance(problem.fidelity, LeastSquares)
+    assert problem.regulariser is None
