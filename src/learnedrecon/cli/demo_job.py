@@ -1,0 +1,240 @@
+"""What ``learnedrecon demo`` does, step by step."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pydicom.data import get_testdata_file
+
+from learnedrecon.cli.demo_report import draw, print_closing, print_opening
+from learnedrecon.config.build import Experiment
+from learnedrecon.config.yaml_file import read_config, write_geometry
+from learnedrecon.data.arrays import write_array
+from learnedrecon.data.datasets import SingleImage
+from learnedrecon.data.dicom import hounsfield_to_attenuation, read_ct_dicom
+from learnedrecon.data.loader import evaluation_batches
+from learnedrecon.errors import DataError, describe
+from learnedrecon.evaluation.scores import Scores, evaluate
+from learnedrecon.evaluation.table import rich_table
+from learnedrecon.files import write_text
+from learnedrecon.metrics.statistics import PairedDifference, paired_difference
+from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
+from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.solvers.tuning import tune
+from learnedrecon.specs import to_plain
+from learnedrecon.training.accelerator import make_accelerator
+from learnedrecon.training.checkpoint import load_weights
+from learnedrecon.training.loggers import RichProgress
+from learnedrecon.training.loop import TrainingResult, train
+from learnedrecon.training.run import RunFolder
+from learnedrecon.training.update import Supervised
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from learnedrecon.config.schema import Config
+    from learnedrecon.data.batch import Batch
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+_TIMED_STEPS = 12
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The classical methods, tuned on validation images.
+
+    Attributes:
+        fbp: filtered back-projection with the best Hann bandwidth.
+        tv: total variation with the best weight.
+        tried: every value that was tried and its mean PSNR.
+    """
+
+    fbp: FBP
+    tv: TV
+    tried: dict[str, list[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class DemoJob:
+    """The demo.
+
+    Attributes:
+        output: the run folder.
+        minutes: how long to train, if ``steps`` is None.
+        steps: of training.
+        images: test phantoms.
+    """
+
+    output: Path
+    minutes: float
+    steps: int | None
+    images: int
+
+    def run(self, console: Console) -> dict[str, Any]:
+        """Does everything, and returns what ``results.json`` holds."""
+        begun = time.perf_counter()
+        experiment = Experiment(_demo_config())
+        print_opening(console, experiment, self.images)
+        experiment = self._with_steps(experiment, console)
+        model, training = self._train(experiment, console)
+        trained = time.perf_counter() - begun
+        with console.status("tuning FBP and TV on validation phantoms ..."):
+            tuned = _tune(experiment)
+        methods: dict[str, Reconstructor] = {"fbp": tuned.fbp, "tv": tuned.tv, "lpd": model}
+        with console.status(f"reconstructing {self.images} test phantoms with each method ..."):
+            scores = [
+                evaluate(name, method, experiment.batches("test", self.images), _range(experiment))
+                for name, method in methods.items()
+            ]
+        slice_ = _ct_batch(experiment)
+        real = [
+            evaluate(name, method, [slice_], _range(experiment)) for name, method in methods.items()
+        ]
+        difference = paired_difference(scores[2].psnr, scores[1].psnr)
+        results = _results(experiment, scores, real, difference)
+        results["training"] = {"steps": training.step, "seconds": trained}
+        results["tuning"] = tuned.tried
+        results["seconds"] = time.perf_counter() - begun
+        self._write(experiment, results, slice_)
+        phantom = next(experiment.batches("test", 1))
+        draw(self.output / "figure.png", methods, phantom, slice_, experiment.data_range)
+        console.print(rich_table(scores, f"{self.images} test phantoms, mean ± std"))
+        console.print(rich_table(real, "the CT slice (one image, which no method has seen)"))
+        print_closing(console, results, self.output)
+        return results
+
+    def _with_steps(self, experiment: Experiment, console: Console) -> Experiment:
+        config = experiment.config
+        steps = self.steps
+        if steps is None:
+            with console.status("timing a few training steps ..."):
+                seconds = _seconds_per_step(experiment)
+            steps = max(_TIMED_STEPS, int(60 * self.minutes / seconds))
+            console.print(
+                f"{1e3 * seconds:.0f} ms a step: {steps} steps in {self.minutes:g} minutes"
+            )
+        training = replace(
+            config.training, steps=steps, validate_every=max(1, steps // 5), log_every=5
+        )
+        return Experiment(replace(config, training=training), experiment.device)
+
+    def _train(
+        self, experiment: Experiment, console: Console
+    ) -> tuple[Reconstructor, TrainingResult]:
+        config = experiment.config
+        model = experiment.model()
+        run = RunFolder.start(
+            self.output, config=to_plain(config), blueprint=experiment.blueprint, overwrite=True
+        )
+        result = train(
+            model=model,
+            source=experiment.training_batches(),
+            update=_update(model, experiment),
+            run=run,
+            spec=config.training,
+            validate=experiment.validation(),
+            loggers=[RichProgress(console)],
+        )
+        if result.interrupted:
+            raise KeyboardInterrupt
+        return load_weights(run.checkpoints.best, models=MODELS, operators=OPERATORS).model, result
+
+    def _write(self, experiment: Experiment, results: dict[str, Any], slice_: Batch) -> None:
+        write_text(self.output / "results.json", json.dumps(results, indent=2) + "\n")
+        write_geometry(self.output / "geometry.yaml", experiment.config.operator)
+        write_array(self.output / "ct_measurement.npy", slice_.problem.data[0, 0].numpy())
+
+
+def _demo_config() -> Config:
+    with as_file(files("learnedrecon.config") / "presets" / "demo.yaml") as path:
+        return read_config(path)
+
+
+def _range(experiment: Experiment) -> Any:  # noqa: ANN401
+    return experiment.data_range
+
+
+def _update(model: Reconstructor, experiment: Experiment) -> Supervised:
+    config = experiment.config
+    return Supervised(
+        model,
+        loss=config.loss,
+        spec=config.training,
+        accelerator=make_accelerator(config.training.precision, cpu=True),
+    )
+
+
+def _seconds_per_step(experiment: Experiment) -> float:
+    """The median over a few steps of a model that is thrown away, data included."""
+    model = experiment.model()
+    if experiment.config.training.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    update = _update(model, experiment)
+    batches = experiment.training_batches().batches(0)
+    seconds = []
+    for step in range(_TIMED_STEPS):
+        begun = time.perf_counter()
+        update(model, [next(batches)], step=step)
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds[2:])
+
+
+def _tune(experiment: Experiment) -> Tuned:
+    """The best bandwidth and weight on validation phantoms; the test phantoms are not looked at."""
+    batches = list(islice(experiment.batches("validation"), 1))
+
+    def score(model: Reconstructor) -> float:
+        return float(evaluate("", model, batches, experiment.data_range).psnr.mean())
+
+    def fbp(bandwidth: float) -> FBP:
+        return FBP(FilteredBackprojection("hann", bandwidth))
+
+    def tv(weight: float) -> TV:
+        return TV(TotalVariationSpec(weight))
+
+    best_fbp = tune(lambda value: score(fbp(value)), start=0.8, factor=1.3, upper=1.0)
+    best_tv = tune(lambda value: score(tv(value)), start=3e-3, factor=2.0)
+    return Tuned(
+        fbp(best_fbp.value),
+        tv(best_tv.value),
+        {"fbp_bandwidth": list(best_fbp.tried), "tv_weight": list(best_tv.tried)},
+    )
+
+
+def _ct_batch(experiment: Experiment) -> Batch:
+    """A sparse-view scan of the real CT slice that pydicom ships, simulated as the phantoms are."""
+    path = get_testdata_file("CT_small.dcm", download=False)
+    if path is None:
+        raise DataError(
+            describe(
+                expected="the file CT_small.dcm that pydicom ships",
+                found="a pydicom without it",
+                fix="install pydicom anew",
+            )
+        )
+    attenuation = hounsfield_to_attenuation(read_ct_dicom(path).hounsfield, clip=True)
+    dataset = SingleImage(attenuation.astype(np.float32), "CT_small")
+    return next(evaluation_batches(dataset, experiment.builder, batch_size=1))
+
+
+def _results(
+    experiment: Experiment, scores: list[Scores], real: list[Scores], lead: PairedDifference
+) -> dict[str, Any]:
+    return {
+        "methods": {score.method: score.to_plain() for score in scores},
+        "real": {score.method: score.to_plain() for score in real},
+        "test_images": scores[0].images,
+        "lpd_minus_tv": {"mean": lead.mean, "ci95": list(lead.ci95)},
+        "problem": to_plain(experiment.config),
+    }
