@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from pydicom.data import get_testdata_file
 
 from learnedrecon.cli.demo_report import draw, print_closing, print_opening
+from learnedrecon.config.budget import with_steps, within
 from learnedrecon.config.build import Experiment
 from learnedrecon.config.yaml_file import read_config, write_geometry
 from learnedrecon.data.arrays import write_array
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
     from learnedrecon.config.schema import Config
     from learnedrecon.data.batch import Batch
     from learnedrecon.schemes.reconstructor import Reconstructor
-
-_TIMED_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -84,9 +81,7 @@ class DemoJob:
     def run(self, console: Console) -> dict[str, Any]:
         """Does everything, and returns what ``results.json`` holds."""
         begun = time.perf_counter()
-        experiment = Experiment(_demo_config())
-        print_opening(console, experiment, self.images)
-        experiment = self._with_steps(experiment, console)
+        experiment = self._planned(console)
         model, training = self._train(experiment, console)
         trained = time.perf_counter() - begun
         with console.status("tuning FBP and TV on validation phantoms ..."):
@@ -94,12 +89,15 @@ class DemoJob:
         methods: dict[str, Reconstructor] = {"fbp": tuned.fbp, "tv": tuned.tv, "lpd": model}
         with console.status(f"reconstructing {self.images} test phantoms with each method ..."):
             scores = [
-                evaluate(name, method, experiment.batches("test", self.images), _range(experiment))
+                evaluate(
+                    name, method, experiment.batches("test", self.images), experiment.data_range
+                )
                 for name, method in methods.items()
             ]
         slice_ = _ct_batch(experiment)
         real = [
-            evaluate(name, method, [slice_], _range(experiment)) for name, method in methods.items()
+            evaluate(name, method, [slice_], experiment.data_range)
+            for name, method in methods.items()
         ]
         difference = paired_difference(scores[2].psnr, scores[1].psnr)
         results = _results(experiment, scores, real, difference)
@@ -114,20 +112,16 @@ class DemoJob:
         print_closing(console, results, self.output)
         return results
 
-    def _with_steps(self, experiment: Experiment, console: Console) -> Experiment:
-        config = experiment.config
-        steps = self.steps
-        if steps is None:
-            with console.status("timing a few training steps ..."):
-                seconds = _seconds_per_step(experiment)
-            steps = max(_TIMED_STEPS, int(60 * self.minutes / seconds))
-            console.print(
-                f"{1e3 * seconds:.0f} ms a step: {steps} steps in {self.minutes:g} minutes"
-            )
-        training = replace(
-            config.training, steps=steps, validate_every=max(1, steps // 5), log_every=5
-        )
-        return Experiment(replace(config, training=training), experiment.device)
+    def _planned(self, console: Console) -> Experiment:
+        experiment = Experiment(_demo_config())
+        print_opening(console, experiment, self.images)
+        if self.steps is not None:
+            return with_steps(experiment, self.steps)
+        with console.status("timing a few training steps ..."):
+            experiment = within(experiment, self.minutes)
+        steps = experiment.config.training.steps
+        console.print(f"{steps} training steps fit into {self.minutes:g} minutes.")
+        return experiment
 
     def _train(
         self, experiment: Experiment, console: Console
@@ -161,10 +155,6 @@ def _demo_config() -> Config:
         return read_config(path)
 
 
-def _range(experiment: Experiment) -> Any:  # noqa: ANN401
-    return experiment.data_range
-
-
 def _update(model: Reconstructor, experiment: Experiment) -> Supervised:
     config = experiment.config
     return Supervised(
@@ -173,21 +163,6 @@ def _update(model: Reconstructor, experiment: Experiment) -> Supervised:
         spec=config.training,
         accelerator=make_accelerator(config.training.precision, cpu=True),
     )
-
-
-def _seconds_per_step(experiment: Experiment) -> float:
-    """The median over a few steps of a model that is thrown away, data included."""
-    model = experiment.model()
-    if experiment.config.training.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    update = _update(model, experiment)
-    batches = experiment.training_batches().batches(0)
-    seconds = []
-    for step in range(_TIMED_STEPS):
-        begun = time.perf_counter()
-        update(model, [next(batches)], step=step)
-        seconds.append(time.perf_counter() - begun)
-    return statistics.median(seconds[2:])
 
 
 def _tune(experiment: Experiment) -> Tuned:

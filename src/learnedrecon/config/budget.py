@@ -1,0 +1,52 @@
+"""How many training steps fit into the time there is."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import replace
+
+import torch
+
+from learnedrecon.config.build import Experiment
+from learnedrecon.training.accelerator import make_accelerator
+from learnedrecon.training.update import Supervised
+
+_TIMED = 12
+_WARM = 2
+
+
+def seconds_per_step(experiment: Experiment) -> float:
+    """The median time of a training step, data included, of a model that is thrown away."""
+    training = experiment.config.training
+    model = experiment.model().to(experiment.device)
+    if training.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    accelerator = make_accelerator(
+        training.precision, cpu=torch.device(experiment.device).type == "cpu"
+    )
+    update = Supervised(model, loss=experiment.config.loss, spec=training, accelerator=accelerator)
+    batches = experiment.training_batches().batches(0)
+    seconds = []
+    for step in range(_TIMED):
+        begun = time.perf_counter()
+        update(model, [next(batches)], step=step)
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds[_WARM:])
+
+
+def within(experiment: Experiment, minutes: float) -> Experiment:
+    """The same experiment with as many steps as fit into ``minutes``, and five validations.
+
+    The schedule ends with the steps, so the result depends on the machine; the configuration of
+    the run says how many steps it was.
+    """
+    return with_steps(experiment, max(1, int(60 * minutes / seconds_per_step(experiment))))
+
+
+def with_steps(experiment: Experiment, steps: int) -> Experiment:
+    """The same experiment with ``steps`` steps and five validations."""
+    training = replace(
+        experiment.config.training, steps=steps, validate_every=max(1, steps // 5), log_every=5
+    )
+    return Experiment(replace(experiment.config, training=training), experiment.device)
