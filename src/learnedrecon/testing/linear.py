@@ -12,6 +12,7 @@ from learnedrecon.testing.numbers import (
     dense_matrix,
     distance,
     norm_of,
+    pull_back,
     push_forward,
     total_inner,
 )
@@ -75,6 +76,12 @@ def _check_linearity(checks: Checklist, operator: LinearOperator, draw: Draw, na
 
 
 def _check_adjoint(checks: Checklist, operator: LinearOperator, draw: Draw, name: str) -> None:
+    data = draw.data(2)
+    before = data.clone()
+    both = operator.adjoint(data)
+    checks.require_true(
+        f"{name}* leaves its argument alone", torch.equal(data, before), "do not write into v"
+    )
     random = max(adjoint_defect(operator, s * draw.image(), draw.data()) for s in _SCALES)
     checks.require(f"{name}* is adjoint: random pairs", random, _ADJOINT)
     images = [s * draw.image() for s in _SCALES]
@@ -82,12 +89,6 @@ def _check_adjoint(checks: Checklist, operator: LinearOperator, draw: Draw, name
     checks.require(f"{name}* is adjoint: v = {name}u", aligned, _ADJOINT)
     single = max(_single_defect(operator, draw, s) for s in _SCALES for _ in range(_PIXELS))
     checks.require(f"{name}* is adjoint: single pixels and data", single, _ADJOINT)
-    data = draw.data(2)
-    before = data.clone()
-    both = operator.adjoint(data)
-    checks.require_true(
-        f"{name}* leaves its argument alone", torch.equal(data, before), "do not write into v"
-    )
     singles = torch.stack([operator.adjoint(v) for v in data])
     checks.require(
         f"{name}* of a batch is a stack of singles",
@@ -148,11 +149,11 @@ def _check_norm(checks: Checklist, operator: LinearOperator, draw: Draw) -> None
 def _check_autograd(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
     fix = "write T in differentiable operations, or through operators.autograd"
     u, v, w = draw.image().requires_grad_(), draw.data().requires_grad_(), draw.image()
-    (pulled,) = torch.autograd.grad(operator(u), u, v, create_graph=True)
+    pulled = pull_back(operator(u), u, v, create_graph=True)
     checks.require("autograd backwards is T*", distance(pulled, operator.adjoint(v)), fix)
-    (twice,) = torch.autograd.grad(pulled, v, w)
+    twice = pull_back(pulled, v, w)
     checks.require("autograd backwards twice is T", distance(twice, operator(w)), fix)
-    (through,) = torch.autograd.grad(operator.adjoint(v), v, w)
+    through = pull_back(operator.adjoint(v), v, w)
     checks.require("autograd backwards through T* is T", distance(through, operator(w)), fix)
     pushed = push_forward(operator, draw.image(), w)
     checks.require("autograd forwards is T", distance(pushed, operator(w)), fix)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from learnedrecon.errors import PropertyError, describe
 from learnedrecon.operators.space import inner
 
 if TYPE_CHECKING:
@@ -125,12 +126,37 @@ def as_real_rows(batch: Tensor) -> Tensor:
     return parts.double()
 
 
+def pull_back(
+    value: Tensor, leaf: Tensor, cotangent: Tensor, *, create_graph: bool = False
+) -> Tensor:
+    """The gradient of Re⟨value, cotangent⟩ in ``leaf``; zero where autograd knows of none."""
+    if not value.requires_grad:
+        return torch.zeros_like(leaf)
+    (gradient,) = torch.autograd.grad(
+        value, leaf, cotangent, create_graph=create_graph, retain_graph=True, allow_unused=True
+    )
+    return torch.zeros_like(leaf) if gradient is None else gradient
+
+
 def push_forward(function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor) -> Tensor:
-    """f'(at) direction by forward-mode autograd."""
+    """f'(at) direction by forward-mode autograd.
+
+    Raises:
+        PropertyError: something in f has no derivative of this kind.
+    """
     with warnings.catch_warnings():
         # On its first use torch compiles its own rules with a function that it deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.func.jvp(function, (at,), (direction,))[1]
+        try:
+            return torch.func.jvp(function, (at,), (direction,))[1]
+        except RuntimeError as error:
+            raise PropertyError(
+                describe(
+                    expected="forward-mode autograd through the operator",
+                    found=str(error).splitlines()[0],
+                    fix="give its autograd.Function a jvp, or write it in torch operations",
+                )
+            ) from error
 
 
 class Quotients(NamedTuple):
