@@ -250,7 +250,8 @@ def _twice(
     generator = seeded(seed)
     names, tensors = list(leaves), list(leaves.values())
     ends = [tensor for tensor in result if tensor.requires_grad]
-    loss = _pairing(ends, generator)
+    # Quadratic, so that the cotangents of the last state carry a graph for the second derivative.
+    loss = _pairing(ends, generator) + 0.5 * sum((t * t.conj()).real.sum() for t in ends)
     first = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
     gradients: Gradients = {
         name: None if g is None else g.detach() for name, g in zip(names, first, strict=True)
