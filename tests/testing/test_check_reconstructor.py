@@ -140,6 +140,8 @@ def _forget_mean(module: nn.Module, keys: object) -> None:
 class Hidden(Sound):
     """Keeps a number outside the state that is stored, which loading resets."""
 
+    mean: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.ones(()), persistent=False)
