@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import time
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +21,11 @@ from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.specs import Entry, Registry
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.checkpoint import Blueprint
-from learnedrecon.training.loop import TrainingResult, train
+from learnedrecon.training.loop import BatchSource, TrainingResult, train
 from learnedrecon.training.losses import Loss, SquaredError
 from learnedrecon.training.run import RunFolder
 from learnedrecon.training.spec import BatchSpec, CheckpointSpec, TrainingSpec
+from learnedrecon.training.tensorfile import read_tensors
 from learnedrecon.training.update import Supervised
 from learnedrecon.training.validation import MeanPsnr
 
@@ -95,12 +99,20 @@ class Source:
     It disturbs the global generators on purpose: a loop must not let that show.
     """
 
-    def __init__(self, size: int = 2, *, seed: int = 3, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        size: int = 2,
+        *,
+        seed: int = 3,
+        pause: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.images = torch.rand(IMAGES, 1, SIZE, SIZE, generator=generator, dtype=dtype)
         self.operator = Fade(FadeSpec()).to(dtype)
         self.size = size
         self.seed = seed
+        self.pause = pause
         self.asked: list[int] = []
 
     def batches(self, start_step: int) -> Iterator[Batch]:
@@ -108,6 +120,7 @@ class Source:
         number = start_step
         while True:
             self.asked.append(number)
+            time.sleep(self.pause)
             yield self.of([self._image(number * self.size + k) for k in range(self.size)])
             number += 1
 
@@ -135,27 +148,77 @@ def spec_of(steps: int) -> TrainingSpec:
     )
 
 
+def blueprint() -> Blueprint:
+    return Blueprint.of(TinySpec(), FadeSpec(), models=MODELS, operators=OPERATORS)
+
+
 def folder(path: Path, spec: TrainingSpec) -> RunFolder:
-    blueprint = Blueprint.of(TinySpec(), FadeSpec(), models=MODELS, operators=OPERATORS)
-    return RunFolder.start(path, config={"seed": spec.seed}, blueprint=blueprint)
+    return RunFolder.start(path, config={"seed": spec.seed}, blueprint=blueprint())
+
+
+class StopAt:
+    """The squared error, during whose evaluation number ``call`` ctrl-C is pressed."""
+
+    def __init__(self, call: int, number: signal.Signals = signal.SIGINT) -> None:
+        self.calls = 0
+        self.call = call
+        self.number = number
+
+    def __call__(self, estimate: Estimate, batch: Batch) -> torch.Tensor:
+        self.calls += 1
+        if self.calls == self.call:
+            signal.raise_signal(self.number)
+        return SquaredError()(estimate, batch)
+
+
+def validation() -> MeanPsnr:
+    """On images of its own, in batches of unequal size."""
+    source = Source(seed=99)
+    return MeanPsnr(lambda: [source.of([0, 1]), source.of([2])], FixedRange(1.0))
 
 
 def fit(
-    path: Path, spec: TrainingSpec, *, source: Source | None = None, loss: Loss | None = None
+    path: Path, spec: TrainingSpec, *, source: BatchSource | None = None, loss: Loss | None = None
 ) -> TrainingResult:
     """A whole run, or the rest of one."""
+    return fit_in(folder(path, spec), spec, source=source, loss=loss)
+
+
+def fit_in(
+    run: RunFolder,
+    spec: TrainingSpec,
+    *,
+    source: BatchSource | None = None,
+    loss: Loss | None = None,
+) -> TrainingResult:
+    """The same in a folder that has been started."""
     torch.manual_seed(5)
     model = Tiny(TinySpec())
-    source = source or Source()
-    validation = [Source(seed=99).of([0, 1]), Source(seed=99).of([2])]
-    update = Supervised(
-        model, loss=loss or SquaredError(), spec=spec, accelerator=make_accelerator(cpu=True)
-    )
+    accelerator = make_accelerator(spec.precision, cpu=True)
+    update = Supervised(model, loss=loss or SquaredError(), spec=spec, accelerator=accelerator)
     return train(
         model=model,
-        source=source,
+        source=source or Source(),
         update=update,
-        run=folder(path, spec),
+        run=run,
         spec=spec,
-        validate=MeanPsnr(lambda: validation, FixedRange(1.0)),
+        validate=validation(),
     )
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """The metrics of a run without its times."""
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Weights, optimiser, generators, progress and metrics are equal bit for bit."""
+    assert records(one) == records(other)
+    for name in ("last", "best"):
+        a, content_a = read_tensors(one / "checkpoints" / f"{name}.safetensors")
+        b, content_b = read_tensors(other / "checkpoints" / f"{name}.safetensors")
+        assert content_a == content_b
+        assert a.keys() == b.keys()
+        different = [key for key in a if not torch.equal(a[key], b[key])]
+        assert not different

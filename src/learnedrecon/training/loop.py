@@ -134,7 +134,7 @@ def train(
                 log.flush()
                 run.checkpoints.save_last(state, progress)
                 saved_at = time.monotonic()
-    return TrainingResult(progress.step, progress.best, interrupted=not progress.finished)
+    return TrainingResult(progress.step, progress.best, interrupted=progress.step < spec.steps)
 
 
 def _steps(source: BatchSource, spec: BatchSpec, start: int) -> Generator[tuple[Batch, ...]]:

@@ -6,12 +6,13 @@ one has the same signature.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 
-from learnedrecon.errors import DataError, ShapeError, describe
+from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +68,39 @@ class AbsoluteError:
 
     def __call__(self, estimate: Estimate, batch: Batch) -> Tensor:
         return _reduced(_difference(estimate, batch).abs(), self.reduction)
+
+
+@dataclass(frozen=True)
+class LogSquaredError:
+    """log(‖û - u‖² / ‖u‖² + floor): every image counts by its ratio of errors, not by its contrast.
+
+    Its mean over images is the mean PSNR up to a factor, an offset and the floor. It does not
+    change with the unit of the image. A truth that is 0 everywhere is compared with 1 per pixel.
+
+    Attributes:
+        floor: below which an error is as good as none.
+
+    Raises:
+        ConfigError: the floor is not positive.
+        DataError: the batch has no truth.
+        ShapeError: the image has not the shape of the truth.
+    """
+
+    floor: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if not (self.floor > 0 and math.isfinite(self.floor)):
+            raise ConfigError(
+                describe(
+                    expected="floor > 0", found=f"{self.floor}", fix="use a small one, like 1e-8"
+                )
+            )
+
+    def __call__(self, estimate: Estimate, batch: Batch) -> Tensor:
+        error = _difference(estimate, batch).abs().square().flatten(1).mean(1)
+        assert batch.truth is not None
+        size = batch.truth.abs().square().flatten(1).mean(1)
+        return (error / torch.where(size > 0, size, 1) + self.floor).log()
 
 
 def _difference(estimate: Estimate, batch: Batch) -> Tensor:

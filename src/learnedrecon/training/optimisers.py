@@ -59,6 +59,12 @@ class TensorFlowRMSProp(torch.optim.Optimizer):
         parameter.addcdiv_(gradient, (state["mean_square"] + epsilon).sqrt(), value=-lr)
 
 
+_QUANTITIES = {
+    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
+    TensorFlowRMSProp: {"mean_square"},
+}
+
+
 def build_optimiser(spec: OptimiserSpec, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
     """The optimiser that ``spec`` describes, over ``parameters``."""
     if spec.kind == "adam":
@@ -89,12 +95,22 @@ def load_optimiser_state(
     """The inverse of :func:`optimiser_state`; quantities keep the layout of their parameter.
 
     Raises:
-        FileFormatError: a quantity of no known parameter, or of the wrong shape.
+        FileFormatError: a quantity of no known parameter, of the wrong shape, or that this kind of
+            optimiser does not have.
     """
+    known = _QUANTITIES.get(type(optimiser))
     state: dict[Tensor, dict[str, Tensor]] = {}
     for full, tensor in tensors.items():
         name, _, quantity = full.rpartition(".")
         parameter = parameters.get(name)
+        if known is not None and quantity not in known:
+            raise FileFormatError(
+                describe(
+                    expected=f"state of {type(optimiser).__name__} ({', '.join(sorted(known))})",
+                    found=f"'{full}'",
+                    fix="resume with the optimiser that wrote the checkpoint",
+                )
+            )
         if parameter is None or tensor.shape not in (parameter.shape, torch.Size()):
             place = "no such parameter" if parameter is None else f"{tuple(parameter.shape)}"
             raise FileFormatError(

@@ -116,14 +116,7 @@ class Checkpoints:
             return None
         tensors, content = read_tensors(self.last)
         progress = self._progress(content)
-        if content.get("model") != self.blueprint.model:
-            raise FileFormatError(
-                describe(
-                    expected=f"{self.last} to be of the model {self.blueprint.model}",
-                    found=f"{content.get('model')}",
-                    fix="resume with the same model, or train in another folder",
-                )
-            )
+        self._require_same_blueprint(content)
         self._load_average(state.average, without_prefix(AVERAGE, tensors))
         load_state(self.last, state.model, without_prefix(MODEL, tensors))
         state.update.load_state(without_prefix(UPDATE, tensors))
@@ -140,6 +133,17 @@ class Checkpoints:
                 )
             )
         return from_plain(Progress, content["progress"], "progress")
+
+    def _require_same_blueprint(self, content: dict[str, object]) -> None:
+        for name, asked in asdict(self.blueprint).items():
+            if content.get(name) != asked:
+                raise FileFormatError(
+                    describe(
+                        expected=f"{self.last} to be of the {name} {asked}",
+                        found=f"{content.get(name)}",
+                        fix=f"resume with the same {name}, or train in another folder",
+                    )
+                )
 
     def _load_average(self, average: MovingAverage | None, found: dict[str, Tensor]) -> None:
         expected = {} if average is None else average.weights

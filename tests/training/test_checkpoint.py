@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from learnedrecon.errors import ConfigError, FileFormatError
+from learnedrecon.training.checkpoint import MODEL, Blueprint, Loaded, load_weights, save_weights
+from learnedrecon.training.tensorfile import read_tensors, with_prefix, write_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+
+def trained(tiny: ModuleType, width: int = 4) -> Reconstructor:
+    """Weights and statistics that no initialisation gives."""
+    torch.manual_seed(8)
+    model: Reconstructor = tiny.Tiny(tiny.TinySpec(width=width))
+    model(tiny.Source().of([0, 1, 2]).problem)
+    return model
+
+
+def blueprint(tiny: ModuleType, width: int = 4) -> Blueprint:
+    return Blueprint.of(
+        tiny.TinySpec(width=width), tiny.FadeSpec(), models=tiny.MODELS, operators=tiny.OPERATORS
+    )
+
+
+def load(tiny: ModuleType, path: Path) -> Loaded:
+    return load_weights(path, models=tiny.MODELS, operators=tiny.OPERATORS)
+
+
+def test_model_and_operator_come_back_bit_for_bit(tiny: ModuleType, tmp_path: Path) -> None:
+    model = trained(tiny)
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, model, blueprint=blueprint(tiny), extra={"psnr": 30.25, "step": 4})
+    before = torch.get_rng_state()
+    loaded = load(tiny, path)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert loaded.model_spec == tiny.TinySpec(width=4)
+    assert loaded.operator_spec == tiny.FadeSpec()
+    assert loaded.extra == {"psnr": 30.25, "step": 4}
+    assert not loaded.model.training
+    problem = tiny.Source().of([3, 4]).problem
+    assert torch.equal(loaded.model(problem).image, model.eval()(problem).image)
+    assert loaded.operator is not None
+    image = torch.rand(1, 1, 6, 6)
+    assert torch.equal(loaded.operator(image), problem.operator(image))
+
+
+def test_an_operator_is_not_needed(tiny: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    plain = Blueprint.of(tiny.TinySpec(width=4), models=tiny.MODELS, operators=tiny.OPERATORS)
+    save_weights(path, trained(tiny), blueprint=plain)
+    loaded = load(tiny, path)
+    assert loaded.operator is None
+    assert loaded.operator_spec is None
+
+
+def test_an_unregistered_spec_is_named(tiny: ModuleType) -> None:
+    with pytest.raises(ConfigError, match="Blueprint"):
+        Blueprint.of(Blueprint({}), models=tiny.MODELS, operators=tiny.OPERATORS)
+
+
+def rewritten(tiny: ModuleType, path: Path, **changes: Any) -> None:  # noqa: ANN401
+    """A file like that of ``trained``, whole and signed, but with other content."""
+    save_weights(path, trained(tiny), blueprint=blueprint(tiny))
+    tensors, content = read_tensors(path)
+    tensors.update(with_prefix(MODEL, changes.pop("add", {})))
+    for name in changes.pop("drop", ()):
+        del tensors[MODEL + name]
+    write_tensors(path, tensors, {**content, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"drop": ["last.bias"]}, "missing last.bias"),
+        ({"add": {"third.weight": torch.zeros(1)}}, "unexpected third.weight"),
+        ({"add": {"last.bias": torch.zeros(2)}}, r"last.bias of float32 \(2,\)"),
+        ({"add": {"last.bias": torch.zeros(1).double()}}, "last.bias of float64"),
+        ({"add": {"last.bias": torch.tensor([float("nan")])}}, "NaN or infinity in last.bias"),
+        ({"model": {"name": "tinny"}}, "did you mean 'tiny'"),
+        ({"model": {"name": "tiny", "with": 4}}, "did you mean 'width'"),
+        ({"model": {"name": "tiny", "width": "four"}}, "model.width"),
+        ({"model": {"name": "tiny", "width": 3}}, "first.weight of float32"),
+        ({"model": None}, "'model' with a 'name'"),
+        ({"model": ["tiny"]}, "'model' with a 'name'"),
+        ({"operator": {"name": "faint"}}, "one of fade"),
+    ],
+)
+def test_files_that_do_not_fit_are_named(
+    tiny: ModuleType, tmp_path: Path, changes: dict[str, Any], named: str
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    rewritten(tiny, path, **changes)
+    with pytest.raises(FileFormatError, match=named) as caught:
+        load(tiny, path)
+    assert "weights.safetensors" in str(caught.value)

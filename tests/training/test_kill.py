@@ -1,0 +1,98 @@
+"""A run that is killed at any moment leaves whole files, and goes on to the same result."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import pytest
+import yaml
+
+from learnedrecon.training.checkpoint import Blueprint, load_weights
+from learnedrecon.training.loggers import JsonLines
+from learnedrecon.training.state import Checkpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+STEPS = 1000
+KILLS = 10
+EVERY = 5
+
+
+class Driver:
+    """Starts trainings one after the other in child processes."""
+
+    def __init__(self, requests: IO[str], answers: IO[str]) -> None:
+        self.requests = requests
+        self.answers = answers
+
+    def start(self, folder: Path, pause: float) -> int:
+        self.requests.write(f"{folder} {STEPS} {pause}\n")
+        self.requests.flush()
+        return int(self.answers.readline())
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(int(self.answers.readline()))
+
+
+@contextmanager
+def driver() -> Iterator[Driver]:
+    script = Path(__file__).with_name("kill_driver.py")
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield Driver(process.stdin, process.stdout)
+        process.stdin.close()
+
+
+def check_files(folder: Path, tiny: ModuleType) -> int:
+    """All that is not hidden is whole; the step from which the run would go on."""
+    for file in folder.rglob("*"):
+        if file.name.startswith("."):
+            continue
+        if file.name == "config.yaml":
+            assert yaml.safe_load(file.read_text()) == {"seed": 11}
+        if file.name == "environment.json":
+            assert json.loads(file.read_text())["packages"]
+        if file.suffix == ".safetensors":
+            load_weights(file, models=tiny.MODELS, operators=tiny.OPERATORS)
+    done = [r["step"] for r in JsonLines(folder / "metrics.jsonl").read() if r["event"] == "train"]
+    assert done == list(range(1, len(done) + 1))
+    progress = Checkpoints(folder / "checkpoints", Blueprint({})).progress()
+    saved = 0 if progress is None else progress.step
+    assert len(done) - EVERY <= saved <= len(done)
+    return saved
+
+
+@pytest.mark.slow
+def test_killed_ten_times(tiny: ModuleType, tmp_path: Path) -> None:
+    moments = random.Random(20)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    saved = [0]
+    with driver() as children:
+        children.start(whole, 0.0)
+        assert children.wait() == 0
+        for _ in range(KILLS):
+            child = children.start(killed, 0.004)
+            time.sleep(moments.uniform(0.05, 0.5))
+            os.kill(child, signal.SIGKILL)
+            assert children.wait() == -signal.SIGKILL
+            saved.append(check_files(killed, tiny))
+        assert saved == sorted(saved)
+        assert len(set(saved)) > KILLS // 2
+        children.start(killed, 0.0)
+        assert children.wait() == 0
+    tiny.assert_same_run(whole, killed)
+    assert not list(killed.rglob(".*"))

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from learnedrecon.errors import DataError, ShapeError
+from learnedrecon.schemes.reconstructor import Estimate
+from learnedrecon.training.losses import AbsoluteError, SquaredError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_values_are_those_of_the_formula(tiny: ModuleType, dtype: torch.dtype) -> None:
+    batch = tiny.Source(dtype=torch.float64).of([0, 1, 2])
+    image = torch.rand(batch.truth.shape, dtype=dtype)
+    estimate = Estimate(image)
+    modulus = (image - batch.truth).abs()
+    pixels = modulus[0].numel()
+    for loss, power in ((SquaredError, 2), (AbsoluteError, 1)):
+        sums = torch.stack([(one**power).sum() for one in modulus])
+        assert torch.allclose(loss("sum")(estimate, batch), sums, rtol=1e-14)
+        assert torch.allclose(loss("mean")(estimate, batch), sums / pixels, rtol=1e-14)
+
+
+@pytest.mark.parametrize("loss", [SquaredError(), AbsoluteError("sum")])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_gradients_are_finite_where_the_estimate_is_exact(
+    tiny: ModuleType, loss: SquaredError | AbsoluteError, dtype: torch.dtype
+) -> None:
+    batch = tiny.Source(dtype=torch.float64).of([0])
+    image = batch.truth.to(dtype).requires_grad_()
+    loss(Estimate(image), batch).sum().backward()
+    assert torch.equal(image.grad, torch.zeros_like(image))
+
+
+def test_wrong_batches_are_named(tiny: ModuleType) -> None:
+    batch = tiny.Source().of([0, 1])
+    with pytest.raises(ShapeError, match=r"\(2, 1, 6, 6\)"):
+        SquaredError()(Estimate(batch.truth[:, :, :5]), batch)
+    with pytest.raises(ShapeError):
+        SquaredError()(Estimate(batch.truth[:1]), batch)
+    with pytest.raises(DataError, match="without truth"):
+        AbsoluteError()(Estimate(batch.truth), batch._replace(truth=None))
