@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from learnedrecon.errors import DataError, ShapeError
+from learnedrecon.errors import ConfigError, DataError, ShapeError
 from learnedrecon.schemes.reconstructor import Estimate
-from learnedrecon.training.losses import AbsoluteError, SquaredError
+from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,10 +26,10 @@ def test_values_are_those_of_the_formula(tiny: ModuleType, dtype: torch.dtype) -
         assert torch.allclose(loss("mean")(estimate, batch), sums / pixels, rtol=1e-14)
 
 
-@pytest.mark.parametrize("loss", [SquaredError(), AbsoluteError("sum")])
+@pytest.mark.parametrize("loss", [SquaredError(), AbsoluteError("sum"), LogSquaredError()])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_gradients_are_finite_where_the_estimate_is_exact(
-    tiny: ModuleType, loss: SquaredError | AbsoluteError, dtype: torch.dtype
+    tiny: ModuleType, loss: SquaredError | AbsoluteError | LogSquaredError, dtype: torch.dtype
 ) -> None:
     batch = tiny.Source(dtype=torch.float64).of([0])
     image = batch.truth.to(dtype).requires_grad_()
@@ -45,3 +45,28 @@ def test_wrong_batches_are_named(tiny: ModuleType) -> None:
         SquaredError()(Estimate(batch.truth[:1]), batch)
     with pytest.raises(DataError, match="without truth"):
         AbsoluteError()(Estimate(batch.truth), batch._replace(truth=None))
+
+
+def test_the_logarithm_is_of_the_ratio_of_squares(tiny: ModuleType) -> None:
+    batch = tiny.Source(dtype=torch.float64).of([0, 1, 2])
+    image = torch.rand(batch.truth.shape, dtype=torch.float64)
+    ratio = torch.stack(
+        [(a - b).square().sum() / b.square().sum() for a, b in zip(image, batch.truth, strict=True)]
+    )
+    found = LogSquaredError(1e-3)(Estimate(image), batch)
+    assert torch.allclose(found, (ratio + 1e-3).log(), rtol=1e-13)
+    scaled = batch._replace(truth=0.04 * batch.truth)
+    assert torch.allclose(LogSquaredError(1e-3)(Estimate(0.04 * image), scaled), found, rtol=1e-13)
+
+
+def test_an_empty_truth_is_compared_with_one(tiny: ModuleType) -> None:
+    batch = tiny.Source(dtype=torch.float64).of([0])
+    empty = batch._replace(truth=torch.zeros_like(batch.truth))
+    found = LogSquaredError(1e-6)(Estimate(torch.full_like(batch.truth, 0.1)), empty)
+    assert torch.allclose(found, torch.tensor(0.01 + 1e-6, dtype=torch.float64).log())
+
+
+@pytest.mark.parametrize("floor", [0.0, -1.0, float("nan")])
+def test_a_floor_that_is_not_positive_is_refused(floor: float) -> None:
+    with pytest.raises(ConfigError, match=r"Expected floor > 0\. Found .*What to do"):
+        LogSquaredError(floor)
