@@ -1,0 +1,160 @@
+"""A certificate of optimality for total variation reconstruction.
+
+The primal and the dual problem, with K = T and ∇, over images u (all real, or u ≥ 0):
+
+    P(u)    = ½‖Tu - y‖² + α Σ_i |(∇u)_i|₂                            to be minimised,
+    D(p, q) = -½‖p‖² - ⟨p, y⟩  where |q_i|₂ ≤ α and T*p + ∇*q = 0     to be maximised
+              (≥ 0 instead of = 0 if u ≥ 0 is demanded).
+
+For feasible (p, q), D(p, q) ≤ min P, so P(u) - D(p, q) bounds how far u is from optimal. Iterates
+of a primal-dual method fulfil the equation only in the limit; :meth:`Certificate.feasible_dual`
+repairs them. Everything runs in float64, so a certificate is true up to the rounding of float64.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from learnedrecon.operators.finite_difference import FiniteDifference
+from learnedrecon.operators.space import Space, inner
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.operators.linear import LinearOperator
+
+_NEWTON_STEPS = 50
+
+
+class DualPoint(NamedTuple):
+    """(p, q) with |q| ≤ α, float64: (image, *codomain) and (image, axis, *domain)."""
+
+    p: Tensor
+    q: Tensor
+
+
+class Certificate:
+    """P and D of one operator.
+
+    Args:
+        operator: T, real and linear, the same for all images.
+        nonnegative: whether u ≥ 0 is demanded.
+    """
+
+    def __init__(self, operator: LinearOperator, *, nonnegative: bool) -> None:
+        self.operator = operator
+        self.nonnegative = nonnegative
+        self.axes = operator.domain.ndim
+        self.difference = FiniteDifference(Space(operator.domain.shape, torch.float64))
+
+    def primal(self, u: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        """P(u) of every image, (image,), float64.
+
+        Args:
+            u: (image, *domain).
+            y: (image, *codomain).
+            weight: α, (image,).
+        """
+        u, y, weight = u.double(), y.double(), weight.double()
+        residual = self.operator(u) - y
+        variation = self._lengths(self.difference(u)).flatten(1).sum(1)
+        return 0.5 * inner(residual, residual, y.ndim - 1) + weight * variation
+
+    def dual(self, point: DualPoint, y: Tensor) -> Tensor:
+        """D(p, q) of every image for a feasible point, (image,), float64."""
+        axes = y.ndim - 1
+        return -0.5 * inner(point.p, point.p, axes) - inner(point.p, y, axes)
+
+    def feasible_dual(self, p: Tensor, q: Tensor, y: Tensor, weight: Tensor) -> DualPoint:
+        """The nearby dual point that is feasible.
+
+        With r = T*p + ∇*q, which should be 0 (or ≥ 0), three repairs:
+
+        1. ∇* has no part in the mean, so p moves along T1 until r has mean 0 (≥ 0).
+        2. The rest is taken by q: q ← q - ∇(∇*∇)⁻¹ρ, so that ∇*q falls by ρ. Here ρ = r; or, if
+           r ≥ 0 is enough, ρ = min(r, θ) with the θ ≥ 0 that gives it mean 0, so that what is left,
+           (r - θ)₊, is not negative. The Poisson equation is solved by the cosine transform.
+        3. (p, q) is multiplied by the s ≥ 0 that maximises D under s·max|q_i| ≤ α.
+
+        Args:
+            p: (image, *codomain).
+            q: (image, axis, *domain).
+            y: data, (image, *codomain).
+            weight: α, (image,).
+        """
+        p, q, y, weight = (tensor.double() for tensor in (p, q, y, weight))
+        p, r = self._balance(p, q)
+        q = q - self.difference(solve_poisson(self._excess(r), self.axes))
+        largest = self._lengths(q).flatten(1).amax(1)
+        linear, square = -inner(p, y, y.ndim - 1), inner(p, p, y.ndim - 1)
+        best = torch.where(square > 0, linear / square, 0).clamp(min=0)
+        scale = torch.where(best * largest > weight, weight / largest, best)
+        return DualPoint(_over(scale, p) * p, _over(scale, q) * q)
+
+    def _balance(self, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Repair 1: the new p, and r."""
+        r = self.operator.adjoint(p) + self.difference.adjoint(q)
+        total = r.flatten(1).sum(1)
+        ones = self.operator(torch.ones_like(r[:1]))
+        energy = inner(ones, ones, ones.ndim - 1)
+        wanted = total.clamp(max=0) if self.nonnegative else total
+        step = torch.where(energy > 0, wanted / energy, 0)
+        p = p - _over(step, p) * ones
+        return p, r - _over(step, r) * self.operator.adjoint(ones)
+
+    def _excess(self, r: Tensor) -> Tensor:
+        """Repair 2: ρ, of mean 0."""
+        if self.nonnegative:
+            r = torch.minimum(r, _over(_water_level(r.flatten(1)), r))
+        mean = r.flatten(1).mean(1)
+        return r - _over(mean, r)
+
+    def _lengths(self, slopes: Tensor) -> Tensor:
+        return slopes.square().sum(-self.axes - 1).sqrt()
+
+
+def _water_level(r: Tensor) -> Tensor:
+    """The θ ≥ 0 with Σ min(r, θ) = 0 in every row; a row of mean 0 or less gets its maximum.
+
+    The sum is concave, increasing and piecewise linear in θ, so Newton's method from θ = 0 reaches
+    the root from the left in finitely many steps.
+    """
+    level = r.new_zeros(len(r), 1)
+    for _ in range(_NEWTON_STEPS):
+        missing = -torch.minimum(r, level).sum(1, keepdim=True)
+        above = (r > level).sum(1, keepdim=True)
+        step = torch.where(above > 0, missing.clamp(min=0) / above.clamp(min=1), 0)
+        if not bool((step > 1e-15 * level).any()):
+            break
+        level = level + step
+    return level[:, 0]
+
+
+def solve_poisson(r: Tensor, axes: int) -> Tensor:
+    """φ of mean 0 with ∇*∇φ = r, for r of mean 0 over the last ``axes`` axes.
+
+    ∇*∇ has Neumann borders: an even extension makes it a convolution, with the eigenvalues
+    Σ_a 4 sin²(πk_a/(2n_a)).
+    """
+    shape = r.shape[-axes:]
+    dims = tuple(range(-axes, 0))
+    even = r
+    for dim in dims:
+        even = torch.cat([even, even.flip(dim)], dim)
+    spectrum = torch.fft.rfftn(even, dim=dims)
+    eigenvalues = torch.zeros((), dtype=r.dtype, device=r.device)
+    for position, n in enumerate(shape):
+        k = torch.arange(spectrum.shape[position - axes], dtype=r.dtype, device=r.device)
+        part = 4 * torch.sin(torch.pi * k / (2 * n)).square()
+        eigenvalues = eigenvalues + part.view(-1, *([1] * (axes - 1 - position)))
+    inverse = torch.where(eigenvalues > 0, 1 / eigenvalues, 0)
+    inverse.view(-1)[0] = 0
+    phi = torch.fft.irfftn(spectrum * inverse, s=even.shape[-axes:], dim=dims)
+    return phi[(..., *(slice(0, n) for n in shape))]
+
+
+def _over(numbers: Tensor, like: Tensor) -> Tensor:
+    """(image,) to (image, 1, ..., 1)."""
+    return numbers.view(-1, *([1] * (like.ndim - 1)))
