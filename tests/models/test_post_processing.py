@@ -1,0 +1,48 @@
+"""FBP + U-Net: the published size, and FBP before training."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from learnedrecon.evaluation.scores import count_parameters
+from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+from learnedrecon.networks.unet import UNetSpec
+from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.problem import Measured
+from learnedrecon.solvers.fbp import fbp
+
+SMALL = UNetSpec(base=4, depth=2, groups=2)
+GEOMETRIES: list[ParallelBeam | FanBeam] = [
+    ParallelBeam((13, 10), AngleRange(9), FlatDetector(19)),
+    FanBeam((13, 10), AngleRange(12, arc=2 * math.pi), FlatDetector(23, 2.0), 40.0, 30.0),
+]
+
+
+def test_the_sizes_in_millions() -> None:
+    default = count_parameters(PostProcessing(FBPUNet()))
+    large = count_parameters(PostProcessing(FBPUNet(network=UNetSpec(base=64))))
+    assert default == pytest.approx(7.8e6, rel=0.01)
+    assert large == pytest.approx(31e6, rel=0.01)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("image_scale", [1.0, 0.02])
+def test_untrained_it_is_fbp(geometry: ParallelBeam | FanBeam, image_scale: float) -> None:
+    operator = RayTransform(geometry, torch.float64)
+    y = operator(torch.rand(2, 1, 13, 10, dtype=torch.float64))
+    model = PostProcessing(FBPUNet(network=SMALL, image_scale=image_scale)).double()
+    expected = fbp(y, geometry, window="hann", bandwidth=0.8)
+    torch.testing.assert_close(model(Measured(operator, y)).image, expected)
+
+
+def test_the_spec_says_how_the_start_is_made() -> None:
+    geometry = GEOMETRIES[0]
+    operator = RayTransform(geometry, torch.float64)
+    y = operator(torch.rand(2, 1, 13, 10, dtype=torch.float64))
+    model = PostProcessing(FBPUNet(FilteredBackprojection("ram-lak"), SMALL)).double()
+    torch.testing.assert_close(model(Measured(operator, y)).image, fbp(y, geometry))
