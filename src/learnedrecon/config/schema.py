@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -14,10 +15,27 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.specs import Entry
+from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
 from learnedrecon.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from learnedrecon.specs import Registry
+    from learnedrecon.training.losses import Loss
+
+
+def _as_it_is(loss: Loss) -> Loss:
+    return loss
+
+
+LOSSES: Registry[Loss] = MappingProxyType(
+    {
+        "squared_error": Entry(SquaredError, _as_it_is, "mean or sum of squares"),
+        "log_squared_error": Entry(LogSquaredError, _as_it_is, "log ‖û - u‖²/‖u‖²"),
+        "absolute_error": Entry(AbsoluteError, _as_it_is, "mean or sum of absolute values"),
+    }
+)
+"""The losses that a configuration can name."""
 
 
 def _parser(registry: Registry[Any], where: str) -> PlainValidator:
@@ -44,6 +62,9 @@ ModelSpec = Annotated[Any, _parser(MODELS, "model"), _dumper(MODELS)]
 
 DatasetSpec = Annotated[Any, _parser(DATASETS, "data"), _dumper(DATASETS)]
 """The spec of a dataset; files hold it with its ``name``."""
+
+LossSpec = Annotated[Any, _parser(LOSSES, "loss"), _dumper(LOSSES)]
+"""A loss; files hold it with its ``name``."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +122,8 @@ class Config:
         operator: T.
         model: the method.
         data: images and noise.
+        fidelity: D(T(u); y), for the methods that use its gradient.
+        loss: what training minimises.
         training: the optimisation; not used by methods without weights.
         evaluation: scores.
     """
@@ -108,5 +131,7 @@ class Config:
     operator: OperatorSpec
     model: ModelSpec
     data: DataConfig
+    fidelity: Literal["least_squares", "kullback_leibler"] = "least_squares"
+    loss: LossSpec = field(default_factory=SquaredError)
     training: TrainingSpec = field(default_factory=TrainingSpec)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

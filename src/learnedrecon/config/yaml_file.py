@@ -96,9 +96,32 @@ def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
     return named_from_plain(OPERATORS, read_yaml(path), "geometry")
 
 
+def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
+    """The operator's spec in a configuration or in a geometry file, whichever ``path`` is.
+
+    Raises:
+        FileFormatError: the file cannot be read.
+        ConfigError: an unknown name or key, or a wrong value.
+    """
+    values = read_yaml(path)
+    if isinstance(values, dict) and "operator" in values:
+        return named_from_plain(OPERATORS, values["operator"], "operator")
+    return named_from_plain(OPERATORS, values, "geometry")
+
+
+def dump_operator(spec: Any) -> str:  # noqa: ANN401 - any operator spec
+    """An operator's spec as YAML."""
+    return _dump(operator_to_plain(spec))
+
+
 def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: ANN401
     """Writes an operator's spec to a YAML file, atomically."""
-    write_text(path, _dump(named_to_plain(OPERATORS, spec)))
+    write_text(path, dump_operator(spec))
+
+
+def operator_to_plain(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any operator spec
+    """An operator's spec as plain data with its name."""
+    return named_to_plain(OPERATORS, spec)
 
 
 def _dump(values: Any) -> str:  # noqa: ANN401 - plain data

@@ -1,0 +1,121 @@
+"""`learnedrecon check`: look at data, operators and models before trusting them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from learnedrecon.cli.options import note, results
+
+if TYPE_CHECKING:
+    from learnedrecon.testing import Report
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def check() -> None:
+    """Check data, an operator or a model."""
+
+
+@app.command()
+def data(
+    file: Annotated[
+        Path, typer.Argument(help="A file, or a folder of measurements and true images.")
+    ],
+    *,
+    key: Annotated[str | None, typer.Option("--key", help="The data set in an HDF5 file.")] = None,
+    write_geometry: Annotated[
+        Path | None,
+        typer.Option("--write-geometry", metavar="G.yaml", help="Write a geometry to fill in."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the geometry.")] = False,
+) -> None:
+    """Say what is in a file or folder, what is missing, and how to go on."""
+    from learnedrecon.cli.data_report import look_at
+    from learnedrecon.cli.geometry_text import geometry_file_text
+    from learnedrecon.cli.init import refuse_overwriting
+    from learnedrecon.errors import ShapeError, describe
+    from learnedrecon.files import write_text
+
+    if write_geometry is not None:
+        refuse_overwriting(write_geometry, force=force)
+    view = look_at(file, key)
+    for line in view.lines:
+        typer.echo(line)
+    if write_geometry is not None:
+        if view.geometry is None:
+            raise ShapeError(
+                describe(
+                    expected=f"a measurement (angle, detector) in {file}",
+                    found="none",
+                    fix="name the file of a measurement, and its data set with --key",
+                )
+            )
+        write_text(write_geometry, geometry_file_text(view.geometry, file))
+        note(f"Wrote {write_geometry}: fill in what it marks with FILL IN.")
+    if not view.usable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def operator(
+    file: Annotated[Path, typer.Argument(help="A configuration, or a geometry file.")],
+) -> None:
+    """Check the adjoint, linearity and derivatives of an operator, in both precisions."""
+    import torch
+
+    from learnedrecon import specs
+    from learnedrecon.config.yaml_file import read_operator
+    from learnedrecon.operators.registry import OPERATORS
+    from learnedrecon.testing import check_operator
+
+    spec = read_operator(file)
+    for dtype in (torch.float64, torch.float32):
+        show(check_operator(specs.build(OPERATORS, spec).to(dtype)), str(dtype))
+    typer.echo("Everything that was checked holds.")
+
+
+@app.command()
+def model(
+    file: Annotated[Path, typer.Argument(help="A run folder, or a weights file.")],
+) -> None:
+    """Check that a model treats samples alone, trains everywhere, and survives being stored."""
+    from learnedrecon.cli.loading import open_run, open_weights
+    from learnedrecon.testing import check_reconstructor
+
+    method = open_run(file)[0] if file.is_dir() else open_weights(file)
+    show(check_reconstructor(method.model, example(method), tolerance=1e-4), method.label)
+    typer.echo("Everything that was checked holds.")
+
+
+def example(method: Any) -> Any:  # noqa: ANN401 - a Method and a Problem, imported below
+    """Two phantoms of the right size, measured by the operator of the training."""
+    import torch
+
+    from learnedrecon import specs
+    from learnedrecon.data.phantoms import shepp_logan
+    from learnedrecon.operators.registry import OPERATORS
+    from learnedrecon.problem import Measured
+
+    operator = specs.build(OPERATORS, method.trained_on).cpu()
+    ny, nx = operator.domain.shape
+    phantom = torch.from_numpy(shepp_logan((ny, nx)))[None]
+    images = getattr(method.spec, "image_scale", 1.0) * torch.stack([phantom, phantom.flip(-1)])
+    method.model.cpu()
+    return Measured(operator, operator(images))
+
+
+def show(report: "Report", what: str) -> None:
+    """Prints a report as a table."""
+    from rich.table import Table
+
+    table = Table(title=f"{report.subject}, {what}", title_justify="left")
+    for name in ("property", "deviation", "at most"):
+        table.add_column(name, justify="left" if name == "property" else "right")
+    for name, measured, tolerance, reason in report.findings:
+        if measured is None or tolerance is None:
+            table.add_row(name, "-", f"not checked: {reason}")
+        else:
+            table.add_row(name, f"{measured:.1e}", f"{tolerance:.0e}")
+    results().print(table)

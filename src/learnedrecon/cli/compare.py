@@ -1,0 +1,145 @@
+"""`learnedrecon compare`: several methods on the same test images."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from learnedrecon.cli.options import Images, Range, evaluation_overrides, note, results
+from learnedrecon.errors import ConfigError, GeometryError, describe
+
+if TYPE_CHECKING:
+    from learnedrecon.cli.loading import Method
+    from learnedrecon.config.build import Experiment
+    from learnedrecon.evaluation.scores import Scores
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN [RUN ...] [fbp] [tv]",
+            help="Run folders; 'fbp' and 'tv' are tuned on the validation images of the first.",
+        ),
+    ],
+    *,
+    images: Images = None,
+    data_range: Range = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path(
+        "runs/comparison"
+    ),
+) -> None:
+    """Score several methods on the test images of the first run: table, figure and JSON.
+
+    Differences are paired, image by image, with their 95 % confidence intervals.
+    """
+    from learnedrecon.cli.scoring import draw, plain, score, write_results
+    from learnedrecon.evaluation.table import rich_table
+
+    methods, experiment = gather(runs, evaluation_overrides(images, data_range))
+    scores = [score(method, experiment) for method in methods]
+    differences = paired(scores)
+    write_results(
+        output / "results.json",
+        {
+            "methods": {each.method: plain(each) for each in scores},
+            "test_images": scores[0].images,
+            "range": str(experiment.data_range),
+            "psnr_differences": differences,
+        },
+    )
+    draw(methods, experiment, output / "figure.png")
+    title = f"{scores[0].images} test images, data range {experiment.data_range}"
+    results().print(rich_table(scores, title))
+    for name, value in differences.items():
+        low, high = value["ci95"]
+        typer.echo(f"{name}: {value['mean']:+.2f} dB, 95 % interval [{low:+.2f}, {high:+.2f}]")
+    note(f"Wrote {output / 'results.json'} and {output / 'figure.png'}.")
+
+
+def gather(names: list[str], overrides: list[str]) -> "tuple[list[Method], Experiment]":
+    """Every method, and the experiment of the first run.
+
+    Raises:
+        ConfigError: no run among the names, or fewer than two methods.
+        GeometryError: a run with another operator.
+    """
+    from learnedrecon.cli.loading import CLASSICAL, open_run
+
+    runs = [name for name in names if name not in CLASSICAL]
+    if not runs or len(names) < 2:
+        raise ConfigError(
+            describe(
+                expected="at least two methods, one of them a run, whose test images are used",
+                found=" ".join(names),
+                fix="write for example 'learnedrecon compare runs/lpd fbp tv'",
+            )
+        )
+    opened = {name: open_run(Path(name), overrides) for name in runs}
+    experiment = opened[runs[0]][1]
+    for name in runs[1:]:
+        refuse_other_operator(runs[0], experiment, name, opened[name][1])
+    methods = [opened[name][0] if name in opened else tuned(name, experiment) for name in names]
+    return distinct(methods, names), experiment
+
+
+def tuned(name: str, experiment: "Experiment") -> "Method":
+    """'fbp' or 'tv', tuned on the validation images."""
+    from learnedrecon.cli.loading import classical
+    from learnedrecon.config.tuning import tuned_fbp, tuned_tv
+
+    note(f"Tuning {name} on validation images ...")
+    spec, found = tuned_fbp(experiment) if name == "fbp" else tuned_tv(experiment)
+    low, high = found.tried[0][0], found.tried[-1][0]
+    what = "bandwidth" if name == "fbp" else "weight"
+    note(f"{name}: {what} {found.value:.4g} is the best of {low:.2g} to {high:.2g}.")
+    return classical(name, spec)
+
+
+def refuse_other_operator(
+    first: str, experiment: "Experiment", name: str, other: "Experiment"
+) -> None:
+    """Refuses runs that measure differently.
+
+    Raises:
+        GeometryError: the operators are not equal.
+    """
+    if experiment.config.operator != other.config.operator:
+        raise GeometryError(
+            describe(
+                expected=f"the operator of {first}, {experiment.config.operator}",
+                found=f"{other.config.operator} in {name}",
+                fix="compare runs of one operator; evaluate the others alone",
+            )
+        )
+
+
+def distinct(methods: "list[Method]", names: list[str]) -> "list[Method]":
+    """The methods under different labels: whole paths where the last part is not enough."""
+    from dataclasses import replace
+
+    labels = [method.label for method in methods]
+    if len(set(labels)) == len(labels):
+        return methods
+    return [
+        replace(method, label=f"{place}: {name}")
+        for place, (method, name) in enumerate(zip(methods, names, strict=True), start=1)
+    ]
+
+
+def paired(scores: "list[Scores]") -> dict[str, Any]:
+    """Differences of PSNR of every two methods, the better one first; none for a single image."""
+    from learnedrecon.metrics.statistics import paired_difference
+
+    if scores[0].images < 2:
+        return {}
+    ranked = sorted(scores, key=lambda each: -each.psnr.mean())
+    differences = {}
+    for better, worse in combinations(ranked, 2):
+        value = paired_difference(better.psnr, worse.psnr)
+        differences[f"{better.method} - {worse.method}"] = {
+            "mean": value.mean,
+            "ci95": list(value.ci95),
+        }
+    return differences

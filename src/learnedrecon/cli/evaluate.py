@@ -1,0 +1,59 @@
+"""`learnedrecon evaluate`: score one method on the test images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from learnedrecon.cli.options import (
+    Images,
+    Overrides,
+    Range,
+    evaluation_overrides,
+    note,
+    results,
+)
+
+
+def evaluate(
+    run: Annotated[
+        Path,
+        typer.Argument(help="A run folder, or a configuration of a method without weights."),
+    ],
+    *,
+    overrides: Overrides = None,
+    images: Images = None,
+    data_range: Range = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The JSON to write; in a run RUN/results.json."),
+    ] = None,
+) -> None:
+    """Score the best weights of a run on its test images: a table, a JSON file and a figure."""
+    from learnedrecon.cli.loading import open_run
+    from learnedrecon.cli.scoring import draw, plain, score, write_results
+    from learnedrecon.config.yaml_file import operator_to_plain
+    from learnedrecon.evaluation.table import rich_table
+
+    asked = [*(overrides or []), *evaluation_overrides(images, data_range)]
+    method, experiment = open_run(run, asked)
+    if method.trained_on not in {None, experiment.config.operator}:
+        note("This operator is not the one that the weights were trained with.")
+    scores = score(method, experiment)
+    target = output or (run if run.is_dir() else Path()) / "results.json"
+    figure = (run / "figures" / "test.png") if run.is_dir() else target.with_suffix(".png")
+    write_results(
+        target,
+        {
+            "methods": {method.label: plain(scores)},
+            "test_images": scores.images,
+            "range": str(experiment.data_range),
+            "operator": operator_to_plain(experiment.config.operator),
+        },
+    )
+    draw([method], experiment, figure)
+    title = f"{scores.images} test images, data range {experiment.data_range}"
+    results().print(rich_table([scores], title))
+    for line in scores.status:
+        note(f"{method.label}: {line}")
+    note(f"Wrote {target} and {figure}.")

@@ -1,0 +1,145 @@
+"""A configuration for a folder of the user's own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from learnedrecon.cli.data_report import folder_lines
+from learnedrecon.cli.geometry_text import geometry_text, nested, simulated_geometry_text
+from learnedrecon.cli.options import note
+from learnedrecon.config.yaml_file import dump_operator
+from learnedrecon.data.layout import find_layout
+from learnedrecon.data.pairs import read_geometry
+from learnedrecon.data.summary import FolderSummary, inspect_folder
+from learnedrecon.errors import DataError, ShapeError, describe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from learnedrecon.data.summary import ArraySummary
+
+_TEMPLATE = """\
+# A run on your own images in {path}
+#
+# Train:        learnedrecon train FILE -o runs/mine
+{seen}
+
+operator:
+{operator}
+model:
+  name: filtered_primal_dual # learned primal-dual that also sees the filtered residual
+  iterations: 6
+  hidden: 16
+  image_scale: {scale}   # the size of a typical image value: the largest in the folder
+
+data:                        # a sample's split is decided by a hash of its name
+  train: {{{source}, split: train}}
+  validation: {{{source}, split: validation}}
+  test: {{{source}, split: test}}
+{simulation}
+training:
+  steps: 5000
+  batch: {{size: 1}}
+  optimiser: {{kind: adam, learning_rate: 3.0e-3, betas: [0.9, 0.99]}}
+  schedule: {{kind: cosine, warmup: 0.05}}
+  clip_norm: 1.0
+  validate_every: 250
+  checkpoint: {{every: 250}}
+  channels_last: true
+
+evaluation:
+  range: max-min             # of PSNR and SSIM: of each true image; or range=1
+  images: 100
+  validation_images: 20
+  batch_size: 4
+"""
+_SIMULATION = """\
+  simulation:                # the folder has true images alone: they are measured like this
+    noise: {name: relative_gaussian, level: 0.025}  # standard deviation / mean |y|
+"""
+
+
+def config_text(path: Path) -> str:
+    """The YAML of a run on a folder; what is not known is null and marked with FILL IN.
+
+    Says what it saw on standard error.
+
+    Raises:
+        FileFormatError: no such path, or an HDF5 file without the keys.
+        DataError: broken arrays, missing partners, or nothing to learn from.
+        ShapeError: images that are not two-dimensional, or measurements of several shapes.
+    """
+    summary = inspect_folder(path)
+    for line in folder_lines(summary):
+        note(line)
+    _refuse_unusable(summary)
+    assert summary.truth is not None
+    shape = _image_shape(summary.truth)
+    several = len(summary.truth.shapes) > 1
+    operator = _operator_text(path, summary, shape)
+    source = f"name: pairs, path: {json.dumps(str(path))}"
+    if several:
+        source += ", image_shapes: each"
+    largest = max(abs(summary.truth.low or 0.0), abs(summary.truth.high or 0.0)) or 1.0
+    return _TEMPLATE.format(
+        path=path,
+        seen="\n".join(f"# {line}" for line in folder_lines(summary)),
+        operator=nested(operator),
+        scale=f"{largest:.3g}" if "." in f"{largest:.3g}" else f"{float(f'{largest:.3g}')}",
+        source=source,
+        simulation="" if summary.measurement is not None else _SIMULATION,
+    )
+
+
+def _operator_text(path: Path, summary: FolderSummary, shape: tuple[int, int]) -> str:
+    geometries = find_layout(path).geometries
+    if geometries:
+        return dump_operator(read_geometry(next(iter(geometries.values()))))
+    if summary.measurement is None:
+        return simulated_geometry_text(shape)
+    shapes = [each for each, _ in summary.measurement.shapes]
+    if len({each[-2:] for each in shapes}) > 1 or len(shapes[0]) < 2:
+        raise ShapeError(
+            describe(
+                expected=f"measurements (angle, detector) of one shape in {path}",
+                found=", ".join(map(str, shapes)),
+                fix="give samples of other scans their own geometry/<name>.yaml",
+            )
+        )
+    angles, pixels = shapes[0][-2:]
+    return geometry_text((angles, pixels), shape=shape)
+
+
+def _image_shape(truth: ArraySummary) -> tuple[int, int]:
+    shapes = [each for each, _ in truth.shapes]
+    wrong = [each for each in shapes if len(each) != 2 and each[:-2] != (1,)]
+    if wrong:
+        raise ShapeError(
+            describe(
+                expected="true images of two axes",
+                found=", ".join(map(str, wrong)),
+                fix="store one slice in each file, without colours",
+            )
+        )
+    ny, nx = shapes[0][-2:]
+    return ny, nx
+
+
+def _refuse_unusable(summary: FolderSummary) -> None:
+    if not summary.usable:
+        raise DataError(
+            describe(
+                expected=f"whole arrays with partners of the same name in {summary.path}",
+                found="; ".join((*summary.unmatched, *summary.problems)[:3]),
+                fix="repair, add or remove these; 'learnedrecon check data' lists them all",
+            )
+        )
+    if summary.truth is None:
+        raise DataError(
+            describe(
+                expected=f"true images to learn from in {summary.path}",
+                found=f"{len(summary.ids)} measurements alone",
+                fix="add a folder 'truth', or reconstruct single files with 'fbp' or 'tv'",
+            )
+        )

@@ -1,0 +1,152 @@
+"""Methods by what the user calls them: a run folder, a weights file, a configuration, a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from learnedrecon import specs
+from learnedrecon.config.build import Experiment
+from learnedrecon.config.schema import Config
+from learnedrecon.config.yaml_file import read_config
+from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.schemes.reconstructor import Reconstructor
+from learnedrecon.training.checkpoint import load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+CLASSICAL = ("fbp", "tv")
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """Something that reconstructs.
+
+    Attributes:
+        label: for tables.
+        model: in evaluation mode, on the device.
+        spec: of the model.
+        trained_on: the spec of the operator that the weights were trained with; None where there
+            are no weights.
+        config: of the run, or None.
+        extra: what was saved beside the weights, such as the step.
+    """
+
+    label: str
+    model: Reconstructor
+    spec: Any
+    trained_on: Any = None
+    config: Config | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[Method, Experiment]:
+    """A run folder, or a configuration of a method without weights, and its experiment.
+
+    Args:
+        path: of the folder, or of a YAML file.
+        overrides: of the configuration.
+
+    Raises:
+        FileFormatError: no such path, no checkpoint, or broken files.
+        ConfigError: a wrong configuration, or one whose method must be trained first.
+    """
+    folder = path.is_dir()
+    config = read_config(path / "config.yaml" if folder else _config_file(path), overrides)
+    experiment = Experiment(config, device())
+    if not folder:
+        return _untrained(path, experiment), experiment
+    method = open_weights(weights_of(path), label=path.name, config=config)
+    if method.spec != config.model:
+        raise ConfigError(
+            describe(
+                expected=f"the model of {path}, {specs.named_to_plain(MODELS, method.spec)}",
+                found=f"{specs.named_to_plain(MODELS, config.model)}",
+                fix="override nothing in 'model' of a trained run, or train another run",
+            )
+        )
+    return method, experiment
+
+
+def open_weights(path: Path, *, label: str | None = None, config: Config | None = None) -> Method:
+    """The method in a weights file.
+
+    Raises:
+        FileFormatError: the file is missing, broken, or not ours.
+    """
+    loaded = load_weights(path, models=MODELS, operators=OPERATORS)
+    return Method(
+        label or path.stem,
+        loaded.model.to(device()),
+        loaded.model_spec,
+        loaded.operator_spec,
+        config,
+        loaded.extra,
+    )
+
+
+def weights_of(run: Path) -> Path:
+    """The best weights of a run, or the last where no validation was finished.
+
+    Raises:
+        FileFormatError: there are none.
+    """
+    for name in ("best", "last"):
+        file = run / "checkpoints" / f"{name}.safetensors"
+        if file.exists():
+            return file
+    raise FileFormatError(
+        describe(
+            expected=f"a checkpoint in {run / 'checkpoints'}",
+            found="none",
+            fix="train the run first: learnedrecon train CONFIG -o RUN",
+        )
+    )
+
+
+def classical(name: str, spec: Any = None) -> Method:  # noqa: ANN401 - any spec of MODELS
+    """A method without weights.
+
+    Args:
+        name: for tables.
+        spec: its spec.
+    """
+    return Method(name, specs.build(MODELS, spec).to(device()).eval(), spec)
+
+
+def _untrained(path: Path, experiment: Experiment) -> Method:
+    model = experiment.model()
+    if any(True for _ in model.parameters()):
+        raise ConfigError(
+            describe(
+                expected=f"a run folder, or a configuration of a method without weights, as {path}",
+                found=f"a configuration of '{experiment.blueprint.model['name']}', which has some",
+                fix=f"train it with 'learnedrecon train {path}', then name the run folder",
+            )
+        )
+    name = experiment.blueprint.model["name"]
+    return Method(name, model.to(device()).eval(), experiment.config.model)
+
+
+def _config_file(path: Path) -> Path:
+    if path.suffix.lower() in {".yaml", ".yml"} and path.is_file():
+        return path
+    raise FileFormatError(
+        describe(
+            expected=f"{path} to be a run folder, or a YAML configuration",
+            found="another kind of file" if path.exists() else "no such path",
+            fix="name the folder that 'learnedrecon train' wrote to",
+        )
+    )

@@ -1,0 +1,47 @@
+"""Options that several commands share, and where they print."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="A.B=C", help="Override a value of the configuration; repeatable."
+    ),
+]
+Images = Annotated[
+    int | None, typer.Option("--images", min=1, help="At most this many test images.")
+]
+Range = Annotated[
+    str | None,
+    typer.Option("--range", metavar="TEXT", help="Data range of the scores: max-min, or range=1."),
+]
+Geometry = Annotated[
+    Path | None,
+    typer.Option("--geometry", metavar="G.yaml", help="Scan geometry, as 'check data' writes it."),
+]
+
+
+def results() -> "Console":
+    """Where results are printed: standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Tells the user something that is not a result, on standard error."""
+    typer.echo(text, err=True)
+
+
+def evaluation_overrides(images: int | None, data_range: str | None) -> list[str]:
+    """The options of scores as overrides of a configuration."""
+    return [
+        *([] if images is None else [f"evaluation.images={images}"]),
+        *([] if data_range is None else [f"evaluation.range={data_range}"]),
+    ]

@@ -1,0 +1,48 @@
+"""`learnedrecon reconstruct`: from a measurement to an image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from learnedrecon.cli.options import Geometry
+
+
+def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A run folder, a weights file, 'fbp' or 'tv'.")
+    ],
+    file: Annotated[
+        Path, typer.Argument(help="The measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The image: npy, TIFF, PNG or HDF5.")
+    ],
+    geometry: Geometry = None,
+    key: Annotated[str | None, typer.Option("--key", help="The data set in an HDF5 file.")] = None,
+    simulate: Annotated[
+        bool,
+        typer.Option(
+            "--simulate", help="FILE is an image (also DICOM): measure it first, then compare."
+        ),
+    ] = False,
+    weight: Annotated[
+        float | None, typer.Option("--weight", help="Of total variation; 'compare' tunes it.")
+    ] = None,
+    scale: Annotated[
+        float,
+        typer.Option(
+            "--scale",
+            help="Size of the image relative to those that the model was trained on, such as 0.02 "
+            "for attenuation in 1/mm and a model of phantoms in [0, 1].",
+        ),
+    ] = 1.0,
+) -> None:
+    """Reconstruct an image from a measurement, with a trained model or without learning.
+
+    The geometry is that of the training unless --geometry gives another one.
+    """
+    from learnedrecon.cli.reconstruction import Request, run
+
+    run(Request(model, file, output, geometry, key, simulate, weight, scale))

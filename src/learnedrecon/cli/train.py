@@ -1,0 +1,150 @@
+"""`learnedrecon train`: learn the weights of a method."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from learnedrecon.cli.failure import INTERRUPTED
+from learnedrecon.cli.options import Overrides, note
+from learnedrecon.errors import ConfigError, describe
+
+if TYPE_CHECKING:
+    from learnedrecon.config.build import Experiment
+    from learnedrecon.training.loggers import Logger
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="The configuration, as 'init' writes it.")],
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The run folder; runs/CONFIG by default.")
+    ] = None,
+    overrides: Overrides = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--fresh",
+            help="Insist on going on with a run that is there, or begin it anew. By default a run "
+            "that was interrupted goes on.",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Log to TensorBoard too (an extra).")
+    ] = False,
+) -> None:
+    """Train the method that a configuration describes.
+
+    Ctrl-C saves and stops; the same command goes on from there.
+    """
+    from learnedrecon.config.build import Experiment
+    from learnedrecon.config.yaml_file import read_config
+    from learnedrecon.specs import to_plain
+    from learnedrecon.training.accelerator import make_accelerator
+    from learnedrecon.training.loop import train as train_loop
+    from learnedrecon.training.run import RunFolder
+    from learnedrecon.training.update import Supervised
+
+    settings = read_config(config, overrides or [])
+    folder = output or Path("runs") / config.stem
+    accelerator = make_accelerator(settings.training.precision)
+    experiment = Experiment(settings, accelerator.device)
+    model = experiment.model()
+    refuse_without_weights(config, sum(p.numel() for p in model.parameters()))
+    source = experiment.training_batches(drop_last=accelerator.num_processes > 1)
+    look_at_validation(experiment)
+    update = Supervised(model, loss=settings.loss, spec=settings.training, accelerator=accelerator)
+    require_run(folder, resume=resume)
+    extra = loggers(folder, tensorboard=tensorboard)
+    run = RunFolder.start(
+        folder,
+        config=to_plain(settings),
+        blueprint=experiment.blueprint,
+        overwrite=resume is False,
+    )
+    progress = run.checkpoints.progress()
+    begun = 0 if progress is None else progress.step
+    note(f"{begin_text(experiment, begun)} {folder}. Ctrl-C saves and stops.")
+    result = train_loop(
+        model=model,
+        source=source.for_process(accelerator.process_index, accelerator.num_processes),
+        update=update,
+        run=run,
+        spec=settings.training,
+        validate=experiment.validation(),
+        loggers=extra,
+    )
+    best = "none yet" if result.best is None else f"{result.best:.2f} dB"
+    if result.interrupted:
+        note(f"Saved after step {result.step}; the best validation is {best}.")
+        note("The same command goes on from there.")
+        raise typer.Exit(INTERRUPTED)
+    typer.echo(f"Trained {result.step} steps; the best validation is {best}.")
+    typer.echo(f"Score it:   learnedrecon evaluate {folder}")
+    typer.echo(f"Compare it: learnedrecon compare {folder} fbp tv")
+    typer.echo(f"Use it:     learnedrecon reconstruct {folder} MEASUREMENT -o image.tif")
+
+
+def begin_text(experiment: "Experiment", begun: int) -> str:
+    """What is about to happen."""
+    name = experiment.blueprint.model["name"]
+    steps = experiment.config.training.steps
+    where = f"on {experiment.device}"
+    if begun:
+        return f"Going on with {name} {where}, after step {begun} of {steps}, in"
+    return f"Training {name} {where} for {steps} steps in"
+
+
+def loggers(folder: Path, *, tensorboard: bool) -> "list[Logger]":
+    """Where numbers go besides metrics.jsonl.
+
+    Raises:
+        MissingExtraError: TensorBoard is asked for and not installed.
+    """
+    from learnedrecon.training.loggers import RichProgress, TensorBoard
+
+    extra = [TensorBoard(folder / "tensorboard")] if tensorboard else []
+    return [RichProgress(), *extra]
+
+
+def refuse_without_weights(config: Path, parameters: int) -> None:
+    """Refuses a method that has nothing to learn.
+
+    Raises:
+        ConfigError: ``parameters`` is 0.
+    """
+    if parameters == 0:
+        raise ConfigError(
+            describe(
+                expected="a method with weights to train",
+                found=f"one without in {config}",
+                fix=f"score it with 'learnedrecon evaluate {config} --set model.KEY=VALUE', or let "
+                "'learnedrecon compare RUN fbp tv' tune it on the validation images of a run",
+            )
+        )
+
+
+def look_at_validation(experiment: "Experiment") -> None:
+    """Makes one validation batch, so that what is wrong with it is said before the training.
+
+    Raises:
+        DataError: there is none, or it cannot be simulated.
+        ShapeError: it does not fit the operator.
+    """
+    next(iter(experiment.batches("validation", 1)))
+
+
+def require_run(folder: Path, *, resume: bool | None) -> None:
+    """Refuses --resume where there is nothing to go on from.
+
+    Raises:
+        ConfigError: ``resume`` is true and there is no checkpoint.
+    """
+    if resume and not (folder / "checkpoints" / "last.safetensors").exists():
+        raise ConfigError(
+            describe(
+                expected=f"a run with a checkpoint in {folder}",
+                found="none",
+                fix="correct -o, or leave --resume away to begin a run there",
+            )
+        )

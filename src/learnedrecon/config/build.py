@@ -1,0 +1,170 @@
+"""From a configuration to the things it describes."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from learnedrecon import specs
+from learnedrecon.config.schema import Config
+from learnedrecon.data.batch import BatchBuilder
+from learnedrecon.data.datasets import SampleDataset, checked_index
+from learnedrecon.data.loader import Loader, evaluation_batches
+from learnedrecon.data.registry import build_dataset
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
+from learnedrecon.metrics.ranges import parse_range
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.training.checkpoint import Blueprint
+from learnedrecon.training.generators import seed_generators, undisturbed_generators
+from learnedrecon.training.validation import MeanPsnr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from learnedrecon.data.batch import Batch, Sample
+    from learnedrecon.functionals.base import Fidelity
+    from learnedrecon.metrics.ranges import DataRange
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+_FIDELITIES = {"least_squares": LeastSquares, "kullback_leibler": KullbackLeibler}
+
+
+class First(SampleDataset):
+    """The first samples of a dataset.
+
+    Args:
+        dataset: of samples.
+        number: how many; all where the dataset has no more.
+
+    Raises:
+        ConfigError: a number below 1.
+    """
+
+    def __init__(self, dataset: SampleDataset, number: int) -> None:
+        if number < 1:
+            raise ConfigError(
+                describe(
+                    expected="at least one image", found=f"{number}", fix="ask for some images"
+                )
+            )
+        self.dataset = dataset
+        self.number = min(number, len(dataset))
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[checked_index(index, self.number)]
+
+    def buckets(self) -> Sequence[Sequence[int]]:
+        cut = [bucket[: bisect_left(bucket, self.number)] for bucket in self.dataset.buckets()]
+        return [bucket for bucket in cut if len(bucket) > 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Everything that a configuration describes, built when it is first asked for.
+
+    Attributes:
+        config: what is built.
+        device: where batches are made.
+    """
+
+    config: Config
+    device: torch.device | str = "cpu"
+
+    @cached_property
+    def operator(self) -> Operator:
+        """T."""
+        return specs.build(OPERATORS, self.config.operator)
+
+    @property
+    def data_range(self) -> DataRange:
+        """Of PSNR and SSIM."""
+        return parse_range(self.config.evaluation.range)
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """What a checkpoint keeps of the configuration."""
+        return Blueprint.of(
+            self.config.model, self.config.operator, models=MODELS, operators=OPERATORS
+        )
+
+    @cached_property
+    def builder(self) -> BatchBuilder:
+        """Makes batches on the device."""
+        return BatchBuilder(
+            self.operator,
+            spec=self.config.operator,
+            measurement=self.config.data.simulation,
+            fidelity=self.fidelity(),
+            device=self.device,
+        )
+
+    def fidelity(self) -> Fidelity:
+        """D."""
+        return _FIDELITIES[self.config.fidelity]()
+
+    def model(self) -> Reconstructor:
+        """The method, its weights drawn with the seed of the training and nothing disturbed."""
+        with undisturbed_generators():
+            seed_generators(self.config.training.seed)
+            return specs.build(MODELS, self.config.model)
+
+    def training_batches(self, *, drop_last: bool = False) -> Loader:
+        """Batches to train on, without end, shuffled.
+
+        Args:
+            drop_last: leave out batches that are not full, as several processes need it.
+
+        Raises:
+            DataError: no samples.
+        """
+        return Loader(
+            build_dataset(self.config.data.train, self.config.operator),
+            self.builder,
+            batch_size=self.config.training.batch.size,
+            seed=self.config.training.seed,
+            drop_last=drop_last,
+            workers=self.config.data.workers,
+        )
+
+    def batches(
+        self,
+        split: Literal["validation", "test"],
+        images: int | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Batch]:
+        """The first images of a split, every time the same.
+
+        Args:
+            split: which.
+            images: at most; what the configuration says where it is None.
+            batch_size: images together; what the configuration says where it is None.
+
+        Raises:
+            DataError: no samples.
+        """
+        evaluation = self.config.evaluation
+        if images is None:
+            images = evaluation.images if split == "test" else evaluation.validation_images
+        return evaluation_batches(
+            First(self.dataset(split), images),
+            self.builder,
+            batch_size=batch_size or evaluation.batch_size,
+        )
+
+    def dataset(self, split: Literal["train", "validation", "test"]) -> SampleDataset:
+        """The samples of a split."""
+        return build_dataset(getattr(self.config.data, split), self.config.operator)
+
+    def validation(self) -> MeanPsnr:
+        """What the training loop calls to choose the best weights."""
+        return MeanPsnr(lambda: self.batches("validation"), self.data_range)
