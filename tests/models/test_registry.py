@@ -1,0 +1,239 @@
+"""One table for all methods: the conformance kit, and how models are stored, cast and laid out."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from dataclasses import FrozenInstanceError, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from learnedrecon import specs
+from learnedrecon.errors import ConfigError
+from learnedrecon.models.classical import TotalVariationSpec
+from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
+from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.learned_gradient import LearnedGradient
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
+from learnedrecon.models.post_processing import FBPUNet
+from learnedrecon.models.registry import MODELS
+from learnedrecon.networks.unet import UNetSpec
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.problem import Measured
+from learnedrecon.schemes.backward import Checkpointed
+from learnedrecon.schemes.reconstructor import Iterative
+from learnedrecon.schemes.step import Chain, Repeat, Step
+from learnedrecon.testing import check_reconstructor, check_step
+from learnedrecon.testing.steps import shake
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+GEOMETRY = ParallelBeam((12, 10), AngleRange(7), FlatDetector(17, 1.1, 0.4))
+SPECS: dict[str, Any] = {
+    "fbp": FilteredBackprojection("hann", 0.7),
+    "tv": TotalVariationSpec(0.02, nonnegative=False),
+    "fbp_unet": FBPUNet(
+        network=UNetSpec(base=4, depth=2, groups=2, resampling=("strided", "bilinear")),
+        image_scale=0.02,
+    ),
+    "learned_gradient": LearnedGradient(3, 4, 6, FilteredBackprojection("hann"), 0.02),
+    "learned_primal_dual": LearnedPrimalDual(3, 3, 2, 6, 0.02),
+    "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
+}
+LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
+ITERATIVE = [name for name in LEARNED if name != "fbp_unet"]
+NONLINEAR = [name for name in SPECS if name != "tv"]
+
+
+def operator(dtype: torch.dtype = torch.float64, *, nonlinear: bool = False) -> Operator:
+    if nonlinear:
+        return TransmissionCT(Transmission(GEOMETRY), dtype)
+    return RayTransform(GEOMETRY, dtype)
+
+
+def problem(
+    dtype: torch.dtype = torch.float64, *, nonlinear: bool = False, batch: int = 3
+) -> Measured:
+    t = operator(dtype, nonlinear=nonlinear)
+    generator = torch.Generator().manual_seed(5)
+    u = 0.04 * torch.rand(batch, 1, 12, 10, generator=generator, dtype=dtype)
+    return Measured(t, t(u))
+
+
+def built(name: str, dtype: torch.dtype = torch.float64) -> Reconstructor:
+    """The method with weights of which none is zero."""
+    torch.manual_seed(0)
+    model = specs.build(MODELS, SPECS[name]).to(dtype)
+    shake(model, seed=0)
+    return model
+
+
+def gradients(model: Reconstructor, at: Measured) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    model(at).image.square().sum().backward()
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def test_the_table_has_every_method() -> None:
+    assert set(SPECS) == set(MODELS)
+    assert all(type(SPECS[name]) is MODELS[name].spec for name in SPECS)
+    assert all(entry.summary for entry in MODELS.values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", SPECS)
+def test_every_method_passes_the_kit(name: str, training: bool, dtype: torch.dtype) -> None:
+    report = check_reconstructor(built(name, dtype).train(training), problem(dtype))
+    skipped = {finding.name for finding in report.skipped}
+    assert skipped == (set() if name in LEARNED else {"gradients reach every parameter"})
+
+
+@pytest.mark.parametrize("name", NONLINEAR)
+def test_every_method_but_tv_passes_the_kit_with_photons(name: str) -> None:
+    check_reconstructor(built(name), problem(nonlinear=True))
+
+
+@pytest.mark.parametrize("nonlinear", [False, True])
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_every_step_passes_the_kit(name: str, nonlinear: bool) -> None:
+    model = built(name)
+    assert isinstance(model, Iterative)
+    assert isinstance(model.scheme, Chain | Repeat)
+    scaled, _ = model._scaled(problem(nonlinear=nonlinear, batch=2))
+    step = model.scheme.step if isinstance(model.scheme, Repeat) else model.scheme[0]
+    check_step(step, model.initial(scaled), scaled)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_spec_goes_to_plain_data_and_back(name: str) -> None:
+    spec = SPECS[name]
+    plain = specs.named_to_plain(MODELS, spec)
+    assert plain["name"] == name
+    again = specs.named_from_plain(MODELS, json.loads(json.dumps(plain)))
+    assert again == spec
+    assert type(again) is type(spec)
+    assert hash(again) == hash(spec)
+    rebuilt = specs.build(MODELS, again).double()
+    rebuilt.load_state_dict(built(name).state_dict(), strict=True)
+    at = problem()
+    torch.testing.assert_close(rebuilt(at).image, built(name)(at).image, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if name != "tv"])
+def test_every_spec_has_defaults_for_all_fields(name: str) -> None:
+    assert specs.named_from_plain(MODELS, {"name": name}) == MODELS[name].spec()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_unknown_keys_are_named(name: str) -> None:
+    plain = specs.named_to_plain(MODELS, SPECS[name]) | {"iteration": 3}
+    with pytest.raises(ConfigError, match=r"'model\.iteration'"):
+        specs.named_from_plain(MODELS, plain, "model")
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_specs_are_frozen(name: str) -> None:
+    field = next(iter(SPECS[name].__dataclass_fields__))
+    with pytest.raises(FrozenInstanceError):
+        setattr(SPECS[name], field, 1)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_gradients_reach_every_parameter_and_the_data(name: str) -> None:
+    model, at = built(name), problem()
+    at.data.requires_grad_()
+    found = gradients(model, at)
+    assert set(found) == {n for n, _ in model.named_parameters()}
+    assert all(bool(g.any()) and bool(g.isfinite().all()) for g in found.values())
+    assert at.data.grad is not None
+    assert bool(at.data.grad.flatten(1).any(1).all())
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+@pytest.mark.parametrize("every", [1, 2])
+def test_checkpointing_gives_the_same_gradients(name: str, every: int) -> None:
+    model, at = built(name), problem()
+    expected = gradients(model, at)
+    assert isinstance(model, Iterative)
+    assert isinstance(model.scheme, Chain | Repeat)
+    model.scheme.backward_mode = Checkpointed(every)
+    found = gradients(model, at)
+    assert set(found) == set(expected)
+    for weight, gradient in expected.items():
+        torch.testing.assert_close(found[weight], gradient, rtol=1e-10, atol=1e-12)
+
+
+class Watched(RayTransform):
+    """Notes the types of numbers that come by."""
+
+    seen: tuple[torch.dtype, ...] = ()
+
+    def evaluate(self, u: torch.Tensor) -> torch.Tensor:
+        return self._noted(super().evaluate(self._noted(u)))
+
+    def evaluate_adjoint(self, v: torch.Tensor) -> torch.Tensor:
+        return self._noted(super().evaluate_adjoint(self._noted(v)))
+
+    def _noted(self, tensor: torch.Tensor) -> torch.Tensor:
+        assert not torch.is_autocast_enabled("cpu")
+        self.seen = (*self.seen, tensor.dtype)
+        return tensor
+
+
+@dataclass
+class Types:
+    """A forward hook that notes the types of a module's results."""
+
+    seen: set[torch.dtype]
+
+    def __call__(self, _module: torch.nn.Module, _inputs: object, output: Any) -> None:  # noqa: ANN401
+        self.seen |= {t.dtype for t in (output if isinstance(output, tuple) else (output,))}
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_reduced_precision_is_for_networks_alone(name: str) -> None:
+    model, t = built(name, torch.float32), Watched(GEOMETRY)
+    at = Measured(t, problem(torch.float32).data)
+    networks, states = Types(set()), Types(set())
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(networks)
+        if isinstance(module, Step):
+            module.register_forward_hook(states)
+    t.seen = ()
+    with torch.autocast("cpu", torch.bfloat16):
+        image = model(at).image
+    assert image.dtype == torch.float32
+    assert set(t.seen) == ({torch.float32} if name in ITERATIVE else set())
+    assert states.seen == ({torch.float32} if name in ITERATIVE else set())
+    assert networks.seen == {torch.bfloat16}
+    exact = model(at).image
+    assert 0 < float((image - exact).detach().norm() / exact.detach().norm()) < 0.1
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_copies_and_pickles_are_independent_twins(name: str) -> None:
+    model, at = built(name), problem()
+    expected = model(at).image
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        torch.testing.assert_close(twin(at).image, expected, rtol=0, atol=0)
+        shake(twin, seed=2)
+    torch.testing.assert_close(model(at).image, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_channels_last_gives_the_same(name: str) -> None:
+    model, at = built(name), problem()
+    expected = model(at).image
+    for p in model.parameters():
+        if p.ndim == 4:
+            p.data = p.data.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(model(at).image, expected, rtol=1e-10, atol=1e-12)
