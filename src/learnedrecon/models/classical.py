@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from learnedrecon.errors import GeometryError, describe
+from learnedrecon.models.checks import require_below_one, require_counts, require_positive
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.solvers.tv import tv_reconstruction
@@ -35,12 +36,20 @@ class TotalVariationSpec:
         nonnegative: whether u ≥ 0 is imposed.
         gap: the relative primal-dual gap at which a sample is done.
         max_iterations: after which a sample that has not converged is returned, and said so.
+
+    Raises:
+        ConfigError: a field is out of range.
     """
 
     weight: float
     nonnegative: bool = True
     gap: float = 1e-3
     max_iterations: int = 5000
+
+    def __post_init__(self) -> None:
+        require_positive(self, "weight")
+        require_below_one(self, "gap")
+        require_counts(self, {"max_iterations": 1})
 
 
 class TV(Reconstructor):

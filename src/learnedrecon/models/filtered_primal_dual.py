@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.initial import FilteredBackprojection, FirstPrimal, PrimalDualStart
 from learnedrecon.networks.conv import ConvNet, ConvSpec
 from learnedrecon.networks.filters import RampFilter
@@ -34,6 +35,9 @@ class FilteredPrimalDual:
         hidden: channels of the two hidden layers of every network.
         fbp: how u⁰ is made.
         image_scale: c, the size of a typical image value, in its unit.
+
+    Raises:
+        ConfigError: a field is out of range.
     """
 
     iterations: int = 6
@@ -42,6 +46,10 @@ class FilteredPrimalDual:
     hidden: int = 16
     fbp: FilteredBackprojection = field(default_factory=lambda: FilteredBackprojection("hann", 0.8))
     image_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_counts(self, {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1})
+        require_positive(self, "image_scale")
 
 
 def filtered_primal_dual(spec: FilteredPrimalDual) -> Iterative:

@@ -9,7 +9,7 @@ import torch
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.functionals.base import Regulariser
-from learnedrecon.networks.filters import Window
+from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
@@ -26,10 +26,16 @@ class FilteredBackprojection:
     Attributes:
         window: "ram-lak" or "hann".
         bandwidth: the cut-off as a share of the Nyquist frequency, in (0, 1].
+
+    Raises:
+        ConfigError: an unknown window, or a bandwidth out of range.
     """
 
     window: Window = "ram-lak"
     bandwidth: float = 1.0
+
+    def __post_init__(self) -> None:
+        RampFilter(window=self.window, bandwidth=self.bandwidth)
 
     def __call__(self, problem: Problem) -> Tensor:
         return pseudo_inverse(

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from learnedrecon.functionals.regularisers import Dirichlet
+from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.initial import (
     FilteredBackprojection,
     ImageStart,
@@ -38,6 +39,9 @@ class LearnedGradient:
         hidden: channels of the two hidden layers of Γ.
         fbp: how u⁰ is made.
         image_scale: c, the size of a typical image value, in its unit.
+
+    Raises:
+        ConfigError: a field is out of range.
     """
 
     iterations: int = 10
@@ -45,6 +49,10 @@ class LearnedGradient:
     hidden: int = 32
     fbp: FilteredBackprojection = field(default_factory=FilteredBackprojection)
     image_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_counts(self, {"iterations": 1, "memory": 0, "hidden": 1})
+        require_positive(self, "image_scale")
 
 
 def learned_gradient(spec: LearnedGradient) -> Iterative:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.initial import FirstPrimal, PrimalDualStart
 from learnedrecon.networks.conv import ConvNet, ConvSpec
 from learnedrecon.schemes.primal_dual import PrimalDualStep
@@ -32,6 +33,9 @@ class LearnedPrimalDual:
         dual: channels of h.
         hidden: channels of the two hidden layers of every network.
         image_scale: c, the size of a typical image value, in its unit.
+
+    Raises:
+        ConfigError: a field is out of range.
     """
 
     iterations: int = 10
@@ -39,6 +43,10 @@ class LearnedPrimalDual:
     dual: int = 5
     hidden: int = 32
     image_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_counts(self, {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1})
+        require_positive(self, "image_scale")
 
 
 def learned_primal_dual(spec: LearnedPrimalDual) -> Iterative:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.models.checks import require_positive
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.networks.unet import UNet, UNetSpec
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
@@ -27,11 +29,26 @@ class FBPUNet:
         fbp: how the input of the network is made.
         network: the U-Net, from one channel to one.
         image_scale: c, the size of a typical image value, in its unit.
+
+    Raises:
+        ConfigError: a network that is not from one channel to one, or a scale out of range.
     """
 
     fbp: FilteredBackprojection = field(default_factory=lambda: FilteredBackprojection("hann", 0.8))
     network: UNetSpec = field(default_factory=UNetSpec)
     image_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "image_scale")
+        channels = (self.network.in_channels, self.network.out_channels)
+        if channels != (1, 1):
+            raise ConfigError(
+                describe(
+                    expected="a network from one channel to one",
+                    found=f"in_channels = {channels[0]}, out_channels = {channels[1]}",
+                    fix="leave both at 1",
+                )
+            )
 
 
 class PostProcessing(Reconstructor):

@@ -1,0 +1,55 @@
+"""What specs of methods ask of their fields, so that a wrong one is named before anything runs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from learnedrecon.errors import ConfigError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def require_counts(spec: object, least: Mapping[str, int]) -> None:
+    """Refuses fields of ``spec`` that are below the number given for them.
+
+    Raises:
+        ConfigError: the first such field.
+    """
+    for name, bound in least.items():
+        if getattr(spec, name) < bound:
+            raise _out_of_range(spec, name, f"at least {bound}")
+
+
+def require_positive(spec: object, *names: str) -> None:
+    """Refuses fields of ``spec`` that are not positive and finite.
+
+    Raises:
+        ConfigError: the first such field.
+    """
+    for name in names:
+        value = getattr(spec, name)
+        if not (value > 0 and math.isfinite(value)):
+            raise _out_of_range(spec, name, "above 0 and finite")
+
+
+def require_below_one(spec: object, *names: str) -> None:
+    """Refuses fields of ``spec`` that are not in (0, 1).
+
+    Raises:
+        ConfigError: the first such field.
+    """
+    for name in names:
+        if not 0 < getattr(spec, name) < 1:
+            raise _out_of_range(spec, name, "between 0 and 1")
+
+
+def _out_of_range(spec: object, name: str, rule: str) -> ConfigError:
+    return ConfigError(
+        describe(
+            expected=f"'{name}' of {type(spec).__name__} to be {rule}",
+            found=f"{name} = {getattr(spec, name)}",
+            fix=f"correct '{name}'",
+        )
+    )

@@ -1,0 +1,62 @@
+"""Specs that cannot work are refused where they are written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from learnedrecon import specs
+from learnedrecon.errors import ConfigError
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.problem import Measured
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("fbp", {"window": "hamming"}, "window"),
+    ("fbp", {"bandwidth": 0.0}, "bandwidth"),
+    ("fbp", {"bandwidth": 1.5}, "bandwidth"),
+    ("tv", {"weight": 0.0}, "weight"),
+    ("tv", {"weight": math.nan}, "weight"),
+    ("tv", {"weight": 1.0, "gap": 1.0}, "gap"),
+    ("tv", {"weight": 1.0, "max_iterations": 0}, "max_iterations"),
+    ("fbp_unet", {"image_scale": -1.0}, "image_scale"),
+    ("fbp_unet", {"network": {"in_channels": 2, "out_channels": 2}}, "in_channels"),
+    ("learned_gradient", {"iterations": 0}, "iterations"),
+    ("learned_gradient", {"memory": -1}, "memory"),
+    ("learned_primal_dual", {"primal": 1}, "primal"),
+    ("learned_primal_dual", {"dual": 0}, "dual"),
+    ("learned_primal_dual", {"image_scale": math.inf}, "image_scale"),
+    ("filtered_primal_dual", {"hidden": 0}, "hidden"),
+    ("filtered_primal_dual", {"fbp": {"bandwidth": -1.0}}, "bandwidth"),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "field"), BAD)
+def test_the_wrong_field_is_named(name: str, values: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        specs.named_from_plain(MODELS, {"name": name, **values}, "model")
+    message = str(caught.value)
+    assert field in message
+    assert "model" in message
+    assert all(part in message for part in ("Expected", "Found", "What to do"))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("fbp", {"bandwidth": 1.0}),
+        ("learned_gradient", {"iterations": 1, "memory": 0, "hidden": 1}),
+        ("learned_primal_dual", {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1}),
+        ("filtered_primal_dual", {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1}),
+    ],
+)
+def test_the_smallest_ones_run(name: str, values: dict[str, Any]) -> None:
+    model = specs.build(MODELS, specs.named_from_plain(MODELS, {"name": name, **values}))
+    operator = RayTransform(ParallelBeam((6, 5), AngleRange(4), FlatDetector(9)))
+    image = model(Measured(operator, operator(torch.ones(1, 1, 6, 5)))).image
+    assert image.shape == (1, 1, 6, 5)
+    assert bool(image.isfinite().all())
