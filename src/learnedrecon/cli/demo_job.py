@@ -178,8 +178,8 @@ def _tune(experiment: Experiment) -> Tuned:
     def tv(weight: float) -> TV:
         return TV(TotalVariationSpec(weight))
 
-    best_fbp = tune(lambda value: score(fbp(value)), start=0.8, factor=1.3, upper=1.0)
-    best_tv = tune(lambda value: score(tv(value)), start=3e-3, factor=2.0)
+    best_fbp = tune(lambda value: score(fbp(value)), start=0.8, factor=1.25, upper=1.0)
+    best_tv = tune(lambda value: score(tv(value)), start=0.03, factor=1.5, refinements=1)
     return Tuned(
         fbp(best_fbp.value),
         tv(best_tv.value),
