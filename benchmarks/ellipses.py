@@ -118,8 +118,8 @@ def classical(
         record(name, scores, time.perf_counter() - begun, tuned)
 
     run("fbp", lambda b: FBP(FilteredBackprojection("hann", b)), 0.8, 1.25, 1.0)
-    run("tv_nonnegative", lambda w: TV(TotalVariationSpec(w)), 0.05, 1.5, None)
-    run("tv", lambda w: TV(TotalVariationSpec(w, nonnegative=False)), 0.05, 1.5, None)
+    run("tv_nonnegative", lambda w: TV(TotalVariationSpec(w)), 1.5, 1.5, None)
+    run("tv", lambda w: TV(TotalVariationSpec(w, nonnegative=False)), 1.5, 1.5, None)
 
 
 @app.command()
