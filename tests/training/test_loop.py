@@ -15,7 +15,7 @@ from learnedrecon.data.datasets import SampleDataset
 from learnedrecon.data.loader import Loader
 from learnedrecon.errors import ConfigError, DataError
 from learnedrecon.training.accelerator import make_accelerator
-from learnedrecon.training.loop import train
+from learnedrecon.training.loop import TrainingResult, train
 from learnedrecon.training.losses import SquaredError
 from learnedrecon.training.run import RunFolder
 from learnedrecon.training.spec import BatchSpec, CheckpointSpec, OptimiserSpec, ScheduleSpec
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.schemes.reconstructor import Estimate
+    from learnedrecon.training.losses import Loss
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "all": {},
@@ -234,6 +235,28 @@ def test_what_validation_sees(tiny: ModuleType, tmp_path: Path) -> None:
         {"step": 2, "event": "validation", "psnr": 30.0, "other": 1.5},
         {"step": 4, "event": "validation", "psnr": 29.0, "other": 1.5},
     ]
+
+
+def test_best_is_remembered_by_a_run_that_goes_on(tiny: ModuleType, tmp_path: Path) -> None:
+    spec = replace(tiny.spec_of(6), validate_every=2)
+
+    def part(loss: Loss, scores: list[float]) -> TrainingResult:
+        left = iter(scores)
+        model = tiny.Tiny(tiny.TinySpec())
+        accelerator = make_accelerator(cpu=True)
+        return train(
+            model=model,
+            source=tiny.Source(),
+            update=Supervised(model, loss=loss, spec=spec, accelerator=accelerator),
+            run=tiny.folder(tmp_path, spec),
+            spec=spec,
+            validate=lambda _: {"psnr": next(left)},
+        )
+
+    assert part(tiny.StopAt(4), [30.0]).best == 30.0
+    assert part(SquaredError(), [float("nan"), 29.0]).best == 30.0
+    _, content = read_tensors(tmp_path / "checkpoints" / "best.safetensors")
+    assert content["extra"] == {"step": 2, "psnr": 30.0}
 
 
 def test_a_validation_without_psnr_is_named(tiny: ModuleType, tmp_path: Path) -> None:
