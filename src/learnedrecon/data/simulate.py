@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
     from learnedrecon.operators.base import Operator
 
-_GROUP: Final = 8
-"""T is always applied to this many images; copies of the last fill up an incomplete group.
-
-Kernels choose their arithmetic by the size of the batch. A last bit that changes with it would turn
-into another Poisson count, and shift every count that is drawn after it.
-"""
-
 _NO_TENSORS: Final[Mapping[str, Tensor]] = MappingProxyType({})
 
 
@@ -137,14 +130,16 @@ class Simulator:
         return noise.apply(clean, [noise_generator(seed, name, clean.device) for name in ids])
 
     def _clean(self, truth: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-        """T(u) in groups of one size, so that a sample's neighbours do not touch its last bits."""
+        """T(u), one image at a time.
+
+        Kernels choose their arithmetic by the size of the batch. A last bit that changes with it
+        would turn into another Poisson count, and shift every count that is drawn after it.
+        """
         operator = self.operator.to(truth.device)
         parts = []
-        for start in range(0, len(truth), _GROUP):
-            group = torch.arange(start, start + _GROUP, device=truth.device)
-            group = group.clamp(max=len(truth) - 1)
-            own = operator.with_tensors({name: each[group] for name, each in tensors.items()})
-            parts.append(own(self._enlarged(truth[group]))[: len(truth) - start])
+        for k in range(len(truth)):
+            own = operator.with_tensors({name: each[k : k + 1] for name, each in tensors.items()})
+            parts.append(own(self._enlarged(truth[k : k + 1])))
         return torch.cat(parts)
 
     def _enlarged(self, truth: Tensor) -> Tensor:
