@@ -190,6 +190,35 @@ def test_tensors_of_the_problem_are_trained_saved_and_restored(tiny: ModuleType)
         part.load_state(middle)
 
 
+def test_loss_scaling_is_saved_and_an_overflow_skips_the_step(tiny: ModuleType) -> None:
+    """With torch's scaler for the CPU in place of the one that fp16 has on a GPU."""
+    source = tiny.Source(dtype=torch.float64)
+
+    def begin(model: Reconstructor) -> Supervised:
+        accelerator = make_accelerator(cpu=True)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=2)
+        loss = Broken("image-3", gradient=True)
+        return Supervised(model, loss=loss, spec=PLAIN, accelerator=accelerator)
+
+    model = model_of(tiny)
+    update = begin(model)
+    for step in range(3):
+        update(model, [source.of([step])], step=step)
+    before = weights(model)
+    assert not math.isfinite(update(model, [source.of([3])], step=3)["grad_norm"])
+    assert torch.equal(weights(model), before)
+    update(model, [source.of([4])], step=4)
+    scaler = update.accelerator.scaler
+    assert scaler is not None
+    saved = {name: value.clone() for name, value in update.state().items()}
+    assert scaler.state_dict()["scale"] == 4.0
+    assert scaler.state_dict()["_growth_tracker"] == 1
+    again = begin(model_of(tiny))
+    again.load_state(saved)
+    assert again.accelerator.scaler is not None
+    assert again.accelerator.scaler.state_dict() == scaler.state_dict()
+
+
 def test_bf16_is_for_the_networks_alone(tiny: ModuleType) -> None:
     """Autocast is on around the model, off in operators and in the loss; weights stay float32."""
     seen: dict[str, torch.dtype] = {}

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
+from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.schemes.reconstructor import Reconstructor
 from learnedrecon.specs import build, named_from_plain, named_to_plain
 from learnedrecon.training.generators import undisturbed_generators
@@ -49,8 +51,8 @@ class Blueprint:
         model_spec: Any,  # noqa: ANN401 (any registered dataclass)
         operator_spec: Any = None,  # noqa: ANN401 (any registered dataclass)
         *,
-        models: Registry[Reconstructor],
-        operators: Registry[Operator],
+        models: Registry[Reconstructor] = MODELS,
+        operators: Registry[Operator] = OPERATORS,
     ) -> Self:
         """From specs.
 
@@ -105,8 +107,8 @@ def save_weights(
 def load_weights(
     path: str | os.PathLike[str],
     *,
-    models: Registry[Reconstructor],
-    operators: Registry[Operator],
+    models: Registry[Reconstructor] = MODELS,
+    operators: Registry[Operator] = OPERATORS,
 ) -> Loaded:
     """Builds the model and the operator that a checkpoint describes, and fills in the weights.
 
