@@ -55,6 +55,9 @@ def compare(
     for name, value in differences.items():
         low, high = value["ci95"]
         typer.echo(f"{name}: {value['mean']:+.2f} dB, 95 % interval [{low:+.2f}, {high:+.2f}]")
+    for each in scores:
+        for line in each.status:
+            note(f"{each.method}: {line}")
     note(f"Wrote {output / 'results.json'} and {output / 'figure.png'}.")
 
 

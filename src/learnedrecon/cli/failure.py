@@ -1,6 +1,7 @@
 """How a command fails: one message on standard error, and an exit code."""
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -44,11 +45,20 @@ def debugging(ctx: Any) -> bool:  # noqa: ANN401 - the context of click, which t
 def complain(error: Exception) -> None:
     """Writes an error to standard error, each of its three parts on a line."""
     text = str(error) if isinstance(error, LearnedReconError) else _of_the_system(error)
+    place, text = _place_and_text(text)
     expected, found, rest = text.partition(" Found ")
     middle, fix, last = rest.rpartition(" What to do: ")
     if found and fix:
         text = f"{expected}\n  Found {middle}\n  What to do: {last}"
-    sys.stderr.write(f"Error: {text}\n")
+    sys.stderr.write(f"Error{place}: {text}\n")
+
+
+def _place_and_text(text: str) -> tuple[str, str]:
+    """Takes "In 'a.b': In 'b': " off a message: of the places, which are nested, the longest."""
+    prefix = re.match(r"(?:In '[^']*': )*", text)
+    places = re.findall(r"In ('[^']*'): ", prefix[0]) if prefix else []
+    place = f" in {max(places, key=len)}" if places else ""
+    return place, text[len(prefix[0]) if prefix else 0 :]
 
 
 def _of_the_system(error: Exception) -> str:

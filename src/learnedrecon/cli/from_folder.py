@@ -131,7 +131,7 @@ def _refuse_unusable(summary: FolderSummary) -> None:
         raise DataError(
             describe(
                 expected=f"whole arrays with partners of the same name in {summary.path}",
-                found="; ".join((*summary.unmatched, *summary.problems)[:3]),
+                found="; ".join((*summary.unmatched, *summary.problems)[:3]).rstrip("."),
                 fix="repair, add or remove these; 'learnedrecon check data' lists them all",
             )
         )

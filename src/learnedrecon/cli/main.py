@@ -1,14 +1,12 @@
 """The entry point: every command by its name."""
 
-from importlib import import_module
-from importlib.metadata import version as version_of
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from learnedrecon.cli import check
 from learnedrecon.cli.compare import compare
+from learnedrecon.cli.demo import demo
 from learnedrecon.cli.environment import env
 from learnedrecon.cli.evaluate import evaluate
 from learnedrecon.cli.failure import Commands
@@ -36,13 +34,13 @@ def options(
     """Learned iterative reconstruction: train methods, compare them, reconstruct measurements."""
     del debug
     if version:
+        from importlib.metadata import version as version_of
+
         typer.echo(version_of("learnedrecon"))
         raise typer.Exit
 
 
-if find_spec("learnedrecon.cli.demo") is not None:
-    app.command()(import_module("learnedrecon.cli.demo").demo)
-for command in (init, train, evaluate, compare, reconstruct, env):
+for command in (demo, init, train, evaluate, compare, reconstruct, env):
     app.command()(command)
 app.add_typer(check.app, name="check")
 
@@ -50,3 +48,7 @@ app.add_typer(check.app, name="check")
 def main() -> None:
     """Runs the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """Options that several commands share, and where they print."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,5 +44,5 @@ def evaluation_overrides(images: int | None, data_range: str | None) -> list[str
     """The options of scores as overrides of a configuration."""
     return [
         *([] if images is None else [f"evaluation.images={images}"]),
-        *([] if data_range is None else [f"evaluation.range={data_range}"]),
+        *([] if data_range is None else [f"evaluation.range={json.dumps(data_range)}"]),
     ]

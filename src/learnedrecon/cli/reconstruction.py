@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -164,15 +164,25 @@ def simulated(request: Request, method: Method, given: Any) -> Scan:  # noqa: AN
     refuse_other_kind(method, spec)
     check_image(image, pixel, spec, request.file)
     operator = specs.build(OPERATORS, spec).to(device())
-    simulation = None if method.config is None else method.config.data.simulation
-    if simulation is None:
-        simulation = Simulation(NoNoise())
-        note("Measured without noise: only a run knows how its data are made.")
-    else:
-        note(f"Measured with {simulation.noise}.")
+    simulation = simulation_of(method, image.shape)
     truth = torch.from_numpy(image)[None, None].to(device())
     data = Simulator(simulation, operator, spec)(truth, (request.file.stem,))
     return Scan(spec, operator, data, truth)
+
+
+def simulation_of(method: Method, shape: tuple[int, ...]) -> Simulation:
+    """How the run makes its data; without noise where there is no run, or it has data.
+
+    A grid that is coarser than the image would blur it, and is left away.
+    """
+    simulation = None if method.config is None else method.config.data.simulation
+    if simulation is None:
+        note("Measured without noise: only a run that simulates knows how its data are made.")
+        return Simulation(NoNoise())
+    note(f"Measured with {simulation.noise}.")
+    grid = simulation.grid
+    coarse = grid is not None and (grid[0] < shape[0] or grid[1] < shape[1])
+    return replace(simulation, grid=None) if coarse else simulation
 
 
 def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor, float, str | None]:
@@ -218,7 +228,7 @@ def with_weight(scan: Scan, weight: float | None) -> Method:
     begin = natural_weight(scan.operator, scan.data)
     raise ConfigError(
         describe(
-            expected="--weight for total variation, as there is no truth to tune it with",
+            expected="--weight for total variation, which one measurement cannot tune",
             found="none",
             fix=f"begin with --weight {begin:.2g} and look at the image, or take what "
             "'learnedrecon compare RUN tv' finds for a run of the same geometry and noise",

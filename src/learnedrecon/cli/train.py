@@ -52,7 +52,7 @@ def train(
     model = experiment.model()
     refuse_without_weights(config, sum(p.numel() for p in model.parameters()))
     source = experiment.training_batches(drop_last=accelerator.num_processes > 1)
-    look_at_validation(experiment)
+    look_at_data(experiment)
     update = Supervised(model, loss=settings.loss, spec=settings.training, accelerator=accelerator)
     require_run(folder, resume=resume)
     extra = loggers(folder, tensorboard=tensorboard)
@@ -124,14 +124,16 @@ def refuse_without_weights(config: Path, parameters: int) -> None:
         )
 
 
-def look_at_validation(experiment: "Experiment") -> None:
-    """Makes one validation batch, so that what is wrong with it is said before the training.
+def look_at_data(experiment: "Experiment") -> None:
+    """Makes a small batch of each kind, so that what is wrong is said before the training.
 
     Raises:
         DataError: there is none, or it cannot be simulated.
         ShapeError: it does not fit the operator.
     """
-    next(iter(experiment.batches("validation", 1)))
+    train = experiment.dataset("train")
+    experiment.builder([train[train.buckets()[0][0]]])
+    next(experiment.batches("validation", 1))
 
 
 def require_run(folder: Path, *, resume: bool | None) -> None:

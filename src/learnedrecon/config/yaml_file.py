@@ -16,7 +16,7 @@ from learnedrecon.specs import from_plain, named_from_plain, named_to_plain, to_
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 T = TypeVar("T")
 
@@ -78,6 +78,8 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     values = read_yaml(path)
     for text in overrides:
         _override(values, text)
+    if isinstance(values, dict):
+        _refuse_unfilled(values.get("operator"), "operator", path)
     return from_plain(Config, values)
 
 
@@ -93,7 +95,7 @@ def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
         FileFormatError: the file cannot be read.
         ConfigError: an unknown name or key, or a wrong value.
     """
-    return named_from_plain(OPERATORS, read_yaml(path), "geometry")
+    return _operator(read_yaml(path), "geometry", path)
 
 
 def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
@@ -105,8 +107,8 @@ def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
     """
     values = read_yaml(path)
     if isinstance(values, dict) and "operator" in values:
-        return named_from_plain(OPERATORS, values["operator"], "operator")
-    return named_from_plain(OPERATORS, values, "geometry")
+        return _operator(values["operator"], "operator", path)
+    return _operator(values, "geometry", path)
 
 
 def dump_operator(spec: Any) -> str:  # noqa: ANN401 - any operator spec
@@ -122,6 +124,32 @@ def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: AN
 def operator_to_plain(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any operator spec
     """An operator's spec as plain data with its name."""
     return named_to_plain(OPERATORS, spec)
+
+
+def _operator(values: Any, where: str, path: str | os.PathLike[str]) -> Any:  # noqa: ANN401
+    _refuse_unfilled(values, where, path)
+    return named_from_plain(OPERATORS, values, where)
+
+
+def _refuse_unfilled(values: Any, where: str, path: str | os.PathLike[str]) -> None:  # noqa: ANN401
+    """Refuses null, which no operator has and which templates have where a length is not known."""
+    unfilled = [name for name, value in _leaves(values, where) if value is None]
+    if unfilled:
+        raise ConfigError(
+            describe(
+                expected=f"{', '.join(unfilled)} in {path}",
+                found="null",
+                fix="fill in what the file marks with FILL IN",
+            )
+        )
+
+
+def _leaves(values: Any, where: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain data
+    if not isinstance(values, dict):
+        yield where, values
+        return
+    for key, value in values.items():
+        yield from _leaves(value, f"{where}.{key}")
 
 
 def _dump(values: Any) -> str:  # noqa: ANN401 - plain data

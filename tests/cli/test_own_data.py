@@ -1,0 +1,162 @@
+"""A user's own data, from files to an image: init --from, train, evaluate, reconstruct."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from learnedrecon.config.yaml_file import read_config, write_geometry
+from learnedrecon.data.arrays import read_array, write_array
+from learnedrecon.data.ellipses import ellipse_phantom, ellipse_preset
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    Run = Callable[..., Result]
+
+SHAPES = ((20, 20), (24, 16))
+DETECTOR = FlatDetector(33, pitch=0.9, axis_offset=1.5)
+ANGLES = AngleRange(8)
+FILLED = (
+    "operator.pixel_size=0.8",
+    "operator.detector.pitch=0.9",
+    "operator.detector.axis_offset=1.5",
+)
+SHORT = (
+    "training.steps=4",
+    "training.validate_every=2",
+    "model.iterations=2",
+    "model.hidden=8",
+    "data.train.fractions=[0.6, 0.2, 0.2]",
+    "data.validation.fractions=[0.6, 0.2, 0.2]",
+    "data.test.fractions=[0.6, 0.2, 0.2]",
+)
+
+
+def options(*values: str) -> list[str]:
+    return [word for value in values for word in ("--set", value)]
+
+
+def phantom(index: int) -> np.ndarray:
+    shape = SHAPES[index % 2]
+    return 0.02 * ellipse_phantom(ellipse_preset("dival"), index, shape, seed=1, split="train")
+
+
+def beam(shape: tuple[int, int]) -> ParallelBeam:
+    return ParallelBeam(shape, ANGLES, DETECTOR, pixel_size=0.8)
+
+
+def measure(image: np.ndarray) -> np.ndarray:
+    return RayTransform(beam(image.shape))(torch.from_numpy(image)).numpy()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve pairs in several formats, images of two shapes."""
+    for index in range(12):
+        image = phantom(index)
+        ending = ("npy", "tif", "h5")[index % 3]
+        for name, values in (("truth", image), ("measurement", measure(image))):
+            write_array(tmp_path / "mine" / name / f"scan{index:02d}.{ending}", values)
+    return tmp_path / "mine"
+
+
+def test_from_pairs_of_two_shapes_to_an_image(cli: Run, folder: Path, tmp_path: Path) -> None:
+    config, run = tmp_path / "config.yaml", tmp_path / "run"
+    written = cli("init", "--from", folder, "-o", config)
+    assert written.exit_code == 0, written.output
+    for text in ("12 samples", "(20, 20)", "(24, 16)", "FILL IN"):
+        assert text in written.stderr
+
+    unfilled = cli("train", config, "-o", run, *options(*SHORT))
+    assert unfilled.exit_code == 2
+    assert "Expected operator.pixel_size, operator.detector.pitch in" in unfilled.stderr
+    assert "What to do: fill in" in unfilled.stderr
+
+    trained = cli("train", config, "-o", run, *options(*FILLED, *SHORT))
+    assert trained.exit_code == 0, trained.output
+    settings = read_config(run / "config.yaml")
+    assert settings.data.train.image_shapes == "each"
+    assert settings.operator.data_shape == (8, 33)
+    assert settings.model.image_scale == pytest.approx(0.02, rel=1e-2)
+
+    scored = cli("evaluate", run, "-o", tmp_path / "results.json")
+    assert scored.exit_code == 0, scored.output
+    (scores,) = json.loads((tmp_path / "results.json").read_text())["methods"].values()
+    assert scores["psnr"] > 15
+
+    for index in range(2):
+        image = phantom(100 + index)
+        np.save(tmp_path / "new.npy", measure(image))
+        write_geometry(tmp_path / "g.yaml", beam(image.shape))
+        words = ["reconstruct", run, tmp_path / "new.npy", "--geometry", tmp_path / "g.yaml"]
+        done = cli(*words, "-o", tmp_path / "image.tif")
+        assert done.exit_code == 0, done.output
+        result = read_array(tmp_path / "image.tif")
+        assert result.shape == image.shape
+        assert np.linalg.norm(result - image) < 0.5 * np.linalg.norm(image)
+
+
+def test_both_shapes_are_trained_on(cli: Run, folder: Path, tmp_path: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stem in {"scan00", "scan02", "scan04", "scan06", "scan08"}:
+            path.unlink()
+    assert cli("init", "--from", folder, "-o", tmp_path / "c.yaml").exit_code == 0
+    settings = [*FILLED, *SHORT, *(f"data.{name}.fractions=[1, 0, 0]" for name in ("train",))]
+    settings += [f"data.{name}.split=null" for name in ("train", "validation", "test")]
+    result = cli("train", tmp_path / "c.yaml", "-o", tmp_path / "run", *options(*settings))
+    assert result.exit_code == 0, result.output
+    scored = cli("evaluate", tmp_path / "run", "-o", tmp_path / "results.json")
+    assert scored.exit_code == 0, scored.output
+    assert json.loads((tmp_path / "results.json").read_text())["test_images"] == 7
+
+
+def test_true_images_alone_are_measured_by_simulation(cli: Run, tmp_path: Path) -> None:
+    for index in range(6):
+        write_array(tmp_path / "images" / f"{index}.npy", phantom(2 * index))
+    config, run = tmp_path / "config.yaml", tmp_path / "run"
+    written = cli("init", "--from", tmp_path / "images", "-o", config)
+    assert written.exit_code == 0, written.output
+    assert "FILL IN" not in config.read_text()
+    result = cli("train", config, "-o", run, *options(*SHORT))
+    assert result.exit_code == 0, result.output
+    assert read_config(config).operator.shape == (20, 20)
+
+
+def test_pairs_in_one_hdf5_file(cli: Run, tmp_path: Path) -> None:
+    images = np.stack([phantom(2 * index) for index in range(6)])
+    with h5py.File(tmp_path / "pairs.h5", "w") as file:
+        file["truth"] = images
+        file["measurement"] = np.stack([measure(image) for image in images])
+    seen = cli("check", "data", tmp_path / "pairs.h5")
+    assert seen.exit_code == 0, seen.output
+    assert "6 measurements: (8, 33) (6x), float32" in seen.stdout
+    config = tmp_path / "config.yaml"
+    assert cli("init", "--from", tmp_path / "pairs.h5", "-o", config).exit_code == 0
+    result = cli("train", config, "-o", tmp_path / "run", *options(*FILLED, *SHORT))
+    assert result.exit_code == 0, result.output
+
+
+def test_geometry_files_of_samples_are_used(cli: Run, tmp_path: Path) -> None:
+    for index in range(6):
+        image = phantom(2 * index)
+        scan = beam(image.shape).with_angles(AngleRange(8 + index % 2))
+        data = RayTransform(scan)(torch.from_numpy(image)).numpy()
+        write_array(tmp_path / "mine" / "truth" / f"{index}.npy", image)
+        write_array(tmp_path / "mine" / "measurement" / f"{index}.npy", data)
+        write_geometry(tmp_path / "mine" / "geometry" / f"{index}.yaml", scan)
+    config = tmp_path / "config.yaml"
+    assert cli("init", "--from", tmp_path / "mine", "-o", config).exit_code == 0
+    assert "FILL IN" not in config.read_text()
+    result = cli("train", config, "-o", tmp_path / "run", *options(*SHORT))
+    assert result.exit_code == 0, result.output

@@ -1,0 +1,101 @@
+"""Every preset: written, read, built and trained for two steps."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from learnedrecon.cli.init import preset_text, presets
+from learnedrecon.config.build import Experiment
+from learnedrecon.config.schema import Config
+from learnedrecon.config.yaml_file import parse_yaml
+from learnedrecon.specs import from_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    Run = Callable[..., Result]
+
+SIZES = (
+    *(f"data.{split}.size=24" for split in ("train", "validation", "test")),
+    "data.simulation.grid=[30, 30]",
+    "evaluation.validation_images=2",
+    "training.steps=2",
+    "training.batch.size=1",
+)
+BEAM = ("shape=[24, 24]", "angles.number=6", "detector={pixels: 35}")
+SMALLER_MODELS = {"ellipses-unet": ("model.network={base: 8, depth: 2}",)}
+PARAMETERS = {
+    "ellipses-lpd": 253_220,
+    "ellipses-lpd-paper2018": 253_220,
+    "ellipses-nonlinear-lpd": 253_220,
+    "ellipses-learned-gradient": 13_318,
+}
+
+
+def settings(preset: str) -> list[str]:
+    beam = "operator.geometry" if preset == "ellipses-nonlinear-lpd" else "operator"
+    values = [*SIZES, *(f"{beam}.{text}" for text in BEAM), *SMALLER_MODELS.get(preset, ())]
+    return [word for value in values for word in ("--set", value)]
+
+
+def config_of(preset: str) -> Config:
+    return from_plain(Config, parse_yaml(preset_text(preset), preset))
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_a_preset_trains(cli: Run, tmp_path: Path, preset: str) -> None:
+    path, folder = tmp_path / "config.yaml", tmp_path / "run"
+    assert cli("init", preset, "-o", path).exit_code == 0
+    result = cli("train", path, "-o", folder, *settings(preset))
+    assert result.exit_code == 0, result.output
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["step"] for record in records if record["event"] == "validation"] == [2]
+    (psnr,) = [record["psnr"] for record in records if record["event"] == "validation"]
+    assert psnr > 0
+    assert (folder / "checkpoints" / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_a_preset_has_a_title_and_comments(preset: str) -> None:
+    text = preset_text(preset)
+    assert text.startswith("# ")
+    assert text.count("#") > 5
+
+
+@pytest.mark.parametrize(("preset", "parameters"), PARAMETERS.items())
+def test_a_preset_has_the_parameters_of_its_paper(preset: str, parameters: int) -> None:
+    model = Experiment(config_of(preset)).model()
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_the_2018_preset_uses_each_batch_for_ten_steps() -> None:
+    training = config_of("ellipses-lpd-paper2018").training
+    assert (training.batch.size, training.batch.repeats, training.steps) == (5, 10, 100_001)
+    assert training.optimiser.betas == (0.9, 0.99)
+    assert config_of("ellipses-lpd-paper2018").data.train.preset == "adler2018"
+
+
+def test_the_2017_preset_is_rmsprop_with_the_sum_of_squares() -> None:
+    config = config_of("ellipses-learned-gradient")
+    training = config.training
+    assert (training.optimiser.kind, training.schedule.kind) == ("rmsprop", "inverse_time")
+    assert (training.schedule.rate, training.schedule.every) == (1.0, 500)
+    assert (training.batch.size, training.steps, training.clip_norm) == (20, 100_000, None)
+    assert config.loss.reduction == "sum"
+    assert config.data.train.preset == "adler2017"
+
+
+def test_the_nonlinear_preset_lets_a_realistic_share_of_photons_pass() -> None:
+    experiment = Experiment(config_of("ellipses-nonlinear-lpd"))
+    batch = next(experiment.batches("validation", 10))
+    assert batch.truth is not None
+    clean = batch.problem.forward(batch.truth)
+    assert 0.02 < clean.amin() < 0.5
+    assert batch.problem.data.amin() > 0

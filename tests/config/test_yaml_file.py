@@ -1,0 +1,125 @@
+"""Configuration files: what is written is read, overrides, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from learnedrecon.config.schema import Config, DataConfig
+from learnedrecon.config.yaml_file import (
+    dump_config,
+    parse_yaml,
+    read_config,
+    read_geometry,
+    read_operator,
+    write_geometry,
+)
+from learnedrecon.data.datasets import EllipseSpec
+from learnedrecon.data.noise import PoissonCounts
+from learnedrecon.data.simulate import Simulation
+from learnedrecon.errors import ConfigError, FileFormatError
+from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.transmission import Transmission
+from learnedrecon.training.losses import AbsoluteError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARALLEL = ParallelBeam((8, 9), (0.0, 0.5, 1.25), FlatDetector(11, 0.5, -0.25), (0.3, 0.4))
+FAN = FanBeam((8, 8), AngleRange(5, arc=6.283), FlatDetector(13), 50.0, 30.0)
+
+
+def config_of(operator: object = PARALLEL) -> Config:
+    ellipses = EllipseSpec(size=(8, 9))
+    return Config(
+        operator,
+        FilteredPrimalDual(iterations=2),
+        DataConfig(
+            ellipses,
+            replace(ellipses, split="validation"),
+            replace(ellipses, split="test"),
+            Simulation(PoissonCounts(1e4), (12, 12)),
+        ),
+        fidelity="kullback_leibler",
+        loss=AbsoluteError("sum"),
+    )
+
+
+@pytest.mark.parametrize("operator", [PARALLEL, FAN, Transmission(FAN, 0.02)], ids=str)
+def test_a_configuration_comes_back_as_it_was(tmp_path: Path, operator: object) -> None:
+    config = config_of(operator)
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config))
+    assert read_config(path) == config
+
+
+@pytest.mark.parametrize("operator", [PARALLEL, FAN, Transmission(PARALLEL, 0.3)], ids=str)
+def test_a_geometry_comes_back_as_it_was(tmp_path: Path, operator: object) -> None:
+    path = tmp_path / "geometry.yaml"
+    write_geometry(path, operator)
+    assert read_geometry(path) == operator
+    assert read_operator(path) == operator
+
+
+def test_the_operator_of_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config_of()))
+    assert read_operator(path) == PARALLEL
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3e-3", 3e-3), ("1.0e+4", 1e4), ("-2.5E2", -250.0), ("1e5", 1e5), ("e3", "e3"), ("3", 3)],
+)
+def test_numbers_with_exponents_are_numbers(text: str, value: object) -> None:
+    assert parse_yaml(text, "here") == value
+
+
+def test_yaml_runs_no_code() -> None:
+    with pytest.raises(FileFormatError, match="could not determine a constructor"):
+        parse_yaml("!!python/object/apply:os.getcwd []", "here")
+
+
+def test_overrides_change_single_values(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config_of()))
+    changes = ["training.steps=7", "training.steps=8", "model={name: fbp, bandwidth: 0.5}"]
+    config = read_config(path, [*changes, "data.simulation.grid=null"])
+    assert config.training.steps == 8
+    assert type(config.model) is MODELS["fbp"].spec
+    assert config.data.simulation is not None
+    assert config.data.simulation.grid is None
+    assert config.operator == PARALLEL
+
+
+def test_an_override_reaches_what_the_file_leaves_out(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    text = dump_config(config_of())
+    path.write_text(text[: text.index("training:")])
+    assert read_config(path, ["training.optimiser.learning_rate=2e-3"]).training.optimiser == (
+        replace(config_of().training.optimiser, learning_rate=2e-3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "near"),
+    [
+        ("modle.hidden=3", "'model'"),
+        ("model.hiden=3", "'hidden'"),
+        ("data.train.siz=3", "'size'"),
+        ("data.simulation.noise.photon=3", "'photons'"),
+        ("operator.detector.axis_ofset=3", "'axis_offset'"),
+        ("training.schedule.warmupp=3", "'warmup'"),
+        ("evaluation.rnage=max-min", "'range'"),
+        ("loss.reducton=mean", "'reduction'"),
+    ],
+)
+def test_the_nearest_known_key_is_named(tmp_path: Path, override: str, near: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config_of()))
+    with pytest.raises(ConfigError, match=f"did you mean {near}"):
+        read_config(path, [override])
