@@ -36,7 +36,7 @@ class Operator(nn.Module, ABC):
 
     @abstractmethod
     def evaluate(self, u: Tensor) -> Tensor:
-        """T(u) for a ``u`` that has been checked; subclasses write this, users call the operator."""
+        """T(u) for a checked ``u``; subclasses write this, users call the operator."""
 
     @abstractmethod
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
