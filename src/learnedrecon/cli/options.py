@@ -32,7 +32,7 @@ def results() -> "Console":
     """Where results are printed: standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
