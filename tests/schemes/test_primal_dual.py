@@ -106,7 +106,7 @@ def _odd(k: int) -> float:
 
 @pytest.mark.parametrize("make", [plain, filtered])
 @pytest.mark.parametrize("nonlinear", [False, True])
-def test_one_step(make: type[PrimalDualStep | FilteredPrimalDualStep], nonlinear: bool) -> None:
+def test_one_step(make: Maker, nonlinear: bool) -> None:
     step, state = make(), start()
     problem = photons() if nonlinear else linear()
     found = step(state, problem)
@@ -180,7 +180,7 @@ def test_the_primal_update_sees_the_new_dual_variable() -> None:
 
 @pytest.mark.parametrize("make", [plain, filtered])
 def test_networks_of_zero_leave_the_state(
-    make: type[PrimalDualStep | FilteredPrimalDualStep],
+    make: Maker,
 ) -> None:
     step, state = make(), start()
     for p in step.parameters():
@@ -191,7 +191,5 @@ def test_networks_of_zero_leave_the_state(
 
 @pytest.mark.parametrize("make", [plain, filtered])
 @pytest.mark.parametrize("problem", [linear(), photons()])
-def test_the_conformance_kit(
-    make: type[PrimalDualStep | FilteredPrimalDualStep], problem: Measured
-) -> None:
+def test_the_conformance_kit(make: Maker, problem: Measured) -> None:
     check_step(make(), start(), problem)

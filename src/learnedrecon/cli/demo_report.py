@@ -27,6 +27,8 @@ def print_opening(console: Console, experiment: Experiment, images: int) -> None
     config = experiment.config
     geometry, simulation = config.operator, config.data.simulation
     angles, detectors = geometry.data_shape
+    assert simulation is not None
+    assert simulation.grid is not None
     console.rule("learnedrecon demo")
     console.print(
         f"Problem: preset '{config.data.train.preset}', {geometry.shape[0]} x {geometry.shape[1]} "

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from learnedrecon.config.build import Experiment
-from learnedrecon.training.accelerator import make_accelerator
+from learnedrecon.training.accelerator import make_accelerator, place
 from learnedrecon.training.update import Supervised
 
 _TIMED = 12
@@ -19,12 +19,11 @@ _WARM = 2
 def seconds_per_step(experiment: Experiment) -> float:
     """The median time of a training step, data included, of a model that is thrown away."""
     training = experiment.config.training
-    model = experiment.model().to(experiment.device)
-    if training.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+    model = experiment.model()
     accelerator = make_accelerator(
         training.precision, cpu=torch.device(experiment.device).type == "cpu"
     )
+    place(model, accelerator, channels_last=training.channels_last)
     update = Supervised(model, loss=experiment.config.loss, spec=training, accelerator=accelerator)
     batches = experiment.training_batches().batches(0)
     seconds = []

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from learnedrecon.errors import DataError, describe
 from learnedrecon.files import atomic_path
 
 if TYPE_CHECKING:
@@ -54,7 +55,24 @@ def comparison(rows: Sequence[Row], target: str | os.PathLike[str], *, dpi: int 
     """Writes a PNG: for each row the truth, every method, and below them the error maps.
 
     The error maps of a row share one symmetric scale, printed at their right.
+
+    Args:
+        rows: at least one, each with at least one method.
+        target: of the file; written atomically.
+        dpi: dots per inch; a column is 2.1 inches wide.
+
+    Raises:
+        DataError: nothing to compare.
+        FileFormatError: the file cannot be written.
     """
+    if not rows or not all(row.panels for row in rows):
+        raise DataError(
+            describe(
+                expected="at least one row, and a method in each",
+                found=f"{len(rows)} rows with {[len(row.panels) for row in rows]} methods",
+                fix="give something to compare with the truth",
+            )
+        )
     columns = 1 + max(len(row.panels) for row in rows)
     figure = Figure(figsize=(2.1 * columns, 4.3 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)

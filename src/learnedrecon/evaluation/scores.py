@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ from learnedrecon.metrics.image import nmse, psnr, ssim
 from learnedrecon.metrics.statistics import Summary, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.metrics.ranges import DataRange
-    from learnedrecon.schemes.reconstructor import Reconstructor
+    from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 
 @dataclass(frozen=True)
@@ -90,29 +91,15 @@ def evaluate(
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     seconds: list[float] = []
     status: dict[str, None] = {}
-    training = model.training
-    model.eval()
-    for batch in batches:
-        if batch.truth is None:
-            raise _no_truth(batch.ids)
-        start = time.perf_counter()
-        estimate = model(batch.problem)
-        if estimate.image.is_cuda:
-            torch.cuda.synchronize(estimate.image.device)
-        seconds.append((time.perf_counter() - start) / len(batch.ids))
-        pair = {"truth": batch.truth, "estimate": estimate.image}
-        rows.append(
-            (
-                psnr(**pair, data_range=data_range),
-                ssim(**pair, data_range=data_range),
-                nmse(**pair),
-            )
-        )
-        if estimate.status is not None:
-            status[estimate.status] = None
-        if on_batch is not None:
-            on_batch(len(batch.ids))
-    model.train(training)
+    with _evaluating(model):
+        for batch in batches:
+            estimate, elapsed = _timed(model, batch)
+            rows.append(_measured(batch, estimate, data_range))
+            seconds.append(elapsed / len(batch.ids))
+            if estimate.status is not None:
+                status[estimate.status] = None
+            if on_batch is not None:
+                on_batch(len(batch.ids))
     if not rows:
         raise _no_truth(())
     columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
@@ -124,6 +111,39 @@ def evaluate(
         seconds=float(np.median(seconds)),
         parameters=count_parameters(model),
         status=tuple(status),
+    )
+
+
+@contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode; every part is in its own mode again at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _timed(model: Reconstructor, batch: Batch) -> tuple[Estimate, float]:
+    start = time.perf_counter()
+    estimate: Estimate = model(batch.problem)
+    if estimate.image.is_cuda:
+        torch.cuda.synchronize(estimate.image.device)
+    return estimate, time.perf_counter() - start
+
+
+def _measured(
+    batch: Batch, estimate: Estimate, data_range: DataRange
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    truth, image = batch.truth, estimate.image
+    if truth is None:
+        raise _no_truth(batch.ids)
+    return (
+        psnr(truth=truth, estimate=image, data_range=data_range),
+        ssim(truth=truth, estimate=image, data_range=data_range),
+        nmse(truth=truth, estimate=image),
     )
 
 
