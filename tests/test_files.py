@@ -102,15 +102,16 @@ def test_a_folder_where_the_file_should_be(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
-def test_the_data_are_on_the_disk_before_the_rename(
+def test_the_data_are_on_the_disk_before_the_rename_and_the_folder_after_it(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
     flush, rename = os.fsync, Path.replace
 
     def fsync(handle: int) -> None:
-        assert target.read_text(encoding="utf-8") == "old"
-        order.append("flush")
+        folder = stat.S_ISDIR(os.fstat(handle).st_mode)
+        assert target.read_text(encoding="utf-8") == ("new" if folder else "old")
+        order.append("flush the folder" if folder else "flush")
         flush(handle)
 
     def replace(self: Path, other: Path) -> Path:
@@ -120,7 +121,7 @@ def test_the_data_are_on_the_disk_before_the_rename(
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
     write_text(target, "new")
-    assert order == ["flush", "rename"]
+    assert order == ["flush", "rename", "flush the folder"]
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
