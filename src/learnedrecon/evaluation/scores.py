@@ -17,6 +17,8 @@ from learnedrecon.metrics.statistics import Summary, summarise
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from torch import Tensor
+
     from learnedrecon.data.batch import Batch
     from learnedrecon.metrics.ranges import DataRange
     from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
@@ -93,8 +95,9 @@ def evaluate(
     status: dict[str, None] = {}
     with _evaluating(model):
         for batch in batches:
+            truth = _truth_of(batch)
             estimate, elapsed = _timed(model, batch)
-            rows.append(_measured(batch, estimate, data_range))
+            rows.append(_measured(truth, estimate.image, data_range))
             seconds.append(elapsed / len(batch.ids))
             if estimate.status is not None:
                 status[estimate.status] = None
@@ -135,16 +138,19 @@ def _timed(model: Reconstructor, batch: Batch) -> tuple[Estimate, float]:
 
 
 def _measured(
-    batch: Batch, estimate: Estimate, data_range: DataRange
+    truth: Tensor, image: Tensor, data_range: DataRange
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    truth, image = batch.truth, estimate.image
-    if truth is None:
-        raise _no_truth(batch.ids)
     return (
         psnr(truth=truth, estimate=image, data_range=data_range),
         ssim(truth=truth, estimate=image, data_range=data_range),
         nmse(truth=truth, estimate=image),
     )
+
+
+def _truth_of(batch: Batch) -> Tensor:
+    if batch.truth is None:
+        raise _no_truth(batch.ids)
+    return batch.truth
 
 
 def _no_truth(ids: tuple[str, ...]) -> DataError:

@@ -1,0 +1,125 @@
+"""Figures: a whole PNG, with the right things on it, or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from learnedrecon.errors import DataError, FileFormatError
+from learnedrecon.evaluation import figure as module
+from learnedrecon.evaluation.figure import Panel, Row, comparison
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TRUTH = np.linspace(0.0, 1.0, 400).reshape(20, 20)
+
+
+def row(*shifts: float) -> Row:
+    panels = tuple(Panel(f"method {k}", TRUTH + s, f"{k} dB") for k, s in enumerate(shifts))
+    return Row("phantom", Panel("truth", TRUTH), panels, (0.0, 1.0))
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, rows: list[Row], target: Path) -> Figure:
+    """The figure that was written."""
+    kept: list[Figure] = []
+
+    class Kept(Figure):
+        def __init__(self, *given: Any, **options: Any) -> None:  # noqa: ANN401
+            super().__init__(*given, **options)
+            kept.append(self)
+
+    monkeypatch.setattr(module, "Figure", Kept)
+    comparison(rows, target)
+    (figure,) = kept
+    return figure
+
+
+def texts(figure: Figure) -> list[str]:
+    return [
+        text
+        for axis in figure.axes
+        for text in (axis.get_title(), *(t.get_text() for t in axis.texts))
+        if text
+    ]
+
+
+def test_a_png_of_the_asked_size(tmp_path: Path) -> None:
+    target = tmp_path / "figures" / "comparison.png"
+    comparison([row(0.1, -0.2), row(0.0, 0.3)], target, dpi=50)
+    with Image.open(target) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert image.size == (round(2.1 * 3 * 50), round(4.3 * 2 * 50))
+        pixels = np.asarray(image.convert("RGB"))
+    assert pixels.std() > 10
+    assert 2_000 < target.stat().st_size < 500_000
+    assert [path.name for path in target.parent.iterdir()] == ["comparison.png"]
+
+
+def test_titles_numbers_and_errors_are_on_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    figure = drawn(monkeypatch, [row(0.1, -0.2)], tmp_path / "a.png")
+    found = texts(figure)
+    for text in ("truth", "phantom", "method 0", "method 1", "0 dB", "1 dB", "error maps"):
+        assert found.count(text) == 1, text
+    assert {"rms 0.1", "rms 0.2"} <= set(found)
+
+
+def test_windows_and_error_scales(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Images share the row's window; errors share one symmetric scale and are not clipped away."""
+    figure = drawn(monkeypatch, [row(0.1, -0.2)], tmp_path / "a.png")
+    images = [axis.images[0] for axis in figure.axes if axis.images]
+    limits = [image.get_clim() for image in images]
+    assert limits[:3] == [(0.0, 1.0)] * 3
+    assert limits[3:5] == [pytest.approx((-0.2, 0.2))] * 2
+    errors = [np.asarray(image.get_array()) for image in images[3:5]]
+    np.testing.assert_allclose(errors[0], 0.1)
+    np.testing.assert_allclose(errors[1], -0.2)
+
+
+def test_rows_may_have_different_numbers_of_methods(tmp_path: Path) -> None:
+    comparison([row(0.1, 0.2, 0.3), row(0.1)], tmp_path / "a.png", dpi=40)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (round(2.1 * 4 * 40), round(4.3 * 2 * 40))
+
+
+def test_an_exact_method_has_an_error_map_too(tmp_path: Path) -> None:
+    comparison([row(0.0)], tmp_path / "a.png", dpi=40)
+    assert (tmp_path / "a.png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("rows", [[], [row()], [row(0.1), row()]])
+def test_nothing_to_compare_is_an_error(tmp_path: Path, rows: list[Row]) -> None:
+    with pytest.raises(DataError, match=r"Expected(?s:.*)Found(?s:.*)What to do"):
+        comparison(rows, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_keeps_the_old_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    comparison([row(0.1)], target, dpi=40)
+    old = target.read_bytes()
+
+    def fail(self: Figure, path: Path, **_options: object) -> None:
+        del self
+        path.write_bytes(b"half a file")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    with pytest.raises(FileFormatError, match="No space left on device"):
+        comparison([row(0.2)], target)
+    assert target.read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_nothing_of_matplotlib_is_changed(tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    comparison([row(0.1)], tmp_path / "a.png", dpi=40)
+    assert dict(mpl.rcParams) == before

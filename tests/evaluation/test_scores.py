@@ -1,0 +1,193 @@
+"""Scores against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from learnedrecon.data.batch import Batch
+from learnedrecon.errors import DataError, ShapeError
+from learnedrecon.evaluation.scores import Scores, count_parameters, evaluate
+from learnedrecon.metrics.ranges import FixedRange, MaxMinPerImage
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.space import Space
+from learnedrecon.problem import Measured
+from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
+
+if TYPE_CHECKING:
+    from learnedrecon.problem import Problem
+
+SPACE = Space((8, 8))
+
+
+class Identity(LinearOperator):
+    def __init__(self) -> None:
+        super().__init__(SPACE, SPACE)
+
+    def evaluate(self, u: torch.Tensor) -> torch.Tensor:
+        return u
+
+    def evaluate_adjoint(self, v: torch.Tensor) -> torch.Tensor:
+        return v
+
+
+class Shifted(Reconstructor):
+    """Data plus a number, which is its only parameter; notes the modes it was called in."""
+
+    def __init__(self, offset: float, status: str | None = None, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.tensor(offset))
+        self.frozen = nn.Parameter(torch.zeros(3), requires_grad=False)
+        self.status = status
+        self.seconds = seconds
+        self.modes: list[tuple[bool, bool]] = []
+
+    def forward(self, problem: Problem) -> Estimate:
+        time.sleep(self.seconds)
+        self.modes.append((self.training, torch.is_grad_enabled()))
+        return Estimate(problem.data + self.offset, status=self.status)
+
+
+def batch(number: int, first: int = 0, top: float = 1.0) -> Batch:
+    """Images that are 0 on the left and ``top`` on the right."""
+    truth = torch.zeros(number, 1, 8, 8)
+    truth[..., 4:] = top
+    ids = tuple(f"image-{first + k}" for k in range(number))
+    return Batch(Measured(Identity(), truth), truth, None, ids)
+
+
+def test_psnr_and_nmse_by_hand() -> None:
+    """An error of 0.1 everywhere: 20 dB for the range 1, and 0.01·64 / 32 of the energy."""
+    scores = evaluate("shifted", Shifted(0.1), [batch(3)], FixedRange(1.0))
+    np.testing.assert_allclose(scores.psnr, [20.0] * 3, rtol=1e-6)
+    np.testing.assert_allclose(scores.nmse, [0.02] * 3, rtol=1e-6)
+    assert scores.method == "shifted"
+    assert scores.images == 3
+
+
+def test_the_range_is_the_one_asked_for() -> None:
+    fixed = evaluate("", Shifted(0.1), [batch(1, top=2.0)], FixedRange(1.0))
+    own = evaluate("", Shifted(0.1), [batch(1, top=2.0)], MaxMinPerImage())
+    assert fixed.psnr[0] == pytest.approx(20.0)
+    assert own.psnr[0] == pytest.approx(20 + 20 * math.log10(2))
+
+
+def test_ssim_of_a_shift_by_hand() -> None:
+    """A shift leaves variances: only (2μ(μ+d) + c) / (μ² + (μ+d)² + c) of each window is left."""
+    scores = evaluate("", Shifted(0.1), [batch(1)], FixedRange(1.0))
+    c = 0.01**2
+    windows = []
+    for left in (0, 1):  # 7 of 8 columns, 3 or 4 of them white
+        mean = (3 + left) / 7
+        windows.append(
+            (2 * mean * (mean + 0.1) + c) / (mean**2 + (mean + 0.1) ** 2 + c),
+        )
+    assert scores.ssim[0] == pytest.approx(np.mean(windows), rel=1e-5)
+
+
+def test_every_image_counts_once_and_in_order() -> None:
+    tops = (1.0, 2.0, 4.0)
+    batches = [batch(2, top=tops[0]), batch(1, 2, tops[1]), batch(3, 3, tops[2])]
+    done: list[int] = []
+    scores = evaluate("", Shifted(0.1), batches, MaxMinPerImage(), on_batch=done.append)
+    expected = [20 + 20 * math.log10(tops[k]) for k in (0, 0, 1, 2, 2, 2)]
+    np.testing.assert_allclose(scores.psnr, expected, rtol=1e-6)
+    assert done == [2, 1, 3]
+
+
+def test_the_summary_by_hand() -> None:
+    scores = Scores("m", np.array([20.0, 22, 27]), np.full(3, 0.5), np.full(3, 0.1), 0.25, 7)
+    summary = scores.summary()
+    assert summary["psnr"].mean == pytest.approx(23)
+    assert summary["psnr"].std == pytest.approx(math.sqrt(13))
+    assert summary["psnr"].stderr == pytest.approx(math.sqrt(13 / 3))
+    assert summary["ssim"].std == 0
+
+
+def test_plain_numbers_are_json() -> None:
+    scores = Scores("m", np.array([20.0, 24]), np.full(2, 0.5), np.full(2, 0.1), 0.25, 7, ("done",))
+    assert json.loads(json.dumps(scores.to_plain(), allow_nan=False)) == {
+        "images": 2,
+        "psnr": pytest.approx(22),
+        "psnr_std": pytest.approx(math.sqrt(8)),
+        "ssim": pytest.approx(0.5),
+        "ssim_std": pytest.approx(0),
+        "nmse": pytest.approx(0.1),
+        "nmse_std": pytest.approx(0),
+        "seconds": 0.25,
+        "parameters": 7,
+        "status": ["done"],
+    }
+
+
+def test_one_image_has_no_deviation() -> None:
+    plain = evaluate("", Shifted(0.1), [batch(1)], FixedRange(1.0)).to_plain()
+    assert plain["psnr_std"] is None
+    assert "status" not in plain
+    json.dumps(plain, allow_nan=False)
+
+
+def test_parameters_are_those_that_are_learned() -> None:
+    assert count_parameters(Shifted(0.0)) == 1
+    assert evaluate("", Shifted(0.1), [batch(1)], FixedRange(1.0)).parameters == 1
+
+
+def test_each_way_to_end_is_told_once() -> None:
+    model = Shifted(0.1, status="converged")
+    assert evaluate("", model, [batch(1), batch(1)], FixedRange(1.0)).status == ("converged",)
+    assert evaluate("", Shifted(0.1), [batch(1)], FixedRange(1.0)).status == ()
+
+
+def test_seconds_are_per_image() -> None:
+    scores = evaluate("", Shifted(0.1, seconds=0.2), [batch(4)], FixedRange(1.0))
+    assert 0.05 <= scores.seconds < 0.15
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_in_evaluation_mode_meanwhile(training: bool) -> None:
+    model = Shifted(0.1).train(training)
+    evaluate("", model, [batch(1), batch(2)], FixedRange(1.0))
+    assert model.modes == [(False, False)] * 2
+    assert model.training is training
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_error_leaves_the_mode_too(training: bool) -> None:
+    model = Shifted(0.1).train(training)
+    broken = batch(1)._replace(truth=torch.zeros(1, 1, 8, 9))
+    with pytest.raises(ShapeError):
+        evaluate("", model, [broken], FixedRange(1.0))
+    assert model.training is training
+
+
+def test_parts_of_a_model_keep_their_own_mode() -> None:
+    """A frozen part that was put into evaluation mode before stays there."""
+
+    class Holder(Shifted):
+        def __init__(self) -> None:
+            super().__init__(0.1)
+            self.part = nn.Dropout()
+
+    model = Holder().train()
+    model.part.eval()
+    evaluate("", model, [batch(1)], FixedRange(1.0))
+    assert model.training
+    assert not model.part.training
+
+
+def test_no_truth_is_an_error_that_names_the_samples() -> None:
+    blind = batch(2, first=7)._replace(truth=None)
+    with pytest.raises(DataError, match=r"Expected(?s:.*)truth(?s:.*)image-7, image-8(?s:.*)do:"):
+        evaluate("", Shifted(0.1), [batch(1), blind], FixedRange(1.0))
+
+
+def test_no_images_are_an_error() -> None:
+    with pytest.raises(DataError, match=r"Expected(?s:.*)no test images(?s:.*)What to do"):
+        evaluate("", Shifted(0.1), [], FixedRange(1.0))
