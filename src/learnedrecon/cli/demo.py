@@ -14,7 +14,7 @@ def demo(
     ),
     minutes: Annotated[
         float, typer.Option(min=0.01, help="How long to train; sets the number of steps.")
-    ] = 3.5,
+    ] = 4.0,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Train this many steps, however long it takes.")
     ] = None,

@@ -6,7 +6,6 @@ import json
 import time
 from dataclasses import dataclass
 from importlib.resources import as_file, files
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from pydicom.data import get_testdata_file
 from learnedrecon.cli.demo_report import draw, print_closing, print_opening
 from learnedrecon.config.budget import with_steps, within
 from learnedrecon.config.build import Experiment
+from learnedrecon.config.tuning import tuned_fbp, tuned_tv
 from learnedrecon.config.yaml_file import read_config, write_geometry
 from learnedrecon.data.arrays import write_array
 from learnedrecon.data.datasets import SingleImage
@@ -25,12 +25,10 @@ from learnedrecon.errors import DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.evaluation.table import rich_table
 from learnedrecon.files import write_text
-from learnedrecon.metrics.statistics import PairedDifference, paired_difference
-from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.metrics.statistics import paired_difference
+from learnedrecon.models.classical import FBP, TV
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.solvers.tuning import tune
 from learnedrecon.specs import to_plain
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.checkpoint import load_weights
@@ -40,6 +38,8 @@ from learnedrecon.training.run import RunFolder
 from learnedrecon.training.update import Supervised
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from learnedrecon.config.schema import Config
@@ -47,19 +47,7 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """The classical methods, tuned on validation images.
-
-    Attributes:
-        fbp: filtered back-projection with the best Hann bandwidth.
-        tv: total variation with the best weight.
-        tried: every value that was tried and its mean PSNR.
-    """
-
-    fbp: FBP
-    tv: TV
-    tried: dict[str, list[tuple[float, float]]]
+_TUNING_IMAGES = 20
 
 
 @dataclass(frozen=True)
@@ -85,32 +73,33 @@ class DemoJob:
         model, training = self._train(experiment, console)
         trained = time.perf_counter() - begun
         with console.status("tuning FBP and TV on validation phantoms ..."):
-            tuned = _tune(experiment)
-        methods: dict[str, Reconstructor] = {"fbp": tuned.fbp, "tv": tuned.tv, "lpd": model}
+            fbp, bandwidths = tuned_fbp(experiment, _TUNING_IMAGES)
+            tv, weights = tuned_tv(experiment, _TUNING_IMAGES)
+        methods: dict[str, Reconstructor] = {"fbp": FBP(fbp), "tv": TV(tv), "lpd": model}
+        slice_ = _ct_batch(experiment)
         with console.status(f"reconstructing {self.images} test phantoms with each method ..."):
             scores = [
-                evaluate(
-                    name, method, experiment.batches("test", self.images), experiment.data_range
-                )
+                evaluate(name, method, self._phantoms(experiment), experiment.data_range)
                 for name, method in methods.items()
             ]
-        slice_ = _ct_batch(experiment)
-        real = [
-            evaluate(name, method, [slice_], experiment.data_range)
-            for name, method in methods.items()
-        ]
-        difference = paired_difference(scores[2].psnr, scores[1].psnr)
-        results = _results(experiment, scores, real, difference)
+            real = [
+                evaluate(name, method, [slice_], experiment.data_range)
+                for name, method in methods.items()
+            ]
+        results = _results(experiment, scores, real)
         results["training"] = {"steps": training.step, "seconds": trained}
-        results["tuning"] = tuned.tried
+        results["tuning"] = {"fbp_bandwidth": bandwidths.tried, "tv_weight": weights.tried}
         results["seconds"] = time.perf_counter() - begun
         self._write(experiment, results, slice_)
         phantom = next(experiment.batches("test", 1))
         draw(self.output / "figure.png", methods, phantom, slice_, experiment.data_range)
-        console.print(rich_table(scores, f"{self.images} test phantoms, mean ± std"))
+        console.print(rich_table(scores, f"{scores[0].images} test phantoms, mean ± std"))
         console.print(rich_table(real, "the CT slice (one image, which no method has seen)"))
         print_closing(console, results, self.output)
         return results
+
+    def _phantoms(self, experiment: Experiment) -> Iterator[Batch]:
+        return experiment.batches("test", self.images)
 
     def _planned(self, console: Console) -> Experiment:
         experiment = Experiment(_demo_config())
@@ -165,28 +154,6 @@ def _update(model: Reconstructor, experiment: Experiment) -> Supervised:
     )
 
 
-def _tune(experiment: Experiment) -> Tuned:
-    """The best bandwidth and weight on validation phantoms; the test phantoms are not looked at."""
-    batches = list(islice(experiment.batches("validation"), 1))
-
-    def score(model: Reconstructor) -> float:
-        return float(evaluate("", model, batches, experiment.data_range).psnr.mean())
-
-    def fbp(bandwidth: float) -> FBP:
-        return FBP(FilteredBackprojection("hann", bandwidth))
-
-    def tv(weight: float) -> TV:
-        return TV(TotalVariationSpec(weight))
-
-    best_fbp = tune(lambda value: score(fbp(value)), start=0.8, factor=1.25, upper=1.0)
-    best_tv = tune(lambda value: score(tv(value)), start=0.03, factor=1.5, refinements=1)
-    return Tuned(
-        fbp(best_fbp.value),
-        tv(best_tv.value),
-        {"fbp_bandwidth": list(best_fbp.tried), "tv_weight": list(best_tv.tried)},
-    )
-
-
 def _ct_batch(experiment: Experiment) -> Batch:
     """A sparse-view scan of the real CT slice that pydicom ships, simulated as the phantoms are."""
     path = get_testdata_file("CT_small.dcm", download=False)
@@ -203,9 +170,9 @@ def _ct_batch(experiment: Experiment) -> Batch:
     return next(evaluation_batches(dataset, experiment.builder, batch_size=1))
 
 
-def _results(
-    experiment: Experiment, scores: list[Scores], real: list[Scores], lead: PairedDifference
-) -> dict[str, Any]:
+def _results(experiment: Experiment, scores: list[Scores], real: list[Scores]) -> dict[str, Any]:
+    psnr = {score.method: score.psnr for score in scores}
+    lead = paired_difference(psnr["lpd"], psnr["tv"])
     return {
         "methods": {score.method: score.to_plain() for score in scores},
         "real": {score.method: score.to_plain() for score in real},

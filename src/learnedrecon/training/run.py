@@ -87,7 +87,7 @@ class RunFolder:
                 describe(
                     expected=f"{self.config} to be readable YAML",
                     found=str(error),
-                    fix="choose another folder, or overwrite the run",
+                    fix="choose another folder, or overwrite the run (--fresh)",
                 )
             ) from error
         if differences := _differences(written, asked):
@@ -95,7 +95,7 @@ class RunFolder:
                 describe(
                     expected=f"the configuration with which {self.path} was begun",
                     found="; ".join(differences[:3]),
-                    fix="choose another folder, or overwrite the run",
+                    fix="choose another folder, or overwrite the run (--fresh)",
                 )
             )
         progress = self.checkpoints.progress()
@@ -104,7 +104,7 @@ class RunFolder:
                 describe(
                     expected=f"no finished run in {self.path}",
                     found=f"one that did all its {progress.step} steps",
-                    fix="choose another folder, or overwrite the run",
+                    fix="choose another folder, or overwrite the run (--fresh)",
                 )
             )
 
