@@ -28,20 +28,21 @@ class FiniteDifference(LinearOperator):
 
     def evaluate(self, u: Tensor) -> Tensor:
         n = self.domain.ndim
-        parts = [
-            torch.cat([u.diff(dim=axis), torch.zeros_like(u.narrow(axis, 0, 1))], dim=axis)
-            for axis in range(-n, 0)
-        ]
-        return torch.stack(parts, dim=-n - 1)
+        slopes = u.new_zeros(*u.shape[:-n], n, *u.shape[-n:])
+        for index, axis in enumerate(range(-n, 0)):
+            last = u.shape[axis] - 1
+            part = slopes.select(-n - 1, index).narrow(axis, 0, last)
+            part.copy_(u.narrow(axis, 1, last)).sub_(u.narrow(axis, 0, last))
+        return slopes
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         n = self.domain.ndim
         total = torch.zeros_like(v.select(-n - 1, 0))
         for index, axis in enumerate(range(-n, 0)):
-            part = v.select(-n - 1, index)
-            inner = part.narrow(axis, 0, part.shape[axis] - 1)
-            edge = torch.zeros_like(part.narrow(axis, 0, 1))
-            total = total - torch.cat([inner, edge], axis).diff(dim=axis, prepend=edge)
+            last = v.shape[axis] - 1
+            part = v.select(-n - 1, index).narrow(axis, 0, last)
+            total.narrow(axis, 1, last).add_(part)
+            total.narrow(axis, 0, last).sub_(part)
         return total
 
     def compute_norm(self) -> float:
