@@ -51,8 +51,6 @@ from learnedrecon.training.update import Supervised
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
 EVERY, BINNING, MARGIN, SIZE, PIXEL = 6, 2, 40, 160, 2.25
 
 
@@ -70,15 +68,15 @@ class Scan:
         return replace(self, lines=self.lines[..., rows, :], geometry=self.geometry.subset(rows))
 
     def problem(self) -> lr.Measured:
-        """Y = Pu."""
+        """The scan as y = Pu."""
         return lr.Measured(lr.RayTransform(self.geometry), self.lines)
 
 
-def rotation_axis(lines: NDArray[np.float64], theta: NDArray[np.float64]) -> float:
+def rotation_axis(lines: np.ndarray, theta: np.ndarray) -> float:
     """The detector pixel onto which the axis projects, by the centre of mass.
 
-    That of a parallel projection moves as a + b cos θ + c sin θ, and a is the axis (Hogan et al.,
-    1993). Air counts as 0: the small values of many pixels far from the object would shift it.
+    That of a parallel projection moves as a + b cos θ + c sin θ, and a is the axis (the condition of
+    Helgason and Ludwig of order 1). Air counts as 0: far from the object its offsets weigh much.
     """
     mass = np.where(lines > 3 * lines[:, np.r_[:MARGIN, -MARGIN:0]].std(), lines, 0.0)
     centre = mass @ np.arange(lines.shape[1]) / mass.sum(axis=1)
@@ -164,6 +162,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/tooth.h5"))
     parser.add_argument("--minutes", type=float, default=6.0, help="of training")
     parser.add_argument("--steps", type=int, help="of training, instead of --minutes")
+    parser.add_argument("--images", type=int, default=10, help="to tune on; twice as many to test")
     parser.add_argument("--run", type=Path, default=Path("runs/tooth"))
     parser.add_argument("--figure", type=Path, default=Path("docs/figures/tooth.png"))
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/tooth.json"))
@@ -173,15 +172,16 @@ def main() -> None:
     plan = with_steps(plan, given.steps) if given.steps else within(plan, given.minutes)
     network = trained(plan, given.run)
     seconds = time.perf_counter() - begun
-    (fbp, _), (tv, _) = tuned_fbp(plan), tuned_tv(plan)
+    (fbp, _), (tv, _) = tuned_fbp(plan, given.images), tuned_tv(plan, given.images)
     methods = {"FBP": lr.FBP(fbp), "TV": lr.TV(tv), "learned": network}
-    test = tuple(plan.batches("test", 20))
+    test = tuple(plan.batches("test", 2 * given.images))
     phantoms = [evaluate(n, m, test, plan.data_range) for n, m in methods.items()]
     tooth = compare(methods, scan, given.figure)
-    console = Console(width=100)
-    console.print(f"axis at pixel {axis:.2f}; {plan.config.training.steps} steps, {seconds:.0f} s")
-    console.print(rich_table(phantoms, "20 test phantoms"))
-    console.print(rich_table(tooth, "the tooth, against all views"))
+    Console(width=100).print(
+        f"axis at pixel {axis:.2f}; {plan.config.training.steps} steps, {seconds:.0f} s",
+        rich_table(phantoms, f"{phantoms[0].images} test phantoms"),
+        rich_table(tooth, "the tooth, against all views"),
+    )
     content = {
         "command": shlex.join(["python", *sys.argv]),
         "seconds": time.perf_counter() - begun,
