@@ -75,7 +75,7 @@ class Scan:
 def rotation_axis(lines: np.ndarray, theta: np.ndarray) -> float:
     """The detector pixel onto which the axis projects, by the centre of mass.
 
-    That of a parallel projection moves as a + b cos θ + c sin θ, and a is the axis (the condition of
+    That of a parallel projection is at a + b cos θ + c sin θ, and a is the axis (the condition of
     Helgason and Ludwig of order 1). Air counts as 0: far from the object its offsets weigh much.
     """
     mass = np.where(lines > 3 * lines[:, np.r_[:MARGIN, -MARGIN:0]].std(), lines, 0.0)
