@@ -152,7 +152,7 @@ def compare(methods: Mapping[str, lr.Reconstructor], full: Scan, figure: Path) -
         panels.append(Panel(name, image, f"{scores[-1].psnr[0]:.2f} dB"))
     truth = Panel(f"FBP, {full.lines.shape[-2]} views", reference[0, 0].numpy())
     row = Row("tooth, every 6th view", truth, tuple(panels), (0.0, float(reference.max())))
-    comparison([row], figure, dpi=85)
+    comparison([row], figure, dpi=100)
     return scores
 
 

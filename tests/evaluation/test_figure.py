@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -62,6 +63,26 @@ def test_a_png_of_the_asked_size(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["comparison.png"]
 
 
+def test_few_colours_cost_nothing_to_see(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Greys are right within 1 of 255, white and black exactly, nearly all colours within 4.
+
+    The rest are the translucent boxes of captions.
+    """
+    figure = drawn(monkeypatch, [row(0.1, -0.2, 0.05)], tmp_path / "few.png")
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    every = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+    Image.fromarray(every.astype(np.uint8)).save(tmp_path / "all.png", optimize=True)
+    few = np.asarray(Image.open(tmp_path / "few.png").convert("RGB")).astype(int)
+    difference = np.abs(few - every).max(axis=-1)
+    grey = np.ptp(every, axis=-1) == 0
+    extreme = grey & np.isin(every[..., 0], (0, 255))
+    assert 0.5 < grey.mean() < 1
+    assert difference[grey].max() == 1
+    assert difference[extreme].max() == 0
+    assert np.quantile(difference[~grey], 0.95) <= 4
+    assert (tmp_path / "few.png").stat().st_size < 0.7 * (tmp_path / "all.png").stat().st_size
+
+
 def test_titles_numbers_and_errors_are_on_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -107,12 +128,11 @@ def test_a_failure_keeps_the_old_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     comparison([row(0.1)], target, dpi=40)
     old = target.read_bytes()
 
-    def fail(self: Figure, path: Path, **_options: object) -> None:
-        del self
+    def fail(_image: object, path: Path, **_options: object) -> None:
         path.write_bytes(b"half a file")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", fail)
+    monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(FileFormatError, match="No space left on device"):
         comparison([row(0.2)], target)
     assert target.read_bytes() == old

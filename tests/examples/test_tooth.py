@@ -161,3 +161,34 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "no.h5" in done.stderr
     assert "What to do" in done.stderr
+
+
+def test_the_page_says_what_was_measured() -> None:
+    """Every number of the tables is in the results, and the rest of the text agrees with them."""
+    page = (ROOT / "docs" / "tooth.md").read_text(encoding="utf-8")
+    content = json.loads((ROOT / "benchmarks" / "results" / "tooth.json").read_text("utf-8"))
+    for score in content["tooth"].values():
+        row = (score["psnr"], score["ssim"], score["nmse"], 1e3 * score["seconds"])
+        assert "| {:.2f} | {:.3f} | {:.4f} | {:.1f} |".format(*row) in page
+    for score in content["phantoms"].values():
+        pairs = [(score[name], score[f"{name}_std"]) for name in ("psnr", "ssim", "nmse")]
+        cells = zip(("{:.2f} ± {:.2f}", "{:.3f} ± {:.3f}", "{:.4f} ± {:.4f}"), pairs, strict=True)
+        assert " | ".join(form.format(*pair) for form, pair in cells) in page
+    photons = content["config"]["data"]["simulation"]["noise"]["photons"]
+    told = (
+        content["command"].removeprefix("python examples/tooth.py "),
+        f"**{content['axis']:.2f}**",
+        f"{content['training_seconds']:.0f} s",
+        f"({content['classical']['fbp']['bandwidth']:.3f})",
+        f"({content['classical']['tv']['weight']:.4f})",
+        f"{photons:,.0f} photons".replace(",", " "),
+        f"{content['config']['model']['image_scale']:.5f} per",
+    )
+    assert [text for text in told if text not in page] == []
+
+
+def test_the_figure_is_there_and_small() -> None:
+    figure = ROOT / "docs" / "figures" / "tooth.png"
+    assert figure.stat().st_size <= 200_000
+    with Image.open(figure) as image:
+        image.verify()
