@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
+from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
@@ -222,3 +223,8 @@ def test_transmission_is_the_exponential_of_the_ray_transform(mu: float) -> None
     v = random(2, 1, 6, 7)
     pulled = operator.linearise(u)[1].adjoint(v).flatten(1)
     torch.testing.assert_close(pulled, -mu * (expected * v.flatten(1)) @ p)
+
+
+def test_the_norm_of_a_diagonal_is_its_largest_entry() -> None:
+    values = torch.tensor([[1.0, -3.0, 2.9999], [0.5, 0.1, 2.0]], dtype=torch.float64)
+    assert Diagonal(Space((3,), torch.float64), values).norm() == 3.0

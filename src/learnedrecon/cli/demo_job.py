@@ -72,9 +72,10 @@ class DemoJob:
         experiment = self._planned(console)
         model, training = self._train(experiment, console)
         trained = time.perf_counter() - begun
+        tuning = min(self.images, _TUNING_IMAGES)
         with console.status("tuning FBP and TV on validation phantoms ..."):
-            fbp, bandwidths = tuned_fbp(experiment, _TUNING_IMAGES)
-            tv, weights = tuned_tv(experiment, _TUNING_IMAGES)
+            fbp, bandwidths = tuned_fbp(experiment, tuning)
+            tv, weights = tuned_tv(experiment, tuning)
         methods: dict[str, Reconstructor] = {"fbp": FBP(fbp), "tv": TV(tv), "lpd": model}
         slice_ = _ct_batch(experiment)
         with console.status(f"reconstructing {self.images} test phantoms with each method ..."):

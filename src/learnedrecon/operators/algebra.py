@@ -35,6 +35,10 @@ class Diagonal(LinearOperator):
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.diagonal * v
 
+    def compute_norm(self) -> float:
+        """The largest |d|, over every sample where there is one diagonal for each."""
+        return float(self.diagonal.abs().max())
+
 
 class ScaledArgument(Operator):
     """u ↦ T(c·u) for a nonlinear T: the image is measured in units of c.
