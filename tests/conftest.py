@@ -10,3 +10,9 @@ import torch
 def _one_thread() -> None:
     """Tests run in parallel processes: more threads than cores make each of them crawl."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """What a test draws from torch's global generator is the same every time."""
+    torch.manual_seed(0)
