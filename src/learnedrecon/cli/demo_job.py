@@ -13,7 +13,7 @@ import numpy as np
 from pydicom.data import get_testdata_file
 
 from learnedrecon.cli.demo_report import draw, print_closing, print_opening
-from learnedrecon.config.budget import with_steps, within
+from learnedrecon.config.budget import fastest_threads, with_steps, within
 from learnedrecon.config.build import Experiment
 from learnedrecon.config.tuning import tuned_fbp, tuned_tv
 from learnedrecon.config.yaml_file import read_config, write_geometry
@@ -69,8 +69,11 @@ class DemoJob:
     def run(self, console: Console) -> dict[str, Any]:
         """Does everything, and returns what ``results.json`` holds."""
         begun = time.perf_counter()
-        experiment = self._planned(console)
-        model, training = self._train(experiment, console)
+        experiment = Experiment(_demo_config())
+        print_opening(console, experiment, self.images)
+        with fastest_threads(experiment) as threads:
+            experiment = self._planned(experiment, threads, console)
+            model, training = self._train(experiment, console)
         trained = time.perf_counter() - begun
         tuning = min(self.images, _TUNING_IMAGES)
         with console.status("tuning FBP and TV on validation phantoms ..."):
@@ -102,15 +105,15 @@ class DemoJob:
     def _phantoms(self, experiment: Experiment) -> Iterator[Batch]:
         return experiment.batches("test", self.images)
 
-    def _planned(self, console: Console) -> Experiment:
-        experiment = Experiment(_demo_config())
-        print_opening(console, experiment, self.images)
+    def _planned(self, experiment: Experiment, threads: int, console: Console) -> Experiment:
         if self.steps is not None:
             return with_steps(experiment, self.steps)
         with console.status("timing a few training steps ..."):
             experiment = within(experiment, self.minutes)
         steps = experiment.config.training.steps
-        console.print(f"{steps} training steps fit into {self.minutes:g} minutes.")
+        console.print(
+            f"{steps} training steps fit into {self.minutes:g} minutes, threads: {threads}."
+        )
         return experiment
 
     def _train(

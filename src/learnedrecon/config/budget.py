@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import statistics
 import time
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
 from learnedrecon.config.build import Experiment
 from learnedrecon.training.accelerator import make_accelerator, place
 from learnedrecon.training.update import Supervised
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TIMED = 12
 _WARM = 2
@@ -32,6 +37,25 @@ def seconds_per_step(experiment: Experiment) -> float:
         update(model, [next(batches)], step=step)
         seconds.append(time.perf_counter() - begun)
     return statistics.median(seconds[_WARM:])
+
+
+@contextmanager
+def fastest_threads(experiment: Experiment) -> Iterator[int]:
+    """Inside, torch uses as many threads as train fastest: one, or all that it has now.
+
+    Networks on small images gain little from a second thread and lose where cores are busy.
+    """
+    before = torch.get_num_threads()
+    seconds = {}
+    try:
+        for threads in {before, 1}:
+            torch.set_num_threads(threads)
+            seconds[threads] = seconds_per_step(experiment)
+        best = min(seconds, key=seconds.__getitem__)
+        torch.set_num_threads(best)
+        yield best
+    finally:
+        torch.set_num_threads(before)
 
 
 def within(experiment: Experiment, minutes: float) -> Experiment:
