@@ -157,3 +157,8 @@ def test_problems_are_values() -> None:
     assert other.operator is problem.operator
     assert isinstance(problem.fidelity, LeastSquares)
     assert problem.regulariser is None
+
+
+def test_what_is_not_an_operator_is_named() -> None:
+    with pytest.raises(GeometryError, match=r"an operator T\. .*ParallelBeam.*Measured\(T, y\)"):
+        Measured(SCAN, random(1, 1, 6, 7))  # type: ignore[arg-type]

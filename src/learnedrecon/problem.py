@@ -17,7 +17,7 @@ from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from learnedrecon.operators.rows import Rows
 
 
 class Problem(ABC):
@@ -54,7 +54,7 @@ class Problem(ABC):
         """∇_u D(T(u); y) = [∂T(u)]* ∂_v D(T(u); y)."""
 
     @abstractmethod
-    def subset(self, rows: Sequence[int]) -> Problem:
+    def subset(self, rows: Rows) -> Problem:
         """The same problem with the rows ``rows`` of T and of y only."""
 
     @abstractmethod
@@ -74,6 +74,8 @@ class Measured(Problem):
         draws: random integers of this batch, drawn by the data side.
 
     Raises:
+        GeometryError: T is not an operator.
+        DtypeError: the data are not a tensor of floats of the codomain's kind.
         ShapeError: the data do not end in the codomain's axes, or have no batch axis.
     """
 
@@ -84,6 +86,14 @@ class Measured(Problem):
     draws: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.measurement, Operator):
+            raise GeometryError(
+                describe(
+                    expected="an operator T",
+                    found=f"{self.measurement!r:.80} of type {type(self.measurement).__name__}",
+                    fix="write Measured(T, y), for example with T = RayTransform(geometry)",
+                )
+            )
         codomain = self.measurement.codomain
         codomain.admit(self.data, "data")
         if self.data.ndim < codomain.ndim + 2:
@@ -119,7 +129,7 @@ class Measured(Problem):
         value, derivative = self.measurement.linearise(u)
         return derivative.adjoint(self.fidelity.gradient(value, self.data))
 
-    def subset(self, rows: Sequence[int]) -> Measured:
+    def subset(self, rows: Rows) -> Measured:
         operator = self.measurement
         if not isinstance(operator, LinearOperator) or operator.row_axis is None:
             raise GeometryError(
@@ -129,8 +139,9 @@ class Measured(Problem):
                     fix="use the whole problem",
                 )
             )
-        part = operator.subset(rows)
-        index = torch.as_tensor(list(rows), device=self.data.device)
+        chosen = operator.row_indices(rows)
+        part = operator.subset(chosen)
+        index = torch.as_tensor(chosen, device=self.data.device)
         data = self.data.index_select(operator.row_axis, index)
         return replace(self, measurement=part, data=data)
 

@@ -18,7 +18,7 @@ from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.operators.transmission import Transmission
+from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.specs import named_from_plain, named_to_plain
 
 if TYPE_CHECKING:
@@ -124,6 +124,9 @@ def test_rows_of_a_geometry_are_its_angles() -> None:
     part = FAN.subset([3, 1])
     assert part.angle_values == (FAN.angle_values[3], FAN.angle_values[1])
     assert part.source_origin == FAN.source_origin
+    assert FAN.subset(slice(1, None, 2)).angle_values == FAN.angle_values[1::2]
+    with pytest.raises(GeometryError, match=r"each in 0\.\.3"):
+        FAN.subset([-1])
     assert PARALLEL.with_angles(AngleRange(2)).data_shape == (2, 9)
 
 
@@ -158,6 +161,35 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "source inside": (lambda: FanBeam((6, 8), (0.0,), DETECTOR, 4.9, 1.0), "radius 5 mm"),
     "source nowhere": (lambda: FanBeam((4, 4), (0.0,), DETECTOR, math.inf, 1.0), "both finite"),
     "detector before": (lambda: FanBeam((4, 4), (0.0,), DETECTOR, 9.0, -1.0), "behind the axis"),
+    "degrees, arc": (lambda: AngleRange(180, arc=180.0), r"radians.*math\.radians.*3\.14159"),
+    "degrees, start": (lambda: AngleRange(9, start=90.0), r"angles from 90 to 93"),
+    "degrees, list": (lambda: ParallelBeam((4, 4), range(0, 180, 20), DETECTOR), "radians"),  # type: ignore[arg-type]
+    "degrees, one": (lambda: FanBeam((4, 4), (-45.0,), DETECTOR, 9.0, 1.0), "modulo 2π"),
+    "five turns": (lambda: ParallelBeam((4, 4), (-16.0, 16.0), DETECTOR), "8π"),
+    "pixels for a detector": (
+        lambda: ParallelBeam((8, 8), AngleRange(3), 12),  # type: ignore[arg-type]
+        r"a FlatDetector\. Found 12 of type int.*FlatDetector\(pixels, pitch\)",
+    ),
+    "a number of angles": (
+        lambda: ParallelBeam((8, 8), 30, DETECTOR),  # type: ignore[arg-type]
+        r"AngleRange\(30\)",
+    ),
+    "one size": (
+        lambda: ParallelBeam(8, AngleRange(3), DETECTOR),  # type: ignore[arg-type]
+        r"an image shape \(ny, nx\)\. Found 8 of type int",
+    ),
+    "attenuation of an operator": (
+        lambda: Transmission(RayTransform(PARALLEL), 0.02),  # type: ignore[arg-type]
+        r"Transmission\(T\.geometry",
+    ),
+    "photons of an operator": (
+        lambda: TransmissionCT(RayTransform(PARALLEL), 0.02),  # type: ignore[arg-type]
+        r"TransmissionCT\(Transmission\(T\.geometry, mu=0\.02\)\)",
+    ),
+    "rays of a shape": (
+        lambda: RayTransform((8, 8)),  # type: ignore[arg-type]
+        r"RayTransform\(ParallelBeam\(",
+    ),
     "no attenuation": (lambda: Transmission(PARALLEL, 0.0), "mu > 0"),
 }
 
@@ -168,6 +200,44 @@ def test_refuses(name: str) -> None:
     with pytest.raises(GeometryError, match=words) as caught:
         make()
     assert "What to do:" in str(caught.value)
+
+
+@pytest.mark.parametrize("angles", [(-4 * math.pi, 4 * math.pi), (8 * math.pi,), (0.0, 10.0)])
+def test_four_turns_are_taken(angles: tuple[float, ...]) -> None:
+    assert ParallelBeam((4, 4), angles, DETECTOR).angles == angles
+    assert AngleRange(3, arc=-8 * math.pi).arc == -8 * math.pi
+
+
+def test_the_share_that_the_detector_sees() -> None:
+    """A disc of radius 5 mm is 10 mm wide on a parallel detector and twice that in this fan."""
+
+    def seen(pixels: int, offset: float = 0.0, behind: float | None = None) -> float:
+        detector = FlatDetector(pixels, 0.5, offset)
+        if behind is None:
+            return ParallelBeam((6, 8), ANGLES, detector).seen
+        return FanBeam((6, 8), ANGLES, detector, 20.0, behind).seen
+
+    assert seen(10) == pytest.approx(0.5)
+    assert seen(100) == 1.0
+    assert seen(10, offset=4.0) == pytest.approx(0.35)
+    assert seen(10, offset=-9.0) == 0.0
+    assert seen(10, behind=20.0) == pytest.approx(0.25)
+
+
+def test_a_detector_that_misses_most_of_the_image_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    narrow = ParallelBeam((6, 8), ANGLES, FlatDetector(17, 0.125, 0.0625))
+    with caplog.at_level("WARNING", logger="learnedrecon"):
+        RayTransform(ParallelBeam((6, 8), ANGLES, FlatDetector(40, 0.125)))
+        assert not caplog.records
+        operator = RayTransform(narrow)
+        operator.subset([0]).norm()
+        RayTransform(narrow, torch.float64)
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert "21 % of the diameter" in message
+    assert all(part in message for part in ("Expected", "Found", "What to do"))
 
 
 def test_a_source_just_outside_the_image_is_taken() -> None:

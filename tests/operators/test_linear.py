@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import operator as op
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,10 +20,13 @@ from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.problem import Measured
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from learnedrecon.operators.rows import Rows
 
 SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
 
@@ -228,3 +233,89 @@ def test_transmission_is_the_exponential_of_the_ray_transform(mu: float) -> None
 def test_the_norm_of_a_diagonal_is_its_largest_entry() -> None:
     values = torch.tensor([[1.0, -3.0, 2.9999], [0.5, 0.1, 2.0]], dtype=torch.float64)
     assert Diagonal(Space((3,), torch.float64), values).norm() == 3.0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        range(0, 6, 2),
+        slice(None, None, 2),
+        slice(0, 6, 2),
+        np.arange(0, 6, 2),
+        np.array([0, 2, 4], dtype=np.uint8),
+        torch.arange(0, 6, 2),
+        [np.int64(0), torch.tensor(2), 4],
+    ],
+    ids=repr,
+)
+def test_rows_may_be_arrays_tensors_and_slices(rows: Rows) -> None:
+    operator = RayTransform(SCAN, torch.float64)
+    part = operator.subset(rows)
+    assert isinstance(part, RayTransform)
+    assert part.geometry == SCAN.subset((0, 2, 4))
+    y = random(1, 1, 6, 7)
+    assert torch.equal(Measured(operator, y).subset(rows).data, y[:, :, [0, 2, 4]])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        3,
+        "01",
+        None,
+        [0.0, 1.0],
+        np.array([0.5]),
+        np.ones(6, dtype=bool),
+        torch.ones(6, dtype=torch.bool),
+        [[0, 1]],
+        torch.tensor(3),
+    ],
+    ids=repr,
+)
+def test_what_is_not_rows_is_named(rows: Any) -> None:  # noqa: ANN401
+    operator = RayTransform(SCAN, torch.float64)
+    for subset in (operator.subset, Measured(operator, random(1, 1, 6, 7)).subset):
+        with pytest.raises(GeometryError, match=r"whole numbers, or as a slice.*T\.subset\(\["):
+            subset(rows)
+
+
+@pytest.mark.parametrize("rows", [slice(6, None), torch.tensor([6]), np.array([-1])])
+def test_rows_of_every_kind_must_be_there(rows: Rows) -> None:
+    with pytest.raises(GeometryError, match=r"at least one row, each in 0\.\.5"):
+        RayTransform(SCAN).subset(rows)
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, np.array])
+def test_an_image_is_not_multiplied_by_an_operator(kind: Callable[[object], Any]) -> None:
+    operator, u = Matrix(random(3, 2)), kind([1.0, 2.0])
+    with pytest.raises(DtypeError, match=r"T @ a linear operator\. .*shape \(2,\)\. .*T\(u\)"):
+        operator @ u
+    with pytest.raises(DtypeError, match=r"T \* a real number\. .*shape \(2,\)\. .*T\(u\)"):
+        operator * u
+
+
+def test_images_as_arrays_are_named() -> None:
+    operator, y = RayTransform(SCAN), np.zeros((1, 1, 6, 7))
+    with pytest.raises(DtypeError, match=r"an image as a torch tensor\. Found numpy\.ndarray"):
+        operator(np.zeros((4, 5)))
+    with pytest.raises(DtypeError, match=r"data as a torch tensor.*torch\.from_numpy"):
+        operator.adjoint(y)  # type: ignore[arg-type]
+    with pytest.raises(DtypeError, match=r"data as a torch tensor.*torch\.from_numpy"):
+        Measured(operator, y)  # type: ignore[arg-type]
+
+
+def test_operators_are_divided_by_numbers() -> None:
+    matrix = random(3, 2)
+    for number in (4, 4.0, np.float32(4), torch.tensor(4.0), np.array(4)):
+        scaled = Matrix(matrix) / number  # type: ignore[operator]
+        assert torch.equal(dense_matrix(scaled), matrix / 4)
+    with pytest.raises(ZeroDivisionError):
+        Matrix(matrix) / 0
+
+
+@pytest.mark.parametrize("other", ["a", None, 1j, [1.0]])
+def test_other_things_have_no_arithmetic_with_operators(other: Any) -> None:  # noqa: ANN401
+    operator = Matrix(random(3, 2))
+    for combine in (op.add, op.sub, op.mul, op.truediv, op.matmul):
+        with pytest.raises(TypeError, match="unsupported operand|can't multiply"):
+            combine(operator, other)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +16,37 @@ from learnedrecon.operators.space import Space, inner
 def test_spaces_are_of_float32_or_better(dtype: torch.dtype) -> None:
     with pytest.raises(DtypeError, match="float32, float64, complex64 or complex128"):
         Space((2,), dtype)
+
+
+def test_shapes_become_tuples_of_plain_numbers() -> None:
+    for shape in ([5, 4], np.array([5, 4]), torch.Size((5, 4))):
+        space = Space(shape)  # type: ignore[arg-type]
+        assert space == Space((5, 4))
+        assert hash(space) == hash(Space((5, 4)))
+        assert all(type(size) is int for size in space.shape)
+
+
+@pytest.mark.parametrize("shape", [5, (), (0,), (3, -1), (2.5, 2), "ab", None])
+def test_what_is_not_a_shape_is_refused(shape: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ShapeError, match=r"at least one size.*Space\(\(\d+,\)\)"):
+        Space(shape)
+
+
+def test_a_number_gets_the_call_for_vectors() -> None:
+    with pytest.raises(ShapeError, match=r"Found 5\. .*Space\(\(5,\)\)"):
+        Space(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "call"),
+    [
+        (np.zeros((2, 3)), r"numpy\.ndarray", "torch.from_numpy"),
+        ([[0.0] * 3] * 2, "list", "torch.as_tensor"),
+    ],
+)
+def test_what_is_not_a_tensor_is_named(value: Any, found: str, call: str) -> None:  # noqa: ANN401
+    with pytest.raises(DtypeError, match=rf"x as a torch tensor\. Found {found}\. .*{call}"):
+        Space((2, 3)).admit(value, "x")
 
 
 def test_elements() -> None:

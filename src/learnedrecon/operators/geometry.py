@@ -10,16 +10,26 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from operator import index
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.kernels.joseph import RayGeometry2D
+from learnedrecon.operators.geometry_checks import (
+    angle_list,
+    count,
+    image_shape,
+    length_or_lengths,
+    positive,
+    require_kind,
+    require_radians,
+    store,
+)
+from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from learnedrecon.operators.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,9 @@ class AngleRange:
         number: how many.
         start: radians.
         arc: radians; negative turns the other way.
+
+    Raises:
+        GeometryError: no angles, a number that is not finite, or more than four turns (degrees).
     """
 
     number: int
@@ -37,9 +50,9 @@ class AngleRange:
     arc: float = math.pi
 
     def __post_init__(self) -> None:
-        _store(self, "number", _count)
-        _store(self, "start", float)
-        _store(self, "arc", float)
+        store(self, "number", count)
+        store(self, "start", float)
+        store(self, "arc", float)
         if self.number < 1 or not (math.isfinite(self.start) and math.isfinite(self.arc)):
             raise GeometryError(
                 describe(
@@ -48,6 +61,7 @@ class AngleRange:
                     fix="set 'angles' to a list of radians, or to a number of at least 1",
                 )
             )
+        require_radians(self.start, self.start + self.arc)
 
     def values(self) -> tuple[float, ...]:
         """The angles in radians."""
@@ -70,10 +84,10 @@ class FlatDetector:
     axis_offset: float = 0.0
 
     def __post_init__(self) -> None:
-        _store(self, "pixels", _count)
-        _store(self, "pitch", float)
-        _store(self, "axis_offset", float)
-        if self.pixels < 1 or not _positive(self.pitch) or not math.isfinite(self.axis_offset):
+        store(self, "pixels", count)
+        store(self, "pitch", float)
+        store(self, "axis_offset", float)
+        if self.pixels < 1 or not positive(self.pitch) or not math.isfinite(self.axis_offset):
             raise GeometryError(
                 describe(
                     expected="a detector of at least 1 pixel, a pitch > 0 mm and a finite offset",
@@ -98,15 +112,16 @@ class Beam(ABC):
 
     def __post_init__(self) -> None:
         """Turns lists and numpy numbers into tuples, so that geometries hash, and checks them."""
-        _store(self, "shape", lambda shape: tuple(map(_count, shape)))
-        _store(self, "pixel_size", _length_or_lengths)
+        store(self, "shape", image_shape)
+        store(self, "pixel_size", length_or_lengths)
         if not isinstance(self.angles, AngleRange):
-            _store(self, "angles", lambda angles: tuple(map(float, angles)))
+            store(self, "angles", angle_list)
+        require_kind(self.detector, FlatDetector, "detector=FlatDetector(pixels, pitch)")
         self._validate()
 
     def _validate(self) -> None:
         sizes = self.pixel
-        if len(self.shape) != 2 or min(self.shape) < 1 or len(sizes) != 2 or not _positive(*sizes):
+        if len(self.shape) != 2 or min(self.shape) < 1 or len(sizes) != 2 or not positive(*sizes):
             raise GeometryError(
                 describe(
                     expected="an image shape (ny, nx) and a pixel size > 0 mm",
@@ -123,6 +138,7 @@ class Beam(ABC):
                     fix="set 'angles' to a list of radians, or to a number and an arc",
                 )
             )
+        require_radians(*values)
 
     @property
     def pixel(self) -> tuple[float, float]:
@@ -146,14 +162,35 @@ class Beam(ABC):
         dy, dx = self.pixel
         return math.hypot(self.shape[0] * dy, self.shape[1] * dx) / 2
 
+    @property
+    def seen(self) -> float:
+        """The share of the diameter 2·``radius`` that the detector covers, the same at any angle.
+
+        Measured on the line through the axis that is parallel to the detector.
+        """
+        half = self.detector.pixels * self.detector.pitch / 2
+        shadow = self.radius * self.magnification
+        low = max(-half - self.detector.axis_offset, -shadow)
+        high = min(half - self.detector.axis_offset, shadow)
+        return max(high - low, 0.0) / (2 * shadow)
+
+    @property
+    def magnification(self) -> float:
+        """How much larger things on the axis appear on the detector; 1 for parallel beams."""
+        return 1.0
+
     @abstractmethod
     def with_angles(self, angles: AngleRange | tuple[float, ...]) -> Self:
         """The same scan at other angles."""
 
-    def subset(self, rows: Sequence[int]) -> Self:
-        """The same scan with the angles ``rows`` only."""
+    def subset(self, rows: Rows) -> Self:
+        """The same scan with the angles ``rows`` only.
+
+        Raises:
+            GeometryError: no rows, or a row out of range.
+        """
         values = self.angle_values
-        return self.with_angles(tuple(values[row] for row in rows))
+        return self.with_angles(tuple(values[row] for row in row_indices(rows, len(values))))
 
     @abstractmethod
     def rays(self) -> RayGeometry2D:
@@ -178,7 +215,8 @@ class ParallelBeam(Beam):
         pixel_size: of the image in mm, one number or (dy, dx).
 
     Raises:
-        GeometryError: no angles, an angle that is not finite, or a size that is not positive.
+        GeometryError: no angles, angles that are not finite or beyond four turns (degrees), or a
+            size that is not positive.
     """
 
     shape: tuple[int, int]
@@ -220,7 +258,7 @@ class FanBeam(Beam):
         pixel_size: of the image in mm, one number or (dy, dx).
 
     Raises:
-        GeometryError: no angles, a size that is not positive, or a source inside the image.
+        GeometryError: as for :class:`ParallelBeam`, or a source inside the image.
     """
 
     shape: tuple[int, int]
@@ -232,8 +270,8 @@ class FanBeam(Beam):
 
     def _validate(self) -> None:
         super()._validate()
-        _store(self, "source_origin", float)
-        _store(self, "origin_detector", float)
+        store(self, "source_origin", float)
+        store(self, "origin_detector", float)
         distances = (self.source_origin, self.origin_detector)
         far_enough = self.source_origin > self.radius and self.origin_detector >= 0
         if not far_enough or not all(map(math.isfinite, distances)):
@@ -270,30 +308,3 @@ class FanBeam(Beam):
 
 
 Geometry = ParallelBeam | FanBeam
-
-
-def _positive(*values: float) -> bool:
-    return all(value > 0 and math.isfinite(value) for value in values)
-
-
-def _store(spec: object, name: str, convert: Callable[[Any], Any]) -> None:
-    """Replaces a field of a frozen dataclass by plain numbers, so that it hashes and is stored."""
-    object.__setattr__(spec, name, convert(getattr(spec, name)))
-
-
-def _count(value: SupportsIndex) -> int:
-    try:
-        return index(value)
-    except TypeError as error:
-        raise GeometryError(
-            describe(
-                expected="a whole number of pixels or angles",
-                found=repr(value),
-                fix="give a count",
-            )
-        ) from error
-
-
-def _length_or_lengths(size: float | Sequence[float]) -> float | tuple[float, ...]:
-    sizes = np.asarray(size, dtype=np.float64)
-    return float(sizes) if sizes.ndim == 0 else tuple(sizes.tolist())

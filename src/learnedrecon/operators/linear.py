@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from numbers import Real
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from learnedrecon.errors import GeometryError, ShapeError, describe
+from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.norm import power_iteration
+from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
+    from learnedrecon.operators.rows import Rows
     from learnedrecon.operators.space import Space
 
 
@@ -65,24 +66,32 @@ class LinearOperator(Operator):
             )
         )
 
-    def subset(self, rows: Sequence[int]) -> LinearOperator:
+    def subset(self, rows: Rows) -> LinearOperator:
         """The rows ``rows`` of T, counted along :attr:`row_axis` of the codomain.
+
+        Args:
+            rows: whole numbers in any order (a sequence, an array or a tensor), or a slice.
 
         Raises:
             GeometryError: no rows, a row out of range, or an operator without rows.
         """
+        return self.restrict(self.row_indices(rows))
+
+    def row_indices(self, rows: Rows) -> tuple[int, ...]:
+        """The indices that ``rows`` stand for in :meth:`subset`.
+
+        Raises:
+            GeometryError: as for :meth:`subset`.
+        """
         if self.row_axis is None:
-            return self.restrict(tuple(rows))
-        number = self.codomain.shape[self.row_axis]
-        if not rows or min(rows) < 0 or max(rows) >= number:
             raise GeometryError(
                 describe(
-                    expected=f"at least one row, each in 0..{number - 1}",
-                    found=f"{list(rows)[:8]}",
-                    fix="choose rows of this operator",
+                    expected="an operator with a row axis",
+                    found=f"{type(self).__name__}, which has none",
+                    fix="use the whole operator",
                 )
             )
-        return self.restrict(tuple(int(row) for row in rows))
+        return row_indices(rows, self.codomain.shape[self.row_axis])
 
     def norm(self) -> float:
         """‖T‖, the largest singular value, by seeded power iteration; computed once."""
@@ -103,15 +112,25 @@ class LinearOperator(Operator):
 
     def __matmul__(self, other: LinearOperator) -> Composition:
         """(S @ T)u = S(Tu)."""
+        if not isinstance(other, LinearOperator):
+            _refuse_elements(other, "@")
+            return NotImplemented
         return Composition(self, other)
 
     def __add__(self, other: LinearOperator) -> Sum:
         """(S + T)u = Su + Tu."""
-        return Sum(self, other)
+        return Sum(self, other) if isinstance(other, LinearOperator) else NotImplemented
 
     def __mul__(self, scalar: float) -> Scaled:
         """(aT)u = a·Tu for a real scalar."""
+        if not _is_scalar(scalar):
+            _refuse_elements(scalar, "*")
+            return NotImplemented
         return Scaled(self, scalar)
+
+    def __truediv__(self, scalar: float) -> Scaled:
+        """(T/a)u = Tu/a for a real scalar that is not zero."""
+        return Scaled(self, 1 / float(scalar)) if _is_scalar(scalar) else NotImplemented
 
     __rmul__ = __mul__
 
@@ -119,7 +138,7 @@ class LinearOperator(Operator):
         return self * -1.0
 
     def __sub__(self, other: LinearOperator) -> Sum:
-        return self + (-other)
+        return self + (-other) if isinstance(other, LinearOperator) else NotImplemented
 
 
 class Adjoint(LinearOperator):
@@ -203,6 +222,27 @@ class Composition(LinearOperator):
 
     def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
         return Composition(self.outer.subset(rows), self.inner)
+
+
+def _is_scalar(value: object) -> bool:
+    """A real number, also as a tensor or an array without axes."""
+    if isinstance(value, Tensor):
+        return value.ndim == 0 and not value.is_complex()
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and np.isrealobj(value)
+    return isinstance(value, Real)
+
+
+def _refuse_elements(value: object, sign: str) -> None:
+    """Says how an operator is applied, where it was multiplied by an image instead."""
+    if isinstance(value, Tensor | np.ndarray):
+        raise DtypeError(
+            describe(
+                expected=f"T {sign} {'a linear operator' if sign == '@' else 'a real number'}",
+                found=f"a {type(value).__name__} of shape {tuple(value.shape)}",
+                fix="use T(u) to apply the operator to a tensor",
+            )
+        )
 
 
 def _require_same(left: Space, right: Space, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import torch
 
 from learnedrecon.kernels import joseph
 from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
+from learnedrecon.operators.geometry import Beam
+from learnedrecon.operators.geometry_checks import require_kind
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.norm import power_iteration
 from learnedrecon.operators.space import Space
@@ -16,7 +19,9 @@ from learnedrecon.operators.space import Space
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.geometry import FlatDetector, Geometry
+
+_logger = logging.getLogger("learnedrecon")
 
 
 class RayTransform(LinearOperator):
@@ -31,12 +36,20 @@ class RayTransform(LinearOperator):
         dtype: float32 or float64, of the elements that the spaces make. The operator itself works
             in the precision of what it is given.
 
+    Raises:
+        GeometryError: not a geometry.
+
+    A detector that covers less than half of the image's diameter is allowed, and logged as a
+    warning once.
+
     Shapes: image (..., ny, nx) to sinogram (..., angle, detector).
     """
 
     row_axis = -2
 
     def __init__(self, geometry: Geometry, dtype: torch.dtype = torch.float32) -> None:
+        require_kind(geometry, Beam, "RayTransform(ParallelBeam(shape, angles, detector))")
+        _warn_of_a_narrow_detector(geometry.seen, geometry.shape, geometry.pixel, geometry.detector)
         super().__init__(Space(geometry.shape, dtype), Space(geometry.data_shape, dtype))
         self.geometry = geometry
         self.kernel = JosephKernel(geometry.rays())
@@ -71,6 +84,25 @@ class JosephKernel:
     def adjoint(self, v: Tensor) -> Tensor:
         """T* v."""
         return joseph.adjoint(v, self.rays)
+
+
+@lru_cache(maxsize=128)
+def _warn_of_a_narrow_detector(
+    seen: float, shape: tuple[int, int], pixel: tuple[float, float], detector: FlatDetector
+) -> None:
+    """Once for each image and detector, however many operators and subsets of angles there are."""
+    if seen >= 0.5:
+        return
+    _logger.warning(
+        "Expected a detector that covers most of the image. Found one (%s pixels of %g mm) that "
+        "covers %.0f %% of the diameter of the image (%s pixels of %s mm). What to do: compare "
+        "the pitch, the axis offset and the pixel size, all in mm.",
+        detector.pixels,
+        detector.pitch,
+        100 * seen,
+        shape,
+        pixel,
+    )
 
 
 @lru_cache(maxsize=128)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import index
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,12 +25,17 @@ class Space:
         shape: the last axes of every tensor of this space.
         dtype: float32, float64, complex64 or complex128. Real or complex is a property of the
             space; the precision is what its own elements are made in.
+
+    Raises:
+        ShapeError: a shape that is not a sequence of at least one size, each at least 1.
+        DtypeError: another type of number.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _sizes(self.shape))
         if self.dtype not in _REAL + _COMPLEX:
             raise DtypeError(
                 describe(
@@ -73,8 +80,10 @@ class Space:
 
         Raises:
             ShapeError: the last axes differ from ``shape``.
-            DtypeError: integers, booleans, or complex numbers where real ones are meant.
+            DtypeError: not a tensor; integers, booleans, or complex numbers where real ones are
+                meant.
         """
+        require_tensor(tensor, what)
         if tuple(tensor.shape[-self.ndim :]) != self.shape or tensor.ndim < self.ndim:
             raise ShapeError(
                 describe(
@@ -96,6 +105,42 @@ class Space:
                 )
             )
         return tensor
+
+
+def require_tensor(value: object, what: str) -> None:
+    """Refuses what is not a tensor, such as a NumPy array.
+
+    Raises:
+        DtypeError: ``value`` is something else.
+    """
+    if isinstance(value, Tensor):
+        return
+    kind = type(value)
+    convert = "from_numpy" if isinstance(value, np.ndarray) else "as_tensor"
+    raise DtypeError(
+        describe(
+            expected=f"{what} as a torch tensor",
+            found=f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
+            fix=f"use torch.{convert}(...), in float32 or float64",
+        )
+    )
+
+
+def _sizes(shape: object) -> tuple[int, ...]:
+    try:
+        sizes = tuple(index(size) for size in shape)  # type: ignore[attr-defined]
+    except TypeError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        number = shape if isinstance(shape, int) and shape > 0 else 128
+        raise ShapeError(
+            describe(
+                expected="a shape of at least one size, each at least 1",
+                found=f"{shape!r:.80}",
+                fix=f"write Space(({number},)) for vectors or Space((ny, nx)) for images",
+            )
+        )
+    return sizes
 
 
 def inner(a: Tensor, b: Tensor, axes: int) -> Tensor:

@@ -11,7 +11,8 @@ import torch
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.base import Operator
-from learnedrecon.operators.geometry import Geometry
+from learnedrecon.operators.geometry import Beam, Geometry
+from learnedrecon.operators.geometry_checks import require_kind
 from learnedrecon.operators.linear import LinearOperator, Scaled
 from learnedrecon.operators.ray_transform import RayTransform
 
@@ -29,13 +30,14 @@ class Transmission:
             hold attenuation themselves.
 
     Raises:
-        GeometryError: μ is not positive.
+        GeometryError: not a geometry, or μ is not positive.
     """
 
     geometry: Geometry
     mu: float = 1.0
 
     def __post_init__(self) -> None:
+        require_kind(self.geometry, Beam, "Transmission(T.geometry, mu), with the geometry alone")
         if not (self.mu > 0 and math.isfinite(self.mu)):
             raise GeometryError(
                 describe(expected="mu > 0 per mm", found=f"mu = {self.mu}", fix="give 1/mm")
@@ -51,10 +53,15 @@ class TransmissionCT(Operator):
         transmission: the geometry and μ.
         dtype: as for :class:`RayTransform`.
 
+    Raises:
+        GeometryError: not a :class:`Transmission`.
+
     Shapes: image (..., ny, nx) to transmission (..., angle, detector).
     """
 
     def __init__(self, transmission: Transmission, dtype: torch.dtype = torch.float32) -> None:
+        call = "TransmissionCT(Transmission(T.geometry, mu=0.02))"
+        require_kind(transmission, Transmission, call)
         ray = RayTransform(transmission.geometry, dtype)
         super().__init__(ray.domain, ray.codomain)
         self.transmission = transmission

@@ -1,0 +1,115 @@
+"""What geometries ask of their fields: plain numbers, in millimetres and radians."""
+
+from __future__ import annotations
+
+import math
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
+
+import numpy as np
+
+from learnedrecon.errors import GeometryError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MOST_RADIANS = 8 * math.pi
+
+T = TypeVar("T")
+
+
+def positive(*values: float) -> bool:
+    """Whether every value is positive and finite."""
+    return all(value > 0 and math.isfinite(value) for value in values)
+
+
+def store(spec: object, name: str, convert: Callable[[Any], Any]) -> None:
+    """Replaces a field of a frozen dataclass by plain numbers, so that it hashes and is stored."""
+    object.__setattr__(spec, name, convert(getattr(spec, name)))
+
+
+def count(value: SupportsIndex) -> int:
+    """A whole number.
+
+    Raises:
+        GeometryError: anything else.
+    """
+    try:
+        return index(value)
+    except TypeError as error:
+        raise GeometryError(
+            describe(
+                expected="a whole number of pixels or angles",
+                found=repr(value),
+                fix="give a count",
+            )
+        ) from error
+
+
+def image_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
+    """The counts of a shape.
+
+    Raises:
+        GeometryError: not a sequence of whole numbers.
+    """
+    return tuple(map(count, _items(shape, "an image shape (ny, nx)", "for example (128, 128)")))
+
+
+def angle_list(angles: Sequence[float]) -> tuple[float, ...]:
+    """Angles in radians as plain numbers.
+
+    Raises:
+        GeometryError: not a sequence.
+    """
+    number = angles if isinstance(angles, int) else 30
+    fix = f"for equally spaced angles over half a turn give AngleRange({number})"
+    return tuple(map(float, _items(angles, "a list of angles in radians or an AngleRange", fix)))
+
+
+def length_or_lengths(size: float | Sequence[float]) -> float | tuple[float, ...]:
+    """One length, or one for each axis."""
+    sizes = np.asarray(size, dtype=np.float64)
+    return float(sizes) if sizes.ndim == 0 else tuple(sizes.tolist())
+
+
+def require_kind(value: object, kind: type, call: str) -> None:
+    """Refuses a ``value`` that is not a ``kind``; ``call`` is the right one.
+
+    Raises:
+        GeometryError: another type.
+    """
+    if not isinstance(value, kind):
+        raise GeometryError(
+            describe(
+                expected=f"a {kind.__name__}",
+                found=f"{value!r:.80} of type {type(value).__name__}",
+                fix=f"write {call}",
+            )
+        )
+
+
+def require_radians(*angles: float) -> None:
+    """Refuses angles that go beyond four turns, which are degrees far more often than radians.
+
+    Raises:
+        GeometryError: an angle, or the spread of all, is beyond 8π.
+    """
+    lowest, highest = min(angles), max(angles)
+    if max(-lowest, highest, highest - lowest) > MOST_RADIANS:
+        raise GeometryError(
+            describe(
+                expected="angles in radians, within four turns (8π = 25.13)",
+                found=f"angles from {lowest:.6g} to {highest:.6g}",
+                fix="convert degrees by math.radians, 180 degrees are arc: 3.14159; take the angles"
+                " of a scan of more turns modulo 2π, which changes no ray",
+            )
+        )
+
+
+def _items(values: Sequence[T], expected: str, fix: str) -> Sequence[T]:
+    try:
+        iter(values)
+    except TypeError as error:
+        found = f"{values!r:.80} of type {type(values).__name__}"
+        raise GeometryError(describe(expected=expected, found=found, fix=fix)) from error
+    return values
