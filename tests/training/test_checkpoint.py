@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from learnedrecon.schemes.reconstructor import Reconstructor
+    from learnedrecon.training.checkpoint import FidelityName
 
 
 REQUIRED = {"tv": {"weight": 0.05}}
@@ -57,6 +59,35 @@ def test_model_and_operator_come_back_bit_for_bit(tiny: ModuleType, tmp_path: Pa
     assert loaded.operator is not None
     image = torch.rand(1, 1, 6, 6)
     assert torch.equal(loaded.operator(image), problem.operator(image))
+
+
+@pytest.mark.parametrize("fidelity", ["least_squares", "kullback_leibler"])
+def test_the_data_term_is_kept(tiny: ModuleType, tmp_path: Path, fidelity: FidelityName) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, trained(tiny), blueprint=replace(blueprint(tiny), fidelity=fidelity))
+    assert load(tiny, path).fidelity == fidelity
+
+
+def test_a_file_without_a_data_term_is_of_least_squares(tiny: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, trained(tiny), blueprint=blueprint(tiny))
+    tensors, content = read_tensors(path)
+    del content["fidelity"]
+    write_tensors(path, tensors, content)
+    assert load(tiny, path).fidelity == "least_squares"
+    write_tensors(path, tensors, {**content, "fidelity": "least_sqares"})
+    with pytest.raises(FileFormatError, match="did you mean 'least_squares'"):
+        load(tiny, path)
+
+
+def test_a_run_folder_has_its_best_weights(tiny: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="a checkpoint in"):
+        load(tiny, tmp_path)
+    folder = tmp_path / "checkpoints"
+    for name, psnr in (("last", 1.0), ("best", 2.0)):
+        path = folder / f"{name}.safetensors"
+        save_weights(path, trained(tiny), blueprint=blueprint(tiny), extra={"psnr": psnr})
+        assert load(tiny, tmp_path).extra == {"psnr": psnr}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -27,6 +27,7 @@ def start(path: Path, config: dict[str, Any], *, overwrite: bool = False) -> Run
 def test_what_a_folder_holds(tmp_path: Path) -> None:
     run = start(tmp_path / "a" / "run", CONFIG)
     assert sorted(entry.name for entry in run.path.iterdir()) == [
+        ".lock",
         "checkpoints",
         "config.yaml",
         "environment.json",
@@ -58,12 +59,30 @@ def test_another_configuration_is_refused_and_named(tmp_path: Path) -> None:
 def test_a_finished_run_is_kept_unless_told(tiny: ModuleType, tmp_path: Path) -> None:
     tiny.fit(tmp_path, tiny.spec_of(4))
     (tmp_path / "figures" / "loss.png").write_bytes(b"picture")
-    with pytest.raises(ConfigError, match="all its 4 steps"):
+    with pytest.raises(ConfigError, match=r"all its 4 steps.*--weights"):
         start(tmp_path, {"seed": 11})
     run = start(tmp_path, {"seed": 11}, overwrite=True)
     assert not run.metrics.path.exists()
     assert not list(run.checkpoints.last.parent.iterdir())
     assert (tmp_path / "figures" / "loss.png").exists()
+
+
+def test_the_lock_is_held_from_the_start_to_the_end_of_training(
+    tiny: ModuleType, tmp_path: Path
+) -> None:
+    run = tiny.folder(tmp_path, tiny.spec_of(2))
+    with pytest.raises(ConfigError, match="no other process in the run folder"):
+        start(tmp_path, {"seed": 11}, overwrite=True)
+    RunFolder.start(tmp_path, config={"seed": 11}, blueprint=BLUEPRINT, exclusive=False)
+    tiny.fit_in(run, tiny.spec_of(2))
+    assert not run.lock.held
+
+
+def test_a_refused_start_holds_no_lock(tmp_path: Path) -> None:
+    start(tmp_path, CONFIG)
+    with pytest.raises(ConfigError, match="seed"):
+        start(tmp_path, {"seed": 1})
+    start(tmp_path, CONFIG)
 
 
 def test_what_killed_writes_left_is_removed(tmp_path: Path) -> None:
@@ -77,6 +96,7 @@ def test_what_killed_writes_left_is_removed(tmp_path: Path) -> None:
     others = [run.checkpoints.last.with_name("mine.safetensors"), run.path / ".notes.yaml"]
     for file in leftovers + others:
         file.write_text("half")
+    run.lock.release()
     start(tmp_path, CONFIG)
     assert not any(file.exists() for file in leftovers)
     assert all(file.exists() for file in others)

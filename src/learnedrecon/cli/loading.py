@@ -15,7 +15,7 @@ from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.schemes.reconstructor import Reconstructor
-from learnedrecon.training.checkpoint import load_weights
+from learnedrecon.training.checkpoint import FidelityName, load_weights, weights_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,7 @@ class Method:
             are no weights.
         config: of the run, or None.
         extra: what was saved beside the weights, such as the step.
+        fidelity: the name of the data term that its problems have.
     """
 
     label: str
@@ -45,6 +46,7 @@ class Method:
     trained_on: Any = None
     config: Config | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    fidelity: FidelityName = "least_squares"
 
 
 def device() -> torch.device:
@@ -68,7 +70,7 @@ def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[Method, Experim
     experiment = Experiment(config, device())
     if not folder:
         return _untrained(path, experiment), experiment
-    method = open_weights(weights_of(path), label=path.name, config=config)
+    method = open_weights(weights_file(path), label=path.name, config=config)
     if method.spec != config.model:
         raise ConfigError(
             describe(
@@ -94,25 +96,7 @@ def open_weights(path: Path, *, label: str | None = None, config: Config | None 
         loaded.operator_spec,
         config,
         loaded.extra,
-    )
-
-
-def weights_of(run: Path) -> Path:
-    """The best weights of a run, or the last where no validation was finished.
-
-    Raises:
-        FileFormatError: there are none.
-    """
-    for name in ("best", "last"):
-        file = run / "checkpoints" / f"{name}.safetensors"
-        if file.exists():
-            return file
-    raise FileFormatError(
-        describe(
-            expected=f"a checkpoint in {run / 'checkpoints'}",
-            found="none",
-            fix="train the run first: learnedrecon train CONFIG -o RUN",
-        )
+        loaded.fidelity if config is None else config.fidelity,
     )
 
 
@@ -137,7 +121,8 @@ def _untrained(path: Path, experiment: Experiment) -> Method:
             )
         )
     name = experiment.blueprint.model["name"]
-    return Method(name, model.to(device()).eval(), experiment.config.model)
+    config = experiment.config
+    return Method(name, model.to(device()).eval(), config.model, fidelity=config.fidelity)
 
 
 def _config_file(path: Path) -> Path:

@@ -22,14 +22,13 @@ from learnedrecon.cli.measurement import (
     read_measurement,
 )
 from learnedrecon.cli.options import note, results
-from learnedrecon.config.build import Experiment
+from learnedrecon.config.build import FIDELITIES
 from learnedrecon.config.tuning import natural_weight
 from learnedrecon.config.yaml_file import read_config, read_geometry
 from learnedrecon.data.arrays import write_array
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.simulate import Simulation, Simulator
 from learnedrecon.errors import ConfigError, FileFormatError, GeometryError, describe
-from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.metrics.image import psnr, ssim
 from learnedrecon.metrics.ranges import MaxMinPerImage
 from learnedrecon.models.classical import TotalVariationSpec
@@ -194,7 +193,7 @@ def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor,
     c = request.scale
     if c != 1.0 and not isinstance(scan.operator, LinearOperator):
         raise _misplaced("no --scale for a nonlinear operator", f"--scale {c}")
-    problem = Measured(scan.operator, scan.data / c, fidelity_of(method))
+    problem = Measured(scan.operator, scan.data / c, FIDELITIES[method.fidelity]())
     note_size(method, problem, request)
     start = time.perf_counter()
     with torch.no_grad():
@@ -270,13 +269,6 @@ def refuse_output(path: Path) -> None:
                 fix="choose one of these endings",
             )
         )
-
-
-def fidelity_of(method: Method) -> Any:  # noqa: ANN401 - a Fidelity
-    """D as the run had it, least squares where there is no run."""
-    if method.config is None:
-        return LeastSquares()
-    return Experiment(method.config, device()).fidelity()
 
 
 def report(output: Path, scan: Scan, image: Tensor, seconds: float) -> None:

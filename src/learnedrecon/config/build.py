@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -20,12 +21,12 @@ from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.training.checkpoint import Blueprint
+from learnedrecon.training.checkpoint import Blueprint, FidelityName
 from learnedrecon.training.generators import seed_generators, undisturbed_generators
 from learnedrecon.training.validation import MeanPsnr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from learnedrecon.data.batch import Batch, Sample
     from learnedrecon.functionals.base import Fidelity
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     from learnedrecon.operators.base import Operator
     from learnedrecon.schemes.reconstructor import Reconstructor
 
-_FIDELITIES = {"least_squares": LeastSquares, "kullback_leibler": KullbackLeibler}
+FIDELITIES: Mapping[FidelityName, Callable[[], Fidelity]] = MappingProxyType(
+    {"least_squares": LeastSquares, "kullback_leibler": KullbackLeibler}
+)
+"""The data terms that a configuration and a weights file can name."""
 
 
 class First(SampleDataset):
@@ -93,9 +97,7 @@ class Experiment:
     @property
     def blueprint(self) -> Blueprint:
         """What a checkpoint keeps of the configuration."""
-        return Blueprint.of(
-            self.config.model, self.config.operator, models=MODELS, operators=OPERATORS
-        )
+        return Blueprint.of(self.config.model, self.config.operator, fidelity=self.config.fidelity)
 
     @cached_property
     def builder(self) -> BatchBuilder:
@@ -110,7 +112,7 @@ class Experiment:
 
     def fidelity(self) -> Fidelity:
         """D."""
-        return _FIDELITIES[self.config.fidelity]()
+        return FIDELITIES[self.config.fidelity]()
 
     def model(self) -> Reconstructor:
         """The method, its weights drawn with the seed of the training and nothing disturbed."""

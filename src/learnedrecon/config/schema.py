@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -16,6 +16,7 @@ from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import Entry
+from learnedrecon.training.checkpoint import FidelityName
 from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
 from learnedrecon.training.spec import TrainingSpec
 
@@ -131,7 +132,7 @@ class Config:
     operator: OperatorSpec
     model: ModelSpec
     data: DataConfig
-    fidelity: Literal["least_squares", "kullback_leibler"] = "least_squares"
+    fidelity: FidelityName = "least_squares"
     loss: LossSpec = field(default_factory=SquaredError)
     training: TrainingSpec = field(default_factory=TrainingSpec)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.schemes.reconstructor import Reconstructor
-from learnedrecon.specs import build, named_from_plain, named_to_plain
+from learnedrecon.specs import build, named_from_plain, named_to_plain, unknown
 from learnedrecon.training.generators import undisturbed_generators
 from learnedrecon.training.tensorfile import (
     read_tensors,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from learnedrecon.specs import Registry
 
+FidelityName = Literal["least_squares", "kullback_leibler"]
+
 MODEL = "model."
 AVERAGE = "average."
 
@@ -40,10 +43,12 @@ class Blueprint:
     Attributes:
         model: a registered model spec with its ``name``.
         operator: the spec of the operator it was trained with, or None where that has none.
+        fidelity: the name of the data term D whose gradient it was trained with.
     """
 
     model: dict[str, Any]
     operator: dict[str, Any] | None = None
+    fidelity: FidelityName = "least_squares"
 
     @classmethod
     def of(
@@ -53,6 +58,7 @@ class Blueprint:
         *,
         models: Registry[Reconstructor] = MODELS,
         operators: Registry[Operator] = OPERATORS,
+        fidelity: FidelityName = "least_squares",
     ) -> Self:
         """From specs.
 
@@ -60,7 +66,7 @@ class Blueprint:
             ConfigError: a spec is not registered.
         """
         operator = None if operator_spec is None else named_to_plain(operators, operator_spec)
-        return cls(named_to_plain(models, model_spec), operator)
+        return cls(named_to_plain(models, model_spec), operator, fidelity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +79,8 @@ class Loaded:
         model_spec: of the model.
         operator_spec: of the operator, or None.
         extra: what was saved beside, such as the step and the score.
+        fidelity: the name of the data term it was trained with; least squares where a file of an
+            earlier version does not say.
     """
 
     model: Reconstructor
@@ -80,6 +88,7 @@ class Loaded:
     model_spec: Any
     operator_spec: Any
     extra: dict[str, Any]
+    fidelity: FidelityName = "least_squares"
 
 
 def save_weights(
@@ -117,7 +126,7 @@ def load_weights(
     random generators are left as they are.
 
     Args:
-        path: the file.
+        path: the file; or a run folder, for its best weights (see :func:`weights_file`).
         models: where the model's name is looked up.
         operators: where the operator's name is looked up.
 
@@ -125,9 +134,11 @@ def load_weights(
         FileFormatError: the file is missing, broken, newer, a pickle, of an unknown model or
             operator; its tensors do not fit the model; or it holds NaN or infinity.
     """
+    path = weights_file(path)
     tensors, content = read_tensors(path)
     weights = without_prefix(MODEL, tensors) | without_prefix(AVERAGE, tensors)
     try:
+        fidelity = _fidelity_of(content)
         model_spec = named_from_plain(models, content.get("model"), "model")  # type: ignore[arg-type]  # it refuses what is no mapping
         operator_spec = None
         if content.get("operator") is not None:
@@ -144,7 +155,38 @@ def load_weights(
             )
         ) from error
     load_state(path, model, weights)
-    return Loaded(model.eval(), operator, model_spec, operator_spec, content.get("extra", {}))
+    return Loaded(
+        model.eval(), operator, model_spec, operator_spec, content.get("extra", {}), fidelity
+    )
+
+
+def weights_file(path: str | os.PathLike[str]) -> Path:
+    """``path`` itself; of a run folder the best weights, or the last before any validation.
+
+    Raises:
+        FileFormatError: a folder without weights.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    for name in ("best", "last"):
+        file = path / "checkpoints" / f"{name}.safetensors"
+        if file.exists():
+            return file
+    raise FileFormatError(
+        describe(
+            expected=f"a checkpoint in {path / 'checkpoints'}",
+            found="none",
+            fix="train the run first: learnedrecon train CONFIG -o RUN",
+        )
+    )
+
+
+def _fidelity_of(content: Mapping[str, Any]) -> FidelityName:
+    name: FidelityName = content.get("fidelity", "least_squares")
+    if name not in get_args(FidelityName):
+        raise unknown("'fidelity'", str(name), list(get_args(FidelityName)))
+    return name
 
 
 def load_state(

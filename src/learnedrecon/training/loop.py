@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
@@ -88,21 +88,27 @@ def train(
     Raises:
         DataError: a loss or gradient that is not finite; nothing on the disk is overwritten.
         FileFormatError: the checkpoint to resume from is broken or does not fit.
+        ConfigError: another process is writing in the folder.
     """
     accelerator = update.accelerator
     place(model, accelerator, channels_last=spec.channels_last)
     average = None if spec.average is None else MovingAverage(model, spec.average)
     state = TrainingState(model, update, average)
-    progress = run.checkpoints.load_last(state)
-    if progress is None:
-        seed_generators(spec.seed)
-        progress = Progress()
+    with ExitStack() as stack:
+        if accelerator.is_main_process:
+            stack.enter_context(run.lock)
+        progress = run.checkpoints.load_last(state)
+        if progress is None:
+            seed_generators(spec.seed)
+            progress = Progress()
+        exclusive = stack.pop_all()
     forward = across_processes(model, accelerator).train()
     writers = [run.metrics, *loggers] if accelerator.is_main_process else []
     saved_at = time.monotonic()
     stopping = False
 
     with (
+        exclusive,
         closing(_steps(source, spec.batch, progress.step)) as data,
         Log(writers, step=progress.step, steps=spec.steps) as log,
         StopRequest(accelerator) as stop,

@@ -5,6 +5,7 @@ environment.json   versions of packages, the machine, the commit
 metrics.jsonl      one record on each line
 checkpoints/       last.safetensors to go on from, best.safetensors to reconstruct with
 figures/           for whoever draws some
+.lock              the process that writes here, while it does
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import yaml
 from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.files import write_text
 from learnedrecon.training.environment import environment
+from learnedrecon.training.lock import FolderLock
 from learnedrecon.training.loggers import JsonLines
 from learnedrecon.training.state import Checkpoints
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 class RunFolder:
     """One run on the disk; :meth:`start` makes or continues it.
 
+    ``lock`` keeps other processes out. :meth:`start` takes it, and
+    :func:`learnedrecon.training.loop.train` gives it back at its end, as does
+    the end of the object or of the process.
+
     Args:
         path: of the folder.
         blueprint: of the model that is trained.
@@ -43,6 +49,7 @@ class RunFolder:
         self.figures = self.path / "figures"
         self.metrics = JsonLines(self.path / "metrics.jsonl")
         self.checkpoints = Checkpoints(self.path / "checkpoints", blueprint)
+        self.lock = FolderLock(self.path)
 
     @classmethod
     def start(
@@ -52,6 +59,7 @@ class RunFolder:
         config: Mapping[str, Any],
         blueprint: Blueprint,
         overwrite: bool = False,
+        exclusive: bool = True,
     ) -> Self:
         """Makes the folder, or opens that of an unfinished run of the same configuration.
 
@@ -61,23 +69,34 @@ class RunFolder:
             blueprint: of the model that is trained.
             overwrite: begin anew, even if a finished or different run is there. Its checkpoints and
                 metrics are removed; nothing else is.
+            exclusive: take the lock; in a distributed run the main process alone does.
 
         Raises:
-            ConfigError: there is a finished run, or one of another configuration.
+            ConfigError: there is a finished run, or one of another configuration; or another
+                process is writing there.
             FileFormatError: the folder cannot be written, or holds broken files.
         """
         run = cls(path, blueprint)
         asked = json.loads(json.dumps(config, allow_nan=False))
-        if overwrite:
-            run._clear()
-        elif run.config.exists():
-            run._require_continuable(asked)
-        for folder in (run.figures, run.checkpoints.last.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        run._remove_leftovers()
-        write_text(run.config, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
-        write_text(run.environment, json.dumps(environment(), indent=2) + "\n")
+        if exclusive:
+            run.lock.acquire()
+        try:
+            run._prepare(asked, overwrite=overwrite)
+        except BaseException:
+            run.lock.release()
+            raise
         return run
+
+    def _prepare(self, asked: dict[str, Any], *, overwrite: bool) -> None:
+        if overwrite:
+            self._clear()
+        elif self.config.exists():
+            self._require_continuable(asked)
+        for folder in (self.figures, self.checkpoints.last.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
+        write_text(self.config, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        write_text(self.environment, json.dumps(environment(), indent=2) + "\n")
 
     def _require_continuable(self, asked: dict[str, Any]) -> None:
         try:
@@ -90,11 +109,11 @@ class RunFolder:
                     fix="choose another folder, or overwrite the run (--fresh)",
                 )
             ) from error
-        if differences := _differences(written, asked):
+        if found := differences(written, asked):
             raise ConfigError(
                 describe(
                     expected=f"the configuration with which {self.path} was begun",
-                    found="; ".join(differences[:3]),
+                    found="; ".join(found[:3]),
                     fix="choose another folder, or overwrite the run (--fresh)",
                 )
             )
@@ -104,7 +123,9 @@ class RunFolder:
                 describe(
                     expected=f"no finished run in {self.path}",
                     found=f"one that did all its {progress.step} steps",
-                    fix="choose another folder, or overwrite the run (--fresh)",
+                    fix="to train on from its weights, name another folder and more steps: "
+                    f"learnedrecon train CONFIG -o NEW --weights {self.path} --set "
+                    "training.steps=N; to begin anew, overwrite the run (--fresh)",
                 )
             )
 
@@ -124,13 +145,14 @@ class RunFolder:
                 leftover.unlink(missing_ok=True)
 
 
-def _differences(written: Any, asked: Any, where: str = "") -> list[str]:  # noqa: ANN401 (plain data)
+def differences(written: Any, asked: Any, where: str = "") -> list[str]:  # noqa: ANN401 (plain data)
+    """One text for every value in which two pieces of plain data differ, with its path of keys."""
     if isinstance(written, dict) and isinstance(asked, dict):
         keys = [*written, *(key for key in asked if key not in written)]
         return [
             text
             for key in keys
-            for text in _differences(
+            for text in differences(
                 written.get(key), asked.get(key), f"{where}.{key}" if where else str(key)
             )
         ]
