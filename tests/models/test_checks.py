@@ -31,6 +31,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("learned_primal_dual", {"dual": 0}, "dual"),
     ("learned_primal_dual", {"image_scale": math.inf}, "image_scale"),
     ("filtered_primal_dual", {"hidden": 0}, "hidden"),
+    ("learned_gradient", {"checkpoint_every": 0}, "checkpoint_every"),
+    ("learned_primal_dual", {"checkpoint_every": -1}, "checkpoint_every"),
+    ("filtered_primal_dual", {"checkpoint_every": 0}, "checkpoint_every"),
     ("filtered_primal_dual", {"fbp": {"bandwidth": -1.0}}, "bandwidth"),
 ]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from dataclasses import FrozenInstanceError, dataclass
+from dataclasses import FrozenInstanceError, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from learnedrecon import specs
-from learnedrecon.errors import ConfigError
+from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.classical import TotalVariationSpec
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.initial import FilteredBackprojection
@@ -25,7 +25,7 @@ from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBe
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
-from learnedrecon.schemes.backward import Checkpointed
+from learnedrecon.schemes.backward import Backprop, Checkpointed
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_reconstructor, check_step
@@ -162,13 +162,73 @@ def test_gradients_reach_every_parameter_and_the_data(name: str) -> None:
 def test_checkpointing_gives_the_same_gradients(name: str, every: int) -> None:
     model, at = built(name), problem()
     expected = gradients(model, at)
-    assert isinstance(model, Iterative)
-    assert isinstance(model.scheme, Chain | Repeat)
-    model.scheme.backward_mode = Checkpointed(every)
-    found = gradients(model, at)
+    assert scheme_of(model).backward_mode == Backprop()
+    frugal = specs.build(MODELS, replace(SPECS[name], checkpoint_every=every)).double()
+    assert scheme_of(frugal).backward_mode == Checkpointed(every)
+    frugal.load_state_dict(model.state_dict(), strict=True)
+    found = gradients(frugal, at)
     assert set(found) == set(expected)
     for weight, gradient in expected.items():
         torch.testing.assert_close(found[weight], gradient, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_specs_from_before_checkpointing_are_read(name: str) -> None:
+    plain = specs.named_to_plain(MODELS, SPECS[name])
+    assert plain.pop("checkpoint_every") is None
+    assert specs.named_from_plain(MODELS, plain) == SPECS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if name != "tv"])
+def test_builders_have_a_default_spec(name: str) -> None:
+    build = MODELS[name].build
+    shapes = [
+        {key: t.shape for key, t in model.state_dict().items()}
+        for model in (build(), build(MODELS[name].spec()))  # type: ignore[call-arg]
+    ]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("given", [3, {"iterations": 3}, GEOMETRY], ids=["int", "dict", "geometry"])
+def test_what_is_not_the_spec_is_named(name: str, given: object) -> None:
+    kind = MODELS[name].spec.__name__
+    with pytest.raises(ConfigError, match=rf"a {kind} as the spec.*{type(given).__name__}"):
+        MODELS[name].build(given)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize(
+    ("data", "weights", "fix"),
+    [
+        (torch.float64, torch.float32, r"data\.float\(\) or the model by model\.double\(\)"),
+        (torch.float32, torch.float64, r"model\.to\(torch\.float32\)"),
+    ],
+)
+def test_data_of_another_precision_are_refused(
+    name: str, data: torch.dtype, weights: torch.dtype, fix: str
+) -> None:
+    t = Watched(GEOMETRY)
+    at, model = Measured(t, problem(data).data), built(name, weights)
+    words = f"weights' precision, {str(weights)[6:]}. Found {str(data)[6:]}. .*{fix}"
+    with pytest.raises(DtypeError, match=words):
+        model(at)
+    with pytest.raises(DtypeError, match=words):
+        list(model.iterates(at))
+    assert t.seen == ()
+    assert t._norm is None
+
+
+@pytest.mark.parametrize("name", ["fbp", "tv"])
+def test_methods_without_weights_take_both_precisions(name: str) -> None:
+    for dtype in (torch.float32, torch.float64):
+        assert built(name)(problem(dtype)).image.dtype == dtype
+
+
+def scheme_of(model: Reconstructor) -> Chain[Any] | Repeat[Any]:
+    assert isinstance(model, Iterative)
+    assert isinstance(model.scheme, Chain | Repeat)
+    return model.scheme
 
 
 class Watched(RayTransform):

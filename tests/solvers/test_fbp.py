@@ -43,7 +43,7 @@ def fan(angles: AngleRange | tuple[float, ...], offset: float = 0.0) -> FanBeam:
 
 SHORT = math.pi + 2 * math.atan(200 / 450)
 RANDOM = tuple(np.random.default_rng(0).uniform(0, TURN, 1500).tolist())
-GOLDEN = tuple(k * math.pi * (math.sqrt(5) - 1) / 2 for k in range(377))
+GOLDEN = tuple(k * math.pi * (math.sqrt(5) - 1) / 2 % (2 * math.pi) for k in range(377))
 
 SCANS: dict[str, Geometry] = {
     "parallel": parallel(AngleRange(360)),

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from learnedrecon.errors import ConfigError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+S = TypeVar("S")
+
+
+def require_spec(spec: object, kind: type[S]) -> S:
+    """Returns ``spec`` if it is a ``kind``.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(spec, kind):
+        raise ConfigError(
+            describe(
+                expected=f"a {kind.__name__} as the spec",
+                found=f"{spec!r:.80} of type {type(spec).__name__}",
+                fix=f"write {kind.__name__}(...) with the values that you want to set",
+            )
+        )
+    return spec
+
 
 def require_counts(spec: object, least: Mapping[str, int]) -> None:
-    """Refuses fields of ``spec`` that are below the number given for them.
+    """Refuses fields of ``spec`` that are below the number given for them; None is let through.
 
     Raises:
         ConfigError: the first such field.
     """
     for name, bound in least.items():
-        if getattr(spec, name) < bound:
+        value = getattr(spec, name)
+        if value is not None and value < bound:
             raise _out_of_range(spec, name, f"at least {bound}")
 
 

@@ -6,22 +6,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.models.checks import require_below_one, require_counts, require_positive
+from learnedrecon.models.checks import (
+    require_below_one,
+    require_counts,
+    require_positive,
+    require_spec,
+)
+from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.solvers.tv import tv_reconstruction
 
 if TYPE_CHECKING:
-    from learnedrecon.models.initial import FilteredBackprojection
     from learnedrecon.problem import Problem
 
 
 class FBP(Reconstructor):
-    """Filtered back-projection; :class:`FilteredBackprojection` is its configuration."""
+    """Filtered back-projection.
 
-    def __init__(self, spec: FilteredBackprojection) -> None:
+    Args:
+        spec: the configuration, all of it default unless given.
+
+    Raises:
+        ConfigError: another kind of spec.
+    """
+
+    def __init__(self, spec: FilteredBackprojection | None = None) -> None:
         super().__init__()
-        self.spec = spec
+        given = FilteredBackprojection() if spec is None else spec
+        self.spec = require_spec(given, FilteredBackprojection)
 
     def forward(self, problem: Problem) -> Estimate:
         return Estimate(self.spec(problem))
@@ -56,12 +69,15 @@ class TV(Reconstructor):
     """argmin ½‖Tu - y‖² + α Σ|∇u|₂, with u ≥ 0 if asked; see :func:`solvers.tv.tv_reconstruction`.
 
     Args:
-        spec: the configuration.
+        spec: the configuration; it has no default, because the weight has none.
+
+    Raises:
+        ConfigError: another kind of spec.
     """
 
     def __init__(self, spec: TotalVariationSpec) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec = require_spec(spec, TotalVariationSpec)
 
     def forward(self, problem: Problem) -> Estimate:
         operator = problem.operator

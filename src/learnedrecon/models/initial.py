@@ -10,6 +10,7 @@ import torch
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.functionals.base import Regulariser
 from learnedrecon.networks.filters import RampFilter, Window
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
@@ -44,43 +45,58 @@ class FilteredBackprojection:
 
 
 @dataclass(frozen=True)
+class AdjointImage:
+    """u⁰ = T*y, for any linear operator; 0 for a nonlinear one.
+
+    Within :class:`Iterative` T has norm 1 (see :class:`ImageScale`), so that T*y is one step of
+    gradient descent from zero with the largest step size that is safe.
+    """
+
+    def __call__(self, problem: Problem) -> Tensor:
+        if isinstance(problem.operator, LinearOperator):
+            return problem.adjoint(problem.data)
+        data = problem.data
+        return data.new_zeros(*data.shape[:2], *problem.operator.domain.shape)
+
+
+@dataclass(frozen=True)
 class ImageStart:
-    """(FBP(y), 0): the image of filtered back-projection and empty memory.
+    """(u⁰, 0): an image, such as that of filtered back-projection, and empty memory.
 
     Attributes:
-        fbp: how the image is made.
+        image: how the image is made.
         memory: the number of memory channels.
     """
 
-    fbp: FilteredBackprojection
+    image: FilteredBackprojection | AdjointImage
     memory: int
 
     def __call__(self, problem: Problem) -> ImageAndMemory:
-        u = self.fbp(problem)
+        u = self.image(problem)
         return ImageAndMemory(u, u.new_zeros(u.shape[0], self.memory, *u.shape[2:]))
 
 
 @dataclass(frozen=True)
 class PrimalDualStart:
-    """Zero, or the image of filtered back-projection in channel 0 and zero elsewhere.
+    """Zero, or an image, such as that of filtered back-projection, in channel 0 and zero elsewhere.
 
     Attributes:
         primal: the number of primal channels.
         dual: the number of dual channels.
-        fbp: how the image is made, or None to start from zero.
+        image: how the image is made, or None to start from zero.
     """
 
     primal: int
     dual: int
-    fbp: FilteredBackprojection | None = None
+    image: FilteredBackprojection | AdjointImage | None = None
 
     def __call__(self, problem: Problem) -> PrimalDual:
         data, operator = problem.data, problem.operator
         batch = data.shape[0]
         primal = data.new_zeros(batch, self.primal, *operator.domain.shape)
         dual = data.new_zeros(batch, self.dual, *operator.codomain.shape)
-        if self.fbp is not None:
-            primal = torch.cat([self.fbp(problem), primal[:, 1:]], dim=1)
+        if self.image is not None:
+            primal = torch.cat([self.image(problem), primal[:, 1:]], dim=1)
         return PrimalDual(primal, dual)
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from learnedrecon.models.checks import require_counts, require_positive
+from learnedrecon.models.checks import require_counts, require_positive, require_spec
 from learnedrecon.models.initial import FirstPrimal, PrimalDualStart
 from learnedrecon.networks.conv import ConvNet, ConvSpec
+from learnedrecon.schemes.backward import backward_mode
 from learnedrecon.schemes.primal_dual import PrimalDualStep
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import ImageScale
@@ -33,6 +34,8 @@ class LearnedPrimalDual:
         dual: channels of h.
         hidden: channels of the two hidden layers of every network.
         image_scale: c, the size of a typical image value, in its unit.
+        checkpoint_every: None to store every activation for the gradient; k to store the state
+            after every k steps and compute the rest again, with less memory and the same result.
 
     Raises:
         ConfigError: a field is out of range.
@@ -43,17 +46,30 @@ class LearnedPrimalDual:
     dual: int = 5
     hidden: int = 32
     image_scale: float = 1.0
+    checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
-        require_counts(self, {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1})
+        require_counts(
+            self, {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1, "checkpoint_every": 1}
+        )
         require_positive(self, "image_scale")
 
 
-def learned_primal_dual(spec: LearnedPrimalDual) -> Iterative:
-    """Builds the scheme; weights are drawn from torch's default generator."""
+def learned_primal_dual(spec: LearnedPrimalDual | None = None) -> Iterative:
+    """Builds the scheme; weights are drawn from torch's default generator.
+
+    Args:
+        spec: the configuration, all of it default unless given.
+
+    Raises:
+        ConfigError: another kind of spec.
+    """
+    spec = require_spec(LearnedPrimalDual() if spec is None else spec, LearnedPrimalDual)
     return Iterative(
         initial=PrimalDualStart(spec.primal, spec.dual),
-        scheme=Chain([_step(spec) for _ in range(spec.iterations)]),
+        scheme=Chain(
+            [_step(spec) for _ in range(spec.iterations)], backward_mode(spec.checkpoint_every)
+        ),
         readout=FirstPrimal(),
         scaling=ImageScale(spec.image_scale),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.models.checks import require_positive
+from learnedrecon.models.checks import require_positive, require_spec
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.networks.unet import UNet, UNetSpec
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
@@ -55,15 +55,20 @@ class PostProcessing(Reconstructor):
     """u = c · Γ(u⁰/c), u⁰ an initial reconstruction; an untrained residual Γ gives u⁰.
 
     Args:
-        spec: the configuration.
+        spec: the configuration, all of it default unless given.
+
+    Raises:
+        ConfigError: another kind of spec.
+        DtypeError: on a call, data of another precision than the weights.
     """
 
-    def __init__(self, spec: FBPUNet) -> None:
+    def __init__(self, spec: FBPUNet | None = None) -> None:
         super().__init__()
-        self.spec = spec
-        self.network = UNet(spec.network)
+        self.spec = require_spec(FBPUNet() if spec is None else spec, FBPUNet)
+        self.network = UNet(self.spec.network)
 
     def forward(self, problem: Problem) -> Estimate:
+        self.require_precision(problem)
         c = self.spec.image_scale
         u = self.spec.fbp(problem)
         return Estimate(c * self.network(u / c).to(u.dtype))

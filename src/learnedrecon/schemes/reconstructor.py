@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
+
+from learnedrecon.errors import DtypeError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +43,39 @@ class Reconstructor(nn.Module, ABC):
         """An estimate after every step; methods without steps yield their result."""
         yield self(problem)
 
+    def require_precision(self, problem: Problem) -> None:
+        """Refuses data of another precision than the weights; learned methods call this first.
+
+        Operators work in the precision of what they are given and networks in that of their
+        weights, so that one of the two has to be chosen. float16 and bfloat16 data count as
+        float32, to which operators lift them; complex numbers count by their parts.
+
+        Raises:
+            DtypeError: no parameter has the precision of the data.
+        """
+        data = problem.data.dtype.to_real()
+        data = torch.float32 if data.itemsize < 4 else data
+        weights = {p.dtype.to_real() for p in self.parameters() if _is_inexact(p)}
+        if weights and data not in weights:
+            names = " or ".join(sorted(_name(dtype) for dtype in weights))
+            raise DtypeError(
+                describe(
+                    expected=f"data of the weights' precision, {names}",
+                    found=_name(data),
+                    fix="convert the data by data.float() or the model by model.double()"
+                    if data == torch.float64
+                    else f"convert the model by model.to(torch.{_name(data)}) or the data",
+                )
+            )
+
+
+def _is_inexact(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
 
 class Readout(Protocol):
     """From the last state to the image, (batch, channel, *domain.shape)."""
@@ -59,6 +95,9 @@ class Iterative(Reconstructor):
         scaling: problem → (problem, c).
         prepare: problem → problem, before everything else; such as a fixed R that belongs to the
             scheme, or a network that makes part of T.
+
+    Raises:
+        DtypeError: on a call, data of another precision than the weights.
     """
 
     def __init__(
@@ -87,4 +126,5 @@ class Iterative(Reconstructor):
             yield Estimate(c * self.readout(state))
 
     def _scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
+        self.require_precision(problem)
         return self.scaling(problem if self.prepare is None else self.prepare(problem))

@@ -96,7 +96,8 @@ def pseudo_inverse(
         describe(
             expected="a ray transform, a multiple of one, or transmission CT",
             found=type(operator).__name__,
-            fix="start from zero or from T*y instead of filtered backprojection",
+            fix="set 'fbp' of LearnedGradient or FilteredPrimalDual to None, which starts from T*y,"
+            " or use a method that needs no filtered backprojection (LearnedPrimalDual, TV)",
         )
     )
 

@@ -1,0 +1,100 @@
+"""Where schemes start, above all on operators that have no filtered back-projection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from learnedrecon import specs
+from learnedrecon.errors import GeometryError
+from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
+from learnedrecon.models.initial import AdjointImage
+from learnedrecon.models.learned_gradient import LearnedGradient
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.space import Space
+from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.problem import Measured
+from learnedrecon.schemes.reconstructor import Iterative
+from learnedrecon.testing import check_reconstructor
+from learnedrecon.testing.steps import shake
+
+SHAPE, ROWS = (6, 5), (4, 7)
+SPECS: list[Any] = [
+    LearnedGradient(2, 3, 4, None, 0.5),
+    FilteredPrimalDual(2, 2, 2, 4, None, image_scale=0.5),
+]
+
+
+class Dense(LinearOperator):
+    """A user's own linear operator: any matrix."""
+
+    matrix: Tensor
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__(Space(SHAPE, matrix.dtype), Space(ROWS, matrix.dtype))
+        self.register_buffer("matrix", matrix)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return (u.flatten(-2) @ self.matrix.T.to(u.dtype)).unflatten(-1, ROWS)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return (v.flatten(-2) @ self.matrix.to(v.dtype)).unflatten(-1, SHAPE)
+
+
+def problem() -> Measured:
+    generator = torch.Generator().manual_seed(3)
+    matrix = 7.0 * torch.randn(28, 30, generator=generator, dtype=torch.float64)
+    u = 0.5 * torch.rand(2, 1, *SHAPE, generator=generator, dtype=torch.float64)
+    return Measured(Dense(matrix), Dense(matrix)(u))
+
+
+def built(spec: object) -> Iterative:
+    torch.manual_seed(0)
+    model = specs.build(MODELS, spec).double()
+    assert isinstance(model, Iterative)
+    return model
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
+def test_methods_run_on_any_linear_operator(spec: Any) -> None:  # noqa: ANN401
+    model = built(spec)
+    shake(model, seed=1)
+    check_reconstructor(model, problem())
+    with pytest.raises(GeometryError, match=r"Found Dense\. .*'fbp' of .* to None.*T\*y"):
+        built(type(spec)())(problem())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
+def test_with_zero_weights_the_image_is_that_of_the_adjoint(spec: Any) -> None:  # noqa: ANN401
+    """c·(T/‖T‖)*(y/(c‖T‖)) = T*y/‖T‖²."""
+    model, at = built(spec), problem()
+    for p in model.parameters():
+        torch.nn.init.zeros_(p)
+    assert isinstance(at.measurement, Dense)
+    matrix = at.measurement.matrix
+    norm = torch.linalg.matrix_norm(matrix, 2)
+    expected = (at.data.flatten(1) @ matrix / norm**2).reshape(2, 1, *SHAPE)
+    torch.testing.assert_close(model(at).image, expected, rtol=1e-5, atol=0)
+
+
+def test_a_nonlinear_operator_starts_from_zero() -> None:
+    scan = ParallelBeam(SHAPE, AngleRange(4), FlatDetector(9))
+    photons = TransmissionCT(Transmission(scan, 0.1), torch.float64)
+    image = AdjointImage()(Measured(photons, torch.ones(3, 1, 4, 9, dtype=torch.float64)))
+    assert torch.equal(image, torch.zeros(3, 1, *SHAPE, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
+def test_no_filtered_backprojection_goes_to_plain_data_and_back(spec: Any) -> None:  # noqa: ANN401
+    plain = specs.named_to_plain(MODELS, spec)
+    assert plain["fbp"] is None
+    assert specs.named_from_plain(MODELS, plain) == spec
+    assert specs.named_from_plain(MODELS, plain | {"fbp": {}}) == replace(
+        spec, fbp=specs.named_from_plain(MODELS, {"name": "fbp"})
+    )
