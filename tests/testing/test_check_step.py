@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pytest
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch.autograd.function import FunctionCtx
 
+    from learnedrecon.operators.base import Operator
     from learnedrecon.schemes.backward import Update
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
@@ -123,6 +124,31 @@ class NeedsMeasured(Sound):
         return ImageState(image + isinstance(problem, Measured), memory)
 
 
+class MixesTheBatch(Sound):
+    def forward(self, state: ImageState, problem: Problem) -> ImageState:
+        image, memory = super().forward(state, problem)
+        return ImageState(image - image.mean(), memory)
+
+
+class SharesTheMemory(Sound):
+    def forward(self, state: ImageState, problem: Problem) -> ImageState:
+        image, memory = super().forward(state, problem)
+        return ImageState(image, memory - 1e-6 * memory.mean(0, keepdim=True))
+
+
+class ReadsTheMemory(Sound):
+    def forward(self, state: ImageState, problem: Problem) -> ImageState:
+        return ImageState(super().forward(state, problem).image, state.memory)
+
+
+class Unsealed(Sealed):
+    """A problem that is no dataclass."""
+
+    @property
+    def operator(self) -> Operator:
+        return self._problem.operator
+
+
 BROKEN: dict[type[Sound], str] = {
     WritesIntoState: "given state is left alone",
     WritesIntoData: "problem is left alone",
@@ -134,6 +160,8 @@ BROKEN: dict[type[Sound], str] = {
     Remembers: "the same twice",
     TouchesOperator: r"never touches problem\.operator",
     NeedsMeasured: "another problem can stand in",
+    MixesTheBatch: "a batch is a stack of singles",
+    SharesTheMemory: "a batch is a stack of singles",
 }
 
 
@@ -305,3 +333,23 @@ def test_a_sealed_problem_gives_no_operator_and_the_same_else() -> None:
     assert torch.equal(sealed.to("cpu").gradient(u), given.gradient(u))
     with pytest.raises(PropertyError, match=r"never touches problem\.operator"):
         _ = sealed.operator
+
+
+def test_a_batch_that_cannot_be_split_is_said_to_be_so() -> None:
+    title = "a batch is a stack of singles"
+
+    def note(given: Problem, state: ImageState) -> str:
+        report = check_step(MixesTheBatch(), state, given, modes=[])
+        return {finding.name: finding.note for finding in report.skipped}[title]
+
+    space, y = Space((3, 4), torch.float64), random(*SHAPE)
+    single = ImageState(*(tensor[:1] for tensor in start()))
+    per_sample_operator = Measured(Diagonal(space, random(*SHAPE, seed=2)), y)
+    weighted = Measured(Diagonal(space, random(3, 4)), y, regulariser=Weighted(random(*SHAPE)))
+    assert note(replace(problem(), data=y[:1]), single) == "a batch of one"
+    assert note(per_sample_operator, start()) == "the operator has tensors for each sample"
+    assert note(weighted, start()) == "the regulariser has tensors for each sample"
+    assert note(Unsealed(weighted), start()) == "Unsealed cannot be given other data"
+    shared = start()._replace(memory=random(1, 1, 3, 4))
+    report = check_step(ReadsTheMemory(), shared, problem(), modes=[])
+    assert [f.note for f in report.skipped] == ["the state has tensors without a batch axis"]

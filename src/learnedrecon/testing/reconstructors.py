@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.testing.batches import can_take_data, singles, why_not_split, with_data
 from learnedrecon.testing.numbers import distance, seeded
 from learnedrecon.testing.report import Checklist, Report, tolerance_of
 from learnedrecon.testing.steps import is_unchanged, shake, snapshot
@@ -45,7 +45,7 @@ def check_reconstructor(
         ConfigError: the problem cannot be given other data.
         PropertyError: the first property that does not hold, its number and its tolerance.
     """
-    if not (is_dataclass(problem) and any(field.name == "data" for field in fields(problem))):
+    if not can_take_data(problem):
         raise ConfigError(
             describe(
                 expected="a problem that is a dataclass with a field 'data'",
@@ -107,18 +107,17 @@ def _check_batch(checks: Checklist, model: Reconstructor, problem: Problem, imag
     if number > 1:
         changed = problem.data.clone()
         changed[1:] = 1.7 * changed[1:].flip(-1)
-        first = model(_with_data(problem, changed)).image[:1]
+        first = model(with_data(problem, changed)).image[:1]
         checks.require("a sample ignores the others", distance(first, image[:1]), fix)
     else:
         checks.skip("a sample ignores the others", "a batch of one")
     title = "a batch is a stack of singles"
-    rank = problem.operator.codomain.ndim + 2
-    if any(t.ndim >= rank and t.shape[0] == number > 1 for t in problem.operator.buffers()):
-        checks.skip(title, "the operator has tensors for each sample")
+    reason = why_not_split(problem)
+    if number > 1 and reason:
+        checks.skip(title, reason)
         return
-    single = problem.data.split(1)
-    singles = torch.cat([model(_with_data(problem, y)).image for y in single])
-    checks.require(title, distance(image, singles), fix)
+    stack = torch.cat([model(single).image for single in singles(problem)])
+    checks.require(title, distance(image, stack), fix)
 
 
 @torch.no_grad()
@@ -171,8 +170,3 @@ def _check_storage(
         distance(revived(problem).image, image),
         "no lambdas and no open files in a model",
     )
-
-
-def _with_data(problem: Problem, data: Tensor) -> Problem:
-    assert is_dataclass(problem)
-    return replace(problem, data=data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -13,6 +12,7 @@ from learnedrecon.errors import DifferentiationError, PropertyError, describe
 from learnedrecon.problem import Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.step import Chain, Repeat, Step
+from learnedrecon.testing.batches import can_take_data, singles, why_not_split, with_data
 from learnedrecon.testing.numbers import distance, seeded
 from learnedrecon.testing.report import Checklist, Report, tolerance_of
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.rows import Rows
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 _TIMES = 3
@@ -40,10 +41,12 @@ def check_step(
     """Checks a step alone, in a chain of independent copies, and repeated.
 
     Alone: the type and the shapes of its state are kept, no argument is changed, it gives the same
-    twice, and it never touches ``problem.operator``. Composed: every one of ``modes`` gives the
-    gradients of :class:`Backprop` in every differentiable leaf, which are the weights, the data,
-    the tensors of operator and regulariser that require gradients, and the initial state; and the
-    same second derivatives, unless it refuses them.
+    twice, it never touches ``problem.operator``, and it treats a batch as a stack of its samples
+    (where the problem can be split: more than one sample, and no tensors for each sample beside the
+    data). Composed: every one of ``modes`` gives the gradients of :class:`Backprop` in every
+    differentiable leaf, which are the weights, the data, the tensors of operator and regulariser
+    that require gradients, and the initial state; and the same second derivatives, unless it
+    refuses them.
 
     Args:
         step: Λ.
@@ -62,6 +65,7 @@ def check_step(
     checks = Checklist(type(step).__name__, tolerance_of(problem.data.dtype, given=tolerance))
     state = _make(state, [tensor.detach() for tensor in state])
     _check_alone(checks, step, state, problem)
+    _check_batch(checks, step, state, problem)
     copies = [perturbed(step, seed + k) for k in range(_TIMES)]
     for mode in modes:
         for name, pair in {
@@ -157,6 +161,23 @@ def _check_alone(checks: Checklist, step: Step[S], state: S, problem: Problem) -
     )
 
 
+@torch.no_grad()
+def _check_batch(checks: Checklist, step: Step[S], state: S, problem: Problem) -> None:
+    title = "a batch is a stack of singles"
+    number = problem.data.shape[0]
+    reason = why_not_split(problem)
+    if any(tensor.ndim == 0 or tensor.shape[0] != number for tensor in state):
+        reason = reason or "the state has tensors without a batch axis"
+    if reason:
+        checks.skip(title, reason)
+        return
+    starts = zip(*(tensor.split(1) for tensor in state), strict=True)
+    ends = [step(_make(state, s), p) for s, p in zip(starts, singles(problem), strict=True)]
+    stacks = [torch.cat(parts) for parts in zip(*ends, strict=True)]
+    gaps = list(map(distance, step(state, problem), stacks))
+    checks.require(title, max(gaps), "use no statistics and no sums over the batch axis")
+
+
 class Sealed(Problem):
     """A problem whose operator must not be touched."""
 
@@ -185,7 +206,7 @@ class Sealed(Problem):
     def gradient(self, u: Tensor) -> Tensor:
         return self._problem.gradient(u)
 
-    def subset(self, rows: Sequence[int]) -> Sealed:
+    def subset(self, rows: Rows) -> Sealed:
         return Sealed(self._problem.subset(rows))
 
     def to(self, device: torch.device | str) -> Self:
@@ -282,7 +303,7 @@ def _names(state: tuple[Any, ...]) -> Sequence[str]:
 
 def _with_leaf(problem: Problem) -> tuple[Problem, Tensor | None]:
     """The problem with data that require gradients, where it can be rebuilt."""
-    if is_dataclass(problem) and any(field.name == "data" for field in fields(problem)):
+    if can_take_data(problem):
         data = problem.data.detach().clone().requires_grad_()
-        return replace(problem, data=data), data
+        return with_data(problem, data), data
     return problem, problem.data if problem.data.requires_grad else None

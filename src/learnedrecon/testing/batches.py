@@ -1,0 +1,51 @@
+"""One problem for each sample of a batch, where a problem can be taken apart."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.problem import Problem
+
+
+def can_take_data(problem: Problem) -> bool:
+    """Whether the problem is a dataclass with a field ``data``, such as ``Measured``."""
+    return is_dataclass(problem) and any(field.name == "data" for field in fields(problem))
+
+
+def with_data(problem: Problem, data: Tensor) -> Problem:
+    """The same problem with other data."""
+    assert is_dataclass(problem)
+    return replace(problem, data=data)
+
+
+def why_not_split(problem: Problem) -> str:
+    """Why a batch cannot be taken apart into its samples; empty if it can.
+
+    A tensor counts as one for each sample if it is as deep as the data and as long as the batch.
+    """
+    if not can_take_data(problem):
+        return f"{type(problem).__name__} cannot be given other data"
+    number = problem.data.shape[0]
+    if number == 1:
+        return "a batch of one"
+    rank = problem.operator.codomain.ndim + 2
+    fidelity = getattr(problem, "fidelity", None)
+    parts = {"operator": problem.operator, "regulariser": problem.regulariser, "fidelity": fidelity}
+    for name, part in parts.items():
+        if not isinstance(part, nn.Module):
+            continue
+        tensors = (*part.buffers(), *part.parameters())
+        if any(t.ndim >= rank and t.shape[0] == number for t in tensors):
+            return f"the {name} has tensors for each sample"
+    return ""
+
+
+def singles(problem: Problem) -> list[Problem]:
+    """One problem for each sample, of a problem that can be split."""
+    return [with_data(problem, y) for y in problem.data.split(1)]
