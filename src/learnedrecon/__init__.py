@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from learnedrecon.config.yaml_file import read_geometry, read_operator, write_geometry
     from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
     from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
     from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Estimate, Iterative, Reconstructor
     from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling
     from learnedrecon.schemes.step import Chain, Repeat, Step
+    from learnedrecon.solvers.fbp import fbp
+    from learnedrecon.solvers.tv import tv_reconstruction
+    from learnedrecon.training.checkpoint import Blueprint, load_weights, save_weights
 
 _HOMES = {
+    "config.yaml_file": ("read_geometry", "read_operator", "write_geometry"),
     "functionals.fidelities": ("KullbackLeibler", "LeastSquares"),
     "functionals.regularisers": ("Dirichlet", "TotalVariation"),
     "models.classical": ("FBP", "TV", "TotalVariationSpec"),
@@ -50,6 +55,9 @@ _HOMES = {
     "schemes.reconstructor": ("Estimate", "Iterative", "Reconstructor"),
     "schemes.scaling": ("AdjointScale", "ImageScale", "NoScaling"),
     "schemes.step": ("Chain", "Repeat", "Step"),
+    "solvers.fbp": ("fbp",),
+    "solvers.tv": ("tv_reconstruction",),
+    "training.checkpoint": ("Blueprint", "load_weights", "save_weights"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -59,6 +67,7 @@ __all__ = [
     "AdjointScale",
     "AngleRange",
     "Backprop",
+    "Blueprint",
     "Chain",
     "Checkpointed",
     "Dirichlet",
@@ -90,9 +99,16 @@ __all__ = [
     "TotalVariationSpec",
     "Transmission",
     "TransmissionCT",
+    "fbp",
     "filtered_primal_dual",
     "learned_gradient",
     "learned_primal_dual",
+    "load_weights",
+    "read_geometry",
+    "read_operator",
+    "save_weights",
+    "tv_reconstruction",
+    "write_geometry",
 ]
 
 
