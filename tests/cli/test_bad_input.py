@@ -268,7 +268,7 @@ CASES: Cases = (
     ),
     (
         "two operators", two_operators,
-        ("number=6", "number=7", "runs of one operator"),
+        ("one operator in", "operator.angles.number 6 and 7", "runs of one operator"),
     ),
     (
         "no run to compare with", lambda _: ["compare", "fbp", "tv"],

@@ -135,6 +135,21 @@ def test_lines_now_and_then_without_a_terminal() -> None:
     assert len(lines) == 5
 
 
+def test_the_last_step_is_printed_once_with_its_validation() -> None:
+    text = io.StringIO()
+    progress = RichProgress(Console(file=text, width=100), every=1e9)
+    progress.begin(step=0, steps=2)
+    progress.write({"step": 1, "event": "validation", "psnr": 20.0, "seconds": 1.0})
+    progress.write({"step": 2, "event": "train", "loss": 0.5, "seconds": 2.0})
+    progress.write({"step": 2, "event": "validation", "psnr": 21.0, "seconds": 2.0})
+    progress.end()
+    progress.end()
+    assert text.getvalue().splitlines() == [
+        "step 1/2  PSNR 20.00 dB  0:00:01 left",
+        "step 2/2  loss 5.000e-01  PSNR 21.00 dB  0:00:00 left",
+    ]
+
+
 def test_a_bar_in_a_terminal() -> None:
     text = printed(terminal=True)
     assert "200/200" in text

@@ -124,7 +124,7 @@ def test_nan_names_step_and_samples_and_changes_nothing(
     update(model, [source.of([0, 1])], step=6)
     before = weights(model), update.state()
     what = "gradient" if gradient else "loss"
-    with pytest.raises(DataError, match=f"finite {what}.* step 7 .*image-3") as caught:
+    with pytest.raises(DataError, match=f"finite {what}.* step 8 .*image-3") as caught:
         update(model, [source.of([2]), source.of([3, 4])], step=7)
     assert gradient == ("image-2" in str(caught.value))
     assert torch.equal(weights(model), before[0])

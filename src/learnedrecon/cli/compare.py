@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from learnedrecon.cli.options import Images, Range, evaluation_overrides, note, results
+from learnedrecon.cli.options import Device, Images, Range, evaluation_overrides, note, results
 from learnedrecon.errors import ConfigError, GeometryError, describe
 
 if TYPE_CHECKING:
+    import torch
+
     from learnedrecon.cli.loading import Method
     from learnedrecon.config.build import Experiment
     from learnedrecon.evaluation.scores import Scores
@@ -29,6 +31,7 @@ def compare(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path(
         "runs/comparison"
     ),
+    device: Device = "auto",
 ) -> None:
     """Score several methods on the test images of the first run: table, figure and JSON.
 
@@ -36,8 +39,11 @@ def compare(
     """
     from learnedrecon.cli.scoring import draw, plain, score, write_results
     from learnedrecon.evaluation.table import rich_table
+    from learnedrecon.training.accelerator import choose_device
 
-    methods, experiment = gather(runs, evaluation_overrides(images, data_range))
+    methods, experiment = gather(
+        runs, evaluation_overrides(images, data_range), choose_device(device)
+    )
     scores = [score(method, experiment) for method in methods]
     differences = paired(scores)
     write_results(
@@ -61,7 +67,9 @@ def compare(
     note(f"Wrote {output / 'results.json'} and {output / 'figure.png'}.")
 
 
-def gather(names: list[str], overrides: list[str]) -> "tuple[list[Method], Experiment]":
+def gather(
+    names: list[str], overrides: list[str], device: "torch.device"
+) -> "tuple[list[Method], Experiment]":
     """Every method, and the experiment of the first run.
 
     Raises:
@@ -79,7 +87,7 @@ def gather(names: list[str], overrides: list[str]) -> "tuple[list[Method], Exper
                 fix="write for example 'learnedrecon compare runs/lpd fbp tv'",
             )
         )
-    opened = {name: open_run(Path(name), overrides) for name in runs}
+    opened = {name: open_run(Path(name), overrides, device=device) for name in runs}
     experiment = opened[runs[0]][1]
     for name in runs[1:]:
         refuse_other_operator(runs[0], experiment, name, opened[name][1])
@@ -89,6 +97,8 @@ def gather(names: list[str], overrides: list[str]) -> "tuple[list[Method], Exper
 
 def tuned(name: str, experiment: "Experiment") -> "Method":
     """'fbp' or 'tv', tuned on the validation images."""
+    import torch
+
     from learnedrecon.cli.loading import classical
     from learnedrecon.config.tuning import tuned_fbp, tuned_tv
 
@@ -97,7 +107,7 @@ def tuned(name: str, experiment: "Experiment") -> "Method":
     low, high = found.tried[0][0], found.tried[-1][0]
     what = "bandwidth" if name == "fbp" else "weight"
     note(f"{name}: {what} {found.value:.4g} is the best of {low:.2g} to {high:.2g}.")
-    return classical(name, spec)
+    return classical(name, spec, device=torch.device(experiment.device))
 
 
 def refuse_other_operator(
@@ -108,11 +118,17 @@ def refuse_other_operator(
     Raises:
         GeometryError: the operators are not equal.
     """
-    if experiment.config.operator != other.config.operator:
+    from learnedrecon.config.yaml_file import operator_to_plain
+    from learnedrecon.training.run import differences
+
+    ours, theirs = (operator_to_plain(each.config.operator) for each in (experiment, other))
+    if found := differences(ours, theirs, "operator"):
+        texts = [f"{where} {one!r} and {two!r}" for where, one, two in found[:3]]
+        more = f" and {len(found) - 3} more" if found[3:] else ""
         raise GeometryError(
             describe(
-                expected=f"the operator of {first}, {experiment.config.operator}",
-                found=f"{other.config.operator} in {name}",
+                expected=f"one operator in {first} and {name}",
+                found=f"{'; '.join(texts)}{more}",
                 fix="compare runs of one operator; evaluate the others alone",
             )
         )

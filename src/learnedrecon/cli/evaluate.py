@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from learnedrecon.cli.options import (
+    Device,
     Images,
     Overrides,
     Range,
@@ -26,22 +27,30 @@ def evaluate(
     data_range: Range = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The JSON to write; in a run RUN/results.json."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The JSON to write; by default RUN/results.json, or beside a configuration "
+            "CONFIG-results.json.",
+        ),
     ] = None,
+    device: Device = "auto",
 ) -> None:
     """Score the best weights of a run on its test images: a table, a JSON file and a figure."""
     from learnedrecon.cli.loading import open_run
     from learnedrecon.cli.scoring import draw, plain, score, write_results
     from learnedrecon.config.yaml_file import operator_to_plain
     from learnedrecon.evaluation.table import rich_table
+    from learnedrecon.training.accelerator import choose_device
 
     asked = [*(overrides or []), *evaluation_overrides(images, data_range)]
-    method, experiment = open_run(run, asked)
+    method, experiment = open_run(run, asked, device=choose_device(device))
     if method.trained_on not in {None, experiment.config.operator}:
         note("This operator is not the one that the weights were trained with.")
     scores = score(method, experiment)
-    target = output or (run if run.is_dir() else Path()) / "results.json"
-    figure = (run / "figures" / "test.png") if run.is_dir() else target.with_suffix(".png")
+    folder = run.is_dir()
+    target = output or (run / "results.json" if folder else beside(run))
+    figure = (run / "figures" / "test.png") if folder else target.with_suffix(".png")
     write_results(
         target,
         {
@@ -57,3 +66,8 @@ def evaluate(
     for line in scores.status:
         note(f"{method.label}: {line}")
     note(f"Wrote {target} and {figure}.")
+
+
+def beside(config: Path) -> Path:
+    """Where the scores of a configuration go that has no run folder."""
+    return config.with_name(f"{config.stem}-results.json")

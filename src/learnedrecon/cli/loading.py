@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 CLASSICAL = ("fbp", "tv")
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +50,15 @@ class Method:
     fidelity: FidelityName = "least_squares"
 
 
-def device() -> torch.device:
-    """The GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[Method, Experiment]:
+def open_run(
+    path: Path, overrides: Sequence[str] = (), *, device: torch.device = CPU
+) -> tuple[Method, Experiment]:
     """A run folder, or a configuration of a method without weights, and its experiment.
 
     Args:
         path: of the folder, or of a YAML file.
         overrides: of the configuration.
+        device: of the model and of batches.
 
     Raises:
         FileFormatError: no such path, no checkpoint, or broken files.
@@ -67,10 +66,12 @@ def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[Method, Experim
     """
     folder = path.is_dir()
     config = read_config(path / "config.yaml" if folder else _config_file(path), overrides)
-    experiment = Experiment(config, device())
+    experiment = Experiment(config, device)
     if not folder:
         return _untrained(path, experiment), experiment
-    method = open_weights(weights_file(path), label=path.name, config=config)
+    method = open_weights(
+        weights_file(path), label=path.resolve().name, config=config, device=device
+    )
     if method.spec != config.model:
         raise ConfigError(
             describe(
@@ -82,7 +83,13 @@ def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[Method, Experim
     return method, experiment
 
 
-def open_weights(path: Path, *, label: str | None = None, config: Config | None = None) -> Method:
+def open_weights(
+    path: Path,
+    *,
+    label: str | None = None,
+    config: Config | None = None,
+    device: torch.device = CPU,
+) -> Method:
     """The method in a weights file.
 
     Raises:
@@ -91,7 +98,7 @@ def open_weights(path: Path, *, label: str | None = None, config: Config | None 
     loaded = load_weights(path, models=MODELS, operators=OPERATORS)
     return Method(
         label or path.stem,
-        loaded.model.to(device()),
+        loaded.model.to(device),
         loaded.model_spec,
         loaded.operator_spec,
         config,
@@ -100,14 +107,20 @@ def open_weights(path: Path, *, label: str | None = None, config: Config | None 
     )
 
 
-def classical(name: str, spec: Any = None) -> Method:  # noqa: ANN401 - any spec of MODELS
+def classical(
+    name: str,
+    spec: Any = None,  # noqa: ANN401 - any spec of MODELS
+    *,
+    device: torch.device = CPU,
+) -> Method:
     """A method without weights.
 
     Args:
         name: for tables.
         spec: its spec.
+        device: of the model.
     """
-    return Method(name, specs.build(MODELS, spec).to(device()).eval(), spec)
+    return Method(name, specs.build(MODELS, spec).to(device).eval(), spec)
 
 
 def _untrained(path: Path, experiment: Experiment) -> Method:
@@ -122,7 +135,7 @@ def _untrained(path: Path, experiment: Experiment) -> Method:
         )
     name = experiment.blueprint.model["name"]
     config = experiment.config
-    return Method(name, model.to(device()).eval(), config.model, fidelity=config.fidelity)
+    return Method(name, model.to(experiment.device).eval(), config.model, fidelity=config.fidelity)
 
 
 def _config_file(path: Path) -> Path:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="A.B=C", help="Override a value of the configuration; repeatable."
+        "--set",
+        metavar="A.B=C",
+        help="Override a value of the configuration; repeatable. Another 'name' of a section, such "
+        "as model.name=fbp, drops the section's other keys.",
     ),
 ]
 Images = Annotated[
@@ -25,6 +28,10 @@ Range = Annotated[
 Geometry = Annotated[
     Path | None,
     typer.Option("--geometry", metavar="G.yaml", help="Scan geometry, as 'check data' writes it."),
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="auto|cpu|cuda[:k]", help="Where to compute; auto: the GPU."),
 ]
 
 

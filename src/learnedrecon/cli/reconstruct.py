@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from learnedrecon.cli.options import Geometry
+from learnedrecon.cli.options import Device, Geometry
 
 
 def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
@@ -38,11 +38,14 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
             "for attenuation in 1/mm and a model of phantoms in [0, 1].",
         ),
     ] = 1.0,
+    device: Device = "auto",
 ) -> None:
     """Reconstruct an image from a measurement, with a trained model or without learning.
 
     The geometry is that of the training unless --geometry gives another one.
     """
     from learnedrecon.cli.reconstruction import Request, run
+    from learnedrecon.training.accelerator import choose_device
 
-    run(Request(model, file, output, geometry, key, simulate, weight, scale))
+    where = choose_device(device)
+    run(Request(model, file, output, geometry, key, simulate, weight, scale, where))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon import specs
-from learnedrecon.cli.loading import CLASSICAL, Method, classical, device, open_run, open_weights
+from learnedrecon.cli.loading import CLASSICAL, Method, classical, open_run, open_weights
 from learnedrecon.cli.measurement import (
     Measurement,
     assumed_geometry,
@@ -54,6 +54,7 @@ class Request(NamedTuple):
     simulate: bool
     weight: float | None
     scale: float
+    device: torch.device
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def run(request: Request) -> None:
     if method.trained_on is not None and scan.spec != method.trained_on:
         note("This geometry is not the one that the model was trained with.")
     if request.model == "tv":
-        method = with_weight(scan, request.weight)
+        method = with_weight(scan, request)
     image, seconds, status = reconstructed(method, scan, request)
     write_array(request.output, image.squeeze(1).squeeze(0).cpu().numpy())
     if request.output.suffix.lower() == ".png":
@@ -111,10 +112,10 @@ def find_method(request: Request) -> Method:
         raise _misplaced("--scale > 0", f"--scale {request.scale}")
     if request.model in CLASSICAL:
         spec = FilteredBackprojection() if request.model == "fbp" else TotalVariationSpec(1.0)
-        return classical(request.model, spec)
+        return classical(request.model, spec, device=request.device)
     path = Path(request.model)
     if path.is_dir():
-        return open_run(path)[0]
+        return open_run(path, device=request.device)[0]
     if not path.exists():
         raise FileFormatError(
             describe(
@@ -125,7 +126,8 @@ def find_method(request: Request) -> Method:
         )
     config = path.parent.parent / "config.yaml"
     beside = path.parent.name == "checkpoints" and config.is_file()
-    return open_weights(path, config=read_config(config) if beside else None)
+    settings = read_config(config) if beside else None
+    return open_weights(path, config=settings, device=request.device)
 
 
 def measured(request: Request, method: Method, given: Any) -> Scan:  # noqa: ANN401 - any operator spec
@@ -138,9 +140,9 @@ def measured(request: Request, method: Method, given: Any) -> Scan:  # noqa: ANN
     measurement = read_measurement(request.file, request.key)
     spec = given or method.trained_on or assumed_geometry(measurement, request.file)
     refuse_other_kind(method, spec)
-    operator = specs.build(OPERATORS, spec).to(device())
+    operator = specs.build(OPERATORS, spec).to(request.device)
     check_data(measurement, spec, operator.codomain, request.file)
-    return Scan(spec, operator, _batched(measurement, operator))
+    return Scan(spec, operator, _batched(measurement, operator).to(request.device))
 
 
 def simulated(request: Request, method: Method, given: Any) -> Scan:  # noqa: ANN401 - any operator spec
@@ -162,9 +164,9 @@ def simulated(request: Request, method: Method, given: Any) -> Scan:  # noqa: AN
         )
     refuse_other_kind(method, spec)
     check_image(image, pixel, spec, request.file)
-    operator = specs.build(OPERATORS, spec).to(device())
+    operator = specs.build(OPERATORS, spec).to(request.device)
     simulation = simulation_of(method, image.shape)
-    truth = torch.from_numpy(image)[None, None].to(device())
+    truth = torch.from_numpy(image)[None, None].to(request.device)
     data = Simulator(simulation, operator, spec)(truth, (request.file.stem,))
     return Scan(spec, operator, data, truth)
 
@@ -216,14 +218,14 @@ def note_size(method: Method, problem: Measured, request: Request) -> None:
         )
 
 
-def with_weight(scan: Scan, weight: float | None) -> Method:
+def with_weight(scan: Scan, request: Request) -> Method:
     """Total variation with the weight that the user gave.
 
     Raises:
         ConfigError: none was given; a number to begin with is.
     """
-    if weight is not None:
-        return classical("tv", TotalVariationSpec(weight))
+    if request.weight is not None:
+        return classical("tv", TotalVariationSpec(request.weight), device=request.device)
     begin = natural_weight(scan.operator, scan.data)
     raise ConfigError(
         describe(
@@ -284,7 +286,7 @@ def report(output: Path, scan: Scan, image: Tensor, seconds: float) -> None:
 
 def _batched(measurement: Measurement, operator: Operator) -> Tensor:
     values = torch.from_numpy(measurement.values)
-    return values.reshape(-1, 1, *operator.codomain.shape).to(device())
+    return values.reshape(-1, 1, *operator.codomain.shape)
 
 
 def _misplaced(expected: str, found: str) -> ConfigError:

@@ -1,17 +1,21 @@
 """`learnedrecon train`: learn the weights of a method."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from learnedrecon.cli.failure import INTERRUPTED
-from learnedrecon.cli.options import Overrides, note
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.cli.options import Device, Overrides, note
+from learnedrecon.errors import ConfigError, DataError, describe
 
 if TYPE_CHECKING:
     from learnedrecon.config.build import Experiment
+    from learnedrecon.schemes.reconstructor import Reconstructor
     from learnedrecon.training.loggers import Logger
+    from learnedrecon.training.run import RunFolder
+
+_ENDLESS = 10**8
 
 
 def train(
@@ -32,6 +36,13 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Log to TensorBoard too (an extra).")
     ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights", metavar="RUN|FILE", help="Begin with these weights of the same model."
+        ),
+    ] = None,
+    device: Device = "auto",
 ) -> None:
     """Train the method that a configuration describes.
 
@@ -40,17 +51,20 @@ def train(
     from learnedrecon.config.build import Experiment
     from learnedrecon.config.yaml_file import read_config
     from learnedrecon.specs import to_plain
-    from learnedrecon.training.accelerator import make_accelerator
+    from learnedrecon.training.accelerator import choose_device, make_accelerator
     from learnedrecon.training.loop import train as train_loop
     from learnedrecon.training.run import RunFolder
     from learnedrecon.training.update import Supervised
 
+    cpu = choose_device(device).type == "cpu" and device != "auto"
     settings = read_config(config, overrides or [])
     folder = output or Path("runs") / config.stem
-    accelerator = make_accelerator(settings.training.precision)
+    accelerator = make_accelerator(settings.training.precision, cpu=cpu)
     experiment = Experiment(settings, accelerator.device)
     model = experiment.model()
     refuse_without_weights(config, sum(p.numel() for p in model.parameters()))
+    if weights is not None:
+        begin_with(weights, model, settings.model)
     source = experiment.training_batches(drop_last=accelerator.num_processes > 1)
     look_at_data(experiment)
     update = Supervised(model, loss=settings.loss, spec=settings.training, accelerator=accelerator)
@@ -61,19 +75,26 @@ def train(
         config=to_plain(settings),
         blueprint=experiment.blueprint,
         overwrite=resume is False,
+        exclusive=accelerator.is_main_process,
     )
     progress = run.checkpoints.progress()
     begun = 0 if progress is None else progress.step
     note(f"{begin_text(experiment, begun)} {folder}. Ctrl-C saves and stops.")
-    result = train_loop(
-        model=model,
-        source=source.for_process(accelerator.process_index, accelerator.num_processes),
-        update=update,
-        run=run,
-        spec=settings.training,
-        validate=experiment.validation(),
-        loggers=extra,
-    )
+    if begun and weights is not None:
+        note(f"The run goes on from its own weights; {weights} was for its beginning.")
+    try:
+        result = train_loop(
+            model=model,
+            source=source.for_process(accelerator.process_index, accelerator.num_processes),
+            update=update,
+            run=run,
+            spec=settings.training,
+            validate=experiment.validation(),
+            loggers=extra,
+        )
+    except KeyboardInterrupt:
+        note(f"Stopped at once. {on_disk_text(run)}")
+        raise
     best = "none yet" if result.best is None else f"{result.best:.2f} dB"
     if result.interrupted:
         note(f"Saved after step {result.step}; the best validation is {best}.")
@@ -93,6 +114,40 @@ def begin_text(experiment: "Experiment", begun: int) -> str:
     if begun:
         return f"Going on with {name} {where}, after step {begun} of {steps}, in"
     return f"Training {name} {where} for {steps} steps in"
+
+
+def on_disk_text(run: "RunFolder") -> str:
+    """What a run that was cut off has saved, and how it goes on."""
+    progress = run.checkpoints.progress()
+    if progress is None:
+        return f"{run.path} has no checkpoint yet: the same command begins anew."
+    return f"{run.path} has the state after step {progress.step}: the same command goes on there."
+
+
+def begin_with(path: Path, model: "Reconstructor", spec: Any) -> None:  # noqa: ANN401 - any model spec
+    """Fills weights of another training into ``model``.
+
+    Raises:
+        FileFormatError: there are none, or they are broken.
+        ConfigError: they are of another model.
+    """
+    from learnedrecon.models.registry import MODELS
+    from learnedrecon.specs import named_to_plain
+    from learnedrecon.training.checkpoint import load_weights
+    from learnedrecon.training.run import differences
+
+    loaded = load_weights(path)
+    asked, saved = (named_to_plain(MODELS, each) for each in (spec, loaded.model_spec))
+    if found := differences(asked, saved, "model"):
+        raise ConfigError(
+            describe(
+                expected=f"weights of the model of the configuration in {path}",
+                found="; ".join(f"{where} {two!r} for {one!r}" for where, one, two in found[:3]),
+                fix="give the configuration the same 'model', or leave --weights away",
+            )
+        )
+    model.load_state_dict(loaded.model.state_dict())
+    note(f"Beginning with the weights of {path}.")
 
 
 def loggers(folder: Path, *, tensorboard: bool) -> "list[Logger]":
@@ -134,6 +189,13 @@ def look_at_data(experiment: "Experiment") -> None:
     train = experiment.dataset("train")
     experiment.builder([train[train.buckets()[0][0]]])
     next(experiment.batches("validation", 1))
+    counts = {"to train": len(train), "to validate": len(experiment.dataset("validation"))}
+    try:
+        counts["to test"] = len(experiment.dataset("test"))
+    except DataError as error:
+        note(f"WARNING: nothing to test on; 'evaluate' and 'compare' will fail. {error}")
+    if min(counts.values()) < _ENDLESS:
+        note(f"Images: {', '.join(f'{number} {what}' for what, number in counts.items())}.")
 
 
 def require_run(folder: Path, *, resume: bool | None) -> None:

@@ -18,6 +18,34 @@ _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 Precision = Literal["no", "bf16", "fp16"]
 
 
+def choose_device(name: str = "auto") -> torch.device:
+    """The device that a user names; ``cuda:k`` also becomes the current GPU.
+
+    Args:
+        name: "auto" (the GPU where there is one), "cpu", "cuda" or "cuda:k".
+
+    Raises:
+        ConfigError: another name, or a GPU that is not there.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not gpus):
+        return torch.device("cpu")
+    if name in {"auto", "cuda"} and gpus:
+        return torch.device("cuda")
+    kind, _, index = name.partition(":")
+    if kind == "cuda" and index.isdecimal() and int(index) < gpus:
+        torch.cuda.set_device(int(index))
+        return torch.device(name)
+    known = [f"cuda:{k}" for k in range(gpus)]
+    raise ConfigError(
+        describe(
+            expected=f"a device of this machine: {', '.join(['auto', 'cpu', *known])}",
+            found=f"'{name}'",
+            fix="choose one of these; 'learnedrecon env' shows what torch sees",
+        )
+    )
+
+
 def make_accelerator(precision: Precision = "no", *, cpu: bool = False) -> Accelerator:
     """An accelerator in the given precision; it may follow one of another precision.
 

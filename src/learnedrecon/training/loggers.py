@@ -209,6 +209,8 @@ class TensorBoard:
 class RichProgress:
     """A bar with step, loss, PSNR and time left; a line now and then where there is no terminal.
 
+    The line of the last step is printed at the end, once, with all that is known of it.
+
     Args:
         console: where to; standard error by default.
         every: seconds between two lines where there is no terminal.
@@ -221,39 +223,36 @@ class RichProgress:
         self._loss = self._psnr = ""
         self._first = self._steps = 0
         self._due = 0.0
+        self._last: Record | None = None
 
     def begin(self, *, step: int, steps: int) -> None:
         self._first, self._steps, self._due = step, steps, 0.0
         self._loss = self._psnr = ""
+        self._last = None
         if self._console.is_terminal:
             self._bar = ProgressBar(
                 TextColumn("step"),
                 MofNCompleteColumn(),
                 BarColumn(),
-                TextColumn("{task.fields[loss]}{task.fields[psnr]}"),
+                TextColumn("{task.fields[numbers]}"),
                 TimeRemainingColumn(),
                 console=self._console,
             )
-            self._bar.add_task("", total=steps, completed=step, loss="", psnr="")
+            self._bar.add_task("", total=steps, completed=step, numbers="")
             self._bar.start()
 
     def write(self, record: Record) -> None:
         if "loss" in record:
             self._loss = f"loss {record['loss']:.3e}"
         if "psnr" in record:
-            self._psnr = f"  PSNR {record['psnr']:.2f} dB"
-        step, seconds = record["step"], record["seconds"]
+            self._psnr = f"PSNR {record['psnr']:.2f} dB"
         if self._bar is not None:
-            self._bar.update(
-                self._bar.task_ids[0], completed=step, loss=self._loss, psnr=self._psnr
-            )
-        elif seconds >= self._due or step == self._steps:
-            self._due = seconds + self._every
-            left = seconds / (step - self._first) * (self._steps - step)
-            self._console.print(
-                f"step {step}/{self._steps}  {self._loss}{self._psnr}  {_clock(left)} left",
-                highlight=False,
-            )
+            self._bar.update(self._bar.task_ids[0], completed=record["step"], numbers=self._numbers)
+        elif record["step"] == self._steps:
+            self._last = record
+        elif record["seconds"] >= self._due:
+            self._due = record["seconds"] + self._every
+            self._print(record)
 
     def flush(self) -> None:
         """Nothing to keep."""
@@ -262,6 +261,19 @@ class RichProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+        if self._last is not None:
+            self._print(self._last)
+            self._last = None
+
+    @property
+    def _numbers(self) -> str:
+        return "  ".join(text for text in (self._loss, self._psnr) if text)
+
+    def _print(self, record: Record) -> None:
+        step = record["step"]
+        left = record["seconds"] / (step - self._first) * (self._steps - step)
+        parts = (f"step {step}/{self._steps}", self._numbers, f"{_clock(left)} left")
+        self._console.print("  ".join(part for part in parts if part), highlight=False)
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 (JSON)

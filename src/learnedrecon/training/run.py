@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import yaml
 
@@ -113,7 +113,9 @@ class RunFolder:
             raise ConfigError(
                 describe(
                     expected=f"the configuration with which {self.path} was begun",
-                    found="; ".join(found[:3]),
+                    found="; ".join(
+                        f"{where} is {new!r} and was {old!r}" for where, old, new in found[:3]
+                    ),
                     fix="choose another folder, or overwrite the run (--fresh)",
                 )
             )
@@ -145,15 +147,29 @@ class RunFolder:
                 leftover.unlink(missing_ok=True)
 
 
-def differences(written: Any, asked: Any, where: str = "") -> list[str]:  # noqa: ANN401 (plain data)
-    """One text for every value in which two pieces of plain data differ, with its path of keys."""
-    if isinstance(written, dict) and isinstance(asked, dict):
-        keys = [*written, *(key for key in asked if key not in written)]
+class Difference(NamedTuple):
+    """A value that differs, None where one side has not got it.
+
+    Attributes:
+        where: the path of keys.
+        first: the value there.
+        second: that of the other.
+    """
+
+    where: str
+    first: Any
+    second: Any
+
+
+def differences(first: Any, second: Any, where: str = "") -> list[Difference]:  # noqa: ANN401 (plain data)
+    """Every value in which two pieces of plain data differ."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = [*first, *(key for key in second if key not in first)]
         return [
-            text
+            found
             for key in keys
-            for text in differences(
-                written.get(key), asked.get(key), f"{where}.{key}" if where else str(key)
+            for found in differences(
+                first.get(key), second.get(key), f"{where}.{key}" if where else str(key)
             )
         ]
-    return [] if written == asked else [f"{where} is {asked!r} and was {written!r}"]
+    return [] if first == second else [Difference(where, first, second)]

@@ -186,12 +186,19 @@ def _ids(batches: Sequence[Batch], where: Tensor | None = None) -> list[str]:
 
 
 def _not_finite(what: str, step: int, ids: list[str]) -> DataError:
+    first = (
+        "look at these samples and at the scale of the data, as no weight has changed yet: an "
+        "image_scale of the size of a typical image value, a lower precision switched off"
+    )
+    later = (
+        "look at these samples, lower the learning rate or clip_norm, or warm up; weights and "
+        "checkpoints are as they were before this step"
+    )
     names = ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if ids[_SHOWN:] else "")
     return DataError(
         describe(
             expected=f"a finite {what}",
-            found=f"NaN or infinity in step {step} (counted from 0) for the samples {names}",
-            fix="look at these samples, lower the learning rate or clip_norm, or warm up; weights "
-            "and checkpoints are as they were before this step",
+            found=f"NaN or infinity in step {step + 1} for the samples {names}",
+            fix=first if step == 0 else later,
         )
     )
