@@ -10,6 +10,8 @@ import torch
 
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError
+from learnedrecon.models.classical import TotalVariationSpec
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
@@ -63,3 +65,18 @@ def test_the_smallest_ones_run(name: str, values: dict[str, Any]) -> None:
     image = model(Measured(operator, operator(torch.ones(1, 1, 6, 5)))).image
     assert image.shape == (1, 1, 6, 5)
     assert bool(image.isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "found"),
+    [
+        (LearnedPrimalDual, {"iterations": "3"}, "a whole number.*iterations = '3'"),
+        (LearnedPrimalDual, {"hidden": 2.5}, r"a whole number.*hidden = 2\.5"),
+        (LearnedPrimalDual, {"checkpoint_every": 1.5}, r"checkpoint_every = 1\.5"),
+        (LearnedPrimalDual, {"image_scale": "1"}, "a number above 0.*image_scale = '1'"),
+        (TotalVariationSpec, {"weight": 1.0, "gap": None}, "a number between 0 and 1.*gap = None"),
+    ],
+)
+def test_wrong_types_are_named(kind: type, values: dict[str, Any], found: str) -> None:
+    with pytest.raises(ConfigError, match=found):
+        kind(**values)

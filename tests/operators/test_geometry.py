@@ -186,6 +186,20 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: TransmissionCT(RayTransform(PARALLEL), 0.02),  # type: ignore[arg-type]
         r"TransmissionCT\(Transmission\(T\.geometry, mu=0\.02\)\)",
     ),
+    "text for angles": (
+        lambda: ParallelBeam((8, 8), "half a turn", DETECTOR),  # type: ignore[arg-type]
+        r"a number, in mm or in radians\. Found 'h' of type str",
+    ),
+    "text for an arc": (lambda: AngleRange(3, arc="pi"), "Found 'pi'"),  # type: ignore[arg-type]
+    "text for a pitch": (lambda: FlatDetector(3, "1 mm"), "Found '1 mm'"),  # type: ignore[arg-type]
+    "text for a size": (
+        lambda: ParallelBeam((8, 8), AngleRange(3), DETECTOR, (1.0, "b")),  # type: ignore[arg-type]
+        "Found 'b'",
+    ),
+    "text for an attenuation": (
+        lambda: Transmission(PARALLEL, "high"),  # type: ignore[arg-type]
+        "Found 'high'",
+    ),
     "rays of a shape": (
         lambda: RayTransform((8, 8)),  # type: ignore[arg-type]
         r"RayTransform\(ParallelBeam\(",

@@ -317,5 +317,5 @@ def test_operators_are_divided_by_numbers() -> None:
 def test_other_things_have_no_arithmetic_with_operators(other: Any) -> None:  # noqa: ANN401
     operator = Matrix(random(3, 2))
     for combine in (op.add, op.sub, op.mul, op.truediv, op.matmul):
-        with pytest.raises(TypeError, match="unsupported operand|can't multiply"):
+        with pytest.raises(TypeError, match=r"unsupported operand|can't multiply"):
             combine(operator, other)

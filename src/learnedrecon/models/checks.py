@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeVar
 
 from learnedrecon.errors import ConfigError, describe
@@ -38,8 +39,8 @@ def require_counts(spec: object, least: Mapping[str, int]) -> None:
     """
     for name, bound in least.items():
         value = getattr(spec, name)
-        if value is not None and value < bound:
-            raise _out_of_range(spec, name, f"at least {bound}")
+        if value is not None and not (isinstance(value, Integral) and int(value) >= bound):
+            raise _out_of_range(spec, name, f"a whole number, at least {bound}")
 
 
 def require_positive(spec: object, *names: str) -> None:
@@ -50,8 +51,8 @@ def require_positive(spec: object, *names: str) -> None:
     """
     for name in names:
         value = getattr(spec, name)
-        if not (value > 0 and math.isfinite(value)):
-            raise _out_of_range(spec, name, "above 0 and finite")
+        if not (isinstance(value, Real) and float(value) > 0 and math.isfinite(value)):
+            raise _out_of_range(spec, name, "a number above 0 and finite")
 
 
 def require_below_one(spec: object, *names: str) -> None:
@@ -61,15 +62,16 @@ def require_below_one(spec: object, *names: str) -> None:
         ConfigError: the first such field.
     """
     for name in names:
-        if not 0 < getattr(spec, name) < 1:
-            raise _out_of_range(spec, name, "between 0 and 1")
+        value = getattr(spec, name)
+        if not (isinstance(value, Real) and 0 < float(value) < 1):
+            raise _out_of_range(spec, name, "a number between 0 and 1")
 
 
 def _out_of_range(spec: object, name: str, rule: str) -> ConfigError:
     return ConfigError(
         describe(
             expected=f"'{name}' of {type(spec).__name__} to be {rule}",
-            found=f"{name} = {getattr(spec, name)}",
+            found=f"{name} = {getattr(spec, name)!r}",
             fix=f"correct '{name}'",
         )
     )

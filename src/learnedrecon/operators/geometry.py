@@ -21,6 +21,7 @@ from learnedrecon.operators.geometry_checks import (
     count,
     image_shape,
     length_or_lengths,
+    number,
     positive,
     require_kind,
     require_radians,
@@ -51,8 +52,8 @@ class AngleRange:
 
     def __post_init__(self) -> None:
         store(self, "number", count)
-        store(self, "start", float)
-        store(self, "arc", float)
+        store(self, "start", number)
+        store(self, "arc", number)
         if self.number < 1 or not (math.isfinite(self.start) and math.isfinite(self.arc)):
             raise GeometryError(
                 describe(
@@ -85,8 +86,8 @@ class FlatDetector:
 
     def __post_init__(self) -> None:
         store(self, "pixels", count)
-        store(self, "pitch", float)
-        store(self, "axis_offset", float)
+        store(self, "pitch", number)
+        store(self, "axis_offset", number)
         if self.pixels < 1 or not positive(self.pitch) or not math.isfinite(self.axis_offset):
             raise GeometryError(
                 describe(
@@ -270,8 +271,8 @@ class FanBeam(Beam):
 
     def _validate(self) -> None:
         super()._validate()
-        store(self, "source_origin", float)
-        store(self, "origin_detector", float)
+        store(self, "source_origin", number)
+        store(self, "origin_detector", number)
         distances = (self.source_origin, self.origin_detector)
         far_enough = self.source_origin > self.radius and self.origin_detector >= 0
         if not far_enough or not all(map(math.isfinite, distances)):

@@ -46,6 +46,24 @@ def count(value: SupportsIndex) -> int:
         ) from error
 
 
+def number(value: float) -> float:
+    """A length or an angle as a plain number.
+
+    Raises:
+        GeometryError: anything else, such as a text.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(
+            describe(
+                expected="a number, in mm or in radians",
+                found=f"{value!r:.80} of type {type(value).__name__}",
+                fix="give one real number",
+            )
+        ) from error
+
+
 def image_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
     """The counts of a shape.
 
@@ -61,15 +79,20 @@ def angle_list(angles: Sequence[float]) -> tuple[float, ...]:
     Raises:
         GeometryError: not a sequence.
     """
-    number = angles if isinstance(angles, int) else 30
-    fix = f"for equally spaced angles over half a turn give AngleRange({number})"
-    return tuple(map(float, _items(angles, "a list of angles in radians or an AngleRange", fix)))
+    many = angles if isinstance(angles, int) else 30
+    fix = f"for equally spaced angles over half a turn give AngleRange({many})"
+    return tuple(map(number, _items(angles, "a list of angles in radians or an AngleRange", fix)))
 
 
 def length_or_lengths(size: float | Sequence[float]) -> float | tuple[float, ...]:
-    """One length, or one for each axis."""
-    sizes = np.asarray(size, dtype=np.float64)
-    return float(sizes) if sizes.ndim == 0 else tuple(sizes.tolist())
+    """One length, or one for each axis.
+
+    Raises:
+        GeometryError: something that is not a number.
+    """
+    given = np.asarray(size, dtype=object)
+    sizes = tuple(map(number, given.reshape(-1).tolist()))
+    return sizes if given.ndim else sizes[0]
 
 
 def require_kind(value: object, kind: type, call: str) -> None:

@@ -12,7 +12,7 @@ from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.geometry import Beam, Geometry
-from learnedrecon.operators.geometry_checks import require_kind
+from learnedrecon.operators.geometry_checks import number, require_kind, store
 from learnedrecon.operators.linear import LinearOperator, Scaled
 from learnedrecon.operators.ray_transform import RayTransform
 
@@ -38,6 +38,7 @@ class Transmission:
 
     def __post_init__(self) -> None:
         require_kind(self.geometry, Beam, "Transmission(T.geometry, mu), with the geometry alone")
+        store(self, "mu", number)
         if not (self.mu > 0 and math.isfinite(self.mu)):
             raise GeometryError(
                 describe(expected="mu > 0 per mm", found=f"mu = {self.mu}", fix="give 1/mm")
