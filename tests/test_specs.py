@@ -111,7 +111,7 @@ def test_the_path_starts_where_the_caller_says() -> None:
 
 
 WRONG: dict[str, tuple[object, str]] = {
-    "missing": ({}, r"'width'.*Field required"),
+    "missing": ({}, r"a value of 'width'.*add 'width'"),
     "type": ({"width": "four"}, r"'width'.*integer.*Found 'four'"),
     "literal": ({"width": 1, "kernel": {"kind": "tent"}}, r"'kernel\.kind'.*'box' or 'gauss'"),
     "not a mapping": (5, r"'Network'.*Found 5"),

@@ -61,10 +61,14 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
         return adapter.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join([where, *map(str, first["loc"])]).strip(".") or kind.__name__
+        place = ".".join([where, *_keys(first["loc"], values)]).strip(".") or kind.__name__
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, LearnedReconError):
             raise type(cause)(f"In '{place}': {cause}") from None
+        if first["type"] == "missing":
+            raise ConfigError(
+                describe(expected=f"a value of '{place}'", found="none", fix=f"add '{place}'")
+            ) from error
         raise ConfigError(
             describe(
                 expected=f"a valid value of '{place}' ({first['msg']})",
@@ -123,6 +127,19 @@ def unknown(what: str, found: str, known: Mapping[str, Any] | list[str]) -> Conf
     return ConfigError(
         describe(expected=f"{what}: one of {', '.join(names)}", found=f"'{found}'", fix=hint)
     )
+
+
+def _keys(location: tuple[int | str, ...], values: Any) -> list[str]:  # noqa: ANN401
+    """The keys of a location, without the members of unions that pydantic puts between them."""
+    keys = []
+    for number, part in enumerate(location):
+        inside = isinstance(values, Mapping) and part in values
+        inside |= isinstance(values, (list, tuple)) and isinstance(part, int)
+        if inside:
+            values = values[part]
+        if inside or (number == len(location) - 1 and isinstance(values, Mapping)):
+            keys.append(str(part))
+    return keys
 
 
 def _refuse_unknown(options: list[Any], value: Any, where: str) -> None:  # noqa: ANN401

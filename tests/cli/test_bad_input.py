@@ -139,6 +139,19 @@ CASES: Cases = (
         ("can train in precision 'fp16'", "CPU", "use precision 'no'"),
     ),
     (
+        "a split that is none", lambda p: p.train("data.train.split=practice"),
+        ("a valid value of 'data.train.split'", "'practice'", "correct 'data.train.split'"),
+    ),
+    (
+        "a text for a pixel size", lambda p: p.train("operator.pixel_size=small"),
+        ("a valid value of 'operator.pixel_size'", "'small'", "correct 'operator.pixel_size'"),
+    ),
+    (
+        "data that are not there",
+        lambda p: p.train("data.train={name: pairs, path: nothing}"),
+        ("at 'data.train.path', .*/nothing", "no such path", "from the folder of that file"),
+    ),
+    (
         "--set without a value", lambda p: p.train("training.steps"),
         ("--set path.to.key=value", "'training.steps'", "--set training.steps=1000"),
     ),
@@ -161,12 +174,12 @@ CASES: Cases = (
     ),
     (
         "a missing configuration", lambda p: ["train", p.folder / "nothing.yaml"],
-        ("readable YAML", "No such file", "learnedrecon init"),
+        ("a YAML file", "no such file", "correct the path, or write"),
     ),
     (
         "a configuration without model",
         lambda p: ["train", p.file("c.yaml", f"operator: {{{GEOMETRY[:-1]}}}".replace("\n", ", "))],
-        ("a valid value of", "", "correct"),
+        ("a value of 'model'", "none", "add 'model'"),
     ),
     # init
     (
@@ -252,7 +265,7 @@ CASES: Cases = (
     ),
     (
         "a folder that is no run", lambda p: ["evaluate", p.folder],
-        ("config.yaml", "No such file", "learnedrecon init"),
+        ("config.yaml", "no such file", "learnedrecon init"),
     ),
     (
         "an untrained model", lambda p: ["evaluate", p.config],

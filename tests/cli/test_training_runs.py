@@ -16,7 +16,6 @@ from learnedrecon.training.lock import FolderLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.cli.conftest import Place
     from typer.testing import Result

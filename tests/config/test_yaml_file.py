@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+import yaml
 
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.config.yaml_file import (
@@ -24,10 +25,8 @@ from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.transmission import Transmission
+from learnedrecon.specs import to_plain
 from learnedrecon.training.losses import AbsoluteError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PARALLEL = ParallelBeam((8, 9), (0.0, 0.5, 1.25), FlatDetector(11, 0.5, -0.25), (0.3, 0.4))
 FAN = FanBeam((8, 8), AngleRange(5, arc=6.283), FlatDetector(13), 50.0, 30.0)
@@ -94,6 +93,44 @@ def test_overrides_change_single_values(tmp_path: Path) -> None:
     assert config.data.simulation is not None
     assert config.data.simulation.grid is None
     assert config.operator == PARALLEL
+
+
+def test_another_name_drops_the_keys_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config_of()))
+    config = read_config(path, ["model.iterations=3", "model.name=fbp", "model.bandwidth=0.25"])
+    assert config.model == MODELS["fbp"].spec(bandwidth=0.25)
+    same = read_config(path, ["model.name=filtered_primal_dual"])
+    assert same.model == config_of().model
+
+
+def test_a_list_cannot_be_overridden(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("[1, 2]")
+    with pytest.raises(ConfigError, match=r"keys and values.*\[1, 2\]"):
+        read_config(tmp_path / "config.yaml", ["name=3"])
+
+
+def test_paths_of_data_are_taken_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = {"name": "pairs", "path": "../mine"}
+    values = to_plain(config_of())
+    values["data"] |= dict.fromkeys(("train", "validation", "test"), pairs)
+    path = tmp_path / "configs" / "config.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(values))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = read_config(Path("../configs/config.yaml"), ["data.test.path=other.h5"])
+    assert config.data.train.path == config.data.validation.path == str(tmp_path / "mine")
+    assert config.data.test.path == str(tmp_path / "here" / "other.h5")
+    (tmp_path / "written.yaml").write_text(dump_config(config))
+    assert read_config(tmp_path / "written.yaml") == config
+
+
+def test_the_operator_of_a_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(dump_config(config_of()))
+    assert read_operator(tmp_path) == PARALLEL
 
 
 def test_an_override_reaches_what_the_file_leaves_out(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from pydicom.data import get_testdata_file
 from learnedrecon.data.dicom import (
     WATER,
     attenuation_to_hounsfield,
+    dicom_header,
     hounsfield_to_attenuation,
+    read_attenuation,
     read_ct_dicom,
 )
 from learnedrecon.errors import DataError, FileFormatError
@@ -148,6 +150,18 @@ def test_compressed_pixels_are_read(ct: Path) -> None:
     expected = raw_pixels(ct) - 1024.0
     change(ct, lambda dataset: dataset.compress(pydicom.uid.RLELossless))
     np.testing.assert_array_equal(read_ct_dicom(ct).hounsfield, expected)
+
+
+def test_a_slice_as_an_image_to_measure(ct: Path) -> None:
+    change(ct, lambda dataset: setattr(dataset, "PixelPaddingValue", raw_pixels(ct).flat[0]))
+    slice_ = read_ct_dicom(ct)
+    assert slice_.padding.any()
+    image, pixel = read_attenuation(ct)
+    expected = np.maximum(WATER * (1 + slice_.hounsfield / 1000), 0)
+    expected[slice_.padding] = 0
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image, expected.astype(np.float32))
+    assert dicom_header(ct) == (image.shape, pixel) == ((128, 128), slice_.pixel_size)
 
 
 def test_other_files_are_named(tmp_path: Path) -> None:

@@ -1,22 +1,26 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from pydicom.data import get_testdata_file
 
 from learnedrecon.data.arrays import read_array, write_array
 from learnedrecon.data.batch import BatchBuilder
+from learnedrecon.data.dicom import read_attenuation
 from learnedrecon.data.grids import with_shape
+from learnedrecon.data.layout import find_layout
 from learnedrecon.data.loader import Loader, evaluation_batches
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.pairs import PairFolder, PairFolderSpec, inspect_folder, split_ids
 from learnedrecon.data.registry import DATASETS, build_dataset
 from learnedrecon.data.simulate import Simulation
-from learnedrecon.errors import ConfigError, LearnedReconError
+from learnedrecon.errors import ConfigError, DataError, LearnedReconError
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.specs import named_from_plain, named_to_plain
@@ -55,6 +59,30 @@ def values(tensor: torch.Tensor | None) -> np.ndarray:
 
 
 # Layouts
+
+
+def test_ct_slices_are_truths_in_attenuation(tmp_path: Path) -> None:
+    source = str(get_testdata_file("CT_small.dcm", download=False))
+    for name in ("a.dcm", "b.IMA"):
+        shutil.copy(source, tmp_path / name)
+    expected, pixel = read_attenuation(source)
+    folder = PairFolder(PairFolderSpec(str(tmp_path)))
+    assert folder.ids == ("a", "b")
+    for sample in (folder[0], folder[1]):
+        assert sample.data is None
+        np.testing.assert_array_equal(values(sample.truth)[0], expected)
+    assert {array.pixel_size() for array in find_layout(tmp_path).truths.values()} == {pixel}
+    summary = inspect_folder(tmp_path)
+    assert summary.truth is not None
+    assert summary.truth.high == pytest.approx(expected.max())
+
+
+def test_ct_slices_are_no_measurements(tmp_path: Path) -> None:
+    folder_of(tmp_path, ["a"])
+    source = str(get_testdata_file("CT_small.dcm", download=False))
+    shutil.copy(source, tmp_path / "measurement" / "b.dcm")
+    with pytest.raises(DataError, match=r"no DICOM files in 'measurement'.*b\.dcm"):
+        find_layout(tmp_path)
 
 
 @pytest.mark.parametrize("ending", [".npy", ".tif", ".h5"])

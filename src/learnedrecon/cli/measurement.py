@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from learnedrecon.cli.options import note
 from learnedrecon.data.arrays import read_array
-from learnedrecon.data.dicom import hounsfield_to_attenuation, read_ct_dicom
+from learnedrecon.data.dicom import DICOM_ENDINGS, read_attenuation
 from learnedrecon.data.exchange import read_data_exchange
 from learnedrecon.data.hdf5 import list_datasets, open_hdf5
 from learnedrecon.errors import GeometryError, ShapeError, describe
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-_DICOM = {".dcm", ".dicom", ".ima"}
 _HDF5 = {".h5", ".hdf5"}
 _MAGIC = b"DICM"
 
@@ -70,16 +69,13 @@ def read_image(path: Path, key: str | None) -> tuple[Array, tuple[float, float] 
         DataError: NaN or infinity.
     """
     if is_dicom(path):
-        ct = read_ct_dicom(path)
-        image = hounsfield_to_attenuation(ct.hounsfield, clip=True)
-        image[ct.padding] = 0.0
-        return image.astype(np.float32), ct.pixel_size
+        return read_attenuation(path)
     return read_array(path, key, ndim=2).astype(np.float32), None
 
 
 def is_dicom(path: Path) -> bool:
     """Whether the ending says so, or the four letters after the preamble."""
-    if path.suffix.lower() in _DICOM:
+    if path.suffix.lower() in DICOM_ENDINGS:
         return True
     if not path.is_file():
         return False

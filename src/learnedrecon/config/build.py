@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -15,8 +16,9 @@ from learnedrecon.config.schema import Config
 from learnedrecon.data.batch import BatchBuilder
 from learnedrecon.data.datasets import SampleDataset, checked_index
 from learnedrecon.data.loader import Loader, evaluation_batches
+from learnedrecon.data.pairs import PairFolderSpec
 from learnedrecon.data.registry import build_dataset
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
@@ -130,7 +132,7 @@ class Experiment:
             DataError: no samples.
         """
         return Loader(
-            build_dataset(self.config.data.train, self.config.operator),
+            self.dataset("train"),
             self.builder,
             batch_size=self.config.training.batch.size,
             seed=self.config.training.seed,
@@ -164,8 +166,22 @@ class Experiment:
         )
 
     def dataset(self, split: Literal["train", "validation", "test"]) -> SampleDataset:
-        """The samples of a split."""
-        return build_dataset(getattr(self.config.data, split), self.config.operator)
+        """The samples of a split.
+
+        Raises:
+            FileFormatError: the folder or file that it names is not there.
+        """
+        spec = getattr(self.config.data, split)
+        if isinstance(spec, PairFolderSpec) and not Path(spec.path).exists():
+            raise FileFormatError(
+                describe(
+                    expected=f"a folder or an HDF5 file at 'data.{split}.path', {spec.path}",
+                    found="no such path",
+                    fix="correct it; a relative path in a configuration is taken from the folder "
+                    "of that file, one after --set from the working folder",
+                )
+            )
+        return build_dataset(spec, self.config.operator)
 
     def validation(self) -> MeanPsnr:
         """What the training loop calls to choose the best weights."""

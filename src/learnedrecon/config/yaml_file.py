@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from learnedrecon.config.schema import Config
+from learnedrecon.config.schema import LOSSES, Config
+from learnedrecon.data.registry import DATASETS
 from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.files import write_text
+from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import from_plain, named_from_plain, named_to_plain, to_plain
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from learnedrecon.specs import Registry
 
 T = TypeVar("T")
 
@@ -41,6 +45,14 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever t
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise FileFormatError(
+            describe(
+                expected=f"a YAML file {path}",
+                found="no such file",
+                fix="correct the path, or write a configuration with 'learnedrecon init'",
+            )
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _not_yaml(path, str(error)) from error
     values = parse_yaml(text, str(path))
@@ -67,19 +79,26 @@ def parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the tex
 def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
     """Reads a configuration file.
 
+    A relative path of data in the file is taken from the folder of the file, one in an override
+    from the working folder; the configuration has absolute paths.
+
     Args:
         path: of a YAML file.
-        overrides: texts ``a.b=c`` with c in YAML; later ones win.
+        overrides: texts ``a.b=c`` with c in YAML; later ones win. One that gives a section another
+            ``name`` drops the other keys of the section.
 
     Raises:
         FileFormatError: the file cannot be read.
         ConfigError: an unknown key (with the nearest known one), or a wrong value.
     """
-    values = read_yaml(path)
+    values = _unshared(read_yaml(path))
+    _locate_data(values, Path(path).parent)
     for text in overrides:
         _override(values, text)
+    _locate_data(values, Path())
     if isinstance(values, dict):
         _refuse_unfilled(values.get("operator"), "operator", path)
+        values = _with_named_specs(values)
     return from_plain(Config, values)
 
 
@@ -99,12 +118,14 @@ def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
 
 
 def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
-    """The operator's spec in a configuration or in a geometry file, whichever ``path`` is.
+    """The operator's spec in a geometry file, a configuration or a run folder, as ``path`` is.
 
     Raises:
         FileFormatError: the file cannot be read.
         ConfigError: an unknown name or key, or a wrong value.
     """
+    path = Path(path)
+    path = path / "config.yaml" if path.is_dir() else path
     values = read_yaml(path)
     if isinstance(values, dict) and "operator" in values:
         return _operator(values["operator"], "operator", path)
@@ -124,6 +145,39 @@ def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: AN
 def operator_to_plain(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any operator spec
     """An operator's spec as plain data with its name."""
     return named_to_plain(OPERATORS, spec)
+
+
+def _unshared(values: Any) -> Any:  # noqa: ANN401 - plain data
+    """A copy in which what YAML aliases share is there several times, to be changed alone."""
+    if isinstance(values, dict):
+        return {key: _unshared(value) for key, value in values.items()}
+    return [_unshared(value) for value in values] if isinstance(values, list) else values
+
+
+def _locate_data(values: Any, folder: Path) -> None:  # noqa: ANN401 - plain data
+    """Makes the paths of data absolute, in place."""
+    data = values.get("data") if isinstance(values, dict) else None
+    for section in data.values() if isinstance(data, dict) else ():
+        if isinstance(section, dict) and isinstance(section.get("path"), str):
+            section["path"] = str((folder / section["path"]).resolve())
+
+
+def _with_named_specs(values: dict[str, Any]) -> dict[str, Any]:
+    """Specs in place of named sections, so that messages have whole paths of keys."""
+    read = _read_named(values, {"operator": OPERATORS, "model": MODELS, "loss": LOSSES})
+    if isinstance(values.get("data"), dict):
+        splits = dict.fromkeys(("train", "validation", "test"), DATASETS)
+        read["data"] = _read_named(values["data"], splits, "data.")
+    return read
+
+
+def _read_named(
+    values: dict[str, Any], registries: Mapping[str, Registry[Any]], where: str = ""
+) -> dict[str, Any]:
+    return {
+        key: named_from_plain(registries[key], value, where + key) if key in registries else value
+        for key, value in values.items()
+    }
 
 
 def _operator(values: Any, where: str, path: str | os.PathLike[str]) -> Any:  # noqa: ANN401
@@ -177,7 +231,18 @@ def _override(values: Any, text: str) -> None:  # noqa: ANN401 - plain data
                 )
             )
         values = values.setdefault(key, {})
-    values[keys[-1]] = parse_yaml(value, f"--set {path}")
+    new = parse_yaml(value, f"--set {path}")
+    if not isinstance(values, dict):
+        raise ConfigError(
+            describe(
+                expected="a configuration of keys and values",
+                found=f"{values!r:.60}",
+                fix="correct the file, or write a new one with 'learnedrecon init'",
+            )
+        )
+    if keys[-1] == "name" and values.get("name", new) != new:
+        values.clear()
+    values[keys[-1]] = new
 
 
 def _not_yaml(path: Path, found: str) -> FileFormatError:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import os
 
 FloatArray = NDArray[np.float64]
+PixelSize = tuple[float, float]
+
+DICOM_ENDINGS: Final = frozenset({".dcm", ".dicom", ".ima"})
+"""By which DICOM files are known."""
 
 WATER: Final = 0.02
 """Attenuation of water in 1/mm, near 60 to 70 keV: the effective energy of a clinical scan."""
@@ -76,6 +80,34 @@ def read_ct_dicom(path: str | os.PathLike[str]) -> CtSlice:
     return CtSlice(hounsfield, _pixel_size(path, dataset), _padding(dataset, stored))
 
 
+def read_attenuation(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], PixelSize]:
+    """A slice as an image to measure: attenuation in 1/mm, 0 in padding and where it is negative.
+
+    Returns:
+        The image, float32 of shape (ny, nx), and its pixel size ``(dy, dx)`` in mm.
+
+    Raises:
+        FileFormatError: as for :func:`read_ct_dicom`.
+        DataError: likewise.
+    """
+    ct = read_ct_dicom(path)
+    image = hounsfield_to_attenuation(ct.hounsfield, clip=True)
+    image[ct.padding] = 0.0
+    return image.astype(np.float32), ct.pixel_size
+
+
+def dicom_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], PixelSize]:
+    """The shape (ny, nx) of a slice and its pixel size ``(dy, dx)`` in mm, without its pixels.
+
+    Raises:
+        FileFormatError: as for :func:`read_ct_dicom`, as far as the header shows.
+    """
+    path = Path(path)
+    dataset = _read(path, pixels=False)
+    _check_tags(path, dataset)
+    return (int(dataset.Rows), int(dataset.Columns)), _pixel_size(path, dataset)
+
+
 def hounsfield_to_attenuation(
     hounsfield: FloatArray, water: float = WATER, *, clip: bool = False
 ) -> FloatArray:
@@ -106,9 +138,9 @@ def attenuation_to_hounsfield(attenuation: FloatArray, water: float = WATER) -> 
     return 1000.0 * (attenuation / water - 1.0)
 
 
-def _read(path: Path) -> pydicom.Dataset:
+def _read(path: Path, *, pixels: bool = True) -> pydicom.Dataset:
     try:
-        return pydicom.dcmread(path)
+        return pydicom.dcmread(path, stop_before_pixels=not pixels)
     except InvalidDicomError as error:
         raise _unreadable(path, "no DICOM header", "check that this is a DICOM file") from error
     except FileNotFoundError as error:

@@ -7,6 +7,8 @@ Layouts, of which ``measurement`` or ``truth`` may be absent as a whole:
 - one HDF5 file, or a folder with nothing else, with the keys ``measurement`` and ``truth``: data
   sets (number, ...), or groups with one data set per sample where shapes differ;
 - a flat folder of true images.
+
+True images may be CT slices in DICOM (.dcm, .dicom, .ima), which become attenuation in 1/mm.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import tifffile
 from PIL import Image
 
 from learnedrecon.data.arrays import read_array
+from learnedrecon.data.dicom import DICOM_ENDINGS, dicom_header, read_attenuation
 from learnedrecon.data.hdf5 import get_dataset, list_datasets, listing, open_hdf5
 from learnedrecon.errors import DataError, FileFormatError, describe
 
@@ -39,7 +42,7 @@ TRUTH: Final = "truth"
 GEOMETRY: Final = "geometry"
 
 _HDF5: Final = frozenset({".h5", ".hdf5"})
-_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | _HDF5
+_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | _HDF5 | DICOM_ENDINGS
 _HEADER_ERRORS = (
     OSError,
     ValueError,
@@ -72,7 +75,13 @@ class ArrayRef:
         return f"{self.path}{place}" + ("" if self.index is None else f"[{self.index}]")
 
     def read(self) -> NDArray[Any]:
-        """The array; see :func:`learnedrecon.data.arrays.read_array` for what is refused."""
+        """The array; see :func:`learnedrecon.data.arrays.read_array` for what is refused.
+
+        A CT slice in DICOM becomes attenuation in 1/mm; see
+        :func:`learnedrecon.data.dicom.read_attenuation`.
+        """
+        if self._is_dicom:
+            return read_attenuation(self.path)[0]
         if self.index is None:
             return read_array(self.path, self.key)
         with open_hdf5(self.path) as file:
@@ -84,6 +93,8 @@ class ArrayRef:
         Raises:
             FileFormatError: the file is missing, truncated or corrupt.
         """
+        if self._is_dicom:
+            return dicom_header(self.path)[0]
         if self.path.suffix.lower() in _HDF5 and self.key is not None:
             with open_hdf5(self.path) as file:
                 shape = tuple(get_dataset(file, self.key).shape or ())
@@ -91,6 +102,18 @@ class ArrayRef:
         with suppress(*_HEADER_ERRORS):
             return _header(self.path)
         return read_array(self.path, self.key).shape
+
+    def pixel_size(self) -> tuple[float, float] | None:
+        """``(dy, dx)`` in mm where the file says it, as DICOM does.
+
+        Raises:
+            FileFormatError: the file is missing, truncated or corrupt.
+        """
+        return dicom_header(self.path)[1] if self._is_dicom else None
+
+    @property
+    def _is_dicom(self) -> bool:
+        return self.path.suffix.lower() in DICOM_ENDINGS
 
 
 @dataclass(frozen=True)
@@ -200,6 +223,8 @@ def _in_subfolders(path: Path) -> Layout:
     for name in found:
         if (path / name).is_dir():
             files, others = _arrays_in(path / name)
+            if name == MEASUREMENT:
+                _refuse_slices(files)
             found[name] = _by_stem(files)
             ignored += others
             if not files:
@@ -243,6 +268,19 @@ def _arrays_in(folder: Path) -> tuple[list[Path], tuple[Path, ...]]:
     files = sorted(file for file in folder.iterdir() if file.is_file())
     arrays = [f for f in files if f.suffix.lower() in _ARRAYS and not f.name.startswith(".")]
     return arrays, tuple(file for file in files if file not in set(arrays))
+
+
+def _refuse_slices(files: Iterable[Path]) -> None:
+    slices = [file.name for file in files if file.suffix.lower() in DICOM_ENDINGS]
+    if slices:
+        raise DataError(
+            describe(
+                expected=f"no DICOM files in '{MEASUREMENT}'",
+                found=", ".join(slices[:3])
+                + (f" and {len(slices) - 3} more" if slices[3:] else ""),
+                fix=f"put CT slices into '{TRUTH}', and the measurements into npy, TIFF or HDF5",
+            )
+        )
 
 
 def _by_stem(files: Iterable[Path]) -> dict[str, ArrayRef]:
