@@ -11,6 +11,7 @@ import torch
 from pydicom.data import get_testdata_file
 from safetensors.torch import save_file
 
+from learnedrecon.schemes.reconstructor import Estimate
 from learnedrecon.training.tensorfile import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -96,6 +97,22 @@ def nonlinear(place: Place, method: str = "tv") -> list[object]:
     words = ["--weight", 1] if method == "tv" else []
     model = place.run if method == "run" else method
     return place.reconstruct(model, place.scan(), "--geometry", place.geometry(text), *words)
+
+
+def transmissions(place: Place, values: ArrayLike) -> list[object]:
+    text = "name: transmission_ct\ngeometry:\n" + "".join(
+        f"  {line}\n" for line in GEOMETRY.splitlines()[1:]
+    )
+    words = ["--geometry", place.geometry(text)]
+    return place.reconstruct("fbp", place.scan(values), *words)
+
+
+def not_finite(place: Place) -> list[object]:
+    def broken(*_: object) -> Estimate:
+        return Estimate(torch.full((1, 1, 16, 16), torch.nan))
+
+    place.patch.setattr("learnedrecon.models.classical.FBP.forward", broken)
+    return place.fbp(place.scan())
 
 
 def file_for_folder(place: Place) -> list[object]:
@@ -185,6 +202,18 @@ CASES: Cases = (
         "white frames darker than dark ones",
         lambda p: exchange(p, exchange__data_white=np.zeros((2, 1, 24))),
         ("brighter than the dark", "24 of 24 detector pixels", "not exchanged"),
+    ),
+    (
+        "line integrals for transmissions", lambda p: transmissions(p, 3 * ones),
+        ("transmissions between 0 and 1", "values from 3 to 3, which look like line", "store exp"),
+    ),
+    (
+        "counts for transmissions", lambda p: transmissions(p, 3e4 * ones),
+        ("transmissions between 0 and 1", "which look like raw counts", "divide counts"),
+    ),
+    (
+        "a method that makes NaN", not_finite,
+        ("a finite image from 'fbp'", "NaN or infinity in 256 of .* data from 1 to 1", "--scale"),
     ),
     # geometries
     (

@@ -187,6 +187,15 @@ CASES: Cases = (
         ("a preset: one of", "'ellipses-ldp'", "did you mean 'ellipses-lpd'"),
     ),
     (
+        "an unknown preset for an existing file",
+        lambda p: ["init", "ellipses-ldp", "-o", p.file("c.yaml", "")],
+        ("a preset: one of", "'ellipses-ldp'", "did you mean 'ellipses-lpd'"),
+    ),
+    (
+        "a single image", lambda p: from_folder(p, ("a.npy", image)),
+        ("at least two samples", "1", "add images"),
+    ),
+    (
         "an existing configuration", lambda p: ["init", "ellipses-lpd", "-o", p.file("c.yaml", "")],
         ("no file at", "one", "--force"),
     ),

@@ -25,6 +25,7 @@ from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import Measured
 from learnedrecon.solvers.fbp import fbp
 from learnedrecon.training.checkpoint import load_weights
+from learnedrecon.training.tensorfile import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from typer.testing import Result
 
     Run = Callable[..., Result]
+    Refused = Callable[[list[object], tuple[str, str, str]], None]
 
 SHAPE = (16, 16)
 GEOMETRY = ParallelBeam(SHAPE, AngleRange(6), FlatDetector(24))
@@ -208,6 +210,74 @@ def test_a_run_and_its_weights_reconstruct_alike(
     np.testing.assert_allclose(np.load(output), expected.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_the_geometry_may_be_that_of_a_configuration_or_a_run(
+    cli: Run, trained: Path, tmp_path: Path, sinogram: np.ndarray
+) -> None:
+    np.save(tmp_path / "scan.npy", sinogram)
+    images = []
+    for geometry in (trained / "config.yaml", trained):
+        words = ["reconstruct", "fbp", tmp_path / "scan.npy", "--geometry", geometry]
+        result = cli(*words, "-o", tmp_path / "image.npy")
+        assert result.exit_code == 0, result.output
+        images.append(np.load(tmp_path / "image.npy"))
+    expected = fbp(torch.from_numpy(sinogram), GEOMETRY).numpy()
+    np.testing.assert_allclose(images, [expected, expected], atol=2e-5)
+
+
+def test_the_data_term_of_a_weights_file_is_used(
+    cli: Run, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors, content = read_tensors(trained / "checkpoints" / "best.safetensors")
+    write_tensors(tmp_path / "w.safetensors", tensors, {**content, "fidelity": "kullback_leibler"})
+    seen: list[str] = []
+    monkeypatch.setattr(
+        "learnedrecon.cli.reconstruction.Measured",
+        lambda *parts: seen.append(type(parts[2]).__name__) or Measured(*parts),
+    )
+    np.save(tmp_path / "scan.npy", np.ones((6, 24), np.float32))
+    for model in (trained, tmp_path / "w.safetensors"):
+        words = ["reconstruct", model, tmp_path / "scan.npy", "-o", tmp_path / "image.npy"]
+        assert cli(*words).exit_code == 0
+    assert seen == ["LeastSquares", "KullbackLeibler"]
+
+
+def test_a_dicom_slice_is_described_and_gets_a_geometry(
+    cli: Run, refused: Refused, tmp_path: Path
+) -> None:
+    path, target = get_testdata_file("CT_small.dcm", download=False), tmp_path / "g.yaml"
+    result = cli("check", "data", path, "--write-geometry", target)
+    assert result.exit_code == 0, result.output
+    assert "--simulate --geometry G.yaml" in result.stdout
+    words: list[object] = ["reconstruct", "fbp", path, "-o", tmp_path / "image.npy"]
+    refused(words, ("a measurement in", "an image, a slice in DICOM", "add --simulate"))
+    words += ["--simulate", "--geometry", target]
+    missing = r"geometry\.angles\.number, geometry\.detector\.pixels, geometry\.detector\.pitch in"
+    refused(words, (missing, "null", "FILL IN"))
+    text = target.read_text()
+    for name, value in (("number", "60"), ("pixels", "190"), ("pitch", "0.66")):
+        text = text.replace(f"{name}: null", f"{name}: {value}")
+    target.write_text(text)
+    beam = read_geometry(target)
+    assert (beam.shape, beam.pixel) == ((128, 128), read_ct_dicom(str(path)).pixel_size)
+    assert cli(*words).exit_code == 0
+
+
+def test_complex_data_and_stacks_are_described(cli: Run, tmp_path: Path) -> None:
+    stack = np.full((3, 5, 4), 3 - 4j, np.complex64)
+    np.save(tmp_path / "k.npy", stack)
+    result = cli("check", "data", tmp_path / "k.npy")
+    assert result.exit_code == 0, result.output
+    assert "magnitudes 5 to 5" in result.stdout
+    assert "3 slices or coils of 5 x 4" in result.stdout
+    assert "need a complex operator, which is not here yet" in result.stdout
+    assert "--write-geometry" not in result.stdout
+    assert cli("check", "data", tmp_path / "k.npy", "--write-geometry", "g").exit_code == 2
+    np.save(tmp_path / "s.npy", stack.real)
+    real = cli("check", "data", tmp_path / "s.npy").stdout
+    assert "A stack of 3 along the first axis" in real
+    assert "values 3 to 3" in real
+
+
 def test_another_geometry_is_used_and_said(cli: Run, trained: Path, tmp_path: Path) -> None:
     wide = ParallelBeam((20, 12), AngleRange(9), FlatDetector(31, pitch=0.9))
     write_geometry(tmp_path / "g.yaml", wide)
@@ -323,15 +393,22 @@ def test_check_data_describes_every_kind(cli: Run, tmp_path: Path, phantom: np.n
 def test_check_operator_reads_configurations_and_geometries(
     cli: Run, trained: Path, geometry: Path
 ) -> None:
-    for path in (trained / "config.yaml", geometry):
+    for path in (trained, trained / "config.yaml", geometry):
         result = cli("check", "operator", path)
         assert result.exit_code == 0, result.output
-        assert "torch.float64" in result.stdout
-        assert "T* is adjoint" in result.stdout
+        for dtype in ("float64", "float32"):
+            assert f"torch.{dtype}: " in result.stdout
+        assert "properties hold" in result.stdout
+        assert len(result.stdout.splitlines()) == 3
+    table = cli("check", "operator", geometry, "--verbose")
+    assert "T* is adjoint" in table.stdout
 
 
 def test_check_model(cli: Run, trained: Path) -> None:
-    result = cli("check", "model", trained)
+    short = cli("check", "model", trained)
+    assert short.exit_code == 0, short.output
+    assert "properties hold" in short.stdout
+    result = cli("check", "model", trained, "--verbose")
     assert result.exit_code == 0, result.output
     assert "gradients reach every parameter" in result.stdout
 

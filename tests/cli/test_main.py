@@ -112,12 +112,12 @@ def test_an_error_for_users_is_three_lines_on_standard_error() -> None:
     assert result.stderr == "Error: Expected a.\n  Found b.\n  What to do: c.\n"
 
 
-@pytest.mark.parametrize("how", ["option", "variable"])
+@pytest.mark.parametrize("how", ["option", "option behind", "variable"])
 def test_debugging_shows_the_traceback(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     error = DataError(describe(expected="a", found="b", fix="c"))
     if how == "variable":
         monkeypatch.setenv("LEARNEDRECON_DEBUG", "1")
-    words = ["--debug", "fail"] if how == "option" else ["fail"]
+    words = {"option": ["--debug", "fail"], "option behind": ["fail", "--debug"]}.get(how, ["fail"])
     result = CliRunner().invoke(failing(error), words)
     assert result.exception is error
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from pydicom.data import get_testdata_file
 
+from learnedrecon.config.build import Experiment
 from learnedrecon.config.yaml_file import read_config, write_geometry
 from learnedrecon.data.arrays import read_array, write_array
 from learnedrecon.data.ellipses import ellipse_phantom, ellipse_preset
@@ -127,10 +130,61 @@ def test_true_images_alone_are_measured_by_simulation(cli: Run, tmp_path: Path) 
     config, run = tmp_path / "config.yaml", tmp_path / "run"
     written = cli("init", "--from", tmp_path / "images", "-o", config)
     assert written.exit_code == 0, written.output
-    assert "FILL IN" not in config.read_text()
+    text = config.read_text()
+    assert "FILL IN" not in text
+    assert f"learnedrecon train {config} -o runs/config" in text
+    assert "Split by default: 4 train, 1 validation, 1 test." in written.stderr
     result = cli("train", config, "-o", run, *options(*SHORT))
     assert result.exit_code == 0, result.output
-    assert read_config(config).operator.shape == (20, 20)
+    assert "1 to validate, 1 to test." in result.stderr
+    settings = read_config(config)
+    assert settings.operator.shape == (20, 20)
+    assert settings.data.simulation is not None
+    assert settings.data.simulation.grid == (40, 40)
+
+
+def test_comments_of_a_new_configuration_stand_in_one_column(
+    cli: Run, folder: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    assert cli("init", "--from", folder, "-o", config).exit_code == 0
+    lines = [line for line in config.read_text().splitlines() if not line.lstrip().startswith("#")]
+    pairs = [line.split(" #")[0] for line in lines if " #" in line]
+    columns = {len(text) for text in pairs if len(text.rstrip()) < 28}
+    assert columns == {28}
+
+
+def test_ct_slices_are_true_images(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "ct").mkdir()
+    for name in "abc":
+        source = get_testdata_file("CT_small.dcm", download=False)
+        shutil.copy(str(source), tmp_path / "ct" / f"{name}.dcm")
+    config = tmp_path / "config.yaml"
+    written = cli("init", "--from", tmp_path / "ct", "-o", config)
+    assert written.exit_code == 0, written.output
+    settings = read_config(config)
+    assert settings.operator.shape == (128, 128)
+    assert settings.operator.pixel == pytest.approx((0.661468, 0.661468))
+    detector = settings.operator.detector
+    assert detector.pixels * detector.pitch > 128 * 2**0.5 * 0.661468
+    assert 0.02 < settings.model.image_scale < 0.2
+    simulated = Experiment(settings)
+    (batch,) = simulated.batches("test")
+    assert batch.truth is not None
+    assert batch.truth.max() == pytest.approx(settings.model.image_scale, rel=1e-2)
+
+
+def test_two_images_leave_none_to_test_on(cli: Run, tmp_path: Path) -> None:
+    for index in range(2):
+        write_array(tmp_path / "images" / f"{index}.npy", phantom(2 * index))
+    seen = cli("check", "data", tmp_path / "images")
+    assert "1 train, 1 validation, 0 test. Too few: none for test." in seen.stdout
+    config = tmp_path / "config.yaml"
+    assert cli("init", "--from", tmp_path / "images", "-o", config).exit_code == 0
+    few = options(*(text for text in SHORT if "fractions" not in text))
+    result = cli("train", config, "-o", tmp_path / "run", *few)
+    assert result.exit_code == 0, result.output
+    assert "WARNING: nothing to test on" in result.stderr
 
 
 def test_pairs_in_one_hdf5_file(cli: Run, tmp_path: Path) -> None:

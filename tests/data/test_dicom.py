@@ -153,7 +153,7 @@ def test_compressed_pixels_are_read(ct: Path) -> None:
 
 
 def test_a_slice_as_an_image_to_measure(ct: Path) -> None:
-    change(ct, lambda dataset: setattr(dataset, "PixelPaddingValue", raw_pixels(ct).flat[0]))
+    change(ct, lambda dataset: setattr(dataset, "PixelPaddingValue", int(raw_pixels(ct).flat[0])))
     slice_ = read_ct_dicom(ct)
     assert slice_.padding.any()
     image, pixel = read_attenuation(ct)

@@ -14,7 +14,7 @@ from torch import nn
 
 from learnedrecon.data.batch import Batch
 from learnedrecon.errors import DataError, ShapeError
-from learnedrecon.evaluation.scores import Scores, count_parameters, evaluate
+from learnedrecon.evaluation.scores import Scores, condensed, count_parameters, evaluate
 from learnedrecon.metrics.ranges import FixedRange, MaxMinPerImage
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
@@ -143,6 +143,19 @@ def test_each_way_to_end_is_told_once() -> None:
     model = Shifted(0.1, status="converged")
     assert evaluate("", model, [batch(1), batch(1)], FixedRange(1.0)).status == ("converged",)
     assert evaluate("", Shifted(0.1), [batch(1)], FixedRange(1.0)).status == ()
+
+
+def test_texts_that_differ_in_numbers_are_one_with_the_worst() -> None:
+    texts = [
+        "Converged in at most 120 iterations to a gap 9.8e-04 (asked for 1.0e-03).",
+        "Not converged: 1 of 4.",
+        "Converged in at most 95 iterations to a gap 9.9e-04 (asked for 1.0e-03).",
+        "Not converged: 1 of 4.",
+    ]
+    worst = "Converged in at most 120 iterations to a gap 9.9e-04 (asked for 1.0e-03)."
+    expected = (f"{worst} (The largest numbers of 2 batches.)", "Not converged: 1 of 4.")
+    assert condensed(texts) == expected
+    assert condensed([]) == ()
 
 
 def test_seconds_are_per_image() -> None:

@@ -52,6 +52,8 @@ def test_the_terminal_shows_the_same() -> None:
     Console(file=stream, width=120, color_system=None).print(rich_table([ONE, MANY], "two methods"))
     text = stream.getvalue()
     assert text.splitlines()[0].strip() == "two methods"
+    assert text.splitlines()[-1].strip() == "±: one standard deviation over the images"
+    assert rich_table([ONE], "").caption is None
     for row in rows([ONE, MANY]):
         line = next(line for line in text.splitlines() if row[0] in line)
         assert all(cell in line for cell in row)

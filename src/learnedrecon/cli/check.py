@@ -10,6 +10,10 @@ from learnedrecon.cli.options import note, results
 if TYPE_CHECKING:
     from learnedrecon.testing import Report
 
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Print every property with its deviation.")
+]
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -60,7 +64,11 @@ def data(
 
 @app.command()
 def operator(
-    file: Annotated[Path, typer.Argument(help="A configuration, or a geometry file.")],
+    file: Annotated[
+        Path, typer.Argument(help="A configuration, a geometry file, or a run folder.")
+    ],
+    *,
+    verbose: Verbose = False,
 ) -> None:
     """Check the adjoint, linearity and derivatives of an operator, in both precisions."""
     import torch
@@ -72,20 +80,24 @@ def operator(
 
     spec = read_operator(file)
     for dtype in (torch.float64, torch.float32):
-        show(check_operator(specs.build(OPERATORS, spec).to(dtype)), str(dtype))
+        report = check_operator(specs.build(OPERATORS, spec).to(dtype))
+        show(report, str(dtype), verbose=verbose)
     typer.echo("Everything that was checked holds.")
 
 
 @app.command()
 def model(
     file: Annotated[Path, typer.Argument(help="A run folder, or a weights file.")],
+    *,
+    verbose: Verbose = False,
 ) -> None:
     """Check that a model treats samples alone, trains everywhere, and survives being stored."""
     from learnedrecon.cli.loading import open_run, open_weights
     from learnedrecon.testing import check_reconstructor
 
     method = open_run(file)[0] if file.is_dir() else open_weights(file)
-    show(check_reconstructor(method.model, example(method), tolerance=1e-4), method.label)
+    report = check_reconstructor(method.model, example(method), tolerance=1e-4)
+    show(report, method.label, verbose=verbose)
     typer.echo("Everything that was checked holds.")
 
 
@@ -106,10 +118,15 @@ def example(method: Any) -> Any:  # noqa: ANN401 - a Method and a Problem, impor
     return Measured(operator, operator(images))
 
 
-def show(report: "Report", what: str) -> None:
-    """Prints a report as a table."""
+def show(report: "Report", what: str, *, verbose: bool) -> None:
+    """Prints a report in a line, or also as a table."""
     from rich.table import Table
 
+    held = len(report.findings) - len(report.skipped)
+    skipped = f", {len(report.skipped)} do not apply" if report.skipped else ""
+    typer.echo(f"{report.subject}, {what}: {held} properties hold{skipped}.")
+    if not verbose:
+        return
     table = Table(title=f"{report.subject}, {what}", title_justify="left")
     for name in ("property", "deviation", "at most"):
         table.add_column(name, justify="left" if name == "property" else "right")

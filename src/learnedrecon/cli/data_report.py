@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from learnedrecon.cli.geometry_text import geometry_text
+from learnedrecon.cli.geometry_text import geometry_text, image_geometry_text
 from learnedrecon.cli.measurement import is_data_exchange, is_dicom
 from learnedrecon.data.arrays import read_array
 from learnedrecon.data.dicom import read_ct_dicom
 from learnedrecon.data.exchange import read_data_exchange
 from learnedrecon.data.hdf5 import list_datasets, open_hdf5
+from learnedrecon.data.pairs import split_ids
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
 from learnedrecon.errors import FileFormatError, describe
 
@@ -64,10 +65,22 @@ def folder_lines(summary: FolderSummary) -> tuple[str, ...]:
     return (
         f"{summary.path}: {len(summary.ids)} samples.",
         *(_array_line(name, array) for name, array in arrays),
+        *_split_lines(summary),
         *([f"{summary.geometries} with a geometry of their own."] if summary.geometries else []),
         *(f"PROBLEM: {line}" for line in (*summary.unmatched, *summary.problems)),
         *([f"{len(summary.ignored)} other files, ignored."] if summary.ignored else []),
     )
+
+
+def _split_lines(summary: FolderSummary) -> tuple[str, ...]:
+    """How many samples each split has by default, and which have none."""
+    if summary.truth is None or not summary.ids:
+        return ()
+    counts = {name: len(ids) for name, ids in split_ids(summary.ids).items()}
+    text = ", ".join(f"{number} {name}" for name, number in counts.items())
+    empty = [name for name, number in counts.items() if not number]
+    warning = f" Too few: none for {' and '.join(empty)}." if empty else ""
+    return (f"Split by default: {text}.{warning}",)
 
 
 def _folder(path: Path) -> View:
@@ -78,11 +91,15 @@ def _folder(path: Path) -> View:
     elif summary.truth is None:
         lines.append("Without true images nothing can be learned; 'reconstruct' takes one file.")
     geometry = None
-    if summary.measurement is not None and summary.measurement.shapes:
+    if summary.measurement is not None and _is_stack(summary.measurement):
         shape = None if summary.truth is None else _image_shape(summary.truth)
         angles, pixels = summary.measurement.shapes[0][0][-2:]
         geometry = geometry_text((angles, pixels), shape=shape)
     return View(tuple(lines), geometry, summary.usable)
+
+
+def _is_stack(array: ArraySummary) -> bool:
+    return bool(array.shapes) and len(array.shapes[0][0]) >= 2
 
 
 def _image_shape(truth: ArraySummary) -> tuple[int, int] | None:
@@ -99,19 +116,27 @@ def _array_line(name: str, array: ArraySummary | None) -> str:
     dtypes = ", ".join(dtype for dtype, _ in array.dtypes)
     if array.low is None:
         return f"{array.number} {name}, none of which can be read."
-    return f"{array.number} {name}: {shapes}, {dtypes}, values {array.low:.4g} to {array.high:.4g}."
+    values = "magnitudes" if "complex" in dtypes else "values"
+    return (
+        f"{array.number} {name}: {shapes}, {dtypes}, {values} {array.low:.4g} to {array.high:.4g}."
+    )
 
 
 def _dicom(path: Path) -> View:
     ct = read_ct_dicom(path)
     low, high = ct.hounsfield.min(), ct.hounsfield.max()
     dy, dx = ct.pixel_size
+    rows, columns = ct.hounsfield.shape
     return View(
         (
             f"{path}: a CT slice (DICOM), {ct.hounsfield.shape}, pixels of {dy:g} x {dx:g} mm,",
             f"{low:g} to {high:g} Hounsfield units, {int(ct.padding.sum())} padding pixels.",
-            f"Next: learnedrecon reconstruct MODEL {path} --simulate -o image.tif",
-        )
+            "An image, which can be measured by simulation. Next, with a model and its geometry:",
+            f"  learnedrecon reconstruct MODEL {path} --simulate -o image.tif",
+            "or with a scan of this image: --write-geometry G.yaml writes one to fill in, for",
+            f"  learnedrecon reconstruct fbp {path} --simulate --geometry G.yaml -o image.tif",
+        ),
+        image_geometry_text((rows, columns), ct.pixel_size),
     )
 
 
@@ -148,19 +173,42 @@ def _exchange(path: Path) -> View:
 
 
 def _array(name: str, values: NDArray[np.generic]) -> View:
-    low, high = np.abs(values).min() if values.dtype.kind == "c" else values.min(), values.max()
-    lines = (
-        f"{name}: {values.shape}, {values.dtype}, values {low:.4g} to {high:.4g}, all finite.",
+    imaginary = values.dtype.kind == "c"
+    seen = np.abs(values) if imaginary else values
+    what = "magnitudes" if imaginary else "values"
+    first = (
+        f"{name}: {values.shape}, {values.dtype}, {what} {seen.min():.4g} to {seen.max():.4g}, "
+        "all finite."
     )
     if values.ndim not in {2, 3}:
-        return View((*lines, "Neither an image nor a sinogram: these have two axes."))
-    angles, pixels = values.shape[-2:]
-    return View(
-        (
-            *lines,
-            f"As a measurement: {angles} angles and {pixels} detector pixels.",
-            "Its geometry is missing: --write-geometry G.yaml writes one to fill in.",
-            f"As an image: {angles} rows of {pixels} pixels; 'reconstruct --simulate' takes it.",
-        ),
-        geometry_text((angles, pixels)),
+        return View((first, "Neither an image nor a sinogram: these have two axes."))
+    if imaginary:
+        return View((first, *_complex_lines(values.shape)))
+    *stack, rows, columns = values.shape
+    sinogram = f"{rows} angles and {columns} detector pixels"
+    image = f"{rows} rows of {columns} pixels"
+    middle: tuple[str, ...]
+    if stack:
+        middle = (
+            f"A stack of {stack[0]} along the first axis.",
+            f"As measurements: each of {sinogram}; 'reconstruct' takes them all.",
+            f"As images: each of {image}; store each in a file of its own.",
+        )
+    else:
+        middle = (
+            f"As a measurement: {sinogram}.",
+            f"As an image: {image}; 'reconstruct --simulate' takes it.",
+        )
+    last = (
+        "The geometry of a measurement is missing: --write-geometry G.yaml writes one to fill in."
+    )
+    return View((first, *middle, last), geometry_text((rows, columns)))
+
+
+def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:
+    *stack, rows, columns = shape
+    many = f"A stack of {stack[0]} slices or coils" if stack else "One array"
+    return (
+        f"{many} of {rows} x {columns} complex numbers, such as k-space data of MRI.",
+        "They need a complex operator, which is not here yet: nothing here reconstructs them.",
     )

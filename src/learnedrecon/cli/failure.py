@@ -20,6 +20,13 @@ class Commands(TyperGroup):
     Other errors are defects of this package and keep their traceback; ``--debug`` shows it for all.
     """
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as for invoke
+        """Takes ``--debug`` anywhere, as people add it to the end of what failed."""
+        end = args.index("--") if "--" in args else len(args)
+        if "--debug" in args[:end]:
+            args = ["--debug", *(word for word in args[:end] if word != "--debug"), *args[end:]]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the context of click, which typer hides
         """Runs the command that was asked for."""
         try:

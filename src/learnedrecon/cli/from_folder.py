@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from learnedrecon.cli.data_report import folder_lines
@@ -10,7 +11,7 @@ from learnedrecon.cli.geometry_text import geometry_text, nested, simulated_geom
 from learnedrecon.cli.options import note
 from learnedrecon.config.yaml_file import dump_operator
 from learnedrecon.data.layout import find_layout
-from learnedrecon.data.pairs import read_geometry
+from learnedrecon.data.pairs import read_geometry, split_ids
 from learnedrecon.data.summary import FolderSummary, inspect_folder
 from learnedrecon.errors import DataError, ShapeError, describe
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _TEMPLATE = """\
 # A run on your own images in {path}
 #
-# Train:        learnedrecon train FILE -o runs/mine
+# Train:        learnedrecon train {file} -o runs/{stem}
 {seen}
 
 operator:
@@ -31,9 +32,11 @@ model:
   name: filtered_primal_dual # learned primal-dual that also sees the filtered residual
   iterations: 6
   hidden: 16
-  image_scale: {scale}   # the size of a typical image value: the largest in the folder
+{scale}# the size of a typical image value: the largest in the folder
 
-data:                        # a sample's split is decided by a hash of its name
+# A sample's split is decided by a hash of its name. A relative path is taken from the folder of
+# this file.
+data:
   train: {{{source}, split: train}}
   validation: {{{source}, split: validation}}
   test: {{{source}, split: test}}
@@ -56,14 +59,22 @@ evaluation:
 """
 _SIMULATION = """\
   simulation:                # the folder has true images alone: they are measured like this
-    noise: {name: relative_gaussian, level: 0.025}  # standard deviation / mean |y|
+    # level is the standard deviation over mean |y|
+    noise: {{name: relative_gaussian, level: 0.025}}
+    # Images are enlarged to this before they are projected: data made with the very pixels that
+    # are reconstructed would be too easy (the "inverse crime").
+    grid: [{ny}, {nx}]
 """
 
 
-def config_text(path: Path) -> str:
+def config_text(path: Path, output: Path) -> str:
     """The YAML of a run on a folder; what is not known is null and marked with FILL IN.
 
     Says what it saw on standard error.
+
+    Args:
+        path: of the folder, or of an HDF5 file.
+        output: the name that the configuration will have.
 
     Raises:
         FileFormatError: no such path, or an HDF5 file without the keys.
@@ -78,18 +89,27 @@ def config_text(path: Path) -> str:
     shape = _image_shape(summary.truth)
     several = len(summary.truth.shapes) > 1
     operator = _operator_text(path, summary, shape)
-    source = f"name: pairs, path: {json.dumps(str(path))}"
+    source = f"name: pairs, path: {json.dumps(str(path.resolve()))}"
     if several:
         source += ", image_shapes: each"
     largest = max(abs(summary.truth.low or 0.0), abs(summary.truth.high or 0.0)) or 1.0
+    value = f"{largest:.3g}" if "." in f"{largest:.3g}" else f"{float(f'{largest:.3g}')}"
     return _TEMPLATE.format(
+        file=output,
+        stem=output.stem,
         path=path,
         seen="\n".join(f"# {line}" for line in folder_lines(summary)),
         operator=nested(operator),
-        scale=f"{largest:.3g}" if "." in f"{largest:.3g}" else f"{float(f'{largest:.3g}')}",
+        scale=f"{f'  image_scale: {value}':<28} ",
         source=source,
-        simulation="" if summary.measurement is not None else _SIMULATION,
+        simulation="" if summary.measurement is not None else _simulation_text(summary.truth),
     )
+
+
+def _simulation_text(truth: ArraySummary) -> str:
+    """On twice as many pixels along each side as the largest image has."""
+    ny, nx = (max(shape[axis] for shape, _ in truth.shapes) for axis in (-2, -1))
+    return _SIMULATION.format(ny=2 * ny, nx=2 * nx)
 
 
 def _operator_text(path: Path, summary: FolderSummary, shape: tuple[int, int]) -> str:
@@ -97,7 +117,7 @@ def _operator_text(path: Path, summary: FolderSummary, shape: tuple[int, int]) -
     if geometries:
         return dump_operator(read_geometry(next(iter(geometries.values()))))
     if summary.measurement is None:
-        return simulated_geometry_text(shape)
+        return simulated_geometry_text(shape, _pixel_size(path))
     shapes = [each for each, _ in summary.measurement.shapes]
     if len({each[-2:] for each in shapes}) > 1 or len(shapes[0]) < 2:
         raise ShapeError(
@@ -109,6 +129,21 @@ def _operator_text(path: Path, summary: FolderSummary, shape: tuple[int, int]) -
         )
     angles, pixels = shapes[0][-2:]
     return geometry_text((angles, pixels), shape=shape)
+
+
+def _pixel_size(path: Path) -> tuple[float, float] | None:
+    """The pixel size that most of the images have, (dy, dx) in mm; None where no file says it."""
+    sizes = Counter(truth.pixel_size() for truth in find_layout(path).truths.values())
+    known = [size for size, _ in sizes.most_common() if size is not None]
+    if not known:
+        return None
+    dy, dx = known[0]
+    if len(sizes) > 1:
+        note(
+            f"Not every file has pixels of {dy:g} x {dx:g} mm, as most have: all are measured as "
+            "if they had."
+        )
+    return known[0]
 
 
 def _image_shape(truth: ArraySummary) -> tuple[int, int]:
@@ -133,6 +168,14 @@ def _refuse_unusable(summary: FolderSummary) -> None:
                 expected=f"whole arrays with partners of the same name in {summary.path}",
                 found="; ".join((*summary.unmatched, *summary.problems)[:3]).rstrip("."),
                 fix="repair, add or remove these; 'learnedrecon check data' lists them all",
+            )
+        )
+    if summary.truth is not None and not split_ids(summary.ids)["validation"]:
+        raise DataError(
+            describe(
+                expected=f"at least two samples in {summary.path}, to train and to validate on",
+                found=f"{len(summary.ids)}",
+                fix="add images; three or more also leave some to test on",
             )
         )
     if summary.truth is None:

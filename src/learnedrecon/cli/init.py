@@ -29,7 +29,8 @@ def init(
     """Write a commented configuration: of a preset, or for a folder of your own images.
 
     A folder holds 'measurement/' and 'truth/' with files of the same names (npy, TIFF, PNG, HDF5),
-    or true images alone, which are then measured by simulation.
+    or true images alone, which are then measured by simulation. True images may be CT slices in
+    DICOM (.dcm), which become attenuation in 1/mm.
     """
     if show:
         for name, summary in presets().items():
@@ -43,13 +44,12 @@ def init(
                 fix="write for example 'learnedrecon init ellipses-filtered-lpd'; --list shows all",
             )
         )
+    text = "" if preset is None else preset_text(preset)
     refuse_overwriting(output, force=force)
     if source is not None:
         from learnedrecon.cli.from_folder import config_text
 
-        text = config_text(source)
-    else:
-        text = preset_text(str(preset))
+        text = config_text(source, output)
     write_text(output, text)
     note(f"Wrote {output}. Next: learnedrecon train {output} -o runs/{output.stem}")
     if "FILL IN" in text:

@@ -12,7 +12,7 @@ from learnedrecon.data.arrays import read_array
 from learnedrecon.data.dicom import DICOM_ENDINGS, read_attenuation
 from learnedrecon.data.exchange import read_data_exchange
 from learnedrecon.data.hdf5 import list_datasets, open_hdf5
-from learnedrecon.errors import GeometryError, ShapeError, describe
+from learnedrecon.errors import DataError, GeometryError, ShapeError, describe
 from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
 from learnedrecon.operators.transmission import Transmission
 
@@ -26,6 +26,8 @@ Array = NDArray[np.float32]
 
 _HDF5 = {".h5", ".hdf5"}
 _MAGIC = b"DICM"
+_TRANSMISSIONS = (-0.25, 1.5)
+_COUNTS = 50.0
 
 
 class Measurement(NamedTuple):
@@ -134,6 +136,26 @@ def check_data(measurement: Measurement, spec: Any, space: Space, path: Path) ->
         note(f"The angles in {path} are not those of the geometry, which are used.")
 
 
+def check_transmission(measurement: Measurement, path: Path) -> None:
+    """Refuses what cannot be shares of photons: counts, and line integrals.
+
+    Raises:
+        DataError: values far outside of [0, 1].
+    """
+    low, high = float(measurement.values.min()), float(measurement.values.max())
+    least, most = _TRANSMISSIONS
+    if low < least or high > most:
+        kind = "raw counts" if high > _COUNTS else "line integrals, logarithms of transmissions"
+        raise DataError(
+            describe(
+                expected=f"transmissions between 0 and 1 in {path}, as the operator measures them",
+                found=f"values from {low:.4g} to {high:.4g}, which look like {kind}",
+                fix="divide counts by those without an object; for line integrals y store exp(-y), "
+                "or take a model of line integrals",
+            )
+        )
+
+
 def check_image(image: Array, pixel: tuple[float, float] | None, spec: Any, path: Path) -> None:  # noqa: ANN401 - any operator spec
     """Refuses an image of another shape than the geometry's; says so where pixel sizes differ.
 
@@ -167,7 +189,8 @@ def _single(path: Path, values: NDArray[Any]) -> Array:
             describe(
                 expected=f"real data (angle, detector) in {path}, or a stack of these",
                 found=f"{values.dtype} of shape {values.shape}",
-                fix="store one sinogram, or several along the first axis",
+                fix="store one sinogram, or several along the first axis; complex data need a "
+                "complex operator, which is not here yet",
             )
         )
     return values.astype(np.float32)

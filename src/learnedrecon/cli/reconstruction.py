@@ -18,17 +18,19 @@ from learnedrecon.cli.measurement import (
     assumed_geometry,
     check_data,
     check_image,
+    check_transmission,
+    is_dicom,
     read_image,
     read_measurement,
 )
 from learnedrecon.cli.options import note, results
 from learnedrecon.config.build import FIDELITIES
 from learnedrecon.config.tuning import natural_weight
-from learnedrecon.config.yaml_file import read_config, read_geometry
+from learnedrecon.config.yaml_file import read_config, read_operator
 from learnedrecon.data.arrays import write_array
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.simulate import Simulation, Simulator
-from learnedrecon.errors import ConfigError, FileFormatError, GeometryError, describe
+from learnedrecon.errors import ConfigError, DataError, FileFormatError, GeometryError, describe
 from learnedrecon.metrics.image import psnr, ssim
 from learnedrecon.metrics.ranges import MaxMinPerImage
 from learnedrecon.models.classical import TotalVariationSpec
@@ -36,6 +38,7 @@ from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.operators.transmission import Transmission
 from learnedrecon.problem import Measured
 from learnedrecon.solvers.fbp import pseudo_inverse
 
@@ -82,7 +85,7 @@ def run(request: Request) -> None:
     """
     refuse_output(request.output)
     method = find_method(request)
-    given = None if request.geometry is None else read_geometry(request.geometry)
+    given = None if request.geometry is None else read_operator(request.geometry)
     scan = (
         simulated(request, method, given) if request.simulate else measured(request, method, given)
     )
@@ -91,6 +94,7 @@ def run(request: Request) -> None:
     if request.model == "tv":
         method = with_weight(scan, request)
     image, seconds, status = reconstructed(method, scan, request)
+    require_finite_image(method, scan, image)
     write_array(request.output, image.squeeze(1).squeeze(0).cpu().numpy())
     if request.output.suffix.lower() == ".png":
         note("A PNG shows from the smallest value to the largest; other formats keep the numbers.")
@@ -136,12 +140,24 @@ def measured(request: Request, method: Method, given: Any) -> Scan:  # noqa: ANN
     Raises:
         ShapeError: it does not fit the geometry.
         GeometryError: there is no geometry.
+        DataError: values that the operator cannot have measured.
+        ConfigError: an image, as DICOM has it.
     """
+    if is_dicom(request.file):
+        raise ConfigError(
+            describe(
+                expected=f"a measurement in {request.file}",
+                found="an image, a slice in DICOM",
+                fix="add --simulate to measure it first",
+            )
+        )
     measurement = read_measurement(request.file, request.key)
     spec = given or method.trained_on or assumed_geometry(measurement, request.file)
     refuse_other_kind(method, spec)
     operator = specs.build(OPERATORS, spec).to(request.device)
     check_data(measurement, spec, operator.codomain, request.file)
+    if isinstance(spec, Transmission):
+        check_transmission(measurement, request.file)
     return Scan(spec, operator, _batched(measurement, operator).to(request.device))
 
 
@@ -201,6 +217,26 @@ def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor,
     with torch.no_grad():
         estimate = method.model(problem)
     return c * estimate.image, time.perf_counter() - start, estimate.status
+
+
+def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
+    """Refuses what a method made of good data and cannot be written.
+
+    Raises:
+        DataError: NaN or infinity; the method and the range of the data are named.
+    """
+    bad = int((~image.isfinite()).sum())
+    if bad:
+        low, high = scan.data.min().item(), scan.data.max().item()
+        raise DataError(
+            describe(
+                expected=f"a finite image from '{method.label}'",
+                found=f"NaN or infinity in {bad} of its {image.numel()} pixels, which the method "
+                f"made of finite data from {low:.4g} to {high:.4g}",
+                fix="compare this range with the data that the method was trained on, see --scale; "
+                "nothing was written",
+            )
+        )
 
 
 def note_size(method: Method, problem: Measured, request: Request) -> None:

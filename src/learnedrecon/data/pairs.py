@@ -38,6 +38,9 @@ __all__ = [
     "split_ids",
 ]
 
+FRACTIONS: Final = (0.8, 0.1, 0.1)
+"""Of train, validation and test, unless others are asked for."""
+
 _SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 
 
@@ -60,7 +63,7 @@ class PairFolderSpec:
 
     path: str
     split: Split | None = None
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    fractions: tuple[float, float, float] = FRACTIONS
     seed: int = 0
     image_shapes: Literal["fixed", "each"] = "fixed"
 
@@ -134,7 +137,7 @@ class PairFolder(SampleDataset):
 
 
 def split_ids(
-    ids: Sequence[str], fractions: tuple[float, float, float], seed: int = 0
+    ids: Sequence[str], fractions: tuple[float, float, float] = FRACTIONS, seed: int = 0
 ) -> dict[Split, tuple[str, ...]]:
     """Divides samples by a hash of ``(seed, id)``.
 

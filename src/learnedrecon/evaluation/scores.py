@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from learnedrecon.metrics.image import nmse, psnr, ssim
 from learnedrecon.metrics.statistics import Summary, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.metrics.ranges import DataRange
     from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Scores:
         nmse: ‖u - û‖²/‖u‖², one per image.
         seconds: per image, the median over batches.
         parameters: the number of learned numbers.
-        status: how its solver ended, each different text once.
+        status: how its solver ended over all batches, see :func:`condensed`.
     """
 
     method: str
@@ -92,7 +95,7 @@ def evaluate(
     """
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     seconds: list[float] = []
-    status: dict[str, None] = {}
+    status: list[str] = []
     with _evaluating(model):
         for batch in batches:
             truth = _truth_of(batch)
@@ -100,7 +103,7 @@ def evaluate(
             rows.append(_measured(truth, estimate.image, data_range))
             seconds.append(elapsed / len(batch.ids))
             if estimate.status is not None:
-                status[estimate.status] = None
+                status.append(estimate.status)
             if on_batch is not None:
                 on_batch(len(batch.ids))
     if not rows:
@@ -113,8 +116,23 @@ def evaluate(
         nmse=columns[2],
         seconds=float(np.median(seconds)),
         parameters=count_parameters(model),
-        status=tuple(status),
+        status=condensed(status),
     )
+
+
+def condensed(texts: Sequence[str]) -> tuple[str, ...]:
+    """Each text once, and texts that differ in numbers alone as one with the largest of each."""
+    alike: dict[tuple[str, ...], list[list[str]]] = {}
+    for text in texts:
+        alike.setdefault(tuple(_NUMBER.split(text)), []).append(_NUMBER.findall(text))
+    return tuple(_with_largest(words, numbers) for words, numbers in alike.items())
+
+
+def _with_largest(words: tuple[str, ...], numbers: list[list[str]]) -> str:
+    largest = [max(column, key=float) for column in zip(*numbers, strict=True)]
+    text = "".join(part for pair in zip(words, [*largest, ""], strict=True) for part in pair)
+    several = any(each != numbers[0] for each in numbers)
+    return f"{text} (The largest numbers of {len(numbers)} batches.)" if several else text
 
 
 @contextmanager

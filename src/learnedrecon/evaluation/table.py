@@ -21,7 +21,9 @@ def rows(scores: Sequence[Scores]) -> list[tuple[str, ...]]:
 
 def rich_table(scores: Sequence[Scores], title: str) -> Table:
     """A table for the terminal."""
-    table = Table(title=title, title_justify="left")
+    several = any(score.images > 1 for score in scores)
+    caption = "±: one standard deviation over the images" if several else None
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     for index, name in enumerate(_COLUMNS):
         table.add_column(name, justify="left" if index == 0 else "right")
     for row in rows(scores):
