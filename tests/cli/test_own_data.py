@@ -163,6 +163,7 @@ def test_ct_slices_are_true_images(cli: Run, tmp_path: Path) -> None:
     written = cli("init", "--from", tmp_path / "ct", "-o", config)
     assert written.exit_code == 0, written.output
     settings = read_config(config)
+    assert "DICOM is read as attenuation, 0.02 (1 + HU/1000) in 1/mm" in config.read_text()
     assert settings.operator.shape == (128, 128)
     assert settings.operator.pixel == pytest.approx((0.661468, 0.661468))
     detector = settings.operator.detector

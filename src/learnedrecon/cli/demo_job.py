@@ -97,7 +97,7 @@ class DemoJob:
         self._write(experiment, results, slice_)
         phantom = next(experiment.batches("test", 1))
         draw(self.output / "figure.png", methods, phantom, slice_, experiment.data_range)
-        console.print(rich_table(scores, f"{scores[0].images} test phantoms, mean ± std"))
+        console.print(rich_table(scores, f"{scores[0].images} test phantoms"))
         console.print(rich_table(real, "the CT slice (one image, which no method has seen)"))
         print_closing(console, results, self.output)
         return results

@@ -10,6 +10,7 @@ from learnedrecon.cli.data_report import folder_lines
 from learnedrecon.cli.geometry_text import geometry_text, nested, simulated_geometry_text
 from learnedrecon.cli.options import note
 from learnedrecon.config.yaml_file import dump_operator
+from learnedrecon.data.dicom import WATER
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.pairs import read_geometry, split_ids
 from learnedrecon.data.summary import FolderSummary, inspect_folder
@@ -89,6 +90,7 @@ def config_text(path: Path, output: Path) -> str:
     shape = _image_shape(summary.truth)
     several = len(summary.truth.shapes) > 1
     operator = _operator_text(path, summary, shape)
+    seen = [*folder_lines(summary), *_dicom_lines(path)]
     source = f"name: pairs, path: {json.dumps(str(path.resolve()))}"
     if several:
         source += ", image_shapes: each"
@@ -98,7 +100,7 @@ def config_text(path: Path, output: Path) -> str:
         file=output,
         stem=output.stem,
         path=path,
-        seen="\n".join(f"# {line}" for line in folder_lines(summary)),
+        seen="\n".join(f"# {line}" for line in seen),
         operator=nested(operator),
         scale=f"{f'  image_scale: {value}':<28} ",
         source=source,
@@ -129,6 +131,13 @@ def _operator_text(path: Path, summary: FolderSummary, shape: tuple[int, int]) -
         )
     angles, pixels = shapes[0][-2:]
     return geometry_text((angles, pixels), shape=shape)
+
+
+def _dicom_lines(path: Path) -> tuple[str, ...]:
+    """What slices in DICOM are read as, where there are some."""
+    if not any(truth.is_dicom for truth in find_layout(path).truths.values()):
+        return ()
+    return (f"DICOM is read as attenuation, {WATER} (1 + HU/1000) in 1/mm, 0 where negative.",)
 
 
 def _pixel_size(path: Path) -> tuple[float, float] | None:

@@ -80,7 +80,7 @@ class ArrayRef:
         A CT slice in DICOM becomes attenuation in 1/mm; see
         :func:`learnedrecon.data.dicom.read_attenuation`.
         """
-        if self._is_dicom:
+        if self.is_dicom:
             return read_attenuation(self.path)[0]
         if self.index is None:
             return read_array(self.path, self.key)
@@ -93,7 +93,7 @@ class ArrayRef:
         Raises:
             FileFormatError: the file is missing, truncated or corrupt.
         """
-        if self._is_dicom:
+        if self.is_dicom:
             return dicom_header(self.path)[0]
         if self.path.suffix.lower() in _HDF5 and self.key is not None:
             with open_hdf5(self.path) as file:
@@ -109,10 +109,11 @@ class ArrayRef:
         Raises:
             FileFormatError: the file is missing, truncated or corrupt.
         """
-        return dicom_header(self.path)[1] if self._is_dicom else None
+        return dicom_header(self.path)[1] if self.is_dicom else None
 
     @property
-    def _is_dicom(self) -> bool:
+    def is_dicom(self) -> bool:
+        """Whether the ending says that this is a slice in DICOM."""
         return self.path.suffix.lower() in DICOM_ENDINGS
 
 
