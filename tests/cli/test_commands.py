@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from torch import Tensor
     from typer.testing import Result
+
+    from learnedrecon.functionals.base import Fidelity
+    from learnedrecon.operators.base import Operator
 
     Run = Callable[..., Result]
     Refused = Callable[[list[object], tuple[str, str, str]], None]
@@ -230,10 +234,12 @@ def test_the_data_term_of_a_weights_file_is_used(
     tensors, content = read_tensors(trained / "checkpoints" / "best.safetensors")
     write_tensors(tmp_path / "w.safetensors", tensors, {**content, "fidelity": "kullback_leibler"})
     seen: list[str] = []
-    monkeypatch.setattr(
-        "learnedrecon.cli.reconstruction.Measured",
-        lambda *parts: seen.append(type(parts[2]).__name__) or Measured(*parts),
-    )
+
+    def measured(operator: Operator, data: Tensor, fidelity: Fidelity) -> Measured:
+        seen.append(type(fidelity).__name__)
+        return Measured(operator, data, fidelity)
+
+    monkeypatch.setattr("learnedrecon.cli.reconstruction.Measured", measured)
     np.save(tmp_path / "scan.npy", np.ones((6, 24), np.float32))
     for model in (trained, tmp_path / "w.safetensors"):
         words = ["reconstruct", model, tmp_path / "scan.npy", "-o", tmp_path / "image.npy"]
