@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint check clean
 
 demo: $(VENV)/.installed
-	@echo "== learnedrecon demo (about six minutes on two cores)"
+	@echo "== learnedrecon demo (about five minutes on two cores)"
 	@$(BIN)/learnedrecon demo --output runs/demo
 
 test: $(VENV)/.installed lint

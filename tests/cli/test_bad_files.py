@@ -259,7 +259,7 @@ CASES: Cases = (
     ),
     (
         "truncated weights", lambda p: p.reconstruct(truncated(p.weights()), p.scan()),
-        ("a whole safetensors file", "", "truncated or corrupt"),
+        ("a whole safetensors file", "file not fully covered", "truncated or corrupt"),
     ),
     (
         "a pickle for weights", pickled,
@@ -289,7 +289,7 @@ CASES: Cases = (
     (
         "a negative weight of total variation",
         lambda p: p.reconstruct("tv", p.scan(), "--geometry", p.geometry(), "--weight", -1),
-        ("(positive|> 0|above 0)", "-1", ""),
+        ("(positive|> 0|above 0)", "-1", "correct 'weight'"),
     ),
     (
         "a weight for FBP", lambda p: [*p.fbp(p.scan()), "--weight", 1],
@@ -345,4 +345,5 @@ def test_a_mistake_is_named(
 
 
 def test_cases_have_names_of_their_own() -> None:
+    assert all(all(case[-1]) for case in CASES)
     assert len({case[0] for case in CASES}) == len(CASES) > 25

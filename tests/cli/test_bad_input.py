@@ -42,6 +42,14 @@ def full_disk(place: Place) -> list[object]:
     return place.train()
 
 
+def read_only_folder(place: Place) -> list[object]:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    place.patch.setattr("learnedrecon.files.tempfile.mkstemp", refuse)
+    return place.train()
+
+
 def full_disk_for_metrics(place: Place) -> list[object]:
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.jsonl")
@@ -256,6 +264,10 @@ CASES: Cases = (
         ("to be able to write", "No space left", "free space on the disk"),
     ),
     (
+        "a folder that is read only", read_only_folder,
+        ("to be able to write", "Permission denied", "change its permissions"),
+    ),
+    (
         "a full disk for metrics", full_disk_for_metrics,
         ("read and write metrics.jsonl", "No space left", "free space on the disk"),
     ),
@@ -309,6 +321,7 @@ def test_a_mistake_is_named(
 
 
 def test_cases_have_names_of_their_own() -> None:
+    assert all(all(case[-1]) for case in CASES)
     assert len({case[0] for case in CASES}) == len(CASES) > 25
 
 
@@ -317,7 +330,7 @@ def test_a_failed_training_leaves_the_old_checkpoint(cli: Run, place: Place) -> 
     last = place.folder / "run" / "checkpoints" / "last.safetensors"
     before = last.read_bytes()
     assert cli(*full_disk(place), "--fresh").exit_code == 2
-    assert not last.exists() or last.read_bytes() == before
+    assert last.read_bytes() == before
 
 
 def test_a_failed_write_leaves_nothing_behind(cli: Run, place: Place) -> None:

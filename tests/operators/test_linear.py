@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator as op
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.norm import estimated_norm, power_iteration
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
@@ -319,3 +321,19 @@ def test_other_things_have_no_arithmetic_with_operators(other: Any) -> None:  # 
     for combine in (op.add, op.sub, op.mul, op.truediv, op.matmul):
         with pytest.raises(TypeError, match=r"unsupported operand|can't multiply"):
             combine(operator, other)
+
+
+@pytest.mark.parametrize("iterations", [2, 300])
+def test_a_norm_that_has_not_settled_is_not_silent(
+    iterations: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scan = RayTransform(ParallelBeam((8, 8), AngleRange(5), FlatDetector(11)))
+    limited = partial(power_iteration, iterations=iterations)
+    monkeypatch.setattr("learnedrecon.operators.norm.power_iteration", limited)
+    with caplog.at_level("WARNING", logger="learnedrecon"):
+        norm = estimated_norm(scan)
+    settled = limited(scan).converged
+    assert settled == (iterations == 300)
+    assert [f"{norm:g} is a lower bound" in text for text in caplog.messages] == [True] * (
+        not settled
+    )

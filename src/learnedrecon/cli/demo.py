@@ -20,7 +20,7 @@ def demo(
     ] = None,
     images: Annotated[int, typer.Option(min=2, help="How many test phantoms.")] = 100,
 ) -> None:
-    """Train learned primal-dual on sparse-view CT and compare it with FBP and total variation.
+    """Train a learned primal-dual on sparse-view CT and compare it with FBP and total variation.
 
     Then a sparse-view scan of a real CT slice is simulated and reconstructed by all three.
     """

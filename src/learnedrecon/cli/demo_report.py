@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from learnedrecon.metrics.ranges import DataRange
     from learnedrecon.schemes.reconstructor import Reconstructor
 
-_TITLES = {"fbp": "FBP", "tv": "total variation", "lpd": "learned primal-dual"}
+_TITLES = {"fbp": "FBP", "tv": "total variation", "lpd": "filtered primal-dual"}
 
 
 def print_opening(console: Console, experiment: Experiment, images: int) -> None:
@@ -35,6 +35,11 @@ def print_opening(console: Console, experiment: Experiment, images: int) -> None
         f"pixels of {geometry.pixel[0]:g} mm, parallel beam, {angles} angles x {detectors} "
         f"detector pixels, simulated on {simulation.grid[0]} x {simulation.grid[1]} pixels, noise "
         f"{simulation.noise}"
+    )
+    console.print(
+        "Network: filtered_primal_dual, a small learned primal-dual that also sees the filtered "
+        "residual, as the paper's network (learned_primal_dual) trains far slower; in the tables "
+        "'lpd'."
     )
     console.print(
         f"Compared on {images} phantoms that were neither trained nor tuned on; TV with u >= 0 to "

@@ -2,8 +2,10 @@
 
     u = c · Γ(FBP(y)/c)
 
-Differences from the paper: group normalisation in place of batch normalisation, see
-:class:`networks.unet.UNet`; the default has 7.8 M parameters (base 32), base 64 has 31 M.
+Differences from the paper: group normalisation in place of batch normalisation, a last layer that
+starts at zero, so that an untrained network gives FBP, and borders extended by their values, see
+:class:`networks.unet.UNet`; FBP with a Hann window of bandwidth 0.8. The default has 7.8 M
+parameters (base 32), base 64 has 31 M.
 """
 
 from __future__ import annotations

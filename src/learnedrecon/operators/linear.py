@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.base import Operator
-from learnedrecon.operators.norm import power_iteration
+from learnedrecon.operators.norm import estimated_norm
 from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class LinearOperator(Operator):
 
     def compute_norm(self) -> float:
         """‖T‖ without the cache; subclasses with a closed form or a shared cache replace this."""
-        return power_iteration(self).norm
+        return estimated_norm(self)
 
     @property
     def H(self) -> Adjoint:  # the name of the field, as in SciPy and MRpro

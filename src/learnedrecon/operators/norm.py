@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -24,6 +25,19 @@ class PowerResult(NamedTuple):
     norm: float
     iterations: int
     converged: bool
+
+
+def estimated_norm(operator: LinearOperator) -> float:
+    """The estimate of :func:`power_iteration`, with a warning in the log if it has not settled."""
+    result = power_iteration(operator)
+    if not result.converged:
+        logging.getLogger("learnedrecon").warning(
+            "The norm of %s has not settled after %d iterations; %g is a lower bound of it.",
+            type(operator).__name__,
+            result.iterations,
+            result.norm,
+        )
+    return result.norm
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
 from learnedrecon.operators.geometry import Beam
 from learnedrecon.operators.geometry_checks import require_kind
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.norm import power_iteration
+from learnedrecon.operators.norm import estimated_norm
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
@@ -107,4 +107,4 @@ def _warn_of_a_narrow_detector(
 
 @lru_cache(maxsize=128)
 def _norm_of(geometry: Geometry) -> float:
-    return power_iteration(RayTransform(geometry, torch.float64)).norm
+    return estimated_norm(RayTransform(geometry, torch.float64))

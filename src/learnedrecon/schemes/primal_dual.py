@@ -59,9 +59,11 @@ class FilteredPrimalDualStep(Step[PrimalDual]):
     version: F is the ramp filter, so that T*F is close to a multiple of T⁻¹ for dense angles and
     the network need not learn to undo the blur of T*T. All three back projections are one call.
 
-    For parallel beams of n detectors over an image of norm-one T, T*FT ≈ 1/(2n) in the pass band
-    (T*T has the symbol ~ 1/|ξ| with its top at the lowest frequency ~ 1/n), so the filtered
-    residual is multiplied by 2n to be of the size of an image error; the network learns the rest.
+    F is in frequencies per detector pixel. For a T of norm one whose n detector pixels just cover
+    the diagonal of the image, T*FT ≈ 1/(2n) in the pass band (T*T has the symbol ~ 1/|ξ| with its
+    top at the lowest frequency ~ 1/n), so the filtered residual is multiplied by 2n to be of the
+    size of an image error. A detector that is wider than the image by some factor makes it larger
+    by that factor; the network learns what is left.
 
     Args:
         dual_network: Γ, from d + 2 channels to d.

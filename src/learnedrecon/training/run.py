@@ -88,15 +88,15 @@ class RunFolder:
         return run
 
     def _prepare(self, asked: dict[str, Any], *, overwrite: bool) -> None:
-        if overwrite:
-            self._clear()
-        elif self.config.exists():
+        if self.config.exists() and not overwrite:
             self._require_continuable(asked)
         for folder in (self.figures, self.checkpoints.last.parent):
             folder.mkdir(parents=True, exist_ok=True)
         self._remove_leftovers()
-        write_text(self.config, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
         write_text(self.environment, json.dumps(environment(), indent=2) + "\n")
+        write_text(self.config, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        if overwrite:
+            self._clear()
 
     def _require_continuable(self, asked: dict[str, Any]) -> None:
         try:
