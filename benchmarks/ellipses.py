@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from learnedrecon.config.budget import within
+from learnedrecon.config.budget import with_steps, within
 from learnedrecon.config.build import Experiment
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.data.datasets import EllipseSpec
@@ -37,7 +37,7 @@ from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.solvers.tuning import tune
 from learnedrecon.specs import to_plain
-from learnedrecon.training.accelerator import make_accelerator
+from learnedrecon.training.accelerator import choose_device, make_accelerator
 from learnedrecon.training.checkpoint import load_weights
 from learnedrecon.training.environment import environment
 from learnedrecon.training.loggers import RichProgress
@@ -125,21 +125,33 @@ def classical(
 @app.command()
 def learned(
     name: Annotated[str, typer.Argument(help=", ".join(PRESETS))],
-    minutes: Annotated[float, typer.Option(help="Of training.")] = 10.0,
+    *,
+    minutes: Annotated[float, typer.Option(help="Of training, if there are no --steps.")] = 10.0,
+    steps: Annotated[int | None, typer.Option(help="Of training; goes on where it was.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a value.")] = None,
     images: Annotated[int, typer.Option(help="Test images.")] = 100,
     folder: Annotated[Path, typer.Option(help="For the run folders.")] = Path("runs/ellipses"),
 ) -> None:
-    """Trains one method for as long as it is told, and scores its best weights."""
+    """Trains one method for as long as it is told, and scores its best weights.
+
+    With --steps an interrupted run (ctrl-C saves) goes on; with --minutes it begins anew, as the
+    number of steps is measured.
+    """
     console = Console()
     begun = time.perf_counter()
-    experiment = within(preset(PRESETS[name], list(set_ or [])), minutes)
+    where = choose_device(device)
+    experiment = replace(preset(PRESETS[name], list(set_ or [])), device=where)
+    experiment = with_steps(experiment, steps) if steps else within(experiment, minutes)
     config = experiment.config
     run = RunFolder.start(
-        folder / name, config=to_plain(config), blueprint=experiment.blueprint, overwrite=True
+        folder / name,
+        config=to_plain(config),
+        blueprint=experiment.blueprint,
+        overwrite=steps is None,
     )
     model = experiment.model()
-    accelerator = make_accelerator(config.training.precision, cpu=True)
+    accelerator = make_accelerator(config.training.precision, cpu=where.type == "cpu")
     result = train(
         model=model,
         source=experiment.training_batches(),
@@ -149,7 +161,7 @@ def learned(
         validate=experiment.validation(),
         loggers=[RichProgress(console, every=60)],
     )
-    best = load_weights(run.checkpoints.best, models=MODELS, operators=OPERATORS).model
+    best = load_weights(run.checkpoints.best, models=MODELS, operators=OPERATORS).model.to(where)
     trained = time.perf_counter() - begun
     scores = evaluate(name, best, experiment.batches("test", images), experiment.data_range)
     extra: dict[str, Any] = {"steps": result.step, "training_seconds": trained}
