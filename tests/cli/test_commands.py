@@ -156,6 +156,7 @@ def test_compare_pairs_the_differences(cli: Run, trained: Path, tmp_path: Path) 
     assert len(content["psnr_differences"]) == 3
     assert (tmp_path / "figure.png").exists()
     assert "tv: weight" in result.stderr
+    assert methods["tv"]["model"]["nonnegative"] is True
 
 
 def test_compare_sees_the_images_that_evaluate_sees(
@@ -309,6 +310,21 @@ def test_the_scale_is_a_change_of_unit(
     assert cli(*words, "-o", tmp_path / "c.npy").exit_code == 0
     a, c = np.load(tmp_path / "a.npy"), np.load(tmp_path / "c.npy")
     np.testing.assert_allclose(c, 0.02 * a, rtol=1e-4, atol=1e-7)
+
+
+def test_total_variation_goes_below_zero_where_it_may(
+    cli: Run, tmp_path: Path, sinogram: np.ndarray, geometry: Path
+) -> None:
+    np.save(tmp_path / "scan.npy", -sinogram)
+    words = ["reconstruct", "tv", tmp_path / "scan.npy", "--geometry", geometry, "--weight", 1e-2]
+    for option in ("--signed", "--nonnegative"):
+        result = cli(*words, option, "-o", tmp_path / f"{option[2:]}.npy")
+        assert result.exit_code == 0, result.output
+    assert np.load(tmp_path / "signed.npy").mean() < -0.05
+    assert not np.load(tmp_path / "nonnegative.npy").any()
+    other = cli("reconstruct", "fbp", tmp_path / "scan.npy", "--signed", "-o", tmp_path / "a.npy")
+    assert other.exit_code == 2
+    assert "--signed with fbp" in other.stderr
 
 
 def test_simulating_scores_against_the_image(

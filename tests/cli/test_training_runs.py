@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from learnedrecon.training.accelerator import choose_device
+from learnedrecon.training.accelerator import choose_device, make_accelerator
 from learnedrecon.training.checkpoint import load_weights
 from learnedrecon.training.lock import FolderLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from accelerate import Accelerator
     from tests.cli.conftest import Place
     from typer.testing import Result
 
@@ -108,6 +109,24 @@ def test_everything_runs_on_the_cpu_that_is_asked_for(cli: Run, place: Place) ->
         result = cli(*words, "--device", "cpu")
         assert result.exit_code == 0, result.output
     assert json.loads((run / "results.json").read_text())["test_images"] == 1
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_training_leaves_alone_what_choose_device_does_not_choose(
+    cli: Run, place: Place, device: str
+) -> None:
+    """Accelerate would take an MPS device wherever it is not told to use the CPU."""
+    asked: list[bool] = []
+
+    def noting(precision: str, *, cpu: bool) -> Accelerator:
+        asked.append(cpu)
+        return make_accelerator(precision, cpu=True)
+
+    place.patch.setattr(torch.cuda, "is_available", lambda: False)
+    place.patch.setattr("learnedrecon.training.accelerator.make_accelerator", noting)
+    result = cli(*place.train(), "--device", device)
+    assert result.exit_code == 0, result.output
+    assert asked == [True]
 
 
 def test_a_gpu_by_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,23 @@ def test_the_tuned_weight_lies_inside_what_was_tried(experiment: Experiment) -> 
     assert spec.weight == tuned.value
 
 
+@pytest.mark.parametrize(("preset", "nonnegative"), [("dival", True), ("adler2018", False)])
+def test_total_variation_is_nonnegative_where_the_truths_are(
+    preset: str, nonnegative: bool
+) -> None:
+    config = config_of()
+    data = {
+        split: replace(getattr(config.data, split), preset=preset)
+        for split in ("train", "validation", "test")
+    }
+    signed = Experiment(replace(config, data=replace(config.data, **data)))
+    spec, tuned = tuned_tv(signed, 3)
+    assert spec.nonnegative is nonnegative
+    other = specs.build(MODELS, replace(spec, nonnegative=not nonnegative))
+    scores = evaluate("", other, signed.batches("validation", 3), signed.data_range)
+    assert tuned.score > scores.psnr.mean() + (0 if nonnegative else 1)
+
+
 def test_the_natural_weight_is_a_thousandth_of_the_largest_back_projection() -> None:
     operator = RayTransform(BEAM)
     data = operator(torch.rand(3, 1, 16, 16))

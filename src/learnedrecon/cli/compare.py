@@ -49,7 +49,10 @@ def compare(
     write_results(
         output / "results.json",
         {
-            "methods": {each.method: plain(each) for each in scores},
+            "methods": {
+                each.method: plain(method, each)
+                for method, each in zip(methods, scores, strict=True)
+            },
             "test_images": scores[0].images,
             "range": str(experiment.data_range),
             "psnr_differences": differences,
@@ -107,6 +110,8 @@ def tuned(name: str, experiment: "Experiment") -> "Method":
     low, high = found.tried[0][0], found.tried[-1][0]
     what = "bandwidth" if name == "fbp" else "weight"
     note(f"{name}: {what} {found.value:.4g} is the best of {low:.2g} to {high:.2g}.")
+    if not getattr(spec, "nonnegative", True):
+        note(f"{name}: without u >= 0, as true validation images have negative values.")
     return classical(name, spec, device=torch.device(experiment.device))
 
 

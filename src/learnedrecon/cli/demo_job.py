@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.data import get_testdata_file
 
-from learnedrecon.cli.demo_report import draw, print_closing, print_opening
+from learnedrecon.cli.demo_report import draw, print_closing, print_opening, print_table
 from learnedrecon.config.budget import fastest_threads, with_steps, within
 from learnedrecon.config.build import Experiment
 from learnedrecon.config.tuning import tuned_fbp, tuned_tv
@@ -23,7 +23,6 @@ from learnedrecon.data.dicom import hounsfield_to_attenuation, read_ct_dicom
 from learnedrecon.data.loader import evaluation_batches
 from learnedrecon.errors import DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
-from learnedrecon.evaluation.table import rich_table
 from learnedrecon.files import write_text
 from learnedrecon.metrics.statistics import paired_difference
 from learnedrecon.models.classical import FBP, TV
@@ -92,13 +91,16 @@ class DemoJob:
             ]
         results = _results(experiment, scores, real)
         results["training"] = {"steps": training.step, "seconds": trained}
-        results["tuning"] = {"fbp_bandwidth": bandwidths.tried, "tv_weight": weights.tried}
+        results["tuning"] = {
+            "fbp_bandwidth": bandwidths.tried,
+            "tv_weight": weights.tried,
+            "tv_nonnegative": tv.nonnegative,
+        }
         results["seconds"] = time.perf_counter() - begun
         self._write(experiment, results, slice_)
         phantom = next(experiment.batches("test", 1))
         draw(self.output / "figure.png", methods, phantom, slice_, experiment.data_range)
-        console.print(rich_table(scores, f"{scores[0].images} test phantoms"))
-        console.print(rich_table(real, "the CT slice (one image, which no method has seen)"))
+        print_table(console, scores, real)
         print_closing(console, results, self.output)
         return results
 

@@ -54,7 +54,7 @@ def evaluate(
     write_results(
         target,
         {
-            "methods": {method.label: plain(scores)},
+            "methods": {method.label: plain(method, scores)},
             "test_images": scores.images,
             "range": str(experiment.data_range),
             "operator": operator_to_plain(experiment.config.operator),

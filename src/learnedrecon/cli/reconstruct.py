@@ -30,6 +30,13 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     weight: Annotated[
         float | None, typer.Option("--weight", help="Of total variation; 'compare' tunes it.")
     ] = None,
+    signed: Annotated[
+        bool,
+        typer.Option(
+            "--signed/--nonnegative",
+            help="Whether total variation may go below 0; 'compare' says what the images need.",
+        ),
+    ] = False,
     scale: Annotated[
         float,
         typer.Option(
@@ -48,4 +55,4 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     from learnedrecon.training.accelerator import choose_device
 
     where = choose_device(device)
-    run(Request(model, file, output, geometry, key, simulate, weight, scale, where))
+    run(Request(model, file, output, geometry, key, simulate, weight, signed, scale, where))

@@ -56,6 +56,7 @@ class Request(NamedTuple):
     key: str | None
     simulate: bool
     weight: float | None
+    signed: bool
     scale: float
     device: torch.device
 
@@ -107,11 +108,13 @@ def find_method(request: Request) -> Method:
     """The method that the user named; the weight of total variation may still be missing.
 
     Raises:
-        ConfigError: --weight or --scale out of place or range.
+        ConfigError: --weight, --signed or --scale out of place or range.
         FileFormatError: no such run or file, or broken weights.
     """
     if request.weight is not None and request.model != "tv":
         raise _misplaced("--weight for 'tv' alone", f"--weight with {request.model}")
+    if request.signed and request.model != "tv":
+        raise _misplaced("--signed for 'tv' alone", f"--signed with {request.model}")
     if not (request.scale > 0 and math.isfinite(request.scale)):
         raise _misplaced("--scale > 0", f"--scale {request.scale}")
     if request.model in CLASSICAL:
@@ -261,7 +264,8 @@ def with_weight(scan: Scan, request: Request) -> Method:
         ConfigError: none was given; a number to begin with is.
     """
     if request.weight is not None:
-        return classical("tv", TotalVariationSpec(request.weight), device=request.device)
+        spec = TotalVariationSpec(request.weight, nonnegative=not request.signed)
+        return classical("tv", spec, device=request.device)
     begin = natural_weight(scan.operator, scan.data)
     raise ConfigError(
         describe(

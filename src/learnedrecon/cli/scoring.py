@@ -9,9 +9,11 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from learnedrecon import specs
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.files import write_text
+from learnedrecon.models.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +75,8 @@ def write_results(path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def plain(scores: Scores) -> dict[str, Any]:
-    """The scores of one method for JSON, with one number for every image."""
+def plain(method: Method, scores: Scores) -> dict[str, Any]:
+    """A method and its scores for JSON, with one number for every image."""
     each = {name: getattr(scores, name).tolist() for name in ("psnr", "ssim", "nmse")}
-    return scores.to_plain() | {"per_image": each}
+    model = specs.named_to_plain(MODELS, method.spec)
+    return scores.to_plain() | {"model": model, "per_image": each}

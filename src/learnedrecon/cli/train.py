@@ -56,7 +56,7 @@ def train(
     from learnedrecon.training.run import RunFolder
     from learnedrecon.training.update import Supervised
 
-    cpu = choose_device(device).type == "cpu" and device != "auto"
+    cpu = choose_device(device).type == "cpu"
     settings = read_config(config, overrides or [])
     folder = output or Path("runs") / config.stem
     accelerator = make_accelerator(settings.training.precision, cpu=cpu)

@@ -16,9 +16,10 @@ from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.solvers.tuning import Tuned, tune
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from learnedrecon.config.build import Experiment
+    from learnedrecon.data.batch import Batch
     from learnedrecon.operators.base import Operator
 
 _IMAGES: Final = 10
@@ -37,12 +38,16 @@ def tuned_fbp(
     def spec(bandwidth: float) -> FilteredBackprojection:
         return FilteredBackprojection("hann", bandwidth)
 
-    tuned = tune(_score_of(experiment, images, spec), start=0.8, factor=1.3, upper=1.0)
+    batches = tuple(experiment.batches("validation", images))
+    tuned = tune(_score_of(experiment, batches, spec), start=0.8, factor=1.3, upper=1.0)
     return spec(tuned.value), tuned
 
 
 def tuned_tv(experiment: Experiment, images: int = _IMAGES) -> tuple[TotalVariationSpec, Tuned]:
     """Total variation with the weight of the largest mean PSNR.
+
+    u ≥ 0 is demanded where all the validation images that it is tuned on have it: of images with
+    negative values the nonnegative minimiser would miss whatever lies below 0.
 
     Args:
         experiment: whose operator, validation images and data range are used.
@@ -51,10 +56,16 @@ def tuned_tv(experiment: Experiment, images: int = _IMAGES) -> tuple[TotalVariat
     Raises:
         GeometryError: the operator is not linear.
     """
-    first = next(experiment.batches("validation", 1)).problem
-    start = natural_weight(first.operator, first.data)
-    tuned = tune(_score_of(experiment, images, TotalVariationSpec), start=start)
-    return TotalVariationSpec(tuned.value), tuned
+    batches = tuple(experiment.batches("validation", images))
+    signed = any(batch.truth is not None and bool((batch.truth < 0).any()) for batch in batches)
+
+    def spec(weight: float) -> TotalVariationSpec:
+        return TotalVariationSpec(weight, nonnegative=not signed)
+
+    first = batches[0].problem
+    start = natural_weight(first.operator, first.data[:1])
+    tuned = tune(_score_of(experiment, batches, spec), start=start)
+    return spec(tuned.value), tuned
 
 
 @torch.no_grad()
@@ -79,10 +90,9 @@ def natural_weight(operator: Operator, data: torch.Tensor) -> float:
 
 
 def _score_of(
-    experiment: Experiment, images: int, spec: Callable[[float], Any]
+    experiment: Experiment, batches: Sequence[Batch], spec: Callable[[float], Any]
 ) -> Callable[[float], float]:
     """From a parameter to the mean PSNR on validation images."""
-    batches = tuple(experiment.batches("validation", images))
 
     def score(value: float) -> float:
         model = specs.build(MODELS, spec(value))
