@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from rich.table import Table
 
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.metrics.image import psnr, ssim
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
 
     from learnedrecon.config.build import Experiment
     from learnedrecon.data.batch import Batch
+    from learnedrecon.evaluation.scores import Scores
     from learnedrecon.metrics.ranges import DataRange
     from learnedrecon.schemes.reconstructor import Reconstructor
 
@@ -45,6 +48,30 @@ def print_opening(console: Console, experiment: Experiment, images: int) -> None
         f"Compared on {images} phantoms that were neither trained nor tuned on; TV with u >= 0 to "
         "a relative duality gap of 1e-3, its weight tuned on validation phantoms.\n"
     )
+
+
+def print_table(console: Console, scores: Sequence[Scores], real: Sequence[Scores]) -> None:
+    """One table: every method on the test phantoms and on the CT slice."""
+    table = Table(
+        title=f"{scores[0].images} test phantoms, mean ± standard deviation; and the CT slice",
+        title_justify="left",
+        caption="'lpd' is filtered_primal_dual; PSNR in dB, range max - min; ms for an image",
+        caption_justify="left",
+    )
+    for name in ("", "PSNR", "SSIM", "ms", "parameters", "CT: PSNR", "SSIM"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for score, one in zip(scores, real, strict=True):
+        psnr_, ssim_ = score.summary()["psnr"], score.summary()["ssim"]
+        table.add_row(
+            score.method,
+            f"{psnr_.mean:.2f} ± {psnr_.std:.2f}",
+            f"{ssim_.mean:.3f} ± {ssim_.std:.2f}",
+            f"{1e3 * score.seconds:.1f}",
+            f"{score.parameters:,}".replace(",", " "),
+            f"{one.psnr[0]:.2f}",
+            f"{one.ssim[0]:.3f}",
+        )
+    console.print(table)
 
 
 @torch.no_grad()
