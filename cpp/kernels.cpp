@@ -35,9 +35,10 @@ inline T least(T a, T b) {
     return a < b ? a : b;
 }
 
+// NaN becomes `low`, so that what is converted to an integer afterwards is always in its range.
 template <typename T>
 inline T clamp(T value, T low, T high) {
-    const T raised = value < low ? low : value;
+    const T raised = value > low ? value : low;
     return raised > high ? high : raised;
 }
 
@@ -179,7 +180,7 @@ struct Track {
         const double right = static_cast<double>(columns);
         const double start = madd(slope, static_cast<double>(row), intercept);
         const double stop = madd(slope, static_cast<double>(row + kTile - 1), intercept);
-        if ((start < -1 && stop < -1) || (start > right && stop > right)) return false;
+        if (!(start >= -1 || stop >= -1) || !(start <= right || stop <= right)) return false;
         for (ptrdiff_t r = 0; r < kTile; ++r) {
             const double position =
                 clamp(madd(slope, static_cast<double>(row + r), intercept), -1.0, right);

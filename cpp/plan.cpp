@@ -5,6 +5,11 @@
 #include "parallel.hpp"
 
 namespace joseph {
+namespace {
+
+constexpr double kMiss = -1e9;  // an intercept left of every image
+
+}  // namespace
 
 Plan::Plan(const Geometry& g, unsigned threads)
     : intercept_(g.angles * g.detectors),
@@ -17,7 +22,7 @@ Plan::Plan(const Geometry& g, unsigned threads)
     find_runs(g.angles, g.detectors);
 }
 
-// kernels/oracle.py evaluates the same expressions in the same order: ties between the axes must be
+// kernels/geometry.py evaluates the same expressions in the same order: ties between the axes must be
 // broken alike, so this file is compiled without contraction to fused multiply-adds.
 void Plan::set_angle(const Geometry& g, std::size_t angle) {
     const double* v = g.vectors + 6 * angle;
@@ -33,15 +38,18 @@ void Plan::set_angle(const Geometry& g, std::size_t angle) {
         const double index_y = pixel_y / g.dy + centre_y;
         const double along_x = direction_x / g.dx;
         const double along_y = direction_y / g.dy;
-        const double length =
-            std::sqrt(direction_x * direction_x + direction_y * direction_y);
         const bool rows = std::fabs(along_y) >= std::fabs(along_x);
         const double slope = rows ? along_x / along_y : along_y / along_x;
+        const double intercept = rows ? index_x - slope * index_y : index_y - slope * index_x;
+        const double run = rows ? g.dy : g.dx, rise = slope * (rows ? g.dx : g.dy);
+        const double weight = std::sqrt(run * run + rise * rise);
+        // RayGeometry2D refuses what is not finite; the kernels, which compute addresses from these
+        // numbers, never see it either: such a ray misses the image.
+        const bool sound = std::isfinite(intercept) && std::isfinite(slope) && std::isfinite(weight);
         axis_.data()[first + d] = rows ? kRows : kColumns;
-        slope_.data()[first + d] = slope;
-        intercept_.data()[first + d] =
-            rows ? index_x - slope * index_y : index_y - slope * index_x;
-        weight_.data()[first + d] = length / std::fabs(rows ? along_y : along_x);
+        slope_.data()[first + d] = sound ? slope : 0.0;
+        intercept_.data()[first + d] = sound ? intercept : kMiss;
+        weight_.data()[first + d] = sound ? weight : 0.0;
     }
 }
 

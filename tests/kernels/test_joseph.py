@@ -326,3 +326,63 @@ def test_impossible_geometries_are_refused(
 def test_detector_pixel_at_the_source_is_refused() -> None:
     with pytest.raises(GeometryError, match="detector pixel 2"):
         RayGeometry2D(np.array([[2.0, 0, 0, 0, 1, 0]]), True, 4, (4, 4), (1.0, 1.0))
+
+
+NOT_FINITE = [
+    (np.array([[0.0, -1e308, -1.7e308, 1.7e308, 1e307, 0.0]]), 1.0),
+    (np.array([[0.0, 1.0, 0.3, 0.0, 0.2, 0.0]]), 1e-307),
+    (np.array([[0.0, 1.0, 0.3, 0.0, 0.2, 0.0]]), 1e-40),
+    (np.array([[0.0, 1.0, 0.3, 0.0, 0.2, 0.0]]), 1e200),
+]
+
+
+@pytest.mark.parametrize("fan", [False, True])
+@pytest.mark.parametrize(("vectors", "pixel"), NOT_FINITE)
+def test_rays_beyond_the_range_of_numbers_are_refused(
+    vectors: np.ndarray, pixel: float, fan: bool
+) -> None:
+    with pytest.raises(GeometryError, match="What to do"):
+        RayGeometry2D(vectors, fan, 41, (64, 64), (pixel, pixel))
+
+
+@pytest.mark.parametrize("length", [1e-320, 1e-170, 1e170, 1e300])
+def test_directions_of_any_length(isa: str | None, length: float) -> None:
+    """Dyadic multiples of a direction are the same rays, bit by bit; others up to rounding."""
+    del isa
+    vectors = np.array([[0.0, 1.0, -1.2, 0.0, 0.3, 0.0], [1.0, 0.0, 0.0, -1.2, 0.0, 0.3]])
+    image = normal(6, 5)
+    expected = joseph.forward(image, RayGeometry2D(vectors, False, 9, (6, 5), (0.7, 1.1)))
+    vectors[:, :2] *= length
+    scaled = RayGeometry2D(vectors, False, 9, (6, 5), (0.7, 1.1))
+    torch.testing.assert_close(joseph.forward(image, scaled), expected, rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(oracle.forward(image, scaled), expected, rtol=1e-13, atol=1e-13)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [1, 8, 16])
+def test_compiled_kernels_read_no_address_from_a_ray_that_is_not_finite(
+    isa: str, batch: int, dtype: torch.dtype
+) -> None:
+    """The extension itself, without the checks of RayGeometry2D: these rays miss the image."""
+    from learnedrecon.kernels import _joseph
+
+    del isa
+    good = scan("fan").vectors[:1]
+    nan, inf = np.full((1, 6), np.nan), np.full((1, 6), np.inf)
+    zero, mixed = np.zeros((1, 6)), np.array([[0.0, -100.0, np.inf, 100.0, -np.inf, 0.0]])
+    for vectors in (nan, inf, zero, mixed):
+        rows = np.concatenate([good, vectors, good])
+        image, data = normal(batch, 64, 64, dtype=dtype), normal(batch, 3, 41, dtype=dtype)
+        lines, back = torch.full_like(data, -1), torch.full_like(image, -1)
+        _joseph.forward(image, lines, rows, True, 1.0, 1.0, 1)
+        _joseph.adjoint(data, back, rows, True, 1.0, 1.0, 1)
+        whole = RayGeometry2D(np.concatenate([good, good]), True, 41, (64, 64), (1.0, 1.0))
+        assert not lines[:, 1].any()
+        assert torch.equal(lines[:, ::2], joseph.forward(image, whole))
+        assert torch.equal(back, joseph.adjoint(data[:, ::2], whole))
+    for pixel in (1e-307, 1e-320):
+        _joseph.forward(image, lines, rows, True, pixel, pixel, 1)
+        _joseph.adjoint(data, back, rows, True, pixel, pixel, 1)
+        assert not lines.any()
+        assert not back.any()

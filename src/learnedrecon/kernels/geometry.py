@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,18 @@ from learnedrecon.errors import DataError, GeometryError, ShapeError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class RayTable(NamedTuple):
+    """Where rays cross the image: in step i at `intercept + slope * i` of the other axis.
+
+    All of them (angles, detectors). `weight` is the length per step in mm.
+    """
+
+    by_rows: NDArray[np.bool_]
+    intercept: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    weight: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +46,9 @@ class RayGeometry2D:
     Raises:
         ShapeError: `vectors` is not (angles, 6), or a size is not positive.
         DataError: A number is not finite.
-        GeometryError: A pixel size is not positive, a direction is zero, or a detector pixel is at
-            the source.
+        GeometryError: A pixel size is not positive, a direction is zero, a detector pixel is at
+            the source, or lengths are so large or small that the position of a ray overflows, or
+            its length in the image is beyond the range of float32.
     """
 
     vectors: NDArray[np.float64]
@@ -71,6 +84,24 @@ class RayGeometry2D:
         if self.fan:
             return self.pixel_centres() - first
         return np.broadcast_to(first, (self.angles, self.detectors, 2))
+
+    def table(self) -> RayTable:
+        """Where the rays cross the image.
+
+        cpp/plan.cpp evaluates the same expressions in the same order. The length per step is
+        √(dy² + (slope·dx)²), which holds for directions of any length.
+        """
+        (ny, nx), (dy, dx) = self.shape, self.pixel
+        with np.errstate(all="ignore"):
+            directions, centres = self.directions(), self.pixel_centres()
+            along_x, along_y = directions[..., 0] / dx, directions[..., 1] / dy
+            index_x = centres[..., 0] / dx + 0.5 * (nx - 1)
+            index_y = centres[..., 1] / dy + 0.5 * (ny - 1)
+            by_rows = np.abs(along_y) >= np.abs(along_x)
+            slope = np.where(by_rows, along_x, along_y) / np.where(by_rows, along_y, along_x)
+            intercept = np.where(by_rows, index_x - slope * index_y, index_y - slope * index_x)
+            run, rise = np.where(by_rows, dy, dx), slope * np.where(by_rows, dx, dy)
+            return RayTable(by_rows, intercept, slope, np.sqrt(run * run + rise * rise))
 
     def _check_sizes(self) -> None:
         if self.vectors.ndim != 2 or self.vectors.shape[1] != 6:
@@ -108,7 +139,8 @@ class RayGeometry2D:
                     fix="look for missing positions in the scan description",
                 )
             )
-        still = (self.directions() == 0).all(axis=2)
+        with np.errstate(over="ignore"):
+            still = (self.directions() == 0).all(axis=2)
         if still.any():
             angle, detector = (int(i) for i in np.argwhere(still)[0])
             raise GeometryError(
@@ -116,5 +148,22 @@ class RayGeometry2D:
                     expected="rays with a direction",
                     found=f"a ray of length zero at angle {angle}, detector pixel {detector}",
                     fix="move the source off the detector, or give a direction that is not zero",
+                )
+            )
+        table, single = self.table(), np.finfo(np.float32)
+        longest = single.max / max(self.shape)
+        sound = np.isfinite(table.intercept) & np.isfinite(table.slope)
+        sound &= (table.weight >= single.tiny) & (table.weight <= longest)
+        if not sound.all():
+            angle, detector = (int(i) for i in np.argwhere(~sound)[0])
+            place = (angle, detector)
+            raise GeometryError(
+                describe(
+                    expected="rays whose position is finite and whose length per pixel is between"
+                    f" {single.tiny:.2g} and {longest:.2g} mm",
+                    found=f"position {table.intercept[place]:.3g} + {table.slope[place]:.3g} i"
+                    f" pixels and length {table.weight[place]:.3g} mm at angle {angle}, detector"
+                    f" pixel {detector}, for pixels (dy, dx) = {self.pixel} mm",
+                    fix="look for a wrong unit in the pixel size, the pitch or the distances",
                 )
             )

@@ -22,19 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from learnedrecon.kernels.geometry import RayGeometry2D
-
-
-class RayTable(NamedTuple):
-    """Where rays cross the image: in step i at `intercept + slope * i` of the other axis.
-
-    All of them (angles, detectors). `weight` is the length per step in mm.
-    """
-
-    by_rows: NDArray[np.bool_]
-    intercept: NDArray[np.float64]
-    slope: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    from learnedrecon.kernels.geometry import RayGeometry2D, RayTable
 
 
 class Taps(NamedTuple):
@@ -46,24 +34,6 @@ class Taps(NamedTuple):
     """(2, steps, rays) indices into the flat image."""
     weights: Tensor
     """(2, steps, rays), zero where a tap is outside the image."""
-
-
-def ray_table(geometry: RayGeometry2D) -> RayTable:
-    """Computes the table; cpp/plan.cpp evaluates the same expressions in the same order."""
-    (ny, nx), (dy, dx) = geometry.shape, geometry.pixel
-    directions = geometry.directions()
-    centres = geometry.pixel_centres()
-    along_x, along_y = directions[..., 0] / dx, directions[..., 1] / dy
-    index_x = centres[..., 0] / dx + 0.5 * (nx - 1)
-    index_y = centres[..., 1] / dy + 0.5 * (ny - 1)
-    length = np.sqrt(
-        directions[..., 0] * directions[..., 0] + directions[..., 1] * directions[..., 1]
-    )
-    by_rows = np.abs(along_y) >= np.abs(along_x)
-    drive = np.where(by_rows, along_y, along_x)
-    slope = np.where(by_rows, along_x, along_y) / drive
-    intercept = np.where(by_rows, index_x - slope * index_y, index_y - slope * index_x)
-    return RayTable(by_rows, intercept, slope, length / np.abs(drive))
 
 
 def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
@@ -110,7 +80,7 @@ def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
 
 def _angles(geometry: RayGeometry2D, like: Tensor) -> Iterator[list[Taps]]:
     """The taps of every angle: rays along rows, rays along columns."""
-    table = ray_table(geometry)
+    table = geometry.table()
     for angle in range(geometry.angles):
         parts = []
         for by_rows in (True, False):
