@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
+import pydicom
 import pytest
 import torch
 from pydicom.data import get_testdata_file
@@ -16,6 +16,7 @@ from learnedrecon.config.build import Experiment
 from learnedrecon.config.yaml_file import read_config, write_geometry
 from learnedrecon.data.arrays import read_array, write_array
 from learnedrecon.data.ellipses import ellipse_phantom, ellipse_preset
+from learnedrecon.data.registry import build_dataset
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 
@@ -157,13 +158,15 @@ def test_comments_of_a_new_configuration_stand_in_one_column(
 def test_ct_slices_are_true_images(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "ct").mkdir()
     for name in "abc":
-        source = get_testdata_file("CT_small.dcm", download=False)
-        shutil.copy(str(source), tmp_path / "ct" / f"{name}.dcm")
+        ct = pydicom.dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
+        ct.PatientID = name
+        ct.save_as(tmp_path / "ct" / f"{name}.dcm")
     config = tmp_path / "config.yaml"
     written = cli("init", "--from", tmp_path / "ct", "-o", config)
     assert written.exit_code == 0, written.output
     settings = read_config(config)
     assert "DICOM is read as attenuation, 0.02 (1 + HU/1000) in 1/mm" in config.read_text()
+    assert "Slices of one patient share a split: 3 patients or series" in config.read_text()
     assert settings.operator.shape == (128, 128)
     assert settings.operator.pixel == pytest.approx((0.661468, 0.661468))
     detector = settings.operator.detector
@@ -173,6 +176,27 @@ def test_ct_slices_are_true_images(cli: Run, tmp_path: Path) -> None:
     (batch,) = simulated.batches("test")
     assert batch.truth is not None
     assert batch.truth.max() == pytest.approx(settings.model.image_scale, rel=1e-2)
+
+
+def test_slices_of_several_objects_are_warned_of(cli: Run, tmp_path: Path) -> None:
+    for index in range(12):
+        write_array(tmp_path / "images" / f"p{index // 4}s{index % 4}.npy", phantom(0))
+    config = tmp_path / "config.yaml"
+    written = cli("init", "--from", tmp_path / "images", "-o", config)
+    assert written.exit_code == 0, written.output
+    warning = "WARNING: these seem to be numbered slices of 3 objects."
+    text = config.read_text()
+    assert warning in written.stderr
+    assert f"# {warning}" in text
+    line = "    # group: '.*\\D'\n"
+    assert text.count(line) == 1
+    config.write_text(text.replace(line, line.replace("# ", "")))
+    splits = read_config(config).data
+    datasets = [build_dataset(spec) for spec in (splits.train, splits.validation, splits.test)]
+    found = [[each[index].id for index in range(len(each))] for each in datasets]
+    patients = [{name[:2] for name in ids} for ids in found]
+    assert [len(part) for part in patients] == [1, 1, 1]
+    assert set().union(*patients) == {"p0", "p1", "p2"}
 
 
 def test_two_images_leave_none_to_test_on(cli: Run, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from learnedrecon.data.arrays import read_array
 from learnedrecon.data.dicom import read_ct_dicom
 from learnedrecon.data.exchange import read_data_exchange
 from learnedrecon.data.hdf5 import list_datasets, open_hdf5
-from learnedrecon.data.pairs import split_ids
+from learnedrecon.data.splits import NUMBERED, numbered_objects, split_ids
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
 from learnedrecon.errors import FileFormatError, describe
 
@@ -76,11 +76,27 @@ def _split_lines(summary: FolderSummary) -> tuple[str, ...]:
     """How many samples each split has by default, and which have none."""
     if summary.truth is None or not summary.ids:
         return ()
-    counts = {name: len(ids) for name, ids in split_ids(summary.ids).items()}
+    splits = split_ids(summary.ids, groups=summary.groups)
+    counts = {name: len(ids) for name, ids in splits.items()}
     text = ", ".join(f"{number} {name}" for name, number in counts.items())
     empty = [name for name, number in counts.items() if not number]
     warning = f" Too few: none for {' and '.join(empty)}." if empty else ""
-    return (f"Split by default: {text}.{warning}",)
+    return (f"Split by default: {text}.{warning}", *_group_lines(summary))
+
+
+def _group_lines(summary: FolderSummary) -> tuple[str, ...]:
+    """What stays together in a split, or seems to be in need of it."""
+    if summary.groups:
+        subjects = len(set(summary.groups.values()))
+        return (f"Slices of one patient share a split: {subjects} patients or series (DICOM).",)
+    objects = numbered_objects(summary.ids)
+    if not objects:
+        return ()
+    warning = (
+        f"WARNING: these seem to be numbered slices of {objects} objects. By default each slice is "
+        "put into a split by itself, so that one object is both learned from and tested on."
+    )
+    return (warning, f"If so, keep the slices of an object together: group: '{NUMBERED}'")
 
 
 def _folder(path: Path) -> View:

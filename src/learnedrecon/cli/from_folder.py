@@ -12,7 +12,8 @@ from learnedrecon.cli.options import note
 from learnedrecon.config.yaml_file import dump_operator
 from learnedrecon.data.dicom import WATER
 from learnedrecon.data.layout import find_layout
-from learnedrecon.data.pairs import read_geometry, split_ids
+from learnedrecon.data.pairs import read_geometry
+from learnedrecon.data.splits import NUMBERED
 from learnedrecon.data.summary import FolderSummary, inspect_folder
 from learnedrecon.errors import DataError, ShapeError, describe
 
@@ -35,12 +36,19 @@ model:
   hidden: 16
 {scale}# the size of a typical image value: the largest in the folder
 
-# A sample's split is decided by a hash of its name. A relative path is taken from the folder of
-# this file.
+# A sample's split is decided by a hash of its group: its name by default, and its patient in
+# DICOM. If several samples show one object, as the slices of a volume do, 'group' must say so, or
+# the test is on objects that were learned from. It is a regular expression: samples in whose names
+# it finds the same are one group. This one finds the name without the number at its end.
+# A relative path is taken from the folder of this file.
 data:
-  train: {{{source}, split: train}}
-  validation: {{{source}, split: validation}}
-  test: {{{source}, split: test}}
+  train: &samples
+    name: pairs
+    path: {source}
+    split: train
+    # group: '{group}'
+  validation: {{<<: *samples, split: validation}}
+  test: {{<<: *samples, split: test}}
 {simulation}
 training:
   steps: 5000
@@ -91,9 +99,9 @@ def config_text(path: Path, output: Path) -> str:
     several = len(summary.truth.shapes) > 1
     operator = _operator_text(path, summary, shape)
     seen = [*folder_lines(summary), *_dicom_lines(path)]
-    source = f"name: pairs, path: {json.dumps(str(path.resolve()))}"
+    source = json.dumps(str(path.resolve()))
     if several:
-        source += ", image_shapes: each"
+        source += "\n    image_shapes: each"
     largest = max(abs(summary.truth.low or 0.0), abs(summary.truth.high or 0.0)) or 1.0
     value = f"{largest:.3g}" if "." in f"{largest:.3g}" else f"{float(f'{largest:.3g}')}"
     return _TEMPLATE.format(
@@ -104,6 +112,7 @@ def config_text(path: Path, output: Path) -> str:
         operator=nested(operator),
         scale=f"{f'  image_scale: {value}':<28} ",
         source=source,
+        group=NUMBERED,
         simulation="" if summary.measurement is not None else _simulation_text(summary.truth),
     )
 
@@ -179,7 +188,7 @@ def _refuse_unusable(summary: FolderSummary) -> None:
                 fix="repair, add or remove these; 'learnedrecon check data' lists them all",
             )
         )
-    if summary.truth is not None and not split_ids(summary.ids)["validation"]:
+    if summary.truth is not None and len(summary.ids) < 2:
         raise DataError(
             describe(
                 expected=f"at least two samples in {summary.path}, to train and to validate on",

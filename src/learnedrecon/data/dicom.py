@@ -108,6 +108,20 @@ def dicom_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], PixelSi
     return (int(dataset.Rows), int(dataset.Columns)), _pixel_size(path, dataset)
 
 
+def dicom_subject(path: str | os.PathLike[str]) -> str | None:
+    """Whom or what a slice is of: PatientID, else SeriesInstanceUID, else None.
+
+    Raises:
+        FileFormatError: no such file, or not DICOM.
+    """
+    dataset = _read(Path(path), pixels=False)
+    for tag in ("PatientID", "SeriesInstanceUID"):
+        value = str(dataset.get(tag) or "").strip()
+        if value:
+            return f"{tag} {value}"
+    return None
+
+
 def hounsfield_to_attenuation(
     hounsfield: FloatArray, water: float = WATER, *, clip: bool = False
 ) -> FloatArray:

@@ -27,7 +27,7 @@ import tifffile
 from PIL import Image
 
 from learnedrecon.data.arrays import read_array
-from learnedrecon.data.dicom import DICOM_ENDINGS, dicom_header, read_attenuation
+from learnedrecon.data.dicom import DICOM_ENDINGS, dicom_header, dicom_subject, read_attenuation
 from learnedrecon.data.hdf5 import get_dataset, list_datasets, listing, open_hdf5
 from learnedrecon.errors import DataError, FileFormatError, describe
 
@@ -110,6 +110,14 @@ class ArrayRef:
             FileFormatError: the file is missing, truncated or corrupt.
         """
         return dicom_header(self.path)[1] if self.is_dicom else None
+
+    def subject(self) -> str | None:
+        """Whom or what this is a slice of, where the file says it, as DICOM may.
+
+        Raises:
+            FileFormatError: the file is missing, truncated or corrupt.
+        """
+        return dicom_subject(self.path) if self.is_dicom else None
 
     @property
     def is_dicom(self) -> bool:

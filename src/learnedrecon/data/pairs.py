@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -16,12 +15,19 @@ from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, im
 from learnedrecon.data.grids import with_shape
 from learnedrecon.data.layout import Pair, find_layout
 from learnedrecon.data.seeds import Split
+from learnedrecon.data.splits import (
+    FRACTIONS,
+    compiled,
+    groups_by_name,
+    groups_by_subject,
+    split_ids,
+)
 from learnedrecon.data.summary import FolderSummary, inspect_folder
 from learnedrecon.errors import ConfigError, DataError, FileFormatError, ShapeError, describe
 from learnedrecon.operators.registry import OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -38,11 +44,6 @@ __all__ = [
     "split_ids",
 ]
 
-FRACTIONS: Final = (0.8, 0.1, 0.1)
-"""Of train, validation and test, unless others are asked for."""
-
-_SPLITS: Final[tuple[Split, ...]] = get_args(Split)
-
 
 @dataclass(frozen=True)
 class PairFolderSpec:
@@ -56,9 +57,16 @@ class PairFolderSpec:
         image_shapes: "fixed": every true image has the operator's shape. "each": a true image of
             another shape has the operator's scan, with the same pixel size in millimetres, at its
             own shape. Samples with a geometry file have what that says, either way.
+        group: a regular expression. Samples in whose ids the first match is the same (of the
+            match, the part in the first parentheses if there are any) belong to one group, and a
+            group is never split: without it, neighbouring slices of one patient would be both
+            learned from and tested on. None makes each sample a group of its own, and of slices in
+            DICOM each patient: PatientID, or SeriesInstanceUID where there is none, or else the
+            file. '.+' makes each of these a group of its own, too.
 
     Raises:
-        ConfigError: fractions that are negative or do not add up to 1.
+        ConfigError: fractions that are negative or do not add up to 1, or a group that is not a
+            regular expression.
     """
 
     path: str
@@ -66,8 +74,11 @@ class PairFolderSpec:
     fractions: tuple[float, float, float] = FRACTIONS
     seed: int = 0
     image_shapes: Literal["fixed", "each"] = "fixed"
+    group: str | None = None
 
     def __post_init__(self) -> None:
+        if self.group is not None:
+            compiled(self.group)
         object.__setattr__(self, "fractions", tuple(float(part) for part in self.fractions))
         good = len(self.fractions) == 3 and all(part >= 0 for part in self.fractions)
         if not good or not math.isclose(sum(self.fractions), 1.0, abs_tol=1e-6):
@@ -93,7 +104,7 @@ class PairFolder(SampleDataset):
 
     Raises:
         FileFormatError: no such path, or a file whose header cannot be read.
-        DataError: no samples, or one without its partner.
+        DataError: no samples, or one without its partner or its group.
         ShapeError: a wrong number of axes, or an array that does not fit the operator.
         ConfigError: a geometry file that is not valid, or "each" without a tomographic operator.
     """
@@ -101,16 +112,20 @@ class PairFolder(SampleDataset):
     def __init__(self, spec: PairFolderSpec, operator: Any = None) -> None:  # noqa: ANN401 - any spec
         self.spec = spec
         self.operator = operator
+        groups: Mapping[str, str] = {}
         pairs = {pair.id: pair for pair in find_layout(spec.path).pairs()}
         ids = tuple(pairs)
         if spec.split is not None:
-            ids = split_ids(ids, spec.fractions, spec.seed)[spec.split]
+            groups = _groups(pairs, spec.group)
+            ids = split_ids(ids, spec.fractions, spec.seed, groups)[spec.split]
         if not ids:
             raise DataError(
                 describe(
                     expected=f"at least one sample of the split '{spec.split}' in {spec.path}",
-                    found=f"{len(pairs)} in all, and fractions {spec.fractions}",
-                    fix="add samples, or change the fractions",
+                    found=f"{len(pairs)} in all, in groups that stay together: "
+                    f"{len({groups.get(name, name) for name in pairs})}, and fractions "
+                    f"{spec.fractions}",
+                    fix="add samples of other groups, or change 'fractions' or 'group'",
                 )
             )
         self._items = tuple(_inspected(pairs[name], spec, operator) for name in ids)
@@ -136,36 +151,11 @@ class PairFolder(SampleDataset):
         return tuple(item.pair.id for item in self._items)
 
 
-def split_ids(
-    ids: Sequence[str], fractions: tuple[float, float, float] = FRACTIONS, seed: int = 0
-) -> dict[Split, tuple[str, ...]]:
-    """Divides samples by a hash of ``(seed, id)``.
-
-    Each id falls on a number in [0, 1), and the fractions cut that interval: where a sample goes
-    depends on no other, so adding samples moves none from training to test. The parts have their
-    fractions on average. The exception are a few samples: a part that would be empty, though its
-    fraction is not 0, takes one from the largest part, and where no part has two, train comes
-    before validation and validation before test.
-
-    Returns:
-        The ids of each split, in the order in which they came; disjoint, and together all.
-    """
-    parts: list[list[str]] = [[], [], []]
-    bounds = (fractions[0], fractions[0] + fractions[1])
-    last = max(place for place in range(3) if fractions[place] > 0)
-    for name in sorted(ids, key=lambda name: (_unit(seed, name), name)):
-        place = sum(_unit(seed, name) >= bound for bound in bounds)
-        parts[min(place, last)].append(name)
-    for place, (part, fraction) in enumerate(zip(parts, fractions, strict=True)):
-        largest = max(parts, key=len)
-        givers = [largest] if len(largest) > 1 else [p for p in parts[place + 1 :] if p]
-        if fraction > 0 and not part and givers:
-            part.append(givers[-1].pop())
-    chosen = [set(part) for part in parts]
-    return {
-        split: tuple(name for name in ids if name in part)
-        for split, part in zip(_SPLITS, chosen, strict=True)
-    }
+def _groups(pairs: Mapping[str, Pair], pattern: str | None) -> dict[str, str]:
+    if pattern is not None:
+        return groups_by_name(tuple(pairs), pattern)
+    truths = {name: pair.truth for name, pair in pairs.items()}
+    return groups_by_subject({name: truth for name, truth in truths.items() if truth is not None})
 
 
 @dataclass(frozen=True)
@@ -250,8 +240,3 @@ def _read(array: ArrayRef | None, shape: tuple[int, ...] | None) -> Tensor | Non
             )
         )
     return tensor.reshape(shape)
-
-
-def _unit(seed: int, name: str) -> float:
-    digest = hashlib.sha256(f"split/{seed}/{name}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48

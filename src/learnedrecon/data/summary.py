@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnedrecon.data.hdf5 import require_finite
 from learnedrecon.data.layout import Layout, find_layout
-from learnedrecon.errors import LearnedReconError
+from learnedrecon.data.splits import groups_by_subject
+from learnedrecon.errors import FileFormatError, LearnedReconError
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +54,8 @@ class FolderSummary:
         unmatched: what has no partner, one line for each kind.
         problems: one message for each array that cannot be used.
         ignored: files that hold no array.
+        groups: the patient, or else the series, of each sample that is a readable DICOM file which
+            says it: such samples share a split.
     """
 
     path: Path
@@ -61,6 +66,7 @@ class FolderSummary:
     unmatched: tuple[str, ...]
     problems: tuple[str, ...]
     ignored: tuple[Path, ...]
+    groups: Mapping[str, str]
 
     @property
     def paired(self) -> bool:
@@ -94,7 +100,16 @@ def inspect_folder(path: str | os.PathLike[str]) -> FolderSummary:
         unmatched=layout.unmatched(),
         problems=(*broken_measurements, *broken_truths),
         ignored=layout.ignored,
+        groups=_subjects(layout.truths),
     )
+
+
+def _subjects(truths: Mapping[str, ArrayRef]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, truth in truths.items():
+        with suppress(FileFormatError):
+            found |= groups_by_subject({name: truth})
+    return found
 
 
 def _summarised(arrays: Iterable[ArrayRef]) -> tuple[ArraySummary | None, tuple[str, ...]]:
