@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Place
     from typer.testing import Result
 
+    from learnedrecon.training.accelerator import Precision
+
     Run = Callable[..., Result]
     Refused = Callable[[list[object], tuple[str, str, str]], None]
 
@@ -118,7 +120,7 @@ def test_training_leaves_alone_what_choose_device_does_not_choose(
     """Accelerate would take an MPS device wherever it is not told to use the CPU."""
     asked: list[bool] = []
 
-    def noting(precision: str, *, cpu: bool) -> Accelerator:
+    def noting(precision: Precision, *, cpu: bool) -> Accelerator:
         asked.append(cpu)
         return make_accelerator(precision, cpu=True)
 

@@ -10,11 +10,15 @@ from learnedrecon.cli.options import Device, Images, Range, evaluation_overrides
 from learnedrecon.errors import ConfigError, GeometryError, describe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
     from learnedrecon.cli.loading import Method
     from learnedrecon.config.build import Experiment
     from learnedrecon.evaluation.scores import Scores
+
+    Opened = tuple[Method, Experiment]
 
 
 def compare(
@@ -41,7 +45,7 @@ def compare(
     from learnedrecon.evaluation.table import rich_table
     from learnedrecon.training.accelerator import choose_device
 
-    methods, experiment = gather(
+    methods, experiment, warnings = gather(
         runs, evaluation_overrides(images, data_range), choose_device(device)
     )
     scores = [score(method, experiment) for method in methods]
@@ -56,6 +60,7 @@ def compare(
             "test_images": scores[0].images,
             "range": str(experiment.data_range),
             "psnr_differences": differences,
+            "warnings": warnings,
         },
     )
     draw(methods, experiment, output / "figure.png")
@@ -72,8 +77,8 @@ def compare(
 
 def gather(
     names: list[str], overrides: list[str], device: "torch.device"
-) -> "tuple[list[Method], Experiment]":
-    """Every method, and the experiment of the first run.
+) -> "tuple[list[Method], Experiment, list[str]]":
+    """Every method, the experiment of the first run, and what makes the comparison unequal.
 
     Raises:
         ConfigError: no run among the names, or fewer than two methods.
@@ -94,8 +99,11 @@ def gather(
     experiment = opened[runs[0]][1]
     for name in runs[1:]:
         refuse_other_operator(runs[0], experiment, name, opened[name][1])
+    warnings = [text for name in runs[1:] for text in unequal(runs[0], experiment, name, opened)]
+    for text in warnings:
+        note(f"WARNING: {text}")
     methods = [opened[name][0] if name in opened else tuned(name, experiment) for name in names]
-    return distinct(methods, names), experiment
+    return distinct(methods, names), experiment, warnings
 
 
 def tuned(name: str, experiment: "Experiment") -> "Method":
@@ -137,6 +145,36 @@ def refuse_other_operator(
                 fix="compare runs of one operator; evaluate the others alone",
             )
         )
+
+
+def unequal(
+    first: str, experiment: "Experiment", name: str, opened: "Mapping[str, Opened]"
+) -> list[str]:
+    """What a run was fitted to that is not what the first run was fitted to, in sentences.
+
+    Other weights of the same problem are what a comparison is for; other noise, another training
+    set, or the test images among the training images are not seen in a table.
+    """
+    from learnedrecon.config.sections import share_images
+    from learnedrecon.specs import to_plain
+    from learnedrecon.training.run import differences
+
+    ours, theirs = experiment.config.data, opened[name][1].config.data
+    texts = []
+    if share_images(theirs.train, ours.test):
+        texts.append(
+            f"{name} was trained on the test images of {first}; its scores say nothing about new "
+            "images."
+        )
+    for part, what in (("simulation", "measurements made"), ("train", "training images drawn")):
+        one, other = (to_plain(data)[part] for data in (ours, theirs))
+        if found := differences(one, other, f"data.{part}"):
+            values = "; ".join(f"{each.where} {each.second!r} for {each.first!r}" for each in found)
+            texts.append(
+                f"{name} was trained on {what} in another way than those of {first} ({values}); "
+                f"all are scored on the test data of {first}."
+            )
+    return texts
 
 
 def distinct(methods: "list[Method]", names: list[str]) -> "list[Method]":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,17 +11,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from learnedrecon import specs
+from learnedrecon.config.build import FIDELITIES
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
+from learnedrecon.problem import Measured
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from learnedrecon.cli.loading import Method
     from learnedrecon.config.build import Experiment
+    from learnedrecon.data.batch import Batch
 
 _SHOWN = 3
 
@@ -37,10 +41,18 @@ def score(method: Method, experiment: Experiment) -> Scores:
         return evaluate(
             method.label,
             method.model,
-            experiment.batches("test"),
+            posed_to(method, experiment.batches("test")),
             experiment.data_range,
             on_batch=lambda number: progress.advance(task, number),
         )
+
+
+def posed_to(method: Method, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The same data with the data term that the method was trained with, or is defined for."""
+    fidelity = FIDELITIES[method.fidelity]()
+    for batch in batches:
+        assert isinstance(batch.problem, Measured)
+        yield batch._replace(problem=replace(batch.problem, fidelity=fidelity))
 
 
 @torch.no_grad()
@@ -53,16 +65,17 @@ def draw(methods: Sequence[Method], experiment: Experiment, target: Path) -> Non
         target: a PNG.
     """
     rows = []
-    for batch in experiment.batches("test", _SHOWN, batch_size=1):
-        assert batch.truth is not None
+    for shared in experiment.batches("test", _SHOWN, batch_size=1):
+        assert shared.truth is not None
         panels = []
         for method in methods:
+            (batch,) = posed_to(method, [shared])
             scores = evaluate(method.label, method.model, [batch], experiment.data_range)
             image = method.model(batch.problem).image[0, 0].cpu().numpy()
             panels.append(Panel(method.label, image, f"{scores.psnr[0]:.2f} dB"))
-        truth = batch.truth[0, 0].cpu().numpy()
+        truth = shared.truth[0, 0].cpu().numpy()
         window = (float(truth.min()), float(truth.max()))
-        rows.append(Row(batch.ids[0], Panel("truth", truth), tuple(panels), window))
+        rows.append(Row(shared.ids[0], Panel("truth", truth), tuple(panels), window))
     comparison(rows, target)
 
 
