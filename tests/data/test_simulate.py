@@ -215,6 +215,25 @@ def test_a_grid_needs_a_tomographic_operator() -> None:
         assert_three_parts(caught)
 
 
+@pytest.mark.parametrize("grid", [(31, 48), (64, 23), (8, 8)])
+def test_a_grid_is_never_coarser_than_the_image(grid: tuple[int, int]) -> None:
+    for spec, operator in (
+        (PARALLEL, RayTransform(PARALLEL)),
+        (TRANSMISSION, TransmissionCT(TRANSMISSION)),
+    ):
+        with pytest.raises(ConfigError, match=r"\(32, 24\).*grid = ") as caught:
+            Simulator(Simulation(NoNoise(), grid), operator, spec)
+        assert_three_parts(caught)
+
+
+def test_an_image_finer_than_the_grid_is_not_thinned_out() -> None:
+    simulator = Simulator(Simulation(NoNoise(), (33, 24)), RayTransform(PARALLEL), PARALLEL)
+    simulator(torch.zeros(1, 1, 32, 24), ["a"])
+    with pytest.raises(ConfigError, match=r"\(34, 24\).*grid = \(33, 24\)") as caught:
+        simulator(torch.zeros(1, 1, 34, 24), ["a"])
+    assert_three_parts(caught)
+
+
 def assert_three_parts(caught: pytest.ExceptionInfo[Exception]) -> None:
     for part in ("Expected ", "Found ", "What to do: "):
         assert part in str(caught.value)

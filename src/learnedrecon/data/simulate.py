@@ -34,7 +34,8 @@ class Simulation:
         noise: the noise model.
         grid: ``(ny, nx)`` to which the image is enlarged bilinearly before it is projected, so that
             data are not made by the very matrix that is inverted; None projects it as it is. DIVal
-            uses (400, 400) for its 128² ellipses.
+            uses (400, 400) for its 128² ellipses. It is at least as fine as every image: bilinear
+            interpolation to fewer pixels would skip values (aliasing).
         seed: of the noise, in [0, 2⁶⁴).
 
     Raises:
@@ -90,7 +91,8 @@ class Simulator:
         spec: the spec of T; needed where there is a grid, to build T there.
 
     Raises:
-        ConfigError: a grid for an operator that is not known to have one, see :func:`on_grid`.
+        ConfigError: a grid for an operator that is not known to have one, see :func:`on_grid`, or
+            one that is smaller than its images.
     """
 
     def __init__(
@@ -102,7 +104,9 @@ class Simulator:
         self.simulation = simulation
         self.operator = operator
         if simulation.grid is not None:
-            self.operator = specs.build(OPERATORS, on_grid(spec, simulation.grid))
+            fine = on_grid(spec, simulation.grid)
+            _refuse_coarser(simulation.grid, tuple(operator.domain.shape))
+            self.operator = specs.build(OPERATORS, fine)
 
     @torch.no_grad()
     def __call__(
@@ -120,6 +124,7 @@ class Simulator:
 
         Raises:
             ShapeError: ``truth`` does not fit the operator.
+            ConfigError: ``truth`` has more pixels than the grid along a side.
             DataError: values that the noise model does not allow.
         """
         clean = self._clean(truth, tensors)
@@ -146,7 +151,19 @@ class Simulator:
         grid = self.simulation.grid
         if grid is None or tuple(truth.shape[-2:]) == grid:
             return truth
+        _refuse_coarser(grid, tuple(truth.shape[-2:]))
         return nn.functional.interpolate(truth, grid, mode="bilinear", align_corners=False)
+
+
+def _refuse_coarser(grid: tuple[int, int], shape: tuple[int, ...]) -> None:
+    if any(fine < coarse for fine, coarse in zip(grid, shape, strict=True)):
+        raise ConfigError(
+            describe(
+                expected=f"a grid to enlarge images of {shape} pixels to",
+                found=f"grid = {grid}",
+                fix="choose about twice the pixels of the largest image, or leave 'grid' away",
+            )
+        )
 
 
 def noise_generator(seed: int, sample: str, device: torch.device | str = "cpu") -> Generator:
