@@ -53,6 +53,22 @@ def test_gradient_of_poisson_transmission_has_the_short_form() -> None:
     torch.testing.assert_close(problem.gradient(u), expected)
 
 
+@pytest.mark.parametrize("attenuation", [150.0, 300.0, 1e5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_that_gradient_survives_matter_that_lets_nothing_through(
+    attenuation: float, dtype: torch.dtype
+) -> None:
+    """There exp(-μPu) underflows, to subnormal numbers or to 0, and y/T(u) overflows."""
+    u = torch.full((1, 1, 4, 5), attenuation, dtype=dtype)
+    y = random(1, 1, 6, 7, seed=1).abs().to(dtype)
+    problem = Measured(CURVED, y, KullbackLeibler())
+    assert torch.exp(-0.1 * LINEAR(u)).min() < 1e-25
+    expected = -0.1 * LINEAR.adjoint(CURVED(u) - y)
+    torch.testing.assert_close(problem.gradient(u), expected)
+    assert problem.fidelity(problem.forward(u), y).isfinite().all()
+    assert KullbackLeibler().gradient(torch.zeros_like(y), 1000 * y).isfinite().all()
+
+
 def test_adjoint_of_a_nonlinear_operator_needs_a_place() -> None:
     problem = Measured(CURVED, random(1, 1, 6, 7))
     u, v = random(1, 1, 4, 5), random(1, 1, 6, 7, seed=1)

@@ -59,3 +59,18 @@ def test_zero_counts_are_no_nan() -> None:
     (gradient,) = torch.autograd.grad(value.sum(), v)
     assert torch.equal(gradient, torch.ones_like(gradient))
     assert torch.equal(KullbackLeibler().gradient(v, torch.zeros_like(v)), gradient)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kullback_leibler_of_a_prediction_that_underflows_is_finite(dtype: torch.dtype) -> None:
+    """So are the gradients of value and gradient, which training needs."""
+    tiny = torch.finfo(dtype).tiny
+    v = torch.tensor([[0.0, tiny / 8, tiny, tiny**0.5, 1.0]], dtype=dtype, requires_grad=True)
+    y = torch.full_like(v, 3.0).detach()
+    value, gradient = KullbackLeibler()(v, y), KullbackLeibler().gradient(v, y)
+    (first,) = torch.autograd.grad(value.sum(), v)
+    (second,) = torch.autograd.grad(gradient.sum(), v)
+    for result in (value, gradient, first, second):
+        assert result.isfinite().all()
+    assert gradient.detach()[0, -1] == -2.0
+    assert (gradient.detach()[0, :-1] < -1e18).all()

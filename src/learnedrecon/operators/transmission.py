@@ -48,7 +48,9 @@ class Transmission:
 class TransmissionCT(Operator):
     """T(u) = exp(-μ P u), the share of photons that passes (Adler, Öktem 2017, section 5.2).
 
-    [∂T(u)]* v = -μ P*(T(u)·v). Values lie in (0, 1] for u ≥ 0.
+    [∂T(u)]* v = -μ P*(T(u)·v). Values lie in (0, 1] for u ≥ 0: they do not fall below the root of
+    the smallest normal number (1e-19 in float32), so that data terms that divide by T(u) have the
+    right gradient behind matter that lets nothing through.
 
     Args:
         transmission: the geometry and μ.
@@ -69,7 +71,8 @@ class TransmissionCT(Operator):
         self.ray = ray
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return torch.exp(-self.transmission.mu * self.ray(u))
+        passed = torch.exp(-self.transmission.mu * self.ray(u))
+        return passed.clamp(min=torch.finfo(passed.dtype).tiny ** 0.5)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
         value = self(u)
