@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import h5py
@@ -117,7 +118,9 @@ def test_both_shapes_are_trained_on(cli: Run, folder: Path, tmp_path: Path) -> N
             path.unlink()
     assert cli("init", "--from", folder, "-o", tmp_path / "c.yaml").exit_code == 0
     settings = [*FILLED, *SHORT, *(f"data.{name}.fractions=[1, 0, 0]" for name in ("train",))]
-    settings += [f"data.{name}.split=null" for name in ("train", "validation", "test")]
+    for name in ("train", "validation", "test"):
+        copy = shutil.copytree(folder, tmp_path / name)
+        settings += [f"data.{name}.split=null", f"data.{name}.path={json.dumps(str(copy))}"]
     result = cli("train", tmp_path / "c.yaml", "-o", tmp_path / "run", *options(*settings))
     assert result.exit_code == 0, result.output
     scored = cli("evaluate", tmp_path / "run", "-o", tmp_path / "results.json")

@@ -113,9 +113,9 @@ def test_a_list_cannot_be_overridden(tmp_path: Path) -> None:
 def test_paths_of_data_are_taken_from_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = {"name": "pairs", "path": "../mine"}
     values = to_plain(config_of())
-    values["data"] |= dict.fromkeys(("train", "validation", "test"), pairs)
+    for split in ("train", "validation", "test"):
+        values["data"][split] = {"name": "pairs", "path": "../mine", "split": split}
     path = tmp_path / "configs" / "config.yaml"
     path.parent.mkdir()
     path.write_text(yaml.safe_dump(values))
@@ -126,6 +126,17 @@ def test_paths_of_data_are_taken_from_the_file(
     assert config.data.test.path == str(tmp_path / "here" / "other.h5")
     (tmp_path / "written.yaml").write_text(dump_config(config))
     assert read_config(tmp_path / "written.yaml") == config
+
+
+def test_ellipses_have_the_split_of_their_section(tmp_path: Path) -> None:
+    values = to_plain(config_of())
+    for split in ("train", "validation", "test"):
+        del values["data"][split]["split"]
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert read_config(path) == config_of()
+    swapped = read_config(path, ["data.test.split=train", "data.train.split=test"]).data
+    assert (swapped.train.split, swapped.test.split) == ("test", "train")
 
 
 def test_the_operator_of_a_run_folder(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainSerializer, PlainValidator
 
 from learnedrecon import specs
+from learnedrecon.config.sections import refuse_shared_images
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, describe
@@ -78,6 +79,10 @@ class DataConfig:
         test: what is reported.
         simulation: how data are made from images that come without; None where all have data.
         workers: processes that load samples; 0 loads them in the main one.
+
+    Raises:
+        ConfigError: two of the three share images, see
+            :func:`learnedrecon.config.sections.share_images`.
     """
 
     train: DatasetSpec
@@ -85,6 +90,11 @@ class DataConfig:
     test: DatasetSpec
     simulation: Simulation | None = None
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        refuse_shared_images(
+            {"train": self.train, "validation": self.validation, "test": self.test}
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import yaml
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from learnedrecon.specs import Registry
 
 T = TypeVar("T")
+_SPLITS: Final = ("train", "validation", "test")
 
 
 class _ScientificLoader(yaml.SafeLoader):
@@ -80,7 +81,8 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     """Reads a configuration file.
 
     A relative path of data in the file is taken from the folder of the file, one in an override
-    from the working folder; the configuration has absolute paths.
+    from the working folder; the configuration has absolute paths. Ellipses without a ``split``
+    have that of their section.
 
     Args:
         path: of a YAML file.
@@ -166,9 +168,16 @@ def _with_named_specs(values: dict[str, Any]) -> dict[str, Any]:
     """Specs in place of named sections, so that messages have whole paths of keys."""
     read = _read_named(values, {"operator": OPERATORS, "model": MODELS, "loss": LOSSES})
     if isinstance(values.get("data"), dict):
-        splits = dict.fromkeys(("train", "validation", "test"), DATASETS)
-        read["data"] = _read_named(values["data"], splits, "data.")
+        sections = {name: _with_split(name, value) for name, value in values["data"].items()}
+        read["data"] = _read_named(sections, dict.fromkeys(_SPLITS, DATASETS), "data.")
     return read
+
+
+def _with_split(name: str, section: Any) -> Any:  # noqa: ANN401 - plain data
+    """Ellipses of the split that the section is named after, where it does not name one."""
+    if name in _SPLITS and isinstance(section, dict) and section.get("name") == "ellipses":
+        return {"split": name} | section
+    return section
 
 
 def _read_named(
