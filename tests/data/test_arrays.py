@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from learnedrecon.data.arrays import read_array, write_array
+from learnedrecon.data.hdf5 import get_dataset, list_datasets, open_hdf5, read_dataset
 from learnedrecon.errors import DataError, DtypeError, FileFormatError, ShapeError
 
 if TYPE_CHECKING:
@@ -155,6 +156,59 @@ def test_damage_gives_an_array_or_one_clear_error(tmp_path: Path, ending: str) -
         except (FileFormatError, ShapeError, DataError):
             refused += 1
     assert refused > 5
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [(MemoryError("47 TiB"), "too large.*47 TiB"), (PermissionError("denied"), "denied")],
+)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_whole_file_is_not_called_corrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, error: Exception, named: str
+) -> None:
+    path = tmp_path / f"a{ending}"
+    write_array(path, example())
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    for module, name in (
+        (h5py, "File"),
+        (np.lib.format, "open_memmap"),
+        (tifffile, "TiffFile"),
+        (Image, "open"),
+    ):
+        monkeypatch.setattr(module, name, fails)
+    with pytest.raises(FileFormatError, match=rf"Expected .*a\..*{named}.* What to do: ") as caught:
+        read_array(path)
+    assert "corrupt" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [PermissionError("x"), KeyError("x"), RuntimeError("x")])
+def test_an_error_of_the_caller_is_not_the_file_s(tmp_path: Path, error: Exception) -> None:
+    write_array(tmp_path / "a.h5", example())
+    with pytest.raises(type(error)) as caught, open_hdf5(tmp_path / "a.h5") as file:
+        raise error
+    assert caught.value is error
+    assert not file
+
+
+def test_values_of_an_hdf5_file_that_break_off_are_named(tmp_path: Path) -> None:
+    """A chunk of compressed values is damaged: the file opens, and reading the data set fails."""
+    path = tmp_path / "a.h5"
+    values = np.random.default_rng(0).standard_normal(4096)
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("data", data=values, chunks=(4096,), compression="gzip")
+        chunk = dataset.id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + 64] = bytes(64)
+    path.write_bytes(content)
+    with open_hdf5(path) as file:
+        assert list_datasets(file) == {"data": (4096,)}
+        with pytest.raises(FileFormatError, match=r"Expected .*a\.h5.*corrupt.* What to do: "):
+            read_dataset(get_dataset(file, "data"))
+    with pytest.raises(FileFormatError, match="corrupt"):
+        read_array(path)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

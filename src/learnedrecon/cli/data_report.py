@@ -11,7 +11,7 @@ from learnedrecon.cli.measurement import is_data_exchange, is_dicom
 from learnedrecon.data.arrays import read_array
 from learnedrecon.data.dicom import read_ct_dicom
 from learnedrecon.data.exchange import read_data_exchange
-from learnedrecon.data.hdf5 import list_datasets, open_hdf5
+from learnedrecon.data.hdf5 import list_datasets, open_hdf5, reading
 from learnedrecon.data.splits import NUMBERED, numbered_objects, split_ids
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
 from learnedrecon.errors import FileFormatError, describe
@@ -161,7 +161,8 @@ def _hdf5(path: Path) -> View:
         return _exchange(path)
     with open_hdf5(path) as file:
         datasets = list_datasets(file)
-        dtypes = {name: str(file[name].dtype) for name in datasets}
+        with reading(path):
+            dtypes = {name: str(file[name].dtype) for name in datasets}
     if {name.split("/")[0] for name in datasets} & _PAIR_KEYS:
         return _folder(path)
     lines = [f"{path}: HDF5 with {len(datasets)} data sets."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import tokenize
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,13 +15,21 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from learnedrecon.data.hdf5 import get_dataset, list_datasets, listing, open_hdf5, require_finite
+from learnedrecon.data.hdf5 import (
+    get_dataset,
+    list_datasets,
+    listing,
+    open_hdf5,
+    read_dataset,
+    require_finite,
+    too_large,
+)
 from learnedrecon.errors import DataError, DtypeError, FileFormatError, ShapeError, describe
 from learnedrecon.files import atomic_path
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 Array = NDArray[Any]
 F = TypeVar("F")
@@ -38,7 +47,6 @@ _DECODER_ERRORS = (
     TypeError,
     AttributeError,
     RuntimeError,
-    MemoryError,
     OverflowError,
     ZeroDivisionError,
     struct.error,
@@ -65,7 +73,7 @@ def read_array(
     Raises:
         FileFormatError: no such file, an unknown ending, a file that is truncated, corrupt or not
             what its ending says, a picture with colours or of several shapes, a missing or
-            needless key, or values that are not numbers.
+            needless key, values that are not numbers, or more of them than fit into the memory.
         ShapeError: the array is empty or has another number of axes than ``ndim``.
         DataError: NaN or infinity.
     """
@@ -131,21 +139,16 @@ def write_array(
 
 
 def _read_npy(path: Path, key: str | None) -> Array:  # noqa: ARG001 - one signature for all readers
-    try:
+    with _decoding(path, "npy"):
         # Mapping compares the size of the file with its header before any memory is taken.
         return np.array(np.lib.format.open_memmap(path, mode="r"))
-    except _DECODER_ERRORS as error:
-        raise _corrupt(path, "npy", error) from error
 
 
 def _read_tiff(path: Path, key: str | None) -> Array:  # noqa: ARG001 - one signature for all readers
-    try:
-        with tifffile.TiffFile(path) as file:
-            photometric = tifffile.PHOTOMETRIC(file.pages.first.photometric).name
-            series = len(file.series)
-            array = np.asarray(file.asarray())
-    except _DECODER_ERRORS as error:
-        raise _corrupt(path, "TIFF", error) from error
+    with _decoding(path, "TIFF"), tifffile.TiffFile(path) as file:
+        photometric = tifffile.PHOTOMETRIC(file.pages.first.photometric).name
+        series = len(file.series)
+        array = np.asarray(file.asarray())
     if photometric != "MINISBLACK":
         raise _unreadable(
             path, f"colours or inverted grey ({photometric})", "convert it to greyscale"
@@ -156,11 +159,8 @@ def _read_tiff(path: Path, key: str | None) -> Array:  # noqa: ARG001 - one sign
 
 
 def _read_png(path: Path, key: str | None) -> Array:  # noqa: ARG001 - one signature for all readers
-    try:
-        with Image.open(path, formats=("PNG",)) as file:
-            mode, picture = file.mode, np.asarray(file)
-    except _DECODER_ERRORS as error:
-        raise _corrupt(path, "PNG", error) from error
+    with _decoding(path, "PNG"), Image.open(path, formats=("PNG",)) as file:
+        mode, picture = file.mode, np.asarray(file)
     if mode not in {"L", "I;16"}:
         raise _unreadable(
             path,
@@ -183,7 +183,7 @@ def _read_hdf5(path: Path, key: str | None) -> Array:
                     )
                 )
             (key,) = datasets
-        return np.asarray(get_dataset(file, key)[()])
+        return read_dataset(get_dataset(file, key))
 
 
 def _write_npy(path: Path, array: Array) -> None:
@@ -275,13 +275,22 @@ def _check_axes(path: Path, array: Array, ndim: int | None) -> None:
         )
 
 
-def _corrupt(path: Path, kind: str, error: BaseException) -> FileFormatError:
-    reason = str(error) or type(error).__name__
-    return _unreadable(
-        path,
-        f"a file that is not {kind}, or breaks off, or is corrupt ({reason})",
-        "copy or download the file again, or correct its ending",
-    )
+@contextmanager
+def _decoding(path: Path, kind: str) -> Iterator[None]:
+    """Names what is wrong with the file, for decoders alone."""
+    try:
+        yield
+    except PermissionError as error:
+        raise _unreadable(path, str(error), "change the permissions of the file") from error
+    except MemoryError as error:
+        raise too_large(path, error) from error
+    except _DECODER_ERRORS as error:
+        reason = str(error) or type(error).__name__
+        raise _unreadable(
+            path,
+            f"a file that is not {kind}, or breaks off, or is corrupt ({reason})",
+            "copy or download the file again, or correct its ending",
+        ) from error
 
 
 def _unreadable(path: Path, found: str, fix: str) -> FileFormatError:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learnedrecon.data.hdf5 import get_dataset, open_hdf5, require_finite
+from learnedrecon.data.hdf5 import (
+    get_dataset,
+    open_hdf5,
+    read_dataset,
+    reading,
+    require_finite,
+)
 from learnedrecon.errors import DataError, FileFormatError, ShapeError, describe
 
 if TYPE_CHECKING:
@@ -109,8 +115,11 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
         theta = get_dataset(file, _THETA)
         _check_shapes(path, stacks, theta)
         _check_row(path, row, stacks[_COUNTS].shape[1])
-        counts, white, dark = (_read(path, key, stack[:, row]) for key, stack in stacks.items())
-        radians = _read(path, _THETA, theta[()]) * _radians_per_unit(path, theta)
+        counts, white, dark = (
+            _read(path, key, read_dataset(stack, (slice(None), row)))
+            for key, stack in stacks.items()
+        )
+        radians = _read(path, _THETA, read_dataset(theta)) * _radians_per_unit(path, theta)
     return ExchangeScan(counts, white, dark, radians)
 
 
@@ -128,7 +137,8 @@ def _read(path: Path, key: str, values: NDArray[np.generic]) -> FloatArray:
 
 
 def _radians_per_unit(path: Path, theta: h5py.Dataset) -> float:
-    unit = theta.attrs.get("units", "degrees")
+    with reading(path):
+        unit = theta.attrs.get("units", "degrees")
     name = unit.decode("ascii", "replace") if isinstance(unit, bytes) else str(unit)
     name = name.strip().lower()
     if name not in _RADIANS_PER_UNIT:

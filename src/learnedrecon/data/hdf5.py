@@ -22,16 +22,34 @@ if TYPE_CHECKING:
 def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Opens a file for reading.
 
+    What is raised while it is open is left as it is; see :func:`reading` for what reads from it.
+
     Raises:
-        FileFormatError: no such file, not HDF5, truncated, or a data set that cannot be read while
-            the file is open.
+        FileFormatError: no such file, one that may not be opened, not HDF5, or truncated.
     """
     path = Path(path)
     if not path.is_file():
         raise _unreadable(path, "no such file", "check the path")
+    with reading(path):
+        file = h5py.File(path, "r")
+    with file:
+        yield file
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns what h5py raises for a damaged file into one clear error; for single reads alone.
+
+    Raises:
+        FileFormatError: the file may not be opened, is damaged, or holds more than the memory.
+    """
+    path = Path(path)
     try:
-        with h5py.File(path, "r") as file:
-            yield file
+        yield
+    except PermissionError as error:
+        raise _unreadable(path, str(error), "change the permissions of the file") from error
+    except MemoryError as error:
+        raise too_large(path, error) from error
     except (OSError, RuntimeError, KeyError) as error:
         raise _unreadable(
             path,
@@ -40,15 +58,31 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         ) from error
 
 
-def list_datasets(file: h5py.File) -> dict[str, tuple[int, ...]]:
-    """The shape of every data set in the file by its full key, without the leading slash."""
+def too_large(path: Path, error: MemoryError) -> FileFormatError:
+    """The error for an array that the memory cannot hold."""
+    return FileFormatError(
+        describe(
+            expected=f"an array in {path} that fits into the memory",
+            found=f"one that is too large ({str(error) or type(error).__name__})",
+            fix="use a part of it or free memory; if it should be small, its header is damaged",
+        )
+    )
+
+
+def list_datasets(file: h5py.Group) -> dict[str, tuple[int, ...]]:
+    """The shape of every data set in the file or group by its key, without the leading slash.
+
+    Raises:
+        FileFormatError: the file is damaged.
+    """
     found: dict[str, tuple[int, ...]] = {}
 
     def note(key: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
             found[key] = tuple(item.shape or ())
 
-    file.visititems(note)
+    with reading(file.file.filename):
+        file.visititems(note)
     return found
 
 
@@ -56,9 +90,11 @@ def get_dataset(file: h5py.File, key: str) -> h5py.Dataset:
     """The data set called ``key``, not yet read.
 
     Raises:
-        FileFormatError: there is none; the message lists those that are there.
+        FileFormatError: there is none; the message lists those that are there. Or the file is
+            damaged.
     """
-    item = file.get(key)
+    with reading(file.filename):
+        item = file.get(key)
     if isinstance(item, h5py.Dataset):
         return item
     raise FileFormatError(
@@ -68,6 +104,16 @@ def get_dataset(file: h5py.File, key: str) -> h5py.Dataset:
             fix="choose one of these keys, or another file",
         )
     )
+
+
+def read_dataset(dataset: h5py.Dataset, selection: Any = ()) -> NDArray[Any]:  # noqa: ANN401 - h5py's
+    """The values of a data set, or of a part of it.
+
+    Raises:
+        FileFormatError: the file is damaged, or there are more values than fit into the memory.
+    """
+    with reading(dataset.file.filename):
+        return np.asarray(dataset[selection])
 
 
 def listing(datasets: dict[str, tuple[int, ...]]) -> str:

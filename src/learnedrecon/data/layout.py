@@ -28,7 +28,14 @@ from PIL import Image
 
 from learnedrecon.data.arrays import read_array
 from learnedrecon.data.dicom import DICOM_ENDINGS, dicom_header, dicom_subject, read_attenuation
-from learnedrecon.data.hdf5 import get_dataset, list_datasets, listing, open_hdf5
+from learnedrecon.data.hdf5 import (
+    get_dataset,
+    list_datasets,
+    listing,
+    open_hdf5,
+    read_dataset,
+    reading,
+)
 from learnedrecon.errors import DataError, FileFormatError, describe
 
 if TYPE_CHECKING:
@@ -85,7 +92,7 @@ class ArrayRef:
         if self.index is None:
             return read_array(self.path, self.key)
         with open_hdf5(self.path) as file:
-            return np.asarray(get_dataset(file, self.key or "")[self.index])
+            return read_dataset(get_dataset(file, self.key or ""), self.index)
 
     def shape(self) -> tuple[int, ...]:
         """Its shape, from the header of the file.
@@ -259,7 +266,8 @@ def _in_hdf5(path: Path) -> Layout:
 
 
 def _below(file: h5py.File, path: Path, name: str) -> dict[str, ArrayRef]:
-    item = file.get(name)
+    with reading(path):
+        item = file.get(name)
     if isinstance(item, h5py.Dataset):
         number = item.shape[0] if item.shape else 0
         return {f"{index:07d}": ArrayRef(path, name, index) for index in range(number)}
@@ -269,7 +277,7 @@ def _below(file: h5py.File, path: Path, name: str) -> dict[str, ArrayRef]:
 
 
 def _has_keys(path: Path) -> bool:
-    with open_hdf5(path) as file:
+    with open_hdf5(path) as file, reading(path):
         return MEASUREMENT in file or TRUTH in file
 
 
