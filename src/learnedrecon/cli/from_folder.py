@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -99,22 +98,32 @@ def config_text(path: Path, output: Path) -> str:
     several = len(summary.truth.shapes) > 1
     operator = _operator_text(path, summary, shape)
     seen = [*folder_lines(summary), *_dicom_lines(path)]
-    source = json.dumps(str(path.resolve()))
+    source = quoted(str(path.resolve()))
     if several:
         source += "\n    image_shapes: each"
     largest = max(abs(summary.truth.low or 0.0), abs(summary.truth.high or 0.0)) or 1.0
     value = f"{largest:.3g}" if "." in f"{largest:.3g}" else f"{float(f'{largest:.3g}')}"
     return _TEMPLATE.format(
-        file=output,
-        stem=output.stem,
-        path=path,
-        seen="\n".join(f"# {line}" for line in seen),
+        file=one_line(str(output)),
+        stem=one_line(output.stem),
+        path=one_line(str(path)),
+        seen="\n".join(f"# {one_line(line)}" for line in seen),
         operator=nested(operator),
         scale=f"{f'  image_scale: {value}':<28} ",
         source=source,
         group=NUMBERED,
         simulation="" if summary.measurement is not None else _simulation_text(summary.truth),
     )
+
+
+def quoted(text: str) -> str:
+    """The text in double quotes, as YAML reads it back; what does not print is escaped."""
+    return '"' + one_line(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def one_line(text: str) -> str:
+    """The text with escapes for what does not print, line breaks among it, as in a comment."""
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
 
 
 def _simulation_text(truth: ArraySummary) -> str:
