@@ -11,6 +11,7 @@ import pytest
 import torch
 from pydicom.data import get_testdata_file
 
+from learnedrecon.config.yaml_file import read_geometry as config_geometry
 from learnedrecon.data.arrays import read_array, write_array
 from learnedrecon.data.batch import BatchBuilder
 from learnedrecon.data.dicom import read_attenuation
@@ -18,7 +19,13 @@ from learnedrecon.data.grids import with_shape
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.loader import Loader, evaluation_batches
 from learnedrecon.data.noise import NoNoise
-from learnedrecon.data.pairs import PairFolder, PairFolderSpec, inspect_folder, split_ids
+from learnedrecon.data.pairs import (
+    PairFolder,
+    PairFolderSpec,
+    inspect_folder,
+    read_geometry,
+    split_ids,
+)
 from learnedrecon.data.registry import DATASETS, build_dataset
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.data.splits import NUMBERED, groups_by_name, numbered_objects
@@ -207,6 +214,20 @@ def test_a_geometry_file_is_for_its_sample_alone(tmp_path: Path) -> None:
     batches = list(evaluation_batches(dataset, BatchBuilder(RayTransform(SCAN)), batch_size=2))
     assert [batch.ids for batch in batches] == [("a",), ("b",)]
     assert batches[1].problem.operator.codomain.shape == (3, 9)
+
+
+@pytest.mark.parametrize("length", ["3e-3", "3E-3", "+.3e-2", "0.003", "3.0e-3"])
+def test_lengths_in_a_geometry_file_may_have_exponents(tmp_path: Path, length: str) -> None:
+    """As in a configuration; YAML 1.1 by itself reads the first two as texts."""
+    text = (
+        f"name: parallel_beam\nshape: [8, 10]\npixel_size: {length}\nangles: {{number: 4}}\n"
+        f"detector: {{pixels: 13, pitch: {length}}}\n"
+    )
+    (tmp_path / "a.yaml").write_text(text)
+    spec = read_geometry(tmp_path / "a.yaml")
+    assert spec.pixel == (0.003, 0.003)
+    assert spec.detector.pitch == 0.003
+    assert spec == config_geometry(tmp_path / "a.yaml")
 
 
 def test_a_dataset_travels_to_a_worker(tmp_path: Path) -> None:

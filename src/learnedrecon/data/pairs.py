@@ -23,6 +23,7 @@ from learnedrecon.data.splits import (
     split_ids,
 )
 from learnedrecon.data.summary import FolderSummary, inspect_folder
+from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import ConfigError, DataError, FileFormatError, ShapeError, describe
 from learnedrecon.operators.registry import OPERATORS
 
@@ -199,7 +200,7 @@ def read_geometry(path: Path) -> Any:  # noqa: ANN401 - any registered operator 
         ConfigError: an unknown name or key, or a wrong value.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FileFormatError(
             describe(
