@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.solvers.backprojection import Backprojection
-from learnedrecon.solvers.fbp import fbp, pseudo_inverse
+from learnedrecon.solvers.fbp import _ray_weights, fbp, pseudo_inverse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,10 @@ SCANS: dict[str, Geometry] = {
     "fan two turns": fan(AngleRange(1440, 0.0, 2 * TURN)),
     "fan short scan": fan(AngleRange(500, 0.4, SHORT)),
     "fan short scan offset": fan(AngleRange(500, 0.4, SHORT), -9.1),
+    "parallel displaced": parallel(AngleRange(720, 0.1, TURN), 64.0),
+    "parallel displaced the other way": parallel(AngleRange(720, 0.1, TURN), -50.0),
+    "half fan": fan(AngleRange(720, 0.0, TURN), -150.0),
+    "half fan the other way": fan(AngleRange(720, 0.0, TURN), 150.0),
     "fan overscan": fan(AngleRange(600, 0.4, SHORT + 0.9)),
 }
 
@@ -203,6 +208,43 @@ def test_pseudo_inverse_unwraps() -> None:
     torch.testing.assert_close(pseudo_inverse(transmission, passed), image)
     scaled = ScaledArgument(transmission, 0.02)
     torch.testing.assert_close(pseudo_inverse(scaled, passed), image / 0.02)
+
+
+CUT = FlatDetector(240, 0.7, 64.0)
+MISSES = FlatDetector(240, 0.7, 90.0)
+
+
+@pytest.mark.parametrize(
+    ("angles", "detector", "text"),
+    [
+        (AngleRange(360), CUT, "ends after 20 of the 71.56 mm"),
+        (AngleRange(360, 0.0, 1.5 * math.pi), CUT, "ends after 20 of"),
+        (AngleRange(360, 0.0, TURN), MISSES, "ends after 0 of .* misses the axis"),
+        (AngleRange(360, 0.0, TURN), CUT, None),
+        (AngleRange(360), FlatDetector(240, 0.7, 7.3), None),
+        (AngleRange(360), FlatDetector(100, 0.7), None),
+    ],
+)
+def test_a_detector_cut_on_one_side_is_said_once(
+    angles: AngleRange, detector: FlatDetector, text: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    geometry = replace(parallel(angles), detector=detector)
+    _ray_weights.cache_clear()
+    with caplog.at_level("WARNING", logger="learnedrecon"):
+        for _ in range(2):
+            assert fbp(disc_lines(geometry), geometry).isfinite().all()
+    assert len(caplog.messages) == (text is not None)
+    assert text is None or re.search(text, caplog.messages[0])
+
+
+@pytest.mark.parametrize("lead", [(0,), (0, 1), (2, 0)])
+@pytest.mark.parametrize("name", ["parallel", "fan"])
+def test_an_empty_batch_gives_an_empty_image(name: str, lead: tuple[int, ...]) -> None:
+    geometry = SCANS[name]
+    data = torch.zeros(*lead, *geometry.data_shape, requires_grad=True)
+    image = fbp(data, geometry)
+    assert image.shape == (*lead, *geometry.shape)
+    image.sum().backward()
 
 
 def test_no_photons_are_no_infinity() -> None:

@@ -18,7 +18,7 @@ from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.transmission import TransmissionCT
 from learnedrecon.solvers.backprojection import Backprojection
-from learnedrecon.solvers.views import coverage, fan_weights
+from learnedrecon.solvers.views import coverage, detector_weights, fan_weights, widened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,10 @@ def fbp(
     anything else come out at the right value. Flat-panel fan beams: y is multiplied by
     D/√(D² + s²) and by the weights of :func:`learnedrecon.solvers.views.fan_weights`, and
     backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). The detector must see the whole
-    object: what lies beyond it counts as 0. Differentiable in the data, any number of times.
+    object, or over a full turn one side of it (half-fan and other displaced detectors, see
+    :func:`learnedrecon.solvers.views.detector_weights`): what lies beyond it counts as 0. Any other
+    scan whose detector is cut on one side is logged as a warning, once. Differentiable in the data,
+    any number of times.
 
     Args:
         data: line integrals, (..., angle, detector), float32 or float64.
@@ -56,9 +59,12 @@ def fbp(
         ConfigError: unknown window, or a bandwidth out of range.
     """
     data = Space(geometry.data_shape).admit(data, "line integrals")
-    response = ramp_response(data.shape[-1], window, bandwidth, data.dtype, data.device)
-    weights = _ray_weights(geometry).to(data)
-    return apply_kernel(Backprojection(geometry), apply_filter(data * weights, response))
+    if not data.numel():
+        return data.sum((-2, -1))[..., None, None].expand(*data.shape[:-2], *geometry.shape)
+    wide, added = widened(geometry)
+    lines = torch.nn.functional.pad(data * _ray_weights(geometry).to(data), added)
+    response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
+    return apply_kernel(Backprojection(wide), apply_filter(lines, response))
 
 
 def pseudo_inverse(
@@ -104,12 +110,12 @@ def pseudo_inverse(
 
 @lru_cache(maxsize=32)
 def _ray_weights(geometry: Geometry) -> Tensor:
-    """All factors that belong to a ray, (angle, detector or 1), float64."""
+    """All factors that belong to a ray, (angle, detector), float64."""
     detector = geometry.detector
+    share = detector_weights(geometry) / detector.pitch
     if isinstance(geometry, ParallelBeam):
-        weights = coverage(geometry.angle_values, math.pi).weights[:, None] / detector.pitch
-        return torch.from_numpy(weights)
+        return torch.from_numpy(coverage(geometry.angle_values, math.pi).weights[:, None] * share)
     distance = geometry.source_origin + geometry.origin_detector
     cosine = torch.from_numpy(distance / (distance**2 + detector.positions**2) ** 0.5)
-    scale = geometry.magnification / detector.pitch
-    return torch.from_numpy(fan_weights(geometry)) * cosine * scale
+    weights = torch.from_numpy(fan_weights(geometry) * share)
+    return weights * cosine * geometry.magnification

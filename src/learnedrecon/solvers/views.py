@@ -5,8 +5,10 @@ Everything here is computed once per geometry, in float64.
 
 from __future__ import annotations
 
+import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +16,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from learnedrecon.operators.geometry import FanBeam
+    from learnedrecon.operators.geometry import FanBeam, Geometry
 
     FloatArray = NDArray[np.float64]
+
+_logger = logging.getLogger("learnedrecon")
 
 _SAME = 1e-6
 _JUMP = 2.5
@@ -101,6 +105,69 @@ def fan_weights(geometry: FanBeam) -> FloatArray:
     own = np.maximum(_taper(theta, scan), 1e-9)
     other = _taper(theta + math.pi - 2 * gamma, scan)
     return scan.weights[:, None] * own / (own + other)
+
+
+def detector_weights(geometry: Geometry) -> FloatArray:
+    """Weights that make up for a detector that is cut on one side only, (detector,).
+
+    A displaced detector ends at the distance t from the axis on its short side, within the shadow
+    of the image. Over a full turn the lines beyond are measured once, from the other side, and
+    those within ±t twice: they share as 1 ± sin(πs/(2t)) (Wang, Med. Phys. 29(7), 2002). Everything
+    else has weight 1: a scan of less than a turn, or a detector that ends before the axis, cannot
+    be made up for, and is logged as a warning.
+    """
+    detector = geometry.detector
+    positions = np.asarray(detector.positions, dtype=np.float64)
+    short, shadow = _short_side(geometry)
+    if short >= shadow:
+        return np.ones_like(positions)
+    if _is_made_up_for(geometry):
+        longer = -math.copysign(1.0, detector.axis_offset) * positions
+        return 1 + np.sin(math.pi / 2 * np.clip(longer / short, -1, 1))
+    inner = min(n * d for n, d in zip(geometry.shape, geometry.pixel, strict=True)) / 2
+    if short < inner * geometry.magnification:
+        _logger.warning(
+            "On one side of the axis the detector ends after %.4g of the %.4g mm of the image's"
+            " shadow, and %s: filtered backprojection is wrong unless the object is as small. Scan"
+            " a full turn with a detector beyond the axis, or use TV or a learned method.",
+            max(short, 0.0),
+            shadow,
+            "not all lines are measured from the other side" if short > 0 else "misses the axis",
+        )
+    return np.ones_like(positions)
+
+
+@lru_cache(maxsize=32)
+def widened(geometry: Geometry) -> tuple[Geometry, tuple[int, int]]:
+    """The scan whose displaced detector is as long as the shadow on its short side too.
+
+    Filtered lines do not vanish there. Also how many pixels were added at either end; none where
+    :func:`detector_weights` makes up for nothing.
+    """
+    if not _is_made_up_for(geometry):
+        return geometry, (0, 0)
+    detector = geometry.detector
+    short, shadow = _short_side(geometry)
+    added = math.ceil((shadow - short) / detector.pitch)
+    offset = detector.axis_offset - math.copysign(added * detector.pitch / 2, detector.axis_offset)
+    wide = replace(detector, pixels=detector.pixels + added, axis_offset=offset)
+    sides = (0, added) if detector.axis_offset > 0 else (added, 0)
+    return replace(geometry, detector=wide), sides
+
+
+def _short_side(geometry: Geometry) -> tuple[float, float]:
+    """From the axis to the nearer end of the detector, infinite if it is centred; the shadow."""
+    detector = geometry.detector
+    short = detector.pixels * detector.pitch / 2 - abs(detector.axis_offset)
+    centred = abs(detector.axis_offset) <= detector.pitch / 2
+    return math.inf if centred else short, geometry.radius * geometry.magnification
+
+
+def _is_made_up_for(geometry: Geometry) -> bool:
+    short, shadow = _short_side(geometry)
+    if not 0 < short < shadow:
+        return False
+    return not len(coverage(geometry.angle_values, 2 * math.pi).wedges)
 
 
 def _taper(theta: FloatArray, scan: Coverage) -> FloatArray:
