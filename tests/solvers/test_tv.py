@@ -241,6 +241,52 @@ def test_float32_stays_float32_and_converges() -> None:
     assert (result.image - double.image).norm() < 1e-2 * double.image.norm()
 
 
+@pytest.mark.parametrize("unit", [1e-20, 1e20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@BOTH
+def test_no_unit_is_too_small_or_large(nonnegative: bool, dtype: torch.dtype, unit: float) -> None:
+    """In float32 squares of these data are 0 or infinite."""
+    ray, y = noisy()
+    solve = partial(tv_reconstruction, ray, nonnegative=nonnegative)
+    once = solve(y.to(dtype), 0.2)
+    scaled = solve((unit * y).to(dtype), 0.2 * unit)
+    assert scaled.converged.all(), scaled.status
+    # Both stop within a gap of 1e-3 of the same problem, rounded differently.
+    error = (scaled.image.double() / unit - once.image).norm() / once.image.norm()
+    assert error < (1e-3 if dtype == torch.float32 else 1e-9)
+    torch.testing.assert_close(scaled.objective / unit**2, once.objective, rtol=1e-4, atol=0)
+
+
+def test_a_power_of_two_changes_no_digit() -> None:
+    ray, y = noisy()
+    start = 0.1 * normal(3, 1, 12, 10).abs().float()
+    y = y.float()
+    once = tv_reconstruction(ray, y, 0.25, initial=start)
+    scaled = tv_reconstruction(ray, 2.0**-60 * y, 0.25 * 2.0**-60, initial=2.0**-60 * start)
+    assert torch.equal(scaled.image, 2.0**-60 * once.image)
+    assert torch.equal(scaled.objective, 2.0**-120 * once.objective)
+    assert torch.equal(scaled.gap, once.gap)
+
+
+class Failing(Matrix):
+    """A matrix that gives NaN after a while, as broken hardware or an overflow does."""
+
+    failing = False
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return super().evaluate(u) * (math.nan if self.failing else 1.0)
+
+
+def test_an_iteration_that_breaks_down_has_not_converged() -> None:
+    operator = Failing(normal(5, 7), (7,))
+    operator.norm()
+    operator.failing = True
+    result = tv_reconstruction(operator, normal(2, 5, seed=1), 0.5, max_iterations=50)
+    assert not result.converged.any()
+    assert result.gap.isnan().all()
+    assert result.iterations.tolist() == [50, 50]
+
+
 def test_channels_are_images_of_their_own() -> None:
     ray, y = noisy(2)
     result = tv_reconstruction(ray, y.transpose(0, 1), 0.2)

@@ -48,7 +48,8 @@ def tv_reconstruction(
     The method is the primal-dual one of Chambolle and Pock (2011), over-relaxed by 1.8 (Condat
     2013), for the pair (T, κ∇) with κ²‖∇‖² = 0.6‖T‖². Its steps, τσ‖(T, κ∇)‖² ≤ 1, have the ratio
     √(τ/σ) = 0.1·‖T*y‖/(‖T‖²√n)/min(α/κ, rms y), the expected size of u over that of the dual
-    variables, so units of y, u and T do not matter.
+    variables, so units of y, u and T do not matter. It runs on y and α divided by the power of two
+    next to max|y|, which changes no digit and keeps squares within the range of float32.
 
     Args:
         operator: T, real and linear, the same for all samples; its norm is computed once.
@@ -71,10 +72,14 @@ def tv_reconstruction(
     """
     y, alpha = _checked(operator, data, weight, gap, max_iterations)
     lead = data.shape[: data.ndim - operator.codomain.ndim]
+    scale = _power_of_two(y)
+    limits = torch.finfo(y.dtype)
+    y, alpha = y / _over(scale, y), (alpha / scale).clamp(limits.tiny, limits.max)
     u = _start(operator, y, initial, lead)
+    u /= _over(scale, u)
     certificate = Certificate(operator, nonnegative=nonnegative)
     loop = _Loop(operator, y, alpha, u, nonnegative=nonnegative)
-    ends = _Ends(u, len(y))
+    ends = _Ends(u, scale)
     active = torch.arange(len(y), device=y.device)
     iterations = 0
     while len(active) and iterations < max_iterations:
@@ -83,7 +88,7 @@ def tv_reconstruction(
         primal = certificate.primal(image, loop.y, loop.alpha)
         point = certificate.feasible_dual(p, q, loop.y, loop.alpha)
         ends.record(active, image, primal, certificate.dual(point, loop.y.double()), iterations)
-        going = ends.gap()[active] > gap
+        going = ~(ends.gap()[active] <= gap)
         if not bool(going.all()):
             active = active[going]
             loop.keep(going)
@@ -91,9 +96,11 @@ def tv_reconstruction(
 
 
 class _Ends:
-    """The last image of every problem, its P, and its best D."""
+    """The last image of every problem, its P, and its best D, all for data over ``scale``."""
 
-    def __init__(self, u: Tensor, number: int) -> None:
+    def __init__(self, u: Tensor, scale: Tensor) -> None:
+        number = len(u)
+        self.scale = scale
         self.image = u.clone()
         self.primal = torch.full((number,), math.inf, dtype=torch.float64, device=u.device)
         self.dual = -self.primal
@@ -108,17 +115,20 @@ class _Ends:
         self.iterations[which] = iterations
 
     def gap(self) -> Tensor:
+        """(P - D)/P, NaN where P or D is."""
         difference = (self.primal - self.dual).clamp(min=0)
-        return torch.where(difference > 0, difference / self.primal, 0)
+        return torch.where(difference == 0, 0, difference / self.primal)
 
     def result(self, lead: tuple[int, ...], target: float) -> TVResult:
         batch = lead[0]
         gap = self.gap().view(batch, -1).amax(1) if batch else self.gap()
         converged = gap <= target
         iterations = self.iterations.view(batch, -1).amax(1) if batch else self.iterations
+        image = self.image * _over(self.scale, self.image)
+        objective = self.primal * self.scale.double().square()
         return TVResult(
-            image=self.image.view(*lead, *self.image.shape[1:]),
-            objective=self.primal.view(batch, -1).sum(1) if batch else self.primal,
+            image=image.view(*lead, *image.shape[1:]),
+            objective=objective.view(batch, -1).sum(1) if batch else objective,
             gap=gap,
             iterations=iterations,
             converged=converged,
@@ -245,6 +255,13 @@ def _weights(weight: Tensor | float, data: Tensor, images: int) -> Tensor:
             describe(expected="weights > 0", found=str(weight), fix="choose a positive weight")
         )
     return alpha.expand(batch).repeat_interleave(images // max(batch, 1))
+
+
+def _power_of_two(y: Tensor) -> Tensor:
+    """Of every image, the largest power of two that is at most max|y|, or 1 if y is zero."""
+    largest = y.flatten(1).abs().amax(1)
+    scale = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
+    return torch.where(largest > 0, scale, 1)
 
 
 def _start(
