@@ -14,6 +14,7 @@ from torch import nn
 
 from learnedrecon.data.batch import Batch
 from learnedrecon.errors import DataError, ShapeError
+from learnedrecon.evaluation import scores as scores_module
 from learnedrecon.evaluation.scores import Scores, condensed, count_parameters, evaluate
 from learnedrecon.metrics.ranges import FixedRange, MaxMinPerImage
 from learnedrecon.operators.linear import LinearOperator
@@ -161,6 +162,53 @@ def test_texts_that_differ_in_numbers_are_one_with_the_worst() -> None:
 def test_seconds_are_per_image() -> None:
     scores = evaluate("", Shifted(0.1, seconds=0.2), [batch(4)], FixedRange(1.0))
     assert 0.05 <= scores.seconds < 0.15
+
+
+class SlowNorm(Identity):
+    """Its norm takes a fifth of a second, once."""
+
+    def compute_norm(self) -> float:
+        time.sleep(0.2)
+        return 1.0
+
+
+class ByNorm(Shifted):
+    """Asks for the norm, as every method with a step size does."""
+
+    def forward(self, problem: Problem) -> Estimate:
+        assert isinstance(problem.operator, LinearOperator)
+        return Estimate(super().forward(problem).image / problem.operator.norm())
+
+
+def test_seconds_are_without_the_norm_of_the_operator() -> None:
+    one = batch(1)
+    assert one.truth is not None
+    slow = one._replace(problem=Measured(SlowNorm(), one.truth))
+    assert evaluate("", ByNorm(0.1, seconds=0.01), [slow], FixedRange(1.0)).seconds < 0.15
+    assert slow.problem.operator._norm == 1.0
+
+
+def test_the_clock_starts_and_ends_with_an_idle_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[object] = []
+
+    def clock() -> float:
+        events.append("clock")
+        return 0.0
+
+    monkeypatch.setattr(scores_module, "_wait_for", lambda device: events.append(device.type))
+    monkeypatch.setattr(time, "perf_counter", clock)
+    model = Shifted(0.1)
+    model.register_forward_hook(lambda *_: events.append("model"))
+    evaluate("", model, [batch(1)], FixedRange(1.0))
+    assert events == ["cpu", "clock", "model", "cpu", "clock"]
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:1", "cpu"])
+def test_gpus_alone_are_waited_for(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    scores_module._wait_for(torch.device(device))
+    assert waited == ([] if device == "cpu" else [torch.device(device)])
 
 
 @pytest.mark.parametrize("training", [True, False])

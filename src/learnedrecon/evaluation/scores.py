@@ -14,6 +14,7 @@ import torch
 from learnedrecon.errors import DataError, describe
 from learnedrecon.metrics.image import nmse, psnr, ssim
 from learnedrecon.metrics.statistics import Summary, summarise
+from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.metrics.ranges import DataRange
+    from learnedrecon.problem import Problem
     from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -36,7 +38,10 @@ class Scores:
         psnr: in dB, one per image.
         ssim: one per image.
         nmse: ‖u - û‖²/‖u‖², one per image.
-        seconds: per image, the median over batches.
+        seconds: per image, from the problem to the image on its device: the seconds of a batch over
+            its number of images, the median over batches. ‖T‖, which is known once for a scan, and
+            what was queued on a GPU before are not counted. Other work of the first call is, so
+            that it shows where there are one or two batches.
         parameters: the number of learned numbers.
         status: how its solver ended over all batches, see :func:`condensed`.
     """
@@ -99,7 +104,7 @@ def evaluate(
     with _evaluating(model):
         for batch in batches:
             truth = _truth_of(batch)
-            estimate, elapsed = _timed(model, batch)
+            estimate, elapsed = _timed(model, batch.problem, truth.device)
             rows.append(_measured(truth, estimate.image, data_range))
             seconds.append(elapsed / len(batch.ids))
             if estimate.status is not None:
@@ -147,12 +152,20 @@ def _evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _timed(model: Reconstructor, batch: Batch) -> tuple[Estimate, float]:
+def _timed(model: Reconstructor, problem: Problem, device: torch.device) -> tuple[Estimate, float]:
+    if isinstance(problem.operator, LinearOperator):
+        problem.operator.norm()
+    _wait_for(device)
     start = time.perf_counter()
-    estimate: Estimate = model(batch.problem)
-    if estimate.image.is_cuda:
-        torch.cuda.synchronize(estimate.image.device)
+    estimate: Estimate = model(problem)
+    _wait_for(estimate.image.device)
     return estimate, time.perf_counter() - start
+
+
+def _wait_for(device: torch.device) -> None:
+    """Until everything that is queued on a GPU is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _measured(
