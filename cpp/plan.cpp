@@ -45,7 +45,8 @@ void Plan::set_angle(const Geometry& g, std::size_t angle) {
         const double weight = std::sqrt(run * run + rise * rise);
         // RayGeometry2D refuses what is not finite; the kernels, which compute addresses from these
         // numbers, never see it either: such a ray misses the image.
-        const bool sound = std::isfinite(intercept) && std::isfinite(slope) && std::isfinite(weight);
+        const bool sound =
+            std::isfinite(intercept) && std::isfinite(slope) && std::isfinite(weight);
         axis_.data()[first + d] = rows ? kRows : kColumns;
         slope_.data()[first + d] = sound ? slope : 0.0;
         intercept_.data()[first + d] = sound ? intercept : kMiss;
