@@ -136,10 +136,10 @@ class Place:
         words = [word for text in overrides for word in ("--set", text)]
         return ["train", self.config, "-o", self.folder / "run", *self.small, *words]
 
-    def reconstruct(self, *words: object, to: str = "image.npy") -> list[object]:
+    def reconstruct(self, *words: object, to: str = "result.npy") -> list[object]:
         return ["reconstruct", *words, "-o", self.folder / to]
 
-    def fbp(self, scan: Path, to: str = "image.npy") -> list[object]:
+    def fbp(self, scan: Path, to: str = "result.npy") -> list[object]:
         return self.reconstruct("fbp", scan, "--geometry", self.geometry(), to=to)
 
 

@@ -105,7 +105,7 @@ def test_from_pairs_of_two_shapes_to_an_image(cli: Run, folder: Path, tmp_path: 
         np.save(tmp_path / "new.npy", measure(image))
         write_geometry(tmp_path / "g.yaml", beam(image.shape))
         words = ["reconstruct", run, tmp_path / "new.npy", "--geometry", tmp_path / "g.yaml"]
-        done = cli(*words, "-o", tmp_path / "image.tif")
+        done = cli(*words, "--force", "-o", tmp_path / "image.tif")
         assert done.exit_code == 0, done.output
         result = read_array(tmp_path / "image.tif")
         assert result.shape == image.shape

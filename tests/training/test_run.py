@@ -78,6 +78,17 @@ def test_the_lock_is_held_from_the_start_to_the_end_of_training(
     assert not run.lock.held
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.jsonl", "environment.json"])
+def test_files_that_no_run_wrote_are_kept(tmp_path: Path, name: str, *, overwrite: bool) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=f"{name} without checkpoints"):
+        start(tmp_path, CONFIG, overwrite=overwrite)
+    assert (tmp_path / name).read_text() == "mine"
+    (tmp_path / name).unlink()
+    start(tmp_path, CONFIG, overwrite=overwrite)
+
+
 def test_a_refused_start_holds_no_lock(tmp_path: Path) -> None:
     start(tmp_path, CONFIG)
     with pytest.raises(ConfigError, match="seed"):

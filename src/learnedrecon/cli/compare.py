@@ -43,6 +43,7 @@ def compare(
     """
     from learnedrecon.cli.scoring import draw, plain, score, write_results
     from learnedrecon.evaluation.table import rich_table
+    from learnedrecon.specs import to_plain
     from learnedrecon.training.accelerator import choose_device
 
     methods, experiment, warnings = gather(
@@ -60,6 +61,7 @@ def compare(
             "test_images": scores[0].images,
             "range": str(experiment.data_range),
             "psnr_differences": differences,
+            "data": to_plain(experiment.config.data),
             "warnings": warnings,
         },
     )

@@ -16,12 +16,12 @@ from learnedrecon.cli.demo_report import draw, print_closing, print_opening, pri
 from learnedrecon.config.budget import fastest_threads, with_steps, within
 from learnedrecon.config.build import Experiment
 from learnedrecon.config.tuning import tuned_fbp, tuned_tv
-from learnedrecon.config.yaml_file import read_config, write_geometry
+from learnedrecon.config.yaml_file import read_config, read_yaml, write_geometry
 from learnedrecon.data.arrays import write_array
 from learnedrecon.data.datasets import SingleImage
 from learnedrecon.data.dicom import hounsfield_to_attenuation, read_ct_dicom
 from learnedrecon.data.loader import evaluation_batches
-from learnedrecon.errors import DataError, describe
+from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.files import write_text
 from learnedrecon.metrics.statistics import paired_difference
@@ -69,6 +69,7 @@ class DemoJob:
         """Does everything, and returns what ``results.json`` holds."""
         begun = time.perf_counter()
         experiment = Experiment(_demo_config())
+        refuse_other_run(self.output, experiment.config)
         print_opening(console, experiment, self.images)
         with fastest_threads(experiment) as threads:
             experiment = self._planned(experiment, threads, console)
@@ -143,6 +144,33 @@ class DemoJob:
         write_text(self.output / "results.json", json.dumps(results, indent=2) + "\n")
         write_geometry(self.output / "geometry.yaml", experiment.config.operator)
         write_array(self.output / "ct_measurement.npy", slice_.problem.data[0, 0].numpy())
+
+
+def refuse_other_run(folder: Path, config: Config) -> None:
+    """Refuses a folder with a run that is not a demo; an earlier demo may be overwritten.
+
+    Args:
+        folder: to write to.
+        config: of the demo.
+
+    Raises:
+        ConfigError: the operator, the model or the data of the run there are others.
+        FileFormatError: the configuration there cannot be read.
+    """
+    path = folder / "config.yaml"
+    if not path.exists():
+        return
+    there, demo = read_yaml(path), json.loads(json.dumps(to_plain(config)))
+    parts = ("operator", "model", "data")
+    others = [p for p in parts if not isinstance(there, dict) or there.get(p) != demo[p]]
+    if others:
+        raise ConfigError(
+            describe(
+                expected=f"no run in {folder} but an earlier demo, which is overwritten",
+                found=f"one of another {' and '.join(others)}",
+                fix="choose another folder with -o",
+            )
+        )
 
 
 def _demo_config() -> Config:

@@ -108,8 +108,10 @@ def print_closing(console: Console, results: dict[str, Any], folder: Path) -> No
         "your own (learnedrecon init --list)."
         "\nReconstruct your own file (here the scan of the CT slice, 30 angles x 183 pixels):"
     )
+    image = folder / "ct.png"
+    output = f"{image} --force" if image.exists() else f"{image}"
     console.print(
-        f"  learnedrecon reconstruct {folder} {folder}/ct_measurement.npy -o {folder}/ct.png",
+        f"  learnedrecon reconstruct {folder} {folder}/ct_measurement.npy -o {output}",
         style="bold",
         soft_wrap=True,
     )

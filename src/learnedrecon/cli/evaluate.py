@@ -41,6 +41,7 @@ def evaluate(
     from learnedrecon.cli.scoring import draw, plain, score, write_results
     from learnedrecon.config.yaml_file import operator_to_plain
     from learnedrecon.evaluation.table import rich_table
+    from learnedrecon.specs import to_plain
     from learnedrecon.training.accelerator import choose_device
 
     asked = [*(overrides or []), *evaluation_overrides(images, data_range)]
@@ -58,6 +59,7 @@ def evaluate(
             "test_images": scores.images,
             "range": str(experiment.data_range),
             "operator": operator_to_plain(experiment.config.operator),
+            "data": to_plain(experiment.config.data),
         },
     )
     draw([method], experiment, figure)

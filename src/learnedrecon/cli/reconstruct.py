@@ -45,14 +45,16 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
             "for attenuation in 1/mm and a model of phantoms in [0, 1].",
         ),
     ] = 1.0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the image.")] = False,
     device: Device = "auto",
 ) -> None:
     """Reconstruct an image from a measurement, with a trained model or without learning.
 
     The geometry is that of the training unless --geometry gives another one.
     """
-    from learnedrecon.cli.reconstruction import Request, run
+    from learnedrecon.cli.reconstruction import Request, refuse_output, run
     from learnedrecon.training.accelerator import choose_device
 
     where = choose_device(device)
+    refuse_output(output, file, force=force)
     run(Request(model, file, output, geometry, key, simulate, weight, signed, scale, where))

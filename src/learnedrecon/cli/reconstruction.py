@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon import specs
+from learnedrecon.cli.init import refuse_overwriting
 from learnedrecon.cli.loading import CLASSICAL, Method, classical, open_run, open_weights
 from learnedrecon.cli.measurement import (
     Measurement,
@@ -84,7 +85,6 @@ def run(request: Request) -> None:
     Raises:
         LearnedReconError: in all the ways in which a file, a model or a geometry can be wrong.
     """
-    refuse_output(request.output)
     method = find_method(request)
     given = None if request.geometry is None else read_operator(request.geometry)
     scan = (
@@ -297,11 +297,17 @@ def refuse_other_kind(method: Method, spec: Any) -> None:  # noqa: ANN401 - any 
         )
 
 
-def refuse_output(path: Path) -> None:
-    """Refuses an ending that cannot be written, before anything is computed.
+def refuse_output(path: Path, measurement: Path, *, force: bool) -> None:
+    """Refuses an output that cannot be written, or would cost a file, before anything is computed.
+
+    Args:
+        path: the image to write.
+        measurement: the file that is reconstructed; it is never written to.
+        force: whether another file may be overwritten.
 
     Raises:
-        FileFormatError: it cannot.
+        FileFormatError: an ending that cannot be written.
+        ConfigError: there is a file.
     """
     if path.suffix.lower() not in _WRITABLE:
         raise FileFormatError(
@@ -311,6 +317,15 @@ def refuse_output(path: Path) -> None:
                 fix="choose one of these endings",
             )
         )
+    if path.exists() and measurement.exists() and path.samefile(measurement):
+        raise ConfigError(
+            describe(
+                expected="another output than the measurement",
+                found=f"{path} for both",
+                fix="choose another name with -o",
+            )
+        )
+    refuse_overwriting(path, force=force)
 
 
 def report(output: Path, scan: Scan, image: Tensor, seconds: float) -> None:

@@ -59,6 +59,7 @@ def train(
     cpu = choose_device(device).type == "cpu"
     settings = read_config(config, overrides or [])
     folder = output or Path("runs") / config.stem
+    refuse_own_config(config, folder, resume=resume)
     accelerator = make_accelerator(settings.training.precision, cpu=cpu)
     experiment = Experiment(settings, accelerator.device)
     model = experiment.model()
@@ -196,6 +197,25 @@ def look_at_data(experiment: "Experiment") -> None:
         note(f"WARNING: nothing to test on; 'evaluate' and 'compare' will fail. {error}")
     if min(counts.values()) < _ENDLESS:
         note(f"Images: {', '.join(f'{number} {what}' for what, number in counts.items())}.")
+
+
+def refuse_own_config(config: Path, folder: Path, *, resume: bool | None) -> None:
+    """Refuses to begin anew in a folder whose ``config.yaml`` is the configuration itself.
+
+    A run writes its configuration there, with every value and without comments.
+
+    Raises:
+        ConfigError: ``resume`` is false, and it is.
+    """
+    written = folder / "config.yaml"
+    if resume is False and written.exists() and written.samefile(config):
+        raise ConfigError(
+            describe(
+                expected=f"a configuration that the run in {folder} does not overwrite",
+                found=f"{config}, to which the run writes its own",
+                fix="name another folder with -o, or copy the configuration to another place",
+            )
+        )
 
 
 def require_run(folder: Path, *, resume: bool | None) -> None:

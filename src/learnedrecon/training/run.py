@@ -72,8 +72,8 @@ class RunFolder:
             exclusive: take the lock; in a distributed run the main process alone does.
 
         Raises:
-            ConfigError: there is a finished run, or one of another configuration; or another
-                process is writing there.
+            ConfigError: there is a finished run, or one of another configuration; or files of
+                these names that no run wrote; or another process is writing there.
             FileFormatError: the folder cannot be written, or holds broken files.
         """
         run = cls(path, blueprint)
@@ -88,6 +88,7 @@ class RunFolder:
         return run
 
     def _prepare(self, asked: dict[str, Any], *, overwrite: bool) -> None:
+        self._refuse_files_of_others()
         if self.config.exists() and not overwrite:
             self._require_continuable(asked)
         for folder in (self.figures, self.checkpoints.last.parent):
@@ -97,6 +98,19 @@ class RunFolder:
         write_text(self.config, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
         if overwrite:
             self._clear()
+
+    def _refuse_files_of_others(self) -> None:
+        """Refuses a folder with files of these names and without ``checkpoints/``: no run's."""
+        files = (self.config, self.metrics.path, self.environment)
+        found = [file.name for file in files if file.exists()]
+        if found and not self.checkpoints.last.parent.is_dir():
+            raise ConfigError(
+                describe(
+                    expected=f"an empty folder or that of a run in {self.path}",
+                    found=f"{', '.join(found)} without checkpoints/, which no run wrote",
+                    fix="choose another folder",
+                )
+            )
 
     def _require_continuable(self, asked: dict[str, Any]) -> None:
         try:
