@@ -78,6 +78,24 @@ def test_numbers_with_exponents_are_numbers(text: str, value: object) -> None:
     assert parse_yaml(text, "here") == value
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a: 1\nb: 2\na: 3\n", r"'a' a second time \(the first is in line 1\) in line 3"),
+        ("m:\n  k: 1\n  l: 2\n  k: 1\n", r"'k' a second time .*in line 2\) in line 4"),
+        ("- {k: 1, k: 2}", r"'k' a second time .*in line 1\) in line 1"),
+    ],
+)
+def test_a_key_that_comes_twice_is_named_with_its_line(text: str, found: str) -> None:
+    with pytest.raises(FileFormatError, match=found):
+        parse_yaml(text, "here")
+
+
+def test_a_merge_may_be_overridden() -> None:
+    text = "a: &x {k: 1, l: 2}\nb: {<<: *x, k: 3}\nc: {k: 4}\n"
+    assert parse_yaml(text, "here")["b"] == {"k": 3, "l": 2}
+
+
 def test_yaml_runs_no_code() -> None:
     with pytest.raises(FileFormatError, match="could not determine a constructor"):
         parse_yaml("!!python/object/apply:os.getcwd []", "here")
