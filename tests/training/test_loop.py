@@ -259,6 +259,59 @@ def test_best_is_remembered_by_a_run_that_goes_on(tiny: ModuleType, tmp_path: Pa
     assert content["extra"] == {"step": 2, "psnr": 30.0}
 
 
+@pytest.mark.parametrize("fails_at", [4, 8, 9])
+def test_a_validation_that_fails_costs_no_step(
+    tiny: ModuleType, tmp_path: Path, fails_at: int
+) -> None:
+    """Also not the last one; whoever goes on validates first, and has the run that never failed."""
+    spec = replace(tiny.spec_of(9), checkpoint=CheckpointSpec(every=99, seconds=None))
+    calls = iter(range(4, fails_at + 1, 4)) if fails_at < 9 else iter((4, 8, 9))
+
+    def failing(model: nn.Module) -> Mapping[str, float]:
+        if next(calls) == fails_at:
+            raise MemoryError
+        measured: Mapping[str, float] = tiny.validation()(model)
+        return measured
+
+    torch.manual_seed(5)
+    model = tiny.Tiny(tiny.TinySpec())
+    update = Supervised(
+        model, loss=SquaredError(), spec=spec, accelerator=make_accelerator(cpu=True)
+    )
+    run = tiny.folder(tmp_path / "parts", spec)
+    with pytest.raises(MemoryError):
+        train(
+            model=model,
+            source=tiny.Source(),
+            update=update,
+            run=run,
+            spec=spec,
+            validate=failing,
+        )
+    progress = run.checkpoints.progress()
+    assert progress is not None
+    assert (progress.step, progress.finished, progress.unvalidated) == (fails_at, False, True)
+    assert not run.lock.held
+    assert tiny.fit(tmp_path / "parts", spec).step == 9
+    tiny.fit(tmp_path / "whole", spec)
+    tiny.assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_an_error_before_the_first_step_gives_the_folder_back(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    for name in ("place", "across_processes", "MovingAverage"):
+        run = tiny.folder(tmp_path, tiny.spec_of(2))
+        with monkeypatch.context() as patch:
+            patch.setattr(f"learnedrecon.training.loop.{name}", fail)
+            with pytest.raises(MemoryError):
+                tiny.fit_in(run, tiny.spec_of(2))
+        assert not run.lock.held
+
+
 def test_a_validation_without_psnr_is_named(tiny: ModuleType, tmp_path: Path) -> None:
     spec = tiny.spec_of(4)
     model = tiny.Tiny(tiny.TinySpec())

@@ -71,7 +71,8 @@ def train(
 
     On the CPU, k steps, a stop and k steps more are 2k steps, bit for bit: weights, optimiser, data
     order, every generator, metrics. A validation and the data source leave the global generators as
-    they are. At step 0 these are seeded with ``spec.seed``.
+    they are. At step 0 these are seeded with ``spec.seed``. A validation that fails costs no step:
+    these are saved, and whoever goes on validates first.
 
     The first ctrl-C or SIGTERM lets the step end, saves, and returns; a second one raises.
 
@@ -91,56 +92,101 @@ def train(
         ConfigError: another process is writing in the folder.
     """
     accelerator = update.accelerator
-    place(model, accelerator, channels_last=spec.channels_last)
-    average = None if spec.average is None else MovingAverage(model, spec.average)
-    state = TrainingState(model, update, average)
     with ExitStack() as stack:
         if accelerator.is_main_process:
             stack.enter_context(run.lock)
+        place(model, accelerator, channels_last=spec.channels_last)
+        average = None if spec.average is None else MovingAverage(model, spec.average)
+        state = TrainingState(model, update, average)
         progress = run.checkpoints.load_last(state)
         if progress is None:
             seed_generators(spec.seed)
             progress = Progress()
-        exclusive = stack.pop_all()
-    forward = across_processes(model, accelerator).train()
-    writers = [run.metrics, *loggers] if accelerator.is_main_process else []
-    saved_at = time.monotonic()
-    stopping = False
+        forward = across_processes(model, accelerator).train()
+        writers = [run.metrics, *loggers] if accelerator.is_main_process else []
+        saved_at = time.monotonic()
+        stopping = False
 
-    with (
-        exclusive,
-        closing(_steps(source, spec.batch, progress.step)) as data,
-        Log(writers, step=progress.step, steps=spec.steps) as log,
-        StopRequest(accelerator) as stop,
-    ):
+        data = stack.enter_context(closing(_steps(source, spec.batch, progress.step)))
+        log = stack.enter_context(Log(writers, step=progress.step, steps=spec.steps))
+        stop = stack.enter_context(StopRequest(accelerator))
+        keeper = _Keeper(state, run, log, validate, main=accelerator.is_main_process)
+        if progress.unvalidated:
+            finished = progress.step == spec.steps
+            progress = keeper.validated(replace(progress, finished=finished, unvalidated=False))
+            keeper.save(progress)
         while progress.step < spec.steps and not stopping:
             with undisturbed_generators():
                 batches = next(data)
             metrics = update(forward, batches, step=progress.step)
             step = progress.step + 1
-            progress = replace(progress, step=step, finished=step == spec.steps)
+            last = step == spec.steps
+            progress = replace(progress, step=step, finished=last)
             if average is not None:
                 average.update(model, step=step)
-            if step % spec.log_every == 0 or progress.finished:
+            if step % spec.log_every == 0 or last:
                 log.write("train", step, metrics)
-
-            if validate is not None and (step % spec.validate_every == 0 or progress.finished):
-                with _evaluating(model, average):
-                    measured = validate(model)
-                    log.write("validation", step, measured)
-                    if _better(measured, progress.best):
-                        progress = replace(progress, best=measured["psnr"])
-                        if accelerator.is_main_process:
-                            run.checkpoints.save_best(model, progress)
+            if step % spec.validate_every == 0 or last:
+                progress = keeper.validated(progress)
 
             stopping = stop.poll()
             late = time.monotonic() - saved_at > (spec.checkpoint.seconds or math.inf)
-            due = step % spec.checkpoint.every == 0 or progress.finished or stopping or late
-            if due and accelerator.is_main_process:
-                log.flush()
-                run.checkpoints.save_last(state, progress)
+            if step % spec.checkpoint.every == 0 or last or stopping or late:
+                keeper.save(progress)
                 saved_at = time.monotonic()
     return TrainingResult(progress.step, progress.best, interrupted=progress.step < spec.steps)
+
+
+class _Keeper:
+    """Validates and saves.
+
+    Args:
+        state: what is saved.
+        run: where.
+        log: of validations.
+        validate: see :func:`train`.
+        main: whether this process writes.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        run: RunFolder,
+        log: Log,
+        validate: Callable[[nn.Module], Mapping[str, float]] | None,
+        *,
+        main: bool,
+    ) -> None:
+        self.state = state
+        self.run = run
+        self.log = log
+        self.validate = validate
+        self.main = main
+
+    def save(self, progress: Progress) -> None:
+        """Writes ``last``, and the records until then."""
+        if self.main:
+            self.log.flush()
+            self.run.checkpoints.save_last(self.state, progress)
+
+    def validated(self, progress: Progress) -> Progress:
+        """Validates, and keeps the best weights; a failure saves the steps done so far."""
+        if self.validate is None:
+            return progress
+        model = self.state.model
+        better = progress
+        try:
+            with _evaluating(model, self.state.average):
+                measured = self.validate(model)
+                if _better(measured, progress.best):
+                    better = replace(progress, best=measured["psnr"])
+                    if self.main:
+                        self.run.checkpoints.save_best(model, better)
+        except Exception:
+            self.save(replace(progress, finished=False, unvalidated=True))
+            raise
+        self.log.write("validation", progress.step, measured)
+        return better
 
 
 def _steps(source: BatchSource, spec: BatchSpec, start: int) -> Generator[tuple[Batch, ...]]:

@@ -45,12 +45,14 @@ class Progress:
     Attributes:
         step: optimiser steps done.
         best: the largest PSNR of a validation so far, in dB, or None.
-        finished: whether the run did all its steps.
+        finished: whether the run did all its steps, and the validation after them.
+        unvalidated: whether the validation that is due after ``step`` failed, and is to be done.
     """
 
     step: int = 0
     best: float | None = None
     finished: bool = False
+    unvalidated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
