@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -10,6 +9,7 @@ import yaml
 
 from learnedrecon.config.schema import LOSSES, Config
 from learnedrecon.data.registry import DATASETS
+from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
@@ -23,34 +23,7 @@ if TYPE_CHECKING:
     from learnedrecon.specs import Registry
 
 T = TypeVar("T")
-_MERGE: Final = "tag:yaml.org,2002:merge"
 _SPLITS: Final = ("train", "validation", "test")
-
-
-class _ScientificLoader(yaml.SafeLoader):
-    """YAML 1.1 reads 3e-3 as a text; this loader reads it as a number, and never runs code.
-
-    A key that comes twice in one section is an error, of which YAML would keep the last.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as in yaml
-        own = [key for key, _ in node.value if key.tag != _MERGE]
-        values = super().construct_mapping(node, deep=deep)
-        lines: dict[Any, int] = {}
-        for key in own:
-            name, line = self.construct_object(key, deep=True), key.start_mark.line + 1
-            if name in lines:
-                problem = f"the key '{name}' a second time (the first is in line {lines[name]})"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            lines[name] = line
-        return values
-
-
-_ScientificLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -85,7 +58,7 @@ def parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the tex
         FileFormatError: the text is not YAML.
     """
     try:
-        return yaml.load(text, Loader=_ScientificLoader)  # noqa: S506 - a SafeLoader
+        return load_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark is not None else ""
