@@ -45,8 +45,9 @@ def print_opening(console: Console, experiment: Experiment, images: int) -> None
         "'lpd'."
     )
     console.print(
-        f"Compared on {images} phantoms that were neither trained nor tuned on; TV with u >= 0 to "
-        "a relative duality gap of 1e-3, its weight tuned on validation phantoms.\n"
+        f"Compared on {images} held-out phantoms (the choice of the loss has seen them, see the "
+        "README); TV with u >= 0 to a relative duality gap of 1e-3, its weight tuned on validation "
+        "phantoms.\n"
     )
 
 
