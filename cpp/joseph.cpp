@@ -1,6 +1,7 @@
 #include "joseph.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "dispatch.hpp"
 #include "layout.hpp"
@@ -10,159 +11,177 @@ namespace joseph {
 namespace {
 
 constexpr Axis kAxes[2] = {kRows, kColumns};
+constexpr std::size_t kCache = std::size_t{384} << 10;  // bytes of an image that are walked at once
 
 std::size_t pieces(std::size_t total, std::size_t size) { return (total + size - 1) / size; }
 
-// A part of the batch in blocks of 1, 8 or 16 images, and the kernels that suit them.
-struct Blocks {
-    std::size_t first, images, lanes;
+// Images in groups of 4, 2 or 1: as many share the weights of a ray.
+struct Groups {
+    std::size_t batch;
 
-    std::size_t count() const { return pieces(images, lanes); }
-    bool single() const { return lanes == 1; }
-    int slot() const { return lanes == 8 ? 0 : 1; }
-    std::ptrdiff_t frame() const { return single() ? kFrame : kLaneFrame; }
-    template <typename T>
-    Stack<T> stack(T* batch, std::size_t block, std::size_t stride) const {
-        return {batch + (first + block * lanes) * stride, static_cast<std::ptrdiff_t>(stride),
-                static_cast<std::ptrdiff_t>(lanes),
-                static_cast<std::ptrdiff_t>(std::min(lanes, images - block * lanes))};
+    std::size_t count() const { return batch / 4 + (batch % 4 + 1) / 2; }
+    std::size_t first(std::size_t group) const {
+        return std::min(4 * group, batch / 4 * 4 + 2 * (group - std::min(group, batch / 4)));
+    }
+    int images(std::size_t group) const {
+        const std::size_t left = batch - first(group);
+        return left >= 4 ? 4 : left >= 2 ? 2 : 1;
     }
 };
-
-// Up to four images are faster one by one than in a block with empty lanes.
-std::vector<Blocks> split(std::size_t batch) {
-    std::vector<Blocks> parts;
-    const std::size_t rest = batch % 16, full = rest > 8 ? batch : batch - rest;
-    if (full > 0) parts.push_back({0, full, 16});
-    if (rest > 4 && rest <= 8) parts.push_back({full, rest, 8});
-    if (rest > 0 && rest <= 4) parts.push_back({full, rest, 1});
-    return parts;
-}
 
 template <typename T>
 struct Job {
     const Geometry& geometry;
-    const Plan& plan;
+    const Views& views;
     const Kernels<T>& kernels;
     unsigned threads;
+    Groups groups;
 
     std::size_t pixels() const { return static_cast<std::size_t>(geometry.ny * geometry.nx); }
     std::size_t rays() const { return geometry.angles * geometry.detectors; }
-    std::size_t first_ray(const Run& run) const {
-        return run.angle * geometry.detectors + run.begin;
-    }
-    Rays rays_of(const Run& run) const {
-        const std::size_t first = first_ray(run);
-        return {plan.intercept() + first, plan.slope() + first, plan.weight() + first,
-                static_cast<std::ptrdiff_t>(run.end - run.begin)};
-    }
-    Sheet sheet(Axis axis, std::ptrdiff_t frame) const {
+    Sheets sheets(Axis axis) const {
         const std::ptrdiff_t rows = axis == kRows ? geometry.ny : geometry.nx;
         const std::ptrdiff_t columns = axis == kRows ? geometry.nx : geometry.ny;
-        return {rows, columns, columns + 2 * frame};
+        const std::ptrdiff_t stride = columns + kFrame;
+        return {rows, columns, stride, rows * stride + kFrame};
     }
-    // Starting a thread costs about as much as 50 000 updates.
+    // Waking a thread costs about as much as 20 000 updates.
     unsigned team(std::size_t updates) const {
-        return static_cast<unsigned>(std::clamp<std::size_t>(updates / 50'000, 1, threads));
+        return static_cast<unsigned>(std::clamp<std::size_t>(updates / 20'000, 1, threads));
     }
 };
 
 template <typename T>
-void forward_axis(const Job<T>& job, const T* images, T* data, const Blocks& blocks, Axis axis) {
-    const auto& runs = job.plan.runs(axis);
-    const Sheet size = job.sheet(axis, blocks.frame());
-    const std::size_t rows = static_cast<std::size_t>(size.rows);
-    const std::size_t area = rows * static_cast<std::size_t>(size.stride) * blocks.lanes;
-    Buffer<T> sheets(blocks.count() * area + kSlack);
-    T* origin = sheets.data() + static_cast<std::size_t>(blocks.frame()) * blocks.lanes;
+class Framed {
+public:
+    Framed(std::size_t images, Sheets size)
+        : numbers_(images * static_cast<std::size_t>(size.image_stride) + 2 * kFrame) {
+        for (std::size_t image = 0; image <= images; ++image) {
+            std::fill_n(numbers_.data() + image * static_cast<std::size_t>(size.image_stride),
+                        kFrame, T(0));
+        }
+        std::fill_n(numbers_.data() + images * static_cast<std::size_t>(size.image_stride),
+                    2 * kFrame, T(0));
+    }
+    T* origin() { return numbers_.data() + kFrame; }
+
+private:
+    Buffer<T> numbers_;
+};
+
+template <typename T>
+void forward_axis(const Job<T>& job, const T* images, T* data, Axis axis) {
+    const auto& views = job.views.of(axis);
+    const Sheets size = job.sheets(axis);
+    const std::size_t batch = job.groups.batch, rows = static_cast<std::size_t>(size.rows);
+    Framed<T> framed(batch, size);
+    T* origin = framed.origin();
 
     const std::size_t strips = pieces(rows, kCopyTile);
-    const unsigned copiers = job.team(blocks.count() * area);
-    parallel_for(blocks.count() * strips, copiers, [&](unsigned, std::size_t task) {
-        const std::size_t block = task / strips;
+    parallel_for(batch * strips, job.team(batch * job.pixels()), [&](unsigned, std::size_t task) {
+        const std::size_t image = task / strips;
         const auto first = static_cast<std::ptrdiff_t>(task % strips) * kCopyTile;
-        fill_sheet(blocks.stack(images, block, job.pixels()), axis, size, blocks.frame(), first,
-                   std::min(first + kCopyTile, size.rows), origin + block * area);
+        fill_sheet(images + image * job.pixels(), axis, size, first,
+                   std::min(first + kCopyTile, size.rows),
+                   origin + image * static_cast<std::size_t>(size.image_stride));
     });
-    const unsigned team = job.team(blocks.images * job.rays() * rows);
-    parallel_for(blocks.count() * runs.size(), team, [&](unsigned, std::size_t task) {
-        const std::size_t block = task / runs.size();
-        const Run& run = runs[task % runs.size()];
-        const T* sheet = origin + block * area;
-        const Stack<T> out = blocks.stack(data, block, job.rays());
-        T* target = out.first + job.first_ray(run);
-        if (blocks.single()) {
-            job.kernels.project(sheet, size, job.rays_of(run), target);
-        } else {
-            job.kernels.project_lanes[blocks.slot()](sheet, size, job.rays_of(run), target,
-                                                     out.stride, out.valid);
-        }
-    });
-}
 
-// packed (block, ray, lane) = data times the weight of the ray.
-template <typename T>
-void pack_data(const Job<T>& job, const T* data, const Blocks& blocks, T* packed) {
-    const std::size_t angles = job.geometry.angles, detectors = job.geometry.detectors;
-    const unsigned team = job.team(blocks.images * job.rays());
-    parallel_for(blocks.count() * angles, team, [&](unsigned, std::size_t task) {
-        const std::size_t block = task / angles, ray = task % angles * detectors;
-        Stack<const T> source = blocks.stack(data, block, job.rays());
-        source.first += ray;
-        T* target = packed + (block * job.rays() + ray) * blocks.lanes;
-        interleave(source, 1, static_cast<std::ptrdiff_t>(detectors), target, source.lanes);
-        for (std::size_t d = 0; d < detectors; ++d) {
-            const T weight = static_cast<T>(job.plan.weight()[ray + d]);
-            for (std::size_t lane = 0; lane < blocks.lanes; ++lane) {
-                target[d * blocks.lanes + lane] *= weight;
+    const std::size_t row_bytes = static_cast<std::size_t>(size.stride) * sizeof(T);
+    const auto height = static_cast<std::ptrdiff_t>(
+        std::max<std::size_t>(kCache / row_bytes, 32) / 32 * 32);
+    const unsigned team = job.team(batch * rows * views.size() * job.geometry.detectors);
+    const std::size_t chunk = std::max<std::size_t>(1, views.size() / (8 * team));
+    const std::size_t chunks = pieces(views.size(), chunk);
+    parallel_for(job.groups.count() * chunks, team, [&](unsigned, std::size_t task) {
+        const std::size_t group = task / chunks, begin = task % chunks * chunk;
+        const std::size_t image = job.groups.first(group);
+        const std::size_t end = std::min(begin + chunk, views.size());
+        const T* from = origin + image * static_cast<std::size_t>(size.image_stride);
+        for (std::ptrdiff_t row = 0; row < size.rows; row += height) {
+            for (std::size_t v = begin; v < end; ++v) {
+                T* to = data + image * job.rays() +
+                        static_cast<std::size_t>(views[v].angle) * job.geometry.detectors;
+                job.kernels.project(from, size, job.groups.images(group), views[v], row,
+                                    std::min(row + height, size.rows), to,
+                                    static_cast<std::ptrdiff_t>(job.rays()), row > 0);
             }
         }
     });
 }
 
-// Rows of the sheet are independent: every thread owns a tile of them, runs through all rays and
-// writes the tile, so there are no atomic additions and no image per thread.
+// One framed row for each view: its data times the weights, and zero beyond its rays.
 template <typename T>
-void adjoint_axis(const Job<T>& job, const T* data, T* images, const Blocks& blocks, Axis axis,
-                  const T* packed, bool add) {
-    const auto& runs = job.plan.runs(axis);
-    const Sheet size = job.sheet(axis, blocks.frame());
-    const std::ptrdiff_t height = blocks.single() ? kBlock : kTile;
-    // One image: two numbers a pixel, for the taps on this pixel and the next.
-    const std::ptrdiff_t depth = blocks.single() ? 2 : static_cast<std::ptrdiff_t>(blocks.lanes);
-    const std::ptrdiff_t step = size.stride * depth;
-    const unsigned team =
-        job.team(blocks.images * job.rays() * static_cast<std::size_t>(size.rows));
-    Buffer<T> scratch(team * static_cast<std::size_t>(height * step));
-    const std::size_t strips =
-        pieces(static_cast<std::size_t>(size.rows), static_cast<std::size_t>(height));
-    parallel_for(blocks.count() * strips, team, [&](unsigned worker, std::size_t task) {
-        const std::size_t block = task / strips;
-        const auto first = static_cast<std::ptrdiff_t>(task % strips) * height;
-        const std::ptrdiff_t rows = std::min(height, size.rows - first);
-        T* start = scratch.data() + worker * static_cast<std::size_t>(height * step);
-        std::fill_n(start, height * step, T(0));
-        T* tile = start + blocks.frame() * depth;
-        const T* source = blocks.single() ? blocks.stack(data, block, job.rays()).first
-                                          : packed + block * job.rays() * blocks.lanes;
-        const auto kernel = blocks.single() ? job.kernels.backproject
-                                            : job.kernels.backproject_lanes[blocks.slot()];
-        for (const Run& run : runs) {
-            kernel(tile, size, first, rows, job.rays_of(run),
-                   source + job.first_ray(run) * blocks.lanes);
+void weigh(const Job<T>& job, const View& view, const T* data, T* to) {
+    const auto detectors = static_cast<std::ptrdiff_t>(job.geometry.detectors);
+    const T* from = data + view.angle * detectors;
+    std::fill_n(to, view.begin, T(0));
+    std::fill(to + view.end, to + detectors + kFrame, T(0));
+    for (std::ptrdiff_t d = view.begin; d < view.end; ++d) {
+        double weight = view.weight;
+        if (view.fan) {
+            const double rise = view.slopes[d] * view.rise;
+            weight = std::sqrt(view.run * view.run + rise * rise);
         }
-        const Stack<T> out = blocks.stack(images, block, job.pixels());
-        if (blocks.single()) {
-            write_tile(out, axis, size, first, rows, add,
-                       [=](std::ptrdiff_t, std::ptrdiff_t r, std::ptrdiff_t column) {
-                           const T* pair = tile + r * step + 2 * column;
-                           return pair[0] + pair[-1];
-                       });
-        } else {
-            write_tile(out, axis, size, first, rows, add,
-                       [=](std::ptrdiff_t lane, std::ptrdiff_t r, std::ptrdiff_t column) {
-                           return tile[r * step + column * depth + lane];
-                       });
+        to[d] = from[d] * static_cast<T>(weight);
+    }
+}
+
+template <typename T>
+void adjoint_axis(const Job<T>& job, const T* data, T* images, Axis axis, bool add) {
+    const auto& views = job.views.of(axis);
+    const Sheets size = job.sheets(axis);
+    const std::size_t batch = job.groups.batch;
+    const auto stride = static_cast<std::ptrdiff_t>(job.geometry.detectors) + kFrame;
+    const auto count = static_cast<std::ptrdiff_t>(views.size());
+    const Sheets lines{count, stride - kFrame, stride, count * stride + kFrame};
+    Framed<T> framed(batch, lines);
+    T* origin = framed.origin();
+    parallel_for(batch * views.size(), job.team(batch * views.size() * job.geometry.detectors),
+                 [&](unsigned, std::size_t task) {
+                     const std::size_t image = task / views.size(), v = task % views.size();
+                     weigh(job, views[v], data + image * job.rays(),
+                           origin + image * static_cast<std::size_t>(lines.image_stride) +
+                               static_cast<std::ptrdiff_t>(v) * stride);
+                 });
+
+    Buffer<unsigned char> memory(job.kernels.track_bytes * std::max<std::size_t>(views.size(), 1));
+    std::vector<std::size_t> irregular;
+    const std::size_t image_stride = static_cast<std::size_t>(lines.image_stride);
+    const auto* prepared = reinterpret_cast<const Track<T>*>(memory.data());
+    std::ptrdiff_t tracks = 0;
+    for (std::size_t v = 0; v < views.size(); ++v) {
+        auto* track = reinterpret_cast<Track<T>*>(
+            memory.data() + static_cast<std::size_t>(tracks) * job.kernels.track_bytes);
+        const bool fast = job.kernels.prepare(views[v], size,
+                                              origin + static_cast<std::ptrdiff_t>(v) * stride,
+                                              lines.image_stride, track);
+        if (fast) ++tracks;
+        else irregular.push_back(v);
+    }
+
+    const std::ptrdiff_t row_step = axis == kRows ? job.geometry.nx : 1;
+    const std::ptrdiff_t column_step = axis == kRows ? 1 : job.geometry.nx;
+    const std::size_t strips = pieces(static_cast<std::size_t>(size.rows), kTileRows);
+    const unsigned team = job.team(batch * job.rays() * static_cast<std::size_t>(size.rows));
+    parallel_for(job.groups.count() * strips, team, [&](unsigned, std::size_t task) {
+        const std::size_t group = task / strips, image = job.groups.first(group);
+        const int together = job.groups.images(group);
+        const auto first = static_cast<std::ptrdiff_t>(task % strips) * kTileRows;
+        const Target<T> target{images + image * job.pixels(),
+                               static_cast<std::ptrdiff_t>(job.pixels()), row_step, column_step,
+                               add};
+        job.kernels.gather(prepared, tracks, size, together,
+                           static_cast<std::ptrdiff_t>(image * image_stride), first, target);
+        for (const std::size_t v : irregular) {
+            for (int i = 0; i < together; ++i) {
+                Target<T> one = target;
+                one.first += i * target.image_stride;
+                job.kernels.scatter(
+                    views[v], size,
+                    origin + (image + static_cast<std::size_t>(i)) * image_stride +
+                        static_cast<std::ptrdiff_t>(v) * stride,
+                    first, std::min(first + kTileRows, size.rows), one);
+            }
         }
     });
 }
@@ -172,34 +191,25 @@ void adjoint_axis(const Job<T>& job, const T* data, T* images, const Blocks& blo
 template <typename T>
 void forward(const T* image, T* data, std::size_t batch, const Geometry& geometry,
              unsigned threads) {
-    const Plan plan(geometry, threads);
-    const Job<T> job{geometry, plan, chosen_kernels<T>(), std::max(threads, 1u)};
-    for (const Blocks& blocks : split(batch)) {
-        for (const Axis axis : kAxes) {
-            if (!plan.runs(axis).empty()) forward_axis(job, image, data, blocks, axis);
-        }
+    const Views views(geometry, threads);
+    const Job<T> job{geometry, views, chosen_kernels<T>(), std::max(threads, 1u), {batch}};
+    for (const Axis axis : kAxes) {
+        if (!views.of(axis).empty()) forward_axis(job, image, data, axis);
     }
 }
 
 template <typename T>
 void adjoint(const T* data, T* image, std::size_t batch, const Geometry& geometry,
              unsigned threads) {
-    const Plan plan(geometry, threads);
-    const Job<T> job{geometry, plan, chosen_kernels<T>(), std::max(threads, 1u)};
-    if (plan.runs(kRows).empty() && plan.runs(kColumns).empty()) {
-        std::fill_n(image, batch * job.pixels(), T(0));
-        return;
+    const Views views(geometry, threads);
+    const Job<T> job{geometry, views, chosen_kernels<T>(), std::max(threads, 1u), {batch}};
+    bool add = false;
+    for (const Axis axis : kAxes) {
+        if (views.of(axis).empty()) continue;
+        adjoint_axis(job, data, image, axis, add);
+        add = true;
     }
-    for (const Blocks& blocks : split(batch)) {
-        Buffer<T> packed(blocks.single() ? 0 : blocks.count() * blocks.lanes * job.rays());
-        if (!blocks.single()) pack_data(job, data, blocks, packed.data());
-        bool add = false;
-        for (const Axis axis : kAxes) {
-            if (plan.runs(axis).empty()) continue;
-            adjoint_axis(job, data, image, blocks, axis, packed.data(), add);
-            add = true;
-        }
-    }
+    if (!add) std::fill_n(image, batch * job.pixels(), T(0));
 }
 
 template void forward(const float*, float*, std::size_t, const Geometry&, unsigned);

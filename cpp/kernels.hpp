@@ -3,46 +3,69 @@
 // each, and it might be the one that needs AVX-512.
 #pragma once
 
-#include <cstddef>
+#include <stddef.h>
+#include <stdint.h>
 
 namespace joseph {
 
-// An image whose rows lie along the axis that rays walk, framed with zeros in every row.
-// `stride` counts pixels from one row to the next; pointers point to pixel (0, 0).
-struct Sheet {
-    std::ptrdiff_t rows, columns, stride;
+constexpr ptrdiff_t kFrame = 64;     // zeros between two rows of an image, or of data
+constexpr ptrdiff_t kTileRows = 8;   // rows of the image that the adjoint holds in registers
+constexpr int kMostImages = 4;       // of a batch, that share the weights of a ray
+
+// Images with their rows along the axis that rays walk, framed by kFrame zeros on either side; two
+// rows share one. Pointers point to pixel (0, 0) of the first image.
+struct Sheets {
+    ptrdiff_t rows, columns;
+    ptrdiff_t stride;        // from one row to the next
+    ptrdiff_t image_stride;  // from one image to the next
 };
 
-// Consecutive rays that walk along the rows of the same sheet.
-struct Rays {
-    const double* intercept;
-    const double* slope;
-    const double* weight;
-    std::ptrdiff_t count;
+// The rays [begin, end) of one angle that walk along the same axis. In row i ray d is at
+//     parallel: intercept + step d + slope i,        fan: intercepts[d] + slopes[d] i,
+// in columns; `weight` is its length per row, in mm.
+struct View {
+    ptrdiff_t angle, begin, end;
+    bool fan;
+    bool regular;  // monotone along the detector; the fast kernels need it
+    double intercept, step, slope, weight;
+    const double* intercepts;
+    const double* slopes;
+    double run, rise;  // mm per row and per column
+    // Source, and first detector pixel and step from pixel to pixel as seen from it, as (column, row).
+    double source[2], first[2], pitch[2];
 };
 
-inline constexpr std::ptrdiff_t kBlock = 8;         // rows whose positions share one base
-inline constexpr std::ptrdiff_t kFrame = kBlock + 2;  // zeros on either side of a row
-inline constexpr std::ptrdiff_t kSlack = 32;         // pixels behind the last row that may be read
-inline constexpr std::ptrdiff_t kTile = 16;         // rows of a tile of the batched kernels
-inline constexpr std::ptrdiff_t kLaneFrame = 2;     // zeros on either side, batched kernels
+// One view, prepared for the adjoint: opaque, of Kernels::track_bytes.
+template <typename T>
+struct Track;
+
+// Where the adjoint of a strip of rows goes: pixel (row, column) is at row_step row + column_step
+// column.
+template <typename T>
+struct Target {
+    T* first;
+    ptrdiff_t image_stride, row_step, column_step;
+    bool add;
+};
 
 template <typename T>
 struct Kernels {
-    // out[ray] = line integral of one image.
-    void (*project)(const T* sheet, Sheet size, Rays rays, T* out);
-    // Adds data[ray] times the two weights of every tap of rows [first, first + rows) to `pairs`:
-    // (rows, stride) pairs (weight of this pixel, weight of the next); rows <= kBlock.
-    void (*backproject)(T* pairs, Sheet size, std::ptrdiff_t first, std::ptrdiff_t rows, Rays rays,
-                        const T* data);
-    // The same for 8 or 16 images at once, innermost in memory: sheet (rows, stride, lanes). The
-    // first `valid` lanes are written to out[lane * lane_stride + ray].
-    void (*project_lanes[2])(const T* sheet, Sheet size, Rays rays, T* out,
-                             std::ptrdiff_t lane_stride, std::ptrdiff_t valid);
-    // Adds to a tile (rows, stride, lanes) that begins in row `first`; data (ray, lanes) are
-    // already times the weight; rows <= kTile.
-    void (*backproject_lanes[2])(T* tile, Sheet size, std::ptrdiff_t first, std::ptrdiff_t rows,
-                                 Rays rays, const T* data);
+    // out[image][angle][ray] = (or +=, if `add`) the integral over rows [first, last).
+    void (*project)(const T* pixels, Sheets size, int images, const View& view, ptrdiff_t first,
+                    ptrdiff_t last, T* out, ptrdiff_t out_image_stride, bool add);
+
+    size_t track_bytes;
+    // `data` are those of the view times the weights, framed like rows of sheets: `data` points to
+    // ray 0 of the first image. False if only `scatter` can do this view.
+    bool (*prepare)(const View& view, Sheets size, const T* data, ptrdiff_t data_image_stride,
+                    Track<T>* track);
+    // Rows [first, first + kTileRows) of `images` images, the sum over all tracks; `offset` leads
+    // from the data of the first image to those of the first of these.
+    void (*gather)(const Track<T>* tracks, ptrdiff_t count, Sheets size, int images,
+                   ptrdiff_t offset, ptrdiff_t first, Target<T> target);
+    // Adds one view to rows [first, last) of one image; any geometry.
+    void (*scatter)(const View& view, Sheets size, const T* data, ptrdiff_t first, ptrdiff_t last,
+                    Target<T> target);
 };
 
 namespace portable {

@@ -1,0 +1,235 @@
+// Machine vectors of numbers and of fixed-point positions. Part of kernels.cpp: everything is
+// internal to the instruction set that it is compiled for.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.hpp"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace joseph {
+namespace JOSEPH_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <typename T>
+struct Bits;
+template <>
+struct Bits<float> {
+    typedef int32_t Signed;
+    typedef uint32_t Unsigned;
+    static constexpr int kFraction = 23;
+    static constexpr uint32_t kOne = 0x3f800000u;
+};
+template <>
+struct Bits<double> {
+    typedef int64_t Signed;
+    typedef uint64_t Unsigned;
+    static constexpr int kFraction = 52;
+    static constexpr uint64_t kOne = 0x3ff0000000000000u;
+};
+
+// A vector of T and one of as many positions. A position is a fixed-point number whose fraction has
+// as many bits as the mantissa of T, so that both its parts are one or two instructions away.
+template <typename T>
+struct Simd {
+    using Scalar = typename Bits<T>::Signed;
+    using Word = typename Bits<T>::Unsigned;
+    static constexpr int kWidth = kVectorBytes / static_cast<int>(sizeof(T));
+    static constexpr int kFraction = Bits<T>::kFraction;
+    static constexpr double kUnit = static_cast<double>(int64_t{1} << kFraction);
+    typedef T Value __attribute__((vector_size(kVectorBytes)));
+    typedef Word Index __attribute__((vector_size(kVectorBytes)));
+
+    static Value all(T value) { return Value{} + value; }
+    static Index all_positions(Word value) { return Index{} + value; }
+
+    template <typename Vector, typename Element>
+    static Vector load(const Element* from) {
+        Vector result;
+        __builtin_memcpy(&result, from, sizeof result);
+        return result;
+    }
+    template <typename Vector, typename Element>
+    static void store(Element* to, Vector value) {
+        __builtin_memcpy(to, &value, sizeof value);
+    }
+
+    static Index whole(Index position) { return position >> kFraction; }
+
+    // 1 + fraction, in [1, 2).
+    static Value one_plus_fraction(Index position) {
+        constexpr Word mask = (Word{1} << kFraction) - 1;
+#if defined(__AVX512F__)
+        const __m512i bits = _mm512_ternarylogic_epi32(
+            reinterpret_cast<__m512i>(position), reinterpret_cast<__m512i>(all_positions(mask)),
+            reinterpret_cast<__m512i>(all_positions(Bits<T>::kOne)), 0xea);
+        return reinterpret_cast<Value>(bits);
+#else
+        return reinterpret_cast<Value>((position & mask) | Bits<T>::kOne);
+#endif
+    }
+
+    static Value at_least_zero(Value value) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(
+                _mm512_max_ps(reinterpret_cast<__m512>(value), _mm512_setzero_ps()));
+        } else {
+            return reinterpret_cast<Value>(
+                _mm512_max_pd(reinterpret_cast<__m512d>(value), _mm512_setzero_pd()));
+        }
+#elif defined(__AVX2__)
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(
+                _mm256_max_ps(reinterpret_cast<__m256>(value), _mm256_setzero_ps()));
+        } else {
+            return reinterpret_cast<Value>(
+                _mm256_max_pd(reinterpret_cast<__m256d>(value), _mm256_setzero_pd()));
+        }
+#else
+        return value > 0 ? value : Value{};
+#endif
+    }
+
+    // Of numbers that are not negative.
+    static Index truncated(Value value) {
+        typedef Scalar Signed __attribute__((vector_size(kVectorBytes)));
+        return reinterpret_cast<Index>(__builtin_convertvector(value, Signed));
+    }
+
+    static Value magnitude(Value value) {
+        constexpr Word sign = Word{1} << (8 * sizeof(T) - 1);
+        return reinterpret_cast<Value>(reinterpret_cast<Index>(value) & ~all_positions(sign));
+    }
+};
+
+// 2 or 4 vectors of consecutive numbers, from which each lane picks one.
+template <typename T, int kVectors>
+struct Window {
+    using S = Simd<T>;
+    using Value = typename S::Value;
+    using Index = typename S::Index;
+    static constexpr int kSize = kFrame;
+    const T* numbers;
+
+    static Window at(const T* from) { return {from}; }
+    Value pick(Index index) const {
+        typedef typename S::Scalar Signed __attribute__((vector_size(kVectorBytes)));
+        const Signed lanes = reinterpret_cast<Signed>(index & (kSize - 1));
+        Value result;
+        for (int lane = 0; lane < S::kWidth; ++lane) result[lane] = numbers[lanes[lane]];
+        return result;
+    }
+};
+
+#if defined(__AVX512F__)
+
+template <typename T>
+inline typename Simd<T>::Value pick_of_two(typename Simd<T>::Value low,
+                                           typename Simd<T>::Index index,
+                                           typename Simd<T>::Value high) {
+    using Value = typename Simd<T>::Value;
+    const __m512i lanes = reinterpret_cast<__m512i>(index);
+    if constexpr (sizeof(T) == 4) {
+        return reinterpret_cast<Value>(_mm512_permutex2var_ps(
+            reinterpret_cast<__m512>(low), lanes, reinterpret_cast<__m512>(high)));
+    } else {
+        return reinterpret_cast<Value>(_mm512_permutex2var_pd(
+            reinterpret_cast<__m512d>(low), lanes, reinterpret_cast<__m512d>(high)));
+    }
+}
+
+template <typename T>
+struct Window<T, 2> {
+    using S = Simd<T>;
+    using Value = typename S::Value;
+    using Index = typename S::Index;
+    static constexpr int kSize = 2 * S::kWidth;
+    Value low, high;
+
+    static Window at(const T* from) {
+        Window result{S::template load<Value>(from), S::template load<Value>(from + S::kWidth)};
+        // Keeps both in registers, where the compiler would rather load them again for every pick.
+        __asm__("" : "+v"(result.low), "+v"(result.high));
+        return result;
+    }
+    Value pick(Index index) const { return pick_of_two<T>(low, index, high); }
+};
+
+template <typename T>
+struct Window<T, 4> {
+    using S = Simd<T>;
+    using Value = typename S::Value;
+    using Index = typename S::Index;
+    static constexpr int kSize = 4 * S::kWidth;
+    Window<T, 2> first, second;
+
+    static Window at(const T* from) {
+        return {Window<T, 2>::at(from), Window<T, 2>::at(from + 2 * S::kWidth)};
+    }
+    Value pick(Index index) const {
+        const Value near = first.pick(index), far = second.pick(index);
+        const auto behind = (index & (2 * S::kWidth)) != 0;
+        return behind ? far : near;
+    }
+};
+
+#elif defined(__AVX2__)
+
+template <>
+struct Window<float, 2> {
+    using S = Simd<float>;
+    using Value = S::Value;
+    using Index = S::Index;
+    static constexpr int kSize = 2 * S::kWidth;
+    __m256 low, high;
+
+    static Window at(const float* from) {
+        return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + S::kWidth)};
+    }
+    Value pick(Index index) const {
+        const __m256i lanes = reinterpret_cast<__m256i>(index);
+        const __m256 near = _mm256_permutevar8x32_ps(low, lanes);
+        const __m256 far = _mm256_permutevar8x32_ps(high, lanes);
+        const __m256 behind = _mm256_castsi256_ps(_mm256_slli_epi32(lanes, 28));
+        return reinterpret_cast<Value>(_mm256_blendv_ps(near, far, behind));
+    }
+};
+
+template <>
+struct Window<float, 4> {
+    using S = Simd<float>;
+    using Value = S::Value;
+    using Index = S::Index;
+    static constexpr int kSize = 4 * S::kWidth;
+    Window<float, 2> first, second;
+
+    static Window at(const float* from) {
+        return {Window<float, 2>::at(from), Window<float, 2>::at(from + 2 * S::kWidth)};
+    }
+    Value pick(Index index) const {
+        const __m256 near = reinterpret_cast<__m256>(first.pick(index));
+        const __m256 far = reinterpret_cast<__m256>(second.pick(index));
+        const __m256 behind =
+            _mm256_castsi256_ps(_mm256_slli_epi32(reinterpret_cast<__m256i>(index), 27));
+        return reinterpret_cast<Value>(_mm256_blendv_ps(near, far, behind));
+    }
+};
+
+#endif
+
+}  // namespace
+}  // namespace JOSEPH_ISA
+}  // namespace joseph
