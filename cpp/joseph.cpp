@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "dispatch.hpp"
 #include "layout.hpp"
@@ -126,6 +128,39 @@ void weigh(const Job<T>& job, const View& view, const T* data, T* to) {
     }
 }
 
+// The views of one axis as the adjoint takes them, those of a kind together.
+template <typename T>
+class Tracks {
+public:
+    Tracks(const Job<T>& job, const std::vector<View>& views, Sheets size, const T* data,
+           Sheets lines)
+        : memory_((views.size() + 1) * job.kernels.track_bytes) {
+        std::vector<std::pair<int, std::size_t>> order;
+        const auto prepare = [&](std::size_t v, std::size_t slot) {
+            return job.kernels.prepare(
+                views[v], size, data + static_cast<std::ptrdiff_t>(v) * lines.stride,
+                lines.image_stride,
+                reinterpret_cast<Track<T>*>(memory_.data() + slot * job.kernels.track_bytes));
+        };
+        for (std::size_t v = 0; v < views.size(); ++v) {
+            const int kind = prepare(v, 0);
+            if (kind < 0) irregular_.push_back(v);
+            else order.emplace_back(kind, v);
+        }
+        std::sort(order.begin(), order.end());
+        for (std::size_t slot = 0; slot < order.size(); ++slot) prepare(order[slot].second, slot);
+        count_ = static_cast<std::ptrdiff_t>(order.size());
+    }
+    const Track<T>* first() const { return reinterpret_cast<const Track<T>*>(memory_.data()); }
+    std::ptrdiff_t count() const { return count_; }
+    const std::vector<std::size_t>& irregular() const { return irregular_; }
+
+private:
+    Buffer<unsigned char> memory_;
+    std::ptrdiff_t count_ = 0;
+    std::vector<std::size_t> irregular_;
+};
+
 template <typename T>
 void adjoint_axis(const Job<T>& job, const T* data, T* images, Axis axis, bool add) {
     const auto& views = job.views.of(axis);
@@ -144,21 +179,7 @@ void adjoint_axis(const Job<T>& job, const T* data, T* images, Axis axis, bool a
                                static_cast<std::ptrdiff_t>(v) * stride);
                  });
 
-    Buffer<unsigned char> memory(job.kernels.track_bytes * std::max<std::size_t>(views.size(), 1));
-    std::vector<std::size_t> irregular;
-    const std::size_t image_stride = static_cast<std::size_t>(lines.image_stride);
-    const auto* prepared = reinterpret_cast<const Track<T>*>(memory.data());
-    std::ptrdiff_t tracks = 0;
-    for (std::size_t v = 0; v < views.size(); ++v) {
-        auto* track = reinterpret_cast<Track<T>*>(
-            memory.data() + static_cast<std::size_t>(tracks) * job.kernels.track_bytes);
-        const bool fast = job.kernels.prepare(views[v], size,
-                                              origin + static_cast<std::ptrdiff_t>(v) * stride,
-                                              lines.image_stride, track);
-        if (fast) ++tracks;
-        else irregular.push_back(v);
-    }
-
+    const Tracks<T> tracks(job, views, size, origin, lines);
     const std::ptrdiff_t row_step = axis == kRows ? job.geometry.nx : 1;
     const std::ptrdiff_t column_step = axis == kRows ? 1 : job.geometry.nx;
     const std::size_t strips = pieces(static_cast<std::size_t>(size.rows), kTileRows);
@@ -170,15 +191,17 @@ void adjoint_axis(const Job<T>& job, const T* data, T* images, Axis axis, bool a
         const Target<T> target{images + image * job.pixels(),
                                static_cast<std::ptrdiff_t>(job.pixels()), row_step, column_step,
                                add};
-        job.kernels.gather(prepared, tracks, size, together,
-                           static_cast<std::ptrdiff_t>(image * image_stride), first, target);
-        for (const std::size_t v : irregular) {
+        job.kernels.gather(tracks.first(), tracks.count(), size, together,
+                           static_cast<std::ptrdiff_t>(image) * lines.image_stride, first,
+                           target);
+        for (const std::size_t v : tracks.irregular()) {
             for (int i = 0; i < together; ++i) {
                 Target<T> one = target;
                 one.first += i * target.image_stride;
                 job.kernels.scatter(
                     views[v], size,
-                    origin + (image + static_cast<std::size_t>(i)) * image_stride +
+                    origin + (image + static_cast<std::size_t>(i)) *
+                                 static_cast<std::size_t>(lines.image_stride) +
                         static_cast<std::ptrdiff_t>(v) * stride,
                     first, std::min(first + kTileRows, size.rows), one);
             }

@@ -56,8 +56,9 @@ struct Kernels {
 
     size_t track_bytes;
     // `data` are those of the view times the weights, framed like rows of sheets: `data` points to
-    // ray 0 of the first image. False if only `scatter` can do this view.
-    bool (*prepare)(const View& view, Sheets size, const T* data, ptrdiff_t data_image_stride,
+    // ray 0 of the first image. Returns how the view is treated, those alike should stand together;
+    // -1 if only `scatter` can do it.
+    int (*prepare)(const View& view, Sheets size, const T* data, ptrdiff_t data_image_stride,
                     Track<T>* track);
     // Rows [first, first + kTileRows) of `images` images, the sum over all tracks; `offset` leads
     // from the data of the first image to those of the first of these.

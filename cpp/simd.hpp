@@ -103,6 +103,24 @@ struct Simd {
 #endif
     }
 
+    static Value lanes() {
+        Value result;
+        for (int lane = 0; lane < kWidth; ++lane) result[lane] = static_cast<T>(lane);
+        return result;
+    }
+
+    // 1 / value to about as many bits as T has.
+    static Value inverse(Value value) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(T) == 4) {
+            const Value guess =
+                reinterpret_cast<Value>(_mm512_rcp14_ps(reinterpret_cast<__m512>(value)));
+            return guess + guess * (1 - value * guess);
+        }
+#endif
+        return 1 / value;
+    }
+
     // Of numbers that are not negative.
     static Index truncated(Value value) {
         typedef Scalar Signed __attribute__((vector_size(kVectorBytes)));
