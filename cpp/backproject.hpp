@@ -95,7 +95,7 @@ void scatter(const View& view, Sheets size, const T* data, ptrdiff_t first, ptrd
             const ptrdiff_t left = static_cast<ptrdiff_t>(x + 1.0) - 1;
             const T fraction = static_cast<T>(x - static_cast<double>(left));
             T* tap = line + left * target.column_step;
-            if (left >= 0) tap[0] += (1 - fraction) * data[d];
+            if (left >= 0 && left < size.columns) tap[0] += (1 - fraction) * data[d];
             if (left + 1 < size.columns) tap[target.column_step] += fraction * data[d];
         }
     }

@@ -45,8 +45,9 @@ bool FanTile<T>::set(const Track<T>& of, const Place& place) {
         return false;
     }
     sign = bend < 0 ? -1 : 1;
-    window = static_cast<ptrdiff_t>(first + kBias) - (ptrdiff_t{1} << 20);
+    window = round_down(most(first, -1e9));
     span = highest - first + 2 + most(reach, 1);
+    if (span < Window<T, 4>::kSize && window + kFrame <= of.begin) return false;
     const double base = static_cast<double>(window) - shift, scale = nearness[0];
     origin = static_cast<T>((n - base * d) * scale);
     along = static_cast<T>((of.along - base * own.depth_along) * scale);
@@ -144,7 +145,7 @@ __attribute__((noinline)) void scatter_fan(const FanTile<T>& fan, const Place& p
             const T fraction = static_cast<T>(x - static_cast<double>(left));
             for (int image = 0; image < kImages; ++image) {
                 const T value = track.data[place.offset + image * track.image_stride + d];
-                if (left >= 0) sums[r][image][left] += (1 - fraction) * value;
+                if (left >= 0 && left < width) sums[r][image][left] += (1 - fraction) * value;
                 if (left + 1 < width) sums[r][image][left + 1] += fraction * value;
             }
         }

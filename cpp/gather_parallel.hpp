@@ -18,7 +18,7 @@ inline void gather_parallel(const Track<T>& track, Place place, Tile<T, kRows, k
                      track.across * (place.row + track.parallel.corner_row);
     const double before = static_cast<double>(track.begin - Window<T, kVectors>::kSize);
     if (!(t > before && t < static_cast<double>(track.end))) return;
-    const ptrdiff_t window = static_cast<ptrdiff_t>(t + kBias) - (ptrdiff_t{1} << 20);
+    const ptrdiff_t window = round_down(t);
     const Word begin = static_cast<Word>(static_cast<typename S::Scalar>(
         (t - static_cast<double>(window)) * S::kUnit + 0.5));
     const Word step = static_cast<Word>(track.parallel.row_step);

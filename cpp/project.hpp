@@ -10,13 +10,16 @@ namespace {
 
 constexpr ptrdiff_t kBlock = 32;    // rows whose positions are prepared together
 constexpr double kReach = 30.0;     // columns between the first and the last ray of a group
-constexpr double kBias = 1 << 20;   // makes truncation round down
 
 constexpr double least(double a, double b) { return a < b ? a : b; }
 constexpr double most(double a, double b) { return a > b ? a : b; }
 constexpr ptrdiff_t lesser(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-inline int32_t round_down(double x) { return static_cast<int32_t>(x + kBias) - (1 << 20); }
+// For |x| < 2^30.
+inline int32_t round_down(double x) {
+    const int32_t near = static_cast<int32_t>(x + (1 << 30)) - (1 << 30);
+    return near - (static_cast<double>(near) > x ? 1 : 0);
+}
 
 // Up to kWidth neighbouring rays, and where they are in a block of rows.
 template <typename T, bool kFan>
