@@ -32,13 +32,17 @@ bool FanTile<T>::set(const Track<T>& of, const Place& place) {
     const Corners t = (n + Simd<T>::template load<Corners>(own.corner)) * nearness;
     const double lowest = least(least(t[0], t[1]), least(t[2], t[3]));
     const double highest = most(most(t[0], t[1]), most(t[2], t[3]));
-    const double nearest = most(most(nearness[0], nearness[1]), most(nearness[2], nearness[3]));
+    const double corner = most(most(nearness[0], nearness[1]), most(nearness[2], nearness[3]));
+    // Rays that are a pixel away may be nearer still.
+    const double nearest = corner / (1 - corner * __builtin_fabs(own.depth_along));
     const double last_row = static_cast<double>(kTileRows - 1);
     const double bend = own.bend + own.bend_across * place.row;
-    const double reach = nearest * nearest * most(__builtin_fabs(bend),
-                             __builtin_fabs(bend + own.bend_across * last_row));
+    const double reach = nearest * nearest *
+                         most(__builtin_fabs(bend), __builtin_fabs(bend + own.bend_across * last_row));
     taps = reach <= 1 ? 2 : static_cast<int>(__builtin_ceil(2 * least(reach, 1e6)));
     const double shift = reach <= 1 ? 0.0 : 1 - reach;
+    // Where a row meets the source, rays change their order: there two taps cannot know their sides.
+    if (bend * (bend + own.bend_across * last_row) <= 0 && taps == 2) taps = 3;
     const double first = lowest + shift;
     if (!(highest + reach > static_cast<double>(of.begin - 1) &&
           first < static_cast<double>(of.end))) {
@@ -75,8 +79,9 @@ inline void pass_rows(const FanTile<T>& fan, const Place& place,
     for (int r = 0; r < kRows; ++r) {
         const T row = static_cast<T>(place.skip + r);
         for (int j = 0; j < kSize; j += S::kWidth) {
-            S::store(passes[r] + j, S::template load<Value>(start + j) +
-                                        row * S::template load<Value>(slope + j));
+            S::store(passes[r] + j,
+                     S::fused(S::all(row), S::template load<Value>(slope + j),
+                              S::template load<Value>(start + j)));
         }
     }
 }
@@ -93,13 +98,14 @@ inline void gather_fan(const FanTile<T>& fan, const Place& place,
     const Windows<T, kImages, kVectors> windows(fan.track->data + place.offset + fan.window,
                                                 fan.track->image_stride);
     const Value lane = S::lanes();
-    const Value numerator = fan.origin + fan.along * lane;
-    const Value depth = 1 + fan.depth_along * lane;
+    const Value numerator = S::fused(S::all(fan.along), lane, S::all(fan.origin));
+    const Value depth = S::fused(S::all(fan.depth_along), lane, S::all(1));
     const Value column = static_cast<T>(fan.sign) * lane;
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-        const T row = static_cast<T>(place.skip + r);
-        const Value t = (numerator + row * fan.across) * S::inverse(depth + row * fan.depth_across);
+        const Value row = S::all(static_cast<T>(place.skip + r));
+        const Value t = S::fused(row, S::all(fan.across), numerator) *
+                        S::inverse(S::fused(row, S::all(fan.depth_across), depth));
         Index index = S::truncated(t);
         const auto columns = Window<T, kVectors>::at(passes[r]);
         if constexpr (kTaps == 2) {
@@ -108,8 +114,9 @@ inline void gather_fan(const FanTile<T>& fan, const Place& place,
             const Value to_next = S::at_least_zero((1 + column) - columns.pick(next));
 #pragma GCC unroll 4
             for (int image = 0; image < kImages; ++image) {
-                tile.pixel[r][image] += to_here * windows.of[image].pick(index);
-                tile.pixel[r][image] += to_next * windows.of[image].pick(next);
+                Value& pixel = tile.pixel[r][image];
+                pixel = S::fused(to_here, windows.of[image].pick(index), pixel);
+                pixel = S::fused(to_next, windows.of[image].pick(next), pixel);
             }
         } else {
             const int taps = kTaps > 0 ? kTaps : fan.taps;
@@ -119,7 +126,8 @@ inline void gather_fan(const FanTile<T>& fan, const Place& place,
                 const Value weight = S::at_least_zero(1 - away);
 #pragma GCC unroll 4
                 for (int image = 0; image < kImages; ++image) {
-                    tile.pixel[r][image] += weight * windows.of[image].pick(index);
+                    Value& pixel = tile.pixel[r][image];
+                    pixel = S::fused(weight, windows.of[image].pick(index), pixel);
                 }
                 index += 1;
             }

@@ -7,45 +7,68 @@ namespace joseph {
 namespace JOSEPH_ISA {
 namespace {
 
+// Where a view begins in a tile: the first ray of its window, and the position of the lane and row
+// that are nearest to it. Computed for many views before any is used, which hides how long it takes.
+template <typename T>
+struct Beginnings {
+    static constexpr ptrdiff_t kMost = 64;
+    int32_t window[kMost];
+    typename Simd<T>::Word position[kMost];
+
+    void set(const Track<T>* tracks, ptrdiff_t count, const Place& place, ptrdiff_t size) {
+        using S = Simd<T>;
+        using Word = typename S::Word;
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            const Track<T>& track = tracks[i];
+            const auto& own = track.parallel;
+            const double t = track.origin + track.along * (place.column + own.corner_lane) +
+                             track.across * (place.row + own.corner_row);
+            const double held = most(static_cast<double>(track.begin - size),
+                                     least(t, static_cast<double>(track.end)));
+            window[i] = round_down(held);
+            const auto begin = static_cast<typename S::Scalar>(
+                (held - static_cast<double>(window[i])) * S::kUnit + 0.5);
+            position[i] = static_cast<Word>(begin) +
+                          static_cast<Word>(own.row_step) * static_cast<Word>(place.skip);
+        }
+    }
+};
+
 // kTwo: at most one ray on either side of a pixel is near enough.
 template <typename T, int kRows, int kImages, int kVectors, bool kTwo>
-inline void gather_parallel(const Track<T>& track, Place place, Tile<T, kRows, kImages>& tile) {
+inline void gather_parallel(const Track<T>& track, ptrdiff_t window, typename Simd<T>::Word begin,
+                            ptrdiff_t offset, Tile<T, kRows, kImages>& tile) {
     using S = Simd<T>;
     using Value = typename S::Value;
     using Index = typename S::Index;
     using Word = typename S::Word;
-    const double t = track.origin + track.along * (place.column + track.parallel.corner_lane) +
-                     track.across * (place.row + track.parallel.corner_row);
-    const double before = static_cast<double>(track.begin - Window<T, kVectors>::kSize);
-    if (!(t > before && t < static_cast<double>(track.end))) return;
-    const ptrdiff_t window = round_down(t);
-    const Word begin = static_cast<Word>(static_cast<typename S::Scalar>(
-        (t - static_cast<double>(window)) * S::kUnit + 0.5));
     const Word step = static_cast<Word>(track.parallel.row_step);
-    Index position = S::template load<Index>(track.parallel.positions) +
-                     (begin + step * static_cast<Word>(place.skip));
-    const Windows<T, kImages, kVectors> windows(track.data + place.offset + window, track.image_stride);
-    const T spacing = track.parallel.spacing;
+    Index position = S::template load<Index>(track.parallel.positions) + begin;
+    const Windows<T, kImages, kVectors> windows(track.data + offset + window, track.image_stride);
+    const Value spacing = S::all(track.parallel.spacing);
+    const Value here_at = 1 + spacing, next_at = 1 - 2 * spacing;
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
         const Value raised = S::one_plus_fraction(position);
         Index index = S::whole(position);
         if constexpr (kTwo) {
             const Index next = index + 1;
-            const Value to_here = S::at_least_zero((1 + spacing) - spacing * raised);
-            const Value to_next = S::at_least_zero((1 - 2 * spacing) + spacing * raised);
+            const Value to_here = S::at_least_zero(S::fused(-spacing, raised, here_at));
+            const Value to_next = S::at_least_zero(S::fused(spacing, raised, next_at));
 #pragma GCC unroll 4
             for (int image = 0; image < kImages; ++image) {
-                tile.pixel[r][image] += to_here * windows.of[image].pick(index);
-                tile.pixel[r][image] += to_next * windows.of[image].pick(next);
+                Value& pixel = tile.pixel[r][image];
+                pixel = S::fused(to_here, windows.of[image].pick(index), pixel);
+                pixel = S::fused(to_next, windows.of[image].pick(next), pixel);
             }
         } else {
             Value away = (1 + track.parallel.shift) - raised;
             for (int tap = 0; tap < track.parallel.taps; ++tap) {
-                const Value weight = S::at_least_zero(1 - spacing * S::magnitude(away));
+                const Value weight = S::at_least_zero(S::fused(-spacing, S::magnitude(away), S::all(1)));
 #pragma GCC unroll 4
                 for (int image = 0; image < kImages; ++image) {
-                    tile.pixel[r][image] += weight * windows.of[image].pick(index);
+                    Value& pixel = tile.pixel[r][image];
+                    pixel = S::fused(weight, windows.of[image].pick(index), pixel);
                 }
                 away += 1;
                 index += 1;
@@ -61,8 +84,15 @@ __attribute__((noinline)) void gather_lines(const Track<T>* track, const Track<T
                                             const Place& where, Tile<T, kRows, kImages>* to) {
     const Place place = where;
     Tile<T, kRows, kImages> tile = {};
-    for (; track != end; ++track) {
-        gather_parallel<T, kRows, kImages, kVectors, kTwo>(*track, place, tile);
+    Beginnings<T> beginnings;
+    while (track != end) {
+        const ptrdiff_t count = lesser(end - track, Beginnings<T>::kMost);
+        beginnings.set(track, count, place, Window<T, kVectors>::kSize);
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            gather_parallel<T, kRows, kImages, kVectors, kTwo>(
+                track[i], beginnings.window[i], beginnings.position[i], place.offset, tile);
+        }
+        track += count;
     }
     add(tile, *to);
 }

@@ -151,8 +151,10 @@ struct Sums {
 #pragma GCC unroll 4
         for (int image = 0; image < kImages; ++image) {
             const auto window = Window<T, 2>::at(row + image * image_stride);
-            left[kParity][image] += to_left * window.pick(here);
-            right[kParity][image] += to_right * window.pick(next);
+            left[kParity][image] =
+                S::fused(to_left, window.pick(here), left[kParity][image]);
+            right[kParity][image] =
+                S::fused(to_right, window.pick(next), right[kParity][image]);
         }
     }
 
