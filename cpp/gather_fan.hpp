@@ -41,8 +41,7 @@ bool FanTile<T>::set(const Track<T>& of, const Place& place) {
                          most(__builtin_fabs(bend), __builtin_fabs(bend + own.bend_across * last_row));
     taps = reach <= 1 ? 2 : static_cast<int>(__builtin_ceil(2 * least(reach, 1e6)));
     const double shift = reach <= 1 ? 0.0 : 1 - reach;
-    // Where a row meets the source, rays change their order: there two taps cannot know their sides.
-    if (bend * (bend + own.bend_across * last_row) <= 0 && taps == 2) taps = 3;
+    if (!own.ordered && taps == 2) taps = 3;  // two would have to know their sides
     const double first = lowest + shift;
     if (!(highest + reach > static_cast<double>(of.begin - 1) &&
           first < static_cast<double>(of.end))) {

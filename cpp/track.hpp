@@ -33,6 +33,7 @@ struct Track {
             double corner[4], corner_depth[4];  // numerators and depths, relative to the first
             const double* intercepts;
             const double* slopes;
+            bool ordered;  // in all rows, rays pass in the order of the detector
         } fan;
     };
     int kind;
@@ -42,6 +43,7 @@ namespace JOSEPH_ISA {
 namespace {
 
 constexpr int kMostTaps = 8;  // of rays that pass within a pixel
+constexpr double kLeastReach = 0.2;  // detector pixels per column
 
 template <typename T>
 int prepare_parallel(const View& view, Track<T>& track) {
@@ -52,7 +54,8 @@ int prepare_parallel(const View& view, Track<T>& track) {
     auto& own = track.parallel;
     const double along = 1 / view.step, across = -view.slope * along;
     const double reach = __builtin_fabs(along);
-    if (!(2 * reach <= kMostTaps)) return kScatter;
+    // Positions count in detector pixels: a coarse pitch would magnify their rounding.
+    if (!(2 * reach <= kMostTaps && reach >= kLeastReach)) return kScatter;
     own.taps = reach > 0.5 && reach <= 1 ? 2 : static_cast<int>(__builtin_ceil(2 * reach));
     const double shift = own.taps == 2 ? 0 : 1 - reach;
     const double span = reach * last_lane + __builtin_fabs(across) * last_row + 1 + own.taps;
@@ -96,6 +99,9 @@ int prepare_fan(const View& view, Sheets size, Track<T>& track) {
     own.bend_across = track.along * own.depth_across - own.depth_along * track.across;
     own.intercepts = view.intercepts;
     own.slopes = view.slopes;
+    const double before = py + uy * static_cast<double>(view.begin - 1);
+    const double behind = py + uy * static_cast<double>(view.end);
+    own.ordered = before * behind > 0 && (sy < -1 || sy > bottom);
     const double least_depth = 1e-3 * (__builtin_fabs(ux) * bottom + __builtin_fabs(uy) * right);
     for (int corner = 0; corner < 4; ++corner) {
         const double k = corner % 2 == 0 ? -1.0 : right, r = corner < 2 ? 0.0 : bottom;
