@@ -98,8 +98,8 @@ def check_entries(
 ) -> None:
     """Entry d of T e_k is entry k of T* e_d, for all pixels k and rays d that are given.
 
-    Relative to |T e_k|, which is itself a rounding error where all rays only graze the pixel: no
-    less than one per mille of a step then.
+    Relative to |T e_k|, or to the length of a step where rays only graze the pixel: positions are
+    rounded relative to a pixel, not relative to what a graze weighs.
     """
     shape, lines = geometry.shape, (geometry.angles, geometry.detectors)
     columns = joseph.forward(units(pixels, shape, precision.dtype), geometry)
