@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class RayGeometry2D:
         pixel: (dy, dx) in mm.
 
     Raises:
-        ShapeError: `vectors` is not (angles, 6), or a size is not positive.
+        ShapeError: `vectors` is not (angles, 6), or a size is not a positive whole number.
         DataError: A number is not finite.
         GeometryError: A pixel size is not positive, a direction is zero, a detector pixel is at
             the source, or lengths are so large or small that the position of a ray overflows, or
@@ -112,12 +112,14 @@ class RayGeometry2D:
                     fix="give six numbers for every angle",
                 )
             )
-        if len(self.shape) != 2 or min(*self.shape, self.detectors) < 1:
+        sizes = (*self.shape, self.detectors)
+        whole = all(isinstance(size, SupportsIndex) for size in sizes)
+        if len(self.shape) != 2 or not whole or min(sizes) < 1:
             raise ShapeError(
                 describe(
                     expected="an image (ny, nx) and a detector of at least one pixel",
                     found=f"shape {self.shape} and {self.detectors} detector pixels",
-                    fix="give positive sizes",
+                    fix="give positive whole numbers",
                 )
             )
         if len(self.pixel) != 2 or not all(np.isfinite(p) and p > 0 for p in self.pixel):

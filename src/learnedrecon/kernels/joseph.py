@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,6 +48,7 @@ def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
     Raises:
         DtypeError: The image is neither float32 nor float64.
         ShapeError: The last two axes are not those of the geometry.
+        ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     _check(image, geometry.shape, "image (*lead, ny, nx)")
     if not _use_compiled(image):
@@ -75,6 +77,7 @@ def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
     Raises:
         DtypeError: The data are neither float32 nor float64.
         ShapeError: The last two axes are not those of the geometry.
+        ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     _check(data, (geometry.angles, geometry.detectors), "data (*lead, angles, detectors)")
     if not _use_compiled(data):
@@ -95,7 +98,12 @@ def available_isas() -> tuple[str, ...]:
 
 
 def current_isa() -> str | None:
-    """The instruction set in use, None without compiled kernels."""
+    """The instruction set in use, None without compiled kernels.
+
+    Raises:
+        ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
+    """
+    _heed_environment()
     return _joseph.current_isa() if _compiled else None
 
 
@@ -103,11 +111,14 @@ def set_isa(name: str | None) -> None:
     """Chooses the instruction set of the compiled kernels for the whole process.
 
     Args:
-        name: "avx512", "avx2" or "portable"; None chooses the best one.
+        name: "avx512", "avx2" or "portable"; None chooses the one that the environment variable
+            LEARNEDRECON_SIMD names, which is read once, at the first use, or else the best one.
 
     Raises:
-        ConfigError: This build or this processor does not have it.
+        ConfigError: This build or this processor does not have it, or not that of
+            LEARNEDRECON_SIMD.
     """
+    environment = _heed_environment()
     if name is None and not _compiled:
         return
     if name not in {None, *available_isas()}:
@@ -118,7 +129,24 @@ def set_isa(name: str | None) -> None:
                 fix="choose one that learnedrecon.kernels.joseph.available_isas() lists",
             )
         )
-    _joseph.set_isa(name or "")
+    _joseph.set_isa(name or environment)
+
+
+@functools.cache
+def _heed_environment() -> str:
+    """Sets the instruction set that LEARNEDRECON_SIMD names, once; "" is the best one."""
+    name = os.environ.get("LEARNEDRECON_SIMD", "")
+    if name and name not in available_isas():
+        raise ConfigError(
+            describe(
+                expected=f"LEARNEDRECON_SIMD to be one of {available_isas()}, or not set",
+                found=f"LEARNEDRECON_SIMD={name}",
+                fix="choose one of these, or unset it to have the best one",
+            )
+        )
+    if _compiled:
+        _joseph.set_isa(name)
+    return name
 
 
 def _check(tensor: Tensor, last: tuple[int, int], what: str) -> None:
@@ -144,6 +172,7 @@ def _use_compiled(tensor: Tensor) -> bool:
     if tensor.device.type != "cpu":
         _notice(f"There is no compiled ray transform for {tensor.device.type!r} tensors")
         return False
+    _heed_environment()
     if not _compiled:
         _notice("The package was installed without a C++ compiler")
     return _compiled
