@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
-from learnedrecon.kernels import joseph
-from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
+from learnedrecon.operators.base import moved
 from learnedrecon.operators.geometry import Beam
 from learnedrecon.operators.geometry_checks import require_kind
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.norm import estimated_norm
+from learnedrecon.operators.rays import ray_adjoint, ray_forward
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from learnedrecon.operators.geometry import FlatDetector, Geometry
@@ -46,19 +48,22 @@ class RayTransform(LinearOperator):
     """
 
     row_axis = -2
+    vectors: Tensor
 
     def __init__(self, geometry: Geometry, dtype: torch.dtype = torch.float32) -> None:
         require_kind(geometry, Beam, "RayTransform(ParallelBeam(shape, angles, detector))")
         _warn_of_a_narrow_detector(geometry.seen, geometry.shape, geometry.pixel, geometry.detector)
         super().__init__(Space(geometry.shape, dtype), Space(geometry.data_shape, dtype))
         self.geometry = geometry
-        self.kernel = JosephKernel(geometry.rays())
+        rays = geometry.rays()
+        self.sizes = rays.sizes
+        self.register_buffer("vectors", torch.tensor(rays.vectors), persistent=False)
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return apply_kernel(self.kernel, u)
+        return ray_forward(u, self.vectors, self.sizes)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return apply_kernel_adjoint(self.kernel, v)
+        return ray_adjoint(v, self.vectors, self.sizes)
 
     def restrict(self, rows: tuple[int, ...]) -> RayTransform:
         return RayTransform(self.geometry.subset(rows), self.domain.dtype)
@@ -70,20 +75,13 @@ class RayTransform(LinearOperator):
     def extra_repr(self) -> str:
         return repr(self.geometry)
 
-
-class JosephKernel:
-    """Joseph's method as a pair (T, T*) on plain tensors."""
-
-    def __init__(self, rays: joseph.RayGeometry2D) -> None:
-        self.rays = rays
-
-    def forward(self, u: Tensor) -> Tensor:
-        """T u."""
-        return joseph.forward(u, self.rays)
-
-    def adjoint(self, v: Tensor) -> Tensor:
-        """T* v."""
-        return joseph.adjoint(v, self.rays)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Moves to other devices and precisions; the vectors of the rays stay float64."""
+        vectors = self.vectors
+        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
+        super()._apply(fn, recurse)
+        self.vectors = moved(vectors, self.vectors.device)
+        return self
 
 
 @lru_cache(maxsize=128)
