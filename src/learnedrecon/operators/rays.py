@@ -13,6 +13,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.autograd import forward_ad
 
 from learnedrecon.kernels import joseph
 from learnedrecon.kernels.sizes import Sizes
@@ -42,16 +43,20 @@ def ray_forward(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
     Returns:
         (*lead, angles, *sizes.detectors).
     """
-    if torch.compiler.is_compiling():
-        return _forward_op(image, vectors, *sizes)
-    return _Rays.apply(image, vectors, sizes, FORWARD)
+    return _apply(image, vectors, sizes, FORWARD)
 
 
 def ray_adjoint(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
     """T* v for v (*lead, angles, *sizes.detectors); see :func:`ray_forward`."""
-    if torch.compiler.is_compiling():
-        return _adjoint_op(data, vectors, *sizes)
-    return _Rays.apply(data, vectors, sizes, ADJOINT)
+    return _apply(data, vectors, sizes, ADJOINT)
+
+
+def _apply(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
+    if not torch.compiler.is_compiling():
+        return _Rays.apply(x, vectors, sizes, transpose)
+    if _transforms_are_active() or forward_ad._current_level >= 0:  # noqa: SLF001
+        return _interrupted(x, vectors, sizes, transpose)
+    return (_adjoint_op if transpose else _forward_op)(x, vectors, *sizes)
 
 
 def _evaluate(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
@@ -91,8 +96,9 @@ class _Rays(torch.autograd.Function):
 
     @classmethod
     def apply(cls, *arguments: Any) -> Tensor:  # noqa: ANN401
-        """As inherited, without inspecting the signature of `forward`, which takes longer than a
-        small transform; torch needs it where arguments are left away, which none is here.
+        """As inherited, without inspecting the signature of `forward` in every call.
+
+        That takes longer than a small transform, and serves arguments with defaults only.
         """
         if _transforms_are_active():
             return super().apply(*arguments)
@@ -138,6 +144,11 @@ class _Rays(torch.autograd.Function):
     ) -> tuple[Tensor, int]:
         x, vectors = _mapped(info.batch_size, in_dims, x, vectors, _sample_axes(sizes, transpose))
         return _Rays.apply(x, vectors, sizes, transpose), 0
+
+
+_interrupted = torch.compiler.disable(
+    _Rays.apply, reason="transforms of torch.func see no operators of torch.library"
+)
 
 
 def _summed(gradient: Tensor, lead: torch.Size, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
