@@ -2,93 +2,66 @@
 
 In eager mode they are a `torch.autograd.Function`, whose `jvp` gives forward-mode derivatives: an
 operator of `torch.library` alone has zeros in their place, without an error. `torch.compile` in
-turn refuses a Function with a `jvp`, so it sees the operators `learnedrecon::ray_forward` and
-`ray_adjoint`. Both run the same kernels, and everything about a scan that may change from batch to
-batch is in a tensor, so that compiled code serves every geometry of the same sizes.
+turn refuses a Function with a `jvp`, so it sees the operators of :mod:`ray_ops`, except inside of
+transforms of `torch.func`, where compiled code is left. Both run the same kernels.
 """
 
 from __future__ import annotations
 
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch.autograd import forward_ad
 
-from learnedrecon.kernels import joseph
-from learnedrecon.kernels.sizes import Sizes
+from learnedrecon.errors import DifferentiationError, describe
+from learnedrecon.operators import ray_kernels, ray_ops
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from torch import Tensor
 
-    Dims = tuple[int | None, int | None, None, None]
+    from learnedrecon.kernels.sizes import Sizes
+    from learnedrecon.operators.ray_ops import Dims
 
 FORWARD, ADJOINT = False, True
-# Modules with project(image, vectors, sizes) and backproject(data, vectors, sizes), by the number
-# of axes of the image.
-_KERNELS: dict[int, ModuleType] = {2: joseph}
+# True sends every call through `Function.apply`, which is right and slow.
+transforms_are_active = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)  # noqa: SLF001
 
 
 def ray_forward(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-    """T u. Nothing is checked.
+    """T u, differentiable any number of times in u and once in the vectors. Nothing is checked.
 
     Args:
         image: u, (*lead, *sizes.shape), float32 or float64.
         vectors: (*lead, angles, components) float64, sound; leading axes broadcast with those of
-            the image, so that samples may have geometries of their own.
+            the image, so that samples may have geometries of their own. Derivatives in them need a
+            scan in two dimensions.
         sizes: of the scan.
 
     Returns:
         (*lead, angles, *sizes.detectors).
+
+    Raises:
+        DifferentiationError: from a second derivative in the vectors.
+        GeometryError: from a derivative in the vectors of a scan in 3D.
     """
     return _apply(image, vectors, sizes, FORWARD)
 
 
 def ray_adjoint(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-    """T* v for v (*lead, angles, *sizes.detectors); see :func:`ray_forward`."""
+    """T* v for v (*lead, angles, *sizes.detectors); see :func:`ray_forward`.
+
+    Raises:
+        DifferentiationError: also from a forward-mode derivative in the vectors.
+    """
     return _apply(data, vectors, sizes, ADJOINT)
 
 
 def _apply(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
     if not torch.compiler.is_compiling():
         return _Rays.apply(x, vectors, sizes, transpose)
-    if _transforms_are_active() or forward_ad._current_level >= 0:  # noqa: SLF001
+    if transforms_are_active() or forward_ad._current_level >= 0:  # noqa: SLF001
         return _interrupted(x, vectors, sizes, transpose)
-    return (_adjoint_op if transpose else _forward_op)(x, vectors, *sizes)
-
-
-def _evaluate(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
-    """Tx or T*x on plain tensors, with one geometry or one for each sample."""
-    module = _KERNELS[len(sizes.shape)]
-    kernel = module.backproject if transpose else module.project
-    if vectors.ndim == 2:
-        return kernel(x, vectors, sizes)
-    axes = _sample_axes(sizes, transpose)
-    lead = torch.broadcast_shapes(x.shape[:-axes], vectors.shape[:-2])
-    x = x.expand(*lead, *x.shape[-axes:])
-    result = x.new_empty((*lead, *_result_shape(vectors, sizes, transpose)))
-    own = vectors.reshape(*[1] * (len(lead) + 2 - vectors.ndim), *vectors.shape)
-    for index in product(*map(range, own.shape[:-2])):
-        part = tuple(
-            slice(None) if size == 1 else slice(i, i + 1)
-            for i, size in zip(index, own.shape[:-2], strict=True)
-        )
-        result[part] = kernel(x[part], own[index].contiguous(), sizes)
-    return result
-
-
-def _sample_axes(sizes: Sizes, transpose: bool) -> int:  # noqa: FBT001
-    return len(sizes.detectors) + 1 if transpose else len(sizes.shape)
-
-
-def _result_shape(vectors: Tensor, sizes: Sizes, transpose: bool) -> tuple[int, ...]:  # noqa: FBT001
-    return sizes.shape if transpose else (vectors.shape[-2], *sizes.detectors)
-
-
-# True sends every call through `Function.apply`, which is right and slow.
-_transforms_are_active = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)  # noqa: SLF001
+    return (ray_ops.adjoint if transpose else ray_ops.forward)(x, vectors, *sizes)
 
 
 class _Rays(torch.autograd.Function):
@@ -100,13 +73,13 @@ class _Rays(torch.autograd.Function):
 
         That takes longer than a small transform, and serves arguments with defaults only.
         """
-        if _transforms_are_active():
+        if transforms_are_active():
             return super().apply(*arguments)
         return super(torch.autograd.Function, cls).apply(*arguments)  # type: ignore[misc]
 
     @staticmethod
     def forward(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
-        return _evaluate(x, vectors, sizes, transpose)
+        return ray_kernels.evaluate(x, vectors, sizes, transpose=transpose)
 
     @staticmethod
     def setup_context(
@@ -116,22 +89,35 @@ class _Rays(torch.autograd.Function):
     ) -> None:
         x, vectors, ctx.sizes, ctx.transpose = inputs
         ctx.set_materialize_grads(False)
-        ctx.lead = x.shape[: -_sample_axes(ctx.sizes, ctx.transpose)]
-        ctx.save_for_backward(vectors)
-        ctx.save_for_forward(vectors)
+        ctx.x_shape = x.shape
+        ctx.save_for_backward(vectors, *[x] * ctx.needs_input_grad[1])
+        ctx.save_for_forward(vectors, x)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, None, None, None]:  # noqa: ANN401
-        (vectors,) = ctx.saved_tensors
-        if grad is None or not ctx.needs_input_grad[0]:
+    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, Tensor | None, None, None]:  # noqa: ANN401
+        if grad is None:
             return None, None, None, None
-        back = _Rays.apply(grad, vectors, ctx.sizes, not ctx.transpose)
-        return _summed(back, ctx.lead, ctx.sizes, ctx.transpose), None, None, None
+        vectors, *x = ctx.saved_tensors
+        back = own = None
+        if ctx.needs_input_grad[0]:
+            back = _Rays.apply(grad, vectors, ctx.sizes, not ctx.transpose)
+            back = back if back.shape == ctx.x_shape else back.sum_to_size(ctx.x_shape)
+        if x:
+            image, data = (grad, x[0]) if ctx.transpose else (x[0], grad)
+            own = _Gradient.apply(image, data, vectors, ctx.sizes)
+        return back, own, None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # noqa: ANN401
-        (vectors,) = ctx.saved_tensors
-        return _Rays.apply(tangent, vectors, ctx.sizes, ctx.transpose)
+    def jvp(ctx: Any, dx: Tensor | None, dvectors: Tensor | None, *_: None) -> Tensor | None:  # noqa: ANN401
+        vectors, x = ctx.saved_tensors
+        parts = []
+        if dx is not None:
+            parts.append(_Rays.apply(dx, vectors, ctx.sizes, ctx.transpose))
+        if dvectors is not None:
+            if ctx.transpose:
+                _refuse("a forward-mode derivative of T*")
+            parts.append(_Tangent.apply(x, vectors, dvectors, ctx.sizes))
+        return sum(parts[1:], parts[0]) if parts else None
 
     @staticmethod
     def vmap(  # noqa: PLR0917 (six by PyTorch's protocol)
@@ -142,7 +128,11 @@ class _Rays(torch.autograd.Function):
         sizes: Sizes,
         transpose: bool,  # noqa: FBT001
     ) -> tuple[Tensor, int]:
-        x, vectors = _mapped(info.batch_size, in_dims, x, vectors, _sample_axes(sizes, transpose))
+        axes = ray_kernels.axes_of(sizes, data=transpose)
+        if in_dims[1] is None:  # all samples share one geometry, and interpolation weights
+            (x,) = ray_ops.mapped(info.batch_size, in_dims[:1], (x,), (axes,))
+        else:
+            x, vectors = ray_ops.mapped(info.batch_size, in_dims, (x, vectors), (axes, 2))
         return _Rays.apply(x, vectors, sizes, transpose), 0
 
 
@@ -151,80 +141,58 @@ _interrupted = torch.compiler.disable(
 )
 
 
-def _summed(gradient: Tensor, lead: torch.Size, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
-    """Undoes the broadcasting of the leading axes of x."""
-    axes = _sample_axes(sizes, transpose)
-    if gradient.shape[:-axes] == lead:
-        return gradient
-    return gradient.sum_to_size(*lead, *gradient.shape[-axes:])
+class _Once(torch.autograd.Function):
+    """A derivative in the geometry, which has none of its own."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+        """Nothing to remember."""
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> NoReturn:  # noqa: ANN401, ARG004
+        _refuse("a second derivative")
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> NoReturn:  # noqa: ANN401, ARG004
+        _refuse("a second derivative")
 
 
-def _mapped(
-    batch: int, in_dims: Dims, x: Tensor, vectors: Tensor, axes: int
-) -> tuple[Tensor, Tensor]:
-    """Both with the mapped axis in front, which is one more leading axis."""
-    x_dim, vectors_dim = in_dims[:2]
-    x = x.expand(batch, *x.shape) if x_dim is None else x.movedim(x_dim, 0)
-    if vectors_dim is None:
-        return x, vectors
-    vectors = vectors.movedim(vectors_dim, 0)
-    missing = max(x.ndim - axes - (vectors.ndim - 2), 0)
-    return x, vectors.reshape(batch, *[1] * missing, *vectors.shape[1:])
+class _Gradient(_Once):
+    """(u, v, vectors) ↦ ∂⟨Tu, v⟩/∂vectors."""
+
+    @staticmethod
+    def forward(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+        return ray_kernels.gradient(image, data, vectors, sizes)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Tensor, int]:  # noqa: ANN401
+        *tensors, sizes = arguments
+        axes = (len(sizes.shape), ray_kernels.axes_of(sizes, data=True), 2)
+        tensors = ray_ops.mapped(info.batch_size, in_dims, tuple(tensors), axes)
+        return _Gradient.apply(*tensors, sizes), 0
 
 
-_ARGUMENTS = "Tensor vectors, bool diverging, int[] detectors, int[] shape, float[] pixel"
+class _Tangent(_Once):
+    """(u, vectors, dvectors) ↦ the derivative of Tu along dvectors."""
+
+    @staticmethod
+    def forward(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> Tensor:
+        return ray_kernels.tangent(image, vectors, direction, sizes)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Tensor, int]:  # noqa: ANN401
+        *tensors, sizes = arguments
+        axes = (len(sizes.shape), 2, 2)
+        tensors = ray_ops.mapped(info.batch_size, in_dims, tuple(tensors), axes)
+        return _Tangent.apply(*tensors, sizes), 0
 
 
-def _sizes_of(constants: tuple[Any, ...]) -> Sizes:
-    diverging, detectors, shape, pixel = constants
-    return Sizes(diverging, tuple(detectors), tuple(shape), tuple(pixel))
-
-
-def _define(name: str, transpose: bool) -> Any:  # noqa: ANN401, FBT001
-    """An operator of torch.library that works on plain tensors and knows its shapes and vmap."""
-
-    @torch.library.custom_op(
-        f"learnedrecon::{name}", mutates_args=(), schema=f"(Tensor x, {_ARGUMENTS}) -> Tensor"
-    )
-    def operator(x: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
-        return _evaluate(x, vectors, _sizes_of(constants), transpose)
-
-    @operator.register_fake
-    def _(x: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
-        sizes = _sizes_of(constants)
-        lead = torch.broadcast_shapes(
-            x.shape[: -_sample_axes(sizes, transpose)], vectors.shape[:-2]
+def _refuse(what: str) -> NoReturn:
+    raise DifferentiationError(
+        describe(
+            expected="first derivatives in angles, axis offset or vectors, and forward-mode ones"
+            " of T alone",
+            found=what,
+            fix="detach the tensors of the geometry, or take differences of first derivatives",
         )
-        return x.new_empty((*lead, *_result_shape(vectors, sizes, transpose)))
-
-    @operator.register_vmap
-    def _(info: Any, in_dims: Dims, x: Tensor, vectors: Tensor, *constants: Any) -> Any:  # noqa: ANN401
-        axes = _sample_axes(_sizes_of(constants), transpose)
-        return operator(*_mapped(info.batch_size, in_dims, x, vectors, axes), *constants), 0
-
-    return operator
-
-
-_forward_op = _define("ray_forward", FORWARD)
-_adjoint_op = _define("ray_adjoint", ADJOINT)
-
-
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401, ARG001
-    x, vectors, *constants = inputs
-    ctx.sizes = _sizes_of(tuple(constants))
-    ctx.x_shape = x.shape
-    ctx.save_for_backward(vectors)
-
-
-def _pull_back_forward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-    back = _adjoint_op(grad, *ctx.saved_tensors, *ctx.sizes)
-    return back.sum_to_size(ctx.x_shape), None, None, None, None, None
-
-
-def _pull_back_adjoint(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-    back = _forward_op(grad, *ctx.saved_tensors, *ctx.sizes)
-    return back.sum_to_size(ctx.x_shape), None, None, None, None, None
-
-
-_forward_op.register_autograd(_pull_back_forward, setup_context=_remember)
-_adjoint_op.register_autograd(_pull_back_adjoint, setup_context=_remember)
+    )
