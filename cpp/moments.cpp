@@ -1,6 +1,7 @@
 #include "moments.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "memory.hpp"
 #include "parallel.hpp"
@@ -29,6 +30,7 @@ public:
     }
 
     std::size_t steps() const { return steps_; }
+    double across() const { return static_cast<double>(across_); }
     std::size_t stride() const { return across_ + kBefore + kAfter; }
     // The largest position in a row, counted from the start of its frame.
     double last() const { return static_cast<double>(across_ + 1 + kBefore); }
@@ -43,17 +45,35 @@ struct Sums {
     double difference[kLanes] = {}, moment[kLanes] = {}, value[kLanes] = {};
 };
 
+// The steps in which a ray may be inside of the image, one more on either side.
+struct Steps {
+    double first, last;
+};
+
+Steps steps_inside(double intercept, double slope, double steps, double across) {
+    const double enters = (-1.0 - intercept) / slope, leaves = (across - intercept) / slope;
+    if (!std::isfinite(enters) || !std::isfinite(leaves)) return {0.0, steps};
+    const double low = std::min(enters, leaves), high = std::max(enters, leaves);
+    return {std::clamp(std::floor(low) - 1.0, 0.0, steps),
+            std::clamp(std::ceil(high) + 2.0, 0.0, steps)};
+}
+
 template <typename T>
 Sums sum_along(const Framed<T>& image, const double* intercept, const double* slope,
                std::size_t rays) {
     double start[kLanes] = {}, step[kLanes] = {};
+    const double all = static_cast<double>(image.steps());
+    Steps inside{all, 0.0};
     for (std::size_t ray = 0; ray < rays; ++ray) {
         start[ray] = intercept[ray] + static_cast<double>(kBefore);
         step[ray] = slope[ray];
+        const Steps own = steps_inside(intercept[ray], slope[ray], all, image.across());
+        inside = {std::min(inside.first, own.first), std::max(inside.last, own.last)};
     }
     Sums sums;
     const double last = image.last();
-    for (std::size_t i = 0; i < image.steps(); ++i) {
+    const auto stop = static_cast<std::size_t>(inside.last);
+    for (auto i = static_cast<std::size_t>(inside.first); i < stop; ++i) {
         const T* row = image.row(i);
         const double at = static_cast<double>(i);
         for (std::size_t ray = 0; ray < kLanes; ++ray) {

@@ -89,6 +89,11 @@ def test_the_operators_keep_the_contract_of_torch_library(operator: RayTransform
     ops = torch.ops.learnedrecon
     torch.library.opcheck(ops.ray_forward.default, (u, operator.vectors, *operator.sizes))
     torch.library.opcheck(ops.ray_adjoint.default, (v, operator.vectors, *operator.sizes))
+    own = operator.vectors.expand(2, 3, 6).clone().requires_grad_()
+    torch.library.opcheck(ops.ray_forward.default, (u, own, *operator.sizes))
+    torch.library.opcheck(ops.ray_adjoint.default, (v, own, *operator.sizes))
+    both = (u.detach(), v.detach(), operator.vectors, *operator.sizes)
+    torch.library.opcheck(ops.ray_gradient.default, both)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -141,6 +146,25 @@ def test_another_geometry_of_the_same_sizes_is_not_compiled_again() -> None:
         (gradient,) = torch.autograd.grad(compiled(operator, u), u)
         matrix = dense_matrix(operator)
         torch.testing.assert_close(gradient.flatten(), matrix.T @ matrix @ u.detach().flatten())
+    assert counter.frame_count == 1
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_the_gradient_in_the_geometry() -> None:
+    """Compiled once for all offsets, and equal to that of eager mode."""
+    counter = CompileCounterWithBackend("aot_eager")
+
+    def energy(operator: RayTransform, u: Tensor, v: Tensor) -> Tensor:
+        return (operator(u) * v).sum() + (operator.adjoint(v) * u).square().sum()
+
+    compiled = torch.compile(energy, backend=counter, fullgraph=True)
+    u, v = random(2, 4, 5).requires_grad_(), random(2, 3, 6)
+    for k in range(5):
+        offset = torch.tensor(0.3 * k, dtype=torch.float64, requires_grad=True)
+        operator = RayTransform(turned(k)).with_tensors({"axis_offset": offset})
+        found = torch.autograd.grad(compiled(operator, u, v), (u, offset), retain_graph=True)
+        expected = torch.autograd.grad(energy(operator, u, v), (u, offset))
+        torch.testing.assert_close(found, expected)
     assert counter.frame_count == 1
 
 

@@ -1,8 +1,11 @@
-"""Derivatives of line integrals in the vectors of a two-dimensional scan, on plain tensors."""
+"""Derivatives of line integrals in the vectors of a two-dimensional scan, on plain tensors.
+
+They are written out, as `torch.autograd` does not run inside of operators of `torch.library`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -15,38 +18,14 @@ if TYPE_CHECKING:
     from learnedrecon.kernels.sizes import Sizes
 
 
-def lines_of(vectors: Tensor, sizes: Sizes) -> Lines:
-    """Where the rays of a scan cross the image, differentiable in the vectors.
+class _Rays(NamedTuple):
+    """All (angles, detectors). The walk is the axis of a ray's steps, the cross axis the other."""
 
-    The expressions are those of `RayGeometry2D.table`, in the same order.
-
-    Args:
-        vectors: (angles, 6) float64, as in `RayGeometry2D`.
-        sizes: of the scan.
-
-    Raises:
-        GeometryError: a scan in three dimensions.
-    """
-    if len(sizes.shape) != 2:
-        raise GeometryError(
-            describe(
-                expected="a scan in two dimensions for derivatives in its geometry",
-                found=f"images of shape {sizes.shape}",
-                fix="detach the tensors of this geometry",
-            )
-        )
-    (ny, nx), (dy, dx), (detectors,) = sizes.shape, sizes.pixel, sizes.detectors
-    d = torch.arange(detectors, dtype=vectors.dtype, device=vectors.device)
-    first_x, first_y, pixel_x, pixel_y, step_x, step_y = vectors[:, :, None].unbind(1)
-    centre_x, centre_y = pixel_x + d * step_x, pixel_y + d * step_y
-    along_x = (centre_x - first_x if sizes.diverging else first_x.expand_as(centre_x)) / dx
-    along_y = (centre_y - first_y if sizes.diverging else first_y.expand_as(centre_y)) / dy
-    index_x, index_y = centre_x / dx + 0.5 * (nx - 1), centre_y / dy + 0.5 * (ny - 1)
-    by_rows = along_y.abs() >= along_x.abs()
-    slope = along_x.where(by_rows, along_y) / along_y.where(by_rows, along_x)
-    intercept = (index_x - slope * index_y).where(by_rows, index_y - slope * index_x)
-    run, rise = (by_rows * dy + ~by_rows * dx), slope * (by_rows * dx + ~by_rows * dy)
-    return Lines(by_rows, intercept, slope, (run * run + rise * rise).sqrt())
+    lines: Lines
+    along: Tensor
+    """How far the ray's direction moves along the walk, in pixels."""
+    walk: Tensor
+    """Where the detector pixel is on the axis of the walk, in pixels."""
 
 
 def gradient(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
@@ -60,17 +39,22 @@ def gradient(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tens
 
     Returns:
         (angles, 6) float64, where the vectors are.
+
+    Raises:
+        GeometryError: a scan in three dimensions.
     """
-    with torch.enable_grad():
-        leaf = vectors.detach().requires_grad_()
-        lines = lines_of(leaf, sizes)
-    weight = lines.weight.detach()
-    factors = vectors.new_zeros((3, *weight.shape))
+    rays = _rays_of(vectors, sizes)
+    weight, inner = rays.lines.weight, vectors.new_zeros((3, *rays.walk.shape))
     for u, v in zip(image, data, strict=True):
-        factors += (moments(u, lines) * v).to(vectors.device)
-    factors[:2] *= weight
-    (pulled,) = torch.autograd.grad(lines[1:], leaf, tuple(factors))
-    return pulled
+        inner += (moments(u, rays.lines) * v).to(vectors.device)
+    # Along intercept, slope and weight; then centre and first, x and y.
+    pulled = (
+        torch.stack([weight * inner[0], weight * inner[1], inner[2]])[:, None]
+        * _partials(rays, sizes)
+    ).sum(0)
+    d = torch.arange(weight.shape[1], dtype=vectors.dtype, device=vectors.device)
+    sums, moment = pulled.sum(-1), (pulled[:2] * d).sum(-1)
+    return torch.stack([*sums[2:], *sums[:2], *moment], dim=-1)
 
 
 def tangent(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> Tensor:
@@ -84,16 +68,78 @@ def tangent(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> 
 
     Returns:
         (batch, angles, detectors), of the type of the image.
+
+    Raises:
+        GeometryError: a scan in three dimensions.
     """
-    with torch.enable_grad():
-        leaf = vectors.detach().requires_grad_()
-        lines = lines_of(leaf, sizes)
-        # The pullback is linear in what is pulled back; its own transpose pushes forward.
-        probe = [torch.zeros_like(part, requires_grad=True) for part in lines[1:]]
-        (pulled,) = torch.autograd.grad(lines[1:], leaf, probe, create_graph=True)
-    factors = torch.stack(torch.autograd.grad(pulled, probe, direction)).to(image.device)
-    factors[:2] *= lines.weight.detach().to(image.device)
-    data = image.new_empty((len(image), *lines.weight.shape))
+    rays = _rays_of(vectors, sizes)
+    weight = rays.lines.weight
+    d = torch.arange(weight.shape[1], dtype=vectors.dtype, device=vectors.device)
+    first, pixel, step = direction.T[:, :, None].split(2)
+    moved = torch.cat([pixel + d * step, first.expand(2, *weight.shape)])
+    pushed = (_partials(rays, sizes) * moved).sum(1)
+    pushed = torch.stack([weight * pushed[0], weight * pushed[1], pushed[2]]).to(image.device)
+    data = image.new_empty((len(image), *weight.shape))
     for u, values in zip(image, data, strict=True):
-        values.copy_((moments(u, lines) * factors).sum(0))
+        values.copy_((moments(u, rays.lines) * pushed).sum(0))
     return data
+
+
+def lines_of(vectors: Tensor, sizes: Sizes) -> Lines:
+    """Where the rays cross the image: `RayGeometry2D.table` as tensors."""
+    return _rays_of(vectors, sizes).lines
+
+
+def _rays_of(vectors: Tensor, sizes: Sizes) -> _Rays:
+    """The expressions are those of `RayGeometry2D.table`, in the same order."""
+    if len(sizes.shape) != 2:
+        raise GeometryError(
+            describe(
+                expected="a scan in two dimensions for derivatives in its geometry",
+                found=f"images of shape {sizes.shape}",
+                fix="detach the tensors of this geometry",
+            )
+        )
+    (ny, nx), (dy, dx), (detectors,) = sizes.shape, sizes.pixel, sizes.detectors
+    d = torch.arange(detectors, dtype=vectors.dtype, device=vectors.device)
+    first_x, first_y, pixel_x, pixel_y, step_x, step_y = vectors.detach().T[:, :, None]
+    centre_x, centre_y = pixel_x + d * step_x, pixel_y + d * step_y
+    along_x = (centre_x - first_x if sizes.diverging else first_x.expand_as(centre_x)) / dx
+    along_y = (centre_y - first_y if sizes.diverging else first_y.expand_as(centre_y)) / dy
+    index_x, index_y = centre_x / dx + 0.5 * (nx - 1), centre_y / dy + 0.5 * (ny - 1)
+    by_rows = along_y.abs() >= along_x.abs()
+    along, across = along_y.where(by_rows, along_x), along_x.where(by_rows, along_y)
+    walk, cross = index_y.where(by_rows, index_x), index_x.where(by_rows, index_y)
+    slope = across / along
+    run, rise = _walk_and_cross(by_rows, dy, dx)
+    rise = slope * rise
+    weight = (run * run + rise * rise).sqrt()
+    return _Rays(Lines(by_rows, cross - slope * walk, slope, weight), along, walk)
+
+
+def _walk_and_cross(by_rows: Tensor, dy: float, dx: float) -> tuple[Tensor, Tensor]:
+    """The pixel sizes of the two axes, (angles, detectors)."""
+    y, x = (torch.full_like(by_rows, size, dtype=torch.float64) for size in (dy, dx))
+    return y.where(by_rows, x), x.where(by_rows, y)
+
+
+def _partials(rays: _Rays, sizes: Sizes) -> Tensor:
+    """Of intercept, slope and weight, in the centre of the detector pixel and the first columns.
+
+    With the coordinates c of the cross axis and w of the walk in pixels, slope = direction_c /
+    direction_w and intercept = centre_c - slope · centre_w. The direction is the first column of a
+    parallel beam, and centre - first of a fan.
+
+    Returns:
+        (3, 4, angles, detectors), the second axis being centre x, centre y, first x, first y.
+    """
+    by_rows, _, slope, weight = rays.lines
+    walk_size, cross_size = _walk_and_cross(by_rows, *sizes.pixel)
+    cross, walk = 1 / cross_size, -slope / walk_size
+    zero = torch.zeros_like(slope)
+    turns = [cross, walk, -cross, -walk] if sizes.diverging else [zero, zero, cross, walk]
+    of_slope = torch.stack(turns) / rays.along
+    of_intercept = torch.stack([cross, walk, zero, zero]) - rays.walk * of_slope
+    of_weight = slope * cross_size.square() / weight * of_slope
+    partials = torch.stack([of_intercept, of_slope, of_weight])
+    return partials.where(by_rows, partials[:, [1, 0, 3, 2]])
