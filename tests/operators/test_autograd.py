@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
@@ -73,6 +74,32 @@ def test_func_grad_and_hessian(operator: RayTransform, matrix: Tensor) -> None:
         push_forward(torch.func.grad(energy), u, y.new_ones(4, 5)).flatten(),
         (matrix.T @ matrix).sum(1),
     )
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own
+def test_jacobians_and_hessians_of_either_mode(operator: RayTransform, matrix: Tensor) -> None:
+    """T and T* are their own Jacobians; Σ(Tu)³/6 has the Hessian Tᵀ diag(Tu) T."""
+    u, v = random(4, 5), random(3, 6)
+    for jacobian in (torch.func.jacrev, torch.func.jacfwd):
+        torch.testing.assert_close(jacobian(operator)(u).reshape(18, 20), matrix)
+        torch.testing.assert_close(jacobian(operator.adjoint)(v).reshape(20, 18), matrix.T)
+    hessian = torch.func.hessian(lambda u: operator(u).pow(3).sum() / 6)(u).reshape(20, 20)
+    torch.testing.assert_close(hessian, matrix.T @ torch.diag(matrix @ u.flatten()) @ matrix)
+    hessian = torch.func.hessian(lambda v: operator.adjoint(v).pow(3).sum() / 6)(v)
+    expected = matrix @ torch.diag(matrix.T @ v.flatten()) @ matrix.T
+    torch.testing.assert_close(hessian.reshape(18, 18), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own
+def test_dual_numbers_through_the_backward_pass(operator: RayTransform, matrix: Tensor) -> None:
+    """Forward over reverse without torch.func: the tangent of T*(Tu)²/2 is T*(Tu·Tw)."""
+    u, w = random(4, 5).requires_grad_(), random(4, 5, seed=1)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(u, w)
+        (gradient,) = torch.autograd.grad(operator(dual).pow(3).sum() / 6, dual)
+        tangent = forward_ad.unpack_dual(gradient).tangent
+    expected = matrix.T @ ((matrix @ u.detach().flatten()) * (matrix @ w.flatten()))
+    torch.testing.assert_close(tangent.flatten(), expected)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
