@@ -64,11 +64,14 @@ def transform_and_data(raw: ExchangeScan, every: int) -> tuple[lr.RayTransform, 
     lines = ExchangeScan(counts, white, dark, raw.theta).line_integrals().values[::every]
     detector = lr.FlatDetector(lines.shape[1], BINNING)
     geometry = lr.ParallelBeam((SIZE, SIZE), tuple(raw.theta[::every]), detector, PIXEL)
-    return lr.RayTransform(geometry), torch.from_numpy(lines).float()
+    return lr.RayTransform(geometry), torch.from_numpy(lines)
 
 
 def misfit(operator: lr.RayTransform, data: Tensor, steps: int) -> Tensor:
-    """‖Tu - y‖²/‖y‖² after ``steps`` steps of CGLS from u = 0 (Hestenes and Stiefel, 1952)."""
+    """‖Tu - y‖²/‖y‖² after ``steps`` steps of CGLS from u = 0 (Hestenes and Stiefel, 1952).
+
+    In float64: in float32 the directions soon lose their conjugacy, and J its smoothness.
+    """
     residual = data
     slope = operator.adjoint(residual)
     direction, size = slope, slope.square().sum()
