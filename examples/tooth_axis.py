@@ -123,8 +123,8 @@ def draw(paths: dict[str, list[Iterate]], reference: float, file: Path) -> None:
     left.set(xlabel="iteration", ylabel="axis (detector pixel)")
     right.set(xlabel="iteration", ylabel="J")
     left.legend()
-    with atomic_path(file) as path:
-        figure.savefig(path, format="png", dpi=100)
+    with atomic_path(file) as target:
+        figure.savefig(target, format="png", dpi=100)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError
+from learnedrecon.operators.base import moved
 from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.problem import Measured
@@ -142,6 +143,13 @@ def test_precision_changes_the_spaces_and_not_the_vectors(operator: RayTransform
     assert single.vectors.dtype == torch.float64
     assert torch.equal(single.vectors, vectors)
     assert not single.state_dict()
+
+
+def test_a_device_without_float64_leaves_it_to_the_cpu() -> None:
+    """MPS is such a device: the positions of rays need double precision."""
+    vectors = torch.zeros(3, 6, dtype=torch.float64)
+    assert moved(vectors, torch.device("mps")) is vectors
+    assert moved(vectors, "meta").is_meta
 
 
 def test_a_problem_that_moves_keeps_the_graph_of_the_geometry(operator: RayTransform) -> None:

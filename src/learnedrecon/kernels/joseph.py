@@ -192,8 +192,8 @@ def _backproject_compiled(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor
 
 def _stack(tensor: Tensor) -> NDArray[Any]:
     """(batch, ., .) as NumPy, which is cheaper to hand to C++ than a tensor."""
-    plain = tensor.contiguous().resolve_neg()
-    return plain.view(math.prod(tensor.shape[:-2]), *tensor.shape[-2:]).numpy()
+    *lead, rows, columns = tensor.shape
+    return tensor.contiguous().resolve_neg().numpy().reshape(math.prod(lead), rows, columns)
 
 
 @torch.no_grad()

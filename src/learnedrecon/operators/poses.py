@@ -112,24 +112,40 @@ def require_names(tensors: Mapping[str, Tensor], kind: str) -> None:
     )
 
 
-def require_sound(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
-    """Refuses tensors that are not a scan; looks at their values.
+def require_shapes(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
+    """Refuses tensors that are not of floats, or not of the shapes of a scan.
 
     Raises:
         DtypeError: not a tensor, or not one of floats.
         ShapeError: another number of angles.
-        DataError: a number is not finite.
-        GeometryError: degrees, or vectors that :class:`RayGeometry2D` refuses.
     """
     angles = geometry.data_shape[0]
     last = {"angles": (angles,), "axis_offset": (), "vectors": (angles, 6)}
     for name, tensor in tensors.items():
         _require_floats(tensor, name, last[name])
+
+
+def require_values(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
+    """Refuses tensors whose values are not a scan.
+
+    Raises:
+        DataError: a number is not finite.
+        GeometryError: degrees, or vectors that :class:`RayGeometry2D` refuses.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise DataError(
+                describe(
+                    expected=f"finite '{name}'",
+                    found="NaN or infinity",
+                    fix="lower the step size of the descent, or look for missing values",
+                )
+            )
     if "angles" in tensors:
         require_radians(*(float(end) for end in tensors["angles"].detach().aminmax()))
     if "vectors" in tensors:
         nominal, plain = geometry.rays(), tensors["vectors"].detach().double().cpu()
-        for vectors in plain.reshape(-1, angles, 6).numpy():
+        for vectors in plain.reshape(-1, *plain.shape[-2:]).numpy():
             replace(nominal, vectors=vectors)
 
 
@@ -150,13 +166,5 @@ def _require_floats(tensor: Tensor, name: str, last: tuple[int, ...]) -> None:
                 expected=f"'{name}' of shape ({axes})",
                 found=f"{tuple(tensor.shape)}",
                 fix="give one for every angle of the scan, after the leading axes",
-            )
-        )
-    if not tensor.isfinite().all():
-        raise DataError(
-            describe(
-                expected=f"finite '{name}'",
-                found="NaN or infinity",
-                fix="lower the step size of the descent, or look for missing values",
             )
         )

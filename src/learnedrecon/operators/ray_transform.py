@@ -78,7 +78,7 @@ class RayTransform(LinearOperator):
 
     @property
     def geometry(self) -> Geometry:
-        """The scan, with the values of the tensors that were put in, if any.
+        """The scan, with the values of the tensors that were put in, if any; no gradient flows.
 
         Raises:
             GeometryError: it cannot be said in these terms: vectors were put in, or one geometry
@@ -108,8 +108,9 @@ class RayTransform(LinearOperator):
             return self
         tensors = {**self._tensors, **tensors}
         poses.require_names(tensors, type(self).__name__)
-        if not transforms_are_active():
-            poses.require_sound(tensors, self._nominal)
+        poses.require_shapes(tensors, self._nominal)
+        if not transforms_are_active():  # vmap has no values to look at
+            poses.require_values(tensors, self._nominal)
         vectors = poses.vectors_of(self._nominal, tensors)
         return self._twin(self._nominal, tensors, vectors.to(self.vectors.device))
 
