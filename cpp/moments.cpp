@@ -80,7 +80,7 @@ Sums sum_along(const Framed<T>& image, const double* intercept, const double* sl
             double position = start[ray] + step[ray] * at;
             position = position > 0.0 ? position : 0.0;  // also where it is not a number
             position = position < last ? position : last;
-            const auto k = static_cast<std::size_t>(position);
+            const auto k = static_cast<std::int32_t>(position);
             const double left = static_cast<double>(row[k]);
             const double rise = static_cast<double>(row[k + 1]) - left;
             sums.difference[ray] += rise;

@@ -26,6 +26,8 @@ class _Rays(NamedTuple):
     """How far the ray's direction moves along the walk, in pixels."""
     walk: Tensor
     """Where the detector pixel is on the axis of the walk, in pixels."""
+    stretch: Tensor
+    """∂weight/∂slope."""
 
 
 def gradient(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
@@ -44,17 +46,17 @@ def gradient(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tens
         GeometryError: a scan in three dimensions.
     """
     rays = _rays_of(vectors, sizes)
-    weight, inner = rays.lines.weight, vectors.new_zeros((3, *rays.walk.shape))
+    weight, sums = rays.lines.weight, vectors.new_zeros((3, *rays.walk.shape))
     for u, v in zip(image, data, strict=True):
-        inner += (moments(u, rays.lines) * v).to(vectors.device)
-    # Along intercept, slope and weight; then centre and first, x and y.
-    pulled = (
-        torch.stack([weight * inner[0], weight * inner[1], inner[2]])[:, None]
-        * _partials(rays, sizes)
-    ).sum(0)
+        sums += (moments(u, rays.lines) * v).to(vectors.device)
+    of_intercept, of_slope, of_weight = weight * sums[0], weight * sums[1], sums[2]
+    of_slope = of_slope - rays.walk * of_intercept + rays.stretch * of_weight
+    turns, shifts = _partials(rays, sizes)
+    pulled = turns * of_slope
+    pulled[:2] += shifts * of_intercept
     d = torch.arange(weight.shape[1], dtype=vectors.dtype, device=vectors.device)
-    sums, moment = pulled.sum(-1), (pulled[:2] * d).sum(-1)
-    return torch.stack([*sums[2:], *sums[:2], *moment], dim=-1)
+    centre, first, step = pulled[:2].sum(-1), pulled[2:].sum(-1), (pulled[:2] * d).sum(-1)
+    return torch.cat([first, centre, step]).T
 
 
 def tangent(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> Tensor:
@@ -76,18 +78,16 @@ def tangent(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> 
     weight = rays.lines.weight
     d = torch.arange(weight.shape[1], dtype=vectors.dtype, device=vectors.device)
     first, pixel, step = direction.T[:, :, None].split(2)
-    moved = torch.cat([pixel + d * step, first.expand(2, *weight.shape)])
-    pushed = (_partials(rays, sizes) * moved).sum(1)
-    pushed = torch.stack([weight * pushed[0], weight * pushed[1], pushed[2]]).to(image.device)
+    centre = pixel + d * step
+    turns, shifts = _partials(rays, sizes)
+    slope = (turns * torch.cat([centre, first.expand_as(centre)])).sum(0)
+    intercept = (shifts * centre).sum(0) - rays.walk * slope
+    pushed = torch.stack([weight * intercept, weight * slope, rays.stretch * slope])
+    pushed = pushed.to(image.device)
     data = image.new_empty((len(image), *weight.shape))
     for u, values in zip(image, data, strict=True):
         values.copy_((moments(u, rays.lines) * pushed).sum(0))
     return data
-
-
-def lines_of(vectors: Tensor, sizes: Sizes) -> Lines:
-    """Where the rays cross the image: `RayGeometry2D.table` as tensors."""
-    return _rays_of(vectors, sizes).lines
 
 
 def _rays_of(vectors: Tensor, sizes: Sizes) -> _Rays:
@@ -111,10 +111,11 @@ def _rays_of(vectors: Tensor, sizes: Sizes) -> _Rays:
     along, across = along_y.where(by_rows, along_x), along_x.where(by_rows, along_y)
     walk, cross = index_y.where(by_rows, index_x), index_x.where(by_rows, index_y)
     slope = across / along
-    run, rise = _walk_and_cross(by_rows, dy, dx)
-    rise = slope * rise
+    run, size = _walk_and_cross(by_rows, dy, dx)
+    rise = slope * size
     weight = (run * run + rise * rise).sqrt()
-    return _Rays(Lines(by_rows, cross - slope * walk, slope, weight), along, walk)
+    lines = Lines(by_rows, cross - slope * walk, slope, weight)
+    return _Rays(lines, along, walk, rise * size / weight)
 
 
 def _walk_and_cross(by_rows: Tensor, dy: float, dx: float) -> tuple[Tensor, Tensor]:
@@ -123,23 +124,22 @@ def _walk_and_cross(by_rows: Tensor, dy: float, dx: float) -> tuple[Tensor, Tens
     return y.where(by_rows, x), x.where(by_rows, y)
 
 
-def _partials(rays: _Rays, sizes: Sizes) -> Tensor:
-    """Of intercept, slope and weight, in the centre of the detector pixel and the first columns.
+def _partials(rays: _Rays, sizes: Sizes) -> tuple[Tensor, Tensor]:
+    """Of the slope, and of the intercept where the slope is held.
 
     With the coordinates c of the cross axis and w of the walk in pixels, slope = direction_c /
     direction_w and intercept = centre_c - slope · centre_w. The direction is the first column of a
     parallel beam, and centre - first of a fan.
 
     Returns:
-        (3, 4, angles, detectors), the second axis being centre x, centre y, first x, first y.
+        (4, angles, detectors) in the centre x, centre y, first x, first y; and (2, angles,
+        detectors) in the centre x, centre y.
     """
-    by_rows, _, slope, weight = rays.lines
+    by_rows, _, slope, _ = rays.lines
     walk_size, cross_size = _walk_and_cross(by_rows, *sizes.pixel)
     cross, walk = 1 / cross_size, -slope / walk_size
-    zero = torch.zeros_like(slope)
-    turns = [cross, walk, -cross, -walk] if sizes.diverging else [zero, zero, cross, walk]
-    of_slope = torch.stack(turns) / rays.along
-    of_intercept = torch.stack([cross, walk, zero, zero]) - rays.walk * of_slope
-    of_weight = slope * cross_size.square() / weight * of_slope
-    partials = torch.stack([of_intercept, of_slope, of_weight])
-    return partials.where(by_rows, partials[:, [1, 0, 3, 2]])
+    shifts = torch.stack([cross.where(by_rows, walk), walk.where(by_rows, cross)])
+    turns = shifts / rays.along
+    if sizes.diverging:
+        return torch.cat([turns, -turns]), shifts
+    return torch.cat([torch.zeros_like(turns), turns]), shifts
