@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "joseph.hpp"
+#include "moments.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -51,7 +52,30 @@ void adjoint(Array3<const T> data, Array3<T> image, Vectors vectors, bool fan, d
 }
 
 template <typename T>
+using Array2 = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Sums = nb::ndarray<double, nb::shape<3, -1, -1>, nb::c_contig, nb::device::cpu>;
+
+template <typename T>
+void moments(Array2<T> image, Array2<double> intercept, Array2<double> slope, Array2<bool> by_rows,
+             Sums out, unsigned threads) {
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+        const std::size_t size = out.shape(axis + 1);
+        if (intercept.shape(axis) != size || slope.shape(axis) != size ||
+            by_rows.shape(axis) != size) {
+            throw std::invalid_argument("lines (angles, detectors) and sums disagree");
+        }
+    }
+    const joseph::Lines lines{intercept.data(), slope.data(),
+                              reinterpret_cast<const std::uint8_t*>(by_rows.data()), out.shape(1),
+                              out.shape(2)};
+    const nb::gil_scoped_release release;
+    joseph::moments(image.data(), image.shape(0), image.shape(1), lines, out.data(), threads);
+}
+
+template <typename T>
 void bind(nb::module_& module) {
+    module.def("moments", &moments<T>, "image"_a.noconvert(), "intercept"_a.noconvert(),
+               "slope"_a.noconvert(), "by_rows"_a.noconvert(), "out"_a.noconvert(), "threads"_a);
     module.def("forward", &forward<T>, "image"_a.noconvert(), "data"_a.noconvert(),
                "vectors"_a.noconvert(), "fan"_a, "dy"_a, "dx"_a, "threads"_a);
     module.def("adjoint", &adjoint<T>, "data"_a.noconvert(), "image"_a.noconvert(),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from learnedrecon.errors import GeometryError, ShapeError, describe
 from learnedrecon.functionals.base import Fidelity, Regulariser
 from learnedrecon.functionals.fidelities import LeastSquares
-from learnedrecon.operators.base import Operator
+from learnedrecon.operators.base import Operator, moved
 from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _moved(module: M, device: torch.device | str) -> M:
     members = twin.__dict__
     for name in ("_parameters", "_buffers"):
         tensors = members[name].items()
-        members[name] = {key: None if t is None else t.to(device) for key, t in tensors}
+        members[name] = {key: None if t is None else moved(t, device) for key, t in tensors}
     children = members["_modules"].items()
     members["_modules"] = {
         key: None if child is None else _moved(child, device) for key, child in children

@@ -249,8 +249,8 @@ def test_is_not_recorded_and_leaves_its_argument_alone() -> None:
 def test_other_devices_use_the_oracle_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
     joseph._notice.cache_clear()
     with caplog.at_level(logging.WARNING, logger="learnedrecon"):
-        assert not joseph._use_compiled(torch.zeros(1, device="meta"))
-        assert not joseph._use_compiled(torch.zeros(1, device="meta"))
+        assert joseph._pair(torch.zeros(1, device="meta")) is joseph._PLAIN
+        assert joseph._pair(torch.zeros(1, device="meta")) is joseph._PLAIN
     assert len(caplog.records) == 1
 
 

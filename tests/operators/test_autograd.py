@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
+from learnedrecon.errors import GeometryError
+from learnedrecon.kernels.sizes import Sizes
+from learnedrecon.operators import ray_kernels
 from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.rays import ray_forward
 from learnedrecon.testing import dense_matrix
 from learnedrecon.testing.numbers import push_forward
 
@@ -75,6 +82,32 @@ def test_func_grad_and_hessian(operator: RayTransform, matrix: Tensor) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own
+def test_jacobians_and_hessians_of_either_mode(operator: RayTransform, matrix: Tensor) -> None:
+    """T and T* are their own Jacobians; Σ(Tu)³/6 has the Hessian Tᵀ diag(Tu) T."""
+    u, v = random(4, 5), random(3, 6)
+    for jacobian in (torch.func.jacrev, torch.func.jacfwd):
+        torch.testing.assert_close(jacobian(operator)(u).reshape(18, 20), matrix)
+        torch.testing.assert_close(jacobian(operator.adjoint)(v).reshape(20, 18), matrix.T)
+    hessian = torch.func.hessian(lambda u: operator(u).pow(3).sum() / 6)(u).reshape(20, 20)
+    torch.testing.assert_close(hessian, matrix.T @ torch.diag(matrix @ u.flatten()) @ matrix)
+    hessian = torch.func.hessian(lambda v: operator.adjoint(v).pow(3).sum() / 6)(v)
+    expected = matrix @ torch.diag(matrix.T @ v.flatten()) @ matrix.T
+    torch.testing.assert_close(hessian.reshape(18, 18), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own
+def test_dual_numbers_through_the_backward_pass(operator: RayTransform, matrix: Tensor) -> None:
+    """Forward over reverse without torch.func: the tangent of T*(Tu)²/2 is T*(Tu·Tw)."""
+    u, w = random(4, 5).requires_grad_(), random(4, 5, seed=1)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(u, w)
+        (gradient,) = torch.autograd.grad(operator(dual).pow(3).sum() / 6, dual)
+        tangent = forward_ad.unpack_dual(gradient).tangent
+    expected = matrix.T @ ((matrix @ u.detach().flatten()) * (matrix @ w.flatten()))
+    torch.testing.assert_close(tangent.flatten(), expected)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_vmap_over_any_axis(operator: RayTransform, matrix: Tensor, axis: int) -> None:
     batch = random(7, 4, 5)
@@ -117,6 +150,9 @@ def test_strided_arguments(operator: RayTransform, matrix: Tensor) -> None:
     torch.testing.assert_close(operator(turned).flatten(), matrix @ turned.flatten())
     spread = random(1, 1).expand(4, 5)
     torch.testing.assert_close(operator(spread).flatten(), matrix @ spread.flatten())
+    negative = torch.complex(turned, turned).conj().imag
+    assert negative.is_neg()
+    torch.testing.assert_close(operator(negative).flatten(), -(matrix @ turned.flatten()))
     (gradient,) = torch.autograd.grad(operator(u := turned.clone().requires_grad_()).sum(), u)
     torch.testing.assert_close(gradient.flatten(), matrix.sum(0))
 
@@ -125,3 +161,41 @@ def test_no_graph_is_kept_where_none_is_asked_for(operator: RayTransform) -> Non
     assert not operator(random(4, 5)).requires_grad
     with torch.no_grad():
         assert not operator(random(4, 5).requires_grad_()).requires_grad
+
+
+class Slices(SimpleNamespace):
+    """Kernels of a scan in three dimensions that is a random matrix, for two angles of 2 × 3."""
+
+    matrix = random(12, 60, seed=5)
+
+    def project(self, image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+        data = image.detach().flatten(-3) @ (vectors.detach().sum() * self.matrix).T
+        return data.unflatten(-1, (len(vectors), *sizes.detectors))
+
+    def backproject(self, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+        image = data.detach().flatten(-3) @ (vectors.detach().sum() * self.matrix)
+        return image.unflatten(-1, sizes.shape)
+
+
+def test_three_dimensions_share_the_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they need is a module with two kernels; one geometry or one for each sample."""
+    monkeypatch.setitem(ray_kernels._MODULES, 3, Slices())
+    sizes = Sizes(True, (2, 3), (3, 4, 5), (1.0, 1.0, 1.0))
+    u, w = random(2, 3, 4, 5).requires_grad_(), random(2, 3, 4, 5, seed=1)
+    for vectors in (random(2, 12), random(2, 2, 12)):
+        scale = vectors.sum((-2, -1)).reshape(-1, 1)
+
+        def energy(u: Tensor, vectors: Tensor = vectors) -> Tensor:
+            return ray_forward(u, vectors, sizes).square().sum() / 2
+
+        expected = scale**2 * (u.detach().flatten(1) @ Slices.matrix.T @ Slices.matrix)
+        (gradient,) = torch.autograd.grad(energy(u), u)
+        torch.testing.assert_close(gradient.flatten(1), expected)
+        pushed = push_forward(partial(ray_forward, vectors=vectors, sizes=sizes), u.detach(), w)
+        torch.testing.assert_close(pushed.flatten(1), scale * (w.flatten(1) @ Slices.matrix.T))
+        compiled = torch.compile(energy, backend="aot_eager", fullgraph=True)
+        (gradient,) = torch.autograd.grad(compiled(u), u)
+        torch.testing.assert_close(gradient.flatten(1), expected)
+    leaf = random(2, 12).requires_grad_()
+    with pytest.raises(GeometryError, match="two dimensions"):
+        torch.autograd.grad(ray_forward(u, leaf, sizes).sum(), leaf)

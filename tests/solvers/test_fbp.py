@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, GeometryError, ShapeError
+from learnedrecon.errors import ConfigError, DifferentiationError, GeometryError, ShapeError
 from learnedrecon.operators.algebra import ScaledArgument
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.geometry import (
@@ -261,3 +261,15 @@ def test_errors_say_what_to_do() -> None:
         fbp(torch.zeros(20, 240), geometry, bandwidth=1.5)
     with pytest.raises(GeometryError, match="FiniteDifference"):
         pseudo_inverse(FiniteDifference(Space((3, 3))), torch.zeros(1, 2, 3, 3))
+
+
+def test_an_operator_with_tensors_has_their_values_and_no_gradient() -> None:
+    geometry = ParallelBeam((8, 8), AngleRange(6), FlatDetector(13))
+    offset = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
+    operator = RayTransform(geometry).with_tensors({"axis_offset": offset})
+    data = torch.randn(6, 13, dtype=torch.float64)
+    with pytest.raises(DifferentiationError, match="no_grad"):
+        pseudo_inverse(operator, data)
+    moved = replace(geometry, detector=FlatDetector(13, 1.0, 1.5))
+    with torch.no_grad():
+        torch.testing.assert_close(pseudo_inverse(operator, data), fbp(data, moved))

@@ -1,10 +1,11 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 def forward(
-    image: Tensor,
-    data: Tensor,
+    image: NDArray[Any],
+    data: NDArray[Any],
     vectors: NDArray[np.float64],
     fan: bool,
     dy: float,
@@ -12,12 +13,20 @@ def forward(
     threads: int,
 ) -> None: ...
 def adjoint(
-    data: Tensor,
-    image: Tensor,
+    data: NDArray[Any],
+    image: NDArray[Any],
     vectors: NDArray[np.float64],
     fan: bool,
     dy: float,
     dx: float,
+    threads: int,
+) -> None: ...
+def moments(
+    image: NDArray[Any],
+    intercept: NDArray[np.float64],
+    slope: NDArray[np.float64],
+    by_rows: NDArray[np.bool_],
+    out: NDArray[np.float64],
     threads: int,
 ) -> None: ...
 def available_isas() -> list[str]: ...

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnedrecon.errors import DataError, GeometryError, ShapeError, describe
+from learnedrecon.kernels.sizes import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,22 @@ class RayGeometry2D:
     def angles(self) -> int:
         """The number of angles."""
         return len(self.vectors)
+
+    @property
+    def sizes(self) -> Sizes:
+        """Everything but the vectors."""
+        return Sizes(self.fan, (self.detectors,), self.shape, self.pixel)
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float64], sizes: Sizes) -> RayGeometry2D:
+        """The same from its parts, without copying or checking anything."""
+        geometry = object.__new__(cls)
+        (detectors,) = sizes.detectors
+        fields = (vectors, sizes.diverging, detectors, sizes.shape, sizes.pixel)
+        names = ("vectors", "fan", "detectors", "shape", "pixel")
+        for name, value in zip(names, fields, strict=True):
+            object.__setattr__(geometry, name, value)
+        return geometry
 
     def subset(self, angles: Sequence[int] | NDArray[np.int64] | slice) -> RayGeometry2D:
         """The same scan with some of its angles only, in the order given."""

@@ -11,7 +11,7 @@ import functools
 import logging
 import math
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -27,14 +27,28 @@ else:
     _compiled = True
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["RayGeometry2D", "adjoint", "available_isas", "current_isa", "forward", "set_isa"]
+    from learnedrecon.kernels.sizes import Sizes
+
+__all__ = [
+    "RayGeometry2D",
+    "adjoint",
+    "available_isas",
+    "backproject",
+    "current_isa",
+    "forward",
+    "project",
+    "set_isa",
+]
 
 _logger = logging.getLogger("learnedrecon")
+_threads = torch.get_num_threads
 
 
-@torch.no_grad()
 def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
     """Integrates images along the rays of a scan.
 
@@ -51,19 +65,9 @@ def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     _check(image, geometry.shape, "image (*lead, ny, nx)")
-    if not _use_compiled(image):
-        return oracle.forward(image.detach(), geometry)
-    lead = image.shape[:-2]
-    batch = math.prod(lead)
-    stack = image.detach().reshape(batch, *geometry.shape).contiguous()
-    data = image.new_empty((batch, geometry.angles, geometry.detectors))
-    _joseph.forward(
-        stack, data, geometry.vectors, geometry.fan, *geometry.pixel, torch.get_num_threads()
-    )
-    return data.reshape(*lead, geometry.angles, geometry.detectors)
+    return project(image, _vectors_of(geometry, image), geometry.sizes)
 
 
-@torch.no_grad()
 def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
     """The exact transpose of `forward`: smears data back along the rays.
 
@@ -80,16 +84,24 @@ def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     _check(data, (geometry.angles, geometry.detectors), "data (*lead, angles, detectors)")
-    if not _use_compiled(data):
-        return oracle.adjoint(data.detach(), geometry)
-    lead = data.shape[:-2]
-    batch = math.prod(lead)
-    stack = data.detach().reshape(batch, geometry.angles, geometry.detectors).contiguous()
-    image = data.new_empty((batch, *geometry.shape))
-    _joseph.adjoint(
-        stack, image, geometry.vectors, geometry.fan, *geometry.pixel, torch.get_num_threads()
-    )
-    return image.reshape(*lead, *geometry.shape)
+    return backproject(data, _vectors_of(geometry, data), geometry.sizes)
+
+
+def project(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+    """`forward` without checks, for callers that have made them once.
+
+    Args:
+        image: (*lead, ny, nx), float32 or float64.
+        vectors: (angles, 6) float64 as in `RayGeometry2D`, sound and contiguous; on the device of
+            the image, or on the CPU.
+        sizes: Of the scan; they are those of the tensors.
+    """
+    return _pair(image).project(image.detach(), vectors.detach(), sizes)
+
+
+def backproject(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+    """`adjoint` without checks; see `project`."""
+    return _pair(data).backproject(data.detach(), vectors.detach(), sizes)
 
 
 def available_isas() -> tuple[str, ...]:
@@ -168,14 +180,69 @@ def _check(tensor: Tensor, last: tuple[int, int], what: str) -> None:
         )
 
 
-def _use_compiled(tensor: Tensor) -> bool:
-    if tensor.device.type != "cpu":
-        _notice(f"There is no compiled ray transform for {tensor.device.type!r} tensors")
-        return False
-    _heed_environment()
-    if not _compiled:
+class _Pair(NamedTuple):
+    """A transform and its transpose on one kind of device; see `project` for the arguments."""
+
+    project: Callable[[Tensor, Tensor, Sizes], Tensor]
+    backproject: Callable[[Tensor, Tensor, Sizes], Tensor]
+
+
+def _pair(tensor: Tensor) -> _Pair:
+    """The fastest kernels for a tensor: the one place that knows of devices."""
+    if tensor.is_cpu:
+        if not torch.compiler.is_compiling():  # what was compiled comes here when it runs
+            _heed_environment()
+        if _compiled:
+            return _COMPILED
         _notice("The package was installed without a C++ compiler")
-    return _compiled
+    else:
+        _notice(f"There is no compiled ray transform for {tensor.device.type!r} tensors")
+    return _PLAIN
+
+
+def _project_compiled(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+    lead = image.shape[:-2]
+    data = torch.empty((*lead, vectors.shape[0], *sizes.detectors), dtype=image.dtype)
+    dy, dx = sizes.pixel
+    _joseph.forward(
+        _stack(image), _stack(data), vectors.numpy(), sizes.diverging, dy, dx, _threads()
+    )
+    return data
+
+
+def _backproject_compiled(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+    lead = data.shape[:-2]
+    image = torch.empty((*lead, *sizes.shape), dtype=data.dtype)
+    dy, dx = sizes.pixel
+    _joseph.adjoint(
+        _stack(data), _stack(image), vectors.numpy(), sizes.diverging, dy, dx, _threads()
+    )
+    return image
+
+
+def _stack(tensor: Tensor) -> NDArray[Any]:
+    """(batch, ., .) as NumPy, which is cheaper to hand to C++ than a tensor."""
+    *lead, rows, columns = tensor.shape
+    return tensor.contiguous().resolve_neg().numpy().reshape(math.prod(lead), rows, columns)
+
+
+@torch.no_grad()
+def _project_plain(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+    return oracle.forward(image, RayGeometry2D.of(vectors.cpu().numpy(), sizes))
+
+
+@torch.no_grad()
+def _backproject_plain(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+    return oracle.adjoint(data, RayGeometry2D.of(vectors.cpu().numpy(), sizes))
+
+
+_COMPILED = _Pair(_project_compiled, _backproject_compiled)
+_PLAIN = _Pair(_project_plain, _backproject_plain)
+
+
+def _vectors_of(geometry: RayGeometry2D, like: Tensor) -> Tensor:
+    device = "cpu" if like.device.type == "mps" else like.device
+    return torch.tensor(geometry.vectors, device=device)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +14,7 @@ from learnedrecon.errors import GeometryError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.operators.space import Space
@@ -56,7 +58,7 @@ class Operator(nn.Module, ABC):
             DtypeError: ``u`` is not a floating tensor of the domain's kind.
         """
         u = self.domain.admit(u, "an image")
-        with torch.autocast(u.device.type, enabled=False):
+        with without_autocast(u):
             return self.evaluate(u)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
@@ -91,6 +93,21 @@ class Operator(nn.Module, ABC):
         self.domain = _converted(self.domain, convert)
         self.codomain = _converted(self.codomain, convert)
         return self
+
+
+def without_autocast(like: Tensor) -> AbstractContextManager[None]:
+    """Switches autocast off on the device of ``like``, at no cost where it is off already."""
+    device = like.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
+
+
+def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor on ``device``; float64 stays on the CPU where the device has none (MPS)."""
+    if torch.device(device).type == "mps" and tensor.dtype == torch.float64:
+        return tensor.cpu()
+    return tensor.to(device)
 
 
 def _converted(space: Space, convert: Callable[[Tensor], Tensor]) -> Space:

@@ -7,11 +7,10 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
-from learnedrecon.operators.base import Operator
+from learnedrecon.operators.base import Operator, without_autocast
 from learnedrecon.operators.norm import estimated_norm
 from learnedrecon.operators.rows import row_indices
 
@@ -50,7 +49,7 @@ class LinearOperator(Operator):
             DtypeError: ``v`` is not a floating tensor of the codomain's kind.
         """
         v = self.codomain.admit(v, "data")
-        with torch.autocast(v.device.type, enabled=False):
+        with without_autocast(v):
             return self.evaluate_adjoint(v)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
-from learnedrecon.kernels import joseph
-from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
+from learnedrecon.operators import poses
+from learnedrecon.operators.base import moved
 from learnedrecon.operators.geometry import Beam
 from learnedrecon.operators.geometry_checks import require_kind
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.norm import estimated_norm
+from learnedrecon.operators.rays import ray_adjoint, ray_forward, transforms_are_active
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
+    from learnedrecon.kernels.sizes import Sizes
     from learnedrecon.operators.geometry import FlatDetector, Geometry
 
 _logger = logging.getLogger("learnedrecon")
@@ -36,6 +40,11 @@ class RayTransform(LinearOperator):
         dtype: float32 or float64, of the elements that the spaces make. The operator itself works
             in the precision of what it is given.
 
+    Attributes:
+        vectors: (angles, 6) float64, the poses of source and detector as in `RayGeometry2D`; with
+            leading axes where samples have geometries of their own.
+        sizes: the constants of the scan.
+
     Raises:
         GeometryError: not a geometry.
 
@@ -46,44 +55,107 @@ class RayTransform(LinearOperator):
     """
 
     row_axis = -2
+    vectors: Tensor
 
     def __init__(self, geometry: Geometry, dtype: torch.dtype = torch.float32) -> None:
         require_kind(geometry, Beam, "RayTransform(ParallelBeam(shape, angles, detector))")
         _warn_of_a_narrow_detector(geometry.seen, geometry.shape, geometry.pixel, geometry.detector)
+        rays = geometry.rays()
+        self._set(geometry, {}, torch.tensor(rays.vectors), rays.sizes, dtype)
+
+    def _set(
+        self,
+        geometry: Geometry,
+        tensors: dict[str, Tensor],
+        vectors: Tensor,
+        sizes: Sizes,
+        dtype: torch.dtype,
+    ) -> None:
         super().__init__(Space(geometry.shape, dtype), Space(geometry.data_shape, dtype))
-        self.geometry = geometry
-        self.kernel = JosephKernel(geometry.rays())
+        self.sizes = sizes
+        self._nominal, self._tensors = geometry, tensors
+        self.register_buffer("vectors", vectors, persistent=False)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The scan, with the values of the tensors that were put in, if any; no gradient flows.
+
+        Raises:
+            GeometryError: it cannot be said in these terms: vectors were put in, or one geometry
+                for each sample.
+        """
+        return poses.with_values(self._nominal, self._tensors)
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> RayTransform:
+        """The operator of the same scan with tensors for angles, axis offset or vectors.
+
+        T and T* are differentiable in them: any number of times together with the image or the
+        data, but once in the geometry itself; T also in forward mode.
+
+        Args:
+            tensors: "angles" (*lead, angles) in radians and "axis_offset" (*lead) in mm, as in
+                :class:`FlatDetector`; or "vectors" (*lead, angles, 6) in mm, as in
+                :class:`RayGeometry2D`. Leading axes are those of the images, or 1, or left away
+                from the first one on.
+
+        Raises:
+            DtypeError: not tensors of floats.
+            ShapeError: another number of angles.
+            DataError: a number is not finite.
+            GeometryError: other names, or not a scan.
+        """
+        if not tensors:
+            return self
+        tensors = {**self._tensors, **tensors}
+        poses.require_names(tensors, type(self).__name__)
+        poses.require_shapes(tensors, self._nominal)
+        if not transforms_are_active():  # vmap has no values to look at
+            poses.require_values(tensors, self._nominal)
+        vectors = poses.vectors_of(self._nominal, tensors)
+        return self._twin(self._nominal, tensors, vectors.to(self.vectors.device))
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return apply_kernel(self.kernel, u)
+        return ray_forward(u, self.vectors, self.sizes)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return apply_kernel_adjoint(self.kernel, v)
+        return ray_adjoint(v, self.vectors, self.sizes)
 
     def restrict(self, rows: tuple[int, ...]) -> RayTransform:
-        return RayTransform(self.geometry.subset(rows), self.domain.dtype)
+        chosen = torch.tensor(rows, device=self.vectors.device)
+        tensors = poses.rows_of(self._tensors, rows)
+        return self._twin(
+            self._nominal.subset(rows), tensors, self.vectors.index_select(-2, chosen)
+        )
+
+    def _twin(
+        self, geometry: Geometry, tensors: dict[str, Tensor], vectors: Tensor
+    ) -> RayTransform:
+        """Another operator of the same sizes; nothing is checked."""
+        twin = RayTransform.__new__(RayTransform)
+        twin._set(geometry, tensors, vectors, self.sizes, self.domain.dtype)  # noqa: SLF001
+        return twin
 
     def compute_norm(self) -> float:
-        """‖T‖ in mm, computed once per geometry, however many operators share it."""
-        return _norm_of(self.geometry)
+        """‖T‖ in mm, computed once per geometry, however many operators share it.
+
+        Where samples have geometries of their own, the largest of their norms.
+        """
+        if poses.is_one_scan(self._tensors):
+            return _norm_of(self.geometry)
+        own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
+        return max(estimated_norm(self._twin(self._nominal, {}, vectors)) for vectors in own)
 
     def extra_repr(self) -> str:
-        return repr(self.geometry)
+        given = [f"{name}: {tuple(tensor.shape)}" for name, tensor in self._tensors.items()]
+        return ", ".join([repr(self._nominal), *given])
 
-
-class JosephKernel:
-    """Joseph's method as a pair (T, T*) on plain tensors."""
-
-    def __init__(self, rays: joseph.RayGeometry2D) -> None:
-        self.rays = rays
-
-    def forward(self, u: Tensor) -> Tensor:
-        """T u."""
-        return joseph.forward(u, self.rays)
-
-    def adjoint(self, v: Tensor) -> Tensor:
-        """T* v."""
-        return joseph.adjoint(v, self.rays)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Moves to other devices and precisions; the vectors of the rays stay float64."""
+        vectors = self.vectors
+        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
+        super()._apply(fn, recurse)
+        self.vectors = moved(vectors, self.vectors.device)
+        return self
 
 
 @lru_cache(maxsize=128)

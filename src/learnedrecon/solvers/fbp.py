@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.errors import GeometryError, describe
+from learnedrecon.errors import DifferentiationError, GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, ramp_response
 from learnedrecon.operators.algebra import ScaledArgument
 from learnedrecon.operators.autograd import apply_kernel
@@ -86,8 +86,10 @@ def pseudo_inverse(
 
     Raises:
         GeometryError: this operator has no filtered backprojection.
+        DifferentiationError: gradients are asked for in the geometry of T, which this one has not.
     """
     if isinstance(operator, RayTransform):
+        _refuse_gradients(operator)
         return fbp(data, operator.geometry, window=window, bandwidth=bandwidth)
     if isinstance(operator, Scaled):
         inner = data / operator.scalar
@@ -106,6 +108,18 @@ def pseudo_inverse(
             " or use a method that needs no filtered backprojection (LearnedPrimalDual, TV)",
         )
     )
+
+
+def _refuse_gradients(operator: RayTransform) -> None:
+    if torch.is_grad_enabled() and operator.vectors.requires_grad:
+        raise DifferentiationError(
+            describe(
+                expected="a geometry without gradients for filtered back-projection",
+                found="angles, an axis offset or vectors that require them",
+                fix="call it under torch.no_grad(), or set 'fbp' of LearnedGradient or"
+                " FilteredPrimalDual to None, which starts from T*y",
+            )
+        )
 
 
 @lru_cache(maxsize=32)
