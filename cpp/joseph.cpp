@@ -13,7 +13,7 @@ namespace joseph {
 namespace {
 
 constexpr Axis kAxes[2] = {kRows, kColumns};
-constexpr std::size_t kCache = std::size_t{384} << 10;  // bytes of an image that are walked at once
+constexpr std::size_t kCache = std::size_t{384} << 10;  // bytes of images that are walked at once
 
 std::size_t pieces(std::size_t total, std::size_t size) { return (total + size - 1) / size; }
 
@@ -89,8 +89,8 @@ void forward_axis(const Job<T>& job, const T* images, T* data, Axis axis) {
     });
 
     const std::size_t row_bytes = static_cast<std::size_t>(size.stride) * sizeof(T);
-    const auto height = static_cast<std::ptrdiff_t>(
-        std::max<std::size_t>(kCache / row_bytes, 32) / 32 * 32);
+    const auto block = static_cast<std::ptrdiff_t>(
+        std::max<std::size_t>(kCache / kMostImages / row_bytes, 32) / 32 * 32);
     const unsigned team = job.team(batch * rows * views.size() * job.geometry.detectors);
     const std::size_t chunk = std::max<std::size_t>(1, views.size() / (8 * team));
     const std::size_t chunks = pieces(views.size(), chunk);
@@ -99,13 +99,14 @@ void forward_axis(const Job<T>& job, const T* images, T* data, Axis axis) {
         const std::size_t image = job.groups.first(group);
         const std::size_t end = std::min(begin + chunk, views.size());
         const T* from = origin + image * static_cast<std::size_t>(size.image_stride);
+        const std::ptrdiff_t height = block * (kMostImages / job.groups.images(group));
         for (std::ptrdiff_t row = 0; row < size.rows; row += height) {
             for (std::size_t v = begin; v < end; ++v) {
                 T* to = data + image * job.rays() +
                         static_cast<std::size_t>(views[v].angle) * job.geometry.detectors;
-                job.kernels.project(from, size, job.groups.images(group), views[v], row,
-                                    std::min(row + height, size.rows), to,
-                                    static_cast<std::ptrdiff_t>(job.rays()), row > 0);
+                job.kernels.project(from, size, job.groups.images(group), views[v],
+                                    {row, std::min(row + height, size.rows), block},
+                                    {to, static_cast<std::ptrdiff_t>(job.rays()), row > 0});
             }
         }
     });

@@ -48,11 +48,24 @@ struct Target {
     bool add;
 };
 
+// Rows [first, last) of an image; those of a block of rows are summed before they are added to the
+// rest, so that a sum does not depend on how many blocks are walked at once.
+struct Span {
+    ptrdiff_t first, last, block;
+};
+
+// Where the integrals of a view go: ray 0 of the first image.
+template <typename T>
+struct Integrals {
+    T* first;
+    ptrdiff_t image_stride;
+    bool add;
+};
+
 template <typename T>
 struct Kernels {
-    // out[image][angle][ray] = (or +=, if `add`) the integral over rows [first, last).
-    void (*project)(const T* pixels, Sheets size, int images, const View& view, ptrdiff_t first,
-                    ptrdiff_t last, T* out, ptrdiff_t out_image_stride, bool add);
+    void (*project)(const T* pixels, Sheets size, int images, const View& view, Span rows,
+                    Integrals<T> out);
 
     size_t track_bytes;
     // `data` are those of the view times the weights, framed like rows of sheets: `data` points to

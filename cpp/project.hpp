@@ -185,33 +185,51 @@ inline void walk(const Group<T, kFan>& group, const T* pixels, Sheets size, ptrd
     if (r < rows) sums.template add<0>(pixels + group.start[r], size.image_stride, position(r));
 }
 
+// Length per row of the rays of a group, in mm.
+template <typename T, bool kFan>
+void weigh(const View& view, const Group<T, kFan>& group, T* weights) {
+    for (ptrdiff_t j = 0; j < Simd<T>::kWidth; ++j) {
+        double weight = view.weight;
+        if constexpr (kFan) {
+            const double rise = group.slope[j] * view.rise;
+            weight = __builtin_sqrt(view.run * view.run + rise * rise);
+        }
+        weights[j] = static_cast<T>(weight);
+    }
+}
+
 template <typename T, bool kFan, int kImages>
-void project_regular(const T* pixels, Sheets size, const View& view, ptrdiff_t first,
-                     ptrdiff_t last, T* out, ptrdiff_t out_image_stride, bool add) {
+void project_regular(const T* pixels, Sheets size, const View& view, Span rows, Integrals<T> out) {
     using S = Simd<T>;
+    using Value = typename S::Value;
     Group<T, kFan> group;
-    T totals[S::kWidth];
+    T weights[S::kWidth];
+    T lines[kImages][S::kWidth];
     for (ptrdiff_t ray = view.begin; ray < view.end; ray += group.lanes) {
         group.aim(view, ray, size.rows);
-        Sums<T, kImages> sums;
-        for (ptrdiff_t row = first; row < last; row += kBlock) {
-            const ptrdiff_t rows = lesser(kBlock, last - row);
-            if (!group.enter(row, rows, size.columns)) continue;
-            walk<T, kFan, kImages>(group, pixels + row * size.stride, size, rows, sums);
-        }
-        const ptrdiff_t valid = lesser(group.lanes, view.end - ray);
+        weigh(view, group, weights);
+        const Value weight = S::template load<Value>(weights);
+        Value total[kImages] = {};
+        for (ptrdiff_t first = rows.first; first < rows.last; first += rows.block) {
+            const ptrdiff_t last = lesser(first + rows.block, rows.last);
+            Sums<T, kImages> sums;
+            for (ptrdiff_t row = first; row < last; row += kBlock) {
+                const ptrdiff_t count = lesser(kBlock, last - row);
+                if (!group.enter(row, count, size.columns)) continue;
+                walk<T, kFan, kImages>(group, pixels + row * size.stride, size, count, sums);
+            }
 #pragma GCC unroll 4
+            for (int image = 0; image < kImages; ++image) {
+                total[image] = total[image] + sums.total(image) * weight;
+            }
+        }
+#pragma GCC unroll 4
+        for (int image = 0; image < kImages; ++image) S::store(lines[image], total[image]);
+        const ptrdiff_t valid = lesser(group.lanes, view.end - ray);
         for (int image = 0; image < kImages; ++image) {
-            S::store(totals, sums.total(image));
-            T* to = out + image * out_image_stride + ray;
+            T* to = out.first + image * out.image_stride + ray;
             for (ptrdiff_t j = 0; j < valid; ++j) {
-                double weight = view.weight;
-                if constexpr (kFan) {
-                    const double rise = group.slope[j] * view.rise;
-                    weight = __builtin_sqrt(view.run * view.run + rise * rise);
-                }
-                const T value = totals[j] * static_cast<T>(weight);
-                to[j] = add ? to[j] + value : value;
+                to[j] = out.add ? to[j] + lines[image][j] : lines[image][j];
             }
         }
     }
@@ -219,53 +237,53 @@ void project_regular(const T* pixels, Sheets size, const View& view, ptrdiff_t f
 
 // Any geometry, ray by ray.
 template <typename T>
-void project_ray_by_ray(const T* pixels, Sheets size, const View& view, ptrdiff_t first,
-                        ptrdiff_t last, T* out, bool add) {
+void project_ray_by_ray(const T* pixels, Sheets size, const View& view, Span rows, T* out,
+                        bool add) {
     const double right = static_cast<double>(size.columns);
     for (ptrdiff_t d = view.begin; d < view.end; ++d) {
         const double intercept =
             view.fan ? view.intercepts[d] : view.intercept + view.step * static_cast<double>(d);
         const double slope = view.fan ? view.slopes[d] : view.slope;
         const double rise = slope * view.rise;
-        const double weight = __builtin_sqrt(view.run * view.run + rise * rise);
-        T sum = 0;
-        for (ptrdiff_t row = first; row < last; ++row) {
+        const T weight = static_cast<T>(__builtin_sqrt(view.run * view.run + rise * rise));
+        T total = 0, sum = 0;
+        for (ptrdiff_t row = rows.first; row < rows.last; ++row) {
             const double x = intercept + slope * static_cast<double>(row);
-            if (!(x > -1.0 && x < right)) continue;
-            const ptrdiff_t left = static_cast<ptrdiff_t>(x + 1.0) - 1;
-            const T fraction = static_cast<T>(x - static_cast<double>(left));
-            const T* tap = pixels + row * size.stride + left;
-            sum += (1 - fraction) * tap[0] + fraction * tap[1];
+            if (x > -1.0 && x < right) {
+                const ptrdiff_t left = static_cast<ptrdiff_t>(x + 1.0) - 1;
+                const T fraction = static_cast<T>(x - static_cast<double>(left));
+                const T* tap = pixels + row * size.stride + left;
+                sum += (1 - fraction) * tap[0] + fraction * tap[1];
+            }
+            if ((row + 1 - rows.first) % rows.block == 0 || row + 1 == rows.last) {
+                total += sum == 0 ? T(0) : sum * weight;
+                sum = 0;
+            }
         }
-        const T value = sum == 0 ? T(0) : sum * static_cast<T>(weight);
-        out[d] = add ? out[d] + value : value;
+        out[d] = add ? out[d] + total : total;
     }
 }
 
 template <typename T, int kImages>
-void project_images(const T* pixels, Sheets size, const View& view, ptrdiff_t first, ptrdiff_t last,
-                    T* out, ptrdiff_t out_image_stride, bool add) {
+void project_images(const T* pixels, Sheets size, const View& view, Span rows, Integrals<T> out) {
     if (!view.regular) {
         for (int image = 0; image < kImages; ++image) {
-            project_ray_by_ray(pixels + image * size.image_stride, size, view, first, last,
-                               out + image * out_image_stride, add);
+            project_ray_by_ray(pixels + image * size.image_stride, size, view, rows,
+                               out.first + image * out.image_stride, out.add);
         }
     } else if (view.fan) {
-        project_regular<T, true, kImages>(pixels, size, view, first, last, out, out_image_stride,
-                                          add);
+        project_regular<T, true, kImages>(pixels, size, view, rows, out);
     } else {
-        project_regular<T, false, kImages>(pixels, size, view, first, last, out, out_image_stride,
-                                           add);
+        project_regular<T, false, kImages>(pixels, size, view, rows, out);
     }
 }
 
 template <typename T>
-void project(const T* pixels, Sheets size, int images, const View& view, ptrdiff_t first,
-             ptrdiff_t last, T* out, ptrdiff_t out_image_stride, bool add) {
+void project(const T* pixels, Sheets size, int images, const View& view, Span rows, Integrals<T> out) {
     switch (images) {
-        case 4: return project_images<T, 4>(pixels, size, view, first, last, out, out_image_stride, add);
-        case 2: return project_images<T, 2>(pixels, size, view, first, last, out, out_image_stride, add);
-        default: return project_images<T, 1>(pixels, size, view, first, last, out, out_image_stride, add);
+        case 4: return project_images<T, 4>(pixels, size, view, rows, out);
+        case 2: return project_images<T, 2>(pixels, size, view, rows, out);
+        default: return project_images<T, 1>(pixels, size, view, rows, out);
     }
 }
 

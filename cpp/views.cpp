@@ -8,7 +8,7 @@ namespace joseph {
 namespace {
 
 constexpr double kMiss = -1e9;  // an intercept left of every image
-constexpr std::uint8_t kUnsound = 2;
+constexpr int kUnsound = 2;
 
 // A ray in pixels: a point and a direction. kernels/geometry.py evaluates the same expressions in
 // the same order: ties between the axes must be broken alike, so this file is compiled without
@@ -100,7 +100,7 @@ void Views::set_rays(const Geometry& g, std::size_t angle) {
         intercepts[d] = line.intercept();
         slopes[d] = line.slope();
         const bool good = sound(intercepts[d], slopes[d], rows ? g.dy : g.dx, rows ? g.dx : g.dy);
-        kind[d] = !good ? kUnsound : rows ? kRows : kColumns;
+        kind[d] = static_cast<std::uint8_t>(!good ? kUnsound : rows ? kRows : kColumns);
         if (!good) {
             intercepts[d] = kMiss;
             slopes[d] = 0.0;
