@@ -1,0 +1,78 @@
+"""Joseph's ray transform in 3D and its exact transpose, by the fastest kernel at hand.
+
+CPU tensors go to the compiled kernels (cpp/), all others, or all of them where the package was
+installed without a C++ compiler, to `learnedrecon.kernels.oracle3d`. Nothing here is recorded by
+autograd. `learnedrecon.kernels.joseph.set_isa` chooses the instruction set for these kernels, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import DtypeError, ShapeError, describe
+from learnedrecon.kernels import oracle3d
+from learnedrecon.kernels.geometry3d import RayGeometry3D
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RayGeometry3D", "adjoint", "forward"]
+
+
+@torch.no_grad()
+def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
+    """Integrates volumes along the rays of a scan.
+
+    Args:
+        volume: (*lead, nz, ny, nx), float32 or float64, on any device.
+        geometry: The rays.
+
+    Returns:
+        (*lead, angles, rows, columns) of the same type, in mm times the unit of the volume.
+
+    Raises:
+        DtypeError: The volume is neither float32 nor float64.
+        ShapeError: The last three axes are not those of the geometry.
+    """
+    _check(volume, geometry.shape, "volume (*lead, nz, ny, nx)")
+    return oracle3d.forward(volume.detach(), geometry)
+
+
+@torch.no_grad()
+def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
+    """The exact transpose of `forward`: smears data back along the rays.
+
+    Args:
+        data: (*lead, angles, rows, columns), float32 or float64, on any device.
+        geometry: The rays.
+
+    Returns:
+        (*lead, nz, ny, nx) of the same type.
+
+    Raises:
+        DtypeError: The data are neither float32 nor float64.
+        ShapeError: The last three axes are not those of the geometry.
+    """
+    _check(data, (geometry.angles, *geometry.detectors), "data (*lead, angles, rows, columns)")
+    return oracle3d.adjoint(data.detach(), geometry)
+
+
+def _check(tensor: Tensor, last: tuple[int, int, int], what: str) -> None:
+    if tensor.dtype not in {torch.float32, torch.float64}:
+        raise DtypeError(
+            describe(
+                expected=f"{what} of float32 or float64",
+                found=str(tensor.dtype),
+                fix="convert it, and run projectors outside autocast",
+            )
+        )
+    if tensor.ndim < 3 or tuple(tensor.shape[-3:]) != tuple(last):
+        raise ShapeError(
+            describe(
+                expected=f"{what} that ends in {tuple(last)}",
+                found=f"shape {tuple(tensor.shape)}",
+                fix="use the geometry of these data, or put the space axes last",
+            )
+        )
