@@ -7,6 +7,9 @@ autograd. `learnedrecon.kernels.joseph.set_isa` chooses the instruction set for 
 
 from __future__ import annotations
 
+import functools
+import logging
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,10 +18,19 @@ from learnedrecon.errors import DtypeError, ShapeError, describe
 from learnedrecon.kernels import oracle3d
 from learnedrecon.kernels.geometry3d import RayGeometry3D
 
+try:
+    from learnedrecon.kernels import _joseph
+except ImportError:  # installed without a C++ compiler
+    _compiled = False
+else:
+    _compiled = True
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["RayGeometry3D", "adjoint", "forward"]
+
+_logger = logging.getLogger("learnedrecon")
 
 
 @torch.no_grad()
@@ -37,7 +49,16 @@ def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
         ShapeError: The last three axes are not those of the geometry.
     """
     _check(volume, geometry.shape, "volume (*lead, nz, ny, nx)")
-    return oracle3d.forward(volume.detach(), geometry)
+    if not _use_compiled(volume):
+        return oracle3d.forward(volume.detach(), geometry)
+    lead = volume.shape[:-3]
+    batch = math.prod(lead)
+    stack = volume.detach().reshape(batch, *geometry.shape).contiguous()
+    data = volume.new_empty((batch, geometry.angles, *geometry.detectors))
+    _joseph.forward3d(
+        stack, data, geometry.vectors, geometry.cone, *geometry.pixel, torch.get_num_threads()
+    )
+    return data.reshape(*lead, geometry.angles, *geometry.detectors)
 
 
 @torch.no_grad()
@@ -56,7 +77,16 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
         ShapeError: The last three axes are not those of the geometry.
     """
     _check(data, (geometry.angles, *geometry.detectors), "data (*lead, angles, rows, columns)")
-    return oracle3d.adjoint(data.detach(), geometry)
+    if not _use_compiled(data):
+        return oracle3d.adjoint(data.detach(), geometry)
+    lead = data.shape[:-3]
+    batch = math.prod(lead)
+    stack = data.detach().reshape(batch, geometry.angles, *geometry.detectors).contiguous()
+    volume = data.new_empty((batch, *geometry.shape))
+    _joseph.adjoint3d(
+        stack, volume, geometry.vectors, geometry.cone, *geometry.pixel, torch.get_num_threads()
+    )
+    return volume.reshape(*lead, *geometry.shape)
 
 
 def _check(tensor: Tensor, last: tuple[int, int, int], what: str) -> None:
@@ -76,3 +106,18 @@ def _check(tensor: Tensor, last: tuple[int, int, int], what: str) -> None:
                 fix="use the geometry of these data, or put the space axes last",
             )
         )
+
+
+def _use_compiled(tensor: Tensor) -> bool:
+    if tensor.device.type != "cpu":
+        _notice(f"There is no compiled ray transform in 3D for {tensor.device.type!r} tensors")
+        return False
+    if not _compiled:
+        _notice("The package was installed without a C++ compiler")
+    return _compiled
+
+
+@functools.cache
+def _notice(reason: str) -> None:
+    """Logs once per reason."""
+    _logger.warning("%s: the ray transform runs in plain PyTorch, which is slow.", reason)
