@@ -189,8 +189,8 @@ class RayGeometry3D:
         and no ray has length zero: the source is away from the plane of the detector.
         """
         v, (rows, columns) = self.vectors, self.detectors
-        column, row = v[:, 6:9] * (columns - 1), v[:, 9:12] * (rows - 1)
         with np.errstate(all="ignore"):
+            column, row = v[:, 6:9] * (columns - 1), v[:, 9:12] * (rows - 1)
             corners = v[:, 3:6] + np.stack([0 * column, column, row, column + row])
             first = v[:, :3] if self.cone else 0.0
             scale = np.abs(np.concatenate([corners, corners - first])).max(axis=(0, 2))
