@@ -16,32 +16,33 @@ namespace {
 
 constexpr ptrdiff_t kBatch = 8;  // vectors whose positions are computed together
 
-// Where a comb crosses a slice: between two lines, and along them.
+// Where a comb crosses the slices of a block: between two lines, and along them.
 template <typename T>
-struct Crossing {
-    T* here;
-    T* next;
-    RemoveConst<T> fraction;
-    double origin, pitch;
+struct Crossings {
+    int32_t line[kSteps];
+    T fraction[kSteps];
+    double origin[kSteps], pitch[kSteps];
 
-    Crossing(const Brick<T>& brick, const Comb& comb, ptrdiff_t slice) {
-        const double step = static_cast<double>(slice);
-        const double position = comb.start + comb.lean * step;
-        const double down = __builtin_floor(position);
-        const ptrdiff_t line = static_cast<ptrdiff_t>(down);
-        fraction = static_cast<RemoveConst<T>>(position - down);
-        here = line_of(brick, slice, line);
-        next = line_of(brick, slice, line + 1);
-        origin = comb.origin + comb.tilt * step;
-        pitch = comb.pitch + comb.spread * step;
+    Crossings(const Comb& comb, ptrdiff_t first) {
+        for (ptrdiff_t k = 0; k < kSteps; k += kDoubles) {
+            const Value<double> slice = lanes<double>() + static_cast<double>(first + k);
+            Index<double> whole;
+            Value<double> rest;
+            split(comb.start + comb.lean * slice, whole, rest);
+            store(line + k, whole);
+            store_rounded(fraction + k, rest);
+            store(origin + k, comb.origin + comb.tilt * slice);
+            store(pitch + k, comb.pitch + comb.spread * slice);
+        }
     }
-    double ray(double n) const { return origin + pitch * n; }
-
-    static T* line_of(const Brick<T>& brick, ptrdiff_t slice, ptrdiff_t line) {
-        if (line < 0 || line >= brick.lines) return brick.blank;
-        return brick.origin + slice * brick.slice_stride + line * brick.line_stride;
-    }
+    double ray(ptrdiff_t k, double n) const { return origin[k] + pitch[k] * n; }
 };
+
+template <typename T>
+inline T* line_of(const Brick<T>& brick, ptrdiff_t slice, int32_t line) {
+    if (line < 0 || line >= brick.lines) return brick.blank;
+    return brick.origin + slice * brick.slice_stride + line * brick.line_stride;
+}
 
 // Vectors [begin, end) of a line that hold the voxels from floor(low) to floor(high).
 struct Span {
@@ -49,8 +50,8 @@ struct Span {
 
     Span(double low, double high, ptrdiff_t length, ptrdiff_t width) {
         const double right = static_cast<double>(length);
-        begin = static_cast<ptrdiff_t>(clamp(low, 0.0, right)) / width;
-        end = (static_cast<ptrdiff_t>(clamp(high + 1, 0.0, right)) + width - 1) / width;
+        begin = static_cast<int32_t>(clamp(low, 0.0, right)) / width;
+        end = (static_cast<int32_t>(clamp(high + 1, 0.0, right)) + width - 1) / width;
     }
 };
 
@@ -61,18 +62,21 @@ struct Tracks {
     T offset[kBatch];  // of the middle of the vector, in the first slice
     T step[kBatch];    // from slice to slice
 
-    void set(const Crossing<const T>& top, const Crossing<const T>& bottom, const Comb& comb,
-             ptrdiff_t first) {
-        constexpr double kFar = 1e9;
-        for (ptrdiff_t j = 0; j < kBatch; ++j) {
-            const double n = static_cast<double>((first + j) * Pack<T>::kWidth) +
-                             0.5 * static_cast<double>(Pack<T>::kWidth - 1);
-            const double start = top.ray(n);
-            const double middle = 0.5 * (start + bottom.ray(n));
-            const double whole = __builtin_nearbyint(clamp(middle, -kFar, kFar));
-            base[j] = static_cast<int32_t>(whole);
-            offset[j] = static_cast<T>(start - whole);
-            step[j] = static_cast<T>(comb.tilt + comb.spread * n);
+    // `last` is the last slice, counted from the first.
+    void set(const Crossings<T>& at, ptrdiff_t last, const Comb& comb, ptrdiff_t first) {
+        constexpr double kWidth = Pack<T>::kWidth, kFar = 1e9;
+        for (ptrdiff_t j = 0; j < kBatch; j += kDoubles) {
+            const Value<double> ray =
+                (lanes<double>() + static_cast<double>(first + j)) * kWidth + 0.5 * (kWidth - 1);
+            const Value<double> start = at.origin[0] + at.pitch[0] * ray;
+            const Value<double> end = at.origin[last] + at.pitch[last] * ray;
+            const Value<double> middle = 0.5 * (start + end) + 0.5;
+            Index<double> whole;
+            Value<double> rest;
+            split(least(most(middle, Value<double>{} - kFar), Value<double>{} + kFar), whole, rest);
+            store(base + j, whole);
+            store_rounded(offset + j, start - __builtin_convertvector(whole, Value<double>));
+            store_rounded(step + j, comb.tilt + comb.spread * ray);
         }
     }
 };
@@ -84,11 +88,13 @@ struct Blended {
     ptrdiff_t stride, steps, length;
 };
 
-template <typename T>
+template <typename T, bool kAll>
 inline Value<T> in_window(const Blended<T>& lines, int32_t base, Value<T> offset, Value<T> step) {
     Value<T> total = {}, slopes = {};
     const T* line = lines.origin + base;
-    for (ptrdiff_t k = 0; k < lines.steps; ++k) {
+    const ptrdiff_t steps = kAll ? kSteps : lines.steps;
+#pragma GCC unroll 8
+    for (ptrdiff_t k = 0; k < steps; ++k) {
         const Value<T> position = step * static_cast<T>(k) + offset;
         Index<T> whole;
         Value<T> fraction;
@@ -123,12 +129,11 @@ inline Value<T> at_large(const Blended<T>& lines, int32_t base, Value<T> offset,
 }
 
 template <typename T>
-inline void blend(const Crossing<const T>& crossing, Span span, T* line) {
+inline void blend(const T* here, const T* next, T fraction, Span span, T* line) {
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
     for (ptrdiff_t z = span.begin * kWidth; z < span.end * kWidth; z += kWidth) {
-        const Value<T> here = load<Value<T>>(crossing.here + z);
-        const Value<T> next = load<Value<T>>(crossing.next + z);
-        store(line + z, here + crossing.fraction * (next - here));
+        const Value<T> value = load<Value<T>>(here + z);
+        store(line + z, value + fraction * (load<Value<T>>(next + z) - value));
     }
 }
 
@@ -136,41 +141,42 @@ template <typename T>
 void sample_comb(const Brick<const T>& brick, const Comb& comb, ptrdiff_t first, ptrdiff_t last,
                  T* sums, T* scratch) {
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
-    const Crossing<const T> top(brick, comb, first), bottom(brick, comb, last - 1);
+    const Crossings<T> at(comb, first);
+    const ptrdiff_t bottom = last - first - 1;
     const ptrdiff_t vectors = (comb.count + kWidth - 1) / kWidth;
     const double end = static_cast<double>(vectors * kWidth);
     const double length = static_cast<double>(brick.length);
-    const double low = least(top.origin, bottom.origin);
-    const double high = most(top.ray(end), bottom.ray(end));
+    const double low = least(at.origin[0], at.origin[bottom]);
+    const double high = most(at.ray(0, end), at.ray(bottom, end));
     if (!(high > -1 && low < length)) return;
 
     const Span span(low, high + 1, brick.length, kWidth);
     const ptrdiff_t filled = (brick.length + kRound - 1) / kRound * kRound;
-    const Blended<T> lines{scratch + kMargin, filled + 2 * kMargin, last - first, brick.length};
-    for (ptrdiff_t slice = first; slice < last; ++slice) {
-        blend(Crossing<const T>(brick, comb, slice), span,
-              scratch + kMargin + (slice - first) * lines.stride);
+    const Blended<T> lines{scratch + kMargin, filled + 2 * kMargin, bottom + 1, brick.length};
+    for (ptrdiff_t k = 0; k <= bottom; ++k) {
+        blend(line_of(brick, first + k, at.line[k]), line_of(brick, first + k, at.line[k] + 1),
+              at.fraction[k], span, scratch + kMargin + k * lines.stride);
     }
-    const double shift = most(__builtin_fabs(top.origin - bottom.origin),
-                              __builtin_fabs(top.ray(end) - bottom.ray(end)));
+    const double shift = most(__builtin_fabs(at.origin[0] - at.origin[bottom]),
+                              __builtin_fabs(at.ray(0, end) - at.ray(bottom, end)));
     const double half = 0.5 * shift + 0.5 * static_cast<double>(kWidth - 1) *
-                                          most(top.pitch, bottom.pitch);
+                                          most(at.pitch[0], at.pitch[bottom]);
     const bool near = half < static_cast<double>(kWidth) - 1.6;
     const int32_t lowest = static_cast<int32_t>(-half) - 2;
     const int32_t highest = static_cast<int32_t>(length + half) + 2;
-    const Value<T> lanes = centred_lanes<T>();
-    const Value<T> offsets = lanes * static_cast<T>(top.pitch);
-    const Value<T> steps = lanes * static_cast<T>(comb.spread);
+    const Value<T> offsets = centred_lanes<T>() * static_cast<T>(at.pitch[0]);
+    const Value<T> steps = centred_lanes<T>() * static_cast<T>(comb.spread);
     Tracks<T> tracks;
     for (ptrdiff_t start = 0; start < vectors; start += kBatch) {
-        tracks.set(top, bottom, comb, start);
+        tracks.set(at, bottom, comb, start);
         for (ptrdiff_t j = 0; j < least(kBatch, vectors - start); ++j) {
             const int32_t base = tracks.base[j];
             if (base < lowest || base > highest) continue;
             const Value<T> offset = offsets + tracks.offset[j], step = steps + tracks.step[j];
             T* sum = sums + (start + j) * kWidth;
-            const Value<T> found = near ? in_window<T>(lines, base, offset, step)
-                                        : at_large<T>(lines, base, offset, step);
+            const Value<T> found = !near                  ? at_large<T>(lines, base, offset, step)
+                                   : lines.steps < kSteps ? in_window<T, false>(lines, base, offset, step)
+                                                          : in_window<T, true>(lines, base, offset, step);
             store(sum, load<Value<T>>(sum) + found);
         }
     }
@@ -186,24 +192,66 @@ void sample(const Brick<const T>& brick, const Comb* combs, ptrdiff_t count, ptr
     }
 }
 
-// Adjoint: voxels in vectors of kWidth; for each of them the first ray beyond z - 1 and kTaps - 1
-// more, of weight 1 - |z of the ray - z|.
-template <typename T, int kTaps>
+// Adjoint: voxels in vectors of kWidth. For each of them the first ray beyond z - 1, and as many
+// more as may be before z + 1, of weight 1 - |z of the ray - z|.
+constexpr int kMostTaps = 4;
+
+inline int taps_of(double pitch) { return pitch >= 1 ? 2 : 3 * pitch >= 2 ? 3 : kMostTaps; }
+
+// The slices of a block that a comb meets.
+template <typename T>
+struct Strips {
+    T* here[kSteps];
+    T* next[kSteps];
+    T fraction[kSteps];
+    T pitch[kSteps], inverse[kSteps];
+    int taps[kSteps];
+    double origin[kSteps], per_voxel[kSteps];
+    ptrdiff_t begin[kSteps], end[kSteps];  // vectors
+    ptrdiff_t count = 0, first = 0, last = 0;
+
+    Strips(const Brick<T>& brick, const Comb& comb, ptrdiff_t from, ptrdiff_t to) {
+        const Crossings<T> at(comb, from);
+        const double right = static_cast<double>(brick.length - 1);
+        for (ptrdiff_t k = 0; k < to - from; ++k) {
+            const double low = at.origin[k] - 1, high = at.ray(k, comb.count - 1) + 1;
+            if (!(high > 0 && low < right)) continue;
+            const Span span(low, high, brick.length, Pack<T>::kWidth);
+            here[count] = line_of(brick, from + k, at.line[k]);
+            next[count] = line_of(brick, from + k, at.line[k] + 1);
+            fraction[count] = at.fraction[k];
+            origin[count] = at.origin[k];
+            per_voxel[count] = 1 / at.pitch[k];
+            pitch[count] = static_cast<T>(at.pitch[k]);
+            inverse[count] = static_cast<T>(per_voxel[count]);
+            taps[count] = taps_of(at.pitch[k]);
+            begin[count] = span.begin;
+            end[count] = span.end;
+            first = count == 0 ? span.begin : least(first, span.begin);
+            last = most(last, span.end);
+            ++count;
+        }
+    }
+};
+
+// Of kBatch vectors of voxels: a ray and how far from it the first one of the middle voxel is.
+template <typename T>
 struct Tines {
     int32_t base[kBatch];
     T local[kBatch];
 
-    void set(const Crossing<T>& crossing, double inverse, ptrdiff_t first, int32_t count) {
-        constexpr double kShift = kTaps - 1.5;  // middle of the window, so that it holds all taps
-        const double right = static_cast<double>(count + kCombMargin / 2);
-        for (ptrdiff_t j = 0; j < kBatch; ++j) {
-            const double z = static_cast<double>((first + j) * Pack<T>::kWidth) +
-                             0.5 * static_cast<double>(Pack<T>::kWidth - 1);
-            const double ray = (z - 1 - crossing.origin) * inverse;
-            const double whole = __builtin_nearbyint(
-                clamp(ray + kShift, -0.5 * static_cast<double>(kCombMargin), right));
-            base[j] = static_cast<int32_t>(whole);
-            local[j] = static_cast<T>(ray - whole);
+    void set(double origin, double per_voxel, int taps, ptrdiff_t first) {
+        constexpr double kWidth = Pack<T>::kWidth;
+        const double shift = taps - 1.0;  // to the middle of the window, so that it holds all taps
+        for (ptrdiff_t j = 0; j < kBatch; j += kDoubles) {
+            const Value<double> z =
+                (lanes<double>() + static_cast<double>(first + j)) * kWidth + 0.5 * (kWidth - 1);
+            const Value<double> ray = (z - 1 - origin) * per_voxel;
+            Index<double> whole;
+            Value<double> rest;
+            split(ray + shift, whole, rest);
+            store(base + j, whole);
+            store_rounded(local + j, rest - shift);
         }
     }
 };
@@ -226,25 +274,39 @@ inline Value<T> tapped(const T* column, Index<T> ray, Value<T> beyond, T pitch) 
 }
 
 template <typename T, int kTaps>
-void smear_slice(const Crossing<T>& crossing, Span span, int32_t count, const T* column) {
+inline void smear_strip(const Strips<T>& strips, ptrdiff_t k, const Tines<T>& tines,
+                        ptrdiff_t start, const T* column) {
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
-    const double inverse = 1 / crossing.pitch;
-    const T pitch = static_cast<T>(crossing.pitch);
-    const T fraction = crossing.fraction, rest = 1 - fraction;
-    const Value<T> lanes = centred_lanes<T>() * static_cast<T>(inverse);
-    Tines<T, kTaps> tines;
-    for (ptrdiff_t start = span.begin; start < span.end; start += kBatch) {
-        tines.set(crossing, inverse, start, count);
-        for (ptrdiff_t j = 0; j < least(kBatch, span.end - start); ++j) {
-            Index<T> ray;
-            Value<T> behind;
-            split_up(lanes + tines.local[j], ray, behind);
-            const Value<T> sum =
-                tapped<T, kTaps>(column + tines.base[j], ray, behind * -pitch, pitch);
-            T* here = crossing.here + (start + j) * kWidth;
-            T* next = crossing.next + (start + j) * kWidth;
-            store(here, load<Value<T>>(here) + rest * sum);
-            store(next, load<Value<T>>(next) + fraction * sum);
+    const T pitch = strips.pitch[k], fraction = strips.fraction[k], rest = 1 - fraction;
+    const Value<T> steps = centred_lanes<T>() * strips.inverse[k];
+    T* here = strips.here[k] + start * kWidth;
+    T* next = strips.next[k] + start * kWidth;
+    const ptrdiff_t end = least(strips.end[k] - start, kBatch);
+    for (ptrdiff_t j = most<ptrdiff_t>(strips.begin[k] - start, 0); j < end; ++j) {
+        Index<T> ray;
+        Value<T> behind;
+        split_up(steps + tines.local[j], ray, behind);
+        const Value<T> sum = tapped<T, kTaps>(column + tines.base[j], ray, behind * -pitch, pitch);
+        store(here + j * kWidth, load<Value<T>>(here + j * kWidth) + rest * sum);
+        store(next + j * kWidth, load<Value<T>>(next + j * kWidth) + fraction * sum);
+    }
+}
+
+template <typename T>
+void smear_comb(const Brick<T>& brick, const Comb& comb, ptrdiff_t from, ptrdiff_t to,
+                const T* column) {
+    const Strips<T> strips(brick, comb, from, to);
+    Tines<T> tines[kSteps];
+    for (ptrdiff_t start = strips.first; start < strips.last; start += kBatch) {
+        for (ptrdiff_t k = 0; k < strips.count; ++k) {
+            tines[k].set(strips.origin[k], strips.per_voxel[k], strips.taps[k], start);
+        }
+        for (ptrdiff_t k = 0; k < strips.count; ++k) {
+            switch (strips.taps[k]) {
+                case 2: smear_strip<T, 2>(strips, k, tines[k], start, column); break;
+                case 3: smear_strip<T, 3>(strips, k, tines[k], start, column); break;
+                default: smear_strip<T, 4>(strips, k, tines[k], start, column);
+            }
         }
     }
 }
@@ -253,22 +315,9 @@ template <typename T>
 void smear(const Brick<T>& brick, const Comb* combs, ptrdiff_t count, ptrdiff_t first,
            ptrdiff_t last, const T* columns, ptrdiff_t stride) {
     for (ptrdiff_t c = 0; c < count; ++c) {
-        const Comb& comb = combs[c];
-        const ptrdiff_t from = most<ptrdiff_t>(first, comb.first);
-        const ptrdiff_t to = least<ptrdiff_t>(last, comb.last);
-        for (ptrdiff_t slice = from; slice < to; ++slice) {
-            const Crossing<T> crossing(brick, comb, slice);
-            const double low = crossing.origin - 1, high = crossing.ray(comb.count - 1) + 1;
-            const Span span(low, high, brick.length, Pack<T>::kWidth);
-            const T* column = columns + c * stride;
-            if (crossing.pitch >= 1) {
-                smear_slice<T, 2>(crossing, span, comb.count, column);
-            } else if (3 * crossing.pitch >= 2) {
-                smear_slice<T, 3>(crossing, span, comb.count, column);
-            } else {
-                smear_slice<T, 4>(crossing, span, comb.count, column);
-            }
-        }
+        const ptrdiff_t from = most<ptrdiff_t>(first, combs[c].first);
+        const ptrdiff_t to = least<ptrdiff_t>(last, combs[c].last);
+        if (from < to) smear_comb(brick, combs[c], from, to, columns + c * stride);
     }
 }
 

@@ -58,8 +58,8 @@ struct VolumeKernels {
     // `scratch`: kSteps lines, each with kMargin zeros on either side.
     void (*sample)(const Brick<const T>& brick, const Comb* combs, std::ptrdiff_t count,
                    std::ptrdiff_t first, T* sums, std::ptrdiff_t stride, T* scratch);
-    // Adds data column c, already times the weights, to slices [first, last) of the brick. Columns
-    // have kCombMargin zeros on either side.
+    // Adds data column c, already times the weights, to slices [first, last) of the brick, at
+    // most kSteps. Columns have kCombMargin zeros on either side.
     void (*smear)(const Brick<T>& brick, const Comb* combs, std::ptrdiff_t count,
                   std::ptrdiff_t first, std::ptrdiff_t last, const T* columns,
                   std::ptrdiff_t stride);

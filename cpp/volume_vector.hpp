@@ -44,6 +44,13 @@ using Value = typename Pack<T>::Value;
 template <typename T>
 using Index = typename Pack<T>::Index;
 
+// As many doubles as a machine vector holds, and numbers to which they are rounded.
+constexpr ptrdiff_t kDoubles = Pack<double>::kWidth;
+template <typename T>
+struct Rounded {
+    typedef T Type __attribute__((vector_size(kDoubles * sizeof(T))));
+};
+
 template <typename Vector, typename T>
 inline Vector load(const T* from) {
     Vector result;
@@ -73,14 +80,23 @@ inline T clamp(T value, T low, T high) {
     return raised > high ? high : raised;
 }
 
-// 0, 1, 2, ... minus their mean.
+// 0, 1, 2, ...
+template <typename T>
+inline Value<T> lanes() {
+    Value<T> result;
+    for (ptrdiff_t i = 0; i < Pack<T>::kWidth; ++i) result[i] = static_cast<T>(i);
+    return result;
+}
+
+// The same minus their mean.
 template <typename T>
 inline Value<T> centred_lanes() {
-    Value<T> lanes;
-    for (ptrdiff_t i = 0; i < Pack<T>::kWidth; ++i) {
-        lanes[i] = static_cast<T>(i) - static_cast<T>(Pack<T>::kWidth - 1) / 2;
-    }
-    return lanes;
+    return lanes<T>() - static_cast<T>(Pack<T>::kWidth - 1) / 2;
+}
+
+template <typename T>
+inline void store_rounded(T* to, Value<double> values) {
+    store(to, __builtin_convertvector(values, typename Rounded<T>::Type));
 }
 
 #if defined(__AVX512F__)
