@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::size_t kTableRays = 65'536;  // rays that are in a table at the same time
 constexpr std::size_t kPiece = 512;         // of them, in a task
-constexpr std::size_t kCache = 1 << 19;     // bytes of a second-level cache that a task may fill
+constexpr std::size_t kSums = 1 << 22;       // bytes of the sums of a task
+constexpr std::size_t kSlices = 1 << 21;     // bytes of the slices of a task
 
 template <typename T>
 struct VolumeJob {
@@ -51,13 +52,13 @@ struct CombTask {
     std::size_t begin, end;
 };
 
-// Combs whose sums stay in the second-level cache, and enough tasks for all threads.
+// Combs whose sums stay in a cache, and enough tasks for all threads.
 template <typename T>
 std::vector<CombTask> comb_tasks(const VolumeJob<T>& job, std::ptrdiff_t stride) {
     std::vector<CombTask> tasks;
     for (int axis = 0; axis < 2; ++axis) {
         const std::size_t total = job.plan.combs(axis).size();
-        const std::size_t fitting = kCache / (static_cast<std::size_t>(stride) * sizeof(T));
+        const std::size_t fitting = kSums / (static_cast<std::size_t>(stride) * sizeof(T));
         const std::size_t size =
             std::max<std::size_t>(std::min(fitting, total / (4 * job.threads)), 16);
         for (std::size_t begin = 0; begin < total; begin += size) {
@@ -79,7 +80,7 @@ void forward_combs(const VolumeJob<T>& job, const T* volume, T* data) {
     std::size_t most = 0;
     for (const CombTask& task : tasks) most = std::max(most, task.end - task.begin);
     const std::ptrdiff_t blank = lines.line_size();
-    const std::ptrdiff_t scratch = kSteps * (blank + 2 * kMargin);
+    const std::ptrdiff_t scratch = 2 * kSteps * (blank + 2 * kMargin);
     const std::ptrdiff_t own = blank + scratch + static_cast<std::ptrdiff_t>(most) * stride;
     Buffer<T> memory(team * static_cast<std::size_t>(own));
     std::fill_n(memory.data(), team * static_cast<std::size_t>(own), T(0));
@@ -95,7 +96,8 @@ void forward_combs(const VolumeJob<T>& job, const T* volume, T* data) {
         const Brick<const T> brick{b.origin, b.blank, b.slices, b.lines,
                                    b.length, b.slice_stride, b.line_stride};
         for (std::ptrdiff_t first = 0; first < brick.slices; first += kSteps) {
-            job.kernels.sample(brick, combs, count, first, sums, stride, zero + blank);
+            job.kernels.sample(brick, combs, count, first, std::min(first + kSteps, brick.slices),
+                               sums, stride, zero + blank);
         }
         for (std::ptrdiff_t c = 0; c < count; ++c) job.kernels.weigh(combs[c], sums + c * stride);
         each_ray(combs, count, sums, stride, data, [](T sum, T& target) { target = sum; });
@@ -151,9 +153,10 @@ void adjoint_combs(const VolumeJob<T>& job, const T* data, T* volume) {
         if (combs.empty()) continue;
         const Brick<T> size = lines.brick(axis, nullptr);
         const auto slice = static_cast<std::size_t>(size.lines * lines.line_size()) * sizeof(T);
-        const auto fair = static_cast<std::size_t>(size.slices) / (4 * job.threads);
-        const auto depth = static_cast<std::ptrdiff_t>(
-            std::clamp<std::size_t>(std::min(kCache / slice, fair), 1, kSteps));
+        const std::size_t fitting = std::clamp<std::size_t>(kSlices / slice, 2, kSteps);
+        const std::size_t fair = static_cast<std::size_t>(size.slices) / (4 * job.threads);
+        const auto depth =
+            static_cast<std::ptrdiff_t>(std::clamp<std::size_t>(fair, 1, fitting));
         const auto blocks = static_cast<std::size_t>((size.slices + depth - 1) / depth);
         parallel_for(blocks, team, [&](unsigned worker, std::size_t block) {
             T* blank = blanks.data() + static_cast<std::ptrdiff_t>(worker) * lines.line_size();

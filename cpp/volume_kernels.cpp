@@ -23,7 +23,7 @@ struct Crossings {
     T fraction[kSteps];
     double origin[kSteps], pitch[kSteps];
 
-    Crossings(const Comb& comb, ptrdiff_t first) {
+    void set(const Comb& comb, ptrdiff_t first) {
         for (ptrdiff_t k = 0; k < kSteps; k += kDoubles) {
             const Value<double> slice = lanes<double>() + static_cast<double>(first + k);
             Index<double> whole;
@@ -88,11 +88,12 @@ struct Blended {
     ptrdiff_t stride, steps, length;
 };
 
-template <typename T, bool kAll>
+// kCount is the number of slices, or 0 where it is not known.
+template <typename T, ptrdiff_t kCount>
 inline Value<T> in_window(const Blended<T>& lines, int32_t base, Value<T> offset, Value<T> step) {
     Value<T> total = {}, slopes = {};
     const T* line = lines.origin + base;
-    const ptrdiff_t steps = kAll ? kSteps : lines.steps;
+    const ptrdiff_t steps = kCount > 0 ? kCount : lines.steps;
 #pragma GCC unroll 8
     for (ptrdiff_t k = 0; k < steps; ++k) {
         const Value<T> position = step * static_cast<T>(k) + offset;
@@ -137,59 +138,96 @@ inline void blend(const T* here, const T* next, T fraction, Span span, T* line) 
     }
 }
 
+// A comb in a block of slices, blended.
 template <typename T>
-void sample_comb(const Brick<const T>& brick, const Comb& comb, ptrdiff_t first, ptrdiff_t last,
-                 T* sums, T* scratch) {
-    constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
-    const Crossings<T> at(comb, first);
-    const ptrdiff_t bottom = last - first - 1;
-    const ptrdiff_t vectors = (comb.count + kWidth - 1) / kWidth;
-    const double end = static_cast<double>(vectors * kWidth);
-    const double length = static_cast<double>(brick.length);
-    const double low = least(at.origin[0], at.origin[bottom]);
-    const double high = most(at.ray(0, end), at.ray(bottom, end));
-    if (!(high > -1 && low < length)) return;
-
-    const Span span(low, high + 1, brick.length, kWidth);
-    const ptrdiff_t filled = (brick.length + kRound - 1) / kRound * kRound;
-    const Blended<T> lines{scratch + kMargin, filled + 2 * kMargin, bottom + 1, brick.length};
-    for (ptrdiff_t k = 0; k <= bottom; ++k) {
-        blend(line_of(brick, first + k, at.line[k]), line_of(brick, first + k, at.line[k] + 1),
-              at.fraction[k], span, scratch + kMargin + k * lines.stride);
+class Blend {
+public:
+    // False if all rays miss the lines.
+    bool set(const Brick<const T>& brick, const Comb& comb, ptrdiff_t from, ptrdiff_t to,
+             T* scratch) {
+        comb_ = &comb;
+        at_.set(comb, from);
+        bottom_ = to - from - 1;
+        vectors_ = (comb.count + kWidth - 1) / kWidth;
+        const double end = static_cast<double>(vectors_ * kWidth);
+        const double length = static_cast<double>(brick.length);
+        const double low = least(at_.origin[0], at_.origin[bottom_]);
+        const double high = most(at_.ray(0, end), at_.ray(bottom_, end));
+        if (!(high > -1 && low < length)) return false;
+        const ptrdiff_t filled = (brick.length + kRound - 1) / kRound * kRound;
+        lines_ = {scratch + kMargin, filled + 2 * kMargin, bottom_ + 1, brick.length};
+        const Span span(low, high + 1, brick.length, kWidth);
+        for (ptrdiff_t k = 0; k <= bottom_; ++k) {
+            blend(line_of(brick, from + k, at_.line[k]), line_of(brick, from + k, at_.line[k] + 1),
+                  at_.fraction[k], span, scratch + kMargin + k * lines_.stride);
+        }
+        const double shift = most(__builtin_fabs(at_.origin[0] - at_.origin[bottom_]),
+                                  __builtin_fabs(at_.ray(0, end) - at_.ray(bottom_, end)));
+        half_ = 0.5 * shift +
+                0.5 * static_cast<double>(kWidth - 1) * most(at_.pitch[0], at_.pitch[bottom_]);
+        return true;
     }
-    const double shift = most(__builtin_fabs(at.origin[0] - at.origin[bottom]),
-                              __builtin_fabs(at.ray(0, end) - at.ray(bottom, end)));
-    const double half = 0.5 * shift + 0.5 * static_cast<double>(kWidth - 1) *
-                                          most(at.pitch[0], at.pitch[bottom]);
-    const bool near = half < static_cast<double>(kWidth) - 1.6;
-    const int32_t lowest = static_cast<int32_t>(-half) - 2;
-    const int32_t highest = static_cast<int32_t>(length + half) + 2;
-    const Value<T> offsets = centred_lanes<T>() * static_cast<T>(at.pitch[0]);
-    const Value<T> steps = centred_lanes<T>() * static_cast<T>(comb.spread);
-    Tracks<T> tracks;
-    for (ptrdiff_t start = 0; start < vectors; start += kBatch) {
-        tracks.set(at, bottom, comb, start);
-        for (ptrdiff_t j = 0; j < least(kBatch, vectors - start); ++j) {
-            const int32_t base = tracks.base[j];
-            if (base < lowest || base > highest) continue;
-            const Value<T> offset = offsets + tracks.offset[j], step = steps + tracks.step[j];
-            T* sum = sums + (start + j) * kWidth;
-            const Value<T> found = !near                  ? at_large<T>(lines, base, offset, step)
-                                   : lines.steps < kSteps ? in_window<T, false>(lines, base, offset, step)
-                                                          : in_window<T, true>(lines, base, offset, step);
-            store(sum, load<Value<T>>(sum) + found);
+
+    void add_to(T* sums) const {
+        if (half_ >= static_cast<double>(kWidth) - 1.6) {
+            add(sums, [](auto... parts) { return at_large<T>(parts...); });
+        } else if (lines_.steps == kSteps) {
+            add(sums, [](auto... parts) { return in_window<T, kSteps>(parts...); });
+        } else if (lines_.steps == kSteps / 2) {
+            add(sums, [](auto... parts) { return in_window<T, kSteps / 2>(parts...); });
+        } else {
+            add(sums, [](auto... parts) { return in_window<T, 0>(parts...); });
         }
     }
-}
 
+private:
+    static constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
+
+    template <typename Find>
+    void add(T* sums, const Find& find) const {
+        const int32_t lowest = static_cast<int32_t>(-half_) - 2;
+        const int32_t highest =
+            static_cast<int32_t>(static_cast<double>(lines_.length) + half_) + 2;
+        const Value<T> offsets = centred_lanes<T>() * static_cast<T>(at_.pitch[0]);
+        const Value<T> steps = centred_lanes<T>() * static_cast<T>(comb_->spread);
+        Tracks<T> tracks;
+        for (ptrdiff_t start = 0; start < vectors_; start += kBatch) {
+            tracks.set(at_, bottom_, *comb_, start);
+            for (ptrdiff_t j = 0; j < least(kBatch, vectors_ - start); ++j) {
+                if (tracks.base[j] < lowest || tracks.base[j] > highest) continue;
+                T* sum = sums + (start + j) * kWidth;
+                store(sum, load<Value<T>>(sum) + find(lines_, tracks.base[j],
+                                                      offsets + tracks.offset[j],
+                                                      steps + tracks.step[j]));
+            }
+        }
+    }
+
+    const Comb* comb_;
+    Crossings<T> at_;
+    ptrdiff_t bottom_, vectors_;
+    Blended<T> lines_;
+    double half_;
+};
+
+// A comb is blended while the one before it is sampled: what has just been stored is slow to load.
 template <typename T>
 void sample(const Brick<const T>& brick, const Comb* combs, ptrdiff_t count, ptrdiff_t first,
-            T* sums, ptrdiff_t stride, T* scratch) {
+            ptrdiff_t last, T* sums, ptrdiff_t stride, T* scratch) {
+    const ptrdiff_t filled = (brick.length + kRound - 1) / kRound * kRound;
+    Blend<T> blends[2];
+    T* waiting = nullptr;
+    int turn = 0;
     for (ptrdiff_t c = 0; c < count; ++c) {
         const ptrdiff_t from = most<ptrdiff_t>(first, combs[c].first);
-        const ptrdiff_t to = least<ptrdiff_t>(first + kSteps, combs[c].last);
-        if (from < to) sample_comb(brick, combs[c], from, to, sums + c * stride, scratch);
+        const ptrdiff_t to = least<ptrdiff_t>(last, combs[c].last);
+        T* own = scratch + turn * kSteps * (filled + 2 * kMargin);
+        if (from >= to || !blends[turn].set(brick, combs[c], from, to, own)) continue;
+        turn = 1 - turn;
+        if (waiting) blends[turn].add_to(waiting);
+        waiting = sums + c * stride;
     }
+    if (waiting) blends[1 - turn].add_to(waiting);
 }
 
 // Adjoint: voxels in vectors of kWidth. For each of them the first ray beyond z - 1, and as many
@@ -211,7 +249,8 @@ struct Strips {
     ptrdiff_t count = 0, first = 0, last = 0;
 
     Strips(const Brick<T>& brick, const Comb& comb, ptrdiff_t from, ptrdiff_t to) {
-        const Crossings<T> at(comb, from);
+        Crossings<T> at;
+        at.set(comb, from);
         const double right = static_cast<double>(brick.length - 1);
         for (ptrdiff_t k = 0; k < to - from; ++k) {
             const double low = at.origin[k] - 1, high = at.ray(k, comb.count - 1) + 1;

@@ -54,10 +54,12 @@ struct RayList {
 
 template <typename T>
 struct VolumeKernels {
-    // Adds to sums[c * stride + n] what ray n of comb c finds in slices [first, first + kSteps).
-    // `scratch`: kSteps lines, each with kMargin zeros on either side.
+    // Adds to sums[c * stride + n] what ray n of comb c finds in slices [first, last), at
+    // most kSteps.
+    // `scratch`: 2 kSteps lines, each with kMargin zeros on either side.
     void (*sample)(const Brick<const T>& brick, const Comb* combs, std::ptrdiff_t count,
-                   std::ptrdiff_t first, T* sums, std::ptrdiff_t stride, T* scratch);
+                   std::ptrdiff_t first, std::ptrdiff_t last, T* sums, std::ptrdiff_t stride,
+                   T* scratch);
     // Adds data column c, already times the weights, to slices [first, last) of the brick, at
     // most kSteps. Columns have kCombMargin zeros on either side.
     void (*smear)(const Brick<T>& brick, const Comb* combs, std::ptrdiff_t count,
