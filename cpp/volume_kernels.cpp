@@ -2,8 +2,8 @@
 //
 // A position along a line of voxels is a whole number, found in double precision for a vector of
 // rays (forward) or voxels (adjoint), and a rest of at most half a window, in which single
-// precision resolves 1e-6 voxels. Weights are continuous in the position: rounding errors of the two
-// directions do not matter, even where they fall on either side of a voxel.
+// precision resolves 1e-6 voxels. Weights are continuous in the position: rounding errors of the
+// two directions do not matter, even where they fall on either side of a voxel.
 #include "volume_kernels.hpp"
 
 #include "volume_vector.hpp"

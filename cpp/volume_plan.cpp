@@ -238,7 +238,7 @@ void RayTable::fill(const VolumeGeometry& g, const Segment* segments, std::size_
         const Segment& s = segments[i];
         const Pose pose(g, s.angle);
         for (std::size_t c = s.begin; c < s.end; ++c) {
-            const Track t = pose.track(s.row, c);
+            const RayTrack t = pose.track(s.row, c);
             // RayGeometry3D refuses what is not finite; the kernels, which compute addresses from
             // these numbers, never see it either: such a ray misses the volume.
             const bool sound = t.sound();

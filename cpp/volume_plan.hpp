@@ -40,7 +40,10 @@ public:
     // The axis along which combs are: lines of voxels are copied so that it is innermost.
     int line_axis() const { return line_axis_; }
     // The other axis i of 0 and 1, in storage order.
-    int other_axis(int i) const { return i == 0 ? (line_axis_ == 0 ? 1 : 0) : (line_axis_ == 2 ? 1 : 2); }
+    int other_axis(int i) const {
+        if (i == 0) return line_axis_ == 0 ? 1 : 0;
+        return line_axis_ == 2 ? 1 : 2;
+    }
     // Combs that walk along other_axis(i), by angle and detector pixel.
     const std::vector<Comb>& combs(int i) const { return combs_[i]; }
     const std::vector<Segment>& segments() const { return segments_; }

@@ -8,7 +8,7 @@
 namespace joseph {
 
 // Where a ray crosses the volume; see RayTable3D in geometry3d.py.
-struct Track {
+struct RayTrack {
     int axis;
     double intercept[2], slope[2], weight;
 
@@ -47,10 +47,10 @@ public:
         return main_axis(direction(row, column, 0), direction(row, column, 1),
                          direction(row, column, 2));
     }
-    Track track(std::size_t row, std::size_t column) const {
+    RayTrack track(std::size_t row, std::size_t column) const {
         const double along[3] = {direction(row, column, 0), direction(row, column, 1),
                                  direction(row, column, 2)};
-        Track t;
+        RayTrack t;
         t.axis = main_axis(along[0], along[1], along[2]);
         const double here = index(row, column, t.axis);
         double square = g_.voxel[t.axis] * g_.voxel[t.axis];

@@ -222,8 +222,8 @@ def test_without_compiled_kernels_the_oracle_runs_and_says_so_once(
         assert torch.equal(joseph3d.forward(volume, geometry), oracle3d.forward(volume, geometry))
         assert torch.equal(joseph3d.adjoint(data, geometry), oracle3d.adjoint(data, geometry))
         assert len(caplog.records) == 1
-        assert not joseph3d._use_compiled(torch.zeros(1, device="meta"))
-        assert not joseph3d._use_compiled(torch.zeros(1, device="meta"))
+        assert not joseph3d._use_compiled(torch.zeros(1, device="meta"), geometry)
+        assert not joseph3d._use_compiled(torch.zeros(1, device="meta"), geometry)
     assert len(caplog.records) == 2
 
 
@@ -266,6 +266,13 @@ def test_compiled_kernels_read_no_address_from_a_ray_that_is_not_finite(
         assert lines.isfinite().all()
         extension.adjoint3d(data, back, rows, True, 1.0, 1.0, 1.0, 1)
         assert back.isfinite().all()
+
+
+@compiled
+def test_volumes_beyond_32_bits_are_refused(scan3d: Scan3D) -> None:
+    shape = (2048, 1024, 1024)
+    with pytest.raises(ShapeError, match="slabs"):
+        joseph3d.forward(torch.zeros(1).expand(shape), scan3d("circular", shape=shape))
 
 
 @compiled

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RayGeometry3D", "adjoint", "forward"]
 
+_MOST_VOXELS = 1 << 31
+"""The compiled kernels count voxels in 32 bits."""
+
 _logger = logging.getLogger("learnedrecon")
 
 
@@ -46,10 +49,10 @@ def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
 
     Raises:
         DtypeError: The volume is neither float32 nor float64.
-        ShapeError: The last three axes are not those of the geometry.
+        ShapeError: The last three axes are not those of the geometry, or the volume has 2³¹ voxels.
     """
     _check(volume, geometry.shape, "volume (*lead, nz, ny, nx)")
-    if not _use_compiled(volume):
+    if not _use_compiled(volume, geometry):
         return oracle3d.forward(volume.detach(), geometry)
     lead = volume.shape[:-3]
     batch = math.prod(lead)
@@ -74,10 +77,10 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
 
     Raises:
         DtypeError: The data are neither float32 nor float64.
-        ShapeError: The last three axes are not those of the geometry.
+        ShapeError: The last three axes are not those of the geometry, or the volume has 2³¹ voxels.
     """
     _check(data, (geometry.angles, *geometry.detectors), "data (*lead, angles, rows, columns)")
-    if not _use_compiled(data):
+    if not _use_compiled(data, geometry):
         return oracle3d.adjoint(data.detach(), geometry)
     lead = data.shape[:-3]
     batch = math.prod(lead)
@@ -108,13 +111,22 @@ def _check(tensor: Tensor, last: tuple[int, int, int], what: str) -> None:
         )
 
 
-def _use_compiled(tensor: Tensor) -> bool:
+def _use_compiled(tensor: Tensor, geometry: RayGeometry3D) -> bool:
     if tensor.device.type != "cpu":
         _notice(f"There is no compiled ray transform in 3D for {tensor.device.type!r} tensors")
         return False
     if not _compiled:
         _notice("The package was installed without a C++ compiler")
-    return _compiled
+        return False
+    if math.prod(geometry.shape) >= _MOST_VOXELS:
+        raise ShapeError(
+            describe(
+                expected=f"a volume of less than {_MOST_VOXELS} voxels",
+                found=f"shape {geometry.shape}",
+                fix="split the volume into slabs and add their projections",
+            )
+        )
+    return True
 
 
 @functools.cache
