@@ -81,7 +81,20 @@ const Kernels<T>& chosen_kernels() {
     }
 }
 
+template <typename T>
+const VolumeKernels<T>& chosen_volume_kernels() {
+    switch (chosen()) {
+#if defined(JOSEPH_X86)
+        case Isa::kAvx512: return avx512::volume_kernels<T>();
+        case Isa::kAvx2: return avx2::volume_kernels<T>();
+#endif
+        default: return portable::volume_kernels<T>();
+    }
+}
+
 template const Kernels<float>& chosen_kernels();
 template const Kernels<double>& chosen_kernels();
+template const VolumeKernels<float>& chosen_volume_kernels();
+template const VolumeKernels<double>& chosen_volume_kernels();
 
 }  // namespace joseph

@@ -7,6 +7,7 @@
 
 #include "joseph.hpp"
 #include "moments.hpp"
+#include "volume_module.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -87,6 +88,7 @@ void bind(nb::module_& module) {
 NB_MODULE(_joseph, module) {
     bind<float>(module);
     bind<double>(module);
+    joseph::bind_volumes(module);
     module.def("available_isas", &joseph::available_isas);
     module.def("current_isa", &joseph::current_isa);
     module.def("set_isa", &joseph::set_isa, "name"_a);

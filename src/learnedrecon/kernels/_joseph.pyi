@@ -29,6 +29,26 @@ def moments(
     out: NDArray[np.float64],
     threads: int,
 ) -> None: ...
+def forward3d(
+    volume: Tensor,
+    data: Tensor,
+    vectors: NDArray[np.float64],
+    cone: bool,
+    dz: float,
+    dy: float,
+    dx: float,
+    threads: int,
+) -> None: ...
+def adjoint3d(
+    data: Tensor,
+    volume: Tensor,
+    vectors: NDArray[np.float64],
+    cone: bool,
+    dz: float,
+    dy: float,
+    dx: float,
+    threads: int,
+) -> None: ...
 def available_isas() -> list[str]: ...
 def current_isa() -> str: ...
 def set_isa(name: str) -> bool: ...

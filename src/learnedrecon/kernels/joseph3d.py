@@ -1,0 +1,135 @@
+"""Joseph's ray transform in 3D and its exact transpose, by the fastest kernel at hand.
+
+CPU tensors go to the compiled kernels (cpp/), all others, or all of them where the package was
+installed without a C++ compiler, to `learnedrecon.kernels.oracle3d`. Nothing here is recorded by
+autograd. `learnedrecon.kernels.joseph.set_isa` chooses the instruction set for these kernels, too.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import DtypeError, ShapeError, describe
+from learnedrecon.kernels import oracle3d
+from learnedrecon.kernels.geometry3d import RayGeometry3D
+
+try:
+    from learnedrecon.kernels import _joseph
+except ImportError:  # installed without a C++ compiler
+    _compiled = False
+else:
+    _compiled = True
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RayGeometry3D", "adjoint", "forward"]
+
+_MOST_VOXELS = 1 << 31
+"""The compiled kernels count voxels in 32 bits."""
+
+_logger = logging.getLogger("learnedrecon")
+
+
+@torch.no_grad()
+def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
+    """Integrates volumes along the rays of a scan.
+
+    Args:
+        volume: (*lead, nz, ny, nx), float32 or float64, on any device.
+        geometry: The rays.
+
+    Returns:
+        (*lead, angles, rows, columns) of the same type, in mm times the unit of the volume.
+
+    Raises:
+        DtypeError: The volume is neither float32 nor float64.
+        ShapeError: The last three axes are not those of the geometry, or the volume has 2³¹ voxels.
+    """
+    _check(volume, geometry.shape, "volume (*lead, nz, ny, nx)")
+    if not _use_compiled(volume, geometry):
+        return oracle3d.forward(volume.detach(), geometry)
+    lead = volume.shape[:-3]
+    batch = math.prod(lead)
+    stack = volume.detach().reshape(batch, *geometry.shape).contiguous()
+    data = volume.new_empty((batch, geometry.angles, *geometry.detectors))
+    _joseph.forward3d(
+        stack, data, geometry.vectors, geometry.cone, *geometry.pixel, torch.get_num_threads()
+    )
+    return data.reshape(*lead, geometry.angles, *geometry.detectors)
+
+
+@torch.no_grad()
+def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
+    """The exact transpose of `forward`: smears data back along the rays.
+
+    Args:
+        data: (*lead, angles, rows, columns), float32 or float64, on any device.
+        geometry: The rays.
+
+    Returns:
+        (*lead, nz, ny, nx) of the same type.
+
+    Raises:
+        DtypeError: The data are neither float32 nor float64.
+        ShapeError: The last three axes are not those of the geometry, or the volume has 2³¹ voxels.
+    """
+    _check(data, (geometry.angles, *geometry.detectors), "data (*lead, angles, rows, columns)")
+    if not _use_compiled(data, geometry):
+        return oracle3d.adjoint(data.detach(), geometry)
+    lead = data.shape[:-3]
+    batch = math.prod(lead)
+    stack = data.detach().reshape(batch, geometry.angles, *geometry.detectors).contiguous()
+    volume = data.new_empty((batch, *geometry.shape))
+    _joseph.adjoint3d(
+        stack, volume, geometry.vectors, geometry.cone, *geometry.pixel, torch.get_num_threads()
+    )
+    return volume.reshape(*lead, *geometry.shape)
+
+
+def _check(tensor: Tensor, last: tuple[int, int, int], what: str) -> None:
+    if tensor.dtype not in {torch.float32, torch.float64}:
+        raise DtypeError(
+            describe(
+                expected=f"{what} of float32 or float64",
+                found=str(tensor.dtype),
+                fix="convert it, and run projectors outside autocast",
+            )
+        )
+    if tensor.ndim < 3 or tuple(tensor.shape[-3:]) != tuple(last):
+        raise ShapeError(
+            describe(
+                expected=f"{what} that ends in {tuple(last)}",
+                found=f"shape {tuple(tensor.shape)}",
+                fix="use the geometry of these data, or put the space axes last",
+            )
+        )
+
+
+def _use_compiled(tensor: Tensor, geometry: RayGeometry3D) -> bool:
+    if tensor.device.type != "cpu":
+        _notice(f"There is no compiled ray transform in 3D for {tensor.device.type!r} tensors")
+        return False
+    if not _compiled:
+        _notice("The package was installed without a C++ compiler")
+        return False
+    if math.prod(geometry.shape) >= _MOST_VOXELS:
+        raise ShapeError(
+            describe(
+                expected=f"a volume of less than {_MOST_VOXELS} voxels",
+                found=f"shape {geometry.shape}",
+                fix="split the volume into slabs and add their projections",
+            )
+        )
+    return True
+
+
+@functools.cache
+def _notice(reason: str) -> None:
+    """Logs once per reason."""
+    _logger.warning("%s: the ray transform runs in plain PyTorch, which is slow.", reason)
