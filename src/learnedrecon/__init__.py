@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
     from learnedrecon.models.post_processing import FBPUNet, PostProcessing
     from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.beam3d import RayVectors3D
     from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
+    from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
     from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.panel import FlatPanel
     from learnedrecon.operators.ray_transform import RayTransform
+    from learnedrecon.operators.ray_transform3d import RayTransform3D
     from learnedrecon.operators.space import Space
     from learnedrecon.operators.transmission import Transmission, TransmissionCT
     from learnedrecon.problem import Measured, Problem
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling
     from learnedrecon.schemes.step import Chain, Repeat, Step
     from learnedrecon.solvers.fbp import fbp
+    from learnedrecon.solvers.fdk import fdk
     from learnedrecon.solvers.tv import tv_reconstruction
     from learnedrecon.training.checkpoint import Blueprint, load_weights, save_weights
 
@@ -45,9 +50,13 @@ _HOMES = {
     "models.learned_primal_dual": ("LearnedPrimalDual", "learned_primal_dual"),
     "models.post_processing": ("FBPUNet", "PostProcessing"),
     "operators.base": ("Operator",),
+    "operators.beam3d": ("RayVectors3D",),
     "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
+    "operators.geometry3d": ("ConeBeam", "Orbit", "ParallelBeam3D"),
     "operators.linear": ("LinearOperator",),
+    "operators.panel": ("FlatPanel",),
     "operators.ray_transform": ("RayTransform",),
+    "operators.ray_transform3d": ("RayTransform3D",),
     "operators.space": ("Space",),
     "operators.transmission": ("Transmission", "TransmissionCT"),
     "problem": ("Measured", "Problem"),
@@ -56,6 +65,7 @@ _HOMES = {
     "schemes.scaling": ("AdjointScale", "ImageScale", "NoScaling"),
     "schemes.step": ("Chain", "Repeat", "Step"),
     "solvers.fbp": ("fbp",),
+    "solvers.fdk": ("fdk",),
     "solvers.tv": ("tv_reconstruction",),
     "training.checkpoint": ("Blueprint", "load_weights", "save_weights"),
 }
@@ -70,6 +80,7 @@ __all__ = [
     "Blueprint",
     "Chain",
     "Checkpointed",
+    "ConeBeam",
     "Dirichlet",
     "Estimate",
     "FBPUNet",
@@ -77,6 +88,7 @@ __all__ = [
     "FilteredBackprojection",
     "FilteredPrimalDual",
     "FlatDetector",
+    "FlatPanel",
     "ImageScale",
     "Iterative",
     "KullbackLeibler",
@@ -87,10 +99,14 @@ __all__ = [
     "Measured",
     "NoScaling",
     "Operator",
+    "Orbit",
     "ParallelBeam",
+    "ParallelBeam3D",
     "PostProcessing",
     "Problem",
     "RayTransform",
+    "RayTransform3D",
+    "RayVectors3D",
     "Reconstructor",
     "Repeat",
     "Space",
@@ -100,6 +116,7 @@ __all__ = [
     "Transmission",
     "TransmissionCT",
     "fbp",
+    "fdk",
     "filtered_primal_dual",
     "learned_gradient",
     "learned_primal_dual",

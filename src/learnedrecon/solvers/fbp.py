@@ -15,9 +15,11 @@ from learnedrecon.operators.autograd import apply_kernel
 from learnedrecon.operators.geometry import ParallelBeam
 from learnedrecon.operators.linear import Scaled
 from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray_transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.transmission import TransmissionCT
 from learnedrecon.solvers.backprojection import Backprojection
+from learnedrecon.solvers.fdk import fdk
 from learnedrecon.solvers.views import coverage, detector_weights, fan_weights, widened
 
 if TYPE_CHECKING:
@@ -72,17 +74,18 @@ def pseudo_inverse(
 ) -> Tensor:
     """:func:`fbp` for every operator that is a ray transform in disguise.
 
-    P itself; a·T: divides the data by a; exp(-μP): takes -log(y)/μ with y clipped below at 1e-6;
-    T(c·): divides the image by c. These nest.
+    P itself, by :func:`learnedrecon.solvers.fdk.fdk` in three dimensions; a·T: divides the data by
+    a; exp(-μP): takes -log(y)/μ with y clipped below at 1e-6; T(c·): divides the image by c. These
+    nest.
 
     Args:
         operator: T.
-        data: y, (..., angle, detector).
+        data: y, (..., *codomain.shape).
         window: see :func:`fbp`.
         bandwidth: see :func:`fbp`.
 
     Returns:
-        (..., ny, nx).
+        (..., *domain.shape).
 
     Raises:
         GeometryError: this operator has no filtered backprojection.
@@ -91,6 +94,8 @@ def pseudo_inverse(
     if isinstance(operator, RayTransform):
         _refuse_gradients(operator)
         return fbp(data, operator.geometry, window=window, bandwidth=bandwidth)
+    if isinstance(operator, RayTransform3D):
+        return fdk(data, operator.geometry, window=window, bandwidth=bandwidth)
     if isinstance(operator, Scaled):
         inner = data / operator.scalar
         return pseudo_inverse(operator.operator, inner, window=window, bandwidth=bandwidth)
