@@ -106,8 +106,7 @@ def test_the_central_ray_columns_and_rows(name: str, view: int) -> None:
     assert up[2] > 0
     middle = vector[3:6] + 4 * vector[6:9] + 2 * vector[9:12]
     foot = middle + PANEL.axis_offset * across + PANEL.vertical_offset * up
-    height = scan.orbit.height + scan.orbit.helical_pitch * theta / TURN if "x" in name else 0.0
-    axis = np.array([0.0, 0.0, height if isinstance(scan, ConeBeam) else 0.0])
+    axis = np.array([0.0, 0.0, -1.0 + 3.0 * theta / TURN if name == "helix" else 0.0])
     if isinstance(scan, ConeBeam):
         np.testing.assert_allclose(vector[:3], axis - 30 * along, atol=1e-13)
         np.testing.assert_allclose(foot, axis + 20 * along, atol=1e-13)

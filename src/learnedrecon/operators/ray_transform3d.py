@@ -12,8 +12,8 @@ from learnedrecon.kernels import joseph3d
 from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
 from learnedrecon.operators.beam3d import Beam3D
 from learnedrecon.operators.geometry_checks import require_kind
+from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.norm import estimated_norm
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
@@ -108,4 +108,5 @@ def _warn_of_a_small_panel(
 
 @lru_cache(maxsize=128)
 def _norm_of(geometry: Geometry3D) -> float:
-    return estimated_norm(RayTransform3D(geometry, torch.float64))
+    operator = RayTransform3D(geometry, torch.float64)
+    return require_settled(lanczos_norm(operator), type(operator).__name__)
