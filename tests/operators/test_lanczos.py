@@ -53,7 +53,7 @@ def test_complex_and_small_and_zero() -> None:
     values = torch.tensor([-3.0, 1.0, 2.0], dtype=torch.float64)
     assert lanczos_norm(Diagonal(Space((3,), torch.complex128), values)).norm == pytest.approx(3)
     one = Diagonal(Space((1,), torch.float64), torch.tensor([-4.0], dtype=torch.float64))
-    assert lanczos_norm(one) == PowerResult(pytest.approx(4.0), 1, converged=True)
+    assert lanczos_norm(one).norm == pytest.approx(4)
     zero = Diagonal(Space((3,), torch.float64), torch.zeros(3, dtype=torch.float64))
     assert lanczos_norm(zero) == PowerResult(0.0, 1, converged=True)
 
