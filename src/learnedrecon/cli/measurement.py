@@ -13,6 +13,7 @@ from learnedrecon.data.dicom import DICOM_ENDINGS, read_attenuation
 from learnedrecon.data.exchange import read_data_exchange
 from learnedrecon.data.hdf5 import list_datasets, open_hdf5
 from learnedrecon.errors import DataError, GeometryError, ShapeError, describe
+from learnedrecon.operators.beam3d import Beam3D
 from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
 from learnedrecon.operators.transmission import Transmission
 
@@ -122,7 +123,7 @@ def check_data(measurement: Measurement, spec: Any, space: Space, path: Path) ->
     Raises:
         ShapeError: with both shapes.
     """
-    shape = measurement.values.shape
+    shape, angles = measurement.values.shape, ray_geometry(spec).angle_values
     if shape[-2:] != space.shape:
         raise ShapeError(
             describe(
@@ -131,7 +132,6 @@ def check_data(measurement: Measurement, spec: Any, space: Space, path: Path) ->
                 fix="correct the geometry and give it with --geometry, or transpose the data",
             )
         )
-    angles = ray_geometry(spec).angle_values
     if measurement.theta is not None and not np.allclose(angles, measurement.theta, atol=1e-3):
         note(f"The angles in {path} are not those of the geometry, which are used.")
 
@@ -179,7 +179,20 @@ def check_image(image: Array, pixel: tuple[float, float] | None, spec: Any, path
 
 
 def ray_geometry(spec: Any) -> Geometry:  # noqa: ANN401 - any operator spec
-    """The beam of an operator."""
+    """The beam of an operator.
+
+    Raises:
+        GeometryError: that of a volume.
+    """
+    if isinstance(spec, Beam3D):
+        raise GeometryError(
+            describe(
+                expected="the geometry of an image",
+                found=f"{type(spec).__name__}, a scan of a volume",
+                fix="reconstruct volumes in Python, by learnedrecon.fdk or learnedrecon.TV; on the"
+                " command line 'check operator' takes them",
+            )
+        )
     return spec.geometry if isinstance(spec, Transmission) else spec
 
 
