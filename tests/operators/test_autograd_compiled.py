@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -94,6 +96,8 @@ def test_the_operators_keep_the_contract_of_torch_library(operator: RayTransform
     torch.library.opcheck(ops.ray_adjoint.default, (v, own, *operator.sizes))
     both = (u.detach(), v.detach(), operator.vectors, *operator.sizes)
     torch.library.opcheck(ops.ray_gradient.default, both)
+    direction = (u.detach(), operator.vectors, random(3, 6), *operator.sizes)
+    torch.library.opcheck(ops.ray_tangent.default, direction)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -122,7 +126,7 @@ def test_transforms_inside_leave_the_compiled_code(operator: RayTransform, matri
     pulled = torch.compile(gradient, backend="aot_eager")(u)
     torch.testing.assert_close(pulled.flatten(), matrix.T @ matrix @ u.flatten())
     torch._dynamo.reset()
-    with pytest.raises(torch._dynamo.exc.Unsupported, match="transforms of torch"):
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="Transforms of torch"):
         torch.compile(derivative, backend="aot_eager", fullgraph=True)(u)
 
 
@@ -132,6 +136,11 @@ def test_dual_numbers_leave_the_compiled_code(operator: RayTransform, matrix: Te
     with forward_ad.dual_level():
         tangent = forward_ad.unpack_dual(compiled(forward_ad.make_dual(u, du))).tangent
     torch.testing.assert_close(tangent.flatten(), matrix @ du.flatten())
+
+
+def test_importing_it_imports_no_compiler() -> None:
+    program = "import sys, learnedrecon.operators.rays; sys.exit('torch._dynamo' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
 
 
 def test_another_geometry_of_the_same_sizes_is_not_compiled_again() -> None:

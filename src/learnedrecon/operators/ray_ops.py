@@ -1,8 +1,8 @@
 """The ray transform as operators of `torch.library`, which is what `torch.compile` sees.
 
-`learnedrecon::ray_forward` and `ray_adjoint` are each other's derivative; `ray_gradient` is that in
-the geometry. Everything about a scan that may change from batch to batch is in a tensor, so that
-compiled code serves every geometry of the same sizes and pixels.
+`learnedrecon::ray_forward` and `ray_adjoint` are each other's derivative; `ray_gradient` and
+`ray_tangent` are those in the geometry. Everything about a scan that may change from batch to batch
+is in a tensor, so that compiled code serves every geometry of the same sizes and pixels.
 """
 
 from __future__ import annotations
@@ -89,6 +89,22 @@ def gradient(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> T
 @gradient.register_fake
 def _(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401, ARG001
     return torch.empty_like(vectors)
+
+
+@torch.library.custom_op(
+    "learnedrecon::ray_tangent",
+    mutates_args=(),
+    schema=f"(Tensor image, Tensor vectors, Tensor direction, {_CONSTANTS}) -> Tensor",
+)
+def tangent(image: Tensor, vectors: Tensor, direction: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
+    """The derivative of Tu along a direction in the vectors; it has no derivatives of its own."""
+    return ray_kernels.tangent(image, vectors, direction, _sizes_of(constants))
+
+
+@tangent.register_fake
+def _(image: Tensor, vectors: Tensor, direction: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401, ARG001
+    sizes = _sizes_of(constants)
+    return image.new_empty(ray_kernels.result_shape(image, vectors, sizes, transpose=False))
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401, ARG001

@@ -79,6 +79,8 @@ class _Rays(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
+        if torch.compiler.is_compiling():  # which may begin here, where it has left the caller
+            return (ray_ops.adjoint if transpose else ray_ops.forward)(x, vectors, *sizes)
         return ray_kernels.evaluate(x, vectors, sizes, transpose=transpose)
 
     @staticmethod
@@ -136,9 +138,15 @@ class _Rays(torch.autograd.Function):
         return _Rays.apply(x, vectors, sizes, transpose), 0
 
 
-_interrupted = torch.compiler.disable(
-    _Rays.apply, reason="transforms of torch.func see no operators of torch.library"
-)
+def _interrupted(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
+    """Leaves compiled code, with an error where it must be a whole graph (`fullgraph`).
+
+    `torch.compiler.disable` as a decorator would import the compiler together with this module.
+    """
+    torch._dynamo.graph_break(  # noqa: SLF001
+        msg="Transforms of torch.func see no operators of torch.library"
+    )
+    return torch.compiler.disable(_Rays.apply)(x, vectors, sizes, transpose)
 
 
 class _Once(torch.autograd.Function):
@@ -162,7 +170,7 @@ class _Gradient(_Once):
 
     @staticmethod
     def forward(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-        return ray_kernels.gradient(image, data, vectors, sizes)
+        return ray_ops.gradient(image, data, vectors, *sizes)
 
     @staticmethod
     def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Tensor, int]:  # noqa: ANN401
@@ -177,7 +185,7 @@ class _Tangent(_Once):
 
     @staticmethod
     def forward(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> Tensor:
-        return ray_kernels.tangent(image, vectors, direction, sizes)
+        return ray_ops.tangent(image, vectors, direction, *sizes)
 
     @staticmethod
     def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Tensor, int]:  # noqa: ANN401
