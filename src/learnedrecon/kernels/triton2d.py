@@ -18,6 +18,7 @@ from learnedrecon.kernels.triton_launch import (
     in_groups,
     lanes_for,
     power_of_two,
+    without,
 )
 
 if TYPE_CHECKING:
@@ -176,14 +177,14 @@ def launches_adjoint(  # noqa: PLR0913, PLR0917
     pack = Launch(
         kernels.pack_data_2d,
         (ceil_div(angles * detectors, _pixels(lanes)), groups),
-        {"data": stack, "packed": packed, "unit": unit, **_without(scan, "ny", "nx")},
+        {"data": stack, "packed": packed, "unit": unit, **without(scan, "ny", "nx")},
         {"DIVERGING": sizes.diverging, "RAYS": _pixels(lanes), "LANES": lanes},
     )
     prepare = Launch(
         kernels.prepare_2d,
         (ceil_div(angles, 64),),
-        {"lines": lines, "scales": scales, **_without(scan, "batch")},
-        {**_without(tile, "ACC", "LANES"), "ANGLES": 64},
+        {"lines": lines, "scales": scales, **without(scan, "batch")},
+        {**without(tile, "ACC", "LANES"), "ANGLES": 64},
         2,
     )
     gather = Launch(
@@ -194,7 +195,7 @@ def launches_adjoint(  # noqa: PLR0913, PLR0917
             "image": images,
             "lines": lines,
             "scales": scales,
-            **_without(scan, "vectors", "dy", "dx"),
+            **without(scan, "vectors", "dy", "dx"),
             "chunk": ceil_div(angles, len(images)),
             "unit": unit,
         },
@@ -218,18 +219,14 @@ def _scan(stack: Tensor, vectors: Tensor, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def _without(arguments: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if name not in names}
-
-
 def _blocks(batch: int) -> Blocks:
-    """Some 2000 sums in a program of 128 threads for large batches, fewer for small ones."""
+    """Some 16 or 32 sums for each of 128 threads in large batches, fewer in small ones."""
     lanes = lanes_for(batch)
     if lanes <= 2:
         return Blocks(lanes, angles=2, detectors=64, rows=16, columns=32)
     if lanes <= 8:
         return Blocks(lanes, angles=4, detectors=32, rows=16, columns=16)
-    return Blocks(lanes, angles=4, detectors=512 // lanes, rows=8, columns=256 // lanes)
+    return Blocks(lanes, angles=4, detectors=512 // lanes, rows=8, columns=512 // lanes)
 
 
 def _pixels(lanes: int) -> int:

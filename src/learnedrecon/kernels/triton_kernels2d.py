@@ -8,8 +8,8 @@ starts, and walks them in fixed point: 32 bits of pixel and 32 of fraction. The 
 pixel and angle which rays pass within one pixel of it. With the position u of the pixel on the
 detector, ray k passes at the distance |(k - u) D| / m_k along the axis of interpolation, where
 u = N / D, N and D are affine in the indices of the pixel, and m_k is the larger component of the
-direction of the ray, in pixels per unit (both axes give the same distance where they tie). N and D
-are 64-bit integers at one pixel of a tile; what the others add is small, and float32 is enough.
+direction of the ray, in pixels (both axes give the same distance where they tie). N and D are
+64-bit integers at one pixel of a tile; what the others add is small, and float32 is enough.
 Either way a position is off by about 1e-6 pixels at most, and for float64 nothing is rounded.
 """
 
@@ -89,7 +89,10 @@ def pack_data_2d(
     RAYS: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """Packs (batch, angles, detectors), times the length of each ray per step over `unit`, a power of 2."""
+    """Packs (batch, angles, detectors), times the length of each ray per step over `unit`.
+
+    `unit` is a power of two. In a fan beam also over m_k, which is normalised to at most 1.
+    """
     group = tl.program_id(1)
     ray = tl.program_id(0) * RAYS + tl.arange(0, RAYS)
     lane = tl.arange(0, LANES)
@@ -97,14 +100,20 @@ def pack_data_2d(
     known = tl.where(exists, ray, 0)
     detector = (known % detectors).to(tl.float64)
     _, _, along_x, along_y = _direction(vectors, known // detectors, detector, DIVERGING)
-    length = _length(along_x, along_y, dy, dx) / unit
+    factor = _length(along_x, along_y, dy, dx) / unit
+    if DIVERGING:
+        _, _, x, y = _direction(vectors, known // detectors, 0.0, DIVERGING)
+        largest = tl.maximum(tl.abs(x / dx), tl.abs(y / dy))
+        _, _, x, y = _direction(vectors, known // detectors, detectors - 1.0, DIVERGING)
+        largest = tl.maximum(largest, tl.maximum(tl.abs(x / dx), tl.abs(y / dy)))
+        factor *= largest / tl.maximum(tl.abs(along_x / dx), tl.abs(along_y / dy))
     member = group * LANES + lane
     source = member.to(tl.int64)[None, :] * angles * detectors + ray[:, None]
     values = tl.load(data + source, exists[:, None] & (member < batch)[None, :], other=0.0)
     if data.dtype.element_ty == tl.float64:
-        values = values * length[:, None]
+        values = values * factor[:, None]
     else:
-        values = values.to(tl.float32) * length.to(tl.float32)[:, None]
+        values = values.to(tl.float32) * factor.to(tl.float32)[:, None]
     target = packed + (group.to(tl.int64) * angles * detectors + ray)[:, None] * LANES
     tl.store(target + lane[None, :], values.to(packed.dtype.element_ty), exists[:, None])
 
@@ -156,22 +165,22 @@ def project_2d(
     steps = tl.where(rows, ny, nx)
     across = tl.where(rows, nx, ny)
 
-    first, last = _inside(mine, intercept, slope, steps, across)
+    first, last = span(intercept, slope, steps, across)
+    first = tl.min(tl.where(mine, first, steps).to(tl.int32), axis=0)
+    last = tl.max(tl.where(mine, last, 0.0).to(tl.int32), axis=0)
     row_step = nx + 2 * FRAME
     step_stride = tl.where(rows, row_step, column_step)
     across_stride = tl.where(rows, 1, column_across)
     origin = tl.where(rows, 0, column_offset) + FRAME * (step_stride + across_stride)
     own = sheet + group.to(tl.int64) * sheet_offset * LANES
     total = tl.zeros([ANGLES * DETECTORS, LANES], dtype=ACC)
-    near = tl.minimum(tl.maximum(intercept, -1073741824.0), 1073741824.0)
-    fixed_slope = tl.floor(slope * 4294967296.0 + 0.5).to(tl.int64)
-    position = tl.floor(near * 4294967296.0 + 0.5).to(tl.int64) + fixed_slope * first
+    fixed_slope = fixed(slope)
+    position = fixed(intercept) + fixed_slope * first
     for step in range(first, last):
         if ACC == tl.float64:
-            exact = near + slope * step
-            whole = tl.floor(exact)
-            fraction = exact - whole
-            cell = whole.to(tl.int64)
+            exact = tl.minimum(tl.maximum(intercept + slope * step, -3.0), across + 3.0)
+            cell = tl.floor(exact)
+            fraction = exact - cell
         else:
             cell = position >> 32
             fraction = position.to(tl.uint32).to(tl.float32) * 2.3283064365386963e-10
@@ -191,18 +200,31 @@ def project_2d(
 
 
 @triton.jit
-def _inside(mine, intercept, slope, steps, across):
-    """The steps [first, last) in which some ray of a tile may be within a pixel of the image."""
+def span(intercept, slope, steps, across):
+    """The steps, as numbers, in which rays may be within a pixel of [0, across)."""
     inverse = 1.0 / tl.where(slope == 0.0, 1.0, slope)
     enter, leave = (-1.0 - intercept) * inverse, (across - intercept) * inverse
     first, last = tl.minimum(enter, leave), tl.maximum(enter, leave)
     first = tl.where(slope == 0.0, 0.0, first)
     last = tl.where(slope == 0.0, steps, last)
     first = tl.minimum(tl.maximum(tl.floor(first), 0.0), steps)
-    last = tl.minimum(tl.maximum(tl.ceil(last) + 1.0, 0.0), steps)
-    first = tl.where(mine, first, steps).to(tl.int32)
-    last = tl.where(mine, last, 0.0).to(tl.int32)
-    return tl.min(first, axis=0), tl.max(last, axis=0)
+    return first, tl.minimum(tl.maximum(tl.ceil(last) + 1.0, 0.0), steps)
+
+
+@triton.jit
+def fixed(value):
+    """A position in 32.32 fixed point; what is further than 2^30 pixels away stays there."""
+    near = tl.minimum(tl.maximum(value, -1073741824.0), 1073741824.0)
+    return tl.floor(near * 4294967296.0 + 0.5).to(tl.int64)
+
+
+@triton.jit
+def store_rounded(pointer, value, exists):
+    """Stores float64, rounded to the nearest integer where integers are kept."""
+    if pointer.dtype.element_ty == tl.int64:
+        tl.store(pointer, tl.floor(value + 0.5).to(tl.int64), exists)
+    else:
+        tl.store(pointer, value.to(pointer.dtype.element_ty), exists)
 
 
 @triton.jit
@@ -254,40 +276,31 @@ def prepare_2d(
         reach = tl.abs(n0) + tl.abs(n1) * nx + tl.abs(n2) * ny
         depth = tl.abs(d0) + tl.abs(d1) * nx + tl.abs(d2) * ny
         scale = tl.maximum(tl.maximum(reach, depth * detectors), 1.0) * 1.734723475976807e-18
-    _store(lines + angle * 6, n0 / scale, exists)
-    _store(lines + angle * 6 + 1, n1 / scale, exists)
-    _store(lines + angle * 6 + 2, n2 / scale, exists)
-    _store(lines + angle * 6 + 3, d0 / scale, exists)
-    _store(lines + angle * 6 + 4, d1 / scale, exists)
-    _store(lines + angle * 6 + 5, d2 / scale, exists)
+    store_rounded(lines + angle * 6, n0 / scale, exists)
+    store_rounded(lines + angle * 6 + 1, n1 / scale, exists)
+    store_rounded(lines + angle * 6 + 2, n2 / scale, exists)
+    store_rounded(lines + angle * 6 + 3, d0 / scale, exists)
+    store_rounded(lines + angle * 6 + 4, d1 / scale, exists)
+    store_rounded(lines + angle * 6 + 5, d2 / scale, exists)
     row = scales + angle * 8
-    _store(row, scale, exists)
+    store_rounded(row, scale, exists)
     if DIVERGING:
-        _store(row + 1, ax, exists)
-        _store(row + 2, ay, exists)
-        _store(row + 3, sx, exists)
-        _store(row + 4, sy, exists)
+        store_rounded(row + 1, ax, exists)
+        store_rounded(row + 2, ay, exists)
+        store_rounded(row + 3, sx, exists)
+        store_rounded(row + 4, sy, exists)
     else:
         wide = tl.abs(d0) * detectors <= 1.0
         inverse = tl.where(wide, 0.0, 1.0 / tl.where(wide, 1.0, d0))
         half = tl.where(wide, detectors * 1.0, tl.abs(inverse))
         reach = (tl.abs(n1) * (COLUMNS // 2) + tl.abs(n2) * (ROWS // 2)) * tl.abs(inverse)
-        _store(row + 1, n1, exists)
-        _store(row + 2, n2, exists)
-        _store(row + 3, d0, exists)
-        _store(row + 4, inverse, exists)
-        _store(row + 5, half, exists)
-        _store(row + 6, reach + half + 0.01, exists)
-        _store(row + 7, tl.ceil(2.0 * half - TINY), exists)
-
-
-@triton.jit
-def _store(pointer, value, exists):
-    """Stores float64, rounded to the nearest integer where integers are kept."""
-    if pointer.dtype.element_ty == tl.int64:
-        tl.store(pointer, tl.floor(value + 0.5).to(tl.int64), exists)
-    else:
-        tl.store(pointer, value.to(pointer.dtype.element_ty), exists)
+        store_rounded(row + 1, n1, exists)
+        store_rounded(row + 2, n2, exists)
+        store_rounded(row + 3, d0, exists)
+        store_rounded(row + 4, inverse, exists)
+        store_rounded(row + 5, half, exists)
+        store_rounded(row + 6, reach + half + 0.01, exists)
+        store_rounded(row + 7, tl.ceil(2.0 * half - TINY), exists)
 
 
 @triton.jit
@@ -409,11 +422,11 @@ def _gather(
     DIVERGING: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
     """Adds what a ray gives to each pixel; `tap` is its distance from ray k."""
-    distance = tl.abs(tap * dp - ep)
+    size = 1.0
     if DIVERGING:
         size = tl.maximum(tl.abs(ax + tap * sx), tl.abs(ay + tap * sy))
-        distance = distance / tl.maximum(size, 1e-30)
+    weight = size - tl.abs(tap * dp - ep)
     near = tl.minimum(tl.maximum(ray, 0), detectors - 1)
-    weight = tl.where(ray == near, tl.maximum(1.0 - distance, 0.0), 0.0)
+    weight = tl.where(ray == near, tl.maximum(weight, 0.0), 0.0)
     values = tl.load(view + (near * LANES)[:, None] + lane[None, :])
     return total + values.to(total.dtype) * weight[:, None]

@@ -45,13 +45,20 @@ class Launch(NamedTuple):
     arguments: dict[str, Any]
     constants: dict[str, Any]
     warps: int = 4
+    fused: bool = True
+    """Whether products and sums may be fused, which rounds once instead of twice."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the compiler is told."""
+        return {"num_warps": self.warps, "enable_fp_fusion": self.fused}
 
     def run(self, device: torch.device) -> None:
         """Starts the kernel on a device."""
         if min(self.grid) < 1:
             return
         with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
-            self.kernel[self.grid](**self.arguments, **self.constants, num_warps=self.warps)
+            self.kernel[self.grid](**self.arguments, **self.constants, **self.options)
 
 
 def runs_on(device: torch.device) -> bool:
@@ -82,6 +89,11 @@ def in_groups(tensor: Tensor, axes: int) -> Tensor:
 def ceil_div(a: int, b: int) -> int:
     """⌈a / b⌉ for b > 0."""
     return -(-a // b)
+
+
+def without(arguments: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Some of the arguments."""
+    return {name: value for name, value in arguments.items() if name not in names}
 
 
 def power_of_two(length: float) -> float:
