@@ -90,30 +90,27 @@ def prepare_3d(
     px, py, pz = px + mx, py + my, pz + mz
     ux, uy, uz = _cross(rx, ry, rz, ax, ay, az)
     vx, vy, vz = _cross(ax, ay, az, cx, cy, cz)
-    if DIVERGING:
-        ex, ey, ez = _cross(cx, cy, cz, rx, ry, rz)
-        fx, fy, fz = px, py, pz
-    else:
-        ex, ey, ez = 0.0 * ax, 0.0 * ax, 0.0 * ax
-        fx, fy, fz = ex, ey, ez
+    ex, ey, ez = _cross(cx, cy, cz, rx, ry, rz)
     scale = tl.full([ANGLES], 1.0, dtype=tl.float64)
-    constant = cx * ux + cy * uy + cz * uz
+    constant = ex * ax + ey * ay + ez * az
     if lines.dtype.element_ty == tl.int64:
         most = tl.maximum(rows, columns)
         scale = tl.maximum(
             _reach(ux, uy, uz, px, py, pz, nx, ny, nz), _reach(vx, vy, vz, px, py, pz, nx, ny, nz)
         )
         if DIVERGING:
-            depth = _reach(ex, ey, ez, fx, fy, fz, nx, ny, nz)
+            depth = _reach(ex, ey, ez, px, py, pz, nx, ny, nz)
         else:
             depth = tl.abs(constant)
         scale = tl.maximum(tl.maximum(scale, depth * most), 1e-300) * 1.734723475976807e-18
     line = lines + angle * 12
     _store_plane(line, ux / scale, uy / scale, uz / scale, px, py, pz, exists)
     _store_plane(line + 4, vx / scale, vy / scale, vz / scale, px, py, pz, exists)
-    _store_plane(line + 8, ex / scale, ey / scale, ez / scale, fx, fy, fz, exists)
-    if not DIVERGING:
+    if DIVERGING:
+        _store_plane(line + 8, ex / scale, ey / scale, ez / scale, px, py, pz, exists)
+    else:
         store_rounded(line + 8, constant / scale, exists)
+        _store_vector(line + 9, 0.0 * scale, 0.0 * scale, 0.0 * scale, exists)
     row = scales + angle * 16
     store_rounded(row, scale, exists)
     _store_vector(row + 1, ax, ay, az, exists)
@@ -145,40 +142,50 @@ def _window(
     """Over how many columns and rows the rays that pass by a voxel are spread, at most.
 
     From |k - u| < a_m (|e_1| + |e_2|) / (|q_m| |D|) with e = q × r, and c in place of r for the
-    rows. The main axis is m; where rays may have another one, the bound holds for all. The last
-    result is whether there is no such bound, because rays differ too much from each other.
+    rows. The main axis m may be one along which q is nearly longest: a first bound, for any m with
+    |q_m| at least half the longest, says how near. The last result is whether there is no bound,
+    because the rays differ too much from each other.
     """
     e1, e2, e3 = _cross(qx, qy, qz, rx, ry, rz)
     f1, f2, f3 = _cross(qx, qy, qz, cx, cy, cz)
-    change_u, change_v, margin = 0.0, 0.0, 0.0
+    longest = _largest(qx, qy, qz)
+    none = low <= 0.0
     if DIVERGING:
         e1, e2, e3 = _sides(e1, e2, e3, rx, ry, rz, HX, HY, HZ)
         f1, f2, f3 = _sides(f1, f2, f3, cx, cy, cz, HX, HY, HZ)
-        change_u, change_v = _largest(cx, cy, cz), _largest(rx, ry, rz)
-        margin = max(HX, HY, HZ) * 1.0
+        margin = max(HX, HY, HZ)
+        change_u, change_v = _largest(cx, cy, cz) / size, _largest(rx, ry, rz) / size
+        spread = 1.0 + change_u * spread_u + change_v * spread_v
+        volume = low * (0.5 * longest - margin)
+        none = none | (volume <= 0.0)
+        columns, rows = (e1 + e2 + e3) * size, (f1 + f2 + f3) * size
+        share = (change_u * columns + change_v * rows) / tl.where(none, 1.0, volume)
+        none = none | (share >= 0.5)
+        # By which part of the middle ray's a_m the others differ from it.
+        differ = spread / tl.where(none, 1.0, 1.0 - share) - 1.0
+        none = none | (differ > 0.25)
+        near = (1.0 - 2.0 * differ) * longest
+        along_x, along_y, along_z = tl.abs(qx) >= near, tl.abs(qy) >= near, tl.abs(qz) >= near
+        one = along_x.to(tl.int32) + along_y.to(tl.int32) + along_z.to(tl.int32) == 1
+        columns -= size * _of(along_x & one, along_y & one, along_z & one, e1, e2, e3)
+        rows -= size * _of(along_x & one, along_y & one, along_z & one, f1, f2, f3)
+        volume = tl.where(none, 1.0, low * (tl.where(one, longest, near) - margin))
+        columns, rows = columns / volume, rows / volume
+        most = spread / tl.where(none, 1.0, 1.0 - change_u * columns - change_v * rows)
+        return columns * most, rows * most, none
     else:
-        e1, e2, e3, f1, f2, f3 = tl.abs(e1), tl.abs(e2), tl.abs(e3), tl.abs(f1), tl.abs(f2), tl.abs(f3)
-    longest = _largest(qx, qy, qz)
-    if DIVERGING:
-        along_x, along_y = tl.abs(qx) >= 0.9 * longest, tl.abs(qy) >= 0.9 * longest
-        along_z = tl.abs(qz) >= 0.9 * longest
-    else:
-        along_x, along_y, along_z = axis == X, axis == Y, axis == Z
-    one = along_x.to(tl.int32) + along_y.to(tl.int32) + along_z.to(tl.int32) == 1
-    columns = e1 + e2 + e3
-    columns -= tl.where(one & along_x, e1, tl.where(one & along_y, e2, tl.where(one, e3, 0.0)))
-    rows = f1 + f2 + f3
-    rows -= tl.where(one & along_x, f1, tl.where(one & along_y, f2, tl.where(one, f3, 0.0)))
-    least = tl.where(one, longest, 0.85 * longest) - margin
-    none = (low <= 0.0) | (least <= 0.0)
-    volume = tl.where(none, 1.0, least * low)
-    columns, rows = columns / volume, rows / volume
-    rest = 1.0 - change_u * columns - change_v * rows
-    none = none | (rest <= 0.5)
-    most = (size + change_u * spread_u + change_v * spread_v) / tl.where(none, 1.0, rest)
-    columns, rows = columns * most, rows * most
-    differ = change_u * (spread_u + columns) + change_v * (spread_v + rows)
-    return columns, rows, none | (differ > 0.05 * size)
+        e1, e2, e3 = tl.abs(e1), tl.abs(e2), tl.abs(e3)
+        f1, f2, f3 = tl.abs(f1), tl.abs(f2), tl.abs(f3)
+        columns = e1 + e2 + e3 - _of(axis == X, axis == Y, axis == Z, e1, e2, e3)
+        rows = f1 + f2 + f3 - _of(axis == X, axis == Y, axis == Z, f1, f2, f3)
+        volume = tl.where(none, 1.0, low * longest)
+        return columns / volume, rows / volume, none
+
+
+@triton.jit
+def _of(first, second, third, a, b, c):
+    """What belongs to the one that is true."""
+    return tl.where(first, a, tl.where(second, b, tl.where(third, c, 0.0)))
 
 
 @triton.jit
@@ -299,10 +306,11 @@ def backproject_3d(
             first_v = tl.where(wide_v, 0.0, tl.floor(at_v - half_v) + 1.0)
             count_u = tl.where(wide_u, columns * 1.0, tl.ceil(2.0 * half_u - TINY)).to(tl.int32)
             count_v = tl.where(wide_v, rows * 1.0, tl.ceil(2.0 * half_v - TINY)).to(tl.int32)
+            tx, ty, tz = qx, qy, qz
             if DIVERGING:
                 ax, ay = ax + near_u * cx + near_v * rx, ay + near_u * cy + near_v * ry
                 az = az + near_u * cz + near_v * rz
-                qx, qy, qz = qx + ox, qy + oy, qz + oz
+                tx, ty, tz = qx + ox, qy + oy, qz + oz
             bx, by, bz = tl.where(none, ax, 0.0), tl.where(none, ay, 0.0), tl.where(none, az, 0.0)
             column, line_of = k + first_u.to(tl.int32), l + first_v.to(tl.int32)
             view = own + angle.to(tl.int64) * rows * columns * LANES
@@ -311,7 +319,7 @@ def backproject_3d(
                 tap_u, tap_v = first_u + i, first_v + j
                 alpha, beta = tap_u - at_u, tap_v - at_v
                 w1, w2, w3 = _cross(
-                    qx, qy, qz,
+                    tx, ty, tz,
                     bx + alpha * cx + beta * rx,
                     by + alpha * cy + beta * ry,
                     bz + alpha * cz + beta * rz,
@@ -327,10 +335,12 @@ def backproject_3d(
                         ay + tap_u * cy + tap_v * ry,
                         az + tap_u * cz + tap_v * rz,
                     )
-                    axis = tl.load(axes + angle.to(tl.int64) * rows * columns + ray)
-                w1 = tl.where(axis == X, 1.0, tl.maximum(most - tl.abs(w1), 0.0))
-                w2 = tl.where(axis == Y, 1.0, tl.maximum(most - tl.abs(w2), 0.0))
-                w3 = tl.where(axis == Z, 1.0, tl.maximum(most - tl.abs(w3), 0.0))
+                    main = tl.load(axes + angle.to(tl.int64) * rows * columns + ray)
+                else:
+                    main = axis
+                w1 = tl.where(main == X, 1.0, tl.maximum(most - tl.abs(w1), 0.0))
+                w2 = tl.where(main == Y, 1.0, tl.maximum(most - tl.abs(w2), 0.0))
+                w3 = tl.where(main == Z, 1.0, tl.maximum(most - tl.abs(w3), 0.0))
                 weight = tl.where(exists, w1 * w2 * w3, 0.0)
                 values = tl.load(view + (ray * LANES)[:, None] + lane[None, :])
                 total += values.to(ACC) * weight[:, None]
