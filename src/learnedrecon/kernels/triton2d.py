@@ -58,12 +58,11 @@ def project(
     Returns:
         (*lead, angles, detectors) of the type of the image.
     """
-    (ny, nx), (detectors,), angles = sizes.shape, sizes.detectors, len(vectors)
     stack = in_groups(image, 2)
-    data = stack.new_empty((len(stack), angles, detectors))
+    data = stack.new_empty((len(stack), len(vectors), *sizes.detectors))
     for launch in launches_forward(stack, data, vectors.to(stack.device), sizes, storage, blocks):
         launch.run(stack.device)
-    return data.reshape(*image.shape[:-2], angles, detectors)
+    return data.reshape(*image.shape[:-2], *data.shape[1:])
 
 
 @torch.no_grad()
@@ -79,19 +78,17 @@ def backproject(
 
     With a `storage` it is the data, times the lengths of their rays, that are rounded.
     """
-    (ny, nx), (detectors,), angles = sizes.shape, sizes.detectors, len(vectors)
-    lead = data.shape[:-2]
     stack = in_groups(data, 2)
-    parts = _parts(len(stack), sizes, angles, blocks or _blocks(len(stack)))
+    parts = _parts(len(stack), sizes, len(vectors), blocks or _blocks(len(stack)))
     kind = accumulator(stack.dtype) if parts > 1 else stack.dtype
-    images = stack.new_empty((parts, len(stack), ny, nx), dtype=kind)
+    images = stack.new_empty((parts, len(stack), *sizes.shape), dtype=kind)
     for launch in launches_adjoint(stack, images, vectors.to(stack.device), sizes, storage, blocks):
         launch.run(stack.device)
     image = images[0] if parts == 1 else images.sum(0).to(stack.dtype)
-    return image.reshape(*lead, ny, nx)
+    return image.reshape(*data.shape[:-2], *sizes.shape)
 
 
-def launches_forward(  # noqa: PLR0913, PLR0917
+def launches_forward(  # noqa: PLR0917
     stack: Tensor,
     data: Tensor,
     vectors: Tensor,
@@ -149,7 +146,7 @@ def launches_forward(  # noqa: PLR0913, PLR0917
     return [*frames, walk]
 
 
-def launches_adjoint(  # noqa: PLR0913, PLR0917
+def launches_adjoint(  # noqa: PLR0917
     stack: Tensor,
     images: Tensor,
     vectors: Tensor,

@@ -77,7 +77,7 @@ def project(
     data = stack.new_empty((len(stack), len(vectors), *sizes.detectors))
     for launch in launches_forward(stack, data, vectors.to(stack.device), sizes, storage, blocks):
         launch.run(stack.device)
-    return data.reshape(*volume.shape[:-3], len(vectors), *sizes.detectors)
+    return data.reshape(*volume.shape[:-3], *data.shape[1:])
 
 
 @torch.no_grad()
@@ -104,7 +104,7 @@ def backproject(
     return volume.reshape(*data.shape[:-3], *sizes.shape)
 
 
-def launches_forward(  # noqa: PLR0913, PLR0917
+def launches_forward(  # noqa: PLR0917
     stack: Tensor,
     data: Tensor,
     vectors: Tensor,
@@ -144,7 +144,7 @@ def launches_forward(  # noqa: PLR0913, PLR0917
     return [find, *walks] if len(vectors) else []
 
 
-def launches_adjoint(  # noqa: PLR0913, PLR0917
+def launches_adjoint(  # noqa: PLR0917
     stack: Tensor,
     volumes: Tensor,
     vectors: Tensor,
@@ -152,7 +152,7 @@ def launches_adjoint(  # noqa: PLR0913, PLR0917
     storage: torch.dtype | None,
     blocks: Blocks3D | None,
 ) -> list[Launch]:
-    """The kernels of `backproject`, in order; `volumes` has an entry for each part of the angles."""
+    """The kernels of `backproject`, in order; `volumes` has one entry per part of the angles."""
     (kernels, gathers), blocks = _kernels(), blocks or _blocks(len(stack))
     angles, lanes, exact = len(vectors), blocks.lanes, stack.dtype == torch.float64
     groups, rays = ceil_div(len(stack), lanes), sizes.detectors[0] * sizes.detectors[1]

@@ -3,14 +3,15 @@
 Images and data are packed batch-innermost, (groups, ., ., LANES), so that the position and the two
 weights of a sample are computed once for all the images of a group.
 
-Positions. The forward kernel finds its rays in float64, from the vectors of the scan, when a program
-starts, and walks them in fixed point: 32 bits of pixel and 32 of fraction. The adjoint asks for each
-pixel and angle which rays pass within one pixel of it. With the position u of the pixel on the
-detector, ray k passes at the distance |(k - u) D| / m_k along the axis of interpolation, where
+Positions. The forward kernel finds its rays in float64, from the vectors of the scan, when a
+program starts, and walks them in fixed point: 32 bits of pixel and 32 of fraction. The adjoint asks
+for each pixel and angle which rays pass within one pixel of it. With the position u of the pixel on
+the detector, ray k passes at the distance |(k - u) D| / m_k along the axis of interpolation, where
 u = N / D, N and D are affine in the indices of the pixel, and m_k is the larger component of the
 direction of the ray, in pixels (both axes give the same distance where they tie). N and D are
-64-bit integers at one pixel of a tile; what the others add is small, and float32 is enough.
-Either way a position is off by about 1e-6 pixels at most, and for float64 nothing is rounded.
+64-bit integers at one pixel of a tile; what the others add is small, and float32 is enough. Either
+way a position is off by some 1e-6 pixels (more where directions differ tenfold on one detector),
+and for float64 nothing is rounded.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 
-from learnedrecon.kernels.triton_kernels2d import fixed, span, store_rounded
+from learnedrecon.kernels.triton_kernels2d import fixed, span
 
 TYPES = {torch.float32: tl.float32, torch.float64: tl.float64}
 Z, Y, X = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
@@ -224,8 +224,8 @@ def project_3d(
             start1, start2 = fixed(start1), fixed(start2)
         total = tl.zeros([ROWS * COLUMNS, STEPS * LANES], dtype=ACC)
         for _ in range(tl.cdiv(tl.maximum(last - first, 0), STEPS)):
-            low1, near1, far1, here1, next1 = _taps(start1 + slope1 * step, n1, ACC)
-            low2, near2, far2, here2, next2 = _taps(start2 + slope2 * step, n2, ACC)
+            near1, far1, here1, next1 = _taps(start1 + slope1 * step, n1, ACC)
+            near2, far2, here2, next2 = _taps(start2 + slope2 * step, n2, ACC)
             valid = step < steps
             near1, far1 = tl.where(valid, near1, 0.0), tl.where(valid, far1, 0.0)
             base = tl.where(valid, step, 0).to(INDEX) * stride
@@ -262,7 +262,7 @@ def _taps(position, size, ACC: tl.constexpr):
     following = tl.minimum(tl.maximum(cell + 1, 0), size - 1)
     left = tl.where(here == cell, 1.0 - fraction, 0.0)
     right = tl.where(following == cell + 1, fraction, 0.0)
-    return cell, left, right, here, following
+    return left, right, here, following
 
 
 @triton.jit

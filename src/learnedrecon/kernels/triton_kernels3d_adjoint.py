@@ -289,16 +289,16 @@ def backproject_3d(
         near_u, wide_u, seen_u = _start(middle_u, half_u, spread_u, columns, none)
         near_v, wide_v, seen_v = _start(middle_v, half_v, spread_v, rows, none)
         if seen_u & seen_v:
-            k, l = near_u.to(tl.int32), near_v.to(tl.int32)
+            k, h = near_u.to(tl.int32), near_v.to(tl.int32)
             dp = depth + g1 * ox + g2 * oy + g3 * oz
             at_u = (u - d * k).to(ACC) * scale
             at_u += (u1 - d1 * k).to(ACC) * scale * ox
             at_u += (u2 - d2 * k).to(ACC) * scale * oy
             at_u += (u3 - d3 * k).to(ACC) * scale * oz
-            at_v = (v - d * l).to(ACC) * scale
-            at_v += (v1 - d1 * l).to(ACC) * scale * ox
-            at_v += (v2 - d2 * l).to(ACC) * scale * oy
-            at_v += (v3 - d3 * l).to(ACC) * scale * oz
+            at_v = (v - d * h).to(ACC) * scale
+            at_v += (v1 - d1 * h).to(ACC) * scale * ox
+            at_v += (v2 - d2 * h).to(ACC) * scale * oy
+            at_v += (v3 - d3 * h).to(ACC) * scale * oz
             # Without a bound w is the direction itself, which differs from it by a multiple of q.
             share = tl.where(none, 0.0, 1.0) / tl.where(none, 1.0, dp)
             at_u, at_v = at_u * share, at_v * share
@@ -312,7 +312,7 @@ def backproject_3d(
                 az = az + near_u * cz + near_v * rz
                 tx, ty, tz = qx + ox, qy + oy, qz + oz
             bx, by, bz = tl.where(none, ax, 0.0), tl.where(none, ay, 0.0), tl.where(none, az, 0.0)
-            column, line_of = k + first_u.to(tl.int32), l + first_v.to(tl.int32)
+            column, line_of = k + first_u.to(tl.int32), h + first_v.to(tl.int32)
             view = own + angle.to(tl.int64) * rows * columns * LANES
             for t in range(count_u * count_v):
                 i, j = t % count_u, t // count_u

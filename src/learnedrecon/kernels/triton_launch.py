@@ -97,5 +97,5 @@ def without(arguments: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def power_of_two(length: float) -> float:
-    """The power of two just above a length: a unit in which it is of order one, without rounding."""
+    """The power of two just above a length: as a unit it makes numbers near 1, without rounding."""
     return math.ldexp(1.0, math.frexp(length)[1])
