@@ -6,6 +6,7 @@ that depends on the scan is computed there from its vectors, so subsets of angle
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from learnedrecon.kernels.sizes import Sizes
 
 _FRAME = 2
+_ADDRESSES = 2**31
+"""Within a group, addresses are 32-bit integers."""
 _COALESCED = 32
 """Bytes from one pixel that make a full memory transaction."""
 _PROGRAMS = 256
@@ -79,7 +82,7 @@ def backproject(
     With a `storage` it is the data, times the lengths of their rays, that are rounded.
     """
     stack = in_groups(data, 2)
-    parts = _parts(len(stack), sizes, len(vectors), blocks or _blocks(len(stack)))
+    parts = _parts(len(stack), sizes, len(vectors), blocks or _blocks(len(stack), sizes))
     kind = accumulator(stack.dtype) if parts > 1 else stack.dtype
     images = stack.new_empty((parts, len(stack), *sizes.shape), dtype=kind)
     for launch in launches_adjoint(stack, images, vectors.to(stack.device), sizes, storage, blocks):
@@ -97,7 +100,7 @@ def launches_forward(  # noqa: PLR0917
     blocks: Blocks | None,
 ) -> list[Launch]:
     """The kernels of `project`, in order."""
-    kernels, blocks = _kernels(), blocks or _blocks(len(stack))
+    kernels, blocks = _kernels(), blocks or _blocks(len(stack), sizes)
     (ny, nx), (detectors,), batch, angles = sizes.shape, sizes.detectors, len(stack), len(vectors)
     groups, lanes = ceil_div(batch, blocks.lanes), blocks.lanes
     height, width = ny + 2 * _FRAME, nx + 2 * _FRAME
@@ -155,7 +158,7 @@ def launches_adjoint(  # noqa: PLR0917
     blocks: Blocks | None,
 ) -> list[Launch]:
     """The kernels of `backproject`, in order; `images` has an entry for each part of the angles."""
-    kernels, blocks = _kernels(), blocks or _blocks(len(stack))
+    kernels, blocks = _kernels(), blocks or _blocks(len(stack), sizes)
     (ny, nx), (detectors,), batch, angles = sizes.shape, sizes.detectors, len(stack), len(vectors)
     groups, lanes = ceil_div(batch, blocks.lanes), blocks.lanes
     exact = stack.dtype == torch.float64
@@ -216,9 +219,11 @@ def _scan(stack: Tensor, vectors: Tensor, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def _blocks(batch: int) -> Blocks:
+def _blocks(batch: int, sizes: Sizes) -> Blocks:
     """Some 16 or 32 sums for each of 128 threads in large batches, fewer in small ones."""
     lanes = lanes_for(batch)
+    while lanes > 1 and math.prod(n + 2 * _FRAME for n in sizes.shape) * 2 * lanes > _ADDRESSES:
+        lanes //= 2
     if lanes <= 2:
         return Blocks(lanes, angles=2, detectors=64, rows=16, columns=32)
     if lanes <= 8:

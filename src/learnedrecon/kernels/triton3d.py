@@ -209,10 +209,10 @@ def _find_axes(scan: dict[str, Any], stack: Tensor, sizes: Sizes) -> tuple[Launc
     """The kernel that writes the main axis of each ray, of each angle in a parallel beam."""
     rows, columns = sizes.detectors if sizes.diverging else (1, 1)
     axes = stack.new_empty((scan["angles"], rows, columns), dtype=torch.int8)
-    arguments = {"axes": axes, "rays": axes.numel(), "rows": rows, "columns": columns}
+    arguments = {"axes": axes, "rows": rows, "columns": columns}
     arguments |= {name: scan[name] for name in ("vectors", "dz", "dy", "dx")}
     constants = {"DIVERGING": sizes.diverging, "RAYS": 256}
-    grid = (ceil_div(axes.numel(), 256),)
+    grid = (ceil_div(rows * columns, 256), scan["angles"])
     return Launch(_kernels()[0].axes_3d, grid, arguments, constants, fused=False), axes
 
 

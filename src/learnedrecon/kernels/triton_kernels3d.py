@@ -43,7 +43,6 @@ def _direction(vectors, angle, column, row, COMPONENT: tl.constexpr, DIVERGING: 
 def axes_3d(
     vectors,
     axes,
-    rays,
     rows,
     columns,
     dz: tl.float64,
@@ -53,17 +52,16 @@ def axes_3d(
     RAYS: tl.constexpr,
 ):
     """The main axis of each ray, as in `RayGeometry3D.table`; launched without fused operations."""
+    angle = tl.program_id(1)
     ray = tl.program_id(0) * RAYS + tl.arange(0, RAYS)
-    known = tl.where(ray < rays, ray, 0)
-    angle = known // (rows * columns)
-    row = (known // columns % rows).to(tl.float64)
-    column = (known % columns).to(tl.float64)
+    row, column = (ray // columns).to(tl.float64), (ray % columns).to(tl.float64)
     _, x = _direction(vectors, angle, column, row, 0, DIVERGING)
     _, y = _direction(vectors, angle, column, row, 1, DIVERGING)
     _, z = _direction(vectors, angle, column, row, 2, DIVERGING)
     x, y, z = tl.abs(x / dx), tl.abs(y / dy), tl.abs(z / dz)
     axis = tl.where((y >= x) & (y >= z), Y, tl.where(x >= z, X, Z))
-    tl.store(axes + ray, axis.to(tl.int8), ray < rays)
+    target = axes + angle.to(tl.int64) * (rows * columns) + ray
+    tl.store(target, axis.to(tl.int8), ray < rows * columns)
 
 
 @triton.jit

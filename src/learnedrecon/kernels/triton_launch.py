@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import math
 import os
@@ -63,11 +64,15 @@ class Launch(NamedTuple):
 
 def runs_on(device: torch.device) -> bool:
     """Whether Triton is installed and compiles for this device, or interprets on the CPU."""
-    if importlib.util.find_spec("triton") is None:
-        return False
-    if device.type == "cpu":
-        return os.environ.get("TRITON_INTERPRET") == "1"
-    return device.type == "cuda"
+    if device.type == "cuda":
+        return _installed()
+    interprets = device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
+    return interprets and _installed()
+
+
+@functools.cache
+def _installed() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:
@@ -83,7 +88,8 @@ def lanes_for(batch: int) -> int:
 def in_groups(tensor: Tensor, axes: int) -> Tensor:
     """(batch, ...) with the last `axes` axes as they are, contiguous."""
     batch = math.prod(tensor.shape[:-axes])
-    return tensor.detach().reshape(batch, *tensor.shape[-axes:]).contiguous()
+    plain = tensor.detach().resolve_neg()
+    return plain.reshape(batch, *tensor.shape[-axes:]).contiguous()
 
 
 def ceil_div(a: int, b: int) -> int:
