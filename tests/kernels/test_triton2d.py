@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pytest
 import torch
 
-from learnedrecon.kernels import oracle, triton2d
+from learnedrecon.kernels import joseph, oracle, triton2d
 from learnedrecon.kernels.geometry import RayGeometry2D
 from learnedrecon.kernels.sizes import Sizes
 from learnedrecon.kernels.triton_launch import accumulator, lanes_for, power_of_two, runs_on
@@ -226,6 +228,20 @@ def test_nothing_in_gives_nothing_or_zeros(run: Run) -> None:
     assert torch.equal(zero, torch.zeros(2, *geometry.shape))
 
 
+def test_cuda_tensors_go_to_triton(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And to the oracle, with one notice, where it is not installed."""
+    stub = SimpleNamespace(is_cpu=False, is_cuda=True, device=torch.device("cuda"))
+    assert joseph._pair(cast("torch.Tensor", stub)) is joseph._TRITON
+    joseph._notice.cache_clear()
+    monkeypatch.setattr(joseph, "runs_on", lambda _: False)
+    with caplog.at_level(logging.WARNING, logger="learnedrecon"):
+        assert joseph._pair(cast("torch.Tensor", stub)) is joseph._PLAIN
+        assert joseph._pair(cast("torch.Tensor", stub)) is joseph._PLAIN
+    assert [record.args for record in caplog.records] == [("Triton is not installed",)]
+
+
 def test_launcher() -> None:
     assert [lanes_for(batch) for batch in (0, 1, 2, 3, 8, 9, 128)] == [1, 1, 2, 4, 8, 16, 32]
     assert [power_of_two(x) for x in (0.7, 1.0, 1e-3)] == [1.0, 2.0, 2.0**-9]
@@ -233,6 +249,9 @@ def test_launcher() -> None:
     assert accumulator(F64) == F64
     assert runs_on(torch.device("cuda"))
     assert not runs_on(torch.device("mps"))
-    blocks = triton2d._blocks(1)
-    assert triton2d._parts(1, Sizes(False, (9,), (16, 32), (1.0, 1.0)), 64, blocks) == 4
-    assert triton2d._parts(128, Sizes(False, (9,), (512, 512), (1.0, 1.0)), 64, blocks) == 1
+    small, large, huge = (Sizes(False, (9,), (16, n), (1.0, 1.0)) for n in (32, 10**5, 10**7))
+    blocks = triton2d._blocks(1, small)
+    assert triton2d._parts(1, small, 64, blocks) == 4
+    assert triton2d._parts(128, large, 64, blocks) == 1
+    assert triton2d._blocks(128, large).lanes == 32
+    assert triton2d._blocks(128, huge).lanes == 4
