@@ -44,7 +44,15 @@ LEVEL = {
 }
 TORCH_ONLY = ("networks", "kernels", "metrics")
 # Modules that may import an optional extra inside a function, and which one.
-OPTIONAL = {f"{PACKAGE}.training.loggers": {"torch.utils.tensorboard"}}
+OPTIONAL = {
+    f"{PACKAGE}.training.loggers": {"torch.utils.tensorboard"},
+    # Their kernels import Triton.
+    f"{PACKAGE}.kernels.triton2d": {f"{PACKAGE}.kernels.triton_kernels2d"},
+    f"{PACKAGE}.kernels.triton3d": {
+        f"{PACKAGE}.kernels.triton_kernels3d",
+        f"{PACKAGE}.kernels.triton_kernels3d_adjoint",
+    },
+}
 MAX_LINES = 500
 MAX_ARGUMENTS = 7
 

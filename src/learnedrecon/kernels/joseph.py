@@ -1,8 +1,8 @@
 """Joseph's ray transform and its exact transpose, by the fastest kernel at hand.
 
-CPU tensors go to the compiled kernels (cpp/), all others, or all of them where the package was
-installed without a C++ compiler, to `learnedrecon.kernels.oracle`. Nothing here is recorded by
-autograd: `learnedrecon.operators` wraps the pair, each being the gradient of the other.
+CPU tensors go to the compiled kernels (cpp/), CUDA tensors to those in Triton (`triton2d`), and all
+others, or all where there is no compiler, to `learnedrecon.kernels.oracle`. Nothing here is
+recorded by autograd: `learnedrecon.operators` wraps the pair, each being the gradient of the other.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError, describe
-from learnedrecon.kernels import oracle
+from learnedrecon.kernels import oracle, triton2d
 from learnedrecon.kernels.geometry import RayGeometry2D
+from learnedrecon.kernels.triton_launch import runs_on
 
 try:
     from learnedrecon.kernels import _joseph
@@ -195,6 +196,10 @@ def _pair(tensor: Tensor) -> _Pair:
         if _compiled:
             return _COMPILED
         _notice("The package was installed without a C++ compiler")
+    elif runs_on(tensor.device):
+        return _TRITON
+    elif tensor.is_cuda:
+        _notice("Triton is not installed")
     else:
         _notice(f"There is no compiled ray transform for {tensor.device.type!r} tensors")
     return _PLAIN
@@ -238,6 +243,7 @@ def _backproject_plain(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
 
 _COMPILED = _Pair(_project_compiled, _backproject_compiled)
 _PLAIN = _Pair(_project_plain, _backproject_plain)
+_TRITON = _Pair(triton2d.project, triton2d.backproject)
 
 
 def _vectors_of(geometry: RayGeometry2D, like: Tensor) -> Tensor:
