@@ -60,7 +60,7 @@ def faster(
     times: tuple[Timing, Timing | None],
     peer: str,
     target: float | None,
-    repeat: int = 1,
+    updates: int,
 ) -> Row:
     """A row of two times.
 
@@ -71,12 +71,16 @@ def faster(
         times: ours and theirs.
         peer: see :class:`Row`.
         target: at least so many times faster.
-        repeat: how often the peer must run to do what one call of ours does.
+        updates: samples of rays that a call takes.
     """
     ours, theirs = times
     mine = ours.median
-    other = None if theirs is None else repeat * theirs.median
-    details = {"ours": ours.to_plain(), "peer_repeats": repeat}
+    other = None if theirs is None else theirs.median
+    details = {
+        "ours": ours.to_plain(),
+        "updates": updates,
+        "giga_updates_per_s": updates / mine / 1e9,
+    }
     if theirs is not None:
         details["theirs"] = theirs.to_plain()
     return Row(

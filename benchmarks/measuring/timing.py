@@ -61,6 +61,10 @@ class Timing:
         """In seconds."""
         return statistics.median(self.samples)
 
+    def repeated(self, number: int) -> Timing:
+        """Seconds of so many calls, one after the other."""
+        return Timing(tuple(number * sample for sample in self.samples))
+
     def to_plain(self) -> dict[str, Any]:
         """Median, quartiles and the number of calls."""
         ordered = sorted(self.samples)

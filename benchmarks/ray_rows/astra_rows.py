@@ -10,7 +10,7 @@ from against import astra_toolbox
 from against.astra_toolbox import AstraProjector, with_autograd
 from learnedrecon.kernels import joseph
 from learnedrecon.operators.ray_transform import RayTransform
-from measuring.cases import FAN, LARGE, LODOPAB, SMALL, data_for, describe_scan, image_for
+from measuring.cases import FAN, LARGE, LODOPAB, SMALL, data_for, describe_scan, image_for, updates
 from measuring.row import Row, faster
 from measuring.timing import Contestant, interleaved, running
 
@@ -52,6 +52,7 @@ def fan_rows(settings: Settings) -> Iterator[Row]:
             times=(times["ours"], times.get("theirs")),
             peer=_name(projector, "line_fanflat"),
             target=FAN_TARGET,
+            updates=updates(FAN.rays()),
         )
         _close(projector)
 
@@ -76,6 +77,7 @@ def small_rows(settings: Settings) -> Iterator[Row]:
             times=(times["ours"], times.get("theirs")),
             peer=_name(projector, "linear") + " through autograd",
             target=target,
+            updates=2 * batch * updates(SMALL.rays()),
         )
     _close(projector)
 
@@ -94,6 +96,7 @@ def _parallel(settings: Settings, geometry: Geometry, call: str) -> Iterator[Row
         for name, (batch, threads, isa) in conditions.items()
     ]
     times = interleaved([*ours, *theirs], settings.budget)
+    once = times.get("theirs")
     joseph.set_isa(None)
     torch.set_num_threads(settings.threads)
     for name, (batch, threads, isa) in conditions.items():
@@ -102,10 +105,10 @@ def _parallel(settings: Settings, geometry: Geometry, call: str) -> Iterator[Row
             f"parallel, {name}",
             ", ".join([describe_scan(geometry), *words, isa or joseph.current_isa() or "oracle"]),
             call,
-            times=(times[name], times.get("theirs")),
+            times=(times[name], once.repeated(batch) if once else None),
             peer=_name(projector, "linear") + (f", {batch} calls" if batch > 1 else ""),
             target=TARGETS[call][name],
-            repeat=batch,
+            updates=batch * updates(geometry.rays()),
         )
     _close(projector)
 

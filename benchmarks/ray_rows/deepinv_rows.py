@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from against.deepinv_tomography import ALL_OPTIONS, NAME, Options, installed
-from measuring.cases import LODOPAB, describe_scan
+from measuring.cases import LODOPAB, describe_scan, updates
 from measuring.child import alone
 from measuring.row import Row, faster
 from measuring.timing import Budget
@@ -36,11 +36,13 @@ def deepinv_rows(settings: Settings) -> Iterator[Row]:
             yield Row("deepinv", work, "both", None, None, "ms", peer, None, None)
     good = {options: found for options, found in timed.items() if "failed" not in found}
     if good:
-        yield from _fastest(work, good, settings)
+        yield from _fastest(work, good, settings, updates(geometry.rays()))
     yield from _memory(work, angles)
 
 
-def _fastest(work: str, good: dict[Options, dict[str, Any]], settings: Settings) -> Iterator[Row]:
+def _fastest(
+    work: str, good: dict[Options, dict[str, Any]], settings: Settings, count: int
+) -> Iterator[Row]:
     """The fastest forward, exact adjoint, and adjoint of any kind; the others in the details."""
     exact = {o: found for o, found in good.items() if o.adjoint_via_backprop}
     kinds = (
@@ -60,6 +62,7 @@ def _fastest(work: str, good: dict[Options, dict[str, Any]], settings: Settings)
             times=times[best],
             peer=f"{NAME}, {best}",
             target=target,
+            updates=count,
         )
         row.details["all_options_median_s"] = {str(o): times[o][1].median for o in times}
         yield row
