@@ -81,18 +81,20 @@ def main(
 
 def table(rows: list[Row]) -> Table:
     """All rows."""
-    found = Table("work", "call", "ours", "peer", "theirs", "reached", "target", "met")
+    found = Table("work", "call", "ours", "peer", "theirs", "G/s", "reached", "target", "met")
     part = None
     for row in rows:
-        if row.part != part:
+        name = row.part.partition(",")[0]
+        if name != part:
             found.add_section()
-        part = row.part
+        part = name
         found.add_row(
             row.work,
             row.call,
             _quantity(row.ours, row.unit),
             row.peer,
             _quantity(row.theirs, row.unit),
+            f"{row.details['giga_updates_per_s']:.2f}" if "updates" in row.details else "",
             "" if row.value is None else f"{row.value:.3g}",
             "" if row.target is None else f"{'≤' if row.at_most else '≥'} {row.target:g}",
             "" if row.met is None else ("yes" if row.met else "no"),

@@ -8,12 +8,15 @@ import torch
 
 from against import astra_toolbox
 from against.astra_toolbox import AstraProjector
+from learnedrecon.kernels import oracle
 from learnedrecon.operators.ray_transform import RayTransform
 from measuring.cases import LARGE, LODOPAB, data_for, describe_scan, image_for
 from measuring.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch import Tensor
 
     from learnedrecon.operators.geometry import Geometry
     from ray_rows.settings import Settings
@@ -22,39 +25,51 @@ TARGET = 1e-4
 
 
 def agreement_rows(settings: Settings) -> Iterator[Row]:
-    """‖ours - theirs‖ / ‖ours‖ for random images and data; both are Joseph's method."""
+    """‖ours - theirs‖ / ‖ours‖ for random images and data; both are Joseph's method.
+
+    The distance of each from the oracle in float64 says whose rounding the difference is.
+    """
     for full in (LODOPAB, LARGE):
         geometry = settings.sized(full)
         for call in ("forward", "adjoint"):
-            value = None if astra_toolbox.load() is None else _difference(geometry, call)
-            missing = " (missing)" if value is None else ""
+            missing = astra_toolbox.load() is None
+            distances = {} if missing else _distances(geometry, call)
             yield Row(
                 "agreement",
                 describe_scan(geometry),
                 f"{call}, relative difference",
-                ours=None,
-                theirs=None,
-                unit="",
-                peer=f"{astra_toolbox.NAME} linear{missing}",
-                value=value,
+                ours=distances.get("ours from the oracle"),
+                theirs=distances.get("theirs from the oracle"),
+                unit="from float64",
+                peer=f"{astra_toolbox.NAME} linear{' (missing)' if missing else ''}",
+                value=distances.get("ours from theirs"),
                 target=TARGET,
                 at_most=True,
             )
 
 
-def _difference(geometry: Geometry, call: str) -> float:
+def _distances(geometry: Geometry, call: str) -> dict[str, float]:
     transform, projector = RayTransform(geometry), AstraProjector(geometry)
     if call == "forward":
         image = image_for(geometry)[0, 0]
         projector.image[:] = image.flip(0).numpy()
         projector.forward()
         ours, theirs = transform(image), torch.from_numpy(projector.data.copy())
+        exact = oracle.forward(image.double(), geometry.rays())
     else:
         data = data_for(geometry)[0, 0]
         projector.data[:] = data.numpy()
         projector.adjoint()
         ours = transform.adjoint(data)
         theirs = torch.from_numpy(projector.image.copy()).flip(0)
+        exact = oracle.adjoint(data.double(), geometry.rays())
     projector.close()
-    ours, theirs = ours.double(), theirs.double()
-    return float((ours - theirs).norm() / ours.norm())
+    return {
+        "ours from theirs": _relative(theirs, ours),
+        "ours from the oracle": _relative(ours, exact),
+        "theirs from the oracle": _relative(theirs, exact),
+    }
+
+
+def _relative(a: Tensor, b: Tensor) -> float:
+    return float((a.double() - b.double()).norm() / b.double().norm())

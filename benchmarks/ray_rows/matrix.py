@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from against.stored_matrix import NAME
-from measuring.cases import LODOPAB, describe_scan
+from measuring.cases import LODOPAB, describe_scan, updates
 from measuring.child import alone
 from measuring.row import Row, faster
 from measuring.timing import Timing
@@ -33,7 +33,15 @@ def matrix_rows(settings: Settings) -> Iterator[Row]:
         yield Row("matrix", work, "both", None, None, "ms", peer, None, FASTER)
         return
     for call, difference in zip(("forward", "adjoint"), found["difference"], strict=True):
-        row = faster("matrix", work, call, times=pair(found[call]), peer=NAME, target=FASTER)
+        row = faster(
+            "matrix",
+            work,
+            call,
+            times=pair(found[call]),
+            peer=NAME,
+            target=FASTER,
+            updates=updates(geometry.rays()),
+        )
         row.details["relative_difference"] = difference
         yield row
     yield memory_row(
