@@ -87,6 +87,14 @@ class DeepinvTransform(LinearOperator):
         )
         self.physics = physics
 
+    def compute_norm(self) -> float:
+        """By five steps of the power iteration in float32: a scale for the scheme, no more."""
+        with torch.no_grad():
+            u = torch.ones(1, 1, *self.domain.shape)
+            for _ in range(5):
+                u = self.evaluate_adjoint(self.evaluate(u / u.norm()))
+            return float(u.norm().sqrt())
+
     def evaluate(self, u: Tensor) -> Tensor:
         return self.physics.A(u)
 
