@@ -37,26 +37,23 @@ BUDGETS = {
     "128": Budget(rounds=5, turn=0.0, seconds=30.0),
     "362": Budget(rounds=3, turn=0.0, seconds=60.0),
 }
+QUICK = Budget(rounds=1, turn=0.0, seconds=0.0)
 SLOW = Budget(rounds=1, turn=0.0, seconds=60.0)
 OPTIONS = {"128": ALL_OPTIONS, "362": (Options(False, False),)}  # noqa: FBT003
 GIB = 22.0
 
 
-def compare(scan: str, threads: int) -> dict[str, Any]:
+def compare(scan: str, threads: int, *, quick: bool = False) -> dict[str, Any]:
     """The step on both operators; the fastest of deepinv's options counts."""
     if not installed():
         return {"failed": f"{NAME} (missing)"}
     results: dict[str, Any] = {}
-    for options in OPTIONS[scan]:
-        budget = BUDGETS[scan] if scan == "128" else SLOW
+    budget = QUICK if quick else BUDGETS[scan] if scan == "128" else SLOW
+    arguments = {"scan": scan, "budget": asdict(budget), "threads": threads}
+    for options in OPTIONS[scan][:1] if quick else OPTIONS[scan]:
         results[str(options)] = alone(
             "training_steps.alone:against_deepinv",
-            {
-                "scan": scan,
-                "options": asdict(options),
-                "budget": asdict(budget),
-                "threads": threads,
-            },
+            {**arguments, "options": asdict(options)},
             gib=GIB,
         )
     good = {name: found for name, found in results.items() if "failed" not in found}
@@ -80,10 +77,11 @@ def compare(scan: str, threads: int) -> dict[str, Any]:
     }
 
 
-def tried(scan: str, threads: int) -> dict[str, Any]:
+def tried(scan: str, threads: int, *, quick: bool = False) -> dict[str, Any]:
     """Seconds of our step in every variant, and the shares of some."""
-    budget = BUDGETS[scan]
-    arguments = {"scan": scan, "names": list(VARIANTS), "threads": threads}
+    budget = QUICK if quick else BUDGETS[scan]
+    names = list(VARIANTS)[:2] if quick else list(VARIANTS)
+    arguments: dict[str, Any] = {"scan": scan, "names": names, "threads": threads}
     found = alone("training_steps.alone:variants", {**arguments, "budget": asdict(budget)}, gib=GIB)
     if "failed" in found:
         return found
@@ -92,15 +90,14 @@ def tried(scan: str, threads: int) -> dict[str, Any]:
             one.update(Timing(tuple(one.pop("samples"))).to_plain())
     good = {name: one["median_s"] for name, one in found.items() if "median_s" in one}
     exact = {name: seconds for name, seconds in good.items() if not VARIANTS[name].bfloat16}
-    names = list(dict.fromkeys(["as it is", min(exact, key=exact.__getitem__)]))
-    arguments["names"] = names
+    arguments["names"] = list(dict.fromkeys(["as it is", min(exact, key=exact.__getitem__)]))
     return {"variants": found, "shares": alone("training_steps.alone:our_shares", arguments)}
 
 
 def main(
     *,
     only: Annotated[list[str] | None, typer.Option(help="128 or 362.")] = None,
-    skip_variants: Annotated[bool, typer.Option(help="Only the comparison.")] = False,
+    quick: Annotated[bool, typer.Option(help="One round, few variants; 128² only.")] = False,
 ) -> None:
     """Measures, prints, writes."""
     console = Console(width=130)
@@ -108,14 +105,15 @@ def main(
     content: dict[str, Any] = record("training_step.py")
     begun = time.perf_counter()
     content["scans"] = {}
-    for scan in only or list(WORK):
+    for scan in only or (["128"] if quick else list(WORK)):
         console.print(f"{WORK[scan]} ...", style="dim")
-        found = {"work": WORK[scan], "deepinv": compare(scan, threads)}
-        if not skip_variants:
-            found["tried"] = tried(scan, threads)
-        content["scans"][scan] = found
+        content["scans"][scan] = {
+            "work": WORK[scan],
+            "deepinv": compare(scan, threads, quick=quick),
+            "tried": tried(scan, threads, quick=quick),
+        }
     content["seconds"] = time.perf_counter() - begun
-    target = Path("runs") / RESULTS.name if only or skip_variants else RESULTS
+    target = Path("runs") / RESULTS.name if only or quick else RESULTS
     write_text(target, json.dumps(content, indent=1) + "\n")
     for table in tables(content):
         console.print(table)
@@ -139,8 +137,7 @@ def tables(content: dict[str, Any]) -> list[Table]:
             against.add_row(work, *times, f"{other['ratio']:.3g}", f"≥ {other['target']:g}", met)
             for who, one in other["shares"].items():
                 shares.add_row(work, who, *_seconds(one))
-        if "tried" in found:
-            _add_variants(work, found["tried"], variants, shares)
+        _add_variants(work, found["tried"], variants, shares)
     return [against, variants, shares]
 
 

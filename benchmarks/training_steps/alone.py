@@ -59,7 +59,9 @@ def against_deepinv(
     ]
     times = interleaved(contestants, Budget(**_budget(budget)))
     found: dict[str, Any] = {name: list(one.samples) for name, one in times.items()}
-    found["shares"] = {name: shares(operator, batch) for name, operator in operators.items()}
+    found["shares"] = {
+        name: shares(operator, batch, warm_up=False) for name, operator in operators.items()
+    }
     found["peak"] = memory.peak()
     return found
 
@@ -71,11 +73,15 @@ def our_shares(scan: str, names: list[str], threads: int) -> dict[str, Any]:
     return {name: shares(RayTransform(geometry), batch, name) for name in names}
 
 
-def shares(operator: LinearOperator, batch: int, variant: str = "as it is") -> dict[str, Any]:
-    """Seconds of one step in T, in T*, and in the rest, after a step that does not count."""
+def shares(
+    operator: LinearOperator, batch: int, variant: str = "as it is", *, warm_up: bool = True
+) -> dict[str, Any]:
+    """Seconds of one step in T, in T*, and in the rest, after one that does not count."""
     watch = Stopwatch(operator)
     step = training_step(watch, batch, VARIANTS[variant])
-    step()
+    if warm_up:
+        step()
+    watch.norm()
     watch.restart()
     begun = time.perf_counter()
     step()

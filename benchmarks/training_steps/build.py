@@ -50,7 +50,7 @@ class ChannelsLast(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, u: Tensor) -> Tensor:
         """Applies it."""
