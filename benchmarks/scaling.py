@@ -126,7 +126,7 @@ def measure(sweep: Sweep, budget: Budget, threads: int) -> dict[str, Any]:
             "ns_per_update": [1e9 * s / n for s, n in zip(seconds, counts, strict=True)],
             "timings": [times[str(k)].to_plain() for k in range(len(sweep.points))],
         }
-        if len(seconds) > 1:
+        if len(seconds) > 2:
             plain[call]["line"] = straight_line(plain["x"], seconds).to_plain()
     return plain
 

@@ -19,13 +19,14 @@ MARKERS = {"forward": "o", "adjoint": "s"}
 
 
 def draw(content: dict[str, Any], path: Path) -> None:
-    """The sweeps with their lines, and the cost per update against the image size."""
+    """The sweeps with their lines, then the cost per update against the image size."""
     mpl.use("Agg")
     figure, axes = plt.subplots(2, 4, figsize=(12.5, 5.6), layout="constrained")
     for axis, (name, sweep) in zip(axes.flat, content["sweeps"].items(), strict=False):
         _sweep(axis, name, sweep)
-    _cost(axes.flat[-1], content["sweeps"]["size"])
-    for axis in axes.flat[len(content["sweeps"]) : -1]:
+    after = len(content["sweeps"])
+    _cost(axes.flat[after], content["sweeps"]["size"])
+    for axis in axes.flat[after + 1 :]:
         axis.set_visible(False)
     axes.flat[0].legend(frameon=False)
     isa, threads = content["isa"], content["threads"]
@@ -47,7 +48,8 @@ def _sweep(axis: Axes, name: str, sweep: dict[str, Any]) -> None:
             axis.plot(ends, heights, color=colour, lw=1)
     rates = ", ".join(f"{sweep[c]['line']['r2']:.4f}" for c in COLOURS if "line" in sweep[c])
     axis.set(xlabel=sweep["axis"], ylabel="ms", ylim=(0, None))
-    axis.set_title(f"{name}: {sweep['fixed']}\nR² = {rates}", size=8)
+    title = f"{name}: {sweep['fixed']}"
+    axis.set_title(f"{title}\nR² = {rates}" if rates else title, size=8)
     axis.spines[["top", "right"]].set_visible(False)
 
 
@@ -56,5 +58,5 @@ def _cost(axis: Axes, size: dict[str, Any]) -> None:
     for call, colour in COLOURS.items():
         axis.plot(sides, size[call]["ns_per_update"], f"{MARKERS[call]}-", color=colour, ms=4, lw=1)
     axis.set(xlabel="N", ylabel="ns per update", ylim=(0, None))
-    axis.set_title(f"cost per update: {size['fixed']}", size=8)
+    axis.set_title("cost per update, 360 angles", size=8)
     axis.spines[["top", "right"]].set_visible(False)

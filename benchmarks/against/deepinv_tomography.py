@@ -88,18 +88,22 @@ class DeepinvTransform(LinearOperator):
         self.physics = physics
 
     def compute_norm(self) -> float:
-        """By five steps of the power iteration in float32: a scale for the scheme, no more."""
-        with torch.no_grad():
-            u = torch.ones(1, 1, *self.domain.shape)
-            for _ in range(5):
-                u = self.evaluate_adjoint(self.evaluate(u / u.norm()))
-            return float(u.norm().sqrt())
+        return rough_norm(self)
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.physics.A(u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.physics.A_adjoint(v)
+
+
+@torch.no_grad()
+def rough_norm(operator: LinearOperator) -> float:
+    """By five steps of the power iteration in float32: a scale for a scheme, no more."""
+    u = torch.ones(1, 1, *operator.domain.shape)
+    for _ in range(5):
+        u = operator.adjoint(operator(u / u.norm()))
+    return float(u.norm().sqrt())
 
 
 class _StandIn(types.ModuleType):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from against.deepinv_tomography import DeepinvTransform, Options
+from against.deepinv_tomography import DeepinvTransform, Options, rough_norm
 from learnedrecon.operators.ray_transform import RayTransform
 from measuring import memory
 from measuring.cases import LODOPAB, SMALL
@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 SCANS: dict[str, tuple[ParallelBeam, int]] = {"128": (SMALL, 5), "362": (LODOPAB, 1)}
 
 
+class Ours(RayTransform):
+    """Our operator without the minute that its norm to seven digits would take."""
+
+    def compute_norm(self) -> float:
+        return rough_norm(self)
+
+
 def variants(scan: str, names: list[str], budget: dict[str, float], threads: int) -> dict[str, Any]:
     """Seconds of a step on our operator, each variant in turns, and what compiling took."""
     geometry, batch = SCANS[scan]
-    operator = RayTransform(geometry)
+    operator = Ours(geometry)
     steps = {name: training_step(operator, batch, VARIANTS[name]) for name in names}
     running(threads)()
     first: dict[str, Any] = {}
@@ -51,7 +58,7 @@ def against_deepinv(
     geometry, batch = SCANS[scan]
     running(threads)()
     theirs = DeepinvTransform(geometry, Options(**options))
-    operators: dict[str, LinearOperator] = {"ours": RayTransform(geometry), "theirs": theirs}
+    operators: dict[str, LinearOperator] = {"ours": Ours(geometry), "theirs": theirs}
     plain = VARIANTS["as it is"]
     contestants = [
         Contestant(name, training_step(operator, batch, plain), running(threads))
@@ -70,7 +77,7 @@ def our_shares(scan: str, names: list[str], threads: int) -> dict[str, Any]:
     """Where the time of a step goes, for some variants."""
     geometry, batch = SCANS[scan]
     running(threads)()
-    return {name: shares(RayTransform(geometry), batch, name) for name in names}
+    return {name: shares(Ours(geometry), batch, name) for name in names}
 
 
 def shares(
