@@ -30,6 +30,11 @@ def describe_scan(geometry: Geometry) -> str:
     return f"{image}{beam}, {angles} × {detectors}"
 
 
+def threads_text(number: int) -> str:
+    """Such as '2 threads'."""
+    return f"{number} thread{'' if number == 1 else 's'}"
+
+
 def updates(rays: RayGeometry2D) -> int:
     """Samples of all rays: each takes one for every row, or column, that it walks along."""
     by_rows = int(rays.table().by_rows.sum())

@@ -10,7 +10,17 @@ from against import astra_toolbox
 from against.astra_toolbox import AstraProjector, with_autograd
 from learnedrecon.kernels import joseph
 from learnedrecon.operators.ray_transform import RayTransform
-from measuring.cases import FAN, LARGE, LODOPAB, SMALL, data_for, describe_scan, image_for, updates
+from measuring.cases import (
+    FAN,
+    LARGE,
+    LODOPAB,
+    SMALL,
+    data_for,
+    describe_scan,
+    image_for,
+    threads_text,
+    updates,
+)
 from measuring.row import Row, faster
 from measuring.timing import Contestant, interleaved, running
 
@@ -47,7 +57,7 @@ def fan_rows(settings: Settings) -> Iterator[Row]:
         times = interleaved([Contestant("ours", ours, prepare), *theirs], settings.budget)
         yield faster(
             "fan",
-            f"{describe_scan(FAN)}, batch 1, {settings.threads} threads",
+            f"{describe_scan(FAN)}, batch 1, {threads_text(settings.threads)}",
             call,
             times=(times["ours"], times.get("theirs")),
             peer=_name(projector, "line_fanflat"),
@@ -72,7 +82,7 @@ def small_rows(settings: Settings) -> Iterator[Row]:
         times = interleaved(contestants, settings.budget)
         yield faster(
             "small",
-            f"{describe_scan(SMALL)}, batch {batch}, {settings.threads} threads",
+            f"{describe_scan(SMALL)}, batch {batch}, {threads_text(settings.threads)}",
             "forward + gradient",
             times=(times["ours"], times.get("theirs")),
             peer=_name(projector, "linear") + " through autograd",
@@ -100,7 +110,7 @@ def _parallel(settings: Settings, geometry: Geometry, call: str) -> Iterator[Row
     joseph.set_isa(None)
     torch.set_num_threads(settings.threads)
     for name, (batch, threads, isa) in conditions.items():
-        words = [f"batch {batch}", f"{threads} thread{'s' if threads > 1 else ''}"]
+        words = [f"batch {batch}", threads_text(threads)]
         yield faster(
             f"parallel, {name}",
             ", ".join([describe_scan(geometry), *words, isa or joseph.current_isa() or "oracle"]),

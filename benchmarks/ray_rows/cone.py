@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from measuring.cases import threads_text
 from measuring.row import Row
 from measuring.timing import Contestant, interleaved, running
 
@@ -48,7 +49,7 @@ def cone_rows(settings: Settings) -> Iterator[Row]:
         speed = count / times[call].median / 1e9
         yield Row(
             "cone",
-            f"{work}, {settings.threads} threads",
+            f"{work}, {threads_text(settings.threads)}",
             call,
             ours=speed,
             theirs=None,

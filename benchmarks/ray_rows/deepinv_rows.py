@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from against.deepinv_tomography import ALL_OPTIONS, NAME, Options, installed
-from measuring.cases import LODOPAB, describe_scan, updates
+from measuring.cases import LODOPAB, describe_scan, threads_text, updates
 from measuring.child import alone
 from measuring.row import Row, faster
 from measuring.timing import Budget
@@ -57,7 +57,7 @@ def _fastest(
         best = min(times, key=lambda options: times[options][1].median)
         row = faster(
             "deepinv",
-            f"{work}, batch 1, {settings.threads} threads",
+            f"{work}, batch 1, {threads_text(settings.threads)}",
             name,
             times=times[best],
             peer=f"{NAME}, {best}",

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from against.stored_matrix import NAME
-from measuring.cases import LODOPAB, describe_scan, updates
+from measuring.cases import LODOPAB, describe_scan, threads_text, updates
 from measuring.child import alone
 from measuring.row import Row, faster
 from measuring.timing import Timing
@@ -27,7 +27,7 @@ def matrix_rows(settings: Settings) -> Iterator[Row]:
         "ray_rows.alone:matrix_times",
         {"angles": angles, "budget": asdict(settings.budget), "threads": settings.threads},
     )
-    work = f"{describe_scan(geometry)}, batch 1, {settings.threads} threads"
+    work = f"{describe_scan(geometry)}, batch 1, {threads_text(settings.threads)}"
     if "failed" in found:
         peer = f"{NAME} ({found['failed']})"
         yield Row("matrix", work, "both", None, None, "ms", peer, None, FASTER)
