@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import resource
 from pathlib import Path
 
@@ -25,6 +27,14 @@ def forget_peak() -> None:
         _CLEAR.write_text("5", encoding="ascii")
     except OSError:
         return
+
+
+def tidy() -> None:
+    """Gives back what is free but still held, by Python and by glibc."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def limit(gib: float) -> None:

@@ -97,10 +97,13 @@ def _times(
 
 def _memory(make: Callable[[], Pair]) -> dict[str, Any]:
     """Peaks in bytes: building and calling, and calling alone."""
+    memory.tidy()
     before = memory.resident()
     memory.forget_peak()
     forward, adjoint = make()
-    built, whole = memory.resident(), memory.peak()
+    whole = memory.peak()
+    memory.tidy()
+    built = memory.resident()
     memory.forget_peak()
     with torch.no_grad():
         forward()
