@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from learnedrecon.files import write_text
-from measuring.machine import record
+from measuring.machine import busy, record
 from ray_rows.agreement import agreement_rows
 from ray_rows.astra_rows import fan_rows, main_rows, small_rows
 from ray_rows.cone import cone_rows
@@ -61,6 +61,8 @@ def main(
     chosen = only or list(PARTS)
     settings = Settings.of(torch.get_num_threads(), quick=quick)
     content: dict[str, Any] = {**record("ray_transform.py"), "quick": quick, "parts": chosen}
+    if warning := busy():
+        console.print(warning, style="bold red")
     begun = time.perf_counter()
     rows: list[Row] = []
     for name in chosen:

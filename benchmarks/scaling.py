@@ -26,7 +26,7 @@ from learnedrecon.operators.geometry import AngleRange, FlatDetector, Geometry, 
 from learnedrecon.operators.ray_transform import RayTransform
 from measuring.cases import data_for, image_for, updates
 from measuring.fit import straight_line
-from measuring.machine import record
+from measuring.machine import busy, record
 from measuring.timing import QUICK, Budget, Contestant, interleaved, running
 from scaling_figure import draw
 
@@ -150,6 +150,8 @@ def main(
     console = Console()
     threads = torch.get_num_threads()
     content: dict[str, Any] = {**record("scaling.py"), "quick": quick}
+    if warning := busy():
+        console.print(warning, style="bold red")
     begun = time.perf_counter()
     budget = QUICK if quick else Budget(rounds=9, turn=0.1, seconds=25.0)
     content["sweeps"] = {sweep.name: measure(sweep, budget, threads) for sweep in sweeps()}

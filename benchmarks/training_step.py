@@ -26,7 +26,7 @@ from rich.table import Table
 from against.deepinv_tomography import ALL_OPTIONS, NAME, Options, installed
 from learnedrecon.files import write_text
 from measuring.child import alone
-from measuring.machine import record
+from measuring.machine import busy, record
 from measuring.timing import Budget, Timing
 from training_steps.build import VARIANTS
 
@@ -103,6 +103,8 @@ def main(
     console = Console(width=130)
     threads = torch.get_num_threads()
     content: dict[str, Any] = record("training_step.py")
+    if warning := busy():
+        console.print(warning, style="bold red")
     begun = time.perf_counter()
     content["scans"] = {}
     for scan in only or (["128"] if quick else list(WORK)):

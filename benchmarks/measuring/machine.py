@@ -40,6 +40,14 @@ def peer_versions() -> dict[str, str | None]:
     return versions
 
 
+def busy() -> str | None:
+    """What to say if others are using the processor, whose times are then not worth keeping."""
+    load = os.getloadavg()[0]
+    if load < 0.5:
+        return None
+    return f"the machine is busy (load {load:.1f} on {os.cpu_count()} cores): measure again later"
+
+
 def record(script: str) -> dict[str, Any]:
     """Command, machine, versions and commit, as plain data; taken before measuring."""
     peers = peer_versions()
