@@ -59,6 +59,8 @@ def main(
     """Measures, prints, writes."""
     console = Console(width=170)
     chosen = only or list(PARTS)
+    if unknown := set(chosen) - set(PARTS):
+        raise typer.BadParameter(f"expected some of {', '.join(PARTS)}; found {sorted(unknown)}")
     settings = Settings.of(torch.get_num_threads(), quick=quick)
     content: dict[str, Any] = {**record("ray_transform.py"), "quick": quick, "parts": chosen}
     if warning := busy():

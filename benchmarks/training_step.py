@@ -102,6 +102,8 @@ def main(
     """Measures, prints, writes."""
     console = Console(width=130)
     threads = torch.get_num_threads()
+    if unknown := set(only or []) - set(WORK):
+        raise typer.BadParameter(f"expected 128 or 362; found {sorted(unknown)}")
     content: dict[str, Any] = record("training_step.py")
     if warning := busy():
         console.print(warning, style="bold red")
