@@ -75,6 +75,10 @@ def steps(content: dict[str, Any]) -> str:
         times = [_seconds(other[who]["median_s"]) for who in ("ours", "theirs")]
         rest = (f"{other['ratio']:.3g}", f"≥ {other['target']:g}", _yes(other["met"]))
         rows.append((found["work"], *times, other["options"], *rest))
+        for options, one in other["all_options"].items():
+            if options != other["options"]:
+                pair = [_seconds(one[key]) for key in ("ours_s", "theirs_s")]
+                rows.append((found["work"], *pair, options, f"{one['ratio']:.3g}", "", ""))
     heads = ("training step", "ours", "deepinv", "deepinv's options", "reached", "target", "met")
     return markdown_table(heads, rows)
 

@@ -73,6 +73,22 @@ def against_deepinv(
     return found
 
 
+def once_against_deepinv(scan: str, options: dict[str, bool], threads: int) -> dict[str, Any]:
+    """The same where a step takes minutes: theirs once, between two of ours, all by the shares."""
+    geometry, batch = SCANS[scan]
+    running(threads)()
+    theirs = DeepinvTransform(geometry, Options(**options))
+    before = shares(Ours(geometry), batch)
+    other = shares(theirs, batch, warm_up=False)
+    after = shares(Ours(geometry), batch, warm_up=False)
+    return {
+        "ours": [before["step"], after["step"]],
+        "theirs": [other["step"]],
+        "shares": {"ours": before, "theirs": other},
+        "peak": memory.peak(),
+    }
+
+
 def our_shares(scan: str, names: list[str], threads: int) -> dict[str, Any]:
     """Where the time of a step goes, for some variants."""
     geometry, batch = SCANS[scan]
