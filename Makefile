@@ -1,9 +1,10 @@
 # Two commands are all a reader of the README needs: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint check clean
+.PHONY: demo test lint check peers clean
 
 demo: $(VENV)/.installed
 	@echo "== learnedrecon demo (about five minutes on two cores)"
@@ -27,5 +28,17 @@ $(VENV)/.installed: requirements.lock pyproject.toml CMakeLists.txt $(wildcard c
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# What the benchmarks compare with, in an environment of its own beside the same torch.
+peers: $(PEERS)/.installed
+	@echo "== $(PEERS)/bin/python benchmarks/ray_transform.py runs the comparison"
+
+$(PEERS)/.installed: requirements.lock benchmarks/peers.txt pyproject.toml CMakeLists.txt $(wildcard cpp/*)
+	@echo "== setting up $(PEERS) (about two minutes the first time)"
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""What the ray transform is measured against, each as fast as its library allows."""

@@ -1,0 +1,115 @@
+"""ASTRA's CPU projectors, called so that only their arithmetic is timed.
+
+Projector, algorithms and buffers are made once; ASTRA works on arrays of ours without copying.
+ASTRA's wheels need the CUDA runtime and cuFFT beside them to be imported, even for the CPU code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learnedrecon.operators.geometry import FanBeam
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.geometry import Geometry
+
+NAME = "ASTRA CPU"
+
+
+def load() -> Any:  # noqa: ANN401
+    """The module, or None where it is not installed."""
+    try:
+        return importlib.import_module("astra")
+    except ImportError:
+        return None
+
+
+class AstraProjector:
+    """T and T* of ASTRA between two buffers, image (ny, nx) and data (angles, detectors).
+
+    The image of ASTRA has its first row at the largest y: `image[k]` is our row `ny - 1 - k`.
+
+    Args:
+        geometry: with square pixels of 1 and the axis at the centre of the detector.
+        kind: of projector; 'linear' is Joseph's method, which ASTRA has for parallel beams only.
+    """
+
+    def __init__(self, geometry: Geometry, kind: str | None = None) -> None:
+        self._astra = load()
+        if geometry.pixel != (1.0, 1.0) or geometry.detector.axis_offset != 0:
+            raise ValueError("expected unit pixels and a centred axis")
+        ny, nx = geometry.shape
+        angles = np.array(geometry.angle_values)
+        detector = (geometry.detector.pitch, geometry.detector.pixels, angles)
+        volume = self._astra.create_vol_geom(ny, nx)
+        if isinstance(geometry, FanBeam):
+            kind = kind or "line_fanflat"
+            distances = (geometry.source_origin, geometry.origin_detector)
+            rays = self._astra.create_proj_geom("fanflat", *detector, *distances)
+        else:
+            kind = kind or "linear"
+            rays = self._astra.create_proj_geom("parallel", *detector)
+        self.name = f"{NAME} {kind}"
+        self.image = np.zeros((ny, nx), np.float32)
+        self.data = np.zeros(geometry.data_shape, np.float32)
+        self._projector = self._astra.create_projector(kind, rays, volume)
+        self._image_id = self._astra.data2d.link("-vol", volume, self.image)
+        self._data_id = self._astra.data2d.link("-sino", rays, self.data)
+        self._forward = self._algorithm("FP", "VolumeDataId")
+        self._adjoint = self._algorithm("BP", "ReconstructionDataId")
+
+    def forward(self) -> None:
+        """From the image to the data."""
+        self._astra.algorithm.run(self._forward)
+
+    def adjoint(self) -> None:
+        """From the data to the image."""
+        self._astra.algorithm.run(self._adjoint)
+
+    def close(self) -> None:
+        """Frees what ASTRA holds."""
+        self._astra.algorithm.delete([self._forward, self._adjoint])
+        self._astra.data2d.delete([self._image_id, self._data_id])
+        self._astra.projector.delete(self._projector)
+
+    def _algorithm(self, name: str, image_key: str) -> int:
+        config = self._astra.astra_dict(name)
+        config["ProjectorId"] = self._projector
+        config["ProjectionDataId"] = self._data_id
+        config[image_key] = self._image_id
+        return self._astra.algorithm.create(config)
+
+
+def with_autograd(projector: AstraProjector, u: Tensor) -> Tensor:
+    """T u for images (..., ny, nx), one after the other, whose gradient is ASTRA's T*."""
+    return _Apply.apply(u, projector)
+
+
+class _Apply(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, projector: AstraProjector) -> Tensor:  # noqa: ANN401
+        ctx.projector = projector
+        lead, space = u.shape[:-2], projector.data.shape
+        out = torch.empty((math.prod(lead), *space))
+        for image, result in zip(u.flatten(0, -3), out, strict=True):
+            np.copyto(projector.image, image.numpy())
+            projector.forward()
+            result.copy_(torch.from_numpy(projector.data))
+        return out.reshape(*lead, *space)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        projector = ctx.projector
+        lead, space = v.shape[:-2], projector.image.shape
+        out = torch.empty((math.prod(lead), *space))
+        for data, result in zip(v.flatten(0, -3), out, strict=True):
+            np.copyto(projector.data, data.numpy())
+            projector.adjoint()
+            result.copy_(torch.from_numpy(projector.image))
+        return out.reshape(*lead, *space), None

@@ -1,0 +1,141 @@
+"""deepinv's `Tomography` on the CPU.
+
+deepinv imports torchvision, of which no build fits a CPU torch from disk; nothing that is measured
+here uses it, so an empty stand-in takes its place.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import types
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from learnedrecon.operators.geometry import Geometry
+
+NAME = "deepinv Tomography"
+
+
+def installed() -> bool:
+    """Whether it can be imported."""
+    return importlib.util.find_spec("deepinv") is not None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How it computes.
+
+    Attributes:
+        parallel_computation: all angles at once, rather than one after the other.
+        adjoint_via_backprop: the exact adjoint by autograd (its default), rather than a second
+            interpolation that is 'nearly' adjoint and takes less time and memory.
+    """
+
+    parallel_computation: bool
+    adjoint_via_backprop: bool
+
+    def __str__(self) -> str:
+        angles = "all angles at once" if self.parallel_computation else "angle by angle"
+        return f"{angles}, {'exact' if self.adjoint_via_backprop else 'approximate'} adjoint"
+
+
+ALL_OPTIONS = tuple(Options(p, a) for p in (False, True) for a in (False, True))
+
+
+def tomography(geometry: Geometry, options: Options) -> Any:  # noqa: ANN401
+    """Its operator for the angles and the square image of a parallel scan.
+
+    The detector is not a choice: pixels as wide as the image's, as many as fit on its diagonal.
+    """
+    _stand_in_for_torchvision()
+    physics = importlib.import_module("deepinv.physics")
+    degrees = torch.tensor(geometry.angle_values, dtype=torch.float64).rad2deg().float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return physics.Tomography(
+            angles=degrees,
+            img_width=geometry.shape[0],
+            normalize=False,
+            parallel_computation=options.parallel_computation,
+            adjoint_via_backprop=options.adjoint_via_backprop,
+        )
+
+
+class DeepinvTransform(LinearOperator):
+    """Its operator as one of ours, so that our networks run on it; data are (detector, angle)."""
+
+    def __init__(self, geometry: Geometry, options: Options) -> None:
+        physics = tomography(geometry, options)
+        with torch.no_grad():
+            found = physics.A(torch.zeros(1, 1, *geometry.shape))
+        super().__init__(
+            Space(geometry.shape, torch.float32), Space(tuple(found.shape[-2:]), torch.float32)
+        )
+        self.physics = physics
+
+    def compute_norm(self) -> float:
+        return rough_norm(self)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.physics.A(u)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.physics.A_adjoint(v)
+
+
+@torch.no_grad()
+def rough_norm(operator: LinearOperator) -> float:
+    """By five steps of the power iteration in float32: a scale for a scheme, no more."""
+    u = torch.ones(1, 1, *operator.domain.shape)
+    for _ in range(5):
+        u = operator.adjoint(operator(u / u.norm()))
+    return float(u.norm().sqrt())
+
+
+class _StandIn(types.ModuleType):
+    """A module whose every attribute is an empty class."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds torchvision and everything in it."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002
+        target: types.ModuleType | None = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname.partition(".")[0] != "torchvision":
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        return _StandIn(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Leaves it empty."""
+
+
+def _stand_in_for_torchvision() -> None:
+    present = importlib.util.find_spec("torchvision") is not None
+    if not present:
+        sys.meta_path.append(_Finder())

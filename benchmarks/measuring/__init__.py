@@ -1,0 +1,1 @@
+"""How the benchmarks measure: interleaved timing, memory of a fresh process, the machine."""

@@ -1,0 +1,89 @@
+"""Writes the tables of docs/ray-transform.md from benchmarks/results/, between their markers.
+
+    python benchmarks/report.py
+    python benchmarks/report.py --check      # fails if the page is not what it would write
+
+A table named NAME stands between `<!-- begin NAME -->` and `<!-- end NAME -->` and is never typed
+by hand. A result that is not there is said with the command that measures it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from learnedrecon.files import write_text
+from measuring.markdown import (
+    lines_of_scaling,
+    machine,
+    rows_of_parts,
+    step_shares,
+    step_variants,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "ray-transform.md"
+RESULTS = Path(__file__).parent / "results"
+MARKED = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
+
+RAY, SCALING, STEP = "ray_transform", "scaling", "training_step"
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "machine": (RAY, machine),
+    "parallel": (RAY, rows_of_parts("parallel")),
+    "small": (RAY, rows_of_parts("small")),
+    "fan": (RAY, rows_of_parts("fan")),
+    "matrix": (RAY, rows_of_parts("matrix")),
+    "deepinv": (RAY, rows_of_parts("deepinv")),
+    "cone": (RAY, rows_of_parts("cone")),
+    "agreement": (RAY, rows_of_parts("agreement")),
+    "sweep": (RAY, rows_of_parts("sweep")),
+    "scaling-machine": (SCALING, machine),
+    "scaling": (SCALING, lines_of_scaling),
+    "step-machine": (STEP, machine),
+    "step": (STEP, steps),
+    "step-variants": (STEP, step_variants),
+    "step-shares": (STEP, step_shares),
+}
+
+
+def filled(page: str) -> str:
+    """The page with every marked part written anew.
+
+    Raises:
+        KeyError: a marker names no table.
+    """
+
+    def write(match: re.Match[str]) -> str:
+        result, render = TABLES[match["name"]]
+        path = RESULTS / f"{result}.json"
+        if not path.exists():
+            text = f"Not measured yet: `python benchmarks/{result}.py`.\n"
+        else:
+            text = render(json.loads(path.read_text(encoding="utf-8")))
+        return f"{match[1]}{text}{match[3]}"
+
+    return MARKED.sub(write, page)
+
+
+def main(
+    *, check: Annotated[bool, typer.Option(help="Change nothing; fail if it would.")] = False
+) -> None:
+    """Fills the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    new = filled(page)
+    if check and new != page:
+        raise SystemExit(f"{PAGE.name} is not what benchmarks/report.py writes; run it")
+    if not check:
+        write_text(PAGE, new)
+
+
+if __name__ == "__main__":
+    typer.run(main)

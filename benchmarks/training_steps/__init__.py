@@ -1,0 +1,1 @@
+"""Whole training steps of learned primal-dual, on our ray transform and on deepinv's."""
