@@ -92,8 +92,8 @@ private:
     Buffer<T> buffer_;
 };
 
-// Calls move(column, data): rays n of combs [begin, end) at columns[c * stride + n] and in the data,
-// in an order in which neighbouring combs share cache lines.
+// Calls move(column, data) for ray n of comb c, at columns[c * stride + n] and in the data, in an
+// order in which neighbouring combs share cache lines.
 template <typename T, typename U, typename Move>
 void each_ray(const Comb* combs, std::ptrdiff_t count, T* columns, std::ptrdiff_t stride, U* data,
               const Move& move) {

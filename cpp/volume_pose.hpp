@@ -21,8 +21,8 @@ struct RayTrack {
 // The axes across each axis, in storage order.
 inline constexpr int kAcross[3][2] = {{1, 2}, {0, 2}, {0, 1}};
 
-// kernels/geometry3d.py evaluates the same expressions in the same order: ties between the axes must
-// be broken alike, so this header is compiled without contraction to fused multiply-adds.
+// kernels/geometry3d.py evaluates the same expressions in the same order: ties between the axes
+// must be broken alike, so this header is compiled without contraction to fused multiply-adds.
 class Pose {
 public:
     Pose(const VolumeGeometry& geometry, std::size_t angle)

@@ -107,6 +107,7 @@ GOOD = {
         ({"vectors": np.zeros(12)}, ShapeError),
         ({"detectors": (0, 3)}, ShapeError),
         ({"detectors": (3,)}, ShapeError),
+        ({"detectors": (3, 4.0)}, ShapeError),
         ({"shape": (0, 4, 4)}, ShapeError),
         ({"shape": (4, 4)}, ShapeError),
         ({"pixel": (1.0, 1.0, 0.0)}, GeometryError),

@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learnedrecon.errors import DtypeError, ShapeError
+from learnedrecon.errors import ConfigError, DtypeError, ShapeError
 from learnedrecon.kernels import joseph, joseph3d, oracle3d
 from learnedrecon.kernels.joseph3d import RayGeometry3D
 
@@ -273,6 +273,15 @@ def test_volumes_beyond_32_bits_are_refused(scan3d: Scan3D) -> None:
     shape = (2048, 1024, 1024)
     with pytest.raises(ShapeError, match="slabs"):
         joseph3d.forward(torch.zeros(1).expand(shape), scan3d("circular", shape=shape))
+
+
+def test_the_environment_is_heeded(scan3d: Scan3D, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEARNEDRECON_SIMD", "mmx")
+    joseph._heed_environment.cache_clear()
+    with pytest.raises(ConfigError, match="mmx"):
+        joseph3d.forward(torch.zeros(7, 8, 9), scan3d("circular"))
+    monkeypatch.delenv("LEARNEDRECON_SIMD")
+    joseph._heed_environment.cache_clear()
 
 
 @compiled

@@ -30,8 +30,8 @@ def moments(
     threads: int,
 ) -> None: ...
 def forward3d(
-    volume: Tensor,
-    data: Tensor,
+    volume: NDArray[Any],
+    data: NDArray[Any],
     vectors: NDArray[np.float64],
     cone: bool,
     dz: float,
@@ -40,8 +40,8 @@ def forward3d(
     threads: int,
 ) -> None: ...
 def adjoint3d(
-    data: Tensor,
-    volume: Tensor,
+    data: NDArray[Any],
+    volume: NDArray[Any],
     vectors: NDArray[np.float64],
     cone: bool,
     dz: float,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class RayGeometry3D:
         pixel: (dz, dy, dx) in mm.
 
     Raises:
-        ShapeError: `vectors` is not (angles, 12), or a size is not positive.
+        ShapeError: `vectors` is not (angles, 12), or a size is not a positive whole number.
         DataError: A number is not finite.
         GeometryError: A voxel size is not positive or beyond the range of float32, a direction is
             zero, a detector pixel is at the source, or lengths are so large or small that the
@@ -143,13 +143,15 @@ class RayGeometry3D:
                 )
             )
         sizes = (*self.shape, *self.detectors)
-        if len(self.shape) != 3 or len(self.detectors) != 2 or min(sizes) < 1:
+        whole = all(isinstance(size, SupportsIndex) for size in sizes)
+        right = len(self.shape) == 3 and len(self.detectors) == 2
+        if not right or not whole or min(sizes) < 1:
             raise ShapeError(
                 describe(
                     expected="a volume (nz, ny, nx) and a detector (rows, columns) of at least one"
                     " pixel",
                     found=f"shape {self.shape} and a detector of {self.detectors} pixels",
-                    fix="give positive sizes",
+                    fix="give positive whole numbers",
                 )
             )
 

@@ -2,7 +2,7 @@
 
 CPU tensors go to the compiled kernels (cpp/), all others, or all of them where the package was
 installed without a C++ compiler, to `learnedrecon.kernels.oracle3d`. Nothing here is recorded by
-autograd. `learnedrecon.kernels.joseph.set_isa` chooses the instruction set for these kernels, too.
+autograd. `learnedrecon.kernels.joseph` chooses the instruction set for these kernels, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import DtypeError, ShapeError, describe
-from learnedrecon.kernels import oracle3d
+from learnedrecon.kernels import joseph, oracle3d
 from learnedrecon.kernels.geometry3d import RayGeometry3D
 
 try:
@@ -50,6 +50,7 @@ def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
     Raises:
         DtypeError: The volume is neither float32 nor float64.
         ShapeError: The last three axes are not those of the geometry, or the volume has 2³¹ voxels.
+        ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     _check(volume, geometry.shape, "volume (*lead, nz, ny, nx)")
     if not _use_compiled(volume, geometry):
@@ -59,7 +60,12 @@ def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
     stack = volume.detach().reshape(batch, *geometry.shape).contiguous()
     data = volume.new_empty((batch, geometry.angles, *geometry.detectors))
     _joseph.forward3d(
-        stack, data, geometry.vectors, geometry.cone, *geometry.pixel, torch.get_num_threads()
+        stack.numpy(),
+        data.numpy(),
+        geometry.vectors,
+        geometry.cone,
+        *geometry.pixel,
+        torch.get_num_threads(),
     )
     return data.reshape(*lead, geometry.angles, *geometry.detectors)
 
@@ -78,6 +84,7 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
     Raises:
         DtypeError: The data are neither float32 nor float64.
         ShapeError: The last three axes are not those of the geometry, or the volume has 2³¹ voxels.
+        ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     _check(data, (geometry.angles, *geometry.detectors), "data (*lead, angles, rows, columns)")
     if not _use_compiled(data, geometry):
@@ -87,7 +94,12 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
     stack = data.detach().reshape(batch, geometry.angles, *geometry.detectors).contiguous()
     volume = data.new_empty((batch, *geometry.shape))
     _joseph.adjoint3d(
-        stack, volume, geometry.vectors, geometry.cone, *geometry.pixel, torch.get_num_threads()
+        stack.numpy(),
+        volume.numpy(),
+        geometry.vectors,
+        geometry.cone,
+        *geometry.pixel,
+        torch.get_num_threads(),
     )
     return volume.reshape(*lead, *geometry.shape)
 
@@ -112,6 +124,7 @@ def _check(tensor: Tensor, last: tuple[int, int, int], what: str) -> None:
 
 
 def _use_compiled(tensor: Tensor, geometry: RayGeometry3D) -> bool:
+    joseph.current_isa()  # heeds LEARNEDRECON_SIMD
     if tensor.device.type != "cpu":
         _notice(f"There is no compiled ray transform in 3D for {tensor.device.type!r} tensors")
         return False
