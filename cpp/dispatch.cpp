@@ -92,9 +92,22 @@ const VolumeKernels<T>& chosen_volume_kernels() {
     }
 }
 
+template <typename T>
+const VoxelKernels<T>& chosen_voxel_kernels() {
+    switch (chosen()) {
+#if defined(JOSEPH_X86)
+        case Isa::kAvx512: return avx512::voxel_kernels<T>();
+        case Isa::kAvx2: return avx2::voxel_kernels<T>();
+#endif
+        default: return portable::voxel_kernels<T>();
+    }
+}
+
 template const Kernels<float>& chosen_kernels();
 template const Kernels<double>& chosen_kernels();
 template const VolumeKernels<float>& chosen_volume_kernels();
 template const VolumeKernels<double>& chosen_volume_kernels();
+template const VoxelKernels<float>& chosen_voxel_kernels();
+template const VoxelKernels<double>& chosen_voxel_kernels();
 
 }  // namespace joseph

@@ -8,6 +8,7 @@
 #include "joseph.hpp"
 #include "moments.hpp"
 #include "volume_module.hpp"
+#include "voxels_module.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -89,6 +90,7 @@ NB_MODULE(_joseph, module) {
     bind<float>(module);
     bind<double>(module);
     joseph::bind_volumes(module);
+    joseph::bind_voxels(module);
     module.def("available_isas", &joseph::available_isas);
     module.def("current_isa", &joseph::current_isa);
     module.def("set_isa", &joseph::set_isa, "name"_a);

@@ -174,7 +174,7 @@ def test_blocks_and_chunks_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     v, u = normal(3, *scan.data_shape), normal(3, *scan.shape)
     kernel = VoxelBackprojection(scan)
     whole = kernel.forward(v), kernel.adjoint(u), fdk(v, scan)
-    monkeypatch.setattr("learnedrecon.solvers.voxel_backprojection._BLOCK", 7 * 3 * 5)
+    monkeypatch.setattr("learnedrecon.kernels.oracle_voxels._BLOCK", 7 * 3 * 5)
     monkeypatch.setattr("learnedrecon.solvers.fdk._FILTERED_TOGETHER", 7 * 3 * 5 * 60)
     torch.testing.assert_close((kernel.forward(v), kernel.adjoint(u), fdk(v, scan)), whole)
 

@@ -49,6 +49,20 @@ def adjoint3d(
     dx: float,
     threads: int,
 ) -> None: ...
+def gather_voxels(
+    stack: Tensor,
+    volume: Tensor,
+    views: NDArray[np.float64],
+    placement: NDArray[np.float64],
+    threads: int,
+) -> None: ...
+def scatter_voxels(
+    volume: Tensor,
+    stack: Tensor,
+    views: NDArray[np.float64],
+    placement: NDArray[np.float64],
+    threads: int,
+) -> None: ...
 def available_isas() -> list[str]: ...
 def current_isa() -> str: ...
 def set_isa(name: str) -> bool: ...
