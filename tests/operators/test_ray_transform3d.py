@@ -19,6 +19,7 @@ from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
 from learnedrecon.operators.panel import FlatPanel
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.ray_transform3d import RayTransform3D
+from learnedrecon.operators.rays import ray_forward
 from learnedrecon.testing import check_operator, dense_matrix
 from learnedrecon.testing.numbers import push_forward
 
@@ -138,6 +139,34 @@ def test_derivatives() -> None:
     du = torch.randn_like(u.detach())
     torch.testing.assert_close(push_forward(operator, u.detach(), du), operator(du))
     torch.testing.assert_close(torch.func.vmap(operator)(du), operator(du))
+
+
+def test_the_compiled_gradient() -> None:
+    """Another scan of the same sizes is served by the same code."""
+    helix = SCANS["helix"]
+    scans = [helix, helix.subset([4, 3, 2, 1, 0])]
+    operators = [RayTransform3D(scan, torch.float64) for scan in scans]
+    compilations = []
+
+    def count(module: torch.fx.GraphModule, _: object) -> torch.fx.GraphModule:
+        compilations.append(module)
+        return module
+
+    @torch.compile(backend=count, fullgraph=True)
+    def energy(u: torch.Tensor, operator: RayTransform3D) -> torch.Tensor:
+        return ray_forward(u, operator.vectors, operator.sizes).square().sum() / 2
+
+    for operator in operators:
+        u = operator.domain.random(leading=(2, 1)).requires_grad_()
+        (gradient,) = torch.autograd.grad(energy(u, operator), u)
+        torch.testing.assert_close(gradient, operator.adjoint(operator(u.detach())))
+    assert len(compilations) == 1
+
+
+def test_moving_keeps_the_poses_in_double_precision() -> None:
+    operator = RayTransform3D(SCANS["cone"]).to(torch.float32)
+    assert operator.vectors.dtype == torch.float64
+    assert not operator.state_dict()
 
 
 def test_a_small_panel_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -50,15 +50,15 @@ def adjoint3d(
     threads: int,
 ) -> None: ...
 def gather_voxels(
-    stack: Tensor,
-    volume: Tensor,
+    stack: NDArray[Any],
+    volume: NDArray[Any],
     views: NDArray[np.float64],
     placement: NDArray[np.float64],
     threads: int,
 ) -> None: ...
 def scatter_voxels(
-    volume: Tensor,
-    stack: Tensor,
+    volume: NDArray[Any],
+    stack: NDArray[Any],
     views: NDArray[np.float64],
     placement: NDArray[np.float64],
     threads: int,

@@ -45,7 +45,7 @@ def backproject(data: Tensor, geometry: VoxelGeometry) -> Tensor:
         return oracle_voxels.gather(edged, geometry).reshape(*lead, *geometry.shape)
     volume = data.new_empty((batch, *geometry.shape))
     _joseph.gather_voxels(
-        edged, volume, geometry.views, geometry.placement, torch.get_num_threads()
+        edged.numpy(), volume.numpy(), geometry.views, geometry.placement, torch.get_num_threads()
     )
     return volume.reshape(*lead, *geometry.shape)
 
@@ -67,7 +67,11 @@ def project(volume: Tensor, geometry: VoxelGeometry) -> Tensor:
     if _use_compiled(volume):
         edged = volume.new_zeros((geometry.angles, columns + 2, batch, rows + 2))
         _joseph.scatter_voxels(
-            samples, edged, geometry.views, geometry.placement, torch.get_num_threads()
+            samples.numpy(),
+            edged.numpy(),
+            geometry.views,
+            geometry.placement,
+            torch.get_num_threads(),
         )
     else:
         edged = oracle_voxels.scatter(samples, geometry)

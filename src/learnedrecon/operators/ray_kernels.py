@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.kernels import joseph
+from learnedrecon.kernels import joseph, rays3d
 from learnedrecon.operators import ray_lines
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Modules with project(image, vectors, sizes) and backproject(data, vectors, sizes), by the number
 # of axes of the image.
-_MODULES: dict[int, ModuleType] = {2: joseph}
+_MODULES: dict[int, ModuleType] = {2: joseph, 3: rays3d}
 
 
 def evaluate(x: Tensor, vectors: Tensor, sizes: Sizes, *, transpose: bool) -> Tensor:

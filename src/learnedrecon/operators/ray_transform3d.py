@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
-from learnedrecon.kernels import joseph3d
-from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
+from learnedrecon.kernels.sizes import Sizes
+from learnedrecon.operators.base import moved
 from learnedrecon.operators.beam3d import Beam3D
 from learnedrecon.operators.geometry_checks import require_kind
 from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.rays import ray_adjoint, ray_forward
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from learnedrecon.operators.geometry3d import Geometry3D
@@ -38,6 +41,10 @@ class RayTransform3D(LinearOperator):
         dtype: float32 or float64, of the elements that the spaces make. The operator itself works
             in the precision of what it is given.
 
+    Attributes:
+        vectors: (angles, 12) float64, the poses of source and detector as in `RayGeometry3D`.
+        sizes: the constants of the scan.
+
     Raises:
         GeometryError: not a three-dimensional geometry.
 
@@ -48,19 +55,22 @@ class RayTransform3D(LinearOperator):
     """
 
     row_axis = -3
+    vectors: Tensor
 
     def __init__(self, geometry: Geometry3D, dtype: torch.dtype = torch.float32) -> None:
         require_kind(geometry, Beam3D, "RayTransform3D(ConeBeam(shape, angles, FlatPanel(...)))")
         _warn_of_a_small_panel(geometry.seen, geometry.shape, geometry.pixel, geometry.detector)
         super().__init__(Space(geometry.shape, dtype), Space(geometry.data_shape, dtype))
         self.geometry = geometry
-        self.kernel = JosephKernel3D(geometry.rays())
+        rays = geometry.rays()
+        self.sizes = Sizes(rays.cone, rays.detectors, rays.shape, rays.pixel)
+        self.register_buffer("vectors", torch.tensor(rays.vectors), persistent=False)
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return apply_kernel(self.kernel, u)
+        return ray_forward(u, self.vectors, self.sizes)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return apply_kernel_adjoint(self.kernel, v)
+        return ray_adjoint(v, self.vectors, self.sizes)
 
     def restrict(self, rows: tuple[int, ...]) -> RayTransform3D:
         return RayTransform3D(self.geometry.subset(rows), self.domain.dtype)
@@ -72,20 +82,13 @@ class RayTransform3D(LinearOperator):
     def extra_repr(self) -> str:
         return f"{self.geometry!r:.500}"
 
-
-class JosephKernel3D:
-    """Joseph's method in three dimensions as a pair (T, T*) on plain tensors."""
-
-    def __init__(self, rays: joseph3d.RayGeometry3D) -> None:
-        self.rays = rays
-
-    def forward(self, u: Tensor) -> Tensor:
-        """T u."""
-        return joseph3d.forward(u, self.rays)
-
-    def adjoint(self, v: Tensor) -> Tensor:
-        """T* v."""
-        return joseph3d.adjoint(v, self.rays)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Moves to other devices and precisions; the vectors of the rays stay float64."""
+        vectors = self.vectors
+        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
+        super()._apply(fn, recurse)
+        self.vectors = moved(vectors, self.vectors.device)
+        return self
 
 
 @lru_cache(maxsize=128)
