@@ -127,6 +127,17 @@ def test_a_ball_comes_out_at_its_value(arc: float, offset: float) -> None:
     assert (plane[distance < 7] - 1).abs().max() < 0.01
 
 
+def test_a_column_is_the_same_at_every_height() -> None:
+    """FDK is exact for what does not change along the axis, as its authors show."""
+    scan = ball_scan(1)
+    column = Ellipsoid(0.02, (9.0, 6.0, 1e6), (2.0, -3.0, 0.0), 0.5)
+    volume = fdk(ellipsoid_lines([column], scan.rays()), scan) / column.value
+    y, x = (torch.arange(28) - 13.5)[:, None] + 3, torch.arange(28) - 13.5 - 2
+    inside = volume[:, torch.hypot(x, y) < 4.5]
+    assert inside.mean().item() == pytest.approx(1.0, abs=3e-3)
+    torch.testing.assert_close(inside, inside[12].expand_as(inside), rtol=0, atol=2e-3)
+
+
 def test_the_error_falls_with_the_resolution() -> None:
     errors = []
     for factor in (1, 2):
