@@ -48,7 +48,7 @@ SCANS: dict[str, VoxelGeometry] = {
 @pytest.fixture(params=["oracle", *available_isas()])
 def _isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if request.param == "oracle":
-        monkeypatch.setattr(voxels, "available_isas", lambda: ())
+        monkeypatch.setattr(voxels, "current_isa", lambda: None)
     else:
         set_isa(request.param)
     yield

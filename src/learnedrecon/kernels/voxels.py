@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.kernels import oracle_voxels
-from learnedrecon.kernels.joseph import available_isas
+from learnedrecon.kernels.joseph import current_isa
 from learnedrecon.kernels.voxel_geometry import VoxelGeometry
 
 with suppress(ImportError):  # installed without a C++ compiler
@@ -36,6 +36,9 @@ def backproject(data: Tensor, geometry: VoxelGeometry) -> Tensor:
 
     Returns:
         (*lead, nz, ny, nx) of the same type.
+
+    Raises:
+        ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     lead = data.shape[:-3]
     batch = math.prod(lead)
@@ -80,4 +83,4 @@ def project(volume: Tensor, geometry: VoxelGeometry) -> Tensor:
 
 
 def _use_compiled(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and bool(available_isas())
+    return tensor.device.type == "cpu" and current_isa() is not None
