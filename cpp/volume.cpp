@@ -47,6 +47,17 @@ struct VolumeJob {
     }
 };
 
+// As parallel_for; tasks that run at the same time are far apart, so that no thread fetches ahead
+// what another one is writing.
+template <typename Body>
+void parallel_far_apart(std::size_t tasks, unsigned team, const Body& body) {
+    const std::size_t share = (tasks + team - 1) / team;
+    parallel_for(share * team, team, [&](unsigned worker, std::size_t turn) {
+        const std::size_t task = turn % team * share + turn / team;
+        if (task < tasks) body(worker, task);
+    });
+}
+
 struct CombTask {
     int axis;
     std::size_t begin, end;
@@ -158,7 +169,7 @@ void adjoint_combs(const VolumeJob<T>& job, const T* data, T* volume) {
         const auto depth =
             static_cast<std::ptrdiff_t>(std::clamp<std::size_t>(fair, 1, fitting));
         const auto blocks = static_cast<std::size_t>((size.slices + depth - 1) / depth);
-        parallel_for(blocks, team, [&](unsigned worker, std::size_t block) {
+        parallel_far_apart(blocks, team, [&](unsigned worker, std::size_t block) {
             T* blank = blanks.data() + static_cast<std::ptrdiff_t>(worker) * lines.line_size();
             const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(block) * depth;
             job.kernels.smear(lines.brick(axis, blank), combs.data(),
@@ -218,7 +229,8 @@ void adjoint_rays(const VolumeJob<T>& job, const T* data, T* volumes, std::size_
             const std::ptrdiff_t slices = job.geometry.shape[axis];
             const auto blocks = static_cast<std::size_t>((slices + kSteps - 1) / kSteps);
             const std::size_t updates = batch * count * static_cast<std::size_t>(slices);
-            parallel_for(batch * blocks, job.team(updates * 4), [&](unsigned, std::size_t task) {
+            const unsigned team = job.team(updates * 4);
+            parallel_far_apart(batch * blocks, team, [&](unsigned, std::size_t task) {
                 const std::size_t item = task / blocks;
                 const auto first = static_cast<std::ptrdiff_t>(task % blocks) * kSteps;
                 T* volume = volumes + item * job.geometry.voxels();
