@@ -7,127 +7,155 @@ namespace joseph {
 namespace JOSEPH_ISA {
 namespace {
 
-// What a fan view is in one tile. Rays and columns count from the first of each.
-template <typename T>
-struct FanTile {
-    const Track<T>* track;
-    ptrdiff_t window;
-    int taps;
-    double span;
-    T origin, along, across, depth_along, depth_across;
-    double sign;  // of dt/dk
+constexpr int kMostFans = 64;
+constexpr double kSlack = 0x1p-10;  // detector pixels
 
-    // False if no ray of the view meets the tile.
-    bool set(const Track<T>& of, const Place& place);
+// What up to kMostFans fan views are in one tile; the rays of each count from the middle of a window.
+// Arrays, so that many views are aimed at once.
+template <typename T>
+struct FanTiles {
+    const Track<T>* tracks;
+    int32_t window[kMostFans];  // the first ray of it
+    int32_t offset[kMostFans];  // from there to its middle
+    int32_t taps[kMostFans];    // how many rays may pass within a pixel
+    double span[kMostFans];     // rays from the first to the last of them, negative if there are none
+    // t = (origin + along k + across r) / (1 + depth_along k + depth_across r), and the 1 was `depth`
+    // rows. `shift` leads from t to the first ray that is near.
+    T origin[kMostFans], along[kMostFans], across[kMostFans];
+    T depth_along[kMostFans], depth_across[kMostFans], depth[kMostFans], shift[kMostFans];
+
+    void aim(const Track<T>* first, ptrdiff_t count, const Place& place);
+};
+
+// A few views at once, as numbers in double precision.
+struct Fans {
+    using D = Simd<double>;
+    using Value = D::Value;
+    typedef int64_t Truth __attribute__((vector_size(kVectorBytes)));
+
+    static Value least(Value a, Value b) { return a < b ? a : b; }
+    static Value most(Value a, Value b) { return a > b ? a : b; }
+    static Value size(Value a) { return D::magnitude(a); }
+
+    template <typename T>
+    static void store(T* to, Value value) {
+        typedef T Narrow __attribute__((vector_size(D::kWidth * sizeof(T))));
+        D::store(to, __builtin_convertvector(value, Narrow));
+    }
 };
 
 template <typename T>
-bool FanTile<T>::set(const Track<T>& of, const Place& place) {
-    track = &of;
-    typedef double Corners __attribute__((vector_size(32)));
-    const auto& own = of.fan;
-    const double n = of.origin + of.along * place.column + of.across * place.row;
-    const double d = own.depth + own.depth_along * place.column + own.depth_across * place.row;
-    const Corners nearness = 1 / (d + Simd<T>::template load<Corners>(own.corner_depth));
-    const Corners t = (n + Simd<T>::template load<Corners>(own.corner)) * nearness;
-    const double lowest = least(least(t[0], t[1]), least(t[2], t[3]));
-    const double highest = most(most(t[0], t[1]), most(t[2], t[3]));
-    const double corner = most(most(nearness[0], nearness[1]), most(nearness[2], nearness[3]));
-    // Rays that are a pixel away may be nearer still.
-    const double nearest = corner / (1 - corner * __builtin_fabs(own.depth_along));
-    const double last_row = static_cast<double>(kTileRows - 1);
-    const double bend = own.bend + own.bend_across * place.row;
-    const double reach = nearest * nearest *
-                         most(__builtin_fabs(bend), __builtin_fabs(bend + own.bend_across * last_row));
-    taps = reach <= 1 ? 2 : static_cast<int>(__builtin_ceil(2 * least(reach, 1e6)));
-    const double shift = reach <= 1 ? 0.0 : 1 - reach;
-    if (!own.ordered && taps == 2) taps = 3;  // two would have to know their sides
-    const double first = lowest + shift;
-    if (!(highest + reach > static_cast<double>(of.begin - 1) &&
-          first < static_cast<double>(of.end))) {
-        return false;
-    }
-    sign = bend < 0 ? -1 : 1;
-    window = round_down(most(first, -1e9));
-    span = highest - first + 2 + most(reach, 1);
-    if (span < Window<T, 4>::kSize && window + kFrame <= of.begin) return false;
-    const double base = static_cast<double>(window) - shift, scale = nearness[0];
-    origin = static_cast<T>((n - base * d) * scale);
-    along = static_cast<T>((of.along - base * own.depth_along) * scale);
-    across = static_cast<T>((of.across - base * own.depth_across) * scale);
-    depth_along = static_cast<T>(own.depth_along * scale);
-    depth_across = static_cast<T>(own.depth_across * scale);
-    return true;
-}
-
-// Columns at which the rays of a window pass the rows of a tile, relative to its first column, and
-// mirrored where they fall along the detector.
-template <typename T, int kRows, int kSize>
-inline void pass_rows(const FanTile<T>& fan, const Place& place,
-                      T (&passes)[kRows][kSize]) {
-    using S = Simd<T>;
-    using Value = typename S::Value;
-    alignas(64) T start[kSize];
-    alignas(64) T slope[kSize];
-    const double* intercepts = fan.track->fan.intercepts + fan.window;
-    const double* slopes = fan.track->fan.slopes + fan.window;
-    for (int j = 0; j < kSize; ++j) {
-        start[j] = static_cast<T>(fan.sign * (intercepts[j] - place.column + slopes[j] * place.row));
-        slope[j] = static_cast<T>(fan.sign * slopes[j]);
-    }
-    for (int r = 0; r < kRows; ++r) {
-        const T row = static_cast<T>(place.skip + r);
-        for (int j = 0; j < kSize; j += S::kWidth) {
-            S::store(passes[r] + j,
-                     S::fused(S::all(row), S::template load<Value>(slope + j),
-                              S::template load<Value>(start + j)));
+void FanTiles<T>::aim(const Track<T>* first, ptrdiff_t count, const Place& place) {
+    using Value = Fans::Value;
+    constexpr double last_lane = static_cast<double>(Simd<T>::kWidth - 1);
+    constexpr double last_row = static_cast<double>(kTileRows - 1);
+    constexpr double large = Window<T, 4>::kSize;
+    constexpr ptrdiff_t width = Fans::D::kWidth;
+    tracks = first;
+    for (ptrdiff_t i = 0; i < count; i += width) {
+        Value n, n_along, n_across, d, d_along, d_across, bend, bend_across, begin, end;
+        for (ptrdiff_t j = 0; j < width; ++j) {
+            const Track<T>& track = first[lesser(i + j, count - 1)];
+            n[j] = track.origin;
+            n_along[j] = track.along;
+            n_across[j] = track.across;
+            d[j] = track.fan.depth;
+            d_along[j] = track.fan.depth_along;
+            d_across[j] = track.fan.depth_across;
+            bend[j] = track.fan.bend;
+            bend_across[j] = track.fan.bend_across;
+            begin[j] = static_cast<double>(track.begin);
+            end[j] = static_cast<double>(track.end);
         }
+        n += n_along * place.column + n_across * place.row;
+        d += d_along * place.column + d_across * place.row;
+        bend += bend_across * place.row;
+        const Value n_lane = n_along * last_lane, n_row = n_across * last_row;
+        const Value d_lane = d_along * last_lane, d_row = d_across * last_row;
+        const Value r0 = 1 / d, r1 = 1 / (d + d_lane);
+        const Value r2 = 1 / (d + d_row), r3 = 1 / (d + d_lane + d_row);
+        const Value t0 = n * r0, t1 = (n + n_lane) * r1;
+        const Value t2 = (n + n_row) * r2, t3 = (n + n_lane + n_row) * r3;
+        const Value lowest = Fans::least(Fans::least(t0, t1), Fans::least(t2, t3));
+        const Value highest = Fans::most(Fans::most(t0, t1), Fans::most(t2, t3));
+        const Value corner = Fans::most(Fans::most(r0, r1), Fans::most(r2, r3));
+        // Rays that are a pixel away may be nearer still.
+        const Value nearest = corner / (1 - corner * Fans::size(d_along));
+        const Value bent = Fans::most(Fans::size(bend), Fans::size(bend + bend_across * last_row));
+        const Value reach = Fans::least(bent * nearest * nearest, Fans::D::all(1e6));
+        const Value more = Fans::least(1 - reach, Value{});
+        // Slack, because t is rounded again where the window is used.
+        const Value start = Fans::most(lowest + more - kSlack, Fans::D::all(-1e9));
+        Value spread = highest - start + 2 + kSlack + Fans::most(reach, Fans::D::all(1));
+        // Positions count in detector pixels: a coarse pitch would magnify their rounding.
+        spread = reach < kLeastReach ? Fans::most(spread, Fans::D::all(large)) : spread;
+        const Value whole = Fans::D::rounded_down(Fans::least(start, Fans::D::all(1e9)));
+        const Value half = Fans::D::rounded_down(Fans::least(spread, Fans::D::all(large)) / 2);
+        const Value middle = whole + half;
+        const Fans::Truth meets = (highest + reach > begin - 1) & (start < end) &
+                                  ((spread >= large) | (whole + large > begin));
+        Fans::store(span + i, meets ? spread : Fans::D::all(-1));
+        Fans::store(window + i, whole);
+        Fans::store(offset + i, half);
+        Fans::store(taps + i, reach <= 1 ? Fans::D::all(2) : -Fans::D::rounded_down(-2 * reach));
+        Fans::store(origin + i, (n - middle * d) * r0);
+        Fans::store(along + i, (n_along - middle * d_along) * r0);
+        Fans::store(across + i, (n_across - middle * d_across) * r0);
+        Fans::store(depth_along + i, d_along * r0);
+        Fans::store(depth_across + i, d_across * r0);
+        Fans::store(depth + i, d);
+        Fans::store(shift + i, more);
     }
 }
 
-// kTaps: how many rays may pass within a pixel, 0 if only the tile knows.
+// Ray d passes a pixel at the distance |numerator - d depth| nearness[d], where numerator / depth is
+// the detector coordinate of the pixel. kTaps: how many rays may pass within a pixel, 0 if only the
+// tile knows.
 template <typename T, int kRows, int kImages, int kVectors, int kTaps>
-inline void gather_fan(const FanTile<T>& fan, const Place& place,
+inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
                        Tile<T, kRows, kImages>& tile) {
     using S = Simd<T>;
     using Value = typename S::Value;
     using Index = typename S::Index;
-    alignas(64) T passes[kRows][Window<T, kVectors>::kSize];
-    pass_rows(fan, place, passes);
-    const Windows<T, kImages, kVectors> windows(fan.track->data + place.offset + fan.window,
-                                                fan.track->image_stride);
-    const Value lane = S::lanes();
-    const Value numerator = S::fused(S::all(fan.along), lane, S::all(fan.origin));
-    const Value depth = S::fused(S::all(fan.depth_along), lane, S::all(1));
-    const Value column = static_cast<T>(fan.sign) * lane;
+    using W = Window<T, kVectors>;
+    const Track<T>& track = fans.tracks[i];
+    const Windows<T, kImages, kVectors> windows(track.data + place.offset + fans.window[i],
+                                                track.image_stride);
+    const W nearness = W::at(track.fan.nearness + fans.window[i]);
+    const Value lane = S::lanes(), scale = S::all(fans.depth[i]), shift = S::all(fans.shift[i]);
+    const Value across = S::all(fans.across[i]), depth_across = S::all(fans.depth_across[i]);
+    const Value first_numerator = S::fused(S::all(fans.along[i]), lane, S::all(fans.origin[i]));
+    const Value first_depth = S::fused(S::all(fans.depth_along[i]), lane, S::all(1));
+    const Value one = S::all(1);
+    const Index offset = S::all_positions(static_cast<typename S::Word>(fans.offset[i]));
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
         const Value row = S::all(static_cast<T>(place.skip + r));
-        const Value t = S::fused(row, S::all(fan.across), numerator) *
-                        S::inverse(S::fused(row, S::all(fan.depth_across), depth));
-        Index index = S::truncated(t);
-        const auto columns = Window<T, kVectors>::at(passes[r]);
-        if constexpr (kTaps == 2) {
-            const Index next = index + 1;
-            const Value to_here = S::at_least_zero((1 - column) + columns.pick(index));
-            const Value to_next = S::at_least_zero((1 + column) - columns.pick(next));
+        const Value numerator = S::fused(row, across, first_numerator);
+        const Value depth = S::fused(row, depth_across, first_depth);
+        const Value ray = S::rounded_down(S::fused(numerator, S::inverse(depth), shift));
+        Index index = S::whole_number(ray) + offset;
+        Value away = S::fused(-ray, depth, numerator) * scale;
+        const Value step = depth * scale;
+        const auto put = [&](Value distance) {
+            const Value weight =
+                S::at_least_zero(S::fused(-distance, nearness.pick(index), one));
 #pragma GCC unroll 4
             for (int image = 0; image < kImages; ++image) {
                 Value& pixel = tile.pixel[r][image];
-                pixel = S::fused(to_here, windows.of[image].pick(index), pixel);
-                pixel = S::fused(to_next, windows.of[image].pick(next), pixel);
+                pixel = S::fused(weight, windows.of[image].pick(index), pixel);
             }
+        };
+        if constexpr (kTaps == 2) {
+            put(away);
+            index += 1;
+            put(step - away);
         } else {
-            const int taps = kTaps > 0 ? kTaps : fan.taps;
+            const int taps = kTaps > 0 ? kTaps : fans.taps[i];
 #pragma GCC unroll 4
             for (int tap = 0; tap < taps; ++tap) {
-                const Value away = S::magnitude(columns.pick(index) - column);
-                const Value weight = S::at_least_zero(1 - away);
-#pragma GCC unroll 4
-                for (int image = 0; image < kImages; ++image) {
-                    Value& pixel = tile.pixel[r][image];
-                    pixel = S::fused(weight, windows.of[image].pick(index), pixel);
-                }
+                put(S::magnitude(away));
+                away -= step;
                 index += 1;
             }
         }
@@ -136,13 +164,14 @@ inline void gather_fan(const FanTile<T>& fan, const Place& place,
 
 // Rays that are too dense for a window, one by one.
 template <typename T, int kRows, int kImages>
-__attribute__((noinline)) void scatter_fan(const FanTile<T>& fan, const Place& place,
-                                           Tile<T, kRows, kImages>* to) {
-    const Track<T>& track = *fan.track;
+__attribute__((noinline)) void scatter_fan(const FanTiles<T>& fans, ptrdiff_t i,
+                                           const Place& place, Tile<T, kRows, kImages>* to) {
+    const Track<T>& track = fans.tracks[i];
     constexpr ptrdiff_t width = Simd<T>::kWidth;
     T sums[kRows][kImages][width] = {};
-    const ptrdiff_t first = fan.window > track.begin ? fan.window : track.begin;
-    const ptrdiff_t last = lesser(fan.window + static_cast<ptrdiff_t>(fan.span) + 2, track.end);
+    const ptrdiff_t start = fans.window[i];
+    const ptrdiff_t first = start > track.begin ? start : track.begin;
+    const ptrdiff_t last = lesser(start + static_cast<ptrdiff_t>(fans.span[i]) + 2, track.end);
     for (ptrdiff_t d = first; d < last; ++d) {
         for (ptrdiff_t r = 0; r < kRows; ++r) {
             const double x = track.fan.intercepts[d] - place.column +
@@ -165,8 +194,6 @@ __attribute__((noinline)) void scatter_fan(const FanTile<T>& fan, const Place& p
     }
 }
 
-constexpr int kMostFans = 64;
-
 // Which fans of a tile are treated alike.
 struct Chosen {
     int count = 0;
@@ -174,13 +201,13 @@ struct Chosen {
 };
 
 template <typename T, int kRows, int kImages, int kVectors, int kTaps>
-__attribute__((noinline)) void gather_fans(const FanTile<T>* fans, const Chosen& chosen,
+__attribute__((noinline)) void gather_fans(const FanTiles<T>& fans, const Chosen& chosen,
                                            const Place& where, Tile<T, kRows, kImages>* to) {
     if (chosen.count == 0) return;
     const Place place = where;
     Tile<T, kRows, kImages> tile = {};
     for (int i = 0; i < chosen.count; ++i) {
-        gather_fan<T, kRows, kImages, kVectors, kTaps>(fans[chosen.which[i]], place, tile);
+        gather_fan<T, kRows, kImages, kVectors, kTaps>(fans, chosen.which[i], place, tile);
     }
     add(tile, *to);
 }
@@ -189,21 +216,21 @@ __attribute__((noinline)) void gather_fans(const FanTile<T>* fans, const Chosen&
 template <typename T, int kRows, int kImages>
 __attribute__((noinline)) void gather_any_fans(const Track<T>* track, const Track<T>* end,
                                                const Place& place, Tile<T, kRows, kImages>* tile) {
-    FanTile<T> fans[kMostFans];
+    FanTiles<T> fans;
     while (track != end) {
         Chosen pair, three, near, far;
         const ptrdiff_t count = lesser(end - track, kMostFans);
+        fans.aim(track, count, place);
         for (ptrdiff_t i = 0; i < count; ++i) {
-            FanTile<T>& fan = fans[i];
-            if (!fan.set(track[i], place)) continue;
-            if (fan.span >= Window<T, 4>::kSize) {
-                scatter_fan(fan, place, tile);
+            if (fans.span[i] < 0) continue;
+            if (fans.span[i] >= Window<T, 4>::kSize) {
+                scatter_fan(fans, i, place, tile);
                 continue;
             }
-            Chosen& kind = fan.span >= Window<T, 2>::kSize ? far
-                           : fan.taps == 2                 ? pair
-                           : fan.taps == 3                 ? three
-                                                           : near;
+            Chosen& kind = fans.span[i] >= Window<T, 2>::kSize ? far
+                           : fans.taps[i] == 2                 ? pair
+                           : fans.taps[i] == 3                 ? three
+                                                               : near;
             kind.which[kind.count++] = static_cast<uint8_t>(i);
         }
         gather_fans<T, kRows, kImages, 2, 2>(fans, pair, place, tile);

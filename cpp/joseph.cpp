@@ -129,18 +129,29 @@ void weigh(const Job<T>& job, const View& view, const T* data, T* to) {
     }
 }
 
+// How near the end of each ray is to the source of a fan: 1 / rows between them, framed like data.
+template <typename T>
+void measure(const View& view, std::ptrdiff_t detectors, T* to) {
+    std::fill_n(to, view.begin, T(0));
+    std::fill(to + view.end, to + detectors + kFrame, T(0));
+    for (std::ptrdiff_t d = view.begin; d < view.end; ++d) {
+        to[d] = static_cast<T>(
+            std::fabs(1 / (view.first[1] + view.pitch[1] * static_cast<double>(d))));
+    }
+}
+
 // The views of one axis as the adjoint takes them, those of a kind together.
 template <typename T>
 class Tracks {
 public:
     Tracks(const Job<T>& job, const std::vector<View>& views, Sheets size, const T* data,
-           Sheets lines)
+           const T* nearness, Sheets lines)
         : memory_((views.size() + 1) * job.kernels.track_bytes) {
         std::vector<std::pair<int, std::size_t>> order;
         const auto prepare = [&](std::size_t v, std::size_t slot) {
             return job.kernels.prepare(
                 views[v], size, data + static_cast<std::ptrdiff_t>(v) * lines.stride,
-                lines.image_stride,
+                lines.image_stride, nearness + static_cast<std::ptrdiff_t>(v) * lines.stride,
                 reinterpret_cast<Track<T>*>(memory_.data() + slot * job.kernels.track_bytes));
         };
         for (std::size_t v = 0; v < views.size(); ++v) {
@@ -180,7 +191,15 @@ void adjoint_axis(const Job<T>& job, const T* data, T* images, Axis axis, bool a
                                static_cast<std::ptrdiff_t>(v) * stride);
                  });
 
-    const Tracks<T> tracks(job, views, size, origin, lines);
+    Framed<T> nearness(job.geometry.fan ? 1 : 0, lines);
+    if (job.geometry.fan) {
+        parallel_for(views.size(), job.team(views.size() * job.geometry.detectors),
+                     [&](unsigned, std::size_t v) {
+                         measure(views[v], lines.columns,
+                                 nearness.origin() + static_cast<std::ptrdiff_t>(v) * stride);
+                     });
+    }
+    const Tracks<T> tracks(job, views, size, origin, nearness.origin(), lines);
     const std::ptrdiff_t row_step = axis == kRows ? job.geometry.nx : 1;
     const std::ptrdiff_t column_step = axis == kRows ? 1 : job.geometry.nx;
     const std::size_t strips = pieces(static_cast<std::size_t>(size.rows), kTileRows);

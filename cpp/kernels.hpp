@@ -70,9 +70,10 @@ struct Kernels {
     size_t track_bytes;
     // `data` are those of the view times the weights, framed like rows of sheets: `data` points to
     // ray 0 of the first image. Returns how the view is treated, those alike should stand together;
-    // -1 if only `scatter` can do it.
+    // -1 if only `scatter` can do it. `nearness`, of a fan: 1 / rows from its source to ray 0's end, and
+    // so on, framed like the data.
     int (*prepare)(const View& view, Sheets size, const T* data, ptrdiff_t data_image_stride,
-                    Track<T>* track);
+                   const T* nearness, Track<T>* track);
     // Rows [first, first + kTileRows) of `images` images, the sum over all tracks; `offset` leads
     // from the data of the first image to those of the first of these.
     void (*gather)(const Track<T>* tracks, ptrdiff_t count, Sheets size, int images,

@@ -149,10 +149,36 @@ struct Simd {
         return 1 / value;
     }
 
-    // Of numbers that are not negative.
-    static Index truncated(Value value) {
+    // Of whole numbers.
+    static Index whole_number(Value value) {
         typedef Scalar Signed __attribute__((vector_size(kVectorBytes)));
         return reinterpret_cast<Index>(__builtin_convertvector(value, Signed));
+    }
+
+    static Value rounded_down(Value value) {
+#if defined(__AVX512F__)
+        constexpr int down = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(
+                _mm512_roundscale_ps(reinterpret_cast<__m512>(value), down));
+        } else {
+            return reinterpret_cast<Value>(
+                _mm512_roundscale_pd(reinterpret_cast<__m512d>(value), down));
+        }
+#elif defined(__AVX2__)
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(_mm256_floor_ps(reinterpret_cast<__m256>(value)));
+        } else {
+            return reinterpret_cast<Value>(_mm256_floor_pd(reinterpret_cast<__m256d>(value)));
+        }
+#else
+        Value result;
+        for (int lane = 0; lane < kWidth; ++lane) {
+            const T whole = static_cast<T>(static_cast<Scalar>(value[lane]));
+            result[lane] = whole - (whole > value[lane] ? 1 : 0);
+        }
+        return result;
+#endif
     }
 
     static Value magnitude(Value value) {

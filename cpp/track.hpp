@@ -30,10 +30,9 @@ struct Track {
         struct {
             double depth, depth_along, depth_across;
             double bend, bend_across;  // dt/dk = (bend + bend_across r) / depth(r, k)²
-            double corner[4], corner_depth[4];  // numerators and depths, relative to the first
             const double* intercepts;
             const double* slopes;
-            bool ordered;  // in all rows, rays pass in the order of the detector
+            const T* nearness;  // |1 / rows from the source to ray d's end|, framed like data
         } fan;
     };
     int kind;
@@ -99,24 +98,17 @@ int prepare_fan(const View& view, Sheets size, Track<T>& track) {
     own.bend_across = track.along * own.depth_across - own.depth_along * track.across;
     own.intercepts = view.intercepts;
     own.slopes = view.slopes;
-    const double before = py + uy * static_cast<double>(view.begin - 1);
-    const double behind = py + uy * static_cast<double>(view.end);
-    own.ordered = before * behind > 0 && (sy < -1 || sy > bottom);
     const double least_depth = 1e-3 * (__builtin_fabs(ux) * bottom + __builtin_fabs(uy) * right);
     for (int corner = 0; corner < 4; ++corner) {
         const double k = corner % 2 == 0 ? -1.0 : right, r = corner < 2 ? 0.0 : bottom;
         if (!(own.depth + own.depth_along * k + own.depth_across * r > least_depth)) return kScatter;
-        const double lane = corner % 2 == 0 ? 0.0 : static_cast<double>(Simd<T>::kWidth - 1);
-        const double row = corner < 2 ? 0.0 : static_cast<double>(kTileRows - 1);
-        own.corner[corner] = track.along * lane + track.across * row;
-        own.corner_depth[corner] = own.depth_along * lane + own.depth_across * row;
     }
     return kFan;
 }
 
 template <typename T>
 int prepare(const View& view, Sheets size, const T* data, ptrdiff_t data_image_stride,
-             Track<T>* to) {
+            const T* nearness, Track<T>* to) {
     Track<T>& track = *to;
     track.data = data;
     track.image_stride = data_image_stride;
@@ -126,6 +118,7 @@ int prepare(const View& view, Sheets size, const T* data, ptrdiff_t data_image_s
         track.kind = kScatter;
     } else {
         track.kind = view.fan ? prepare_fan(view, size, track) : prepare_parallel(view, track);
+        if (view.fan) track.fan.nearness = nearness;
     }
     return track.kind;
 }
