@@ -8,7 +8,8 @@ namespace JOSEPH_ISA {
 namespace {
 
 constexpr int kMostFans = 64;
-constexpr double kSlack = 0x1p-10;  // detector pixels
+constexpr double kSlack = 0x1p-10;      // detector pixels
+constexpr double kMostColumns = 48.0;  // that a window may stretch over
 
 // What up to kMostFans fan views are in one tile; the rays of each count from the middle of a window.
 // Arrays, so that many views are aimed at once.
@@ -87,8 +88,13 @@ void FanTiles<T>::aim(const Track<T>* first, ptrdiff_t count, const Place& place
         // Slack, because t is rounded again where the window is used.
         const Value start = Fans::most(lowest + more - kSlack, Fans::D::all(-1e9));
         Value spread = highest - start + 2 + kSlack + Fans::most(reach, Fans::D::all(1));
-        // Positions count in detector pixels: a coarse pitch would magnify their rounding.
-        spread = reach < kLeastReach ? Fans::most(spread, Fans::D::all(large)) : spread;
+        // Positions count in detector pixels from the middle: where these are columns apart, the
+        // rounding of positions would be magnified.
+        const Value deepest = 1 / Fans::least(Fans::least(r0, r1), Fans::least(r2, r3));
+        const Value turn = bend + bend_across * last_row;
+        const Value slowest = bend * turn > 0 ? Fans::least(Fans::size(bend), Fans::size(turn)) : Value{};
+        spread = spread * deepest * deepest < kMostColumns * slowest
+                     ? spread : Fans::most(spread, Fans::D::all(large));
         const Value whole = Fans::D::rounded_down(Fans::least(start, Fans::D::all(1e9)));
         const Value half = Fans::D::rounded_down(Fans::least(spread, Fans::D::all(large)) / 2);
         const Value middle = whole + half;
