@@ -8,7 +8,7 @@ namespace JOSEPH_ISA {
 namespace {
 
 constexpr int kMostFans = 64;
-constexpr double kSlack = 0x1p-10;      // detector pixels
+constexpr double kSlack = 0x1p-8;      // detector pixels: where a pixel is, in a window, is estimated
 constexpr double kMostColumns = 48.0;  // that a window may stretch over
 
 // What up to kMostFans fan views are in one tile; the rays of each count from the middle of a window.
@@ -83,9 +83,8 @@ void FanTiles<T>::aim(const Track<T>* first, ptrdiff_t count, const Place& place
         // Rays that are a pixel away may be nearer still.
         const Value nearest = corner / (1 - corner * Fans::size(d_along));
         const Value bent = Fans::most(Fans::size(bend), Fans::size(bend + bend_across * last_row));
-        const Value reach = Fans::least(bent * nearest * nearest, Fans::D::all(1e6));
+        const Value reach = Fans::least(bent * nearest * nearest + kSlack, Fans::D::all(1e6));
         const Value more = Fans::least(1 - reach, Value{});
-        // Slack, because t is rounded again where the window is used.
         const Value start = Fans::most(lowest + more - kSlack, Fans::D::all(-1e9));
         Value spread = highest - start + 2 + kSlack + Fans::most(reach, Fans::D::all(1));
         // Positions count in detector pixels from the middle: where these are columns apart, the
@@ -115,7 +114,7 @@ void FanTiles<T>::aim(const Track<T>* first, ptrdiff_t count, const Place& place
 }
 
 // Ray d passes a pixel at the distance |numerator - d depth| nearness[d], where numerator / depth is
-// the detector coordinate of the pixel. kTaps: how many rays may pass within a pixel, 0 if only the
+// the detector coordinate of the pixel; an estimate of it is enough to find the rays that are near. kTaps: how many rays may pass within a pixel, 0 if only the
 // tile knows.
 template <typename T, int kRows, int kImages, int kVectors, int kTaps>
 inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
@@ -127,8 +126,13 @@ inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
     const Track<T>& track = fans.tracks[i];
     const Windows<T, kImages, kVectors> windows(track.data + place.offset + fans.window[i],
                                                 track.image_stride);
-    const W nearness = W::at(track.fan.nearness + fans.window[i]);
-    const Value lane = S::lanes(), scale = S::all(fans.depth[i]), shift = S::all(fans.shift[i]);
+    alignas(64) T scaled[W::kSize];
+    for (int j = 0; j < W::kSize; j += S::kWidth) {
+        const Value numbers = S::template load<Value>(track.fan.nearness + fans.window[i] + j);
+        S::store(scaled + j, numbers * S::all(-fans.depth[i]));
+    }
+    const W nearness = W::at(scaled);
+    const Value lane = S::lanes(), shift = S::all(fans.shift[i]);
     const Value across = S::all(fans.across[i]), depth_across = S::all(fans.depth_across[i]);
     const Value first_numerator = S::fused(S::all(fans.along[i]), lane, S::all(fans.origin[i]));
     const Value first_depth = S::fused(S::all(fans.depth_along[i]), lane, S::all(1));
@@ -139,13 +143,12 @@ inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
         const Value row = S::all(static_cast<T>(place.skip + r));
         const Value numerator = S::fused(row, across, first_numerator);
         const Value depth = S::fused(row, depth_across, first_depth);
-        const Value ray = S::rounded_down(S::fused(numerator, S::inverse(depth), shift));
+        const Value ray = S::rounded_down(S::fused(numerator, S::near_inverse(depth), shift));
         Index index = S::whole_number(ray) + offset;
-        Value away = S::fused(-ray, depth, numerator) * scale;
-        const Value step = depth * scale;
+        Value away = S::fused(-ray, depth, numerator);
         const auto put = [&](Value distance) {
             const Value weight =
-                S::at_least_zero(S::fused(-distance, nearness.pick(index), one));
+                S::at_least_zero(S::fused(distance, nearness.pick(index), one));
 #pragma GCC unroll 4
             for (int image = 0; image < kImages; ++image) {
                 Value& pixel = tile.pixel[r][image];
@@ -153,15 +156,15 @@ inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
             }
         };
         if constexpr (kTaps == 2) {
-            put(away);
+            put(S::magnitude(away));
             index += 1;
-            put(step - away);
+            put(S::magnitude(depth - away));
         } else {
             const int taps = kTaps > 0 ? kTaps : fans.taps[i];
 #pragma GCC unroll 4
             for (int tap = 0; tap < taps; ++tap) {
                 put(S::magnitude(away));
-                away -= step;
+                away -= depth;
                 index += 1;
             }
         }

@@ -137,13 +137,11 @@ struct Simd {
         return result;
     }
 
-    // 1 / value to about as many bits as T has.
-    static Value inverse(Value value) {
+    // 1 / value, to 14 bits at least.
+    static Value near_inverse(Value value) {
 #if defined(__AVX512F__)
         if constexpr (sizeof(T) == 4) {
-            const Value guess =
-                reinterpret_cast<Value>(_mm512_rcp14_ps(reinterpret_cast<__m512>(value)));
-            return fused(guess, fused(-value, guess, all(1)), guess);
+            return reinterpret_cast<Value>(_mm512_rcp14_ps(reinterpret_cast<__m512>(value)));
         }
 #endif
         return 1 / value;
