@@ -11,17 +11,18 @@ constexpr int kMostFans = 64;
 constexpr double kSlack = 0x1p-8;      // detector pixels: where a pixel is, in a window, is estimated
 constexpr double kMostColumns = 48.0;  // that a window may stretch over
 
-// What up to kMostFans fan views are in one tile; the rays of each count from the middle of a window.
+// What up to kMostFans fan views are in one tile. Columns and rows count from its middle, and rays
+// from the one that passes there, which keeps numbers small and single precision sharp.
 // Arrays, so that many views are aimed at once.
 template <typename T>
 struct FanTiles {
     const Track<T>* tracks;
     int32_t window[kMostFans];  // the first ray of it
-    int32_t offset[kMostFans];  // from there to its middle
+    int32_t offset[kMostFans];  // from there to the one that is nearest to the middle of the tile
     int32_t taps[kMostFans];    // how many rays may pass within a pixel
     double span[kMostFans];     // rays from the first to the last of them, negative if there are none
-    // t = (origin + along k + across r) / (1 + depth_along k + depth_across r), and the 1 was `depth`
-    // rows. `shift` leads from t to the first ray that is near.
+    // t = (origin + along k + across r) / (1 + depth_along k + depth_across r), where 1 stands for
+    // `depth`. `shift` leads from t to the first ray that is near.
     T origin[kMostFans], along[kMostFans], across[kMostFans];
     T depth_along[kMostFans], depth_across[kMostFans], depth[kMostFans], shift[kMostFans];
 
@@ -95,20 +96,22 @@ void FanTiles<T>::aim(const Track<T>* first, ptrdiff_t count, const Place& place
         spread = spread * deepest * deepest < kMostColumns * slowest
                      ? spread : Fans::most(spread, Fans::D::all(large));
         const Value whole = Fans::D::rounded_down(Fans::least(start, Fans::D::all(1e9)));
-        const Value half = Fans::D::rounded_down(Fans::least(spread, Fans::D::all(large)) / 2);
-        const Value middle = whole + half;
+        const Value n_middle = n + n_lane / 2 + n_row / 2, d_middle = d + d_lane / 2 + d_row / 2;
+        const Value scale = 1 / d_middle;
+        const Value middle = Fans::D::rounded_down(
+            Fans::most(Fans::least(n_middle * scale, Fans::D::all(1e9)), Fans::D::all(-1e9)));
         const Fans::Truth meets = (highest + reach > begin - 1) & (start < end) &
                                   ((spread >= large) | (whole + large > begin));
         Fans::store(span + i, meets ? spread : Fans::D::all(-1));
         Fans::store(window + i, whole);
-        Fans::store(offset + i, half);
+        Fans::store(offset + i, middle - whole);
         Fans::store(taps + i, reach <= 1 ? Fans::D::all(2) : -Fans::D::rounded_down(-2 * reach));
-        Fans::store(origin + i, (n - middle * d) * r0);
-        Fans::store(along + i, (n_along - middle * d_along) * r0);
-        Fans::store(across + i, (n_across - middle * d_across) * r0);
-        Fans::store(depth_along + i, d_along * r0);
-        Fans::store(depth_across + i, d_across * r0);
-        Fans::store(depth + i, d);
+        Fans::store(origin + i, (n_middle - middle * d_middle) * scale);
+        Fans::store(along + i, (n_along - middle * d_along) * scale);
+        Fans::store(across + i, (n_across - middle * d_across) * scale);
+        Fans::store(depth_along + i, d_along * scale);
+        Fans::store(depth_across + i, d_across * scale);
+        Fans::store(depth + i, d_middle);
         Fans::store(shift + i, more);
     }
 }
@@ -132,7 +135,8 @@ inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
         S::store(scaled + j, numbers * S::all(-fans.depth[i]));
     }
     const W nearness = W::at(scaled);
-    const Value lane = S::lanes(), shift = S::all(fans.shift[i]);
+    const Value lane = S::lanes() - static_cast<T>(0.5 * (S::kWidth - 1));
+    const Value shift = S::all(fans.shift[i]);
     const Value across = S::all(fans.across[i]), depth_across = S::all(fans.depth_across[i]);
     const Value first_numerator = S::fused(S::all(fans.along[i]), lane, S::all(fans.origin[i]));
     const Value first_depth = S::fused(S::all(fans.depth_along[i]), lane, S::all(1));
@@ -140,7 +144,7 @@ inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
     const Index offset = S::all_positions(static_cast<typename S::Word>(fans.offset[i]));
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-        const Value row = S::all(static_cast<T>(place.skip + r));
+        const Value row = S::all(static_cast<T>(place.skip + r) - static_cast<T>(0.5 * (kTileRows - 1)));
         const Value numerator = S::fused(row, across, first_numerator);
         const Value depth = S::fused(row, depth_across, first_depth);
         const Value ray = S::rounded_down(S::fused(numerator, S::near_inverse(depth), shift));

@@ -10,26 +10,23 @@ namespace {
 constexpr double kMiss = -1e9;  // an intercept left of every image
 constexpr int kUnsound = 2;
 
-// A ray in pixels: a point and a direction. kernels/geometry.py evaluates the same expressions in
-// the same order: ties between the axes must be broken alike, so this file is compiled without
-// contraction to fused multiply-adds.
+// A ray in pixels. kernels/geometry.py evaluates the same expressions for its direction in the same
+// order: ties between the axes must be broken alike, so this file is compiled without contraction to
+// fused multiply-adds.
 struct Line {
-    double index_x, index_y, along_x, along_y;
+    bool rows;
+    double slope, intercept;
 
     Line(const Geometry& g, const double* v, double d) {
         const double pixel_x = v[2] + d * v[4];
         const double pixel_y = v[3] + d * v[5];
-        const double direction_x = g.fan ? pixel_x - v[0] : v[0];
-        const double direction_y = g.fan ? pixel_y - v[1] : v[1];
-        index_x = pixel_x / g.dx + 0.5 * static_cast<double>(g.nx - 1);
-        index_y = pixel_y / g.dy + 0.5 * static_cast<double>(g.ny - 1);
-        along_x = direction_x / g.dx;
-        along_y = direction_y / g.dy;
-    }
-    bool rows() const { return std::fabs(along_y) >= std::fabs(along_x); }
-    double slope() const { return rows() ? along_x / along_y : along_y / along_x; }
-    double intercept() const {
-        return rows() ? index_x - slope() * index_y : index_y - slope() * index_x;
+        const double along_x = (g.fan ? pixel_x - v[0] : v[0]) / g.dx;
+        const double along_y = (g.fan ? pixel_y - v[1] : v[1]) / g.dy;
+        const double index_x = pixel_x / g.dx + 0.5 * static_cast<double>(g.nx - 1);
+        const double index_y = pixel_y / g.dy + 0.5 * static_cast<double>(g.ny - 1);
+        rows = std::fabs(along_y) >= std::fabs(along_x);
+        slope = rows ? along_x / along_y : along_y / along_x;
+        intercept = rows ? index_x - slope * index_y : index_y - slope * index_x;
     }
 };
 
@@ -37,7 +34,7 @@ struct Line {
 // never see it either: such a ray misses the image.
 bool sound(double intercept, double slope, double run, double rise) {
     return std::isfinite(intercept) && std::isfinite(slope) &&
-           std::isfinite(std::sqrt(run * run + slope * rise * (slope * rise)));
+           std::isfinite(run * run + slope * rise * (slope * rise));
 }
 
 View view_of(const Geometry& g, std::size_t angle, Axis axis) {
@@ -73,10 +70,10 @@ Views::Views(const Geometry& g, unsigned threads)
 void Views::add_parallel(const Geometry& g, std::size_t angle) {
     const double* v = g.vectors + 6 * angle;
     const Line line(g, v, 0.0);
-    const Axis axis = line.rows() ? kRows : kColumns;
+    const Axis axis = line.rows ? kRows : kColumns;
     View view = view_of(g, angle, axis);
-    view.slope = line.slope();
-    view.intercept = line.intercept();
+    view.slope = line.slope;
+    view.intercept = line.intercept;
     const double step_x = v[4] / g.dx, step_y = v[5] / g.dy;
     view.step = axis == kRows ? step_x - view.slope * step_y : step_y - view.slope * step_x;
     const double rise = view.slope * view.rise;
@@ -96,9 +93,9 @@ void Views::set_rays(const Geometry& g, std::size_t angle) {
     std::uint8_t* kind = kind_.data() + angle * g.detectors;
     for (std::size_t d = 0; d < g.detectors; ++d) {
         const Line line(g, v, static_cast<double>(d));
-        const bool rows = line.rows();
-        intercepts[d] = line.intercept();
-        slopes[d] = line.slope();
+        const bool rows = line.rows;
+        intercepts[d] = line.intercept;
+        slopes[d] = line.slope;
         const bool good = sound(intercepts[d], slopes[d], rows ? g.dy : g.dx, rows ? g.dx : g.dy);
         kind[d] = static_cast<std::uint8_t>(!good ? kUnsound : rows ? kRows : kColumns);
         if (!good) {
