@@ -1,7 +1,7 @@
 """Joseph's ray transform in 3D and its exact transpose, by the fastest kernel at hand.
 
-CPU tensors go to the compiled kernels (cpp/), all others, or all of them where the package was
-installed without a C++ compiler, to `learnedrecon.kernels.oracle3d`. Nothing here is recorded by
+CPU tensors go to the compiled kernels (cpp/), CUDA tensors to those in Triton, all others, or all of
+them where there are none, to `learnedrecon.kernels.oracle3d`. Nothing here is recorded by
 autograd. `learnedrecon.kernels.joseph` chooses the instruction set for these kernels, too.
 """
 
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import DtypeError, ShapeError, describe
-from learnedrecon.kernels import joseph, oracle3d
+from learnedrecon.kernels import joseph, oracle3d, triton3d
 from learnedrecon.kernels.geometry3d import RayGeometry3D
+from learnedrecon.kernels.sizes import Sizes
+from learnedrecon.kernels.triton_launch import runs_on
 
 try:
     from learnedrecon.kernels import _joseph
@@ -53,6 +55,8 @@ def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     _check(volume, geometry.shape, "volume (*lead, nz, ny, nx)")
+    if runs_on(volume.device):
+        return triton3d.project(volume.detach(), torch.tensor(geometry.vectors), _sizes(geometry))
     if not _use_compiled(volume, geometry):
         return oracle3d.forward(volume.detach(), geometry)
     lead = volume.shape[:-3]
@@ -87,6 +91,8 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
     _check(data, (geometry.angles, *geometry.detectors), "data (*lead, angles, rows, columns)")
+    if runs_on(data.device):
+        return triton3d.backproject(data.detach(), torch.tensor(geometry.vectors), _sizes(geometry))
     if not _use_compiled(data, geometry):
         return oracle3d.adjoint(data.detach(), geometry)
     lead = data.shape[:-3]
@@ -102,6 +108,10 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
         torch.get_num_threads(),
     )
     return volume.reshape(*lead, *geometry.shape)
+
+
+def _sizes(geometry: RayGeometry3D) -> Sizes:
+    return Sizes(geometry.cone, geometry.detectors, geometry.shape, geometry.pixel)
 
 
 def _check(tensor: Tensor, last: tuple[int, int, int], what: str) -> None:
