@@ -1,8 +1,8 @@
 """Joseph's ray transform in 3D and its exact transpose, by the fastest kernel at hand.
 
-CPU tensors go to the compiled kernels (cpp/), CUDA tensors to those in Triton, all others, or all of
-them where there are none, to `learnedrecon.kernels.oracle3d`. Nothing here is recorded by
-autograd. `learnedrecon.kernels.joseph` chooses the instruction set for these kernels, too.
+CPU tensors go to the compiled kernels (cpp/), CUDA tensors to those in Triton, all others, or all
+of them where there are none, to `learnedrecon.kernels.oracle3d`. Nothing here is recorded by
+autograd. `learnedrecon.kernels.joseph.set_isa` chooses the instruction set for these, too.
 """
 
 from __future__ import annotations
