@@ -18,13 +18,16 @@ void gather_tile(const Track<T>* track, const Track<T>* end, const Place& place,
         while (next != end && next->kind == track->kind) ++next;
         switch (track->kind) {
             case kPair:
-                gather_lines<T, kRows, kImages, 2, true>(track, next, place, tile);
+                gather_lines<T, kRows, kImages, 2, 2>(track, next, place, tile);
+                break;
+            case kSingle:
+                gather_lines<T, kRows, kImages, 2, 1>(track, next, place, tile);
                 break;
             case kNear:
-                gather_lines<T, kRows, kImages, 2, false>(track, next, place, tile);
+                gather_lines<T, kRows, kImages, 2, 0>(track, next, place, tile);
                 break;
             case kFar:
-                gather_lines<T, kRows, kImages, 4, false>(track, next, place, tile);
+                gather_lines<T, kRows, kImages, 4, 0>(track, next, place, tile);
                 break;
             default: gather_any_fans(track, next, place, tile);
         }

@@ -8,7 +8,7 @@ namespace JOSEPH_ISA {
 namespace {
 
 constexpr int kMostFans = 64;
-constexpr double kSlack = 0x1p-8;      // detector pixels: where a pixel is, in a window, is estimated
+constexpr double kSlack = 0x1p-8;      // detector pixels: how well it is known where a pixel is
 constexpr double kMostColumns = 48.0;  // that a window may stretch over
 
 // What up to kMostFans fan views are in one tile. Columns and rows count from its middle, and rays
@@ -92,9 +92,11 @@ void FanTiles<T>::aim(const Track<T>* first, ptrdiff_t count, const Place& place
         // rounding of positions would be magnified.
         const Value deepest = 1 / Fans::least(Fans::least(r0, r1), Fans::least(r2, r3));
         const Value turn = bend + bend_across * last_row;
-        const Value slowest = bend * turn > 0 ? Fans::least(Fans::size(bend), Fans::size(turn)) : Value{};
+        const Value slowest =
+            bend * turn > 0 ? Fans::least(Fans::size(bend), Fans::size(turn)) : Value{};
         spread = spread * deepest * deepest < kMostColumns * slowest
-                     ? spread : Fans::most(spread, Fans::D::all(large));
+                     ? spread
+                     : Fans::most(spread, Fans::D::all(large));
         const Value whole = Fans::D::rounded_down(Fans::least(start, Fans::D::all(1e9)));
         const Value n_middle = n + n_lane / 2 + n_row / 2, d_middle = d + d_lane / 2 + d_row / 2;
         const Value scale = 1 / d_middle;
@@ -117,8 +119,8 @@ void FanTiles<T>::aim(const Track<T>* first, ptrdiff_t count, const Place& place
 }
 
 // Ray d passes a pixel at the distance |numerator - d depth| nearness[d], where numerator / depth is
-// the detector coordinate of the pixel; an estimate of it is enough to find the rays that are near. kTaps: how many rays may pass within a pixel, 0 if only the
-// tile knows.
+// the detector coordinate of the pixel; an estimate of it is enough to find the rays that are near.
+// kTaps: how many rays may pass within a pixel, 0 if only the tile knows.
 template <typename T, int kRows, int kImages, int kVectors, int kTaps>
 inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
                        Tile<T, kRows, kImages>& tile) {
@@ -144,7 +146,8 @@ inline void gather_fan(const FanTiles<T>& fans, int i, const Place& place,
     const Index offset = S::all_positions(static_cast<typename S::Word>(fans.offset[i]));
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-        const Value row = S::all(static_cast<T>(place.skip + r) - static_cast<T>(0.5 * (kTileRows - 1)));
+        const Value row = S::all(static_cast<T>(place.skip + r) -
+                                 static_cast<T>(0.5 * (kTileRows - 1)));
         const Value numerator = S::fused(row, across, first_numerator);
         const Value depth = S::fused(row, depth_across, first_depth);
         const Value ray = S::rounded_down(S::fused(numerator, S::near_inverse(depth), shift));

@@ -34,8 +34,8 @@ struct Beginnings {
     }
 };
 
-// kTwo: at most one ray on either side of a pixel is near enough.
-template <typename T, int kRows, int kImages, int kVectors, bool kTwo>
+// kTaps: how many rays may pass within a pixel, 0 if only the track knows.
+template <typename T, int kRows, int kImages, int kVectors, int kTaps>
 inline void gather_parallel(const Track<T>& track, ptrdiff_t window, typename Simd<T>::Word begin,
                             ptrdiff_t offset, Tile<T, kRows, kImages>& tile) {
     using S = Simd<T>;
@@ -51,7 +51,7 @@ inline void gather_parallel(const Track<T>& track, ptrdiff_t window, typename Si
     for (int r = 0; r < kRows; ++r) {
         const Value raised = S::one_plus_fraction(position);
         Index index = S::whole(position);
-        if constexpr (kTwo) {
+        if constexpr (kTaps == 2) {
             const Index next = index + 1;
             const Value to_here = S::at_least_zero(S::fused(-spacing, raised, here_at));
             const Value to_next = S::at_least_zero(S::fused(spacing, raised, next_at));
@@ -63,8 +63,10 @@ inline void gather_parallel(const Track<T>& track, ptrdiff_t window, typename Si
             }
         } else {
             Value away = (1 + track.parallel.shift) - raised;
-            for (int tap = 0; tap < track.parallel.taps; ++tap) {
-                const Value weight = S::at_least_zero(S::fused(-spacing, S::magnitude(away), S::all(1)));
+            const int taps = kTaps > 0 ? kTaps : track.parallel.taps;
+            for (int tap = 0; tap < taps; ++tap) {
+                const Value weight =
+                    S::at_least_zero(S::fused(-spacing, S::magnitude(away), S::all(1)));
 #pragma GCC unroll 4
                 for (int image = 0; image < kImages; ++image) {
                     Value& pixel = tile.pixel[r][image];
@@ -79,7 +81,7 @@ inline void gather_parallel(const Track<T>& track, ptrdiff_t window, typename Si
 }
 
 // All tracks of one kind; a function of its own, so that the tile stays in registers.
-template <typename T, int kRows, int kImages, int kVectors, bool kTwo>
+template <typename T, int kRows, int kImages, int kVectors, int kTaps>
 __attribute__((noinline)) void gather_lines(const Track<T>* track, const Track<T>* end,
                                             const Place& where, Tile<T, kRows, kImages>* to) {
     const Place place = where;
@@ -89,7 +91,7 @@ __attribute__((noinline)) void gather_lines(const Track<T>* track, const Track<T
         const ptrdiff_t count = lesser(end - track, Beginnings<T>::kMost);
         beginnings.set(track, count, place, Window<T, kVectors>::kSize);
         for (ptrdiff_t i = 0; i < count; ++i) {
-            gather_parallel<T, kRows, kImages, kVectors, kTwo>(
+            gather_parallel<T, kRows, kImages, kVectors, kTaps>(
                 track[i], beginnings.window[i], beginnings.position[i], place.offset, tile);
         }
         track += count;

@@ -147,20 +147,25 @@ public:
     Tracks(const Job<T>& job, const std::vector<View>& views, Sheets size, const T* data,
            const T* nearness, Sheets lines)
         : memory_((views.size() + 1) * job.kernels.track_bytes) {
+        const std::size_t size_of = job.kernels.track_bytes;
+        Buffer<unsigned char> prepared((views.size() + 1) * size_of);
         std::vector<std::pair<int, std::size_t>> order;
-        const auto prepare = [&](std::size_t v, std::size_t slot) {
-            return job.kernels.prepare(
-                views[v], size, data + static_cast<std::ptrdiff_t>(v) * lines.stride,
-                lines.image_stride, nearness + static_cast<std::ptrdiff_t>(v) * lines.stride,
-                reinterpret_cast<Track<T>*>(memory_.data() + slot * job.kernels.track_bytes));
-        };
         for (std::size_t v = 0; v < views.size(); ++v) {
-            const int kind = prepare(v, 0);
-            if (kind < 0) irregular_.push_back(v);
-            else order.emplace_back(kind, v);
+            const auto row = static_cast<std::ptrdiff_t>(v) * lines.stride;
+            const int kind = job.kernels.prepare(
+                views[v], size, data + row, lines.image_stride, nearness + row,
+                reinterpret_cast<Track<T>*>(prepared.data() + v * size_of));
+            if (kind < 0) {
+                irregular_.push_back(v);
+            } else {
+                order.emplace_back(kind, v);
+            }
         }
         std::sort(order.begin(), order.end());
-        for (std::size_t slot = 0; slot < order.size(); ++slot) prepare(order[slot].second, slot);
+        for (std::size_t slot = 0; slot < order.size(); ++slot) {
+            std::copy_n(prepared.data() + order[slot].second * size_of, size_of,
+                        memory_.data() + slot * size_of);
+        }
         count_ = static_cast<std::ptrdiff_t>(order.size());
     }
     const Track<T>* first() const { return reinterpret_cast<const Track<T>*>(memory_.data()); }

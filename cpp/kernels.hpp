@@ -64,14 +64,15 @@ struct Integrals {
 
 template <typename T>
 struct Kernels {
+    // The integrals of one view over some rows of `images` images.
     void (*project)(const T* pixels, Sheets size, int images, const View& view, Span rows,
                     Integrals<T> out);
 
     size_t track_bytes;
     // `data` are those of the view times the weights, framed like rows of sheets: `data` points to
     // ray 0 of the first image. Returns how the view is treated, those alike should stand together;
-    // -1 if only `scatter` can do it. `nearness`, of a fan: 1 / rows from its source to ray 0's end, and
-    // so on, framed like the data.
+    // -1 if only `scatter` can do it. `nearness`, of a fan, points to 1 / rows from its source to the
+    // end of ray 0; it is framed like the data.
     int (*prepare)(const View& view, Sheets size, const T* data, ptrdiff_t data_image_stride,
                    const T* nearness, Track<T>* track);
     // Rows [first, first + kTileRows) of `images` images, the sum over all tracks; `offset` leads

@@ -65,7 +65,9 @@ void Group<T, kFan>::aim(const View& view, ptrdiff_t ray, ptrdiff_t rows) {
         while (lanes > 1 && most(span(0), span(last)) >= reach) lanes /= 2;
     } else {
         step_ = view.step;
-        while (lanes > 1 && static_cast<double>(lanes - 1) * __builtin_fabs(step_) >= reach) lanes /= 2;
+        while (lanes > 1 && static_cast<double>(lanes - 1) * __builtin_fabs(step_) >= reach) {
+            lanes /= 2;
+        }
         const double from = step_ < 0 ? static_cast<double>(lanes - 1) : 0.0;
         intercept[0] = view.intercept + step_ * (static_cast<double>(ray) + from);
         slope[0] = view.slope;
@@ -127,8 +129,8 @@ void Group<T, kFan>::follow_fan(double lowest, ptrdiff_t row, ptrdiff_t rows) {
     for (ptrdiff_t r = 0; r < rows; ++r) {
         const Word a = first + static_cast<Word>(r) * first_step;
         const Word b = last + static_cast<Word>(r) * last_step;
-        const Scalar lower = static_cast<Scalar>(a) < static_cast<Scalar>(b)
-                                 ? static_cast<Scalar>(a) : static_cast<Scalar>(b);
+        const Scalar left = static_cast<Scalar>(a), right = static_cast<Scalar>(b);
+        const Scalar lower = left < right ? left : right;
         const Scalar whole = lower >> S::kFraction;
         start[r] = base + static_cast<int32_t>(whole);
         shift[r] = Word{0} - (static_cast<Word>(whole) << S::kFraction);

@@ -8,7 +8,7 @@
 namespace joseph {
 
 // How a view is added to a tile, in the order in which the adjoint takes them.
-enum Kind : int { kPair, kNear, kFar, kFan, kScatter = -1 };
+enum Kind : int { kPair, kSingle, kNear, kFar, kFan, kScatter = -1 };
 
 // In row r and column k the ray through the pixel has the detector coordinate
 //     parallel: t = origin + along k + across r,
@@ -75,7 +75,7 @@ int prepare_parallel(const View& view, Track<T>& track) {
     }
     __builtin_memcpy(own.positions, positions, sizeof positions);
     if (!(span < Window<T, 2>::kSize)) return own.taps == 2 ? kScatter : kFar;
-    return own.taps == 2 ? kPair : kNear;
+    return own.taps == 2 ? kPair : own.taps == 1 ? kSingle : kNear;
 }
 
 template <typename T>

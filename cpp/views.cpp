@@ -110,8 +110,9 @@ void Views::set_rays(const Geometry& g, std::size_t angle) {
 void Views::add_fan(const Geometry& g, std::size_t angle) {
     const double* v = g.vectors + 6 * angle;
     const std::uint8_t* kind = kind_.data() + angle * g.detectors;
-    const double* intercepts = intercepts_.data() + kFrame + static_cast<std::ptrdiff_t>(angle) * stride_;
-    const double* slopes = slopes_.data() + kFrame + static_cast<std::ptrdiff_t>(angle) * stride_;
+    const std::ptrdiff_t first = kFrame + static_cast<std::ptrdiff_t>(angle) * stride_;
+    const double* intercepts = intercepts_.data() + first;
+    const double* slopes = slopes_.data() + first;
     const double x[3] = {v[0] / g.dx + 0.5 * static_cast<double>(g.nx - 1), (v[2] - v[0]) / g.dx,
                          v[4] / g.dx};
     const double y[3] = {v[1] / g.dy + 0.5 * static_cast<double>(g.ny - 1), (v[3] - v[1]) / g.dy,

@@ -52,35 +52,38 @@ def variants(scan: str, names: list[str], budget: dict[str, float], threads: int
 
 
 def against_deepinv(
-    scan: str, options: dict[str, bool], budget: dict[str, float], threads: int
+    scan: str, options: dict[str, bool], budget: dict[str, float], threads: int, variant: str
 ) -> dict[str, Any]:
     """Seconds of a step of the same network on both operators in turns, and the shares of each."""
     geometry, batch = SCANS[scan]
     running(threads)()
     theirs = DeepinvTransform(geometry, Options(**options))
     operators: dict[str, LinearOperator] = {"ours": Ours(geometry), "theirs": theirs}
-    plain = VARIANTS["as it is"]
+    networks = VARIANTS[variant]
     contestants = [
-        Contestant(name, training_step(operator, batch, plain), running(threads))
+        Contestant(name, training_step(operator, batch, networks), running(threads))
         for name, operator in operators.items()
     ]
     times = interleaved(contestants, Budget(**_budget(budget)))
     found: dict[str, Any] = {name: list(one.samples) for name, one in times.items()}
     found["shares"] = {
-        name: shares(operator, batch, warm_up=False) for name, operator in operators.items()
+        name: shares(operator, batch, variant, warm_up=False)
+        for name, operator in operators.items()
     }
     found["peak"] = memory.peak()
     return found
 
 
-def once_against_deepinv(scan: str, options: dict[str, bool], threads: int) -> dict[str, Any]:
+def once_against_deepinv(
+    scan: str, options: dict[str, bool], threads: int, variant: str
+) -> dict[str, Any]:
     """The same where a step takes minutes: theirs once, between two of ours, all by the shares."""
     geometry, batch = SCANS[scan]
     running(threads)()
     theirs = DeepinvTransform(geometry, Options(**options))
-    before = shares(Ours(geometry), batch)
-    other = shares(theirs, batch, warm_up=False)
-    after = shares(Ours(geometry), batch, warm_up=False)
+    before = shares(Ours(geometry), batch, variant)
+    other = shares(theirs, batch, variant, warm_up=False)
+    after = shares(Ours(geometry), batch, variant, warm_up=False)
     return {
         "ours": [before["step"], after["step"]],
         "theirs": [other["step"]],
