@@ -15,16 +15,14 @@ struct Beginnings {
     int32_t window[kMost];
     typename Simd<T>::Word position[kMost];
 
-    void set(const Track<T>* tracks, ptrdiff_t count, const Place& place, ptrdiff_t size) {
+    void set(const Track<T>* tracks, ptrdiff_t count, const Place& place) {
         using S = Simd<T>;
         using Word = typename S::Word;
         for (ptrdiff_t i = 0; i < count; ++i) {
             const Track<T>& track = tracks[i];
             const auto& own = track.parallel;
-            const double t = track.origin + track.along * (place.column + own.corner_lane) +
-                             track.across * (place.row + own.corner_row);
-            const double held = most(static_cast<double>(track.begin - size),
-                                     least(t, static_cast<double>(track.end)));
+            const double t = track.origin + track.along * place.column + track.across * place.row;
+            const double held = most(own.lowest, least(t, own.highest));
             window[i] = round_down(held);
             const auto begin = static_cast<typename S::Scalar>(
                 (held - static_cast<double>(window[i])) * S::kUnit + 0.5);
@@ -89,7 +87,7 @@ __attribute__((noinline)) void gather_lines(const Track<T>* track, const Track<T
     Beginnings<T> beginnings;
     while (track != end) {
         const ptrdiff_t count = lesser(end - track, Beginnings<T>::kMost);
-        beginnings.set(track, count, place, Window<T, kVectors>::kSize);
+        beginnings.set(track, count, place);
         for (ptrdiff_t i = 0; i < count; ++i) {
             gather_parallel<T, kRows, kImages, kVectors, kTaps>(
                 track[i], beginnings.window[i], beginnings.position[i], place.offset, tile);

@@ -21,7 +21,7 @@ struct Track {
     double origin, along, across;
     union {
         struct {
-            double corner_lane, corner_row;  // where t is least
+            double lowest, highest;  // what positions are held between
             int64_t row_step;
             T spacing, shift;
             int taps;
@@ -59,17 +59,19 @@ int prepare_parallel(const View& view, Track<T>& track) {
     const double shift = own.taps == 2 ? 0 : 1 - reach;
     const double span = reach * last_lane + __builtin_fabs(across) * last_row + 1 + own.taps;
     if (!(span < Window<T, 4>::kSize)) return kScatter;
-    own.corner_lane = along < 0 ? last_lane : 0;
-    own.corner_row = across < 0 ? last_row : 0;
+    // Where t is least in a tile.
+    const double corner_lane = along < 0 ? last_lane : 0, corner_row = across < 0 ? last_row : 0;
+    own.lowest = static_cast<double>(view.begin - kFrame);
+    own.highest = static_cast<double>(view.end);
     own.spacing = static_cast<T>(__builtin_fabs(view.step));
     own.shift = static_cast<T>(shift);
     own.row_step = static_cast<int64_t>(__builtin_rint(across * S::kUnit));
-    track.origin = -view.intercept * along + shift;
+    track.origin = -view.intercept * along + shift + along * corner_lane + across * corner_row;
     track.along = along;
     track.across = across;
     Word positions[S::kWidth];
     for (ptrdiff_t k = 0; k < S::kWidth; ++k) {
-        const double t = along * (static_cast<double>(k) - own.corner_lane) - across * own.corner_row;
+        const double t = along * (static_cast<double>(k) - corner_lane) - across * corner_row;
         positions[k] = static_cast<Word>(
             static_cast<typename S::Scalar>(__builtin_rint(t * S::kUnit)));
     }
