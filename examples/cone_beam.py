@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--photons", type=float, default=5e3, help="per detector pixel")
     parser.add_argument("--figure", type=Path, default=Path("docs/figures/cone-beam.png"))
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/cone-beam.json"))
-    given = parser.parse_args()
+    given, begun = parser.parse_args(), time.perf_counter()
     geometry, head = scan(given.size, given.views), head_ellipsoids(RADIUS)
     truth = UNIT * draw_ellipsoids(head, geometry)[None, None]
     lines = (UNIT * ellipsoid_lines(head, geometry.rays())).float()[None, None]
@@ -115,6 +115,7 @@ def main() -> None:
         "geometry": repr(geometry),
         "psnr": scores,
         "seconds": dict(zip(volumes, seconds, strict=True)),
+        "seconds_in_all": time.perf_counter() - begun,
         "environment": environment(),
     }
     write_text(given.results, json.dumps(content, indent=2) + "\n")
