@@ -1,0 +1,323 @@
+"""What the adapters share: a pair of functions on NumPy arrays as a linear operator of ours."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import DtypeError, MissingExtraError, PropertyError, ShapeError, describe
+from learnedrecon.operators.autograd import Kernel, apply_kernel, apply_kernel_adjoint
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.space import Space, inner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from learnedrecon.operators.base import Operator
+
+    Array = NDArray[Any]
+
+
+def load(module: str, extra: str) -> Any:  # noqa: ANN401
+    """A module of an optional library.
+
+    Args:
+        module: its full name.
+        extra: of this package that brings it.
+
+    Raises:
+        MissingExtraError: it cannot be imported.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            describe(
+                expected=f"{module.partition('.')[0]} to be installed",
+                found=str(error),
+                fix=f"run: pip install 'learnedrecon[{extra}]'",
+            )
+        ) from error
+
+
+def require_instance(value: object, kinds: type | tuple[type, ...], what: str, fix: str) -> None:
+    """Refuses what an adapter is not made for.
+
+    Raises:
+        DtypeError: ``value`` is not of the given kinds.
+    """
+    if not isinstance(value, kinds):
+        kind = type(value)
+        raise DtypeError(
+            describe(expected=what, found=f"{kind.__module__}.{kind.__qualname__}", fix=fix)
+        )
+
+
+def require_linear(operator: object, where: str) -> LinearOperator:
+    """The operator of ours that is handed to another library.
+
+    Raises:
+        DtypeError: it is not one of ours, or not linear.
+    """
+    require_instance(
+        operator,
+        LinearOperator,
+        f"a linear operator of learnedrecon for {where}",
+        "hand over T, or T.linearise(u)[1] where T is nonlinear",
+    )
+    assert isinstance(operator, LinearOperator)
+    return operator
+
+
+def require_size(shape: tuple[int, ...], size: int, what: str) -> None:
+    """Refuses a shape that does not hold ``size`` numbers.
+
+    Raises:
+        ShapeError: the product of ``shape`` is another.
+    """
+    if math.prod(shape) != size:
+        raise ShapeError(
+            describe(
+                expected=f"a {what} of {size} entries",
+                found=f"{shape}, which has {math.prod(shape)}",
+                fix=f"give the shape that the {size} entries of one vector stand for",
+            )
+        )
+
+
+def precision_of(dtype: Any) -> torch.dtype:  # noqa: ANN401
+    """float32 or float64: in what a library that declares ``dtype`` (None, integers) computes."""
+    declared = np.dtype(np.float64 if dtype is None else dtype)
+    narrow = np.result_type(declared, np.float32) in {np.dtype("f4"), np.dtype("c8")}
+    return torch.float32 if narrow else torch.float64
+
+
+def kind_of(dtype: Any) -> torch.dtype:  # noqa: ANN401
+    """The type of torch for numbers that a library declares as ``dtype``."""
+    precision = precision_of(dtype)
+    is_complex = dtype is not None and np.issubdtype(np.dtype(dtype), np.complexfloating)
+    return precision.to_complex() if is_complex else precision
+
+
+def spaces_of(
+    domain_shape: tuple[int, ...],
+    codomain_shape: tuple[int, ...],
+    declared: torch.dtype,
+    dtype: torch.dtype | None,
+) -> tuple[Space, Space]:
+    """Domain of ``dtype``; a codomain that is complex where the domain or the operator is.
+
+    Args:
+        domain_shape: of one image.
+        codomain_shape: of its data.
+        declared: the type of the operator's own numbers.
+        dtype: of the domain; ``declared`` unless given.
+    """
+    domain = Space(domain_shape, declared if dtype is None else dtype)
+    kind = domain.dtype.to_complex() if declared.is_complex else domain.dtype
+    return domain, Space(codomain_shape, kind)
+
+
+def device_of(operator: Operator) -> torch.device:
+    """Where the operator's tensors are; the CPU for one that has none."""
+    return next((tensor.device for tensor in operator.buffers()), torch.device("cpu"))
+
+
+def to_array(tensor: Tensor, precision: torch.dtype) -> Array:
+    """The numbers of a tensor on the CPU, real or complex as they are, in the given precision."""
+    kind = precision.to_complex() if tensor.is_complex() else precision
+    return tensor.detach().cpu().to(kind).resolve_conj().resolve_neg().numpy()
+
+
+def to_tensor(array: Array, like: Tensor, space: Space) -> Tensor:
+    """A copy on the device and in the precision of ``like``; its real part in a real space."""
+    kind = like.dtype.to_real()
+    if space.is_complex:
+        kind = kind.to_complex()
+    elif np.iscomplexobj(array):
+        array = np.real(array)
+    return torch.from_numpy(np.array(array)).to(like.device, kind)
+
+
+class ArrayPair(NamedTuple):
+    """T and T* on arrays.
+
+    Attributes:
+        forward: (batch, *domain.shape) to (batch, *codomain.shape).
+        adjoint: back, exact for the unweighted inner product.
+    """
+
+    forward: Callable[[Array], Array]
+    adjoint: Callable[[Array], Array]
+
+
+class ArrayKernel:
+    """A pair on arrays as one on tensors; the pair is shared by copies and never moved.
+
+    Args:
+        pair: T and T*.
+        domain: one image.
+        codomain: its data.
+        precision: float32 or float64, in which the pair computes.
+    """
+
+    def __init__(
+        self, pair: ArrayPair, domain: Space, codomain: Space, precision: torch.dtype
+    ) -> None:
+        self._pair = pair
+        self._domain = domain
+        self._codomain = codomain
+        self._precision = precision
+
+    def forward(self, u: Tensor) -> Tensor:
+        """T u for (..., *domain.shape)."""
+        return self._apply(self._pair.forward, u, self._domain, self._codomain)
+
+    def adjoint(self, v: Tensor) -> Tensor:
+        """T* v for (..., *codomain.shape)."""
+        return self._apply(self._pair.adjoint, v, self._codomain, self._domain)
+
+    def _apply(
+        self, function: Callable[[Array], Array], x: Tensor, source: Space, target: Space
+    ) -> Tensor:
+        leading = x.shape[: x.ndim - source.ndim]
+        batch = x.reshape(-1, *source.shape)
+        values = function(to_array(batch, self._precision))
+        return to_tensor(values, x, target).reshape(*leading, *target.shape)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+
+class Foreign(LinearOperator):
+    """A linear operator whose arithmetic is another library's.
+
+    Values have the precision and the device of the argument; how exact they are is a matter of the
+    library. Autograd sees T* as the derivative's transpose, any number of times.
+
+    Args:
+        kernel: T and T* on tensors.
+        domain: X, one sample.
+        codomain: Y, one sample.
+    """
+
+    def __init__(self, kernel: Kernel, domain: Space, codomain: Space) -> None:
+        super().__init__(domain, codomain)
+        self.kernel = kernel
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return apply_kernel(self.kernel, u)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return apply_kernel_adjoint(self.kernel, v)
+
+
+class Matrix(NamedTuple):
+    """What acts like a matrix: the interface that SciPy and PyLops share.
+
+    Attributes:
+        matmat: (n, k) to (m, k).
+        rmatmat: (m, k) to (n, k), by the conjugate transposed.
+    """
+
+    matmat: Callable[[Array], Array]
+    rmatmat: Callable[[Array], Array]
+
+
+def from_matrix(
+    matrix: Matrix, domain: Space, codomain: Space, precision: torch.dtype, name: str
+) -> Foreign:
+    """An operator whose samples are the columns that a matrix is applied to.
+
+    Args:
+        matrix: T and T*.
+        domain: one image.
+        codomain: its data.
+        precision: in which the matrix computes.
+        name: of what is wrapped, for messages.
+
+    Raises:
+        DtypeError, ShapeError, PropertyError: as for :func:`probe`.
+    """
+
+    def forward(u: Array) -> Array:
+        return matrix.matmat(u.reshape(len(u), -1).T).T.reshape(-1, *codomain.shape)
+
+    def adjoint(v: Array) -> Array:
+        return matrix.rmatmat(v.reshape(len(v), -1).T).T.reshape(-1, *domain.shape)
+
+    pair = ArrayPair(forward, adjoint)
+    operator = Foreign(ArrayKernel(pair, domain, codomain, precision), domain, codomain)
+    probe(operator, name)
+    return operator
+
+
+@torch.no_grad()
+def probe(operator: LinearOperator, name: str) -> None:
+    """Applies T and T* once to seeded noise, so that a wrong pair is found before it is used.
+
+    With v = Tu and as much noise, so that the test sees scales as well as entries; the conformance
+    kit looks closer.
+
+    Args:
+        operator: whose arithmetic is another library's.
+        name: of it, for messages.
+
+    Raises:
+        DtypeError: there is no adjoint.
+        ShapeError: values come with other shapes than declared.
+        PropertyError: T* is not adjoint to T, by more than 1e-4.
+    """
+    generator = torch.Generator().manual_seed(0)
+    u = operator.domain.random(generator)
+    try:
+        value = operator(u)
+        noise = operator.codomain.random(generator)
+        v = value + noise * (norm_of(value) / norm_of(noise))
+        back = operator.adjoint(v)
+    except (NotImplementedError, AttributeError, TypeError) as error:
+        raise DtypeError(
+            describe(
+                expected=f"{name} with an adjoint",
+                found=_named(error),
+                fix="give it one: the product with the conjugate transposed matrix (rmatvec)",
+            )
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        raise ShapeError(
+            describe(
+                expected=f"{name} between {operator.domain} and {operator.codomain}",
+                found=_named(error),
+                fix="check what it returns against the shape and dtype that it declares",
+            )
+        ) from error
+    left, right = (float(inner(a.flatten(), b.flatten(), 1)) for a, b in ((value, v), (u, back)))
+    defect = abs(left - right) / (norm_of(value) * norm_of(v) or norm_of(u) * norm_of(back) or 1.0)
+    if not defect <= _DEFECT:
+        raise PropertyError(
+            describe(
+                expected=f"{name} whose adjoint satisfies Re⟨Tu, v⟩ = Re⟨u, T*v⟩ to {_DEFECT:g}",
+                found=f"a deviation of {defect:.3g} relative to ‖Tu‖‖v‖",
+                fix="correct its adjoint with the library's own test; where images are real, say "
+                "so by dtype",
+            )
+        )
+
+
+_DEFECT = 1e-4
+
+
+def norm_of(x: Tensor) -> float:
+    """‖x‖ over every axis, summed in float64."""
+    return math.sqrt(float(inner(x.flatten(), x.flatten(), 1)))
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error!s:.200}".removesuffix(": ")

@@ -1,0 +1,302 @@
+"""ODL's operators, both ways; their weighted inner products become our unweighted one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from learnedrecon.errors import DtypeError, GeometryError, describe
+from learnedrecon.operators.adapters.foreign import (
+    ArrayKernel,
+    ArrayPair,
+    Foreign,
+    device_of,
+    kind_of,
+    load,
+    precision_of,
+    probe,
+    require_instance,
+    to_array,
+    to_tensor,
+)
+from learnedrecon.operators.adapters.foreign_nonlinear import ForeignNonlinear
+from learnedrecon.operators.adapters.real_parts import over_one_field
+from learnedrecon.operators.base import Operator
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Array = NDArray[Any]
+
+
+def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
+    """An ``odl.Operator`` as one of ours, linear or not.
+
+    ODL's adjoint belongs to its spaces' inner products, Σ w·a·conj(b), where w is the cell volume
+    for ``uniform_discr`` or what the space was given. Ours is unweighted: here
+    T* = W_X · (ODL's adjoint) · W_Y⁻¹, and likewise for the adjoint of ``derivative(u)``; values
+    are ODL's own. Powers of a space, such as the range of a gradient, become a leading axis.
+
+    It runs sample by sample on the CPU, in the precision of ODL's spaces and with a copy from and
+    to the device of the argument. A nonlinear operator needs float64 spaces for a second
+    derivative (see :class:`ForeignNonlinear`), so for training.
+
+    Args:
+        operator: with ``adjoint`` if it is linear, with ``derivative`` if it is not.
+        dtype: float32 or float64, the precision of our spaces; that of ODL's domain unless given.
+
+    Returns:
+        A ``LinearOperator`` for a linear one.
+
+    Raises:
+        MissingExtraError: ODL is not installed.
+        DtypeError: not an ODL operator, or one without adjoint or derivative.
+        GeometryError: spaces without a diagonal inner product: other exponents than 2, products
+            of different spaces, functionals.
+        PropertyError: ODL's adjoint is not one for its own inner products, which is known of its
+            ``MatrixOperator`` between weighted spaces.
+    """
+    odl = load("odl", "odl")
+    require_instance(
+        operator, odl.Operator, "an odl.Operator", "build it with ODL; matrices go to from_scipy"
+    )
+    theirs: Any = operator
+    source, target = _Elements.of(theirs.domain, odl), _Elements.of(theirs.range, odl)
+    domain = source.space_in(dtype)
+    codomain = target.space_in(domain.dtype)
+    if not theirs.is_linear:
+        _require_method(theirs, lambda: theirs.derivative(theirs.domain.zero()), "derivative")
+        return ForeignNonlinear(_OdlCurve(theirs, source, target), domain, codomain)
+    adjoint = _require_method(theirs, lambda: theirs.adjoint, "adjoint")
+    pair = ArrayPair(
+        lambda u: target.arrays(theirs(element) for element in source.elements(u)),
+        lambda v: _pulled(adjoint, source, target, v),
+    )
+    ours = Foreign(ArrayKernel(pair, domain, codomain, source.precision), domain, codomain)
+    probe(ours, f"an ODL operator ({type(theirs).__name__})")
+    return ours
+
+
+def to_odl(operator: Operator, *, stacked: bool = False) -> Any:  # noqa: ANN401
+    """An operator of ours as an ``odl.Operator`` between unweighted ``rn`` or ``cn`` spaces.
+
+    ODL's inner products are complex on complex spaces, and its operators do not mix fields. One
+    from real images to complex data, or back, and every nonlinear one with complex spaces, acts on
+    real elements (2, *shape), real parts first.
+
+    Args:
+        operator: T; it runs where its buffers are, without autograd.
+        stacked: write complex elements as two real parts also where both spaces are complex.
+
+    Raises:
+        MissingExtraError: ODL is not installed.
+        DtypeError: not an operator of ours, or a linear one between complex spaces with
+            T(iu) ≠ iT(u), unless ``stacked``.
+    """
+    require_instance(operator, Operator, "an operator of learnedrecon", "hand over T itself")
+    odl = load("odl", "odl")
+    operator = over_one_field(operator, "to_odl", stacked=stacked)
+    return _operator_class(odl)(operator)
+
+
+@dataclass(frozen=True)
+class _Elements:
+    """Elements of an ODL space as arrays.
+
+    Attributes:
+        theirs: the space.
+        shape: of an element; the powers of a space come first.
+        name: ODL's for the type of number.
+        weights: w of the inner product Σ w·a·conj(b), broadcast to ``shape``.
+    """
+
+    theirs: Any
+    shape: tuple[int, ...]
+    name: str
+    weights: Array
+
+    @classmethod
+    def of(cls, space: Any, odl: Any) -> Self:  # noqa: ANN401
+        """Reads a space.
+
+        Raises:
+            GeometryError: it has no diagonal inner product, or is no space of arrays.
+        """
+        if isinstance(space, odl.ProductSpace) and len(space) and space.is_power_space:
+            part = cls.of(space[0], odl)
+            factors = np.broadcast_to(_weights(space), (len(space),))
+            weights = factors.reshape(-1, *[1] * len(part.shape)) * part.weights
+            return cls(space, (len(space), *part.shape), part.name, weights)
+        name = getattr(space, "dtype_identifier", "")
+        if name not in {"float32", "float64", "complex64", "complex128"} or not space.shape:
+            raise _no_space(space)
+        return cls(space, tuple(space.shape), name, np.broadcast_to(_weights(space), space.shape))
+
+    @property
+    def precision(self) -> torch.dtype:
+        """float32 or float64."""
+        return precision_of(self.name)
+
+    def space_in(self, dtype: torch.dtype | None) -> Space:
+        """The space of ours, in the precision of ``dtype``."""
+        kind = kind_of(self.name)
+        if dtype is not None:
+            kind = dtype.to_real().to_complex() if kind.is_complex else dtype.to_real()
+        return Space(self.shape, kind)
+
+    def element(self, array: Array) -> Any:  # noqa: ANN401
+        """The element that holds a copy of ``array``."""
+        return self.theirs.element(_nested(self.theirs, np.array(array, self.name)))
+
+    def elements(self, batch: Array) -> list[Any]:
+        """One element per sample."""
+        return [self.element(array) for array in batch]
+
+    def arrays(self, elements: Any) -> Array:  # noqa: ANN401
+        """(batch, *shape)."""
+        return np.stack([_flat(element) for element in elements])
+
+
+class _OdlCurve:
+    """Value and derivative of a nonlinear operator; shared by copies."""
+
+    def __init__(self, theirs: Any, source: _Elements, target: _Elements) -> None:  # noqa: ANN401
+        self._theirs = theirs
+        self._source = source
+        self._target = target
+        self.image_axes = len(source.shape)
+        self.precision = source.precision
+
+    def value(self, u: Tensor) -> Tensor:
+        elements = self._source.elements(self._batch(u, self._source))
+        return self._tensor([self._theirs(element) for element in elements], u, self._target)
+
+    def push(self, u: Tensor, d: Tensor) -> Tensor:
+        directions = self._source.elements(self._batch(d, self._source))
+        pairs = zip(self._derivatives(u), directions, strict=True)
+        return self._tensor([derivative(x) for derivative, x in pairs], u, self._target)
+
+    def pull(self, u: Tensor, v: Tensor) -> Tensor:
+        data = self._batch(v, self._target)
+        pairs = zip(self._derivatives(u), data, strict=True)
+        pulled = [
+            _pulled(derivative.adjoint, self._source, self._target, one[None])[0]
+            for derivative, one in pairs
+        ]
+        space = self._source.space_in(u.dtype)
+        return to_tensor(np.stack(pulled), u, space).reshape(u.shape)
+
+    def _derivatives(self, u: Tensor) -> list[Any]:
+        return [self._theirs.derivative(e) for e in self._source.elements(self._batch(u, self._source))]
+
+    def _batch(self, x: Tensor, space: _Elements) -> Array:
+        return to_array(x.reshape(-1, *space.shape), self.precision)
+
+    def _tensor(self, elements: list[Any], like: Tensor, space: _Elements) -> Tensor:
+        leading = like.shape[: like.ndim - self.image_axes]
+        values = to_tensor(space.arrays(elements), like, space.space_in(like.dtype))
+        return values.reshape(*leading, *space.shape)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+
+def _pulled(adjoint: Any, source: _Elements, target: _Elements, v: Array) -> Array:  # noqa: ANN401
+    """W_X · adjoint · W_Y⁻¹ for every sample."""
+    elements = target.elements(v / target.weights)
+    return source.weights * source.arrays(adjoint(element) for element in elements)
+
+
+def _weights(space: Any) -> Array:  # noqa: ANN401
+    """Of one space, without those of the parts of a product."""
+    weighting = space.weighting
+    found = getattr(weighting, "const", getattr(weighting, "array", None))
+    if found is None or weighting.exponent != 2.0:
+        raise _no_space(space)
+    return np.asarray(torch.as_tensor(found).cpu(), np.float64)
+
+
+def _no_space(space: Any) -> GeometryError:  # noqa: ANN401
+    return GeometryError(
+        describe(
+            expected="an ODL space of float arrays with a constant or array weighting (exponent 2), "
+            "or a power of one",
+            found=f"{space!r:.120}",
+            fix="wrap each part of a product alone, and operators rather than functionals",
+        )
+    )
+
+
+def _require_method(theirs: Any, probe: Callable[[], Any], name: str) -> Any:  # noqa: ANN401
+    try:
+        return probe()
+    except NotImplementedError as error:
+        raise DtypeError(
+            describe(
+                expected=f"an ODL operator with {name}",
+                found=f"{theirs!r:.80}: {error!s:.80}",
+                fix=f"implement {name} in its class",
+            )
+        ) from error
+
+
+def _nested(space: Any, array: Array) -> Any:  # noqa: ANN401
+    """An array as lists of arrays, one level for every power."""
+    if not hasattr(space, "is_power_space"):
+        return array
+    return [_nested(part, one) for part, one in zip(space, array, strict=True)]
+
+
+def _flat(element: Any) -> Array:  # noqa: ANN401
+    """An element as one array."""
+    if hasattr(element.space, "is_power_space"):
+        return np.stack([_flat(part) for part in element])
+    return np.asarray(torch.as_tensor(element.asarray()).cpu())
+
+
+def _unweighted(space: Space, odl: Any) -> Any:  # noqa: ANN401
+    make = odl.cn if space.is_complex else odl.rn
+    return make(space.shape, dtype=str(space.dtype).removeprefix("torch."))
+
+
+def _operator_class(odl: Any) -> Any:  # noqa: ANN401
+    """A subclass of ``odl.Operator``, which is only known now."""
+
+    class LearnedReconOperator(odl.Operator):  # type: ignore[misc]
+        """T with its adjoint or its derivative."""
+
+        def __init__(self, ours: Operator) -> None:
+            self.ours = ours
+            spaces = (_unweighted(ours.domain, odl), _unweighted(ours.codomain, odl))
+            super().__init__(*spaces, linear=isinstance(ours, LinearOperator))
+
+        def _call(self, x: Any) -> Any:  # noqa: ANN401
+            with torch.no_grad():
+                values = self.ours(self._tensor(x))
+            return self.range.element(to_array(values, values.dtype.to_real()))
+
+        @property
+        def adjoint(self) -> Any:  # noqa: ANN401
+            if isinstance(self.ours, LinearOperator):
+                return LearnedReconOperator(self.ours.H)
+            return super().adjoint
+
+        def derivative(self, point: Any) -> Any:  # noqa: ANN401
+            if isinstance(self.ours, LinearOperator):
+                return self
+            with torch.no_grad():
+                return LearnedReconOperator(self.ours.linearise(self._tensor(point))[1])
+
+        def _tensor(self, element: Any) -> Tensor:  # noqa: ANN401
+            array = np.array(self.domain.element(element).asarray())
+            return torch.from_numpy(array).to(device_of(self.ours))
+
+    return LearnedReconOperator
