@@ -127,6 +127,10 @@ CASES: dict[str, Callable[[torch.dtype], Operator]] = {
     "odl gradient, complex": _odl_complex,
     "odl divergence": lambda dtype: from_odl(odl.Gradient(_discr(dtype)).adjoint),
     "odl laplacian": lambda dtype: from_odl(odl.Laplacian(_discr(dtype), pad_mode="constant")),
+    "odl sampling": lambda dtype: from_odl(
+        odl.SamplingOperator(_discr(dtype), [[0, 1, 1, 3], [0, 1, 2, 4]], "point_eval")
+    ),
+    "odl flattening": lambda dtype: from_odl(odl.FlatteningOperator(_discr(dtype))),
     "odl resizing": lambda dtype: from_odl(odl.ResizingOperator(_discr(dtype), ran_shp=(6, 7))),
     "odl weighted power": _odl_weighted,
     "odl torch arrays": lambda dtype: from_odl(

@@ -221,7 +221,7 @@ def _weights(space: Any) -> Array:  # noqa: ANN401
     found = getattr(weighting, "const", getattr(weighting, "array", None))
     if found is None or weighting.exponent != 2.0:
         raise _no_space(space)
-    return np.asarray(torch.as_tensor(found).cpu(), np.float64)
+    return np.asarray(torch.as_tensor(found, dtype=torch.float64).cpu())
 
 
 def _no_space(space: Any) -> GeometryError:  # noqa: ANN401
