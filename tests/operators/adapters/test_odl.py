@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import odl
@@ -25,6 +25,9 @@ from learnedrecon.operators.space import Space
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.testing import check_operator, dense_matrix
 
+if TYPE_CHECKING:
+    from learnedrecon.operators.adapters.foreign import Theirs
+
 GEOMETRY = ParallelBeam((9, 8), AngleRange(7), FlatDetector(13, 0.9, axis_offset=0.4))
 RAY = RayTransform(GEOMETRY, torch.float64)
 RNG = np.random.default_rng(0)
@@ -34,15 +37,15 @@ KERNEL = RNG.standard_normal((6, 20))
 class Integral(odl.Operator):  # type: ignore[misc]
     """(Kf)_i = Σ_j K_ij f_j between spaces of different cells, and ODL's adjoint of it."""
 
-    def __init__(self, domain: Any, range: Any, matrix: Any) -> None:  # noqa: A002
+    def __init__(self, domain: Theirs, range: Theirs, matrix: Theirs) -> None:  # noqa: A002
         super().__init__(domain, range, linear=True)
         self.matrix = matrix
 
-    def _call(self, x: Any) -> Any:
+    def _call(self, x: Theirs) -> Theirs:
         return self.range.element((self.matrix @ x.asarray().ravel()).reshape(self.range.shape))
 
     @property
-    def adjoint(self) -> Any:
+    def adjoint(self) -> Theirs:
         weights = np.asarray(self.range.weighting.weight) / np.asarray(self.domain.weighting.weight)
         if weights.ndim:
             raise NotImplementedError
@@ -59,7 +62,7 @@ class Wrong(LinearOperator):
         return 1.001 * v
 
 
-def diagnosed(theirs: Any) -> str:
+def diagnosed(theirs: Theirs) -> str:
     """What ODL's test of an operator prints: all cases, the failed ones marked."""
     with redirect_stdout(io.StringIO()) as text:
         if theirs.is_linear:
@@ -82,9 +85,7 @@ OURS: dict[str, LinearOperator] = {
     "gradient": FiniteDifference(Space((4, 5), torch.float64)),
     "composition": FiniteDifference(RAY.codomain) @ (0.3 * RAY),
     "complex gradient": FiniteDifference(Space((4, 5), torch.complex128)),
-    "real to complex": from_pylops(
-        pylops.signalprocessing.FFT2D((6, 5), real=True), torch.float64
-    ),
+    "real to complex": from_pylops(pylops.signalprocessing.FFT2D((6, 5), real=True), torch.float64),
 }
 
 
@@ -203,7 +204,7 @@ def test_other_things_are_refused(wrong: object) -> None:
         odl.IdentityOperator(odl.tensor_space(3, dtype="int64")),
     ],
 )
-def test_spaces_without_a_diagonal_inner_product_are_refused(theirs: Any) -> None:
+def test_spaces_without_a_diagonal_inner_product_are_refused(theirs: Theirs) -> None:
     with pytest.raises(GeometryError, match=r"exponent 2(?s:.*)What to do"):
         from_odl(theirs)
 
@@ -217,7 +218,7 @@ def test_operators_without_adjoint_or_derivative_are_refused() -> None:
         def __init__(self) -> None:
             super().__init__(odl.rn(3), odl.rn(3), linear=False)
 
-        def _call(self, x: Any) -> Any:
+        def _call(self, x: Theirs) -> Theirs:
             return self.range.element(np.abs(x.asarray()))
 
     with pytest.raises(DtypeError, match="with derivative"):

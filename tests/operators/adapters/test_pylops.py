@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pylops
@@ -19,6 +19,9 @@ from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.testing import dense_matrix
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.adapters.foreign import Theirs
 
 PARALLEL = ParallelBeam((9, 8), AngleRange(7), FlatDetector(13, 0.9, axis_offset=0.4))
 FAN = FanBeam((9, 8), AngleRange(7, arc=6.2), FlatDetector(16, 1.7), 40.0, 25.0)
@@ -75,7 +78,7 @@ def test_the_dot_test_of_pylops_can_fail() -> None:
         pylops.VStack([pylops.Identity(6), pylops.Flip(6)]),
     ],
 )
-def test_the_matrix_is_that_of_pylops(theirs: Any) -> None:
+def test_the_matrix_is_that_of_pylops(theirs: Theirs) -> None:
     ours = from_pylops(theirs)
     assert (ours.domain.shape, ours.codomain.shape) == (tuple(theirs.dims), tuple(theirs.dimsd))
     np.testing.assert_allclose(dense_matrix(ours).numpy(), theirs.todense(), rtol=0, atol=1e-13)
@@ -83,7 +86,8 @@ def test_the_matrix_is_that_of_pylops(theirs: Any) -> None:
 
 def test_the_fourier_transform_is_numpys() -> None:
     u = torch.randn(2, 6, 5, dtype=torch.complex128)
-    np.testing.assert_allclose(from_pylops(FFT)(u), np.fft.fft2(u.numpy(), norm="ortho"), rtol=0, atol=1e-12)
+    expected = np.fft.fft2(u.numpy(), norm="ortho")
+    np.testing.assert_allclose(from_pylops(FFT)(u), expected, rtol=0, atol=1e-12)
 
 
 def test_shapes_and_linearity_are_said() -> None:
@@ -122,10 +126,10 @@ def test_an_operator_without_adjoint_is_refused() -> None:
         def __init__(self) -> None:
             super().__init__(dtype=np.dtype(np.float64), dims=(3,), dimsd=(3,))
 
-        def _matvec(self, x: Any) -> Any:
+        def _matvec(self, x: Theirs) -> Theirs:
             return x / 2
 
-        def _rmatvec(self, x: Any) -> Any:
+        def _rmatvec(self, x: Theirs) -> Theirs:
             raise NotImplementedError
 
     with pytest.raises(DtypeError, match="adjoint"):

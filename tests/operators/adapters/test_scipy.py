@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from learnedrecon.operators.adapters.foreign import Theirs
+
 GEOMETRY = ParallelBeam((6, 5), AngleRange(7), FlatDetector(9, 1.1))
 RAY = RayTransform(GEOMETRY, torch.float64)
 RNG = np.random.default_rng(0)
@@ -52,7 +54,7 @@ class RealPart(LinearOperator):
         return torch.complex(v, torch.zeros_like(v))
 
 
-def entries(theirs: Any) -> NDArray[Any]:
+def entries(theirs: Theirs) -> NDArray[Any]:
     """Column by column."""
     return np.asarray(theirs.matmat(np.eye(theirs.shape[1], dtype=theirs.dtype)))
 
@@ -163,7 +165,7 @@ def test_what_is_only_real_linear_is_refused_unless_stacked() -> None:
 
 
 @pytest.mark.parametrize("wrong", [REAL, TransmissionCT(Transmission(GEOMETRY)), None])
-def test_only_linear_operators_of_ours_are_handed_over(wrong: Any) -> None:
+def test_only_linear_operators_of_ours_are_handed_over(wrong: Theirs) -> None:
     with pytest.raises(DtypeError, match=r"a linear operator of learnedrecon(?s:.*)linearise"):
         to_scipy(wrong)
 

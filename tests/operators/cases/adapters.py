@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from learnedrecon.operators.adapters.foreign import Theirs
     from learnedrecon.operators.base import Operator
 
 GEOMETRY = ParallelBeam((6, 5), AngleRange(4), FlatDetector(9, 1.1))
@@ -40,7 +41,7 @@ def _complex_name(dtype: torch.dtype) -> str:
     return _name(dtype.to_complex())
 
 
-def _matrix(name: str) -> Any:
+def _matrix(name: str) -> Theirs:
     generator = np.random.default_rng(0)
     entries: NDArray[Any] = generator.standard_normal((12, 20))
     if name.startswith("complex"):
@@ -69,7 +70,7 @@ def _there_and_back(dtype: torch.dtype) -> Operator:
     return from_scipy(to_scipy(RayTransform(GEOMETRY, dtype)), (6, 5), (4, 9))
 
 
-def _discr(dtype: torch.dtype) -> Any:
+def _discr(dtype: torch.dtype) -> Theirs:
     """Cells of 0.5 by 0.6."""
     return odl.uniform_discr([0, 0], [2, 3], (4, 5), dtype=_name(dtype))
 
@@ -137,7 +138,9 @@ CASES: dict[str, Callable[[torch.dtype], Operator]] = {
         odl.ScalingOperator(odl.rn((3, 4), dtype=_name(dtype), impl="pytorch"), -3.0)
     ),
     "odl cube": _odl_cube,
-    "real parts": lambda dtype: LinearRealParts(FiniteDifference(Space((3, 4), dtype.to_complex()))),
+    "real parts": lambda dtype: LinearRealParts(
+        FiniteDifference(Space((3, 4), dtype.to_complex()))
+    ),
     "real parts, nonlinear": lambda dtype: RealParts(
         TransmissionCT(Transmission(GEOMETRY, 0.07), dtype)
     ),

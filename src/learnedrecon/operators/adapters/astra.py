@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from learnedrecon.operators.adapters.foreign import Theirs
+
     Array = NDArray[np.float32]
 
 _DEFAULTS = {
@@ -53,8 +55,8 @@ def from_astra(
     (detector row, angle, detector column). ``subset`` chooses angles.
 
     The CPU projectors have an exact adjoint. Those of CUDA ("cuda", "cuda3d") do not: their
-    back-projection interpolates anew, and differs from the adjoint by about a percent. They have to be
-    asked for, do not pass ``check_operator``, and have not been measured here.
+    back-projection interpolates anew. They have to be asked for, cannot pass ``check_operator``,
+    and have not been run or measured by us.
 
     Args:
         proj_geom: of ``astra.create_proj_geom``.
@@ -119,7 +121,11 @@ class _Projector:
     """One projector of ASTRA, freed with this object; shared by copies."""
 
     def __init__(
-        self, astra: Any, name: str, rays: dict[str, Any], volume: dict[str, Any]  # noqa: ANN401
+        self,
+        astra: Theirs,
+        name: str,
+        rays: dict[str, Any],
+        volume: dict[str, Any],
     ) -> None:
         self._astra = astra
         self._name = name

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
+from learnedrecon.errors import GeometryError, ShapeError, describe
 from learnedrecon.operators.adapters.foreign import Foreign, device_of, load, require_instance
 from learnedrecon.operators.adapters.real_parts import join, split
-from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from learnedrecon.operators.adapters.foreign import Theirs
 
 
 def from_deepinv(
@@ -61,7 +62,7 @@ def from_deepinv(
     return _Nonlinear(calls, domain, codomain)
 
 
-def to_deepinv(operator: Operator) -> Any:  # noqa: ANN401
+def to_deepinv(operator: Operator) -> Theirs:
     """An operator of ours as a deepinv ``LinearPhysics``, or ``Physics`` if it is not linear.
 
     Images are (batch, channel, *domain.shape) and data (batch, channel, *codomain.shape), as here.
@@ -103,17 +104,17 @@ class _Calls(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """A(u)."""
-        physics: Any = self.physics
+        physics: Theirs = self.physics
         return self._through(physics.A, self.data_shape, (u, self.image_shape))
 
     def adjoint(self, v: Tensor) -> Tensor:
         """A*v."""
-        physics: Any = self.physics
+        physics: Theirs = self.physics
         return self._through(physics.A_adjoint, self.image_shape, (v, self.data_shape))
 
     def pull(self, u: Tensor, v: Tensor) -> Tensor:
         """A'(u)*v."""
-        physics: Any = self.physics
+        physics: Theirs = self.physics
         given = (u, self.image_shape), (v, self.data_shape)
         return self._through(physics.A_vjp, self.image_shape, *given)
 
@@ -155,12 +156,12 @@ class _Linear(Foreign):
     kernel: _Calls
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return self.kernel(u) if self.kernel.are_differentiated() else apply_kernel(self.kernel, u)
+        return self.kernel(u) if self.kernel.are_differentiated() else super().evaluate(u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         if self.kernel.are_differentiated():
             return self.kernel.adjoint(v)
-        return apply_kernel_adjoint(self.kernel, v)
+        return super().evaluate_adjoint(v)
 
 
 class _Nonlinear(Operator):
@@ -227,7 +228,7 @@ def _kind(data: Tensor, dtype: torch.dtype) -> torch.dtype:
 
 
 @torch.no_grad()
-def _first_data(physics: Any, images: Space) -> Tensor:  # noqa: ANN401
+def _first_data(physics: Theirs, images: Space) -> Tensor:
     """What the physics makes of a seeded image."""
     device = next(
         (t.device for t in chain(physics.parameters(), physics.buffers())), torch.device("cpu")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from learnedrecon.errors import DtypeError, MissingExtraError, PropertyError, Sh
 from learnedrecon.operators.autograd import Kernel, apply_kernel, apply_kernel_adjoint
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space, inner
+
+Theirs: TypeAlias = Any  # an object of another library, which has no types that we could import
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-def load(module: str, extra: str) -> Any:  # noqa: ANN401
+def load(module: str, extra: str) -> Theirs:
     """A module of an optional library.
 
     Args:
@@ -92,14 +94,14 @@ def require_size(shape: tuple[int, ...], size: int, what: str) -> None:
         )
 
 
-def precision_of(dtype: Any) -> torch.dtype:  # noqa: ANN401
+def precision_of(dtype: Theirs) -> torch.dtype:
     """float32 or float64: in what a library that declares ``dtype`` (None, integers) computes."""
     declared = np.dtype(np.float64 if dtype is None else dtype)
     narrow = np.result_type(declared, np.float32) in {np.dtype("f4"), np.dtype("c8")}
     return torch.float32 if narrow else torch.float64
 
 
-def kind_of(dtype: Any) -> torch.dtype:  # noqa: ANN401
+def kind_of(dtype: Theirs) -> torch.dtype:
     """The type of torch for numbers that a library declares as ``dtype``."""
     precision = precision_of(dtype)
     is_complex = dtype is not None and np.issubdtype(np.dtype(dtype), np.complexfloating)
@@ -144,6 +146,17 @@ def to_tensor(array: Array, like: Tensor, space: Space) -> Tensor:
     elif np.iscomplexobj(array):
         array = np.real(array)
     return torch.from_numpy(np.array(array)).to(like.device, kind)
+
+
+def interrupted(function: Callable[..., Tensor], *arguments: object) -> Tensor:
+    """A function outside compiled code, which would trace through the library's NumPy.
+
+    ``torch.compiler.disable`` as a decorator would import the compiler together with this module.
+    """
+    if not torch.compiler.is_compiling():
+        return function(*arguments)
+    torch._dynamo.graph_break(msg="Other libraries are not compiled")  # noqa: SLF001
+    return torch.compiler.disable(function)(*arguments)
 
 
 class ArrayPair(NamedTuple):
@@ -213,10 +226,10 @@ class Foreign(LinearOperator):
         self.kernel = kernel
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return apply_kernel(self.kernel, u)
+        return interrupted(apply_kernel, self.kernel, u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return apply_kernel_adjoint(self.kernel, v)
+        return interrupted(apply_kernel_adjoint, self.kernel, v)
 
 
 class Matrix(NamedTuple):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from learnedrecon.errors import DifferentiationError, describe
+from learnedrecon.operators.adapters.foreign import interrupted
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space, inner
 
-if TYPE_CHECKING:
-    from torch.autograd.function import FunctionCtx
-
-    Context = Any | FunctionCtx
+Context: TypeAlias = Any  # of autograd, where attributes may be put
 
 
 class Curve(Protocol):
@@ -59,7 +57,7 @@ class ForeignNonlinear(Operator):
         self.curve = curve
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return _Value.apply(u, self.curve)
+        return interrupted(_Value.apply, u, self.curve)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
         u = self.domain.admit(u, "an image")
@@ -83,14 +81,15 @@ class Tangent(LinearOperator):
 
     def evaluate(self, u: Tensor) -> Tensor:
         point, direction = torch.broadcast_tensors(self.point, u)
-        return _Push.apply(point, direction, self.curve)
+        return interrupted(_Push.apply, point, direction, self.curve)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         leading = v.shape[: v.ndim - self.codomain.ndim]
         before = self.point.shape[: self.point.ndim - self.domain.ndim]
         common = torch.broadcast_shapes(leading, before)
         point = self.point.expand(*common, *self.domain.shape)
-        return _Pull.apply(point, v.expand(*common, *self.codomain.shape), self.curve)
+        data = v.expand(*common, *self.codomain.shape)
+        return interrupted(_Pull.apply, point, data, self.curve)
 
 
 class _Value(torch.autograd.Function):
@@ -184,6 +183,7 @@ class _Curvature(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Context, grad: Tensor) -> Tensor:
+        del ctx, grad
         raise DifferentiationError(
             describe(
                 expected="at most two derivatives of an operator of another library",

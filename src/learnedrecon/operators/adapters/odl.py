@@ -13,6 +13,7 @@ from learnedrecon.operators.adapters.foreign import (
     ArrayKernel,
     ArrayPair,
     Foreign,
+    Theirs,
     device_of,
     kind_of,
     load,
@@ -68,7 +69,7 @@ def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
     require_instance(
         operator, odl.Operator, "an odl.Operator", "build it with ODL; matrices go to from_scipy"
     )
-    theirs: Any = operator
+    theirs: Theirs = operator
     source, target = _Elements.of(theirs.domain, odl), _Elements.of(theirs.range, odl)
     domain = source.space_in(dtype)
     codomain = target.space_in(domain.dtype)
@@ -85,7 +86,7 @@ def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
     return ours
 
 
-def to_odl(operator: Operator, *, stacked: bool = False) -> Any:  # noqa: ANN401
+def to_odl(operator: Operator, *, stacked: bool = False) -> Theirs:
     """An operator of ours as an ``odl.Operator`` between unweighted ``rn`` or ``cn`` spaces.
 
     ODL's inner products are complex on complex spaces, and its operators do not mix fields. One
@@ -118,13 +119,13 @@ class _Elements:
         weights: w of the inner product Σ w·a·conj(b), broadcast to ``shape``.
     """
 
-    theirs: Any
+    theirs: Theirs
     shape: tuple[int, ...]
     name: str
     weights: Array
 
     @classmethod
-    def of(cls, space: Any, odl: Any) -> Self:  # noqa: ANN401
+    def of(cls, space: Theirs, odl: Theirs) -> Self:
         """Reads a space.
 
         Raises:
@@ -152,7 +153,7 @@ class _Elements:
             kind = dtype.to_real().to_complex() if kind.is_complex else dtype.to_real()
         return Space(self.shape, kind)
 
-    def element(self, array: Array) -> Any:  # noqa: ANN401
+    def element(self, array: Array) -> Theirs:
         """The element that holds a copy of ``array``."""
         return self.theirs.element(_nested(self.theirs, np.array(array, self.name)))
 
@@ -160,7 +161,7 @@ class _Elements:
         """One element per sample."""
         return [self.element(array) for array in batch]
 
-    def arrays(self, elements: Any) -> Array:  # noqa: ANN401
+    def arrays(self, elements: Theirs) -> Array:
         """(batch, *shape)."""
         return np.stack([_flat(element) for element in elements])
 
@@ -168,7 +169,7 @@ class _Elements:
 class _OdlCurve:
     """Value and derivative of a nonlinear operator; shared by copies."""
 
-    def __init__(self, theirs: Any, source: _Elements, target: _Elements) -> None:  # noqa: ANN401
+    def __init__(self, theirs: Theirs, source: _Elements, target: _Elements) -> None:
         self._theirs = theirs
         self._source = source
         self._target = target
@@ -195,7 +196,8 @@ class _OdlCurve:
         return to_tensor(np.stack(pulled), u, space).reshape(u.shape)
 
     def _derivatives(self, u: Tensor) -> list[Any]:
-        return [self._theirs.derivative(e) for e in self._source.elements(self._batch(u, self._source))]
+        points = self._source.elements(self._batch(u, self._source))
+        return [self._theirs.derivative(point) for point in points]
 
     def _batch(self, x: Tensor, space: _Elements) -> Array:
         return to_array(x.reshape(-1, *space.shape), self.precision)
@@ -209,13 +211,13 @@ class _OdlCurve:
         return self
 
 
-def _pulled(adjoint: Any, source: _Elements, target: _Elements, v: Array) -> Array:  # noqa: ANN401
+def _pulled(adjoint: Theirs, source: _Elements, target: _Elements, v: Array) -> Array:
     """W_X · adjoint · W_Y⁻¹ for every sample."""
     elements = target.elements(v / target.weights)
     return source.weights * source.arrays(adjoint(element) for element in elements)
 
 
-def _weights(space: Any) -> Array:  # noqa: ANN401
+def _weights(space: Theirs) -> Array:
     """Of one space, without those of the parts of a product."""
     weighting = space.weighting
     found = getattr(weighting, "const", getattr(weighting, "array", None))
@@ -224,18 +226,18 @@ def _weights(space: Any) -> Array:  # noqa: ANN401
     return np.asarray(torch.as_tensor(found, dtype=torch.float64).cpu())
 
 
-def _no_space(space: Any) -> GeometryError:  # noqa: ANN401
+def _no_space(space: Theirs) -> GeometryError:
     return GeometryError(
         describe(
-            expected="an ODL space of float arrays with a constant or array weighting (exponent 2), "
-            "or a power of one",
+            expected="an ODL space of float arrays with a constant or array weighting and "
+            "exponent 2, or a power of one",
             found=f"{space!r:.120}",
             fix="wrap each part of a product alone, and operators rather than functionals",
         )
     )
 
 
-def _require_method(theirs: Any, probe: Callable[[], Any], name: str) -> Any:  # noqa: ANN401
+def _require_method(theirs: Theirs, probe: Callable[[], Any], name: str) -> Theirs:
     try:
         return probe()
     except NotImplementedError as error:
@@ -248,26 +250,26 @@ def _require_method(theirs: Any, probe: Callable[[], Any], name: str) -> Any:  #
         ) from error
 
 
-def _nested(space: Any, array: Array) -> Any:  # noqa: ANN401
+def _nested(space: Theirs, array: Array) -> Theirs:
     """An array as lists of arrays, one level for every power."""
     if not hasattr(space, "is_power_space"):
         return array
     return [_nested(part, one) for part, one in zip(space, array, strict=True)]
 
 
-def _flat(element: Any) -> Array:  # noqa: ANN401
+def _flat(element: Theirs) -> Array:
     """An element as one array."""
     if hasattr(element.space, "is_power_space"):
         return np.stack([_flat(part) for part in element])
     return np.asarray(torch.as_tensor(element.asarray()).cpu())
 
 
-def _unweighted(space: Space, odl: Any) -> Any:  # noqa: ANN401
+def _unweighted(space: Space, odl: Theirs) -> Theirs:
     make = odl.cn if space.is_complex else odl.rn
     return make(space.shape, dtype=str(space.dtype).removeprefix("torch."))
 
 
-def _operator_class(odl: Any) -> Any:  # noqa: ANN401
+def _operator_class(odl: Theirs) -> Theirs:
     """A subclass of ``odl.Operator``, which is only known now."""
 
     class LearnedReconOperator(odl.Operator):  # type: ignore[misc]
@@ -278,24 +280,24 @@ def _operator_class(odl: Any) -> Any:  # noqa: ANN401
             spaces = (_unweighted(ours.domain, odl), _unweighted(ours.codomain, odl))
             super().__init__(*spaces, linear=isinstance(ours, LinearOperator))
 
-        def _call(self, x: Any) -> Any:  # noqa: ANN401
+        def _call(self, x: Theirs) -> Theirs:
             with torch.no_grad():
                 values = self.ours(self._tensor(x))
             return self.range.element(to_array(values, values.dtype.to_real()))
 
         @property
-        def adjoint(self) -> Any:  # noqa: ANN401
+        def adjoint(self) -> Theirs:
             if isinstance(self.ours, LinearOperator):
                 return LearnedReconOperator(self.ours.H)
             return super().adjoint
 
-        def derivative(self, point: Any) -> Any:  # noqa: ANN401
+        def derivative(self, point: Theirs) -> Theirs:
             if isinstance(self.ours, LinearOperator):
                 return self
             with torch.no_grad():
                 return LearnedReconOperator(self.ours.linearise(self._tensor(point))[1])
 
-        def _tensor(self, element: Any) -> Tensor:  # noqa: ANN401
+        def _tensor(self, element: Theirs) -> Tensor:
             array = np.array(self.domain.element(element).asarray())
             return torch.from_numpy(array).to(device_of(self.ours))
 

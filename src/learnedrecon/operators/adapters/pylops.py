@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from learnedrecon.operators.adapters.foreign import (
     Matrix,
@@ -20,12 +20,11 @@ from learnedrecon.operators.adapters.scipy import vectorised
 if TYPE_CHECKING:
     import torch
 
+    from learnedrecon.operators.adapters.foreign import Theirs
     from learnedrecon.operators.linear import LinearOperator
 
 
-def from_pylops(
-    linear_operator: object, dtype: torch.dtype | None = None
-) -> LinearOperator:
+def from_pylops(linear_operator: object, dtype: torch.dtype | None = None) -> LinearOperator:
     """A ``pylops.LinearOperator`` as one of ours, with its ``dims`` and ``dimsd`` as shapes.
 
     It runs on the CPU in the precision that PyLops declares, with a copy from and to the device of
@@ -49,14 +48,14 @@ def from_pylops(
         "a pylops.LinearOperator",
         "use from_scipy for operators of SciPy and for matrices",
     )
-    theirs: Any = linear_operator
+    theirs: Theirs = linear_operator
     declared = kind_of(theirs.dtype)
     domain, codomain = spaces_of(tuple(theirs.dims), tuple(theirs.dimsd), declared, dtype)
     matrix = Matrix(theirs.matmat, theirs.rmatmat)
     return from_matrix(matrix, domain, codomain, precision_of(theirs.dtype), "a PyLops operator")
 
 
-def to_pylops(operator: LinearOperator) -> Any:  # noqa: ANN401
+def to_pylops(operator: LinearOperator) -> Theirs:
     """An operator of ours as a ``pylops.LinearOperator`` with ``dims``, ``dimsd`` and ``clinear``.
 
     Between a real and a complex space the real vectors stay real, as in PyLops' own real FFT:

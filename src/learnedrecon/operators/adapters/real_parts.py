@@ -11,6 +11,7 @@ from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space, inner
 
+
 def parts_of(space: Space) -> Space:
     """The real space that a complex one becomes: (2, *shape), real parts first."""
     return Space((2, *space.shape), space.dtype.to_real()) if space.is_complex else space

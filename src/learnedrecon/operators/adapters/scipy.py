@@ -27,6 +27,7 @@ from learnedrecon.operators.adapters.real_parts import over_one_field
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from learnedrecon.operators.adapters.foreign import Theirs
     from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.operators.space import Space
 
@@ -80,8 +81,8 @@ def from_scipy(
     return from_matrix(matrix, domain, codomain, precision_of(theirs.dtype), "a SciPy operator")
 
 
-def to_scipy(operator: LinearOperator, *, stacked: bool = False) -> Any:  # noqa: ANN401
-    """An operator of ours as a ``scipy.sparse.linalg.LinearOperator``, for lsqr, cg, svds and so on.
+def to_scipy(operator: LinearOperator, *, stacked: bool = False) -> Theirs:
+    """An operator of ours as a ``scipy.sparse.linalg.LinearOperator``, for lsqr, cg, svds.
 
     Vectors are elements in C order, of the operator's own dtype. An operator from real images to
     complex data, or back, is linear over the reals alone: it acts on real vectors, in which every
@@ -100,7 +101,7 @@ def to_scipy(operator: LinearOperator, *, stacked: bool = False) -> Any:  # noqa
     return vectorised(require_linear(over_one_field(operator, "to_scipy", stacked=stacked), ""))
 
 
-def vectorised(operator: LinearOperator) -> Any:  # noqa: ANN401
+def vectorised(operator: LinearOperator) -> Theirs:
     """T on vectors; where the spaces differ in kind, each vector is of its own space's kind."""
     codomain, domain = operator.codomain, operator.domain
 
