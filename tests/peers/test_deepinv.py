@@ -8,7 +8,7 @@ import deepinv
 import pytest
 import torch
 
-from learnedrecon.errors import DtypeError, GeometryError, ShapeError
+from learnedrecon.errors import DtypeError, GeometryError, PropertyError, ShapeError
 from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
 from learnedrecon.operators.adapters.deepinv import from_deepinv, to_deepinv
 from learnedrecon.operators.finite_difference import FiniteDifference
@@ -100,6 +100,15 @@ def test_gradients_flow_to_a_kernel_that_requires_them() -> None:
     direction = torch.randn_like(kernel)
     physics.filter = direction
     torch.testing.assert_close((gradient * direction).sum(), (operator(u) * v).sum())
+
+
+def test_an_approximate_adjoint_has_to_be_accepted() -> None:
+    physics = deepinv.physics.Tomography(
+        angles=7, img_width=12, normalize=False, adjoint_via_backprop=False
+    )
+    with pytest.raises(PropertyError, match=r"Tomography(?s:.*)approximate_adjoint=True"):
+        from_deepinv(physics, (1, 12, 12))
+    from_deepinv(physics, (1, 12, 12), approximate_adjoint=True)
 
 
 def test_what_cannot_be_wrapped_is_refused() -> None:

@@ -16,7 +16,7 @@ import torch
 
 import learnedrecon
 from learnedrecon.errors import DifferentiationError, MissingExtraError
-from learnedrecon.operators.adapters import foreign
+from learnedrecon.operators.adapters import checks
 from learnedrecon.operators.adapters.foreign import Foreign, kind_of, precision_of
 from learnedrecon.operators.adapters.foreign_nonlinear import ForeignNonlinear
 from learnedrecon.operators.adapters.odl import from_odl
@@ -34,7 +34,7 @@ from learnedrecon.testing import dense_matrix
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
 
 CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "from_pylops": ("pylops", (None,)),
@@ -58,7 +58,7 @@ def test_a_missing_library_is_named_with_its_extra(
             raise ModuleNotFoundError(f"No module named '{module}'")
         return import_module(module)
 
-    monkeypatch.setattr(foreign, "import_module", absent)
+    monkeypatch.setattr(checks, "import_module", absent)
     message = rf"Expected {library} to be installed(?s:.*)pip install 'learnedrecon\[{library}\]'"
     with pytest.raises(MissingExtraError, match=message):
         getattr(learnedrecon, name)(*arguments)
@@ -100,6 +100,13 @@ def test_copies_share_the_foreign_object() -> None:
     assert isinstance(other, Foreign)
     assert other.kernel is ours.kernel
     assert (ours.domain.dtype, other.domain.dtype) == (torch.float64, torch.float32)
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    ours = from_scipy(np.ones((2, 3)) * 1j, dtype=torch.float64)
+    value = ours(torch.zeros(0, 4, 3))
+    assert (value.shape, value.dtype) == ((0, 4, 2), torch.complex64)
+    assert ours.adjoint(value).shape == (0, 4, 3)
 
 
 def test_conjugate_views_are_taken_apart() -> None:

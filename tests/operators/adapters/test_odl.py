@@ -26,7 +26,7 @@ from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.testing import check_operator, dense_matrix
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
 
 GEOMETRY = ParallelBeam((9, 8), AngleRange(7), FlatDetector(13, 0.9, axis_offset=0.4))
 RAY = RayTransform(GEOMETRY, torch.float64)

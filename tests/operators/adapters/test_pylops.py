@@ -21,7 +21,7 @@ from learnedrecon.operators.space import Space
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
 
 PARALLEL = ParallelBeam((9, 8), AngleRange(7), FlatDetector(13, 0.9, axis_offset=0.4))
 FAN = FanBeam((9, 8), AngleRange(7, arc=6.2), FlatDetector(16, 1.7), 40.0, 25.0)

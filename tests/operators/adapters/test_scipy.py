@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
 
 GEOMETRY = ParallelBeam((6, 5), AngleRange(7), FlatDetector(9, 1.1))
 RAY = RayTransform(GEOMETRY, torch.float64)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
     from learnedrecon.operators.base import Operator
 
 GEOMETRY = ParallelBeam((6, 5), AngleRange(4), FlatDetector(9, 1.1))

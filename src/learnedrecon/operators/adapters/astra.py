@@ -9,14 +9,8 @@ import numpy as np
 import torch
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.adapters.foreign import (
-    ArrayKernel,
-    ArrayPair,
-    Foreign,
-    load,
-    probe,
-    require_instance,
-)
+from learnedrecon.operators.adapters.checks import load, probe, require_instance
+from learnedrecon.operators.adapters.foreign import ArrayKernel, ArrayPair, Foreign
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
@@ -24,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
 
     Array = NDArray[np.float32]
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import GeometryError, ShapeError, describe
-from learnedrecon.operators.adapters.foreign import Foreign, device_of, load, require_instance
+from learnedrecon.operators.adapters.checks import device_of, load, probe, require_instance
+from learnedrecon.operators.adapters.foreign import Foreign
 from learnedrecon.operators.adapters.real_parts import join, split
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
@@ -18,29 +19,35 @@ from learnedrecon.operators.space import Space
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
 
 
 def from_deepinv(
-    physics: object, image_shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+    physics: object,
+    image_shape: tuple[int, ...],
+    dtype: torch.dtype = torch.float32,
+    *,
+    approximate_adjoint: bool = False,
 ) -> Operator:
     """A deepinv ``Physics`` as an operator of ours; a ``LinearPhysics`` as a linear one.
 
     Only ``A``, ``A_adjoint`` and ``A_vjp`` are used: noise and sensor models are not part of T. The
-    physics becomes a submodule, so it moves with the operator. Its adjoint is taken as it is:
-    ``Tomography(adjoint_via_backprop=False)`` and a few others are only nearly adjoint, which
-    ``check_operator`` tells. Gradients in tensors of the physics (a blind kernel) flow if they
-    require them when T is applied; autograd then differentiates deepinv's own code.
+    physics becomes a submodule, so it moves with the operator. Gradients in tensors of the physics
+    (a blind kernel) flow if they require them when T is applied; autograd then differentiates
+    deepinv's own code.
 
     Args:
         physics: with measurements that are one tensor.
         image_shape: (channels, *space) of one image, as deepinv has it. A single channel becomes
             the channel axis of our batches, so the domain is (*space); several are part of it.
         dtype: of the images.
+        approximate_adjoint: accept an ``A_adjoint`` that is not the adjoint, such as that of
+            ``Tomography(adjoint_via_backprop=False)``.
 
     Raises:
         MissingExtraError: deepinv is not installed.
         DtypeError: not a physics.
+        PropertyError: A* is not adjoint to A, and this was not accepted.
         ShapeError: it cannot be applied to such an image.
         GeometryError: measurements that are a list of tensors.
     """
@@ -58,7 +65,13 @@ def from_deepinv(
     codomain = Space(_without_channel(tuple(data.shape[1:])), _kind(data, dtype))
     calls = _Calls(physics, tuple(image_shape), tuple(data.shape[1:]))
     if linear:
-        return _Linear(calls, domain, codomain)
+        operator = _Linear(calls, domain, codomain)
+        if not approximate_adjoint:
+            fix = (
+                "build the physics with an exact adjoint, or accept it by approximate_adjoint=True"
+            )
+            probe(operator, f"a deepinv physics ({type(physics).__name__})", fix)
+        return operator
     return _Nonlinear(calls, domain, codomain)
 
 

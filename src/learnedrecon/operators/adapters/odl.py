@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
-from learnedrecon.errors import DtypeError, GeometryError, describe
+from learnedrecon.errors import DtypeError, describe
+from learnedrecon.operators.adapters.checks import Theirs, device_of, load, probe, require_instance
 from learnedrecon.operators.adapters.foreign import (
     ArrayKernel,
     ArrayPair,
     Foreign,
-    Theirs,
-    device_of,
-    kind_of,
-    load,
-    precision_of,
-    probe,
-    require_instance,
     to_array,
     to_tensor,
 )
 from learnedrecon.operators.adapters.foreign_nonlinear import ForeignNonlinear
+from learnedrecon.operators.adapters.odl_spaces import Elements
 from learnedrecon.operators.adapters.real_parts import over_one_field
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from learnedrecon.operators.space import Space
 
     Array = NDArray[Any]
 
@@ -70,7 +65,7 @@ def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
         operator, odl.Operator, "an odl.Operator", "build it with ODL; matrices go to from_scipy"
     )
     theirs: Theirs = operator
-    source, target = _Elements.of(theirs.domain, odl), _Elements.of(theirs.range, odl)
+    source, target = Elements.of(theirs.domain, odl), Elements.of(theirs.range, odl)
     domain = source.space_in(dtype)
     codomain = target.space_in(domain.dtype)
     if not theirs.is_linear:
@@ -108,68 +103,10 @@ def to_odl(operator: Operator, *, stacked: bool = False) -> Theirs:
     return _operator_class(odl)(operator)
 
 
-@dataclass(frozen=True)
-class _Elements:
-    """Elements of an ODL space as arrays.
-
-    Attributes:
-        theirs: the space.
-        shape: of an element; the powers of a space come first.
-        name: ODL's for the type of number.
-        weights: w of the inner product Σ w·a·conj(b), broadcast to ``shape``.
-    """
-
-    theirs: Theirs
-    shape: tuple[int, ...]
-    name: str
-    weights: Array
-
-    @classmethod
-    def of(cls, space: Theirs, odl: Theirs) -> Self:
-        """Reads a space.
-
-        Raises:
-            GeometryError: it has no diagonal inner product, or is no space of arrays.
-        """
-        if isinstance(space, odl.ProductSpace) and len(space) and space.is_power_space:
-            part = cls.of(space[0], odl)
-            factors = np.broadcast_to(_weights(space), (len(space),))
-            weights = factors.reshape(-1, *[1] * len(part.shape)) * part.weights
-            return cls(space, (len(space), *part.shape), part.name, weights)
-        name = getattr(space, "dtype_identifier", "")
-        if name not in {"float32", "float64", "complex64", "complex128"} or not space.shape:
-            raise _no_space(space)
-        return cls(space, tuple(space.shape), name, np.broadcast_to(_weights(space), space.shape))
-
-    @property
-    def precision(self) -> torch.dtype:
-        """float32 or float64."""
-        return precision_of(self.name)
-
-    def space_in(self, dtype: torch.dtype | None) -> Space:
-        """The space of ours, in the precision of ``dtype``."""
-        kind = kind_of(self.name)
-        if dtype is not None:
-            kind = dtype.to_real().to_complex() if kind.is_complex else dtype.to_real()
-        return Space(self.shape, kind)
-
-    def element(self, array: Array) -> Theirs:
-        """The element that holds a copy of ``array``."""
-        return self.theirs.element(_nested(self.theirs, np.array(array, self.name)))
-
-    def elements(self, batch: Array) -> list[Any]:
-        """One element per sample."""
-        return [self.element(array) for array in batch]
-
-    def arrays(self, elements: Theirs) -> Array:
-        """(batch, *shape)."""
-        return np.stack([_flat(element) for element in elements])
-
-
 class _OdlCurve:
     """Value and derivative of a nonlinear operator; shared by copies."""
 
-    def __init__(self, theirs: Theirs, source: _Elements, target: _Elements) -> None:
+    def __init__(self, theirs: Theirs, source: Elements, target: Elements) -> None:
         self._theirs = theirs
         self._source = source
         self._target = target
@@ -199,10 +136,10 @@ class _OdlCurve:
         points = self._source.elements(self._batch(u, self._source))
         return [self._theirs.derivative(point) for point in points]
 
-    def _batch(self, x: Tensor, space: _Elements) -> Array:
+    def _batch(self, x: Tensor, space: Elements) -> Array:
         return to_array(x.reshape(-1, *space.shape), self.precision)
 
-    def _tensor(self, elements: list[Any], like: Tensor, space: _Elements) -> Tensor:
+    def _tensor(self, elements: list[Any], like: Tensor, space: Elements) -> Tensor:
         leading = like.shape[: like.ndim - self.image_axes]
         values = to_tensor(space.arrays(elements), like, space.space_in(like.dtype))
         return values.reshape(*leading, *space.shape)
@@ -211,30 +148,10 @@ class _OdlCurve:
         return self
 
 
-def _pulled(adjoint: Theirs, source: _Elements, target: _Elements, v: Array) -> Array:
+def _pulled(adjoint: Theirs, source: Elements, target: Elements, v: Array) -> Array:
     """W_X · adjoint · W_Y⁻¹ for every sample."""
     elements = target.elements(v / target.weights)
     return source.weights * source.arrays(adjoint(element) for element in elements)
-
-
-def _weights(space: Theirs) -> Array:
-    """Of one space, without those of the parts of a product."""
-    weighting = space.weighting
-    found = getattr(weighting, "const", getattr(weighting, "array", None))
-    if found is None or weighting.exponent != 2.0:
-        raise _no_space(space)
-    return np.asarray(torch.as_tensor(found, dtype=torch.float64).cpu())
-
-
-def _no_space(space: Theirs) -> GeometryError:
-    return GeometryError(
-        describe(
-            expected="an ODL space of float arrays with a constant or array weighting and "
-            "exponent 2, or a power of one",
-            found=f"{space!r:.120}",
-            fix="wrap each part of a product alone, and operators rather than functionals",
-        )
-    )
 
 
 def _require_method(theirs: Theirs, probe: Callable[[], Any], name: str) -> Theirs:
@@ -248,20 +165,6 @@ def _require_method(theirs: Theirs, probe: Callable[[], Any], name: str) -> Thei
                 fix=f"implement {name} in its class",
             )
         ) from error
-
-
-def _nested(space: Theirs, array: Array) -> Theirs:
-    """An array as lists of arrays, one level for every power."""
-    if not hasattr(space, "is_power_space"):
-        return array
-    return [_nested(part, one) for part, one in zip(space, array, strict=True)]
-
-
-def _flat(element: Theirs) -> Array:
-    """An element as one array."""
-    if hasattr(element.space, "is_power_space"):
-        return np.stack([_flat(part) for part in element])
-    return np.asarray(torch.as_tensor(element.asarray()).cpu())
 
 
 def _unweighted(space: Space, odl: Theirs) -> Theirs:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from learnedrecon.operators.adapters.checks import load, require_instance, require_linear
 from learnedrecon.operators.adapters.foreign import (
     Matrix,
     from_matrix,
     kind_of,
-    load,
     precision_of,
-    require_instance,
-    require_linear,
     spaces_of,
 )
 from learnedrecon.operators.adapters.real_parts import is_complex_linear
@@ -20,7 +18,7 @@ from learnedrecon.operators.adapters.scipy import vectorised
 if TYPE_CHECKING:
     import torch
 
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
     from learnedrecon.operators.linear import LinearOperator
 
 

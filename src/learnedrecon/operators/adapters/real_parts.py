@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DtypeError, describe
-from learnedrecon.operators.adapters.foreign import device_of
+from learnedrecon.operators.adapters.checks import device_of
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space, inner

@@ -10,15 +10,17 @@ import torch
 from scipy.sparse.linalg import LinearOperator as SciPyOperator
 from scipy.sparse.linalg import aslinearoperator
 
-from learnedrecon.operators.adapters.foreign import (
-    Matrix,
+from learnedrecon.operators.adapters.checks import (
     device_of,
-    from_matrix,
-    kind_of,
-    precision_of,
     require_instance,
     require_linear,
     require_size,
+)
+from learnedrecon.operators.adapters.foreign import (
+    Matrix,
+    from_matrix,
+    kind_of,
+    precision_of,
     spaces_of,
     to_array,
 )
@@ -27,7 +29,7 @@ from learnedrecon.operators.adapters.real_parts import over_one_field
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from learnedrecon.operators.adapters.foreign import Theirs
+    from learnedrecon.operators.adapters.checks import Theirs
     from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.operators.space import Space
 
