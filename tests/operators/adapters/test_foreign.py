@@ -115,6 +115,7 @@ def test_conjugate_views_are_taken_apart() -> None:
     torch.testing.assert_close(from_scipy(np.eye(3))(z.conj().imag), -z.imag)
 
 
+@pytest.mark.slow
 def test_compiled_code_steps_around_other_libraries() -> None:
     """Values and gradients are those of eager mode, and NumPy is not traced, which would warn."""
     linear = from_scipy(np.arange(6.0).reshape(2, 3))

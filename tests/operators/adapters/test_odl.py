@@ -165,6 +165,9 @@ def test_an_adjoint_that_odl_gets_wrong_is_refused() -> None:
     assert "FAILED" in diagnosed(weighted)
     with pytest.raises(PropertyError, match="ODL operator"):
         from_odl(weighted)
+    coarse, fine = (odl.uniform_discr([0, 0], [2, 3], (n, n + 1)) for n in (4, 8))
+    with pytest.raises(PropertyError, match="Resampling"):
+        from_odl(odl.Resampling(coarse, fine, interp="nearest"))
 
 
 def test_a_nonlinear_operator_and_its_derivatives() -> None:

@@ -44,7 +44,7 @@ class ForeignNonlinear(Operator):
     """T(u) with the derivative that the library gives.
 
     Differentiating T'(u)* v once more in u, which the training of a scheme does, takes a central
-    difference of T'(u)*, with an error of about 1e-9; only for float64 arithmetic.
+    difference of T'(u)*, with a relative error below 1e-8; only for float64 arithmetic.
 
     Args:
         curve: T and its derivative.
