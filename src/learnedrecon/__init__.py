@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
     from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
     from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+    from learnedrecon.operators.adapters.astra import from_astra
+    from learnedrecon.operators.adapters.deepinv import from_deepinv, to_deepinv
+    from learnedrecon.operators.adapters.odl import from_odl, to_odl
+    from learnedrecon.operators.adapters.pylops import from_pylops, to_pylops
+    from learnedrecon.operators.adapters.scipy import from_scipy, to_scipy
     from learnedrecon.operators.base import Operator
     from learnedrecon.operators.beam3d import RayVectors3D
     from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
@@ -49,6 +54,11 @@ _HOMES = {
     "models.learned_gradient": ("LearnedGradient", "learned_gradient"),
     "models.learned_primal_dual": ("LearnedPrimalDual", "learned_primal_dual"),
     "models.post_processing": ("FBPUNet", "PostProcessing"),
+    "operators.adapters.astra": ("from_astra",),
+    "operators.adapters.deepinv": ("from_deepinv", "to_deepinv"),
+    "operators.adapters.odl": ("from_odl", "to_odl"),
+    "operators.adapters.pylops": ("from_pylops", "to_pylops"),
+    "operators.adapters.scipy": ("from_scipy", "to_scipy"),
     "operators.base": ("Operator",),
     "operators.beam3d": ("RayVectors3D",),
     "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
@@ -118,12 +128,21 @@ __all__ = [
     "fbp",
     "fdk",
     "filtered_primal_dual",
+    "from_astra",
+    "from_deepinv",
+    "from_odl",
+    "from_pylops",
+    "from_scipy",
     "learned_gradient",
     "learned_primal_dual",
     "load_weights",
     "read_geometry",
     "read_operator",
     "save_weights",
+    "to_deepinv",
+    "to_odl",
+    "to_pylops",
+    "to_scipy",
     "tv_reconstruction",
     "write_geometry",
 ]
