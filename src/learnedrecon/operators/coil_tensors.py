@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
 from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.rays import transforms_are_active
 from learnedrecon.operators.space import require_tensor
@@ -13,6 +11,8 @@ from learnedrecon.operators.trajectories import require_frequencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from torch import Tensor
 
 _NAMES = ("maps", "trajectory")
 

@@ -32,8 +32,8 @@ class NonCartesian:
         shape: of the image, (ny, nx) or (nz, ny, nx).
         trajectory: :class:`Radial`, :class:`Spiral`, :class:`Kooshball`, :class:`Stacked` or
             :class:`Points`, with as many axes.
-        coils: how many coils with sensitivity maps there are, or None for the transform alone, whose
-            data have no coil axis.
+        coils: how many coils with sensitivity maps there are, or None for the transform alone,
+            whose data have no coil axis.
 
     Raises:
         GeometryError: a shape, number of coils or trajectory that does not fit.
@@ -130,9 +130,7 @@ class NonCartesianMRI(LinearOperator):
         self, spec: NonCartesian, trajectory: Tensor, maps: Tensor | None, dtype: torch.dtype
     ) -> None:
         coils = () if spec.coils is None else (spec.coils,)
-        super().__init__(
-            Space(spec.shape, dtype), Space((*coils, *trajectory.shape[-3:-1]), dtype)
-        )
+        super().__init__(Space(spec.shape, dtype), Space((*coils, *trajectory.shape[-3:-1]), dtype))
         self.spec = spec
         self.register_buffer("trajectory", trajectory, persistent=False)
         self.register_buffer("maps", maps, persistent=False)
@@ -184,17 +182,20 @@ class NonCartesianMRI(LinearOperator):
         Args:
             weights: W, (*lead, interleave, sample) real, as of
                 :func:`learnedrecon.solvers.density.density_weights`; 1 unless given.
+
+        Raises:
+            ShapeError: weights of another shape.
+            GeometryError: no maps where there are coils.
         """
         self._require_maps()
         points = self._points()
         if weights is None:
             weights = points.new_ones(points.shape[-2])
         else:
-            weights = weights.flatten(-2).to(points)
+            plane = Space(self.codomain.shape[-2:], torch.float64)
+            weights = plane.admit(weights, "weights").flatten(-2).to(points)
         eigenvalues = toeplitz_eigenvalues(points, weights, self.domain.shape)
-        return ToeplitzNormal(
-            self.domain, eigenvalues.to(self.domain.dtype.to_real()), self.maps
-        )
+        return ToeplitzNormal(self.domain, eigenvalues.to(self.domain.dtype.to_real()), self.maps)
 
     def restrict(self, rows: tuple[int, ...]) -> NonCartesianMRI:
         chosen = torch.tensor(rows, device=self.trajectory.device)

@@ -82,7 +82,7 @@ class Radial:
 
     @property
     def radii(self) -> FloatArray:
-        """r in radians per pixel, (samples,), float64."""
+        """The r_j in radians per pixel, (samples,), float64."""
         return _line(self.samples)
 
     def points(self) -> FloatArray:
@@ -103,7 +103,8 @@ class Spiral:
         interleaves: how many arms.
         samples: of each arm, at least 2.
         turns: of each arm.
-        exponent: 0.5 spreads the samples evenly over the disc, 1 puts as many on every turn.
+        exponent: 1 puts as many samples on every turn; towards 0.5 they lie evenly in the disc,
+            which leaves a gap around k = 0 where there are many arms.
 
     Raises:
         GeometryError: counts or numbers that are not positive.
@@ -112,7 +113,7 @@ class Spiral:
     interleaves: int
     samples: int
     turns: float
-    exponent: float = 0.5
+    exponent: float = 1.0
 
     def __post_init__(self) -> None:
         _store_counts(self, "interleaves", "samples")
@@ -176,7 +177,7 @@ class Kooshball:
 
     @property
     def radii(self) -> FloatArray:
-        """r in radians per pixel, (samples,), float64."""
+        """The r_j in radians per pixel, (samples,), float64."""
         return _line(self.samples)
 
     def points(self) -> FloatArray:
