@@ -23,6 +23,9 @@ from learnedrecon.operators.trajectories import Kooshball, Points, Radial, Spira
 from learnedrecon.specs import build, named_from_plain, named_to_plain
 from learnedrecon.testing import dense_matrix
 
+# The first forward-mode derivative imports decompositions that warn of themselves.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+
 WIDE = torch.complex128
 
 

@@ -11,6 +11,9 @@ from torch import Tensor
 from learnedrecon.operators.nufft import nufft, nufft_adjoint
 from learnedrecon.testing.numbers import push_forward
 
+# The first forward-mode derivative imports decompositions that warn of themselves.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+
 SHAPES = [(4, 5), (3, 2, 4)]
 
 

@@ -18,6 +18,9 @@ from learnedrecon.solvers.density import density_weights, ramp_weights
 from learnedrecon.solvers.fbp import pseudo_inverse
 from learnedrecon.solvers.gridding import gridding
 
+# The first forward-mode derivative imports decompositions that warn of themselves.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+
 WIDE = torch.complex128
 
 

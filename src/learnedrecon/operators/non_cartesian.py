@@ -56,7 +56,8 @@ class NonCartesian:
                 )
             )
         axes = self.trajectory.axes
-        if len(self.shape) != axes or min(self.shape) < 1 or (self.coils or 1) < 1:
+        least = min(*self.shape, 1 if self.coils is None else self.coils)
+        if len(self.shape) != axes or least < 1:
             raise GeometryError(
                 describe(
                     expected=f"{axes} sizes for a trajectory of {axes} axes, and coils of at least"
@@ -206,7 +207,7 @@ class NonCartesianMRI(LinearOperator):
         maps, lead = self.maps, self.trajectory.shape[:-3]
         if maps is not None:
             lead = torch.broadcast_shapes(lead, maps.shape[: -self.domain.ndim - 1])
-        result = lanczos_norm(_AllSamples(self, lead), tolerance=1e-3)
+        result = lanczos_norm(_AllSamples(self, lead), tolerance=1e-4)
         return require_settled(result, type(self).__name__)
 
     def extra_repr(self) -> str:
