@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from learnedrecon.errors import (
     DataError,
@@ -202,6 +203,30 @@ def test_moving_keeps_the_trajectory_in_double_precision() -> None:
     assert operator.maps is not None
     assert operator.maps.dtype == torch.complex64
     assert operator(random(4, 5, dtype=torch.complex64)).dtype == torch.complex64
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor", "ignore::DeprecationWarning")
+def test_compiled_code_leaves_for_finufft_and_is_not_compiled_again() -> None:
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("eager")
+    plain = NonCartesianMRI(NonCartesian((4, 5), Radial(3, 8), 2), dtype=WIDE)
+
+    def step(operator: NonCartesianMRI, u: Tensor) -> Tensor:
+        return u - 0.1 * operator.adjoint(2 * operator(u))
+
+    compiled, frames = torch.compile(step, backend=counter), set()
+    for batch in range(5):
+        operator = plain.with_tensors({"maps": random(2, 1, 2, 4, 5, seed=batch)})
+        u = random(2, 1, 4, 5, seed=batch + 9).requires_grad_()
+        found, expected = compiled(operator, u), step(operator, u)
+        torch.testing.assert_close(found, expected)
+        weight = random(2, 1, 4, 5, seed=7)
+        torch.testing.assert_close(
+            torch.autograd.grad(found, u, weight), torch.autograd.grad(expected, u, weight)
+        )
+        frames.add(counter.frame_count)
+    assert len(frames) == 1
+    torch._dynamo.reset()
 
 
 def test_the_registry_rebuilds_it() -> None:

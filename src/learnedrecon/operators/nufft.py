@@ -47,7 +47,7 @@ def nufft(image: Tensor, points: Tensor, shape: Shape) -> Tensor:
     Raises:
         MissingExtraError: pytorch-finufft is not installed.
     """
-    return _Nufft.apply(image, points, shape, FORWARD)
+    return _apply(image, points, shape, FORWARD)
 
 
 def nufft_adjoint(data: Tensor, points: Tensor, shape: Shape) -> Tensor:
@@ -56,7 +56,14 @@ def nufft_adjoint(data: Tensor, points: Tensor, shape: Shape) -> Tensor:
     Raises:
         MissingExtraError: pytorch-finufft is not installed.
     """
-    return _Nufft.apply(data, points, shape, ADJOINT)
+    return _apply(data, points, shape, ADJOINT)
+
+
+def _apply(x: Tensor, points: Tensor, shape: Shape, transpose: bool) -> Tensor:  # noqa: FBT001
+    """Leaves code that is being compiled: FINUFFT is no operator of PyTorch."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.disable(_Nufft.apply)(x, points, shape, transpose)
+    return _Nufft.apply(x, points, shape, transpose)
 
 
 class _Nufft(torch.autograd.Function):
