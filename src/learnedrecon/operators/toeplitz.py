@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from learnedrecon.operators.space import Space
 
+_CACHED = 2**18
+
 
 class ToeplitzNormal(LinearOperator):
     """u ↦ Σ_c S_c* F* W F S_c u, as convolutions with p(x) = n⁻¹ Σ_j w_j exp(i k_j·x).
@@ -49,13 +51,27 @@ class ToeplitzNormal(LinearOperator):
         return self.evaluate(v)
 
     def _convolve(self, u: Tensor, eigenvalues: Tensor) -> Tensor:
-        axes = tuple(range(-self.domain.ndim, 0))
-        doubled = [2 * n for n in self.domain.shape]
-        spectrum = torch.fft.fftn(u, s=doubled, dim=axes)
-        whole = torch.fft.ifftn(spectrum * eigenvalues.to(u.dtype.to_real()), dim=axes)
-        for axis, n in zip(axes, self.domain.shape, strict=True):
-            whole = whole.narrow(axis, 0, n)
-        return whole
+        """Few images at a time, so that they stay in the cache, where eigenvalues are shared."""
+        shape = self.domain.shape
+        eigenvalues = eigenvalues.to(u.dtype.to_real()).unsqueeze(-1)
+        if self.eigenvalues.ndim > len(shape):
+            return _filtered(u, eigenvalues, shape)
+        images = u.reshape(math.prod(u.shape[: -len(shape)]), *shape)
+        eigenvalues = eigenvalues.reshape(*self.eigenvalues.shape, 1)
+        parts = images.split(max(1, _CACHED // self.eigenvalues.numel()))
+        return torch.cat([_filtered(part, eigenvalues, shape) for part in parts]).reshape(u.shape)
+
+
+def _filtered(u: Tensor, eigenvalues: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The circulant matrix on u with zeros behind it, axis by axis to leave zeros out."""
+    spectrum = u
+    axes = range(-1, -len(shape) - 1, -1)
+    for axis in axes:
+        spectrum = torch.fft.fft(spectrum, n=2 * shape[axis], dim=axis)
+    value = torch.view_as_complex(torch.view_as_real(spectrum) * eigenvalues)
+    for axis in reversed(axes):
+        value = torch.fft.ifft(value, dim=axis).narrow(axis, 0, shape[axis])
+    return value
 
 
 def toeplitz_eigenvalues(points: Tensor, weights: Tensor, shape: tuple[int, ...]) -> Tensor:
