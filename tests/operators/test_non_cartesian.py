@@ -165,6 +165,22 @@ def test_toeplitz_in_single_precision() -> None:
     assert (found - expected).norm() <= 1e-5 * expected.norm()
 
 
+def test_an_empty_batch_gives_an_empty_one() -> None:
+    operator = NonCartesianMRI(NonCartesian((4, 5), Radial(3, 8), 2), random(2, 4, 5), WIDE)
+    nothing = random(0, 1, 4, 5)
+    assert operator(nothing).shape == (0, 1, 2, 3, 8)
+    assert operator.adjoint(operator(nothing)).shape == nothing.shape
+    assert operator.normal()(nothing).shape == nothing.shape
+
+
+def test_many_images_at_once_are_many_single_ones() -> None:
+    """More than the Toeplitz operator takes at a time."""
+    normal = NonCartesianMRI(NonCartesian((48, 40), Radial(3, 8)), dtype=WIDE).normal()
+    u = random(50, 48, 40)
+    torch.testing.assert_close(normal(u), torch.stack([normal(one) for one in u]))
+    torch.testing.assert_close(torch.vmap(normal)(u), normal(u))
+
+
 def test_interleaves_are_chosen_with_their_trajectories() -> None:
     spec = NonCartesian((5, 4), Radial(6, 7), 2)
     operator = NonCartesianMRI(spec, random(2, 5, 4), WIDE)

@@ -52,6 +52,8 @@ class ToeplitzNormal(LinearOperator):
 
     def _convolve(self, u: Tensor, eigenvalues: Tensor) -> Tensor:
         """Few images at a time, so that they stay in the cache, where eigenvalues are shared."""
+        if not u.numel():
+            return torch.zeros_like(u)
         shape = self.domain.shape
         eigenvalues = eigenvalues.to(u.dtype.to_real()).unsqueeze(-1)
         if self.eigenvalues.ndim > len(shape):
