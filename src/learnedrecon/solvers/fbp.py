@@ -112,7 +112,7 @@ def pseudo_inverse(
         return fbp(lines, operator.transmission.geometry, window=window, bandwidth=bandwidth)
     raise GeometryError(
         describe(
-            expected="a ray transform, a multiple of one, or transmission CT",
+            expected="a ray transform, non-Cartesian MRI, a multiple of one, or transmission CT",
             found=type(operator).__name__,
             fix="set 'fbp' of LearnedGradient or FilteredPrimalDual to None, which starts from T*y,"
             " or use a method that needs no filtered backprojection (LearnedPrimalDual, TV)",

@@ -23,7 +23,9 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
     """T*Wy/Σ_c|S_c|², the pseudo-inverse of a non-Cartesian transform up to its quadrature.
 
     The quadrature errs where the trajectory leaves gaps: images lose what lies beyond the sampled
-    frequencies (the corners of k-space for radial ones) and get streaks from too few spokes. Pixels
+    frequencies (the corners of k-space for radial ones) and get streaks from too few spokes. There
+    the default weights, none of which exceeds a Cartesian cell by much, give smoother images than
+    :func:`learnedrecon.solvers.density.ramp_weights`, which keep edges sharp and streaks. Pixels
     that no coil sees are 0. Multiples a·T and T(c·) of the transform are inverted alike.
     Differentiable in the data and the maps, any number of times, and with given weights also in the
     trajectory (Jackson et al., IEEE Trans. Med. Imaging 10(3), 1991).
