@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
     from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
     from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
     from learnedrecon.operators.panel import FlatPanel
     from learnedrecon.operators.ray_transform import RayTransform
     from learnedrecon.operators.ray_transform3d import RayTransform3D
     from learnedrecon.operators.space import Space
+    from learnedrecon.operators.trajectories import Kooshball, Radial, Spiral
     from learnedrecon.operators.transmission import Transmission, TransmissionCT
     from learnedrecon.problem import Measured, Problem
     from learnedrecon.schemes.backward import Backprop, Checkpointed
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.step import Chain, Repeat, Step
     from learnedrecon.solvers.fbp import fbp
     from learnedrecon.solvers.fdk import fdk
+    from learnedrecon.solvers.gridding import gridding
     from learnedrecon.solvers.tv import tv_reconstruction
     from learnedrecon.training.checkpoint import Blueprint, load_weights, save_weights
 
@@ -64,10 +67,12 @@ _HOMES = {
     "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
     "operators.geometry3d": ("ConeBeam", "Orbit", "ParallelBeam3D"),
     "operators.linear": ("LinearOperator",),
+    "operators.non_cartesian": ("NonCartesian", "NonCartesianMRI"),
     "operators.panel": ("FlatPanel",),
     "operators.ray_transform": ("RayTransform",),
     "operators.ray_transform3d": ("RayTransform3D",),
     "operators.space": ("Space",),
+    "operators.trajectories": ("Kooshball", "Radial", "Spiral"),
     "operators.transmission": ("Transmission", "TransmissionCT"),
     "problem": ("Measured", "Problem"),
     "schemes.backward": ("Backprop", "Checkpointed"),
@@ -76,6 +81,7 @@ _HOMES = {
     "schemes.step": ("Chain", "Repeat", "Step"),
     "solvers.fbp": ("fbp",),
     "solvers.fdk": ("fdk",),
+    "solvers.gridding": ("gridding",),
     "solvers.tv": ("tv_reconstruction",),
     "training.checkpoint": ("Blueprint", "load_weights", "save_weights"),
 }
@@ -101,6 +107,7 @@ __all__ = [
     "FlatPanel",
     "ImageScale",
     "Iterative",
+    "Kooshball",
     "KullbackLeibler",
     "LearnedGradient",
     "LearnedPrimalDual",
@@ -108,18 +115,22 @@ __all__ = [
     "LinearOperator",
     "Measured",
     "NoScaling",
+    "NonCartesian",
+    "NonCartesianMRI",
     "Operator",
     "Orbit",
     "ParallelBeam",
     "ParallelBeam3D",
     "PostProcessing",
     "Problem",
+    "Radial",
     "RayTransform",
     "RayTransform3D",
     "RayVectors3D",
     "Reconstructor",
     "Repeat",
     "Space",
+    "Spiral",
     "Step",
     "TotalVariation",
     "TotalVariationSpec",
@@ -133,6 +144,7 @@ __all__ = [
     "from_odl",
     "from_pylops",
     "from_scipy",
+    "gridding",
     "learned_gradient",
     "learned_primal_dual",
     "load_weights",
