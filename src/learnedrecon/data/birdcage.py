@@ -21,10 +21,11 @@ def birdcage_maps(
     """Maps of coils that are straight wires around the object, with Σ_c |S_c|² = 1 everywhere.
 
     In the plane z = x + iy, of which the image is the square [-1, 1]², coil c is a wire along the
-    third axis through z_c = ``radius``·exp(iφ_c), and receives exp(-iφ_c)/(z - z_c)*, the field of a
-    straight current (Biot and Savart). In 3D the coils stand in ``rings`` along the first axis, and
-    the field falls off with the distance from their middle as well: exp(-iφ_c)(z - z_c)/(|z - z_c|²
-    + (h - h_c)²). Angles are equal within a ring, and every other ring is turned by half a step.
+    third axis through z_c = ``radius``·exp(iφ_c), and receives exp(-iφ_c)/(z - z_c)*, the field of
+    a straight current (Biot and Savart). In 3D the coils stand in ``rings`` along the first axis,
+    and the field falls off with the distance from their middle as well:
+    exp(-iφ_c)(z - z_c)/(|z - z_c|² + (h - h_c)²).
+    Angles are equal within a ring, and every other ring is turned by half a step.
 
     Args:
         shape: (ny, nx) or (nz, ny, nx).

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnedrecon.errors import ConfigError, ShapeError, describe
-from learnedrecon.operators.sampling_lines import BoolArray, Seed, seed_words
+from learnedrecon.operators.sampling_lines import Seed, seed_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 _JAMMING: Final = 0.696
 """Points per area at r = 1 when no further one fits: coverage .547 of discs of radius r/2."""
@@ -171,9 +172,9 @@ def radial_mask(
 ) -> BoolArray:
     """Spokes through k = 0 at the golden angle, rounded to the grid.
 
-    Spoke j is k(t) = t·(ny/2·sin θ_j, nx/2·cos θ_j), -1 ≤ t ≤ 1, θ_j = θ_0 + 111.25°·j, θ_0 drawn. So
-    many spokes are taken that the number of samples comes as close to ny·nx/R as whole spokes allow;
-    the corners outside ρ = 1 stay empty.
+    Spoke j is k(t) = t·(ny/2·sin θ_j, nx/2·cos θ_j), -1 ≤ t ≤ 1, θ_j = θ_0 + 111.25°·j, θ_0
+    drawn. So many spokes are taken that the number of samples comes as close to ny·nx/R as whole
+    spokes allow; the corners outside ρ = 1 stay empty.
 
     Winkelmann et al. 2007, IEEE TMI 26 (the golden angle).
 
@@ -215,9 +216,9 @@ def spiral_mask(
 ) -> BoolArray:
     """Archimedean spirals rounded to the grid.
 
-    Arm j is k(t) = t·(ny/2·sin φ, nx/2·cos φ), 0 ≤ t ≤ 1, φ = φ_0 + 2πj/arms + 2π·turns·t, φ_0 drawn.
-    The number of turns, not a whole one, is searched for such that the number of samples comes as
-    close to ny·nx/R as it can; the corners outside ρ = 1 stay empty.
+    Arm j is k(t) = t·(ny/2·sin φ, nx/2·cos φ), 0 ≤ t ≤ 1, φ = φ_0 + 2πj/arms + 2π·turns·t, φ_0
+    drawn. The number of turns, not a whole one, is searched for such that the number of samples
+    comes as close to ny·nx/R as it can; the corners outside ρ = 1 stay empty.
 
     Args:
         shape: (ny, nx).

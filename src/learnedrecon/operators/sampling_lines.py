@@ -1,8 +1,8 @@
 """Which phase-encoding lines are acquired: the rules of the fastMRI challenge, bit by bit.
 
 Each function draws the lines outside the centre and adds the centre: ``centre`` lines from
-``(width - centre + 1) // 2`` on, ``centre = round(width · fraction)``. The numbers come from numpy's
-legacy ``RandomState``, whose stream is frozen, so a file name gives the same mask everywhere.
+``(width - centre + 1) // 2`` on, ``centre = round(width · fraction)``. The numbers come from the
+legacy ``RandomState`` of numpy, whose stream is frozen: a file name gives the same mask everywhere.
 
 Zbontar et al. 2018, arXiv:1811.08839, and the challenge's public ``subsample.py``, from whose rules
 this was written; the tests hold it to columns that that file drew. Offset ("magic") sampling is
@@ -11,7 +11,6 @@ Defazio 2019, arXiv:1912.01101.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from learnedrecon.errors import ConfigError, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 BoolArray = NDArray[np.bool_]
 LineKind = Literal["random", "equispaced", "equispaced_fraction", "magic", "magic_fraction"]
@@ -80,7 +79,7 @@ def line_mask(
     check_lines(accelerations, centre_fractions)
     if width < 1:
         raise _impossible("at least one line", f"a width of {width}", "ask for a positive width")
-    random = np.random.RandomState(seed_words(seed))  # noqa: NPY002 - its stream is fastMRI's
+    random = np.random.RandomState(seed_words(seed))
     choice = random.randint(len(accelerations))
     acceleration = accelerations[choice]
     centre = round(width * centre_fractions[choice])

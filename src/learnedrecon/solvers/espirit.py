@@ -80,7 +80,8 @@ def espirit(
     """
     check_kspace(kspace)
     sizes = calibration_size(calibration)
-    _check_parameters(sizes, kernel, threshold, crop, soft, iterations)
+    _check_blocks(sizes, kernel, threshold)
+    _check_maps(crop, soft, iterations)
     with torch.no_grad():
         centre = centre_of(kspace, sizes)
         found = [
@@ -187,23 +188,19 @@ def _weight(value: Tensor, crop: float, soft: float) -> Tensor:
     return t * t * (3.0 - 2.0 * t)
 
 
-def _check_parameters(
-    sizes: tuple[int, int],
-    kernel: int,
-    threshold: float,
-    crop: float,
-    soft: float,
-    iterations: int,
-) -> None:
-    wrong = [
-        (kernel < 1 or kernel > min(sizes), f"a kernel of 1 to {min(sizes)}", f"{kernel}"),
-        (not 0.0 <= threshold < 1.0, "a threshold in [0, 1)", f"{threshold}"),
-        (not 0.0 <= crop <= 1.0, "a crop in [0, 1]", f"{crop}"),
-        (not 0.0 <= soft <= 1.0, "a soft in [0, 1]", f"{soft}"),
-        (iterations < 1, "one or more iterations", f"{iterations}"),
-    ]
-    for bad, expected, found in wrong:
-        if bad:
-            raise ConfigError(
-                describe(expected=expected, found=found, fix="keep the paper's, or correct it")
-            )
+def _check_blocks(sizes: tuple[int, int], kernel: int, threshold: float) -> None:
+    _check(1 <= kernel <= min(sizes), f"a kernel of 1 to {min(sizes)} samples", str(kernel))
+    _check(0.0 <= threshold < 1.0, "a threshold in [0, 1)", str(threshold))
+
+
+def _check_maps(crop: float, soft: float, iterations: int) -> None:
+    _check(0.0 <= crop <= 1.0, "a crop in [0, 1]", str(crop))
+    _check(0.0 <= soft <= 1.0, "a softening in [0, 1]", str(soft))
+    _check(iterations >= 1, "one or more iterations", str(iterations))
+
+
+def _check(right: bool, expected: str, found: str) -> None:  # noqa: FBT001 - what is checked
+    if not right:
+        raise ConfigError(
+            describe(expected=expected, found=found, fix="keep the default, or correct it")
+        )
