@@ -58,7 +58,7 @@ def test_a_name_stands_for_its_code_points() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("width", [1, 2, 15, 16, 368])
+@pytest.mark.parametrize("width", [1, 3, 15, 16, 368])
 def test_the_centre_is_sampled(kind: LineKind, width: int) -> None:
     centre = max(round(0.25 * width), kind == "magic_fraction")
     mask = draw(kind, width, 2, 0.25)
