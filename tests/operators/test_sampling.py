@@ -51,7 +51,8 @@ def test_every_spec_survives_plain_data(name: str) -> None:
 
 
 def test_kinds_with_equal_numbers_are_not_equal() -> None:
-    assert RandomLines() != Equispaced()
+    kinds: list[Mask] = [RandomLines(), Equispaced()]
+    assert kinds[0] != kinds[1]
     assert Equispaced((8,), (0.04,)) == Equispaced((8,), (0.04,))
 
 
@@ -90,7 +91,7 @@ def test_the_mask_is_found_in_the_data() -> None:
 
 def test_a_sample_counts_if_one_coil_has_it() -> None:
     kspace = torch.zeros(2, 4, 4, dtype=torch.complex128)
-    kspace[0, 1, 2] = 1j
+    kspace[0, 1, 2] = torch.tensor(1j)
     kspace[1, 3, 3] = -1.0
     found = sampling_mask(kspace)
     assert found.nonzero().tolist() == [[0, 1, 2], [0, 3, 3]]

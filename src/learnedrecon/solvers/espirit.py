@@ -173,7 +173,8 @@ def _top_eigenpair(matrices: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
         rest //= 2
         if rest:
             trace = power.diagonal(dim1=1, dim2=2).real.sum(-1).clamp_min(tiny)
-            power = power / trace[:, None, None]
+            scaled = torch.view_as_real(power) / trace[:, None, None, None]
+            power = torch.view_as_complex(scaled)
             power = power @ power
     value = (vector.conj() * (matrices @ vector)).real.sum(dim=(1, 2))
     first = vector[:, :1]
