@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 FIGURE = ROOT / "docs" / "figures" / "masks-and-maps.png"
+NO_DITHER = Image.Dither.NONE
 BRAIN = ROOT.parent / "shared" / "data" / "brain_kspace.npy"
 
 
@@ -63,6 +64,17 @@ def maps(figure: SubFigure) -> None:
         bar.ax.tick_params(labelsize=7)
 
 
+def palette() -> Image.Image:
+    """The colours of the figure: both colour maps and some greys."""
+    parts = [
+        mpl.colormaps[name](np.linspace(0, 1, number))
+        for name, number in (("inferno", 120), ("twilight", 120), ("gray", 16))
+    ]
+    image = Image.new("P", (1, 1))
+    image.putpalette((255 * np.concatenate(parts)[:, :3]).round().astype(np.uint8).tobytes())
+    return image
+
+
 def bare(axis: Axes) -> None:
     """No ticks."""
     axis.set(xticks=[], yticks=[])
@@ -80,7 +92,8 @@ def main(*, output: Annotated[Path, typer.Option(help="Where to write the PNG.")
     plt.close(figure)
     with atomic_path(output) as temporary:
         # 256 colours are enough, and a third of the bytes.
-        Image.open(whole).convert("RGB").quantize(256).save(temporary, format="PNG", optimize=True)
+        indexed = Image.open(whole).convert("RGB").quantize(palette=palette(), dither=NO_DITHER)
+        indexed.save(temporary, format="PNG", optimize=True)
 
 
 if __name__ == "__main__":
