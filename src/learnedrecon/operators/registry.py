@@ -6,6 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from learnedrecon.operators.beam3d import RayVectors3D
+from learnedrecon.operators.cartesian import Cartesian
+from learnedrecon.operators.cartesian_mri import CartesianMRI
 from learnedrecon.operators.geometry import FanBeam, ParallelBeam
 from learnedrecon.operators.geometry3d import ConeBeam, ParallelBeam3D
 from learnedrecon.operators.ray_transform import RayTransform
@@ -23,6 +25,7 @@ OPERATORS: Registry[Operator] = MappingProxyType(
         "cone_beam": Entry(ConeBeam, RayTransform3D, "3D flat-panel cone-beam ray transform"),
         "parallel_beam_3d": Entry(ParallelBeam3D, RayTransform3D, "3D parallel-beam ray transform"),
         "ray_vectors_3d": Entry(RayVectors3D, RayTransform3D, "3D ray transform, pose by pose"),
+        "cartesian_mri": Entry(Cartesian, CartesianMRI, "Cartesian MRI, one coil or SENSE"),
         "transmission_ct": Entry(Transmission, TransmissionCT, "exp(-μ P u), nonlinear"),
     }
 )

@@ -1,0 +1,290 @@
+"""A Cartesian transform of many coils on plain tensors, a few coils at a time.
+
+Every coil is multiplied by its map, transformed and multiplied by the weights while it is in the
+processor's cache; on other devices all coils are done at once. Where only some lines are measured,
+the axes that number the lines are transformed first, and the others on those lines alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch.fft import fftn, ifftn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from learnedrecon.operators.sense_lines import Grid, Lines
+
+_CACHED = 2**17  # complex numbers per thread
+
+
+class Job(NamedTuple):
+    """The factors of one call, with leading axes flattened to samples.
+
+    Attributes:
+        grid: the constants.
+        maps: (samples, coils, *shape), or None.
+        weights: (samples or 1, *out).
+        lines: for a call that computes some lines only.
+        of_sample: for every sample the number of its mask in ``lines``.
+        samples: of this call.
+        coils: 1 where there are no maps.
+    """
+
+    grid: Grid
+    maps: Tensor | None
+    weights: Tensor
+    lines: Lines | None
+    of_sample: list[int]
+    samples: int
+    coils: int
+
+    def part(self, b: slice, c: slice) -> Job:
+        """Some samples and coils."""
+        maps = None if self.maps is None else self.maps[b, c]
+        weights = self.weights if self.weights.shape[0] == 1 else self.weights[b]
+        return self._replace(maps=maps, weights=weights, of_sample=self.of_sample[b])
+
+
+def sense_forward(
+    u: Tensor, maps: Tensor | None, weights: Tensor, grid: Grid, lines: Lines | None
+) -> Tensor:
+    """w · R F P (S_c · u): maps, padding, unitary FFT, rows, weights.
+
+    Args:
+        u: (*lead, *shape), complex.
+        maps: (*lead, coil, *shape), or None for one coil without a map and without an axis.
+        weights: (*lead, *out), complex.
+        grid: the constants.
+        lines: outside of which the weights are zero, or None.
+
+    Returns:
+        (*lead, coil, *out), without the coil axis where there are no maps.
+    """
+    lead, job = _job(u.shape, u, maps, weights, grid, lines)
+    image = _samples(u, lead, grid)
+    made = torch.empty if job.lines is None else torch.zeros
+    out = made((job.samples, job.coils, *grid.out), dtype=u.dtype, device=u.device)
+    for b, c in _parts(job):
+        act = _forward_all if job.lines is None else _forward_lines
+        act(image[b].unsqueeze(1), job.part(b, c), out[b, c])
+    coils = () if maps is None else (job.coils,)
+    return out.reshape(*lead, *coils, *grid.out)
+
+
+def sense_adjoint(
+    v: Tensor, maps: Tensor | None, weights: Tensor, grid: Grid, lines: Lines | None
+) -> Tensor:
+    """Σ_c conj(S_c) · P* F* R* (conj(w) · v), the adjoint of :func:`sense_forward`.
+
+    Args:
+        v: (*lead, coil, *out), complex; without the coil axis where there are no maps.
+        maps: as before.
+        weights: as before.
+        grid: as before.
+        lines: as before.
+
+    Returns:
+        (*lead, *shape).
+    """
+    number = len(grid.shape)
+    shape = v.shape if maps is None else (*v.shape[: -number - 1], *v.shape[-number:])
+    lead, job = _job(shape, v, maps, weights.conj().resolve_conj(), grid, lines)
+    data = v.expand(*lead, *v.shape[-number - (maps is not None) :])
+    data = data.reshape(job.samples, job.coils, *grid.out)
+    total = torch.zeros((job.samples, *grid.shape), dtype=v.dtype, device=v.device)
+    for b, c in _parts(job):
+        part = job.part(b, c)
+        back = (_adjoint_all if job.lines is None else _adjoint_lines)(data[b, c], part)
+        _add_coils(total[b], back, part.maps)
+    return total.reshape(*lead, *grid.shape)
+
+
+def _job(
+    shape: tuple[int, ...],
+    x: Tensor,
+    maps: Tensor | None,
+    weights: Tensor,
+    grid: Grid,
+    lines: Lines | None,
+) -> tuple[tuple[int, ...], Job]:
+    number = len(grid.shape)
+    leads = [shape[:-number], weights.shape[:-number]]
+    leads += [] if maps is None else [maps.shape[: -number - 1]]
+    lead = tuple(torch.broadcast_shapes(*leads))
+    samples = math.prod(lead)
+    if x.device.type != "cpu":
+        lines = None
+    of_sample = [0] * samples
+    if lines is not None and len(lines.places) > 1:
+        order = torch.arange(len(lines.places)).reshape(weights.shape[:-number])
+        of_sample = order.expand(lead).flatten().tolist()
+    if weights.shape[:-number].numel() == 1:
+        weights = weights.reshape(1, *grid.out)
+    else:
+        weights = _samples(weights, lead, grid)
+    coils = 1
+    if maps is not None:
+        coils = maps.shape[-number - 1]
+        maps = maps.expand(*lead, coils, *grid.shape).reshape(samples, coils, *grid.shape)
+    return lead, Job(grid, maps, weights, lines, of_sample, samples, coils)
+
+
+def _samples(x: Tensor, lead: tuple[int, ...], grid: Grid) -> Tensor:
+    """(*lead or less, *sizes) as (samples, *sizes)."""
+    sizes = x.shape[-len(grid.shape) :]
+    return x.expand(*lead, *sizes).reshape(-1, *sizes)
+
+
+def _parts(job: Job) -> Iterator[tuple[slice, slice]]:
+    """Samples and coils that are done together."""
+    most = job.samples * job.coils
+    if job.weights.device.type == "cpu":
+        most = max(1, torch.get_num_threads() * _CACHED // math.prod(job.grid.encoded))
+    together = max(1, most // job.coils)
+    if len(set(job.of_sample)) > 1:
+        together = 1
+    for b in range(0, job.samples, together):
+        for c in range(0, job.coils, most):
+            yield slice(b, b + together), slice(c, c + most)
+
+
+def _forward_all(image: Tensor, job: Job, out: Tensor) -> None:
+    grid = job.grid
+    coils = _padded(image, job.maps, grid, grid.axes)
+    weights = job.weights.unsqueeze(1)
+    if grid.rows is None:
+        fftn(coils, dim=grid.axes, norm="ortho", out=out)
+        out.mul_(weights)
+        return
+    rows = torch.tensor(grid.rows, device=out.device)
+    spectrum = fftn(coils, dim=grid.axes, norm="ortho")
+    torch.mul(spectrum.index_select(grid.row_axis, rows), weights, out=out)
+
+
+def _adjoint_all(data: Tensor, job: Job) -> Tensor:
+    grid = job.grid
+    weighted = data * job.weights.unsqueeze(1)
+    if grid.rows is not None:
+        rows = torch.tensor(grid.rows, device=data.device)
+        whole = weighted.new_zeros(*weighted.shape[:2], *grid.encoded)
+        weighted = whole.index_add_(grid.row_axis, rows, weighted)
+    return _cropped(ifftn(weighted, dim=grid.axes, norm="ortho"), grid, grid.axes)
+
+
+def _forward_lines(image: Tensor, job: Job, out: Tensor) -> None:
+    """Over the axes that number the lines; then over the others, on the lines that are measured."""
+    grid, first, (in_grid, in_data) = job.grid, *_lines_of(job)
+    if not len(in_data):
+        return
+    rest = tuple(axis for axis in grid.axes if axis not in first)
+    half = fftn(_padded(image, job.maps, grid, first), dim=first, norm="ortho")
+    taken = _take(half, first, in_grid)
+    across = _after_flattening(rest, first)
+    taken = fftn(_padded_lines(taken, grid, rest, across), dim=across, norm="ortho")
+    taken *= _take(job.weights.unsqueeze(1), first, in_data)
+    _put(out, first, in_data, taken, add=False)
+
+
+def _adjoint_lines(data: Tensor, job: Job) -> Tensor:
+    grid, first, (in_grid, in_data) = job.grid, *_lines_of(job)
+    rest = tuple(axis for axis in grid.axes if axis not in first)
+    across = _after_flattening(rest, first)
+    taken = _take(data, first, in_data) * _take(job.weights.unsqueeze(1), first, in_data)
+    if len(in_data):
+        taken = ifftn(taken, dim=across, norm="ortho")
+    for axis, place in zip(rest, across, strict=True):
+        taken = taken.narrow(place, grid.offsets[axis], grid.shape[axis])
+    sizes = [(grid.encoded if a in first else grid.shape)[a] for a in grid.axes]
+    half = data.new_zeros(*data.shape[:2], *sizes)
+    assert job.lines is not None
+    _put(half, first, in_grid, taken, add=job.lines.repeated)
+    return _cropped(ifftn(half, dim=first, norm="ortho"), grid, first)
+
+
+def _lines_of(job: Job) -> tuple[tuple[int, ...], tuple[Tensor, Tensor]]:
+    assert job.lines is not None
+    return job.lines.axes, job.lines.places[job.of_sample[0]]
+
+
+def _after_flattening(rest: tuple[int, ...], first: tuple[int, ...]) -> tuple[int, ...]:
+    """Where the other axes are once ``first`` have become one axis."""
+    return tuple(axis + len(first) - 1 if axis < first[0] else axis for axis in rest)
+
+
+def _padded(image: Tensor, maps: Tensor | None, grid: Grid, axes: tuple[int, ...]) -> Tensor:
+    """S_c · u within zeros along some axes."""
+    sizes = [(grid.encoded if a in axes else grid.shape)[a] for a in grid.axes]
+    if sizes == list(grid.shape):
+        return image if maps is None else maps * image
+    lead = image.shape[:2] if maps is None else maps.shape[:2]
+    whole = image.new_zeros(*lead, *sizes)
+    inside = _cropped(whole, grid, axes)
+    if maps is None:
+        inside.copy_(image)
+    else:
+        torch.mul(maps, image, out=inside)
+    return whole
+
+
+def _padded_lines(
+    taken: Tensor, grid: Grid, rest: tuple[int, ...], across: tuple[int, ...]
+) -> Tensor:
+    sizes = list(taken.shape)
+    for axis, place in zip(rest, across, strict=True):
+        sizes[place] = grid.encoded[axis]
+    if sizes == list(taken.shape):
+        return taken
+    whole = inside = taken.new_zeros(sizes)
+    for axis, place in zip(rest, across, strict=True):
+        inside = inside.narrow(place, grid.offsets[axis], grid.shape[axis])
+    inside.copy_(taken)
+    return whole
+
+
+def _cropped(x: Tensor, grid: Grid, axes: tuple[int, ...]) -> Tensor:
+    for axis in axes:
+        x = x.narrow(axis, grid.offsets[axis], grid.shape[axis])
+    return x
+
+
+def _take(x: Tensor, axes: tuple[int, ...], places: Tensor) -> Tensor:
+    """The lines at some places, along what ``axes`` become when they are flattened."""
+    flat, axis = _flattened(x, axes)
+    if axis == -1:  # several times faster than index_select
+        return flat.gather(-1, places.expand(*flat.shape[:-1], -1))
+    return flat.index_select(axis, places)
+
+
+def _put(x: Tensor, axes: tuple[int, ...], places: Tensor, lines: Tensor, *, add: bool) -> None:
+    """Writes lines to their places."""
+    flat, axis = _flattened(x, axes)
+    if add:
+        flat.index_add_(axis, places, lines)
+    elif axis == -1:
+        flat.scatter_(-1, places.expand(*flat.shape[:-1], -1), lines)
+    else:
+        flat.index_copy_(axis, places, lines)
+
+
+def _flattened(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, int]:
+    """A view with neighbouring axes as one, and that one; ``x`` is contiguous in them."""
+    if len(axes) == 1:
+        return x, axes[0]
+    return x.flatten(axes[0], axes[-1]), axes[-1]
+
+
+def _add_coils(total: Tensor, coils: Tensor, maps: Tensor | None) -> None:
+    """total += Σ_c conj(S_c) z_c."""
+    if maps is None:
+        total += coils[:, 0]
+    elif total.device.type == "cpu":
+        for c in range(coils.shape[1]):
+            total.addcmul_(maps[:, c].conj(), coils[:, c])
+    else:
+        total += (maps.conj() * coils).sum(1)
