@@ -23,8 +23,8 @@ from learnedrecon.operators.fourier import (
     require_complex,
 )
 from learnedrecon.operators.geometry_checks import require_kind
-from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.rays import transforms_are_active
 from learnedrecon.operators.sense import ADJOINT, FORWARD, sense
 from learnedrecon.operators.sense_lines import Grid, measured_lines, varying_axes
@@ -142,7 +142,7 @@ class CartesianMRI(LinearOperator):
         return self._twin(self.grid, mask, maps)
 
     def restrict(self, rows: tuple[int, ...]) -> CartesianMRI:
-        old, mask, axis = self.grid.rows, self.mask, self.row_axis
+        old, mask, axis = self.grid.rows, self.mask, self.grid.row_axis
         if mask is not None and mask.shape[axis] > 1:
             mask = mask.index_select(axis, torch.tensor(rows, device=mask.device))
         kept = rows if old is None else tuple(old[row] for row in rows)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORWARD, ADJOINT = False, True
 
 
-def sense(
+def sense(  # noqa: PLR0917
     x: Tensor,
     maps: Tensor | None,
     weights: Tensor,

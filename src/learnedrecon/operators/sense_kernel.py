@@ -54,7 +54,7 @@ class Job(NamedTuple):
 def sense_forward(
     u: Tensor, maps: Tensor | None, weights: Tensor, grid: Grid, lines: Lines | None
 ) -> Tensor:
-    """w · R F P (S_c · u): maps, padding, unitary FFT, rows, weights.
+    """The data w · R F P (S_c · u): maps, padding, unitary FFT, rows, weights.
 
     Args:
         u: (*lead, *shape), complex.
@@ -68,8 +68,7 @@ def sense_forward(
     """
     lead, job = _job(u.shape, u, maps, weights, grid, lines)
     image = _samples(u, lead, grid)
-    made = torch.empty if job.lines is None else torch.zeros
-    out = made((job.samples, job.coils, *grid.out), dtype=u.dtype, device=u.device)
+    out = u.new_empty(job.samples, job.coils, *grid.out)
     for b, c in _parts(job):
         act = _forward_all if job.lines is None else _forward_lines
         act(image[b].unsqueeze(1), job.part(b, c), out[b, c])
@@ -80,7 +79,7 @@ def sense_forward(
 def sense_adjoint(
     v: Tensor, maps: Tensor | None, weights: Tensor, grid: Grid, lines: Lines | None
 ) -> Tensor:
-    """Σ_c conj(S_c) · P* F* R* (conj(w) · v), the adjoint of :func:`sense_forward`.
+    """The image Σ_c conj(S_c) · P* F* R* (conj(w) · v), the adjoint of :func:`sense_forward`.
 
     Args:
         v: (*lead, coil, *out), complex; without the coil axis where there are no maps.
@@ -105,7 +104,7 @@ def sense_adjoint(
     return total.reshape(*lead, *grid.shape)
 
 
-def _job(
+def _job(  # noqa: PLR0917
     shape: tuple[int, ...],
     x: Tensor,
     maps: Tensor | None,
@@ -157,14 +156,11 @@ def _parts(job: Job) -> Iterator[tuple[slice, slice]]:
 def _forward_all(image: Tensor, job: Job, out: Tensor) -> None:
     grid = job.grid
     coils = _padded(image, job.maps, grid, grid.axes)
-    weights = job.weights.unsqueeze(1)
-    if grid.rows is None:
-        fftn(coils, dim=grid.axes, norm="ortho", out=out)
-        out.mul_(weights)
-        return
-    rows = torch.tensor(grid.rows, device=out.device)
     spectrum = fftn(coils, dim=grid.axes, norm="ortho")
-    torch.mul(spectrum.index_select(grid.row_axis, rows), weights, out=out)
+    if grid.rows is not None:
+        rows = torch.tensor(grid.rows, device=out.device)
+        spectrum = spectrum.index_select(grid.row_axis, rows)
+    torch.mul(spectrum, job.weights.unsqueeze(1), out=out)
 
 
 def _adjoint_all(data: Tensor, job: Job) -> Tensor:
@@ -180,6 +176,7 @@ def _adjoint_all(data: Tensor, job: Job) -> Tensor:
 def _forward_lines(image: Tensor, job: Job, out: Tensor) -> None:
     """Over the axes that number the lines; then over the others, on the lines that are measured."""
     grid, first, (in_grid, in_data) = job.grid, *_lines_of(job)
+    out.zero_()
     if not len(in_data):
         return
     rest = tuple(axis for axis in grid.axes if axis not in first)
@@ -187,7 +184,7 @@ def _forward_lines(image: Tensor, job: Job, out: Tensor) -> None:
     taken = _take(half, first, in_grid)
     across = _after_flattening(rest, first)
     taken = fftn(_padded_lines(taken, grid, rest, across), dim=across, norm="ortho")
-    taken *= _take(job.weights.unsqueeze(1), first, in_data)
+    taken = taken * _take(job.weights.unsqueeze(1), first, in_data)  # in its own layout
     _put(out, first, in_data, taken, add=False)
 
 
@@ -280,7 +277,7 @@ def _flattened(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, int]:
 
 
 def _add_coils(total: Tensor, coils: Tensor, maps: Tensor | None) -> None:
-    """total += Σ_c conj(S_c) z_c."""
+    """Adds Σ_c conj(S_c) z_c."""
     if maps is None:
         total += coils[:, 0]
     elif total.device.type == "cpu":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.linear import LinearOperator
 
-Case = Operator | tuple[Operator, Tensor] if TYPE_CHECKING else object
+    Case: TypeAlias = Operator | tuple[Operator, Tensor]
 
 
 def _fft(*shape: int) -> Callable[[torch.dtype], Case]:
@@ -53,6 +54,7 @@ def _mri(
             own = lead if "maps" in per_sample else ()
             maps = _random((*own, spec.coils, *spec.shape), dtype, 1)
             maps = maps / maps.abs().square().sum(-len(spec.shape) - 1, keepdim=True).sqrt()
+        operator: LinearOperator
         operator = CartesianMRI(spec, None if "mask" in per_sample else mask, None, dtype)
         tensors = {} if maps is None else {"maps": maps}
         if "mask" in per_sample and mask is not None:
