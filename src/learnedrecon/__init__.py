@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
     from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
     from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+    from learnedrecon.networks.as_real import AsReal
     from learnedrecon.operators.base import Operator
     from learnedrecon.operators.beam3d import RayVectors3D
+    from learnedrecon.operators.cartesian import Cartesian
+    from learnedrecon.operators.cartesian_mri import CartesianMRI
+    from learnedrecon.operators.fourier import CentredFFT
     from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
     from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
     from learnedrecon.operators.linear import LinearOperator
@@ -49,8 +53,12 @@ _HOMES = {
     "models.learned_gradient": ("LearnedGradient", "learned_gradient"),
     "models.learned_primal_dual": ("LearnedPrimalDual", "learned_primal_dual"),
     "models.post_processing": ("FBPUNet", "PostProcessing"),
+    "networks.as_real": ("AsReal",),
     "operators.base": ("Operator",),
     "operators.beam3d": ("RayVectors3D",),
+    "operators.cartesian": ("Cartesian",),
+    "operators.cartesian_mri": ("CartesianMRI",),
+    "operators.fourier": ("CentredFFT",),
     "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
     "operators.geometry3d": ("ConeBeam", "Orbit", "ParallelBeam3D"),
     "operators.linear": ("LinearOperator",),
@@ -76,8 +84,12 @@ __all__ = [
     "TV",
     "AdjointScale",
     "AngleRange",
+    "AsReal",
     "Backprop",
     "Blueprint",
+    "Cartesian",
+    "CartesianMRI",
+    "CentredFFT",
     "Chain",
     "Checkpointed",
     "ConeBeam",
