@@ -35,7 +35,8 @@ class Cartesian:
         store(self, "encoded", lambda sizes: None if sizes is None else _counts(sizes))
         store(self, "coils", lambda number: None if number is None else count(number))
         store(self, "row_axis", count)
-        if len(self.shape) not in {2, 3} or min(self.shape) < 1 or (self.coils or 1) < 1:
+        coils = 1 if self.coils is None else self.coils
+        if len(self.shape) not in {2, 3} or min(self.shape) < 1 or coils < 1:
             raise GeometryError(
                 describe(
                     expected="a shape (ny, nx) or (nz, ny, nx), and at least one coil or None",
