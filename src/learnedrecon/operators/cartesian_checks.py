@@ -33,7 +33,7 @@ def require_names(names: object, kind: str) -> None:
 
 
 def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
-    """A mask as booleans, without the axis of coils.
+    """A mask as booleans.
 
     Args:
         mask: of zeros and ones, any type of number. Static: its axes are the last ones of
@@ -43,7 +43,7 @@ def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
         coils: whether the data have an axis of coils.
 
     Returns:
-        (*lead, *sizes or 1).
+        (*sizes or 1), or (*lead, 1, *sizes or 1), without the 1 where there are no coils.
 
     Raises:
         DtypeError: not a tensor, or complex.
@@ -83,8 +83,7 @@ def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
                     fix="threshold it, such as mask > 0; weights belong into the data term",
                 )
             )
-    found = found.reshape(*[1] * (number - found.ndim), *found.shape).bool()
-    return found.squeeze(-number - 1) if coils and found.ndim > number else found
+    return found.reshape(*[1] * (number - found.ndim), *found.shape).bool()
 
 
 def coil_maps(maps: Tensor, sizes: tuple[int, ...]) -> Tensor:

@@ -59,7 +59,7 @@ class CartesianMRI(LinearOperator):
 
     Attributes:
         spec: as given.
-        mask: boolean without the axis of coils, (*lead, *k-space or 1), or None.
+        mask: boolean, (*k-space or 1) or (*lead, 1, *k-space or 1), or None.
         maps: as given, or None.
 
     Raises:
@@ -101,9 +101,10 @@ class CartesianMRI(LinearOperator):
         super().__init__(Space(grid.shape, dtype), Space((*coils, *grid.out), dtype))
         self.spec, self.grid = spec, grid
         self.row_axis = grid.row_axis
+        one = _without_coils(mask, spec)
         hidden = torch.compiler.is_compiling() or transforms_are_active()
-        self.varying = grid.axes if hidden else varying_axes(mask, grid)
-        self.lines = None if hidden else measured_lines(mask, grid, self.varying)
+        self.varying = grid.axes if hidden else varying_axes(one, grid)
+        self.lines = None if hidden else measured_lines(one, grid, self.varying)
         device = next((t.device for t in (mask, maps) if t is not None), torch.device("cpu"))
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("maps", maps, persistent=False)
@@ -216,8 +217,9 @@ class CartesianMRI(LinearOperator):
     def _samples(self) -> tuple[tuple[int, ...], list[Tensor | None], list[Tensor | None]]:
         """Leading axes of mask and maps, and both without them, one pair for each sample."""
         number = self.domain.ndim
+        mask = _without_coils(self.mask, self.spec)
         lead = torch.broadcast_shapes(
-            *([] if self.mask is None else [self.mask.shape[:-number]]),
+            *([] if mask is None else [mask.shape[:-number]]),
             *([] if self.maps is None else [self.maps.shape[: -number - 1]]),
         )
 
@@ -227,13 +229,15 @@ class CartesianMRI(LinearOperator):
             sizes = tensor.shape[-own:]
             return list(tensor.detach().expand(*lead, *sizes).reshape(-1, *sizes))
 
-        return tuple(lead), split(self.mask, number), split(self.maps, number + 1)
+        return tuple(lead), split(mask, number), split(self.maps, number + 1)
 
     def _counts(self, dtype: torch.dtype) -> Tensor:
         """D: how often each point of the grid is measured, (*lead, *grid)."""
         grid = self.grid
-        mask = self.weights.new_ones([], dtype=torch.bool) if self.mask is None else self.mask
-        lead = mask.shape[: -len(grid.shape)] if mask.ndim else ()
+        mask = _without_coils(self.mask, self.spec)
+        if mask is None:
+            mask = self.weights.new_ones([1] * len(grid.shape), dtype=torch.bool)
+        lead = mask.shape[: -len(grid.shape)]
         counts = mask.to(dtype).expand(*lead, *grid.out)
         if grid.rows is None:
             return counts
@@ -275,8 +279,9 @@ class CartesianMRI(LinearOperator):
         if grid.rows is not None:
             after[grid.row_axis] = after[grid.row_axis][list(grid.rows)]
         weights = product_of_axes(after, dtype, device)
-        if self.mask is not None:
-            weights = weights * self.mask
+        mask = _without_coils(self.mask, self.spec)
+        if mask is not None:
+            weights = weights * mask
         return product_of_axes(before, dtype, device), weights
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
@@ -290,6 +295,14 @@ class CartesianMRI(LinearOperator):
         tensors = {"mask": self.mask, "maps": self.maps}
         given = [f"{name}: {tuple(t.shape)}" for name, t in tensors.items() if t is not None]
         return ", ".join([repr(self.spec), *given])
+
+
+def _without_coils(mask: Tensor | None, spec: Cartesian) -> Tensor | None:
+    """A mask (*lead, *k-space or 1)."""
+    number = len(spec.shape)
+    if mask is None or spec.coils is None or mask.ndim == number:
+        return mask
+    return mask.squeeze(-number - 1)
 
 
 def _checked_maps(spec: Cartesian, maps: Tensor | None) -> Tensor | None:
