@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.operators.sense_lines import Grid, Lines
 
-_CACHED = 2**17  # complex numbers per thread
+_CACHED = 2**18  # complex numbers per thread; fewer would mean more and smaller parallel calls
 
 
 class Job(NamedTuple):
@@ -29,7 +29,7 @@ class Job(NamedTuple):
     Attributes:
         grid: the constants.
         maps: (samples, coils, *shape), or None.
-        weights: (samples or 1, *out).
+        weights: (samples or 1, *out); in a part, those of its lines alone.
         lines: for a call that computes some lines only.
         of_sample: for every sample the number of its mask in ``lines``.
         samples: of this call.
@@ -44,11 +44,24 @@ class Job(NamedTuple):
     samples: int
     coils: int
 
-    def part(self, b: slice, c: slice) -> Job:
-        """Some samples and coils."""
-        maps = None if self.maps is None else self.maps[b, c]
-        weights = self.weights if self.weights.shape[0] == 1 else self.weights[b]
-        return self._replace(maps=maps, weights=weights, of_sample=self.of_sample[b])
+    def of_samples(self, b: slice) -> Job:
+        """Some samples, which share their lines."""
+        maps = None if self.maps is None else self.maps[b]
+        weights = (self.weights if self.weights.shape[0] == 1 else self.weights[b]).unsqueeze(1)
+        part = self._replace(maps=maps, weights=weights, of_sample=self.of_sample[b])
+        if self.lines is None:
+            return part
+        return part._replace(weights=_take(weights, self.lines.axes, part.places[1]))
+
+    def of_coils(self, c: slice) -> Job:
+        """Some coils."""
+        return self if self.maps is None else self._replace(maps=self.maps[:, c])
+
+    @property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """The lines of the first sample in the grid and in the data."""
+        assert self.lines is not None
+        return self.lines.places[self.of_sample[0]]
 
 
 def sense_forward(
@@ -69,9 +82,9 @@ def sense_forward(
     lead, job = _job(u.shape, u, maps, weights, grid, lines)
     image = _samples(u, lead, grid)
     out = u.new_empty(job.samples, job.coils, *grid.out)
-    for b, c in _parts(job):
-        act = _forward_all if job.lines is None else _forward_lines
-        act(image[b].unsqueeze(1), job.part(b, c), out[b, c])
+    act = _forward_all if job.lines is None else _forward_lines
+    for b, c, part in _parts(job):
+        act(image[b].unsqueeze(1), part, out[b, c])
     coils = () if maps is None else (job.coils,)
     return out.reshape(*lead, *coils, *grid.out)
 
@@ -97,10 +110,11 @@ def sense_adjoint(
     data = v.expand(*lead, *v.shape[-number - (maps is not None) :])
     data = data.reshape(job.samples, job.coils, *grid.out)
     total = torch.zeros((job.samples, *grid.shape), dtype=v.dtype, device=v.device)
-    for b, c in _parts(job):
-        part = job.part(b, c)
-        back = (_adjoint_all if job.lines is None else _adjoint_lines)(data[b, c], part)
-        _add_coils(total[b], back, part.maps)
+    act = _adjoint_all if job.lines is None else _adjoint_lines
+    for b, c, part in _parts(job):
+        _add_coils(total[b], act(data[b, c], part), part.maps)
+    if maps is not None:
+        total = total.conj_physical_()
     return total.reshape(*lead, *grid.shape)
 
 
@@ -140,17 +154,20 @@ def _samples(x: Tensor, lead: tuple[int, ...], grid: Grid) -> Tensor:
     return x.expand(*lead, *sizes).reshape(-1, *sizes)
 
 
-def _parts(job: Job) -> Iterator[tuple[slice, slice]]:
-    """Samples and coils that are done together."""
+def _parts(job: Job) -> Iterator[tuple[slice, slice, Job]]:
+    """Samples and coils that are done together, and their factors."""
     most = job.samples * job.coils
     if job.weights.device.type == "cpu":
         most = max(1, torch.get_num_threads() * _CACHED // math.prod(job.grid.encoded))
     together = max(1, most // job.coils)
     if len(set(job.of_sample)) > 1:
         together = 1
-    for b in range(0, job.samples, together):
-        for c in range(0, job.coils, most):
-            yield slice(b, b + together), slice(c, c + most)
+    for first in range(0, job.samples, together):
+        b = slice(first, first + together)
+        part = job.of_samples(b)
+        for coil in range(0, job.coils, most):
+            c = slice(coil, coil + most)
+            yield b, c, part.of_coils(c)
 
 
 def _forward_all(image: Tensor, job: Job, out: Tensor) -> None:
@@ -160,22 +177,23 @@ def _forward_all(image: Tensor, job: Job, out: Tensor) -> None:
     if grid.rows is not None:
         rows = torch.tensor(grid.rows, device=out.device)
         spectrum = spectrum.index_select(grid.row_axis, rows)
-    torch.mul(spectrum, job.weights.unsqueeze(1), out=out)
+    torch.mul(spectrum, job.weights, out=out)
 
 
 def _adjoint_all(data: Tensor, job: Job) -> Tensor:
     grid = job.grid
-    weighted = data * job.weights.unsqueeze(1)
+    weighted = _weighted(data, job)
     if grid.rows is not None:
         rows = torch.tensor(grid.rows, device=data.device)
         whole = weighted.new_zeros(*weighted.shape[:2], *grid.encoded)
         weighted = whole.index_add_(grid.row_axis, rows, weighted)
-    return _cropped(ifftn(weighted, dim=grid.axes, norm="ortho"), grid, grid.axes)
+    return _cropped(_back(weighted, grid.axes, job), grid, grid.axes)
 
 
 def _forward_lines(image: Tensor, job: Job, out: Tensor) -> None:
     """Over the axes that number the lines; then over the others, on the lines that are measured."""
-    grid, first, (in_grid, in_data) = job.grid, *_lines_of(job)
+    assert job.lines is not None
+    grid, first, (in_grid, in_data) = job.grid, job.lines.axes, job.places
     out.zero_()
     if not len(in_data):
         return
@@ -184,29 +202,35 @@ def _forward_lines(image: Tensor, job: Job, out: Tensor) -> None:
     taken = _take(half, first, in_grid)
     across = _after_flattening(rest, first)
     taken = fftn(_padded_lines(taken, grid, rest, across), dim=across, norm="ortho")
-    taken = taken * _take(job.weights.unsqueeze(1), first, in_data)  # in its own layout
+    taken = taken * job.weights  # a new tensor, in the layout that fftn leaves
     _put(out, first, in_data, taken, add=False)
 
 
 def _adjoint_lines(data: Tensor, job: Job) -> Tensor:
-    grid, first, (in_grid, in_data) = job.grid, *_lines_of(job)
+    assert job.lines is not None
+    grid, first, (in_grid, in_data) = job.grid, job.lines.axes, job.places
     rest = tuple(axis for axis in grid.axes if axis not in first)
     across = _after_flattening(rest, first)
-    taken = _take(data, first, in_data) * _take(job.weights.unsqueeze(1), first, in_data)
+    taken = _weighted(_take(data, first, in_data), job)
     if len(in_data):
-        taken = ifftn(taken, dim=across, norm="ortho")
+        taken = _back(taken, across, job)
     for axis, place in zip(rest, across, strict=True):
         taken = taken.narrow(place, grid.offsets[axis], grid.shape[axis])
     sizes = [(grid.encoded if a in first else grid.shape)[a] for a in grid.axes]
     half = data.new_zeros(*data.shape[:2], *sizes)
-    assert job.lines is not None
     _put(half, first, in_grid, taken, add=job.lines.repeated)
-    return _cropped(ifftn(half, dim=first, norm="ortho"), grid, first)
+    return _cropped(_back(half, first, job), grid, first)
 
 
-def _lines_of(job: Job) -> tuple[tuple[int, ...], tuple[Tensor, Tensor]]:
-    assert job.lines is not None
-    return job.lines.axes, job.lines.places[job.of_sample[0]]
+def _weighted(data: Tensor, job: Job) -> Tensor:
+    """conj(w) · v, or its conjugate where there are maps: see :func:`_add_coils`."""
+    weighted = data * job.weights
+    return weighted if job.maps is None else weighted.conj_physical_()
+
+
+def _back(data: Tensor, axes: tuple[int, ...], job: Job) -> Tensor:
+    """F* v, or conj(F* v) of conj(v) where there are maps."""
+    return (ifftn if job.maps is None else fftn)(data, dim=axes, norm="ortho")
 
 
 def _after_flattening(rest: tuple[int, ...], first: tuple[int, ...]) -> tuple[int, ...]:
@@ -253,8 +277,10 @@ def _cropped(x: Tensor, grid: Grid, axes: tuple[int, ...]) -> Tensor:
 def _take(x: Tensor, axes: tuple[int, ...], places: Tensor) -> Tensor:
     """The lines at some places, along what ``axes`` become when they are flattened."""
     flat, axis = _flattened(x, axes)
-    if axis == -1:  # several times faster than index_select
-        return flat.gather(-1, places.expand(*flat.shape[:-1], -1))
+    if flat.stride(axis) == 1:  # several times faster than index_select
+        shape = [*flat.shape]
+        shape[axis] = len(places)
+        return flat.gather(axis, places.reshape(-1, *[1] * (-axis - 1)).expand(shape))
     return flat.index_select(axis, places)
 
 
@@ -277,11 +303,11 @@ def _flattened(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, int]:
 
 
 def _add_coils(total: Tensor, coils: Tensor, maps: Tensor | None) -> None:
-    """Adds Σ_c conj(S_c) z_c."""
+    """Adds z, or Σ_c S_c conj(z_c), which needs no conjugate of the maps."""
     if maps is None:
         total += coils[:, 0]
     elif total.device.type == "cpu":
         for c in range(coils.shape[1]):
-            total.addcmul_(maps[:, c].conj(), coils[:, c])
+            total.addcmul_(maps[:, c], coils[:, c])
     else:
-        total += (maps.conj() * coils).sum(1)
+        total += (maps * coils).sum(1)

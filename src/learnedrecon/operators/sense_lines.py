@@ -10,7 +10,9 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-_WORTHWHILE = 0.75
+_ACROSS = (
+    2  # transforms that leave out the last axis take twice as long, as their result lies across
+)
 
 
 class Grid(NamedTuple):
@@ -94,12 +96,27 @@ def measured_lines(mask: Tensor | None, grid: Grid, varying: tuple[int, ...]) ->
     sizes = [n if axis in varying else 1 for axis, n in zip(grid.axes, grid.out, strict=True)]
     seen = seen.expand(*seen.shape[:-number], *sizes).reshape(-1, math.prod(sizes))
     in_grid = _numbers_in_grid(grid, varying)
-    all_lines = math.prod(grid.encoded[axis] for axis in varying)
-    if grid.rows is None and seen.float().mean() * seen.shape[1] > _WORTHWHILE * all_lines:
+    if grid.rows is None and not _is_faster(grid, varying, float(seen.float().mean())):
         return None
     kept = [one.nonzero().flatten() for one in seen]
     repeated = grid.rows is not None and len(set(grid.rows)) < len(grid.rows)
     return Lines(varying, tuple((in_grid[places], places) for places in kept), repeated)
+
+
+def _is_faster(grid: Grid, first: tuple[int, ...], share: float) -> bool:
+    """Whether lines are faster than the whole grid: one-dimensional transforms, times their sizes.
+
+    Args:
+        grid: the constants.
+        first: the axes that number the lines.
+        share: of the lines that are measured.
+    """
+    rest = [axis for axis in grid.axes if axis not in first]
+    lines = math.prod(grid.encoded[axis] for axis in first)
+    before = lines * math.prod(grid.shape[axis] for axis in rest) * len(first)
+    on_lines = share * math.prod(grid.encoded) * len(rest)
+    across = 1 if first[-1] == -1 else _ACROSS
+    return across * before + on_lines < math.prod(grid.encoded) * len(grid.axes)
 
 
 def _is_constant(mask: Tensor, axis: int) -> bool:
