@@ -7,12 +7,15 @@ import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from learnedrecon.kernels import joseph
 from learnedrecon.training.environment import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PEERS = ("astra-toolbox", "deepinv")
 
@@ -29,10 +32,10 @@ def cpu_model() -> str:
     return ", ".join(parts)
 
 
-def peer_versions() -> dict[str, str | None]:
+def peer_versions(names: Sequence[str] = PEERS) -> dict[str, str | None]:
     """The version of every peer, None for the missing ones."""
     versions: dict[str, str | None] = {}
-    for name in PEERS:
+    for name in names:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -48,9 +51,9 @@ def busy() -> str | None:
     return f"the machine is busy (load {load:.1f} on {os.cpu_count()} cores): measure again later"
 
 
-def record(script: str) -> dict[str, Any]:
-    """Command, machine, versions and commit, as plain data; taken before measuring."""
-    peers = peer_versions()
+def record(script: str, names: Sequence[str] = PEERS) -> dict[str, Any]:
+    """Command, machine, versions of the peers and commit, as plain data; before measuring."""
+    peers = peer_versions(names)
     return {
         "command": shlex.join(["python", f"benchmarks/{script}", *sys.argv[1:]]),
         "cpu": cpu_model(),

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from learnedrecon.operators.adapters.odl import from_odl, to_odl
     from learnedrecon.operators.adapters.pylops import from_pylops, to_pylops
     from learnedrecon.operators.adapters.scipy import from_scipy, to_scipy
+    from learnedrecon.networks.as_real import AsReal
     from learnedrecon.operators.base import Operator
     from learnedrecon.operators.beam3d import RayVectors3D
+    from learnedrecon.operators.cartesian import Cartesian
+    from learnedrecon.operators.cartesian_mri import CartesianMRI
+    from learnedrecon.operators.fourier import CentredFFT
     from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
     from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
     from learnedrecon.operators.linear import LinearOperator
@@ -62,8 +66,12 @@ _HOMES = {
     "operators.adapters.odl": ("from_odl", "to_odl"),
     "operators.adapters.pylops": ("from_pylops", "to_pylops"),
     "operators.adapters.scipy": ("from_scipy", "to_scipy"),
+    "networks.as_real": ("AsReal",),
     "operators.base": ("Operator",),
     "operators.beam3d": ("RayVectors3D",),
+    "operators.cartesian": ("Cartesian",),
+    "operators.cartesian_mri": ("CartesianMRI",),
+    "operators.fourier": ("CentredFFT",),
     "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
     "operators.geometry3d": ("ConeBeam", "Orbit", "ParallelBeam3D"),
     "operators.linear": ("LinearOperator",),
@@ -92,8 +100,12 @@ __all__ = [
     "TV",
     "AdjointScale",
     "AngleRange",
+    "AsReal",
     "Backprop",
     "Blueprint",
+    "Cartesian",
+    "CartesianMRI",
+    "CentredFFT",
     "Chain",
     "Checkpointed",
     "ConeBeam",

@@ -6,11 +6,13 @@ torch's default generator (seed it before), draws nothing in the forward pass, a
 
 from __future__ import annotations
 
+from learnedrecon.networks.as_real import AsReal
 from learnedrecon.networks.conv import ConvNet, ConvSpec
 from learnedrecon.networks.filters import RampFilter, apply_filter, padded_length, ramp_response
 from learnedrecon.networks.unet import UNet, UNetSpec
 
 __all__ = [
+    "AsReal",
     "ConvNet",
     "ConvSpec",
     "RampFilter",

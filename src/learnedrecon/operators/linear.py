@@ -104,6 +104,18 @@ class LinearOperator(Operator):
         """‖T‖ without the cache; subclasses with a closed form or a shared cache replace this."""
         return estimated_norm(self)
 
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:  # noqa: ARG002
+        """(T*T + λI)⁻¹ b in closed form, or None where there is none.
+
+        Args:
+            b: (..., *domain.shape).
+            weight: λ > 0, a number, or (batch, 1, ...) with 1 for every axis of the domain.
+
+        Returns:
+            (..., *domain.shape), or None: the solvers then use conjugate gradients.
+        """
+        return None
+
     @property
     def H(self) -> Adjoint:  # the name of the field, as in SciPy and MRpro
         """T* as an operator."""
@@ -180,6 +192,12 @@ class Scaled(LinearOperator):
 
     def compute_norm(self) -> float:
         return abs(self.scalar) * self.operator.norm()
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
+        if self.scalar == 0:
+            return b / weight
+        solved = self.operator.normal_inverse(b, weight / self.scalar**2)
+        return None if solved is None else solved / self.scalar**2
 
 
 class Sum(LinearOperator):

@@ -6,6 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from learnedrecon.operators.beam3d import RayVectors3D
+from learnedrecon.operators.cartesian import Cartesian
+from learnedrecon.operators.cartesian_mri import CartesianMRI
 from learnedrecon.operators.geometry import FanBeam, ParallelBeam
 from learnedrecon.operators.geometry3d import ConeBeam, ParallelBeam3D
 from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
@@ -27,6 +29,7 @@ OPERATORS: Registry[Operator] = MappingProxyType(
         "non_cartesian_mri": Entry(
             NonCartesian, NonCartesianMRI, "MRI along radial, spiral and other trajectories"
         ),
+        "cartesian_mri": Entry(Cartesian, CartesianMRI, "Cartesian MRI, one coil or SENSE"),
         "transmission_ct": Entry(Transmission, TransmissionCT, "exp(-μ P u), nonlinear"),
     }
 )

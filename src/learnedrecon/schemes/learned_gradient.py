@@ -30,7 +30,8 @@ class LearnedGradientStep(Step[ImageAndMemory]):
     """(du, s⁺) = Γ(u, ∇D(u), ∇R(u), s); u ← u + du; s ← relu(s⁺).
 
     Adler, Öktem, Solving ill-posed inverse problems using iterative deep neural networks, Inverse
-    Problems 33, 2017, algorithm 2. The problem brings D and the fixed R.
+    Problems 33, 2017, algorithm 2. The problem brings D and the fixed R. For complex images Γ is
+    complex, such as `networks.AsReal`, and relu acts on real and imaginary parts.
 
     Args:
         network: Γ, from 3 + m channels to 1 + m.
@@ -52,4 +53,10 @@ class LearnedGradientStep(Step[ImageAndMemory]):
             )
         seen = torch.cat([u, problem.gradient(u), problem.regulariser.gradient(u), memory], dim=1)
         update = self.network(seen).to(u.dtype)
-        return ImageAndMemory(u + update[:, :1], update[:, 1:].relu())
+        return ImageAndMemory(u + update[:, :1], _relu(update[:, 1:]))
+
+
+def _relu(memory: Tensor) -> Tensor:
+    if not memory.is_complex():
+        return memory.relu()
+    return torch.complex(memory.real.relu(), memory.imag.relu())
