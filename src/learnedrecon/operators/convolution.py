@@ -1,0 +1,209 @@
+"""Convolution with a small kernel, directly or by Fourier transforms, and its transpose."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from learnedrecon.operators.boundary import Boundary, extend, fold
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.boundary import Margins
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a convolution before its kernel.
+
+    y_i = Σ_j k_j x_{i + c - j} with the centre c, and x beyond the border as the boundary says;
+    without a boundary, y_i = Σ_j k_j x_{i + size - 1 - j}, for the i of which all of these exist.
+
+    Attributes:
+        shape: of the image.
+        kernel: the shape of the kernel.
+        centre: c.
+        boundary: None for the valid part alone.
+        by_fft: whether it goes through Fourier transforms.
+    """
+
+    shape: tuple[int, ...]
+    kernel: tuple[int, ...]
+    centre: tuple[int, ...]
+    boundary: Boundary | None
+    by_fft: bool
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of the image."""
+        return tuple(range(-len(self.shape), 0))
+
+    @cached_property
+    def result(self) -> tuple[int, ...]:
+        """The shape of what comes out."""
+        if self.boundary is not None:
+            return self.shape
+        return tuple(n - k + 1 for n, k in zip(self.shape, self.kernel, strict=True))
+
+    @cached_property
+    def margins(self) -> Margins:
+        """By how much the image is extended for a direct convolution."""
+        if self.boundary is None:
+            return [(0, 0)] * len(self.shape)
+        return [(k - 1 - c, c) for k, c in zip(self.kernel, self.centre, strict=True)]
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether T and T* extend alike, so that nothing has to be folded back."""
+        return self.boundary in ("circular", "zero")
+
+    @cached_property
+    def period(self) -> tuple[int, ...]:
+        """The lengths of the Fourier transforms, long enough to leave the result unwrapped."""
+        if self.boundary == "circular":
+            return self.shape
+        sizes = zip(self.shape, self.margins, strict=True)
+        if self.boundary == "zero":
+            return tuple(good_length(n + max(pair)) for n, pair in sizes)
+        return tuple(good_length(n + sum(pair)) for n, pair in sizes)
+
+    def transfer(self, kernel: Tensor, *, half: bool) -> Tensor:
+        """The Fourier transform of the kernel over one period, with its origin at 0.
+
+        Args:
+            kernel: k, (..., *kernel).
+            half: the half that determines the rest, for real kernels and images.
+        """
+        origin = self.centre if self.is_shifted else [k - 1 for k in self.kernel]
+        for axis, n in zip(self.axes, self.period, strict=True):
+            kernel = _wrapped(kernel, axis, n)
+        kernel = kernel.roll([-place for place in origin], self.axes)
+        transform = torch.fft.rfftn if half else torch.fft.fftn
+        return transform(kernel, dim=self.axes)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A plan with its kernel: a pair (T, T*), batched over every leading axis.
+
+    Attributes:
+        plan: everything else.
+        kernel: (*lead, *plan.kernel); the leading axes are those of the images, or 1.
+        known: the transfer function in one precision, computed once.
+    """
+
+    plan: Plan
+    kernel: Tensor
+    known: Tensor | None = field(default=None)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """T u."""
+        plan = self.plan
+        if plan.by_fft:
+            if not plan.is_shifted and plan.boundary is not None:
+                u = extend(u, plan.margins, plan.boundary)
+            return self._filtered(u, plan.result, conjugate=False)
+        if plan.boundary is not None:
+            u = extend(u, plan.margins, plan.boundary)
+        return correlate(u, self._kernel_for(u).flip(plan.axes), plan.axes)
+
+    def adjoint(self, v: Tensor) -> Tensor:
+        """T* v."""
+        plan = self.plan
+        if plan.by_fft:
+            wide = self._filtered(v, self._extended(), conjugate=True)
+        else:
+            ends: Margins = [(k - 1, k - 1) for k in plan.kernel]
+            if plan.is_shifted:
+                ends = [(after, before) for before, after in plan.margins]
+            v = extend(v, ends, plan.boundary if plan.boundary == "circular" else "zero")
+            wide = correlate(v, self._kernel_for(v).conj(), plan.axes)
+        if plan.is_shifted or plan.boundary is None:
+            return wide
+        return fold(wide, plan.margins, plan.boundary)
+
+    def transfer(self, like: Tensor) -> Tensor:
+        """The transfer function for tensors such as ``like``."""
+        dtype = like.dtype.to_complex()
+        if self.known is not None and self.known.dtype == dtype:
+            return self.known
+        return self.plan.transfer(self.kernel, half=not like.is_complex()).to(dtype)
+
+    def _filtered(self, x: Tensor, shape: tuple[int, ...], *, conjugate: bool) -> Tensor:
+        """The first entries of the circular convolution over one period."""
+        plan, transfer = self.plan, self.transfer(x)
+        transfer = transfer.conj() if conjugate else transfer
+        if x.is_complex():
+            spectrum = torch.fft.fftn(x, s=plan.period, dim=plan.axes)
+            y = torch.fft.ifftn(spectrum * transfer, s=plan.period, dim=plan.axes)
+        else:
+            spectrum = torch.fft.rfftn(x, s=plan.period, dim=plan.axes)
+            y = torch.fft.irfftn(spectrum * transfer, s=plan.period, dim=plan.axes)
+        if shape == plan.period:
+            return y
+        return y[(..., *(slice(n) for n in shape))].contiguous()
+
+    def _extended(self) -> tuple[int, ...]:
+        if self.plan.is_shifted:
+            return self.plan.shape
+        sizes = zip(self.plan.shape, self.plan.margins, strict=True)
+        return tuple(n + sum(pair) for n, pair in sizes)
+
+    def _kernel_for(self, x: Tensor) -> Tensor:
+        return self.kernel.to(x.dtype.to_complex() if self.kernel.is_complex() else x.dtype.to_real())
+
+
+def correlate(x: Tensor, weight: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """y_i = Σ_j w_j x_{i + j} over the last axes, at most three, where all of these exist.
+
+    Every image is a channel of its own: the depthwise convolutions of PyTorch are several times
+    as fast on the CPU as those of a batch of one channel.
+
+    Args:
+        x: (..., *shape), real or complex.
+        weight: (..., *kernel), whose leading axes broadcast with those of x; complex ones for
+            complex x alone.
+        axes: of the image, such as (-2, -1).
+    """
+    if weight.is_complex():
+        real, imaginary = correlate(x, weight.real, axes), correlate(x, weight.imag, axes)
+        return real + 1j * imaginary
+    if x.is_complex():
+        parts = correlate(torch.stack((x.real, x.imag)), weight, axes)
+        return torch.complex(parts[0], parts[1])
+    d = len(axes)
+    lead = torch.broadcast_shapes(x.shape[:-d], weight.shape[:-d])
+    number = math.prod(lead)
+    images = x.expand(*lead, *x.shape[-d:]).reshape(1, number, *x.shape[-d:])
+    weights = weight.expand(*lead, *weight.shape[-d:]).reshape(number, 1, *weight.shape[-d:])
+    y = _CONV[d](images, weights, groups=number)
+    return y.reshape(*lead, *y.shape[2:])
+
+
+def good_length(n: int) -> int:
+    """The smallest length from n on whose only prime factors are 2, 3, 5 and 7."""
+    while True:
+        rest = n
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 1
+
+
+def _wrapped(kernel: Tensor, axis: int, n: int) -> Tensor:
+    """The kernel on a circle of n entries."""
+    size = kernel.shape[axis]
+    extra = -size % n
+    kernel = F.pad(kernel, [0, 0] * (-1 - axis) + [0, extra])
+    if size <= n:
+        return kernel
+    return kernel.unflatten(axis, (-1, n)).sum(axis - 1)
