@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from learnedrecon.operators.geometry_checks import count, image_shape, require_k
 from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.point_spread import Kernel, plain_kernel, weights_of
 from learnedrecon.operators.precise import Precise
-from learnedrecon.operators.space import Space
+from learnedrecon.operators.space import Space, require_tensor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +113,7 @@ class Blur(Precise):
     Shapes: (..., *shape) to (..., *shape), or (..., *(shape - kernel + 1)) where valid.
     """
 
-    precise: ClassVar = ("kernel",)
+    precise = ("kernel",)
     tensor_names = frozenset({"kernel"})
     kernel: Tensor
 
@@ -154,7 +154,7 @@ class Blur(Precise):
         if not tensors:
             return self
         if set(tensors) != {"kernel"}:
-            return super().with_tensors(tensors)  # type: ignore[return-value]
+            super().with_tensors({k: t for k, t in tensors.items() if k != "kernel"})
         kernel = tensors["kernel"]
         _require_kernel(kernel, self._convolution.plan.kernel, self.domain)
         twin = Blur.__new__(Blur)
@@ -217,7 +217,7 @@ def _is_constant(kernel: Tensor) -> bool:
 
 
 def _require_kernel(kernel: Tensor, sizes: tuple[int, ...], domain: Space) -> None:
-    Space(sizes, domain.dtype).admit(kernel, "a kernel") if not domain.is_complex else None
+    require_tensor(kernel, "a kernel")
     if tuple(kernel.shape[-len(sizes) :]) != sizes:
         raise ShapeError(
             describe(
@@ -226,7 +226,11 @@ def _require_kernel(kernel: Tensor, sizes: tuple[int, ...], domain: Space) -> No
                 fix="give it the leading axes of the images and the spec's size",
             )
         )
-    if not (kernel.is_floating_point() or kernel.is_complex()):
+    if not (kernel.is_floating_point() or (kernel.is_complex() and domain.is_complex)):
         raise DtypeError(
-            describe(expected="a kernel of floats", found=str(kernel.dtype), fix="use .float()")
+            describe(
+                expected="a kernel of floats, complex for complex images alone",
+                found=str(kernel.dtype),
+                fix="convert it, for example with .float()",
+            )
         )

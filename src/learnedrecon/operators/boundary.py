@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
@@ -26,6 +26,12 @@ _NUMPY = {"circular": "wrap", "symmetric": "symmetric", "reflect": "reflect", "e
 _TORCH = {"circular": "circular", "reflect": "reflect", "edge": "replicate"}
 
 
+def window(x: Tensor, slices: Iterable[slice]) -> Tensor:
+    """A view of the part of ``x`` within slices of its last axes."""
+    place: Any = (..., *slices)
+    return x[place]
+
+
 def extend(x: Tensor, margins: Margins, boundary: Boundary) -> Tensor:
     """``x`` with (before, after) more entries along each of its last axes.
 
@@ -38,10 +44,10 @@ def extend(x: Tensor, margins: Margins, boundary: Boundary) -> Tensor:
         return x
     flat = [size for pair in reversed(margins) for size in pair]
     if boundary == "zero":
-        return F.pad(x, flat)
+        return functional.pad(x, flat)
     if boundary in _TORCH and _is_small(x, margins) and len(margins) <= 3:
         d = len(margins)
-        padded = F.pad(x.reshape(1, -1, *x.shape[-d:]), flat, mode=_TORCH[boundary])
+        padded = functional.pad(x.reshape(1, -1, *x.shape[-d:]), flat, mode=_TORCH[boundary])
         return padded.reshape(*x.shape[:-d], *padded.shape[-d:])
     for axis, (before, after) in zip(range(-len(margins), 0), margins, strict=True):
         places = _places(x.shape[axis], before, after, boundary)

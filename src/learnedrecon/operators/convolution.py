@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
-from learnedrecon.operators.boundary import Boundary, extend, fold
+from learnedrecon.operators.boundary import Boundary, extend, fold, window
 
 if TYPE_CHECKING:
     from learnedrecon.operators.boundary import Margins
 
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Plan:
         return transform(kernel, dim=self.axes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Convolution:
     """A plan with its kernel: a pair (T, T*), batched over every leading axis.
 
@@ -101,7 +101,7 @@ class Convolution:
 
     plan: Plan
     kernel: Tensor
-    known: Tensor | None = field(default=None)
+    known: Tensor | None = None
 
     def forward(self, u: Tensor) -> Tensor:
         """T u."""
@@ -148,7 +148,7 @@ class Convolution:
             y = torch.fft.irfftn(spectrum * transfer, s=plan.period, dim=plan.axes)
         if shape == plan.period:
             return y
-        return y[(..., *(slice(n) for n in shape))].contiguous()
+        return window(y, map(slice, shape)).contiguous()
 
     def _extended(self) -> tuple[int, ...]:
         if self.plan.is_shifted:
@@ -157,7 +157,9 @@ class Convolution:
         return tuple(n + sum(pair) for n, pair in sizes)
 
     def _kernel_for(self, x: Tensor) -> Tensor:
-        return self.kernel.to(x.dtype.to_complex() if self.kernel.is_complex() else x.dtype.to_real())
+        return self.kernel.to(
+            x.dtype.to_complex() if self.kernel.is_complex() else x.dtype.to_real()
+        )
 
 
 def correlate(x: Tensor, weight: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -203,7 +205,7 @@ def _wrapped(kernel: Tensor, axis: int, n: int) -> Tensor:
     """The kernel on a circle of n entries."""
     size = kernel.shape[axis]
     extra = -size % n
-    kernel = F.pad(kernel, [0, 0] * (-1 - axis) + [0, extra])
+    kernel = functional.pad(kernel, [0, 0] * (-1 - axis) + [0, extra])
     if size <= n:
         return kernel
     return kernel.unflatten(axis, (-1, n)).sum(axis - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -87,9 +87,7 @@ def plain_kernel(kernel: object) -> object:
         kernel = kernel.detach().cpu().numpy()
     try:
         array = np.asarray(kernel)
-        if np.iscomplexobj(array):
-            raise TypeError
-        array = array.astype(np.float64)
+        array = np.zeros(0) if np.iscomplexobj(array) else array.astype(np.float64)
     except (TypeError, ValueError):
         array = np.zeros(0)
     if not array.size or not array.ndim or not np.isfinite(array).all():
@@ -123,7 +121,7 @@ def _tuple(values: float | Sequence[float]) -> tuple[float, ...]:
     return (values,) if isinstance(values, int | float) else tuple(values)
 
 
-def _each(values: float | Sequence[float], axes: int, name: str) -> tuple:
+def _each(values: float | Sequence[float], axes: int, name: str) -> tuple[Any, ...]:
     found = _tuple(values) if not isinstance(values, int | float) else (values,) * axes
     if len(found) != axes:
         raise GeometryError(

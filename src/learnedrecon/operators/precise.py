@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 
@@ -21,7 +21,7 @@ class Precise(LinearOperator):
     The adjoint is then exact in float64 also for an operator that was made in float32.
     """
 
-    precise: ClassVar[tuple[str, ...]] = ()
+    precise: tuple[str, ...] = ()
 
     def settle(self) -> None:
         """Computes again what depends on the device or the precision."""

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
+from learnedrecon.operators.boundary import window
 from learnedrecon.operators.geometry_checks import count, image_shape, require_kind, store
 from learnedrecon.operators.precise import Precise
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.wavelet_filters import Bank, scaling_filter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class Wavelet(Precise):
     Shapes: (..., *shape) to (..., *shape).
     """
 
-    precise: ClassVar = ("analysis", "synthesis")
+    precise = ("analysis", "synthesis")
     analysis: Tensor
     synthesis: Tensor
 
@@ -111,16 +108,11 @@ class Wavelet(Precise):
             for high-pass along it. Writing into them writes into ``coefficients``.
         """
         axes = len(self.basis.shape)
-        parts = []
+        parts: list[dict[str, Tensor]] = []
         for level in range(self.basis.levels, 0, -1):
             half = [n >> level for n in self.basis.shape]
-            bands = {
-                "".join(name): coefficients[
-                    (..., *(slice(0, n) if letter == "a" else slice(n, 2 * n)
-                            for letter, n in zip(name, half, strict=True)))
-                ]
-                for name in product("ad", repeat=axes)
-            }
+            names = map("".join, product("ad", repeat=axes))
+            bands = {name: window(coefficients, _band(name, half)) for name in names}
             low = bands.pop("a" * axes)
             parts += [bands] if parts else [{"a" * axes: low}, bands]
         return parts
@@ -150,8 +142,8 @@ class _Transform:
             if level == 0:
                 whole = corner
             else:
-                whole[place] = corner
-            corner = corner[(..., *(slice(n >> (level + 1)) for n in self.basis.shape))]
+                window(whole, place).copy_(corner)
+            corner = window(corner, [slice(n >> (level + 1)) for n in self.basis.shape])
         return whole
 
     def adjoint(self, v: Tensor) -> Tensor:
@@ -161,20 +153,25 @@ class _Transform:
             return torch.complex(parts[0], parts[1])
         bank, axes = self._bank(v), len(self.basis.shape)
         whole = v.clone(memory_format=torch.contiguous_format) if self.basis.levels > 1 else v
-        for place in reversed(list(self._corners())):
-            corner = whole[place]
+        for place in reversed(self._corners()):
+            corner = window(whole, place)
             for axis in range(-axes, 0):
                 corner = bank.synthesise(corner, axis)
             if corner.shape == whole.shape:
                 return corner
-            whole[place] = corner
+            window(whole, place).copy_(corner)
         return whole
 
     def _bank(self, like: Tensor) -> Bank:
-        matrices = (m.to(like.device, like.dtype) for m in (self.analysis, self.synthesis))
-        return Bank(*matrices, length=len(scaling_filter(self.basis.wavelet)))
+        length = len(scaling_filter(self.basis.wavelet))
+        return Bank(self.analysis.to(like), self.synthesis.to(like), length)
 
-    def _corners(self) -> Iterator[tuple[object, ...]]:
+    def _corners(self) -> list[list[slice]]:
         """Where the image of every level lies, from the whole one on."""
-        for level in range(self.basis.levels):
-            yield (..., *(slice(n >> level) for n in self.basis.shape))
+        return [[slice(n >> k) for n in self.basis.shape] for k in range(self.basis.levels)]
+
+
+def _band(name: str, half: list[int]) -> list[slice]:
+    """Where the band of that name lies, below a low-pass part of shape ``half``."""
+    pairs = zip(name, half, strict=True)
+    return [slice(0, n) if letter == "a" else slice(n, 2 * n) for letter, n in pairs]
