@@ -129,15 +129,12 @@ class Blur(Precise):
         self.settle()
 
     def settle(self) -> None:
-        """Computes the transfer function once for the operator's own precision."""
-        plan = self.spread.plan(self.domain.dtype)
-        known = None
+        """Prepares the kernel once for the operator's own precision."""
         self._is_constant = _is_constant(self.kernel)
-        if plan.by_fft and self._is_constant:
+        self._convolution = Convolution(self.spread.plan(self.domain.dtype), self.kernel)
+        if self._is_constant:
             with torch.inference_mode(mode=False), torch.no_grad():
-                known = plan.transfer(self.kernel, half=not self.domain.is_complex)
-                known = known.to(self.domain.dtype.to_complex())
-        self._convolution = Convolution(plan, self.kernel, known)
+                self._convolution = self._convolution.prepared(self.domain.dtype)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Blur:
         """The blur with a kernel of its own for every sample, or one that requires gradients.
@@ -162,12 +159,12 @@ class Blur(Precise):
         return twin
 
     def evaluate(self, u: Tensor) -> Tensor:
-        if self._is_constant and not self.kernel.requires_grad:
+        if u.requires_grad and self._is_constant and not self.kernel.requires_grad:
             return apply_kernel(self._convolution, u)
         return self._convolution.forward(u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        if self._is_constant and not self.kernel.requires_grad:
+        if v.requires_grad and self._is_constant and not self.kernel.requires_grad:
             return apply_kernel_adjoint(self._convolution, v)
         return self._convolution.adjoint(v)
 

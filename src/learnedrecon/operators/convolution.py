@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ from learnedrecon.operators.boundary import Boundary, extend, fold, window
 if TYPE_CHECKING:
     from learnedrecon.operators.boundary import Margins
 
+# Up to so many zeros around the image PyTorch convolves as fast as without; beyond, far slower.
+_OWN_ZEROS = 6
 _CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
@@ -96,12 +97,18 @@ class Convolution:
     Attributes:
         plan: everything else.
         kernel: (*lead, *plan.kernel); the leading axes are those of the images, or 1.
-        known: the transfer function in one precision, computed once.
+        known: the transfer function, or both weights, in one precision, computed once.
     """
 
     plan: Plan
     kernel: Tensor
     known: Tensor | None = None
+
+    def prepared(self, dtype: torch.dtype) -> Convolution:
+        """The same with what tensors of ``dtype`` need computed once."""
+        like = torch.empty(0, dtype=dtype, device=self.kernel.device)
+        known = self.transfer(like) if self.plan.by_fft else torch.stack(self.weights(like))
+        return Convolution(self.plan, self.kernel, known)
 
     def forward(self, u: Tensor) -> Tensor:
         """T u."""
@@ -110,9 +117,7 @@ class Convolution:
             if not plan.is_shifted and plan.boundary is not None:
                 u = extend(u, plan.margins, plan.boundary)
             return self._filtered(u, plan.result, conjugate=False)
-        if plan.boundary is not None:
-            u = extend(u, plan.margins, plan.boundary)
-        return correlate(u, self._kernel_for(u).flip(plan.axes), plan.axes)
+        return _within(u, self.weights(u)[0], plan.margins, plan.boundary)
 
     def adjoint(self, v: Tensor) -> Tensor:
         """T* v."""
@@ -123,8 +128,8 @@ class Convolution:
             ends: Margins = [(k - 1, k - 1) for k in plan.kernel]
             if plan.is_shifted:
                 ends = [(after, before) for before, after in plan.margins]
-            v = extend(v, ends, plan.boundary if plan.boundary == "circular" else "zero")
-            wide = correlate(v, self._kernel_for(v).conj(), plan.axes)
+            boundary: Boundary = "circular" if plan.boundary == "circular" else "zero"
+            wide = _within(v, self.weights(v)[1], ends, boundary)
         if plan.is_shifted or plan.boundary is None:
             return wide
         return fold(wide, plan.margins, plan.boundary)
@@ -156,14 +161,27 @@ class Convolution:
         sizes = zip(self.plan.shape, self.plan.margins, strict=True)
         return tuple(n + sum(pair) for n, pair in sizes)
 
-    def _kernel_for(self, x: Tensor) -> Tensor:
-        return self.kernel.to(
-            x.dtype.to_complex() if self.kernel.is_complex() else x.dtype.to_real()
-        )
+    def weights(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """What T and what T* correlate tensors such as ``like`` with."""
+        if self.known is not None and self.known.dtype.to_real() == like.dtype.to_real():
+            forward, adjoint = self.known.unbind()
+            return forward, adjoint
+        dtype = like.dtype.to_complex() if self.kernel.is_complex() else like.dtype.to_real()
+        kernel = self.kernel.to(dtype)
+        return kernel.flip(self.plan.axes), kernel.conj()
 
 
-def correlate(x: Tensor, weight: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """y_i = Σ_j w_j x_{i + j} over the last axes, at most three, where all of these exist.
+def _within(x: Tensor, weight: Tensor, margins: Margins, boundary: Boundary | None) -> Tensor:
+    """The correlation of an extended image."""
+    if boundary == "zero" and all(a == b <= _OWN_ZEROS for a, b in margins):
+        return correlate(x, weight, [before for before, _ in margins])
+    if boundary is not None:
+        x = extend(x, margins, boundary)
+    return correlate(x, weight, [0] * len(margins))
+
+
+def correlate(x: Tensor, weight: Tensor, zeros: list[int]) -> Tensor:
+    """y_i = Σ_j w_j x_{i + j} over the last axes, at most three.
 
     Every image is a channel of its own: the depthwise convolutions of PyTorch are several times
     as fast on the CPU as those of a batch of one channel.
@@ -172,21 +190,27 @@ def correlate(x: Tensor, weight: Tensor, axes: tuple[int, ...]) -> Tensor:
         x: (..., *shape), real or complex.
         weight: (..., *kernel), whose leading axes broadcast with those of x; complex ones for
             complex x alone.
-        axes: of the image, such as (-2, -1).
+        zeros: how many surround the image along each axis, on both sides.
     """
     if weight.is_complex():
-        real, imaginary = correlate(x, weight.real, axes), correlate(x, weight.imag, axes)
+        real, imaginary = correlate(x, weight.real, zeros), correlate(x, weight.imag, zeros)
         return real + 1j * imaginary
     if x.is_complex():
-        parts = correlate(torch.stack((x.real, x.imag)), weight, axes)
+        parts = correlate(torch.stack((x.real, x.imag)), weight, zeros)
         return torch.complex(parts[0], parts[1])
-    d = len(axes)
-    lead = torch.broadcast_shapes(x.shape[:-d], weight.shape[:-d])
-    number = math.prod(lead)
-    images = x.expand(*lead, *x.shape[-d:]).reshape(1, number, *x.shape[-d:])
-    weights = weight.expand(*lead, *weight.shape[-d:]).reshape(number, 1, *weight.shape[-d:])
-    y = _CONV[d](images, weights, groups=number)
-    return y.reshape(*lead, *y.shape[2:])
+    d = len(zeros)
+    if weight.ndim == d:
+        lead = x.shape[:-d]
+    else:
+        lead = torch.broadcast_shapes(x.shape[:-d], weight.shape[:-d])
+        x, weight = x.expand(*lead, *x.shape[-d:]), weight.expand(*lead, *weight.shape[-d:])
+        weight = weight.reshape(-1, 1, *weight.shape[-d:])
+    number = lead.numel()
+    weights = weight.expand(number, 1, *weight.shape[-d:])
+    weights = weights.contiguous()  # expanded ones are several times as slow
+    images = x.reshape(number, *x.shape[-d:])
+    y = _CONV[d](images, weights, padding=zeros, groups=number)
+    return y.view(*lead, *y.shape[1:])
 
 
 def good_length(n: int) -> int:

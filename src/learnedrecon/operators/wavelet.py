@@ -86,10 +86,14 @@ class Wavelet(Precise):
         self._transform = _Transform(self.basis, self.analysis, self.synthesis)
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return apply_kernel(self._transform, u)
+        if u.requires_grad:
+            return apply_kernel(self._transform, u)
+        return self._transform.forward(u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return apply_kernel_adjoint(self._transform, v)
+        if v.requires_grad:
+            return apply_kernel_adjoint(self._transform, v)
+        return self._transform.adjoint(v)
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
         """(W*W + λ)⁻¹ b = b / (1 + λ)."""

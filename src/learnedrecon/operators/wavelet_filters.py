@@ -106,7 +106,8 @@ class Bank:
 def _product(windows: Tensor, matrix: Tensor) -> Tensor:
     """(A, blocks, C, window) by (window, block) to (A, blocks, block, C)."""
     if windows.shape[2] == 1:
-        return (windows[:, :, 0] @ matrix)[..., None]
+        rows = windows.reshape(-1, matrix.shape[0])  # one product, not one for every line
+        return (rows @ matrix).reshape(*windows.shape[:2], -1, 1)
     return matrix.T @ windows.mT
 
 
