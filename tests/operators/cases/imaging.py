@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +43,8 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def blur(*shape: int, kernel: tuple[int, ...], **options: Any) -> PointSpread:  # noqa: ANN401
-    return PointSpread(shape, random(*kernel).tolist(), **options)
+    numbers: Any = random(*kernel)
+    return PointSpread(shape, numbers, **options)
 
 
 def per_sample(operator: LinearOperator, name: str, *shape: int) -> tuple[Operator, Tensor]:
@@ -55,6 +57,12 @@ def per_sample(operator: LinearOperator, name: str, *shape: int) -> tuple[Operat
 def sparse(dtype: torch.dtype) -> Tensor:
     matrix = random(7, 6, dtype=dtype)
     return torch.where(matrix.abs() > 0.7, matrix, 0)
+
+
+def by_rows(matrix: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support")
+        return matrix.to_sparse_csr()
 
 
 def scipy_matrix(dtype: torch.dtype) -> Any:  # noqa: ANN401
@@ -100,7 +108,7 @@ CASES: dict[str, Case] = {
     "matrix": lambda d: Matrix(((1.0, -2.0, 0.5), (0.0, 3.0, 1.0))).build().to(d),
     "matrix, complex": lambda d: MatrixOperator(random(4, 6, dtype=wide(d)), (2, 3)),
     "matrix, image to image": lambda d: MatrixOperator(random(4, 6, dtype=d), (2, 3), (4, 1)),
-    "matrix, by rows": lambda d: MatrixOperator(sparse(d).to_sparse_csr()),
+    "matrix, by rows": lambda d: MatrixOperator(by_rows(sparse(d))),
     "matrix, coordinates": lambda d: MatrixOperator(sparse(wide(d)).to_sparse(), (3, 2)),
     "matrix, of scipy": lambda d: MatrixOperator(scipy_matrix(d)),
     "matrix, of numpy": lambda d: MatrixOperator(np.asfortranarray(sparse(d).numpy())),
@@ -169,18 +177,16 @@ def add_boundary(boundary: Any) -> None:  # noqa: ANN401
     CASES[f"pad, {boundary}, far"] = lambda d: Pad(Padding((3, 4), ((7, 5), (4, 0)), boundary), d)
 
 
-def add_border(border: Any) -> None:  # noqa: ANN401
-    """Differences in one to three axes."""
-    for shape in ((6,), (1, 3), (2, 3, 4)):
-        space, spacing = Space(shape, torch.float64), (0.5, 2.0, 1.5)[: len(shape)]
-        CASES[f"finite_difference, {border}, {len(shape)} axes"] = (
-            lambda d, space=space, spacing=spacing: FiniteDifference(
-                Space(space.shape, d), border, spacing
-            )
-        )
+def add_border(border: Any, axes: int) -> None:  # noqa: ANN401
+    """Differences across one kind of border."""
+    shape, spacing = ((6,), (1, 3), (2, 3, 4))[axes - 1], (0.5, 2.0, 1.5)[:axes]
+    CASES[f"finite_difference, {border}, {axes} axes"] = lambda d: FiniteDifference(
+        Space(shape, wide(d) if axes == 2 else d), border, spacing
+    )
 
 
 for _boundary in BOUNDARIES:
     add_boundary(_boundary)
 for _border in ("neumann", "periodic", "zero"):
-    add_border(_border)
+    for _axes in (1, 2, 3):
+        add_border(_border, _axes)
