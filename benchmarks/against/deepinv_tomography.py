@@ -1,28 +1,20 @@
-"""deepinv's `Tomography` on the CPU.
-
-deepinv imports torchvision, of which no build fits a CPU torch from disk; nothing that is measured
-here uses it, so an empty stand-in takes its place.
-"""
+"""deepinv's `Tomography` on the CPU."""
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
+import importlib
 import importlib.util
-import sys
-import types
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from against.stand_in import stand_in_for_torchvision
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from learnedrecon.operators.geometry import Geometry
@@ -61,7 +53,7 @@ def tomography(geometry: Geometry, options: Options) -> Any:  # noqa: ANN401
 
     The detector is not a choice: pixels as wide as the image's, as many as fit on its diagonal.
     """
-    _stand_in_for_torchvision()
+    stand_in_for_torchvision()
     physics = importlib.import_module("deepinv.physics")
     degrees = torch.tensor(geometry.angle_values, dtype=torch.float64).rad2deg().float()
     with warnings.catch_warnings():
@@ -104,38 +96,3 @@ def rough_norm(operator: LinearOperator) -> float:
     for _ in range(5):
         u = operator.adjoint(operator(u / u.norm()))
     return float(u.norm().sqrt())
-
-
-class _StandIn(types.ModuleType):
-    """A module whose every attribute is an empty class."""
-
-    def __getattr__(self, name: str) -> type:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {})
-
-
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds torchvision and everything in it."""
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None = None,  # noqa: ARG002
-        target: types.ModuleType | None = None,  # noqa: ARG002
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.partition(".")[0] != "torchvision":
-            return None
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        return _StandIn(spec.name)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        """Leaves it empty."""
-
-
-def _stand_in_for_torchvision() -> None:
-    present = importlib.util.find_spec("torchvision") is not None
-    if not present:
-        sys.meta_path.append(_Finder())

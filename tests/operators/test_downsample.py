@@ -75,9 +75,9 @@ def test_constants_stay_constants() -> None:
 
 def test_separable_is_the_kronecker_product() -> None:
     generator = np.random.default_rng(0)
-    matrices = [generator.normal(size=(2, 3)), None, generator.normal(size=(5, 4))]
-    operator = Separable((3, 2, 4), matrices, DOUBLE)
-    expected = np.kron(np.kron(matrices[0], np.eye(2)), matrices[2])
+    first, last = generator.normal(size=(2, 3)), generator.normal(size=(5, 4))
+    operator = Separable((3, 2, 4), [first, None, last], DOUBLE)
+    expected = np.kron(np.kron(first, np.eye(2)), last)
     np.testing.assert_allclose(dense_matrix(operator).numpy(), expected, atol=1e-12)
     assert Separable((3, 2), [None, None], DOUBLE).norm() == 1.0
 

@@ -23,23 +23,26 @@ if TYPE_CHECKING:
 DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 
+KINDS: dict[str, Callable[[Tensor], Any]] = {
+    "dense": lambda matrix: matrix,
+    "coo": lambda matrix: matrix.to_sparse(),
+    "numpy": lambda matrix: matrix.numpy(),
+    "scipy csr": lambda matrix: scipy.sparse.csr_array(matrix.numpy()),
+    "scipy csc": lambda matrix: scipy.sparse.csc_matrix(matrix.numpy()),
+    "scipy dia": lambda matrix: scipy.sparse.dia_array(matrix.numpy()),
+}
+
+
 def entries(dtype: torch.dtype, m: int = 5, n: int = 6) -> Tensor:
     matrix = torch.randn(m, n, generator=torch.Generator().manual_seed(0), dtype=dtype)
     return torch.where(matrix.abs() > 0.6, matrix, 0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", ["dense", "coo", "numpy", "scipy csr", "scipy csc", "scipy dia"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_matrix_is_the_same_map(kind: str, dtype: torch.dtype) -> None:
     matrix = entries(dtype)
-    given: Any = {
-        "dense": lambda: matrix,
-        "coo": matrix.to_sparse,
-        "numpy": matrix.numpy,
-        "scipy csr": lambda: scipy.sparse.csr_array(matrix.numpy()),
-        "scipy csc": lambda: scipy.sparse.csc_matrix(matrix.numpy()),
-        "scipy dia": lambda: scipy.sparse.dia_array(matrix.numpy()),
-    }[kind]()
+    given = KINDS[kind](matrix)
     operator = MatrixOperator(given, (2, 3))
     assert operator.domain.dtype == dtype
     assert operator.is_sparse == (kind not in ("dense", "numpy"))
