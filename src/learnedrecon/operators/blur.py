@@ -17,7 +17,7 @@ from learnedrecon.operators.convolution import Convolution, Plan
 from learnedrecon.operators.geometry_checks import count, image_shape, require_kind, store
 from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.point_spread import Kernel, plain_kernel, weights_of
-from learnedrecon.operators.precise import Precise
+from learnedrecon.operators.precise import Precise, needs_rule
 from learnedrecon.operators.space import Space, require_tensor
 
 if TYPE_CHECKING:
@@ -159,12 +159,12 @@ class Blur(Precise):
         return twin
 
     def evaluate(self, u: Tensor) -> Tensor:
-        if u.requires_grad and self._is_constant and not self.kernel.requires_grad:
+        if self._is_constant and needs_rule(u) and not self.kernel.requires_grad:
             return apply_kernel(self._convolution, u)
         return self._convolution.forward(u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        if v.requires_grad and self._is_constant and not self.kernel.requires_grad:
+        if self._is_constant and needs_rule(v) and not self.kernel.requires_grad:
             return apply_kernel_adjoint(self._convolution, v)
         return self._convolution.adjoint(v)
 

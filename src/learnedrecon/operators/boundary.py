@@ -22,7 +22,6 @@ circular ``abcd|abcd``, symmetric ``abcd|dcba`` and reflect ``abcd|cbab`` as in 
 
 Margins: TypeAlias = "Sequence[tuple[int, int]]"
 
-_NUMPY = {"circular": "wrap", "symmetric": "symmetric", "reflect": "reflect", "edge": "edge"}
 _TORCH = {"circular": "circular", "reflect": "reflect", "edge": "replicate"}
 
 
@@ -51,7 +50,7 @@ def extend(x: Tensor, margins: Margins, boundary: Boundary) -> Tensor:
         return padded.reshape(*x.shape[:-d], *padded.shape[-d:])
     for axis, (before, after) in zip(range(-len(margins), 0), margins, strict=True):
         places = _places(x.shape[axis], before, after, boundary)
-        x = x.index_select(axis, torch.from_numpy(places).to(x.device))
+        x = x.index_select(axis, places.to(x.device))
     return x
 
 
@@ -67,7 +66,7 @@ def multiplicity(n: int, before: int, after: int, boundary: Boundary) -> int:
     """How often an entry of an axis stands in its extension at most."""
     if boundary == "zero":
         return 1
-    return int(np.bincount(_places(n, before, after, boundary), minlength=n).max())
+    return int(torch.bincount(_places(n, before, after, boundary), minlength=n).max())
 
 
 def matrix_of(n: int, before: int, after: int, boundary: Boundary) -> np.ndarray:
@@ -76,13 +75,22 @@ def matrix_of(n: int, before: int, after: int, boundary: Boundary) -> np.ndarray
     if boundary == "zero":
         whole[before : before + n] = np.eye(n)
     else:
-        whole[np.arange(len(whole)), _places(n, before, after, boundary)] = 1
+        whole[np.arange(len(whole)), _places(n, before, after, boundary).numpy()] = 1
     return whole
 
 
-def _places(n: int, before: int, after: int, boundary: Boundary) -> np.ndarray:
+def _places(n: int, before: int, after: int, boundary: Boundary) -> Tensor:
     """Which entry of the axis each entry of its extension is."""
-    return np.pad(np.arange(n), (before, after), mode=_NUMPY[boundary])  # type: ignore[call-overload]
+    places = torch.arange(-before, n + after)
+    if boundary == "circular":
+        return places % n
+    if boundary == "edge" or n == 1:
+        return places.clamp(0, n - 1)
+    if boundary == "symmetric":
+        places = places % (2 * n)
+        return torch.minimum(places, 2 * n - 1 - places)
+    places = places % (2 * n - 2)
+    return torch.minimum(places, 2 * n - 2 - places)
 
 
 def _is_small(x: Tensor, margins: Margins) -> bool:
@@ -98,7 +106,7 @@ def _fold_axis(v: Tensor, axis: int, margin: tuple[int, int], boundary: Boundary
     if boundary == "zero":
         return core
     if max(margin) >= n:
-        places = torch.from_numpy(_places(n, before, after, boundary)).to(v.device)
+        places = _places(n, before, after, boundary).to(v.device)
         return torch.zeros_like(core).index_add(axis, places, v)
     core = core.clone(memory_format=torch.contiguous_format)
     head, tail = v.narrow(axis, 0, before), v.narrow(axis, before + n, after)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from learnedrecon.operators.boundary import Boundary, extend, fold, window
-
-if TYPE_CHECKING:
-    from learnedrecon.operators.boundary import Margins
+from learnedrecon.operators.boundary import Boundary, Margins, extend, fold, window
 
 # Up to so many zeros around the image PyTorch convolves as fast as without; beyond, far slower.
 _OWN_ZEROS = 6
+_COMPLEX = {dtype: dtype.to_complex() for dtype in (torch.float32, torch.float64)}
+_COMPLEX |= {dtype: dtype for dtype in _COMPLEX.values()}
+_REAL = {dtype: dtype.to_real() for dtype in _COMPLEX}
 _CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
@@ -33,6 +31,9 @@ class Plan:
         centre: c.
         boundary: None for the valid part alone.
         by_fft: whether it goes through Fourier transforms.
+        result: the shape of what comes out.
+        margins: by how much the image is extended for a direct convolution.
+        period: the lengths of the Fourier transforms, long enough to leave the result unwrapped.
     """
 
     shape: tuple[int, ...]
@@ -40,22 +41,25 @@ class Plan:
     centre: tuple[int, ...]
     boundary: Boundary | None
     by_fft: bool
+    result: tuple[int, ...] = field(init=False)
+    margins: Margins = field(init=False)
+    period: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("result", "margins", "period"):  # each of the ones before
+            object.__setattr__(self, name, getattr(self, f"_{name}")())
 
     @property
     def axes(self) -> tuple[int, ...]:
         """The axes of the image."""
         return tuple(range(-len(self.shape), 0))
 
-    @cached_property
-    def result(self) -> tuple[int, ...]:
-        """The shape of what comes out."""
+    def _result(self) -> tuple[int, ...]:
         if self.boundary is not None:
             return self.shape
         return tuple(n - k + 1 for n, k in zip(self.shape, self.kernel, strict=True))
 
-    @cached_property
-    def margins(self) -> Margins:
-        """By how much the image is extended for a direct convolution."""
+    def _margins(self) -> Margins:
         if self.boundary is None:
             return [(0, 0)] * len(self.shape)
         return [(k - 1 - c, c) for k, c in zip(self.kernel, self.centre, strict=True)]
@@ -65,9 +69,7 @@ class Plan:
         """Whether T and T* extend alike, so that nothing has to be folded back."""
         return self.boundary in ("circular", "zero")
 
-    @cached_property
-    def period(self) -> tuple[int, ...]:
-        """The lengths of the Fourier transforms, long enough to leave the result unwrapped."""
+    def _period(self) -> tuple[int, ...]:
         if self.boundary == "circular":
             return self.shape
         sizes = zip(self.shape, self.margins, strict=True)
@@ -136,7 +138,7 @@ class Convolution:
 
     def transfer(self, like: Tensor) -> Tensor:
         """The transfer function for tensors such as ``like``."""
-        dtype = like.dtype.to_complex()
+        dtype = _COMPLEX[like.dtype]
         if self.known is not None and self.known.dtype == dtype:
             return self.known
         return self.plan.transfer(self.kernel, half=not like.is_complex()).to(dtype)
@@ -163,10 +165,10 @@ class Convolution:
 
     def weights(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """What T and what T* correlate tensors such as ``like`` with."""
-        if self.known is not None and self.known.dtype.to_real() == like.dtype.to_real():
+        dtype = _COMPLEX[like.dtype] if self.kernel.is_complex() else _REAL[like.dtype]
+        if self.known is not None and self.known.dtype == dtype:
             forward, adjoint = self.known.unbind()
             return forward, adjoint
-        dtype = like.dtype.to_complex() if self.kernel.is_complex() else like.dtype.to_real()
         kernel = self.kernel.to(dtype)
         return kernel.flip(self.plan.axes), kernel.conj()
 

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def needs_rule(x: Tensor) -> bool:
+    """Whether T's own rule of differentiation is worth its overhead: its backward pass is T*.
+
+    Without gradients there is nothing to gain, and compilers see through the operations themselves.
+    """
+    return x.requires_grad and not torch.compiler.is_compiling()
+
+
 class Precise(LinearOperator):
     """An operator some of whose buffers move between devices but keep their precision.
 

@@ -12,7 +12,7 @@ from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
 from learnedrecon.operators.boundary import window
 from learnedrecon.operators.geometry_checks import count, image_shape, require_kind, store
-from learnedrecon.operators.precise import Precise
+from learnedrecon.operators.precise import Precise, needs_rule
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.wavelet_filters import Bank, scaling_filter
 
@@ -86,12 +86,12 @@ class Wavelet(Precise):
         self._transform = _Transform(self.basis, self.analysis, self.synthesis)
 
     def evaluate(self, u: Tensor) -> Tensor:
-        if u.requires_grad:
+        if needs_rule(u):
             return apply_kernel(self._transform, u)
         return self._transform.forward(u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        if v.requires_grad:
+        if needs_rule(v):
             return apply_kernel_adjoint(self._transform, v)
         return self._transform.adjoint(v)
 
@@ -167,8 +167,7 @@ class _Transform:
         return whole
 
     def _bank(self, like: Tensor) -> Bank:
-        length = len(scaling_filter(self.basis.wavelet))
-        return Bank(self.analysis.to(like), self.synthesis.to(like), length)
+        return Bank(self.analysis.to(like), self.synthesis.to(like))
 
     def _corners(self) -> list[list[slice]]:
         """Where the image of every level lies, from the whole one on."""

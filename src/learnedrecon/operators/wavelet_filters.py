@@ -51,12 +51,15 @@ class Bank:
     Attributes:
         analysis: (block + L - 2, block), to the low and then the high entries of a block.
         synthesis: (2, block/2 + 2⌊L/4⌋, block), from the low and from the high ones.
-        length: L.
     """
 
     analysis: Tensor
     synthesis: Tensor
-    length: int
+
+    @property
+    def length(self) -> int:
+        """L, the number of coefficients of a filter."""
+        return self.analysis.shape[0] - _BLOCK + 2
 
     @staticmethod
     def tensors(name: str) -> tuple[Tensor, Tensor]:
