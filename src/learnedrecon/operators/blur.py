@@ -159,14 +159,21 @@ class Blur(Precise):
         return twin
 
     def evaluate(self, u: Tensor) -> Tensor:
-        if self._is_constant and needs_rule(u) and not self.kernel.requires_grad:
+        if self._has_rule(u):
             return apply_kernel(self._convolution, u)
         return self._convolution.forward(u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        if self._is_constant and needs_rule(v) and not self.kernel.requires_grad:
+        if self._has_rule(v):
             return apply_kernel_adjoint(self._convolution, v)
         return self._convolution.adjoint(v)
+
+    def _has_rule(self, x: Tensor) -> bool:
+        """Whether to differentiate by T*; valid convolutions of many images need no help."""
+        plan = self._convolution.plan
+        plain = plan.boundary is None and not plan.by_fft and x.numel() >= 2 * self.domain.size
+        constant = self._is_constant and not self.kernel.requires_grad
+        return constant and not plain and needs_rule(x)
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
         """(T*T + λ)⁻¹ b by Fourier transforms where the boundary is circular, else None.
