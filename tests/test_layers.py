@@ -43,10 +43,11 @@ LEVEL = {
     for name in ([rooms] if isinstance(rooms, str) else rooms)
 }
 TORCH_ONLY = ("networks", "kernels", "metrics")
-# Modules that may import an optional extra inside a function, and which one.
+# Modules that may import an extra, or what few need, inside a function, and which one.
 OPTIONAL = {
     f"{PACKAGE}.training.loggers": {"torch.utils.tensorboard"},
     f"{PACKAGE}.operators.nufft": {"pytorch_finufft.functional"},
+    f"{PACKAGE}.operators.wavelet_filters": {"pywt"},
     # Their kernels import Triton.
     f"{PACKAGE}.kernels.triton2d": {f"{PACKAGE}.kernels.triton_kernels2d"},
     f"{PACKAGE}.kernels.triton3d": {

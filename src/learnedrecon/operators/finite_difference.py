@@ -3,36 +3,114 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.geometry_checks import (
+    image_shape,
+    length_or_lengths,
+    positive,
+    require_kind,
+    store,
+)
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Border: TypeAlias = Literal["neumann", "periodic", "zero"]
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The configuration of a :class:`FiniteDifference`.
+
+    Attributes:
+        shape: of the image.
+        boundary: see :class:`FiniteDifference`.
+        spacing: the size of a pixel, one number or one for each axis; 1 for differences per pixel.
+
+    Raises:
+        GeometryError: another boundary, or spacings that are not positive or not one per axis.
+    """
+
+    shape: tuple[int, ...]
+    boundary: Border = "neumann"
+    spacing: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self) -> None:
+        store(self, "shape", image_shape)
+        store(self, "spacing", length_or_lengths)
+        given = self.spacings
+        if self.boundary not in ("neumann", "periodic", "zero") or not (
+            len(given) == len(self.shape) and positive(*given)
+        ):
+            raise GeometryError(
+                describe(
+                    expected="neumann, periodic or zero, and one positive spacing or one per axis",
+                    found=f"'{self.boundary}' and {self.spacing!r:.80} for shape {self.shape}",
+                    fix="write for example FiniteDifference(space, 'periodic', spacing=(1.0, 0.5))",
+                )
+            )
+
+    @property
+    def spacings(self) -> tuple[float, ...]:
+        """One for every axis."""
+        if isinstance(self.spacing, float):
+            return (self.spacing,) * len(self.shape)
+        return self.spacing
+
+    def build(self) -> FiniteDifference:
+        """The operator on real images."""
+        return FiniteDifference(Space(self.shape), self.boundary, self.spacing)
 
 
 class FiniteDifference(LinearOperator):
     """Forward differences along every axis, zero across the last border (Neumann).
 
-    (∇u)_a[i] = u[i + e_a] - u[i] for i below the last index of axis a, else 0. Differences are per
-    pixel, not per millimetre.
+    (∇u)_a[i] = (u[i + e_a] - u[i])/h_a for i below the last index of axis a. At the last index it
+    is 0 (neumann), goes on with the first pixel (periodic), or with a pixel of value 0 (zero).
 
     Args:
         domain: an image of any number of axes.
+        boundary: neumann, periodic or zero.
+        spacing: h, one number or one for each axis; differences are per pixel unless given.
+
+    Raises:
+        GeometryError: as for :class:`Differences`.
 
     Shapes: (..., *shape) to (..., number of axes, *shape).
     """
 
-    def __init__(self, domain: Space) -> None:
+    def __init__(
+        self,
+        domain: Space,
+        boundary: Border = "neumann",
+        spacing: float | Sequence[float] = 1.0,
+    ) -> None:
+        require_kind(domain, Space, "FiniteDifference(Space(shape))")
         super().__init__(domain, Space((domain.ndim, *domain.shape), domain.dtype))
+        self.differences = Differences(domain.shape, boundary, spacing)  # type: ignore[arg-type]
 
     def evaluate(self, u: Tensor) -> Tensor:
         n = self.domain.ndim
         slopes = u.new_zeros(*u.shape[:-n], n, *u.shape[-n:])
         for index, axis in enumerate(range(-n, 0)):
             last = u.shape[axis] - 1
-            part = slopes.select(-n - 1, index).narrow(axis, 0, last)
+            whole = slopes.select(-n - 1, index)
+            part = whole.narrow(axis, 0, last)
             part.copy_(u.narrow(axis, 1, last)).sub_(u.narrow(axis, 0, last))
+            if self.differences.boundary != "neumann":
+                end = whole.narrow(axis, last, 1).sub_(u.narrow(axis, last, 1))
+                if self.differences.boundary == "periodic":
+                    end.add_(u.narrow(axis, 0, 1))
+            if self.differences.spacings[index] != 1.0:
+                slopes.select(-n - 1, index).div_(self.differences.spacings[index])
         return slopes
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
@@ -40,12 +118,33 @@ class FiniteDifference(LinearOperator):
         total = torch.zeros_like(v.select(-n - 1, 0))
         for index, axis in enumerate(range(-n, 0)):
             last = v.shape[axis] - 1
-            part = v.select(-n - 1, index).narrow(axis, 0, last)
+            whole = v.select(-n - 1, index)
+            if self.differences.spacings[index] != 1.0:
+                whole = whole / self.differences.spacings[index]
+            part = whole.narrow(axis, 0, last)
             total.narrow(axis, 1, last).add_(part)
             total.narrow(axis, 0, last).sub_(part)
+            if self.differences.boundary != "neumann":
+                end = whole.narrow(axis, last, 1)
+                total.narrow(axis, last, 1).sub_(end)
+                if self.differences.boundary == "periodic":
+                    total.narrow(axis, 0, 1).add_(end)
         return total
 
     def compute_norm(self) -> float:
-        """‖∇‖² = Σ_a 4 sin²(π(n_a - 1)/(2 n_a)), the top eigenvalue of the Neumann Laplacian."""
-        angles = (math.pi * (n - 1) / (2 * n) for n in self.domain.shape)
-        return math.sqrt(sum(4 * math.sin(angle) ** 2 for angle in angles))
+        """‖∇‖² = Σ_a 4 sin²(θ_a)/h_a², the top eigenvalue of the Laplacian.
+
+        θ_a = π(n_a - 1)/(2n_a) for neumann, π⌊n_a/2⌋/n_a for periodic, π/2 - π/(2n_a + 1) for zero.
+        """
+        pairs = zip(self.domain.shape, self.differences.spacings, strict=True)
+        return math.sqrt(sum((2 * math.sin(self._angle(n)) / h) ** 2 for n, h in pairs))
+
+    def _angle(self, n: int) -> float:
+        if self.differences.boundary == "periodic":
+            return math.pi * (n // 2) / n
+        if self.differences.boundary == "zero":
+            return math.pi / 2 - math.pi / (2 * n + 1)
+        return math.pi * (n - 1) / (2 * n)
+
+    def extra_repr(self) -> str:
+        return f"boundary='{self.differences.boundary}', spacing={self.differences.spacing}"

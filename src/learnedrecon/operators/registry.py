@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 from learnedrecon.operators.beam3d import RayVectors3D
 from learnedrecon.operators.cartesian import Cartesian
 from learnedrecon.operators.cartesian_mri import CartesianMRI
+from learnedrecon.operators.blur import Blur, PointSpread
+from learnedrecon.operators.downsample import Decimation, Downsample
+from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.geometry import FanBeam, ParallelBeam
 from learnedrecon.operators.geometry3d import ConeBeam, ParallelBeam3D
+from learnedrecon.operators.inpaint import Inpaint, PixelMask
+from learnedrecon.operators.matrix import Matrix
 from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.ray_transform3d import RayTransform3D
+from learnedrecon.operators.shapes import Pad, Padding
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.wavelet import Wavelet, WaveletBasis
 from learnedrecon.specs import Entry, Registry
 
 if TYPE_CHECKING:
@@ -30,6 +37,13 @@ OPERATORS: Registry[Operator] = MappingProxyType(
             NonCartesian, NonCartesianMRI, "MRI along radial, spiral and other trajectories"
         ),
         "cartesian_mri": Entry(Cartesian, CartesianMRI, "Cartesian MRI, one coil or SENSE"),
+        "blur": Entry(PointSpread, Blur, "convolution with a kernel"),
+        "downsample": Entry(Decimation, Downsample, "anti-alias filter, then every f-th pixel"),
+        "inpaint": Entry(PixelMask, Inpaint, "some pixels, chosen at random"),
+        "matrix": Entry(Matrix, Matrix.build, "a small matrix, given by its entries"),
+        "pad": Entry(Padding, Pad, "margins around the image"),
+        "finite_difference": Entry(Differences, Differences.build, "the discrete gradient"),
+        "wavelet": Entry(WaveletBasis, Wavelet, "periodic orthogonal wavelet transform"),
         "transmission_ct": Entry(Transmission, TransmissionCT, "exp(-μ P u), nonlinear"),
     }
 )

@@ -1,0 +1,136 @@
+"""Blurs and wavelets against deepinv's, forward and adjoint, in one run on the CPU.
+
+    cd benchmarks
+    ../.venv-peers/bin/python -m operator_rows.imaging            # about two minutes
+    ../.venv-peers/bin/python -m operator_rows.imaging --quick
+
+deepinv's wavelets are those of the package ptwt; where it is missing, the rows say so.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import torch
+
+from against import deepinv_imaging
+from against.deepinv_imaging import Pair
+from learnedrecon.operators.blur import Blur, PointSpread
+from learnedrecon.operators.wavelet import Wavelet, WaveletBasis
+from measuring.heap import keep_freed_memory
+from measuring.timing import Contestant, interleaved, running
+from operator_rows.settings import Settings, compared, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from measuring.row import Row
+
+SHAPE, BATCH = (256, 256), 8
+TARGET = 1.0
+BLURS = ((5, "circular"), (5, "valid"), (31, "circular"), (31, "valid"))
+WAVELET, LEVELS = "db4", 3
+TOLERANCE = 1e-5
+
+
+def imaging_rows(settings: Settings) -> Iterator[Row]:
+    """Blur by kernels of two sizes, and the wavelet transform with its inverse."""
+    for size, boundary in BLURS:
+        work = f"blur {size}x{size}, {boundary}, {_work(settings)}"
+        if deepinv_imaging.missing():
+            yield missing("imaging", work, "both", peer="deepinv", target=TARGET)
+            continue
+        kernel = torch.rand(size, size, generator=torch.Generator().manual_seed(0))
+        kernel = kernel / kernel.sum()
+        blur = Blur(PointSpread(SHAPE, kernel, boundary))  # type: ignore[arg-type]
+        ours = Pair("ours", blur, blur.adjoint)
+        yield from _rows(work, ours, deepinv_imaging.blurs(kernel, boundary, SHAPE), settings)
+    work = f"wavelet {WAVELET}, {LEVELS} levels, {_work(settings)}"
+    if found := deepinv_imaging.missing("ptwt"):
+        peer = f"deepinv WaveletDenoiser with {' and '.join(found)}"
+        yield missing("imaging", work, "both", peer=peer, target=TARGET)
+        return
+    transform = Wavelet(WaveletBasis(SHAPE, WAVELET, LEVELS))
+    ours = Pair("ours", transform, transform.adjoint)
+    yield from _rows(work, ours, [deepinv_imaging.wavelet(WAVELET, LEVELS)], settings)
+
+
+def _rows(work: str, ours: Pair, peers: list[Pair], settings: Settings) -> Iterator[Row]:
+    images = torch.rand(BATCH, 1, *SHAPE, generator=torch.Generator().manual_seed(1))
+    agreement = {peer.name: _difference(ours, peer, images) for peer in peers}
+    for call, make in (("T, T*", _plain), ("T, T*, autograd", _with_autograd)):
+        prepare = running(settings.threads)
+        runs = [Contestant(pair.name, make(pair, images), prepare) for pair in (ours, *peers)]
+        times = interleaved(runs, settings.budget)
+        mine = times.pop("ours")
+        best = min(times, key=lambda name: times[name].median)
+        row = compared("imaging", work, call, times=(mine, times[best]), peer=best, target=TARGET)
+        row.details["all"] = {name: found.to_plain() for name, found in times.items()}
+        row.details["relative_difference"] = agreement
+        yield row
+
+
+def _plain(pair: Pair, images: Tensor) -> Callable[[], object]:
+    """T and T*, without a graph."""
+
+    def run() -> object:
+        with torch.no_grad():
+            return pair.adjoint(pair.forward(images))
+
+    return run
+
+
+def _with_autograd(pair: Pair, images: Tensor) -> Callable[[], object]:
+    """T, and T* by the backward pass."""
+    u = images.clone().requires_grad_()
+    with torch.no_grad():
+        cotangents = [torch.ones_like(part) for part in pair.data(pair.forward(images))]
+
+    def run() -> object:
+        return torch.autograd.grad(pair.data(pair.forward(u)), u, cotangents)
+
+    return run
+
+
+@torch.no_grad()
+def _difference(ours: Pair, theirs: Pair, images: Tensor) -> float:
+    """How far both are apart, relative to ours: T*T u, and T u where it is one tensor.
+
+    Raises:
+        ArithmeticError: they are not the same.
+    """
+    values = ours.forward(images), theirs.forward(images)
+    pairs = [(ours.adjoint(values[0]), theirs.adjoint(values[1]))]
+    if isinstance(values[1], torch.Tensor):
+        pairs.append(values)
+    found = max(float((a - b).norm() / a.norm()) for a, b in pairs)
+    if found > TOLERANCE:
+        raise ArithmeticError(f"{theirs.name} differs from ours by {found}")
+    return found
+
+
+def _work(settings: Settings) -> str:
+    return f"{BATCH} images of {SHAPE[0]}², float32, {settings.threads} threads"
+
+
+def main() -> None:
+    """Prints the rows."""
+    keep_freed_memory()
+    settings = Settings.of(torch.get_num_threads(), quick="--quick" in sys.argv)
+    for row in imaging_rows(settings):
+        if row.ours is None or row.theirs is None:
+            print(f"{row.work}: {row.peer}")
+        else:
+            verdict = "met" if row.met else "missed"
+            print(
+                f"{row.work}, {row.call}: {row.ours:.2f} ms, {row.peer} {row.theirs:.2f} ms, "
+                f"ratio {row.value:.2f}, target {row.target} {verdict}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Several operators as one: on one image, on several images, or side by side."""
+
+from __future__ import annotations
+
+from itertools import accumulate, groupby
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from learnedrecon.errors import GeometryError, ShapeError, describe
+from learnedrecon.operators.joined import Joined
+from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.linear import LinearOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from learnedrecon.operators.space import Space
+
+
+class _Blocks(LinearOperator):
+    """What operators of several parts share."""
+
+    parts: nn.ModuleList
+
+    def __init__(self, operators: Sequence[LinearOperator], domain: Space, codomain: Space) -> None:
+        super().__init__(domain, codomain)
+        self.parts = nn.ModuleList(operators)
+        self.tensor_names = frozenset(
+            f"{number}.{name}"
+            for number, part in enumerate(operators)
+            for name in getattr(part, "tensor_names", ())
+        )
+
+    @property
+    def operators(self) -> tuple[LinearOperator, ...]:
+        """The parts."""
+        return tuple(self.parts)  # type: ignore[arg-type]
+
+    def dealt(self, tensors: dict[str, Tensor]) -> list[LinearOperator]:
+        """The parts with their tensors, named '0.mask' for that of the first part.
+
+        Raises:
+            GeometryError: no number of a part in front.
+        """
+        shares: list[dict[str, Tensor]] = [{} for _ in self.operators]
+        for name, tensor in tensors.items():
+            number, dot, rest = name.partition(".")
+            if not (dot and number.isdecimal() and int(number) < len(shares)):
+                raise GeometryError(
+                    describe(
+                        expected=f"tensors of the {len(shares)} parts of a {type(self).__name__}: "
+                        + (", ".join(sorted(self.tensor_names)) or "they have none"),
+                        found=f"'{name}'",
+                        fix="put the number of the part in front, such as '0.mask'",
+                    )
+                )
+            shares[int(number)][rest] = tensor
+        return [op.with_tensors(own) for op, own in zip(self.operators, shares, strict=True)]
+
+    def compute_norm(self) -> float:
+        """By Lanczos."""
+        return require_settled(lanczos_norm(self), f"a {type(self).__name__}")
+
+
+class Stack(_Blocks):
+    """A column of blocks, T u = (T_1 u, ..., T_k u): several measurements of one image.
+
+    The data are one tensor: joined along ``axis`` where shapes agree in all others, and flattened
+    (C order, one part after the other) where it is None; ``split`` takes them apart. The adjoint is
+    the sum Σ_i T_i* v_i, and ``Stack(...).H`` a row of adjoints.
+
+    Rows: of the joined axis, if it is the row axis of every part; else, if all parts count along
+    the same axis and have equally many, the same rows of each.
+
+    Args:
+        operators: T_1, ..., T_k on a common domain.
+        axis: of the codomains, negative, or None; a single common axis counts as -1.
+
+    Raises:
+        GeometryError: no operators.
+        ShapeError: domains or codomains that do not agree.
+    """
+
+    def __init__(self, operators: Sequence[LinearOperator], axis: int | None = None) -> None:
+        axis = _axis_of([op.codomain for op in _some(operators)], axis)
+        self._joined = Joined([op.codomain for op in operators], axis)
+        _require_one([op.domain for op in operators], "domain")
+        super().__init__(operators, operators[0].domain, self._joined.space)
+        self.axis = axis
+        self.row_axis = self._common_rows()
+
+    def split(self, data: Tensor) -> list[Tensor]:
+        """The data of each part."""
+        return self._joined.split(data)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self._joined.join([op.evaluate(u) for op in self.operators])
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        pairs = zip(self.operators, self._joined.split(v), strict=True)
+        return _sum([op.evaluate_adjoint(part) for op, part in pairs])
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Stack:
+        """The stack with tensors of its parts, named '0.mask' for that of the first.
+
+        Raises:
+            GeometryError: no number of a part in front, or a name that the part has not.
+        """
+        return Stack(self.dealt(tensors), self.axis) if tensors else self
+
+    def restrict(self, rows: tuple[int, ...]) -> Stack:
+        if self.row_axis != self.axis:
+            return Stack([op.subset(rows) for op in self.operators], self.axis)
+        ends = list(accumulate(self._joined.lengths, initial=0))
+        places = [_place(row, ends) for row in rows]
+        runs = [(part, [row for _, row in run]) for part, run in groupby(places, lambda p: p[0])]
+        return Stack([self.operators[part].subset(run) for part, run in runs], self.axis)
+
+    def _common_rows(self) -> int | None:
+        axes = {op.row_axis for op in self.operators}
+        if len(axes) != 1 or None in axes or self.axis is None:
+            return None
+        (axis,) = axes
+        assert axis is not None
+        numbers = {op.codomain.shape[axis] for op in self.operators}
+        return axis if axis == self.axis or len(numbers) == 1 else None
+
+
+class HorizontalStack(_Blocks):
+    """A row of blocks, T (u_1, ..., u_k) = T_1 u_1 + ... + T_k u_k: several images, one datum.
+
+    The images are one tensor, joined as in :class:`Stack`; ``split`` takes it apart.
+
+    Args:
+        operators: T_1, ..., T_k into a common codomain.
+        axis: of the domains, negative, or None; a single common axis counts as -1.
+
+    Raises:
+        GeometryError: no operators.
+        ShapeError: domains or codomains that do not agree.
+    """
+
+    def __init__(self, operators: Sequence[LinearOperator], axis: int | None = None) -> None:
+        axis = _axis_of([op.domain for op in _some(operators)], axis)
+        self._joined = Joined([op.domain for op in operators], axis)
+        _require_one([op.codomain for op in operators], "codomain")
+        super().__init__(operators, self._joined.space, operators[0].codomain)
+        self.axis = axis
+        axes = {op.row_axis for op in operators}
+        self.row_axis = axes.pop() if len(axes) == 1 else None
+
+    def split(self, images: Tensor) -> list[Tensor]:
+        """The image of each part."""
+        return self._joined.split(images)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        pairs = zip(self.operators, self._joined.split(u), strict=True)
+        return _sum([op.evaluate(part) for op, part in pairs])
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self._joined.join([op.evaluate_adjoint(v) for op in self.operators])
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> HorizontalStack:
+        """As :meth:`Stack.with_tensors`."""
+        return HorizontalStack(self.dealt(tensors), self.axis) if tensors else self
+
+    def restrict(self, rows: tuple[int, ...]) -> HorizontalStack:
+        return HorizontalStack([op.subset(rows) for op in self.operators], self.axis)
+
+
+class BlockDiagonal(_Blocks):
+    """Blocks side by side, T (u_1, ..., u_k) = (T_1 u_1, ..., T_k u_k).
+
+    Args:
+        operators: T_1, ..., T_k.
+        axis: along which images are joined, as in :class:`Stack`.
+        data_axis: along which data are joined.
+
+    Raises:
+        GeometryError: no operators.
+        ShapeError: domains or codomains that do not agree.
+    """
+
+    def __init__(
+        self,
+        operators: Sequence[LinearOperator],
+        axis: int | None = None,
+        data_axis: int | None = None,
+    ) -> None:
+        domains = [op.domain for op in _some(operators)]
+        codomains = [op.codomain for op in operators]
+        self.axes = (_axis_of(domains, axis), _axis_of(codomains, data_axis))
+        self._images = Joined(domains, self.axes[0])
+        self._data = Joined(codomains, self.axes[1])
+        super().__init__(operators, self._images.space, self._data.space)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        pairs = zip(self.operators, self._images.split(u), strict=True)
+        return self._data.join([op.evaluate(part) for op, part in pairs])
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        pairs = zip(self.operators, self._data.split(v), strict=True)
+        return self._images.join([op.evaluate_adjoint(part) for op, part in pairs])
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> BlockDiagonal:
+        """As :meth:`Stack.with_tensors`."""
+        return BlockDiagonal(self.dealt(tensors), *self.axes) if tensors else self
+
+    def compute_norm(self) -> float:
+        """The largest norm of a block."""
+        return max(op.norm() for op in self.operators)
+
+
+def _some(operators: Sequence[LinearOperator]) -> Sequence[LinearOperator]:
+    if not operators or not all(isinstance(op, LinearOperator) for op in operators):
+        raise GeometryError(
+            describe(
+                expected="a list of at least one linear operator",
+                found=f"{operators!r:.80}",
+                fix="write for example Stack([first, second], axis=-1)",
+            )
+        )
+    return operators
+
+
+def _axis_of(spaces: Sequence[Space], axis: int | None) -> int | None:
+    """-1 where None is asked for and all spaces have one axis, which is the same thing."""
+    return -1 if axis is None and all(space.ndim == 1 for space in spaces) else axis
+
+
+def _require_one(spaces: Sequence[Space], what: str) -> None:
+    if len({(space.shape, space.is_complex) for space in spaces}) != 1:
+        raise ShapeError(
+            describe(
+                expected=f"operators with one common {what}",
+                found=", ".join(map(str, spaces)),
+                fix="crop, pad or compose them with RealToComplex until these agree",
+            )
+        )
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _place(row: int, ends: list[int]) -> tuple[int, int]:
+    """The part that a row belongs to, and its number there."""
+    part = next(k for k, end in enumerate(ends[1:]) if row < end)
+    return part, row - ends[part]
