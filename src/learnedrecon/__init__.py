@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
     from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
     from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+    from learnedrecon.networks.as_real import AsReal
     from learnedrecon.operators.adapters.astra import from_astra
     from learnedrecon.operators.adapters.deepinv import from_deepinv, to_deepinv
     from learnedrecon.operators.adapters.odl import from_odl, to_odl
     from learnedrecon.operators.adapters.pylops import from_pylops, to_pylops
     from learnedrecon.operators.adapters.scipy import from_scipy, to_scipy
-    from learnedrecon.networks.as_real import AsReal
     from learnedrecon.operators.base import Operator
     from learnedrecon.operators.beam3d import RayVectors3D
     from learnedrecon.operators.cartesian import Cartesian

@@ -92,15 +92,6 @@ class LinearOperator(Operator):
             )
         return row_indices(rows, self.codomain.shape[self.row_axis])
 
-    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:  # noqa: ARG002
-        """(T*T + λ)⁻¹ b where there is a closed form, else None.
-
-        Args:
-            b: (..., *domain.shape).
-            weight: λ > 0, a number or (batch, 1, ...).
-        """
-        return None
-
     def norm(self) -> float:
         """‖T‖, the largest singular value, by seeded power iteration; computed once."""
         if self._norm is None:

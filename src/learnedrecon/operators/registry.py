@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from learnedrecon.operators.beam3d import RayVectors3D
+from learnedrecon.operators.blur import Blur, PointSpread
 from learnedrecon.operators.cartesian import Cartesian
 from learnedrecon.operators.cartesian_mri import CartesianMRI
-from learnedrecon.operators.blur import Blur, PointSpread
 from learnedrecon.operators.downsample import Decimation, Downsample
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.geometry import FanBeam, ParallelBeam
