@@ -12,10 +12,11 @@ from learnedrecon.errors import DtypeError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import Composition, LinearOperator, Scaled
 from learnedrecon.operators.rows import Pointwise
-from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from learnedrecon.operators.space import Space
 
 
 class Diagonal(LinearOperator, Pointwise):

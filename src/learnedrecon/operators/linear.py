@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, overload
 
-from torch import Tensor
-
 from learnedrecon.operators.arithmetic import dealt, plain_scalar, require_same
 from learnedrecon.operators.base import Operator, without_autocast
 from learnedrecon.operators.norm import estimated_norm
 from learnedrecon.operators.rows import Pointwise
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from learnedrecon.operators.rows import Rows
 
 

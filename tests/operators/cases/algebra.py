@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +14,8 @@ from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from learnedrecon.operators.base import Operator
 
 _SCAN = ParallelBeam((5, 12), AngleRange(6, start=0.2), FlatDetector(14, 1.1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.ray_transform3d import RayTransform3D
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from learnedrecon.operators.base import Operator
     from learnedrecon.operators.geometry import Geometry
     from learnedrecon.operators.geometry3d import Geometry3D
