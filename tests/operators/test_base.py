@@ -157,6 +157,9 @@ ROWS = [4, 1]
         Diagonal(CT.codomain, random(1, 7)) @ RAY,
         Diagonal(CT.codomain, random(7)) @ RAY,
         Saturation(CT.codomain, 0.7) @ Diagonal(CT.codomain, random(6, 7)) @ CT,
+        (2 * Diagonal(CT.codomain, random(6, 7))).H @ Diagonal(CT.codomain, random(6, 1)) @ RAY,
+        -(Saturation(CT.codomain, 0.7) + Diagonal(CT.codomain, random(6, 7))) @ CT,
+        (Diagonal(CT.codomain, random(6, 7)) - Diagonal(CT.codomain, random(7))) @ RAY,
         CT + RAY,
         3 * CT,
         CT @ (RAY.H @ RAY),
@@ -179,6 +182,15 @@ def test_what_has_no_rows_says_so() -> None:
     for operator in (RAY.H @ CT, Saturation(CT.codomain, 0.7), RAY.H @ RAY + RAY.H @ CT):
         with pytest.raises(GeometryError, match=r"with a row axis.*which has none"):
             operator.subset([0])
+
+
+def test_what_is_pointwise() -> None:
+    pointwise = Saturation(CT.codomain, 0.7)
+    assert pointwise.pointwise
+    assert (pointwise @ (2 * pointwise) + Diagonal(CT.codomain, random(6, 7))).pointwise
+    assert not any(T.pointwise for T in (CT, RAY, pointwise @ CT, pointwise + RAY @ RAY.H))
+    with pytest.raises(GeometryError, match=r"a pointwise operator.*RayTransform"):
+        RAY.at_rows((0,), -2)
 
 
 def test_tensors_go_to_the_part_that_has_them() -> None:

@@ -339,7 +339,7 @@ def test_the_sound_operator_passes() -> None:
     for dtype in (torch.complex128, torch.complex64, torch.float64, torch.float32):
         report = check_operator(Sound(dtype))
         notes = {finding.note for finding in report.skipped}
-        assert notes <= {"this machine has no other device", "no leading axes"}
+        assert notes <= {"this machine has no other device", "no leading axes", "not pointwise"}
 
 
 @pytest.mark.parametrize("kind", BROKEN_LINEAR, ids=lambda kind: kind.__name__)
@@ -378,6 +378,19 @@ def test_samples_with_their_own_tensors_must_not_mix() -> None:
     check_operator(Diagonal(space, own), at=at)
     with pytest.raises(PropertyError, match="samples with their own tensors do not mix"):
         check_operator(MixesSamples(space, own), at=at)
+
+
+def test_what_is_pointwise_must_be_so_entry_by_entry() -> None:
+    class Unsorted(Diagonal):
+        def at_rows(self, rows: tuple[int, ...], axis: int) -> Unsorted:
+            return super().at_rows(tuple(sorted(rows)), axis)
+
+    space = Space((4, 3), torch.float64)
+    own = space.random(torch.Generator().manual_seed(0))
+    sound = check_operator(Diagonal(space, own))
+    assert sound.measured("a pointwise T on some entries is T there") == 0
+    with pytest.raises(PropertyError, match="a pointwise T on some entries"):
+        check_operator(Unsorted(space, own))
 
 
 def test_the_norm_of_many_samples_is_the_largest() -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 from learnedrecon.errors import DtypeError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import Composition, LinearOperator, Scaled
-from learnedrecon.operators.rows import Pointwise
 
 if TYPE_CHECKING:
     from typing import Self
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from learnedrecon.operators.space import Space
 
 
-class Diagonal(LinearOperator, Pointwise):
+class Diagonal(LinearOperator):
     """Pointwise multiplication by a tensor that may carry leading axes.
 
     The derivative of a pointwise nonlinearity is of this kind, one diagonal per sample.
@@ -33,6 +32,7 @@ class Diagonal(LinearOperator, Pointwise):
         DtypeError: a complex diagonal and a real space.
     """
 
+    pointwise = True
     diagonal: Tensor
 
     def __init__(self, space: Space, diagonal: Tensor) -> None:
@@ -63,7 +63,7 @@ class Diagonal(LinearOperator, Pointwise):
         return float(self.diagonal.detach().abs().max())
 
 
-class RealPairing(LinearOperator, Pointwise):
+class RealPairing(LinearOperator):
     """z ↦ Re(d̄·z), pointwise, from a complex space to the real one; its adjoint is v ↦ d·v.
 
     The derivative of a real function of complex numbers is of this kind: d = 2z for |z|².
@@ -73,6 +73,7 @@ class RealPairing(LinearOperator, Pointwise):
         factor: d, (..., *space.shape), complex.
     """
 
+    pointwise = True
     factor: Tensor
 
     def __init__(self, space: Space, factor: Tensor) -> None:

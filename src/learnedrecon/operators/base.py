@@ -18,7 +18,7 @@ from learnedrecon.operators.arithmetic import (
     refuse_elements,
     require_same,
 )
-from learnedrecon.operators.rows import Pointwise, row_indices
+from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +40,13 @@ class Operator(nn.Module, ABC):
         domain: X, one sample.
         codomain: Y, one sample.
         row_axis: the axis of the codomain along which ``subset`` counts (negative), or None.
+        pointwise: whether every value depends on nothing but the entry in its place, so that
+            F ∘ G has the rows of G.
         tensor_names: what :meth:`with_tensors` takes.
     """
 
     row_axis: int | None = None
+    pointwise: bool = False
     tensor_names: frozenset[str] = frozenset()
 
     def __init__(self, domain: Space, codomain: Space) -> None:
@@ -105,6 +108,16 @@ class Operator(nn.Module, ABC):
             )
         )
 
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Operator:
+        """A pointwise operator on the entries ``rows`` of ``axis`` (negative) alone."""
+        raise GeometryError(
+            describe(
+                expected="a pointwise operator",
+                found=f"{type(self).__name__}, and {len(rows)} rows of axis {axis}",
+                fix="use the whole operator",
+            )
+        )
+
     def subset(self, rows: Rows) -> Operator:
         """The rows ``rows`` of T, counted along :attr:`row_axis` of the codomain.
 
@@ -137,15 +150,15 @@ class Operator(nn.Module, ABC):
         if not isinstance(other, Operator):
             refuse_elements(other, "@")
             return NotImplemented
-        return Composed(self, other)
+        return self._after(other)
 
     def __add__(self, other: Operator) -> Operator:
         """(F + G)(u) = F(u) + G(u)."""
-        return Added(self, other) if isinstance(other, Operator) else NotImplemented
+        return self._plus(other) if isinstance(other, Operator) else NotImplemented
 
     def __sub__(self, other: Operator) -> Operator:
         """(F - G)(u) = F(u) - G(u)."""
-        return self + (-other) if isinstance(other, Operator) else NotImplemented
+        return self._plus(-other) if isinstance(other, Operator) else NotImplemented
 
     def __mul__(self, scalar: complex) -> Operator:
         """(a·F)(u) = a·F(u) for a real number, or a complex one into a complex space."""
@@ -165,6 +178,12 @@ class Operator(nn.Module, ABC):
 
     def __neg__(self) -> Operator:
         return self._times(-1.0)
+
+    def _after(self, other: Operator) -> Operator:
+        return Composed(self, other)
+
+    def _plus(self, other: Operator) -> Operator:
+        return Added(self, other)
 
     def _times(self, scalar: complex) -> Operator:
         return Multiplied(self, scalar)
@@ -195,7 +214,8 @@ class Composed(Operator):
         super().__init__(inner.domain, outer.codomain)
         self.outer = outer
         self.inner = inner
-        self.row_axis = inner.row_axis if isinstance(outer, Pointwise) else outer.row_axis
+        self.row_axis = inner.row_axis if outer.pointwise else outer.row_axis
+        self.pointwise = outer.pointwise and inner.pointwise
         self.tensor_names = outer.tensor_names | inner.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -207,17 +227,16 @@ class Composed(Operator):
         return value, second @ first
 
     def restrict(self, rows: tuple[int, ...]) -> Composed:
-        if isinstance(self.outer, Pointwise):
-            assert self.row_axis is not None
+        if self.outer.pointwise and self.row_axis is not None:
             return Composed(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
         return Composed(self.outer.subset(rows), self.inner)
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Composed:
+        return Composed(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Composed:
         outer, inner = dealt(tensors, self.outer, self.inner)
         return Composed(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
-
-    def __matmul__(self, other: Operator) -> Operator:
-        return self.outer @ (self.inner @ other)
 
 
 class Added(Operator):
@@ -230,6 +249,7 @@ class Added(Operator):
         self.left = left
         self.right = right
         self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
+        self.pointwise = left.pointwise and right.pointwise
         self.tensor_names = left.tensor_names | right.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -241,6 +261,9 @@ class Added(Operator):
 
     def restrict(self, rows: tuple[int, ...]) -> Added:
         return Added(self.left.subset(rows), self.right.subset(rows))
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Added:
+        return Added(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Added:
         left, right = dealt(tensors, self.left, self.right)
@@ -255,6 +278,7 @@ class Multiplied(Operator):
         self.operator = operator
         self.scalar = plain_scalar(scalar, operator.codomain)
         self.row_axis = operator.row_axis
+        self.pointwise = operator.pointwise
         self.tensor_names = operator.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -266,6 +290,9 @@ class Multiplied(Operator):
 
     def restrict(self, rows: tuple[int, ...]) -> Multiplied:
         return Multiplied(self.operator.subset(rows), self.scalar)
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Multiplied:
+        return Multiplied(self.operator.at_rows(rows, axis), self.scalar)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Multiplied:
         return Multiplied(self.operator.with_tensors(tensors), self.scalar)

@@ -6,9 +6,8 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, overload
 
 from learnedrecon.operators.arithmetic import dealt, plain_scalar, require_same
-from learnedrecon.operators.base import Operator, without_autocast
+from learnedrecon.operators.base import Added, Composed, Operator, without_autocast
 from learnedrecon.operators.norm import estimated_norm
-from learnedrecon.operators.rows import Pointwise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,36 +75,40 @@ class LinearOperator(Operator):
         """T* as an operator."""
         return Adjoint(self)
 
-    @overload
-    def __matmul__(self, other: LinearOperator) -> LinearOperator: ...
+    def _after(self, other: Operator) -> Operator:
+        return (
+            Composition(self, other) if isinstance(other, LinearOperator) else Composed(self, other)
+        )
 
-    @overload
-    def __matmul__(self, other: Operator) -> Operator: ...
-
-    def __matmul__(self, other: Operator) -> Operator:
-        """(S @ T)u = S(Tu)."""
-        if isinstance(other, LinearOperator):
-            return Composition(self, other)
-        return super().__matmul__(other)
-
-    @overload
-    def __add__(self, other: LinearOperator) -> LinearOperator: ...
-
-    @overload
-    def __add__(self, other: Operator) -> Operator: ...
-
-    def __add__(self, other: Operator) -> Operator:
-        """(S + T)u = Su + Tu."""
-        return Sum(self, other) if isinstance(other, LinearOperator) else super().__add__(other)
+    def _plus(self, other: Operator) -> Operator:
+        return Sum(self, other) if isinstance(other, LinearOperator) else Added(self, other)
 
     def _times(self, scalar: complex) -> Scaled:
         return Scaled(self, scalar)
 
-    if TYPE_CHECKING:  # rows and multiples of a linear operator are linear
+    if TYPE_CHECKING:  # rows, multiples, sums and compositions of linear operators are linear
 
         def restrict(self, rows: tuple[int, ...]) -> LinearOperator: ...
 
+        def at_rows(self, rows: tuple[int, ...], axis: int) -> LinearOperator: ...
+
         def subset(self, rows: Rows) -> LinearOperator: ...
+
+        @overload
+        def __matmul__(self, other: LinearOperator) -> LinearOperator: ...
+
+        @overload
+        def __matmul__(self, other: Operator) -> Operator: ...
+
+        def __matmul__(self, other: Operator) -> Operator: ...
+
+        @overload
+        def __add__(self, other: LinearOperator) -> LinearOperator: ...
+
+        @overload
+        def __add__(self, other: Operator) -> Operator: ...
+
+        def __add__(self, other: Operator) -> Operator: ...
 
         @overload
         def __sub__(self, other: LinearOperator) -> LinearOperator: ...
@@ -130,6 +133,7 @@ class Adjoint(LinearOperator):
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__(operator.codomain, operator.domain)
         self.operator = operator
+        self.pointwise = operator.pointwise
         self.tensor_names = operator.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -137,6 +141,9 @@ class Adjoint(LinearOperator):
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.operator.evaluate(v)
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Adjoint:
+        return Adjoint(self.operator.at_rows(rows, axis))
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Adjoint:
         return Adjoint(self.operator.with_tensors(tensors))
@@ -157,6 +164,7 @@ class Scaled(LinearOperator):
         self.operator = operator
         self.scalar = plain_scalar(scalar, operator.codomain)
         self.row_axis = operator.row_axis
+        self.pointwise = operator.pointwise
         self.tensor_names = operator.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -170,6 +178,9 @@ class Scaled(LinearOperator):
 
     def restrict(self, rows: tuple[int, ...]) -> Scaled:
         return Scaled(self.operator.subset(rows), self.scalar)
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Scaled:
+        return Scaled(self.operator.at_rows(rows, axis), self.scalar)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Scaled:
         return Scaled(self.operator.with_tensors(tensors), self.scalar)
@@ -194,6 +205,7 @@ class Sum(LinearOperator):
         self.left = left
         self.right = right
         self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
+        self.pointwise = left.pointwise and right.pointwise
         self.tensor_names = left.tensor_names | right.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -204,6 +216,9 @@ class Sum(LinearOperator):
 
     def restrict(self, rows: tuple[int, ...]) -> Sum:
         return Sum(self.left.subset(rows), self.right.subset(rows))
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Sum:
+        return Sum(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Sum:
         left, right = dealt(tensors, self.left, self.right)
@@ -218,7 +233,8 @@ class Composition(LinearOperator):
         super().__init__(inner.domain, outer.codomain)
         self.outer = outer
         self.inner = inner
-        self.row_axis = inner.row_axis if isinstance(outer, Pointwise) else outer.row_axis
+        self.row_axis = inner.row_axis if outer.pointwise else outer.row_axis
+        self.pointwise = outer.pointwise and inner.pointwise
         self.tensor_names = outer.tensor_names | inner.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -228,10 +244,12 @@ class Composition(LinearOperator):
         return self.inner.evaluate_adjoint(self.outer.evaluate_adjoint(v))
 
     def restrict(self, rows: tuple[int, ...]) -> Composition:
-        if isinstance(self.outer, Pointwise):
-            assert self.row_axis is not None
+        if self.outer.pointwise and self.row_axis is not None:
             return Composition(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
         return Composition(self.outer.subset(rows), self.inner)
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Composition:
+        return Composition(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Composition:
         outer, inner = dealt(tensors, self.outer, self.inner)

@@ -1,11 +1,10 @@
-"""Which rows of an operator are meant, and whose rows pass through an operator."""
+"""Which rows of an operator are meant."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from operator import index
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -13,17 +12,6 @@ from torch import Tensor
 from learnedrecon.errors import GeometryError, describe
 
 Rows: TypeAlias = Sequence[int] | slice | np.ndarray | Tensor
-
-
-class Pointwise(ABC):
-    """What an operator also is whose every value depends on nothing but the entry in its place.
-
-    Composed with another, F ∘ G, it has the rows of G.
-    """
-
-    @abstractmethod
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Self:
-        """The same operator on the entries ``rows`` of ``axis`` (negative) alone."""
 
 
 def row_indices(rows: Rows, number: int) -> tuple[int, ...]:

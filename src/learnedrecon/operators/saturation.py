@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 from learnedrecon.errors import ConfigError, DtypeError, describe
 from learnedrecon.operators.algebra import Diagonal, rows_of_space
 from learnedrecon.operators.base import Operator
-from learnedrecon.operators.rows import Pointwise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 Response: TypeAlias = Literal["tanh", "dead time", "clip"]
 
 
-class Saturation(Operator, Pointwise):
+class Saturation(Operator):
     """The response of a detector that saturates at s, pointwise and odd: x ↦ σ(x), |σ(x)| ≤ s.
 
     "tanh"       σ(x) = s tanh(x/s),      σ'(x) = 1 - (σ(x)/s)²
@@ -41,6 +40,8 @@ class Saturation(Operator, Pointwise):
         DtypeError: a complex space.
         ConfigError: s is not positive and finite, or an unknown response.
     """
+
+    pointwise = True
 
     def __init__(self, space: Space, level: float, response: Response = "tanh") -> None:
         super().__init__(space, space)

@@ -21,6 +21,7 @@ _PARTS = 3
 
 def check_subsets(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
     """Subsets of T, and of T* or [∂T(u)]*, which add up; their order, and parts of parts."""
+    _check_entries(checks, operator, image)
     star = "T*" if isinstance(operator, LinearOperator) else "T'(u)*"
     names = ("subsets of rows make the whole T", f"subsets of rows make the whole {star}")
     if operator.row_axis is None:
@@ -42,6 +43,21 @@ def check_subsets(checks: Checklist, operator: Operator, image: Tensor, draw: Dr
     checks.require(names[1], distance(back, derivative.adjoint(v)), fix)
     _check_order(checks, operator, image, value)
     _check_parts(checks, operator, image, value)
+
+
+def _check_entries(checks: Checklist, operator: Operator, image: Tensor) -> None:
+    """A pointwise operator can be had on some entries of any axis, in any order."""
+    name = "a pointwise T on some entries is T there"
+    if not operator.pointwise:
+        checks.skip(name, "not pointwise")
+        return
+    gaps = []
+    for axis in range(-operator.domain.ndim, 0):
+        rows = (image.shape[axis] - 1, 0)
+        index = torch.tensor(rows, device=image.device)
+        part = operator.at_rows(rows, axis)(image.index_select(axis, index))
+        gaps.append(distance(part, operator(image).index_select(axis, index)))
+    checks.require(name, max(gaps), "set pointwise only where this holds, and write at_rows")
 
 
 def _check_order(checks: Checklist, operator: Operator, image: Tensor, value: Tensor) -> None:

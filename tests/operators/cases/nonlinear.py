@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _SCANS: dict[str, Geometry] = {
     "parallel": ParallelBeam((10, 10), AngleRange(7), FlatDetector(15)),
-    "one ray": ParallelBeam((3, 5), (0.3,), FlatDetector(1)),
     "wide": ParallelBeam((5, 12), AngleRange(6, start=0.2), FlatDetector(14, 1.1)),
     "fan": FanBeam((10, 10), AngleRange(6, arc=2 * math.pi), FlatDetector(16, 1.7), 40.0, 25.0),
 }
