@@ -51,10 +51,10 @@ def test_the_page_of_the_operators_has_the_recorded_numbers() -> None:
     assert len(result["rows"]) == result["size"]["rows"]
     lines = {line for line in page.splitlines() if line.startswith("| ")}
     for row in result["rows"]:
-        (line,) = (x for x in lines if x.startswith(f"| {row['case']} | {row['spaces']} |"))
-        for precision in ("double", "single"):
-            numbers = [x for x in row[precision].values() if isinstance(x, float) and x > 0]
-            assert all(f"{x:.0e}" in line for x in numbers)
+        values = [x for kind in ("double", "single") for x in row[kind].values()]
+        numbers = [f"{x:.0e}" for x in values if isinstance(x, float) and x > 0]
+        own = [x for x in lines if x.startswith(f"| {row['case']} | {row['spaces']} |")]
+        assert any(all(number in line for number in numbers) for line in own), row["case"]
     assert f"{result['size']['checked']} properties" in page
 
 
