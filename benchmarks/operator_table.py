@@ -44,7 +44,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "batch": ("stack of singles", "do not mix", "vmap"),
     "precision": ("to(float64)", "double precision", "autocast", "and type", "domain's type"),
     "device": ("device", "every tensor is a buffer"),
-    "tensors": ("with_tensors", "argument alone"),
+    "tensors": ("with_tensors", "tensor_names", "argument alone"),
     "norm": ("norm()",),
     "rows": ("subset", "a pointwise T"),
 }
@@ -161,7 +161,7 @@ def page(content: dict[str, Any]) -> str:
     for family in families:
         lines += [
             f"\n## {family.replace('_', ' ').capitalize()}\n",
-            f"| operator | | {' | '.join(GROUPS)} |",
+            f"| case | operator | {' | '.join(GROUPS)} |",
             "|---|---|" + "---|" * len(GROUPS),
         ]
         lines += [line_of(row) for row in content["rows"] if row["family"] == family]
@@ -180,7 +180,8 @@ def line_of(row: dict[str, Any]) -> str:
     """One row of the page."""
     cells = [f"{shown(row['double'][g])}<br>{shown(row['single'][g])}" for g in GROUPS]
     cells = [cell.split("<br>")[0] if len(set(cell.split("<br>"))) == 1 else cell for cell in cells]
-    return f"| {row['case']} | {row['spaces']} | {' | '.join(cells)} |"
+    kind = f"{row['operator']}, {row['spaces']}"
+    return f"| {row['case']} | {kind} | {' | '.join(cells)} |"
 
 
 def shown(number: float | bool | None) -> str:  # noqa: FBT001
@@ -227,7 +228,7 @@ precision, 1e-7 for central differences (which are taken in double) and 1e-4 for
 | batch | a batch is a stack of singles, of T, T* and T'(u); samples do not mix; `torch.vmap` |
 | precision | `.to(float64)` computes in double, complex stays complex, autocast changes nothing |
 | device | another device gives the same; every tensor is a buffer |
-| tensors | `with_tensors` refuses unknown names; arguments are left alone |
+| tensors | `with_tensors` takes `tensor_names` and refuses others; arguments are left alone |
 | norm | `norm()` against the singular values of the dense matrix |
 | rows | `subset`s reassemble the whole of T and T*, in the order asked for; `at_rows` |"""
 

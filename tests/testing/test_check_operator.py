@@ -203,7 +203,20 @@ class TakesAnyTensor(Sound):
         return self.to(self.matrix.device) if tensors else self
 
 
+class KeepsNamesSecret(Sound):
+    """A composition would not know that the matrix can be put in."""
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> KeepsNamesSecret:
+        if set(tensors) != {"matrix"}:
+            return super().with_tensors(tensors)
+        twin = KeepsNamesSecret(self.domain.dtype)
+        twin.matrix = tensors["matrix"]
+        return twin
+
+
 class ChangesWithoutTensors(Sound):
+    tensor_names = frozenset({"matrix"})
+
     def with_tensors(self, tensors: dict[str, Tensor]) -> LinearOperator:  # type: ignore[override]
         return super().with_tensors(tensors) * 1.001
 
@@ -326,6 +339,7 @@ BROKEN_LINEAR: dict[type[Sound], str] = {
     WrongH: r"T\.H is T\*",
     HStaysPut: r"T\.H goes from the codomain to the domain",
     TakesAnyTensor: "refuses names that T has not",
+    KeepsNamesSecret: "tensor_names says what with_tensors takes",
     ChangesWithoutTensors: "without tensors changes nothing",
     PlainTensor: "every tensor is a buffer.*'plain'",
     PartForgetsRows: "a subset has the rows of the whole",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import GeometryError
+from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.testing.linear import check_derivative_operator, check_linear
 from learnedrecon.testing.numbers import (
@@ -25,8 +26,6 @@ from learnedrecon.testing.transforms import check_transforms
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from learnedrecon.operators.base import Operator
 
 _SCALES = (0.1, 1.0, 10.0)
 
@@ -123,6 +122,13 @@ def _check_tensors(checks: Checklist, operator: Operator, image: Tensor) -> None
     else:
         refused = False
     checks.require_true("with_tensors refuses names that T has not", refused, fix)
+    takes_some = type(operator).with_tensors is not Operator.with_tensors
+    alone = not any(isinstance(child, Operator) for child in operator.children())
+    checks.require_true(
+        "tensor_names says what with_tensors takes",
+        bool(operator.tensor_names) or not (takes_some and alone),
+        "set tensor_names, so that compositions know whose a tensor is",
+    )
     same = operator.with_tensors({})
     gap = distance(same(image), operator(image))
     checks.require("with_tensors without tensors changes nothing", gap, "return an equal operator")
