@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
     from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
     from learnedrecon.operators.linear import LinearOperator
-    from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
     from learnedrecon.operators.magnitude import Magnitude, PhaseRetrieval
+    from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
     from learnedrecon.operators.panel import FlatPanel
     from learnedrecon.operators.ray_transform import RayTransform
     from learnedrecon.operators.ray_transform3d import RayTransform3D
@@ -77,8 +77,8 @@ _HOMES = {
     "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
     "operators.geometry3d": ("ConeBeam", "Orbit", "ParallelBeam3D"),
     "operators.linear": ("LinearOperator",),
-    "operators.non_cartesian": ("NonCartesian", "NonCartesianMRI"),
     "operators.magnitude": ("Magnitude", "PhaseRetrieval"),
+    "operators.non_cartesian": ("NonCartesian", "NonCartesianMRI"),
     "operators.panel": ("FlatPanel",),
     "operators.ray_transform": ("RayTransform",),
     "operators.ray_transform3d": ("RayTransform3D",),

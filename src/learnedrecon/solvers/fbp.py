@@ -77,11 +77,8 @@ def pseudo_inverse(
     """:func:`fbp` for every operator that is a ray transform in disguise, or one of MRI.
 
     P itself, by :func:`learnedrecon.solvers.fdk.fdk` in three dimensions; non-Cartesian MRI by
-    :func:`learnedrecon.solvers.gridding.gridding`, without a window; a·T: divides the
-    data by a; exp(-μP): takes -log(y)/μ with y clipped below at 1e-6; T(c·): divides the image by
-    c. These nest.
-    P itself, by :func:`learnedrecon.solvers.fdk.fdk` in three dimensions; a·T: divides the data by
-    a; I₀ exp(-μP) + s: takes -log((y - s)/I₀)/μ with the share of photons clipped below at 1e-6;
+    :func:`learnedrecon.solvers.gridding.gridding`, without a window; a·T: divides the data by a;
+    I₀ exp(-μP) + s: takes -log((y - s)/I₀)/μ with the share of photons clipped below at 1e-6;
     T(c·): divides the image by c. These nest.
 
     Args:
