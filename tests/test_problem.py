@@ -16,6 +16,7 @@ from learnedrecon.functionals.regularisers import Dirichlet
 from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.saturation import Saturation
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.testing import dense_matrix
@@ -103,8 +104,19 @@ def test_gradients_of_parts_add_up() -> None:
     torch.testing.assert_close(sum(parts), problem.gradient(u))
 
 
-def test_only_linear_operators_with_rows_have_subsets() -> None:
-    for operator in (CURVED, LINEAR.H):
+def test_a_nonlinear_problem_has_subsets() -> None:
+    """Σ over parts of [∂T_k(u)]*(T_k(u) - y_k) is the whole gradient."""
+    saturated = Saturation(CURVED.codomain, 0.7) @ CURVED
+    u = random(2, 1, 4, 5).abs()
+    for operator in (CURVED, saturated):
+        problem = Measured(operator, random(2, 1, 6, 7, seed=1).abs())
+        parts = [problem.subset(range(k, 6, 2)) for k in range(2)]
+        assert torch.equal(parts[1].data, problem.data[:, :, 1::2])
+        torch.testing.assert_close(sum(p.gradient(u) for p in parts), problem.gradient(u))
+
+
+def test_only_operators_with_rows_have_subsets() -> None:
+    for operator in (LINEAR.H @ CURVED, LINEAR.H):
         shape = operator.codomain.shape
         with pytest.raises(GeometryError, match=type(operator).__name__):
             Measured(operator, random(1, 1, *shape)).subset([0])

@@ -45,6 +45,19 @@ def test_the_readme_has_the_recorded_demos(path: Path) -> None:
     assert f"| {result['training']['steps']} | {numbers} | {lead} | {real} |" in page
 
 
+def test_the_page_of_the_operators_has_the_recorded_numbers() -> None:
+    result = _read(RESULTS / "operator-table.json")
+    page = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
+    assert len(result["rows"]) == result["size"]["rows"]
+    lines = {line for line in page.splitlines() if line.startswith("| ")}
+    for row in result["rows"]:
+        values = [x for kind in ("double", "single") for x in row[kind].values()]
+        numbers = [f"{x:.0e}" for x in values if isinstance(x, float) and x > 0]
+        own = [x for x in lines if x.startswith(f"| {row['case']} | {row['operator']}, ")]
+        assert any(all(number in line for number in numbers) for line in own), row["case"]
+    assert f"{result['size']['checked']} properties" in page
+
+
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_every_result_says_how_it_was_made(path: Path) -> None:
     result = _read(path)

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
     from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
     from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.magnitude import Magnitude, PhaseRetrieval
     from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
     from learnedrecon.operators.panel import FlatPanel
     from learnedrecon.operators.ray_transform import RayTransform
     from learnedrecon.operators.ray_transform3d import RayTransform3D
+    from learnedrecon.operators.saturation import Saturation
     from learnedrecon.operators.space import Space
     from learnedrecon.operators.trajectories import Kooshball, Radial, Spiral
     from learnedrecon.operators.transmission import Transmission, TransmissionCT
@@ -75,10 +77,12 @@ _HOMES = {
     "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
     "operators.geometry3d": ("ConeBeam", "Orbit", "ParallelBeam3D"),
     "operators.linear": ("LinearOperator",),
+    "operators.magnitude": ("Magnitude", "PhaseRetrieval"),
     "operators.non_cartesian": ("NonCartesian", "NonCartesianMRI"),
     "operators.panel": ("FlatPanel",),
     "operators.ray_transform": ("RayTransform",),
     "operators.ray_transform3d": ("RayTransform3D",),
+    "operators.saturation": ("Saturation",),
     "operators.space": ("Space",),
     "operators.trajectories": ("Kooshball", "Radial", "Spiral"),
     "operators.transmission": ("Transmission", "TransmissionCT"),
@@ -125,6 +129,7 @@ __all__ = [
     "LearnedPrimalDual",
     "LeastSquares",
     "LinearOperator",
+    "Magnitude",
     "Measured",
     "NoScaling",
     "NonCartesian",
@@ -133,6 +138,7 @@ __all__ = [
     "Orbit",
     "ParallelBeam",
     "ParallelBeam3D",
+    "PhaseRetrieval",
     "PostProcessing",
     "Problem",
     "Radial",
@@ -141,6 +147,7 @@ __all__ = [
     "RayVectors3D",
     "Reconstructor",
     "Repeat",
+    "Saturation",
     "Space",
     "Spiral",
     "Step",

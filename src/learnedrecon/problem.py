@@ -131,7 +131,7 @@ class Measured(Problem):
 
     def subset(self, rows: Rows) -> Measured:
         operator = self.measurement
-        if not isinstance(operator, LinearOperator) or operator.row_axis is None:
+        if operator.row_axis is None:
             raise GeometryError(
                 describe(
                     expected="an operator with rows to choose from",

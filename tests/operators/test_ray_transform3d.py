@@ -1,4 +1,4 @@
-"""The ray transform in 3D: the conformance kit, the fan beam in its plane, exact integrals."""
+"""The ray transform in 3D: the fan beam in its plane, exact integrals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from learnedrecon.operators.panel import FlatPanel
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.ray_transform3d import RayTransform3D
 from learnedrecon.operators.rays import ray_forward
-from learnedrecon.testing import check_operator, dense_matrix
+from learnedrecon.testing import dense_matrix
 from learnedrecon.testing.numbers import push_forward
 
 if TYPE_CHECKING:
@@ -41,13 +41,6 @@ SCANS: dict[str, Geometry3D] = {
     "parallel laminography": ParallelBeam3D(SHAPE, FULL, PANEL, PIXEL, -0.9),
     "poses": ConeBeam(SHAPE, (0.3, 2.0), PANEL, 12.0, 9.0, PIXEL).to_vectors(),
 }
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", SCANS)
-def test_conformance(name: str, dtype: torch.dtype) -> None:
-    report = check_operator(RayTransform3D(SCANS[name], dtype))
-    assert {finding.name for finding in report.skipped} <= {"another device gives the same"}
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.3, -12.0])

@@ -136,19 +136,21 @@ def check_data(measurement: Measurement, spec: Any, space: Space, path: Path) ->
         note(f"The angles in {path} are not those of the geometry, which are used.")
 
 
-def check_transmission(measurement: Measurement, path: Path) -> None:
-    """Refuses what cannot be shares of photons: counts, and line integrals.
+def check_transmission(measurement: Measurement, spec: Transmission, path: Path) -> None:
+    """Refuses what the detector of ``spec`` cannot show, such as other counts and line integrals.
 
     Raises:
-        DataError: values far outside of [0, 1].
+        DataError: values far outside of [s, s + I₀], which is [0, 1] for shares of photons.
     """
     low, high = float(measurement.values.min()), float(measurement.values.max())
-    least, most = _TRANSMISSIONS
+    least, most = (spec.scatter + spec.intensity * share for share in _TRANSMISSIONS)
     if low < least or high > most:
-        kind = "raw counts" if high > _COUNTS else "line integrals, logarithms of transmissions"
+        counts = high > spec.scatter + spec.intensity * _COUNTS
+        kind = "raw counts" if counts else "line integrals, logarithms of transmissions"
+        ends = f"{spec.scatter:g} and {spec.scatter + spec.intensity:g}"
         raise DataError(
             describe(
-                expected=f"transmissions between 0 and 1 in {path}, as the operator measures them",
+                expected=f"transmissions between {ends} in {path}, as the operator measures them",
                 found=f"values from {low:.4g} to {high:.4g}, which look like {kind}",
                 fix="divide counts by those without an object; for line integrals y store exp(-y), "
                 "or take a model of line integrals",

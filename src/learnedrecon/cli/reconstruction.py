@@ -160,7 +160,7 @@ def measured(request: Request, method: Method, given: Any) -> Scan:  # noqa: ANN
     operator = specs.build(OPERATORS, spec).to(request.device)
     check_data(measurement, spec, operator.codomain, request.file)
     if isinstance(spec, Transmission):
-        check_transmission(measurement, request.file)
+        check_transmission(measurement, spec, request.file)
     return Scan(spec, operator, _batched(measurement, operator).to(request.device))
 
 

@@ -2,42 +2,96 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
+from learnedrecon.errors import DtypeError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import Composition, LinearOperator, Scaled
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from learnedrecon.operators.space import Space
 
 
 class Diagonal(LinearOperator):
-    """Pointwise multiplication by a real tensor that may carry leading axes.
+    """Pointwise multiplication by a tensor that may carry leading axes.
 
     The derivative of a pointwise nonlinearity is of this kind, one diagonal per sample.
 
     Args:
         space: domain and codomain.
-        diagonal: (..., *space.shape), real.
+        diagonal: (..., *space.shape), or of a shape that broadcasts to that; complex for a complex
+            space only.
+
+    Raises:
+        DtypeError: a complex diagonal and a real space.
     """
 
+    pointwise = True
     diagonal: Tensor
 
     def __init__(self, space: Space, diagonal: Tensor) -> None:
         super().__init__(space, space)
+        if diagonal.is_complex() and not space.is_complex:
+            raise DtypeError(
+                describe(
+                    expected="a real diagonal for a real space",
+                    found=str(diagonal.dtype),
+                    fix="take its real part, or a complex space",
+                )
+            )
         self.register_buffer("diagonal", diagonal, persistent=False)
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.diagonal * u
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return self.diagonal * v
+        return self.diagonal.conj() * v
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Self:
+        return type(self)(
+            rows_of_space(self.domain, rows, axis), rows_of(self.diagonal, rows, axis)
+        )
 
     def compute_norm(self) -> float:
         """The largest |d|, over every sample where there is one diagonal for each."""
-        return float(self.diagonal.abs().max())
+        return float(self.diagonal.detach().abs().max())
+
+
+class RealPairing(LinearOperator):
+    """z ↦ Re(d̄·z), pointwise, from a complex space to the real one; its adjoint is v ↦ d·v.
+
+    The derivative of a real function of complex numbers is of this kind: d = 2z for |z|².
+
+    Args:
+        space: the domain, complex.
+        factor: d, (..., *space.shape), complex.
+    """
+
+    pointwise = True
+    factor: Tensor
+
+    def __init__(self, space: Space, factor: Tensor) -> None:
+        super().__init__(space, real_space(space))
+        self.register_buffer("factor", factor, persistent=False)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.factor.real * u.real + self.factor.imag * u.imag
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.factor * v
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Self:
+        return type(self)(rows_of_space(self.domain, rows, axis), rows_of(self.factor, rows, axis))
+
+    def compute_norm(self) -> float:
+        """The largest |d|, over every sample where there is one d for each."""
+        return float(self.factor.detach().abs().max())
 
 
 class ScaledArgument(Operator):
@@ -53,16 +107,43 @@ class ScaledArgument(Operator):
     def __init__(self, operator: Operator, scale: Tensor | float) -> None:
         super().__init__(operator.domain, operator.codomain)
         self.operator = operator
+        self.row_axis = operator.row_axis
+        self.tensor_names = operator.tensor_names
         if isinstance(scale, Tensor):
             self.register_buffer("scale", scale, persistent=False)
         else:
             self.scale = float(scale)
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return self.operator(self.scale * u)
+        return self.operator.evaluate(self.scale * u)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
         value, derivative = self.operator.linearise(self.scale * u)
         if isinstance(self.scale, float):
             return value, Scaled(derivative, self.scale)
         return value, Composition(derivative, Diagonal(self.domain, self.scale))
+
+    def restrict(self, rows: tuple[int, ...]) -> ScaledArgument:
+        return ScaledArgument(self.operator.subset(rows), self.scale)
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> ScaledArgument:
+        return ScaledArgument(self.operator.with_tensors(tensors), self.scale)
+
+
+def real_space(space: Space) -> Space:
+    """The space of real numbers of the same shape and precision."""
+    return replace(space, dtype=space.dtype.to_real())
+
+
+def rows_of_space(space: Space, rows: tuple[int, ...], axis: int) -> Space:
+    """The space of the entries ``rows`` of ``axis`` (negative)."""
+    shape = list(space.shape)
+    shape[axis] = len(rows)
+    return replace(space, shape=tuple(shape))
+
+
+def rows_of(tensor: Tensor, rows: tuple[int, ...], axis: int) -> Tensor:
+    """The entries ``rows`` of ``axis`` (negative); all, where one stands for every row."""
+    if tensor.ndim < -axis or tensor.shape[axis] == 1:
+        return tensor
+    return tensor.index_select(axis, torch.tensor(rows, device=tensor.device))

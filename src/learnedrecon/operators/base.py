@@ -1,4 +1,4 @@
-"""The interface of every forward operator, linear or not."""
+"""The interface of every forward operator, linear or not, and what can be built from two."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.arithmetic import (
+    dealt,
+    is_scalar,
+    plain_scalar,
+    refuse_elements,
+    require_same,
+)
+from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.rows import Rows
     from learnedrecon.operators.space import Space
 
 
@@ -24,12 +33,21 @@ class Operator(nn.Module, ABC):
     """T: X → Y, differentiable, batched over every leading axis.
 
     An operator is a module so that ``.to()`` moves its buffers; otherwise it is immutable. It runs
-    outside autocast, in float32 or better.
+    outside autocast, in float32 or better. ``F @ G``, ``F + G``, ``F - G``, ``a * F`` and ``F / a``
+    are operators again, linear where both parts are.
 
     Attributes:
         domain: X, one sample.
         codomain: Y, one sample.
+        row_axis: the axis of the codomain along which ``subset`` counts (negative), or None.
+        pointwise: whether every value depends on nothing but the entry in its place, so that
+            F ∘ G has the rows of G.
+        tensor_names: what :meth:`with_tensors` takes.
     """
+
+    row_axis: int | None = None
+    pointwise: bool = False
+    tensor_names: frozenset[str] = frozenset()
 
     def __init__(self, domain: Space, codomain: Space) -> None:
         super().__init__()
@@ -80,6 +98,96 @@ class Operator(nn.Module, ABC):
             )
         )
 
+    def restrict(self, rows: tuple[int, ...]) -> Operator:
+        """The operator of the given rows, for :meth:`subset`; ``rows`` have been checked."""
+        raise GeometryError(
+            describe(
+                expected="an operator with a row axis",
+                found=f"{type(self).__name__}, which has none, and {len(rows)} rows",
+                fix="use the whole operator",
+            )
+        )
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Operator:
+        """A pointwise operator on the entries ``rows`` of ``axis`` (negative) alone."""
+        raise GeometryError(
+            describe(
+                expected="a pointwise operator",
+                found=f"{type(self).__name__}, and {len(rows)} rows of axis {axis}",
+                fix="use the whole operator",
+            )
+        )
+
+    def subset(self, rows: Rows) -> Operator:
+        """The rows ``rows`` of T, counted along :attr:`row_axis` of the codomain.
+
+        Args:
+            rows: whole numbers in any order (a sequence, an array or a tensor), or a slice.
+
+        Raises:
+            GeometryError: no rows, a row out of range, or an operator without rows.
+        """
+        return self.restrict(self.row_indices(rows))
+
+    def row_indices(self, rows: Rows) -> tuple[int, ...]:
+        """The indices that ``rows`` stand for in :meth:`subset`.
+
+        Raises:
+            GeometryError: as for :meth:`subset`.
+        """
+        if self.row_axis is None:
+            raise GeometryError(
+                describe(
+                    expected="an operator with a row axis",
+                    found=f"{type(self).__name__}, which has none",
+                    fix="use the whole operator",
+                )
+            )
+        return row_indices(rows, self.codomain.shape[self.row_axis])
+
+    def __matmul__(self, other: Operator) -> Operator:
+        """(F @ G)(u) = F(G(u))."""
+        if not isinstance(other, Operator):
+            refuse_elements(other, "@")
+            return NotImplemented
+        return self._after(other)
+
+    def __add__(self, other: Operator) -> Operator:
+        """(F + G)(u) = F(u) + G(u)."""
+        return self._plus(other) if isinstance(other, Operator) else NotImplemented
+
+    def __sub__(self, other: Operator) -> Operator:
+        """(F - G)(u) = F(u) - G(u)."""
+        return self._plus(-other) if isinstance(other, Operator) else NotImplemented
+
+    def __mul__(self, scalar: complex) -> Operator:
+        """(a·F)(u) = a·F(u) for a real number, or a complex one into a complex space."""
+        if not is_scalar(scalar, self.codomain):
+            refuse_elements(scalar, "*")
+            return NotImplemented
+        return self._times(scalar)
+
+    def __rmul__(self, scalar: complex) -> Operator:
+        return self * scalar
+
+    def __truediv__(self, scalar: complex) -> Operator:
+        """(F/a)(u) = F(u)/a for a number that is not zero."""
+        if not is_scalar(scalar, self.codomain):
+            return NotImplemented
+        return self._times(1 / plain_scalar(scalar, self.codomain))
+
+    def __neg__(self) -> Operator:
+        return self._times(-1.0)
+
+    def _after(self, other: Operator) -> Operator:
+        return Composed(self, other)
+
+    def _plus(self, other: Operator) -> Operator:
+        return Added(self, other)
+
+    def _times(self, scalar: complex) -> Operator:
+        return Multiplied(self, scalar)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """Moves buffers as ``nn.Module`` does, keeps complex ones complex and the spaces true."""
 
@@ -93,6 +201,101 @@ class Operator(nn.Module, ABC):
         self.domain = _converted(self.domain, convert)
         self.codomain = _converted(self.codomain, convert)
         return self
+
+
+class Composed(Operator):
+    """F ∘ G where one of the two is not linear: (F∘G)'(u) = F'(G(u)) G'(u).
+
+    Its rows are those of F, or of G where F is pointwise.
+    """
+
+    def __init__(self, outer: Operator, inner: Operator) -> None:
+        require_same(outer.domain, inner.codomain, "spaces between two composed operators")
+        super().__init__(inner.domain, outer.codomain)
+        self.outer = outer
+        self.inner = inner
+        self.row_axis = inner.row_axis if outer.pointwise else outer.row_axis
+        self.pointwise = outer.pointwise and inner.pointwise
+        self.tensor_names = outer.tensor_names | inner.tensor_names
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.outer.evaluate(self.inner.evaluate(u))
+
+    def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
+        between, first = self.inner.linearise(u)
+        value, second = self.outer.linearise(between)
+        return value, second @ first
+
+    def restrict(self, rows: tuple[int, ...]) -> Composed:
+        if self.outer.pointwise and self.row_axis is not None:
+            return Composed(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
+        return Composed(self.outer.subset(rows), self.inner)
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Composed:
+        return Composed(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Composed:
+        outer, inner = dealt(tensors, self.outer, self.inner)
+        return Composed(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
+
+
+class Added(Operator):
+    """F + G where one of the two is not linear, on a common domain and codomain."""
+
+    def __init__(self, left: Operator, right: Operator) -> None:
+        require_same(left.domain, right.domain, "domains of a sum")
+        require_same(left.codomain, right.codomain, "codomains of a sum")
+        super().__init__(left.domain, left.codomain)
+        self.left = left
+        self.right = right
+        self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
+        self.pointwise = left.pointwise and right.pointwise
+        self.tensor_names = left.tensor_names | right.tensor_names
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.left.evaluate(u) + self.right.evaluate(u)
+
+    def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
+        (a, first), (b, second) = self.left.linearise(u), self.right.linearise(u)
+        return a + b, first + second
+
+    def restrict(self, rows: tuple[int, ...]) -> Added:
+        return Added(self.left.subset(rows), self.right.subset(rows))
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Added:
+        return Added(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Added:
+        left, right = dealt(tensors, self.left, self.right)
+        return Added(self.left.with_tensors(left), self.right.with_tensors(right))
+
+
+class Multiplied(Operator):
+    """a·F for an F that is not linear."""
+
+    def __init__(self, operator: Operator, scalar: complex) -> None:
+        super().__init__(operator.domain, operator.codomain)
+        self.operator = operator
+        self.scalar = plain_scalar(scalar, operator.codomain)
+        self.row_axis = operator.row_axis
+        self.pointwise = operator.pointwise
+        self.tensor_names = operator.tensor_names
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.scalar * self.operator.evaluate(u)
+
+    def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
+        value, derivative = self.operator.linearise(u)
+        return self.scalar * value, derivative * self.scalar
+
+    def restrict(self, rows: tuple[int, ...]) -> Multiplied:
+        return Multiplied(self.operator.subset(rows), self.scalar)
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Multiplied:
+        return Multiplied(self.operator.at_rows(rows, axis), self.scalar)
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Multiplied:
+        return Multiplied(self.operator.with_tensors(tensors), self.scalar)
 
 
 def without_autocast(like: Tensor) -> AbstractContextManager[None]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
-import numpy as np
-from torch import Tensor
-
-from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
-from learnedrecon.operators.base import Operator, without_autocast
+from learnedrecon.operators.arithmetic import dealt, plain_scalar, require_same
+from learnedrecon.operators.base import Added, Composed, Operator, without_autocast
 from learnedrecon.operators.norm import estimated_norm
-from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from learnedrecon.operators.rows import Rows
-    from learnedrecon.operators.space import Space
 
 
 class LinearOperator(Operator):
@@ -24,12 +20,7 @@ class LinearOperator(Operator):
 
     Subclasses write :meth:`evaluate` and :meth:`evaluate_adjoint`, and those with rows to choose
     from write :meth:`restrict` and set :attr:`row_axis`.
-
-    Attributes:
-        row_axis: the axis of the codomain along which ``subset`` counts (negative), or None.
     """
-
-    row_axis: int | None = None
 
     @abstractmethod
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
@@ -54,43 +45,6 @@ class LinearOperator(Operator):
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
         return self(u), self
-
-    def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
-        """The operator of the given rows, for :meth:`subset`; ``rows`` have been checked."""
-        raise GeometryError(
-            describe(
-                expected="an operator with a row axis",
-                found=f"{type(self).__name__}, which has none, and {len(rows)} rows",
-                fix="use the whole operator",
-            )
-        )
-
-    def subset(self, rows: Rows) -> LinearOperator:
-        """The rows ``rows`` of T, counted along :attr:`row_axis` of the codomain.
-
-        Args:
-            rows: whole numbers in any order (a sequence, an array or a tensor), or a slice.
-
-        Raises:
-            GeometryError: no rows, a row out of range, or an operator without rows.
-        """
-        return self.restrict(self.row_indices(rows))
-
-    def row_indices(self, rows: Rows) -> tuple[int, ...]:
-        """The indices that ``rows`` stand for in :meth:`subset`.
-
-        Raises:
-            GeometryError: as for :meth:`subset`.
-        """
-        if self.row_axis is None:
-            raise GeometryError(
-                describe(
-                    expected="an operator with a row axis",
-                    found=f"{type(self).__name__}, which has none",
-                    fix="use the whole operator",
-                )
-            )
-        return row_indices(rows, self.codomain.shape[self.row_axis])
 
     def norm(self) -> float:
         """‖T‖, the largest singular value, by seeded power iteration; computed once."""
@@ -121,35 +75,56 @@ class LinearOperator(Operator):
         """T* as an operator."""
         return Adjoint(self)
 
-    def __matmul__(self, other: LinearOperator) -> Composition:
-        """(S @ T)u = S(Tu)."""
-        if not isinstance(other, LinearOperator):
-            _refuse_elements(other, "@")
-            return NotImplemented
-        return Composition(self, other)
+    def _after(self, other: Operator) -> Operator:
+        return (
+            Composition(self, other) if isinstance(other, LinearOperator) else Composed(self, other)
+        )
 
-    def __add__(self, other: LinearOperator) -> Sum:
-        """(S + T)u = Su + Tu."""
-        return Sum(self, other) if isinstance(other, LinearOperator) else NotImplemented
+    def _plus(self, other: Operator) -> Operator:
+        return Sum(self, other) if isinstance(other, LinearOperator) else Added(self, other)
 
-    def __mul__(self, scalar: float) -> Scaled:
-        """(aT)u = a·Tu for a real scalar."""
-        if not _is_scalar(scalar):
-            _refuse_elements(scalar, "*")
-            return NotImplemented
+    def _times(self, scalar: complex) -> Scaled:
         return Scaled(self, scalar)
 
-    def __truediv__(self, scalar: float) -> Scaled:
-        """(T/a)u = Tu/a for a real scalar that is not zero."""
-        return Scaled(self, 1 / float(scalar)) if _is_scalar(scalar) else NotImplemented
+    if TYPE_CHECKING:  # rows, multiples, sums and compositions of linear operators are linear
 
-    __rmul__ = __mul__
+        def restrict(self, rows: tuple[int, ...]) -> LinearOperator: ...
 
-    def __neg__(self) -> Scaled:
-        return self * -1.0
+        def at_rows(self, rows: tuple[int, ...], axis: int) -> LinearOperator: ...
 
-    def __sub__(self, other: LinearOperator) -> Sum:
-        return self + (-other) if isinstance(other, LinearOperator) else NotImplemented
+        def subset(self, rows: Rows) -> LinearOperator: ...
+
+        @overload
+        def __matmul__(self, other: LinearOperator) -> LinearOperator: ...
+
+        @overload
+        def __matmul__(self, other: Operator) -> Operator: ...
+
+        def __matmul__(self, other: Operator) -> Operator: ...
+
+        @overload
+        def __add__(self, other: LinearOperator) -> LinearOperator: ...
+
+        @overload
+        def __add__(self, other: Operator) -> Operator: ...
+
+        def __add__(self, other: Operator) -> Operator: ...
+
+        @overload
+        def __sub__(self, other: LinearOperator) -> LinearOperator: ...
+
+        @overload
+        def __sub__(self, other: Operator) -> Operator: ...
+
+        def __sub__(self, other: Operator) -> Operator: ...
+
+        def __mul__(self, scalar: complex) -> LinearOperator: ...
+
+        def __rmul__(self, scalar: complex) -> LinearOperator: ...
+
+        def __truediv__(self, scalar: complex) -> LinearOperator: ...
+
+        def __neg__(self) -> LinearOperator: ...
 
 
 class Adjoint(LinearOperator):
@@ -158,6 +133,8 @@ class Adjoint(LinearOperator):
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__(operator.codomain, operator.domain)
         self.operator = operator
+        self.pointwise = operator.pointwise
+        self.tensor_names = operator.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.operator.evaluate_adjoint(u)
@@ -165,27 +142,45 @@ class Adjoint(LinearOperator):
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.operator.evaluate(v)
 
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Adjoint:
+        return Adjoint(self.operator.at_rows(rows, axis))
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Adjoint:
+        return Adjoint(self.operator.with_tensors(tensors))
+
     def compute_norm(self) -> float:
         return self.operator.norm()
 
 
 class Scaled(LinearOperator):
-    """a·T for a real number a."""
+    """a·T for a real number a, or for a complex one where the codomain is complex.
 
-    def __init__(self, operator: LinearOperator, scalar: float) -> None:
+    Raises:
+        DtypeError: a complex number and a real codomain.
+    """
+
+    def __init__(self, operator: LinearOperator, scalar: complex) -> None:
         super().__init__(operator.domain, operator.codomain)
         self.operator = operator
-        self.scalar = float(scalar)
+        self.scalar = plain_scalar(scalar, operator.codomain)
         self.row_axis = operator.row_axis
+        self.pointwise = operator.pointwise
+        self.tensor_names = operator.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.scalar * self.operator.evaluate(u)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        """a·T*v, or T*(āv): T is real-linear, so that a complex number does not pass through."""
+        if isinstance(self.scalar, complex):
+            return self.operator.evaluate_adjoint(self.scalar.conjugate() * v)
         return self.scalar * self.operator.evaluate_adjoint(v)
 
-    def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
+    def restrict(self, rows: tuple[int, ...]) -> Scaled:
         return Scaled(self.operator.subset(rows), self.scalar)
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Scaled:
+        return Scaled(self.operator.at_rows(rows, axis), self.scalar)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Scaled:
         return Scaled(self.operator.with_tensors(tensors), self.scalar)
@@ -204,12 +199,14 @@ class Sum(LinearOperator):
     """S + T on a common domain and codomain."""
 
     def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
-        _require_same(left.domain, right.domain, "domains of a sum")
-        _require_same(left.codomain, right.codomain, "codomains of a sum")
+        require_same(left.domain, right.domain, "domains of a sum")
+        require_same(left.codomain, right.codomain, "codomains of a sum")
         super().__init__(left.domain, left.codomain)
         self.left = left
         self.right = right
         self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
+        self.pointwise = left.pointwise and right.pointwise
+        self.tensor_names = left.tensor_names | right.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.left.evaluate(u) + self.right.evaluate(u)
@@ -217,19 +214,28 @@ class Sum(LinearOperator):
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.left.evaluate_adjoint(v) + self.right.evaluate_adjoint(v)
 
-    def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
+    def restrict(self, rows: tuple[int, ...]) -> Sum:
         return Sum(self.left.subset(rows), self.right.subset(rows))
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Sum:
+        return Sum(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Sum:
+        left, right = dealt(tensors, self.left, self.right)
+        return Sum(self.left.with_tensors(left), self.right.with_tensors(right))
 
 
 class Composition(LinearOperator):
-    """S T: first T, then S; rows are those of S."""
+    """S T: first T, then S; rows are those of S, or of T where S is pointwise."""
 
     def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
-        _require_same(outer.domain, inner.codomain, "spaces between two composed operators")
+        require_same(outer.domain, inner.codomain, "spaces between two composed operators")
         super().__init__(inner.domain, outer.codomain)
         self.outer = outer
         self.inner = inner
-        self.row_axis = outer.row_axis
+        self.row_axis = inner.row_axis if outer.pointwise else outer.row_axis
+        self.pointwise = outer.pointwise and inner.pointwise
+        self.tensor_names = outer.tensor_names | inner.tensor_names
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.outer.evaluate(self.inner.evaluate(u))
@@ -237,37 +243,23 @@ class Composition(LinearOperator):
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.inner.evaluate_adjoint(self.outer.evaluate_adjoint(v))
 
-    def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
+    def restrict(self, rows: tuple[int, ...]) -> Composition:
+        if self.outer.pointwise and self.row_axis is not None:
+            return Composition(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
         return Composition(self.outer.subset(rows), self.inner)
 
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Composition:
+        return Composition(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
 
-def _is_scalar(value: object) -> bool:
-    """A real number, also as a tensor or an array without axes."""
-    if isinstance(value, Tensor):
-        return value.ndim == 0 and not value.is_complex()
-    if isinstance(value, np.ndarray):
-        return value.ndim == 0 and np.isrealobj(value)
-    return isinstance(value, Real)
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Composition:
+        outer, inner = dealt(tensors, self.outer, self.inner)
+        return Composition(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
 
-
-def _refuse_elements(value: object, sign: str) -> None:
-    """Says how an operator is applied, where it was multiplied by an image instead."""
-    if isinstance(value, Tensor | np.ndarray):
-        raise DtypeError(
-            describe(
-                expected=f"T {sign} {'a linear operator' if sign == '@' else 'a real number'}",
-                found=f"a {type(value).__name__} of shape {tuple(value.shape)}",
-                fix="use T(u) to apply the operator to a tensor",
-            )
-        )
-
-
-def _require_same(left: Space, right: Space, what: str) -> None:
-    if left.shape != right.shape or left.is_complex != right.is_complex:
-        raise ShapeError(
-            describe(
-                expected=f"equal {what}",
-                found=f"{left} and {right}",
-                fix="compose or add operators whose spaces agree",
-            )
-        )
+    def compute_norm(self) -> float:
+        """‖T*T‖ = ‖TT*‖ = ‖T‖², else by power iteration."""
+        outer, inner = self.outer, self.inner
+        if isinstance(outer, Adjoint) and outer.operator is inner:
+            return inner.norm() ** 2
+        if isinstance(inner, Adjoint) and inner.operator is outer:
+            return outer.norm() ** 2
+        return super().compute_norm()

@@ -111,6 +111,7 @@ class NonCartesianMRI(LinearOperator):
     """
 
     row_axis = -2
+    tensor_names = frozenset({"maps", "trajectory"})
     trajectory: Tensor
     maps: Tensor | None
 

@@ -46,6 +46,9 @@ def power_iteration(
 ) -> PowerResult:
     """Estimates ‖T‖ = sqrt(λ_max(T*T)) by x ← T*T x / ‖T*T x‖ in float64.
 
+    Where samples have tensors of their own, every sample iterates for itself, and the norm is the
+    largest.
+
     Args:
         operator: T.
         tolerance: stop once two estimates in a row agree to this relative accuracy.
@@ -58,14 +61,14 @@ def power_iteration(
     axes = operator.domain.ndim
     x = operator.domain.random(generator).to(device, wide)
     x = x / inner(x, x, axes).sqrt()
-    estimate = 0.0
+    estimates = torch.zeros((), dtype=torch.float64, device=device)
     for k in range(1, iterations + 1):
         x = operator.adjoint(operator(x)).to(wide)
-        length = float(inner(x, x, axes).sqrt())
-        if length == 0.0:
+        lengths = inner(x, x, axes).sqrt()
+        if not bool(lengths.any()):
             return PowerResult(0.0, k, converged=True)
-        x = x / length
-        previous, estimate = estimate, length**0.5
-        if abs(estimate - previous) <= tolerance * estimate:
-            return PowerResult(estimate, k, converged=True)
-    return PowerResult(estimate, iterations, converged=False)
+        x = x / torch.where(lengths > 0, lengths, 1.0)[(..., *[None] * axes)]
+        previous, estimates = estimates, lengths.sqrt()
+        if bool(((estimates - previous).abs() <= tolerance * estimates).all()):
+            return PowerResult(float(estimates.max()), k, converged=True)
+    return PowerResult(float(estimates.max()), iterations, converged=False)

@@ -55,6 +55,7 @@ class RayTransform(LinearOperator):
     """
 
     row_axis = -2
+    tensor_names = frozenset(poses.NAMES)
     vectors: Tensor
 
     def __init__(self, geometry: Geometry, dtype: torch.dtype = torch.float32) -> None:

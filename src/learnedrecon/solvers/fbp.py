@@ -77,9 +77,9 @@ def pseudo_inverse(
     """:func:`fbp` for every operator that is a ray transform in disguise, or one of MRI.
 
     P itself, by :func:`learnedrecon.solvers.fdk.fdk` in three dimensions; non-Cartesian MRI by
-    :func:`learnedrecon.solvers.gridding.gridding`, without a window; a·T: divides the
-    data by a; exp(-μP): takes -log(y)/μ with y clipped below at 1e-6; T(c·): divides the image by
-    c. These nest.
+    :func:`learnedrecon.solvers.gridding.gridding`, without a window; a·T: divides the data by a;
+    I₀ exp(-μP) + s: takes -log((y - s)/I₀)/μ with the share of photons clipped below at 1e-6;
+    T(c·): divides the image by c. These nest.
 
     Args:
         operator: T.
@@ -108,8 +108,8 @@ def pseudo_inverse(
         image = pseudo_inverse(operator.operator, data, window=window, bandwidth=bandwidth)
         return image / operator.scale
     if isinstance(operator, TransmissionCT):
-        lines = -data.clamp(min=_LEAST_TRANSMISSION).log() / operator.transmission.mu
-        return fbp(lines, operator.transmission.geometry, window=window, bandwidth=bandwidth)
+        lines = operator.line_integrals(data, least=_LEAST_TRANSMISSION)
+        return pseudo_inverse(operator.ray, lines, window=window, bandwidth=bandwidth)
     raise GeometryError(
         describe(
             expected="a ray transform, non-Cartesian MRI, a multiple of one, or transmission CT",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.errors import GeometryError
+from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.testing.linear import check_derivative_operator, check_linear
 from learnedrecon.testing.numbers import (
@@ -19,11 +21,11 @@ from learnedrecon.testing.numbers import (
     push_forward,
 )
 from learnedrecon.testing.report import Checklist, Report, tolerance_of
+from learnedrecon.testing.rows import check_subsets
+from learnedrecon.testing.transforms import check_transforms
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from learnedrecon.operators.base import Operator
 
 _SCALES = (0.1, 1.0, 10.0)
 
@@ -37,12 +39,14 @@ def check_operator(
 ) -> Report:
     """Checks everything that the interface of an operator promises.
 
-    Every operator: batches, precision, devices, arguments left alone. A linear one: the adjoint
-    identity Re⟨Tu, v⟩ = Re⟨u, T*v⟩ relative to ‖Tu‖‖v‖ for random pairs, for v = Tu and for single
-    pixels against single data, at scales 0.1, 1 and 10; entry by entry against the transposed
-    matrix where it is small; linearity over the reals; the norm against singular values; autograd
-    backwards, twice and forwards; subsets of rows. A nonlinear one: the same of its derivative,
-    which is compared with central differences, and autograd against both.
+    Every operator: batches, samples that do not mix, precision, devices, arguments left alone,
+    tensors that it does not know, subsets of rows, ``vmap`` and ``func.grad``. A linear one: the
+    adjoint identity Re⟨Tu, v⟩ = Re⟨u, T*v⟩ relative to ‖Tu‖‖v‖ for random pairs, for v = Tu and for
+    single pixels against single data, at scales 0.1, 1 and 10; entry by entry against the
+    transposed matrix where it is small; ``.H``; linearity over the reals; the norm against singular
+    values, the largest over the samples where each has its own; autograd backwards, twice and
+    forwards. A nonlinear one: the same of its derivative at 0.1, 1 and 10 times the image, which is
+    compared with central differences there, and autograd against both.
 
     Args:
         operator: T.
@@ -65,12 +69,16 @@ def check_operator(
     draw = Draw(operator, leading, device, seed)
     image = draw.image() if at is None else at.detach().to(operator.domain.dtype)
     _check_values(checks, operator, draw)
+    _check_samples(checks, operator, image)
+    _check_tensors(checks, operator, image)
     _check_precision(checks, operator, image)
     _check_devices(checks, operator, image)
     if isinstance(operator, LinearOperator):
         check_linear(checks, operator, draw)
     else:
         _check_nonlinear(checks, operator, image, draw)
+    check_subsets(checks, operator, image, draw)
+    check_transforms(checks, operator, image, draw)
     return checks.report()
 
 
@@ -91,6 +99,47 @@ def _check_values(checks: Checklist, operator: Operator, draw: Draw) -> None:
     checks.require(
         "a batch is a stack of singles", distance(values, singles), "treat every sample alone"
     )
+
+
+def _check_samples(checks: Checklist, operator: Operator, image: Tensor) -> None:
+    """Where samples have tensors of their own, the last one changes and the others must not."""
+    name = "samples with their own tensors do not mix"
+    if image.ndim == operator.domain.ndim or image.shape[0] < 2:
+        checks.skip(name, "no leading axes" if image.ndim == operator.domain.ndim else "one sample")
+        return
+    other = torch.cat([image[:-1], 2 * image[-1:]])
+    checks.require(name, distance(operator(other)[:-1], operator(image)[:-1]), "check the axes")
+
+
+def _check_tensors(checks: Checklist, operator: Operator, image: Tensor) -> None:
+    """What :meth:`Operator.with_tensors` promises of any operator."""
+    fix = "raise GeometryError, as Operator does, and set tensor_names"
+    unknown = {"no operator has this": torch.ones(1)}
+    try:
+        operator.with_tensors(unknown)
+    except GeometryError:
+        refused = True
+    else:
+        refused = False
+    checks.require_true("with_tensors refuses names that T has not", refused, fix)
+    takes_some = type(operator).with_tensors is not Operator.with_tensors
+    alone = not any(isinstance(child, Operator) for child in operator.children())
+    checks.require_true(
+        "tensor_names says what with_tensors takes",
+        bool(operator.tensor_names) or not (takes_some and alone),
+        "set tensor_names, so that compositions know whose a tensor is",
+    )
+    same = operator.with_tensors({})
+    gap = distance(same(image), operator(image))
+    checks.require("with_tensors without tensors changes nothing", gap, "return an equal operator")
+    loose = [
+        name
+        for module in operator.modules()
+        for name, value in vars(module).items()
+        if isinstance(value, torch.Tensor)
+    ]
+    fix = f"register_buffer({', '.join(map(repr, loose))}), so that .to() moves it"
+    checks.require_true("every tensor is a buffer", not loose, fix)
 
 
 def _check_precision(checks: Checklist, operator: Operator, image: Tensor) -> None:
@@ -148,15 +197,41 @@ def _check_devices(checks: Checklist, operator: Operator, image: Tensor) -> None
 def _check_nonlinear(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
     value, _ = operator.linearise(image)
     checks.require("linearise gives T(u)", distance(value, operator(image)), "return (T(u), T'(u))")
+    _check_derivatives_of_a_batch(checks, operator, draw)
     for scale in _SCALES:
-        _, derivative = operator.linearise(scale * image)
+        at = scale * image
+        _, derivative = operator.linearise(at)
         check_derivative_operator(checks, derivative, draw, f"T'({scale:g}·u)")
-    _check_differences(checks, operator, image, draw)
-    _check_autograd(checks, operator, image, draw)
+    for scale in _SCALES:
+        where = "u" if scale == 1.0 else f"{scale:g}·u"
+        _check_differences(checks, operator, scale * image, draw, where)
+        _check_autograd(checks, operator, scale * image, draw, where)
 
 
-def _check_differences(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
-    wide = _copy_in_double(checks, operator, "T'(u) against central differences")
+def _check_derivatives_of_a_batch(checks: Checklist, operator: Operator, draw: Draw) -> None:
+    images, directions, data = draw.image(3), draw.image(3), draw.data(3)
+    _, derivative = operator.linearise(images)
+    singles = [operator.linearise(u)[1] for u in images]
+    pairs = {
+        "T'(u)": (derivative(directions), [T(h) for T, h in zip(singles, directions, strict=True)]),
+        "T'(u)*": (
+            derivative.adjoint(data),
+            [T.adjoint(v) for T, v in zip(singles, data, strict=True)],
+        ),
+    }
+    for name, (batch, each) in pairs.items():
+        checks.require(
+            f"{name} of a batch of u is a stack of singles",
+            distance(batch, torch.stack(each)),
+            "linearise every sample alone",
+        )
+
+
+def _check_differences(
+    checks: Checklist, operator: Operator, image: Tensor, draw: Draw, where: str
+) -> None:
+    title = f"T'({where}) against central differences"
+    wide = _copy_in_double(checks, operator, title)
     if wide is None:
         return
     at = image.to(wide.domain.dtype)
@@ -164,37 +239,40 @@ def _check_differences(checks: Checklist, operator: Operator, image: Tensor, dra
     direction = direction * ((norm_of(at) or 1.0) / norm_of(direction))
     expected = wide.linearise(at)[1](direction)
     error, order = central_differences(wide, at, direction, expected)
-    checks.require(
-        "T'(u) against central differences", error, "differentiate T by hand again", within=1e-7
-    )
+    fix = "differentiate T by hand again"
+    checks.require(title, error, fix, within=1e-7)
     name = "order of the central differences, below 2 by"
+    name = name if where == "u" else f"{name}, at {where}"
     if order is None:
         checks.skip(name, "the differences are exact to rounding")
     else:
-        checks.require(name, max(0.0, 2 - order), "differentiate T by hand again", within=0.2)
+        checks.require(name, max(0.0, 2 - order), fix, within=0.2)
 
 
-def _check_autograd(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
+def _check_autograd(
+    checks: Checklist, operator: Operator, image: Tensor, draw: Draw, where: str
+) -> None:
     u = image.clone().requires_grad_()
     v = draw.data().requires_grad_()
     w = draw.image()
     derivative = operator.linearise(image)[1]
+    name = f"T'({where})"
     pulled = pull_back(operator(u), u, v, create_graph=True)
     checks.require(
-        "autograd backwards is T'(u)*", distance(pulled, derivative.adjoint(v)), "check backward"
+        f"autograd backwards is {name}*", distance(pulled, derivative.adjoint(v)), "check backward"
     )
     twice, along_u = (pull_back(pulled, leaf, w) for leaf in (v, u))
     checks.require(
-        "autograd backwards twice is T'(u)",
+        f"autograd backwards twice is {name}",
         distance(twice, derivative(w)),
         "make backward differentiable",
     )
     by_hand = operator.linearise(u)[1].adjoint(v)
     second = pull_back(by_hand, u, w)
     checks.require(
-        "T'(u)*v depends on u as autograd says",
+        f"{name}*v depends on u as autograd says",
         distance(second, along_u),
         "do not detach T(u) in linearise",
     )
     pushed = push_forward(operator, image, w)
-    checks.require("autograd forwards is T'(u)", distance(pushed, derivative(w)), "check jvp")
+    checks.require(f"autograd forwards is {name}", distance(pushed, derivative(w)), "check jvp")

@@ -1,0 +1,115 @@
+"""What the algebra of operators asks of its parts."""
+
+from __future__ import annotations
+
+from numbers import Complex, Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.space import Space
+
+
+def is_scalar(value: object, space: Space) -> bool:
+    """Whether elements of ``space`` can be multiplied by ``value``.
+
+    A real number, or a complex one where the space is complex; also as a tensor or an array
+    without axes.
+    """
+    if isinstance(value, Tensor):
+        return value.ndim == 0 and (space.is_complex or not value.is_complex())
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and (space.is_complex or np.isrealobj(value))
+    return isinstance(value, Complex if space.is_complex else Real)
+
+
+def plain_scalar(value: complex, space: Space) -> float | complex:
+    """The number as a float, or as a complex where it is not real.
+
+    Raises:
+        DtypeError: a complex number for a real space.
+    """
+    number = complex(value)
+    if number.imag == 0.0:
+        return number.real
+    if not space.is_complex:
+        raise DtypeError(
+            describe(
+                expected="a real number, as the codomain is real",
+                found=str(number),
+                fix="take its real part, or an operator into a complex space",
+            )
+        )
+    return number
+
+
+def refuse_elements(value: object, sign: str) -> None:
+    """Says how an operator is applied, where it was multiplied by an image instead.
+
+    Raises:
+        DtypeError: ``value`` is a tensor or an array.
+    """
+    if isinstance(value, Tensor | np.ndarray):
+        raise DtypeError(
+            describe(
+                expected=f"T {sign} {'an operator' if sign == '@' else 'a real number'}",
+                found=f"a {type(value).__name__} of shape {tuple(value.shape)}",
+                fix="use T(u) to apply the operator to a tensor",
+            )
+        )
+
+
+def require_same(left: Space, right: Space, what: str) -> None:
+    """Refuses spaces of unequal shapes, or one real and one complex.
+
+    Raises:
+        ShapeError: with both.
+    """
+    if left.shape != right.shape or left.is_complex != right.is_complex:
+        raise ShapeError(
+            describe(
+                expected=f"equal {what}",
+                found=f"{left} and {right}",
+                fix="compose or add operators whose spaces agree",
+            )
+        )
+
+
+def dealt(
+    tensors: dict[str, Tensor], left: Operator, right: Operator
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors of the left and of the right part of an operator, by their names.
+
+    Raises:
+        GeometryError: a name that neither part has, or that both have.
+    """
+    shares = tuple(
+        {name: tensor for name, tensor in tensors.items() if name in part.tensor_names}
+        for part in (left, right)
+    )
+    kinds = f"{type(left).__name__} and {type(right).__name__}"
+    for name in tensors:
+        if name in shares[0] and name in shares[1]:
+            raise GeometryError(
+                describe(
+                    expected=f"a tensor '{name}' that belongs to one of {kinds}",
+                    found="both have one of that name",
+                    fix="put the tensors into the parts, by their own with_tensors, and combine"
+                    " these",
+                )
+            )
+        if name not in shares[0] and name not in shares[1]:
+            known = sorted(left.tensor_names | right.tensor_names)
+            raise GeometryError(
+                describe(
+                    expected=f"tensors of {kinds}: {', '.join(known) or 'they have none'}",
+                    found=f"'{name}'",
+                    fix="remove it from the samples, or use an operator that has it",
+                )
+            )
+    return shares[0], shares[1]

@@ -1,0 +1,76 @@
+"""Every operator of the library, in both precisions, through the public conformance kit.
+
+A new operator is one line in a file of ``cases``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+import torch
+from torch import Tensor
+
+from learnedrecon.operators.base import Operator
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.testing import check_operator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Case: TypeAlias = "Callable[[torch.dtype], Operator | tuple[Operator, Tensor]]"
+FILES = sorted((Path(__file__).parent / "cases").glob("*.py"))
+
+
+def cases_of(path: Path) -> dict[str, Case]:
+    spec = importlib.util.spec_from_file_location(f"operator_cases_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: dict[str, Case] = module.CASES
+    return found
+
+
+CASES = {f"{path.stem}: {name}": case for path in FILES for name, case in cases_of(path).items()}
+
+
+def built(name: str, dtype: torch.dtype) -> tuple[Operator, Tensor | None]:
+    made = CASES[name](dtype)
+    return (made, None) if isinstance(made, Operator) else made
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "single"])
+@pytest.mark.parametrize("name", CASES)
+def test_every_property(name: str, dtype: torch.dtype) -> None:
+    operator, at = built(name, dtype)
+    assert operator.domain.dtype.to_real() == dtype
+    assert operator.codomain.dtype.to_real() == dtype
+    check_operator(operator, at=at)
+
+
+@pytest.fixture(scope="module")
+def specs_in_the_table() -> set[type]:
+    """The types of everything that the operators of the table, and their parts, hold."""
+    operators = [built(name, torch.float64)[0] for name in CASES]
+    modules = [module for operator in operators for module in operator.modules()]
+    return {type(value) for module in modules for value in vars(module).values()}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_registered_operator_is_in_the_table(
+    name: str, specs_in_the_table: set[type]
+) -> None:
+    spec = OPERATORS[name].spec
+    assert spec in specs_in_the_table, f"add a case of a {spec.__name__} to tests/operators/cases"
+
+
+def test_a_large_operator_is_checked_without_its_matrix() -> None:
+    geometry = ParallelBeam((64, 64), AngleRange(20), FlatDetector(95))
+    report = check_operator(RayTransform(geometry, torch.float64))
+    assert any("entry by entry" in finding.name for finding in report.skipped)
+    assert report.measured("T* is adjoint: single pixels and data") < 1e-12
