@@ -100,6 +100,7 @@ class CartesianMRI(LinearOperator):
         coils = () if spec.coils is None else (spec.coils,)
         super().__init__(Space(grid.shape, dtype), Space((*coils, *grid.out), dtype))
         self.spec, self.grid = spec, grid
+        self.tensor_names = frozenset({"mask"} if spec.coils is None else {"mask", "maps"})
         self.row_axis = grid.row_axis
         one = _without_coils(mask, spec)
         hidden = torch.compiler.is_compiling() or transforms_are_active()

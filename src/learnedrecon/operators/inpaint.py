@@ -56,6 +56,7 @@ class Inpaint(LinearOperator):
         dtype: float32 or float64, or complex, of the elements that the spaces make.
 
     Attributes:
+        spec: as given, or None.
         mask: m, real, (*shape) or with the leading axes of the images.
 
     Raises:
@@ -68,13 +69,16 @@ class Inpaint(LinearOperator):
     mask: Tensor
 
     def __init__(self, mask: PixelMask | Tensor, dtype: torch.dtype = torch.float32) -> None:
+        spec = None
         if not isinstance(mask, torch.Tensor):
             require_kind(mask, PixelMask, "Inpaint(mask) with a tensor, or Inpaint(PixelMask(...))")
-            mask = mask.mask()
+            spec, mask = mask, mask.mask()
         self._set(Space(tuple(mask.shape), dtype), mask)
+        self.spec = spec
 
     def _set(self, space: Space, mask: Tensor) -> None:
         super().__init__(space, space)
+        self.spec: PixelMask | None = None
         kept = mask if mask.is_floating_point() else mask.to(space.dtype.to_real())
         self.register_buffer("mask", kept, persistent=False)
 

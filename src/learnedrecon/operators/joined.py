@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor, cat
+from torch import Tensor, broadcast_shapes, cat
 
 from learnedrecon.errors import ShapeError, describe
 from learnedrecon.operators.space import Space
@@ -58,6 +58,13 @@ class Joined:
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
         """One tensor of (..., *space.shape) for each space, as one."""
+        leading = [
+            part.shape[: part.ndim - s.ndim] for part, s in zip(parts, self.spaces, strict=True)
+        ]
+        if len(set(leading)) > 1:
+            common = broadcast_shapes(*leading)
+            pairs = zip(parts, self.spaces, strict=True)
+            parts = [part.expand(*common, *s.shape) for part, s in pairs]
         if self.axis is not None:
             return cat(list(parts), self.axis)
         flat = [part.flatten(-s.ndim) for part, s in zip(parts, self.spaces, strict=True)]

@@ -12,6 +12,8 @@ from learnedrecon.operators.norm import PowerResult
 from learnedrecon.operators.space import inner
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from learnedrecon.operators.linear import LinearOperator
 
 
@@ -26,6 +28,8 @@ def lanczos_norm(
     volumes; the basis loses its orthogonality, which brings copies of eigenvalues but no wrong ones
     (Paige, Lin. Alg. Appl. 34, 1980).
 
+    Where samples have tensors of their own, all of them are one block diagonal operator.
+
     Args:
         operator: T.
         tolerance: stop once a singular value lies within this relative distance, by the residual;
@@ -36,11 +40,9 @@ def lanczos_norm(
     Returns:
         The estimate, a lower bound.
     """
-    device = next((b.device for b in operator.buffers()), torch.device("cpu"))
-    wide = torch.complex128 if operator.domain.is_complex else torch.float64
-    axes = operator.domain.ndim
-    start = operator.domain.random(torch.Generator().manual_seed(seed)).to(device, wide)
-    current, previous = start / inner(start, start, axes).sqrt(), torch.zeros_like(start)
+    current = _start(operator, seed)
+    wide, axes = current.dtype, current.ndim
+    previous = torch.zeros_like(current)
     diagonal: list[float] = []
     off = [0.0]
     value = 0.0
@@ -66,6 +68,21 @@ def require_settled(result: PowerResult, name: str) -> float:
             result.norm,
         )
     return result.norm
+
+
+def _start(operator: LinearOperator, seed: int) -> Tensor:
+    """A random unit vector, with the leading axes of tensors that samples have of their own."""
+    device = next((b.device for b in operator.buffers()), torch.device("cpu"))
+    space = operator.domain
+    wide = torch.complex128 if space.is_complex else torch.float64
+    generator = torch.Generator().manual_seed(seed)
+    start = space.random(generator).to(device, wide)
+    leading = ()
+    if operator.tensor_names:
+        leading = tuple(operator.adjoint(operator(start)).shape[: -space.ndim])
+    if leading:
+        start = space.random(generator, leading).to(device, wide)
+    return start / inner(start, start, start.ndim).sqrt()
 
 
 def _largest(diagonal: list[float], off: list[float]) -> tuple[float, float]:

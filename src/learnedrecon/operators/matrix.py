@@ -50,7 +50,9 @@ class Matrix:
 
     def build(self) -> MatrixOperator:
         """The operator."""
-        return MatrixOperator(torch.tensor(self.rows), self.shape)
+        operator = MatrixOperator(torch.tensor(self.rows), self.shape)
+        operator.spec = self
+        return operator
 
 
 class MatrixOperator(LinearOperator):
@@ -74,6 +76,7 @@ class MatrixOperator(LinearOperator):
     """
 
     tensor_names: frozenset[str]
+    spec: Matrix | None = None
     matrix: Tensor
     values: Tensor
 
@@ -111,6 +114,8 @@ class MatrixOperator(LinearOperator):
             GeometryError: another name, or a sparse operator.
             ShapeError: another size.
         """
+        if not tensors:
+            return self
         if set(tensors) != self.tensor_names:
             super().with_tensors({k: t for k, t in tensors.items() if k not in self.tensor_names})
             return self

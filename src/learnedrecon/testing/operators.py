@@ -124,9 +124,10 @@ def _check_tensors(checks: Checklist, operator: Operator, image: Tensor) -> None
     checks.require_true("with_tensors refuses names that T has not", refused, fix)
     takes_some = type(operator).with_tensors is not Operator.with_tensors
     alone = not any(isinstance(child, Operator) for child in operator.children())
+    declared = operator.tensor_names is not Operator.tensor_names
     checks.require_true(
         "tensor_names says what with_tensors takes",
-        bool(operator.tensor_names) or not (takes_some and alone),
+        declared or not (takes_some and alone),
         "set tensor_names, so that compositions know whose a tensor is",
     )
     same = operator.with_tensors({})
