@@ -59,15 +59,15 @@ def zeros(number: int = 3) -> Tensor:
 def test_it_finds_the_certified_total_variation_image(nonnegative: bool) -> None:
     y = noisy()
     certified = tv_reconstruction(
-        RAY, y, 0.2, nonnegative=nonnegative, gap=1e-8, max_iterations=50000
+        RAY, y, 0.2, nonnegative=nonnegative, gap=1e-7, max_iterations=50000
     )
     simple = NonNegative() if nonnegative else None
-    result = pdhg(tv_terms(y, 0.2), simple, zeros(), tolerance=1e-7)
+    result = pdhg(tv_terms(y, 0.2), simple, zeros(), tolerance=1e-6)
     assert result.converged.all(), result.status
     value = LeastSquares()(RAY(result.solution), y) + 0.2 * TotalVariation()(result.solution)
     # Between the certified lower bound and little above.
     assert (value >= certified.objective * (1 - certified.gap)).all()
-    assert (value <= certified.objective * (1 + 1e-6)).all()
+    assert (value <= certified.objective * (1 + 1e-5)).all()
     assert (result.solution - certified.image).norm() < 1e-3 * certified.image.norm()
 
 
@@ -137,6 +137,30 @@ def test_least_squares_of_complex_images() -> None:
     )
     exact = solve_normal(K, K.adjoint(y), 0.7, tolerance=1e-12)
     torch.testing.assert_close(result.solution, exact.solution, rtol=1e-6, atol=1e-8)
+
+
+def test_total_variation_of_complex_signals_agrees_with_fista() -> None:
+    """Which finds its proximal map by iteration, with a certificate of its own."""
+    K, y = Dense(normal(9, 7, dtype=COMPLEX)), normal(2, 9, seed=1, dtype=COMPLEX)
+    gradient = FiniteDifference(K.domain)
+    start = torch.zeros(2, 7, dtype=COMPLEX)
+    data = Misfit(LeastSquares(), y)
+    terms = [Term(data, K), Term(Multiple(GroupL1(-2), 0.5), gradient)]
+    first = pdhg(terms, None, start, tolerance=1e-8)
+    total_variation = Multiple(TotalVariation(1, prox_tolerance=1e-7), 0.5)
+    second = fista(Composed(data, K), total_variation, start, tolerance=1e-5)
+    assert first.converged.all(), first.status
+    assert second.converged.all(), second.status
+    torch.testing.assert_close(first.solution, second.solution, rtol=1e-4, atol=1e-4)
+
+
+def test_no_batch_is_no_error() -> None:
+    y = torch.zeros(0, 1, 6, 17, dtype=torch.float64)
+    assert pdhg(tv_terms(y, 0.2), NonNegative(), zeros(0)).solution.shape == (0, 1, 12, 10)
+    misfit = Composed(Misfit(LeastSquares(), y), RAY)
+    for lipschitz in (None, 1.0):
+        result = fista(misfit, NonNegative(), zeros(0), lipschitz=lipschitz)
+        assert "empty" in result.status
 
 
 def test_one_pixel_in_closed_form() -> None:
