@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from learnedrecon.config.yaml_file import read_geometry, read_operator, write_geometry
-    from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
+    from learnedrecon.functionals.combined import Composed, Misfit, Multiple
+    from learnedrecon.functionals.constraints import Box, NonNegative
+    from learnedrecon.functionals.fidelities import (
+        Huber,
+        KullbackLeibler,
+        LeastSquares,
+        WeightedLeastSquares,
+    )
+    from learnedrecon.functionals.norms import L1, GroupL1, HuberNorm
     from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
     from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
     from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
@@ -47,15 +55,25 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Estimate, Iterative, Reconstructor
     from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling
     from learnedrecon.schemes.step import Chain, Repeat, Step
+    from learnedrecon.solvers.cg import cg
+    from learnedrecon.solvers.cg_sense import cg_sense
     from learnedrecon.solvers.fbp import fbp
     from learnedrecon.solvers.fdk import fdk
+    from learnedrecon.solvers.fista import fista
     from learnedrecon.solvers.gridding import gridding
+    from learnedrecon.solvers.lsqr import lsqr
+    from learnedrecon.solvers.normal import solve_normal
+    from learnedrecon.solvers.pdhg import Term, pdhg
+    from learnedrecon.solvers.result import SolverResult
     from learnedrecon.solvers.tv import tv_reconstruction
     from learnedrecon.training.checkpoint import Blueprint, load_weights, save_weights
 
 _HOMES = {
     "config.yaml_file": ("read_geometry", "read_operator", "write_geometry"),
-    "functionals.fidelities": ("KullbackLeibler", "LeastSquares"),
+    "functionals.combined": ("Composed", "Misfit", "Multiple"),
+    "functionals.constraints": ("Box", "NonNegative"),
+    "functionals.fidelities": ("Huber", "KullbackLeibler", "LeastSquares", "WeightedLeastSquares"),
+    "functionals.norms": ("L1", "GroupL1", "HuberNorm"),
     "functionals.regularisers": ("Dirichlet", "TotalVariation"),
     "models.classical": ("FBP", "TV", "TotalVariationSpec"),
     "models.filtered_primal_dual": ("FilteredPrimalDual", "filtered_primal_dual"),
@@ -63,12 +81,12 @@ _HOMES = {
     "models.learned_gradient": ("LearnedGradient", "learned_gradient"),
     "models.learned_primal_dual": ("LearnedPrimalDual", "learned_primal_dual"),
     "models.post_processing": ("FBPUNet", "PostProcessing"),
+    "networks.as_real": ("AsReal",),
     "operators.adapters.astra": ("from_astra",),
     "operators.adapters.deepinv": ("from_deepinv", "to_deepinv"),
     "operators.adapters.odl": ("from_odl", "to_odl"),
     "operators.adapters.pylops": ("from_pylops", "to_pylops"),
     "operators.adapters.scipy": ("from_scipy", "to_scipy"),
-    "networks.as_real": ("AsReal",),
     "operators.base": ("Operator",),
     "operators.beam3d": ("RayVectors3D",),
     "operators.cartesian": ("Cartesian",),
@@ -91,9 +109,16 @@ _HOMES = {
     "schemes.reconstructor": ("Estimate", "Iterative", "Reconstructor"),
     "schemes.scaling": ("AdjointScale", "ImageScale", "NoScaling"),
     "schemes.step": ("Chain", "Repeat", "Step"),
+    "solvers.cg": ("cg",),
+    "solvers.cg_sense": ("cg_sense",),
     "solvers.fbp": ("fbp",),
     "solvers.fdk": ("fdk",),
+    "solvers.fista": ("fista",),
     "solvers.gridding": ("gridding",),
+    "solvers.lsqr": ("lsqr",),
+    "solvers.normal": ("solve_normal",),
+    "solvers.pdhg": ("Term", "pdhg"),
+    "solvers.result": ("SolverResult",),
     "solvers.tv": ("tv_reconstruction",),
     "training.checkpoint": ("Blueprint", "load_weights", "save_weights"),
 }
@@ -101,17 +126,20 @@ _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names
 
 __all__ = [
     "FBP",
+    "L1",
     "TV",
     "AdjointScale",
     "AngleRange",
     "AsReal",
     "Backprop",
     "Blueprint",
+    "Box",
     "Cartesian",
     "CartesianMRI",
     "CentredFFT",
     "Chain",
     "Checkpointed",
+    "Composed",
     "ConeBeam",
     "Dirichlet",
     "Estimate",
@@ -121,6 +149,9 @@ __all__ = [
     "FilteredPrimalDual",
     "FlatDetector",
     "FlatPanel",
+    "GroupL1",
+    "Huber",
+    "HuberNorm",
     "ImageScale",
     "Iterative",
     "Kooshball",
@@ -131,9 +162,12 @@ __all__ = [
     "LinearOperator",
     "Magnitude",
     "Measured",
+    "Misfit",
+    "Multiple",
     "NoScaling",
     "NonCartesian",
     "NonCartesianMRI",
+    "NonNegative",
     "Operator",
     "Orbit",
     "ParallelBeam",
@@ -148,16 +182,22 @@ __all__ = [
     "Reconstructor",
     "Repeat",
     "Saturation",
+    "SolverResult",
     "Space",
     "Spiral",
     "Step",
+    "Term",
     "TotalVariation",
     "TotalVariationSpec",
     "Transmission",
     "TransmissionCT",
+    "WeightedLeastSquares",
+    "cg",
+    "cg_sense",
     "fbp",
     "fdk",
     "filtered_primal_dual",
+    "fista",
     "from_astra",
     "from_deepinv",
     "from_odl",
@@ -167,9 +207,12 @@ __all__ = [
     "learned_gradient",
     "learned_primal_dual",
     "load_weights",
+    "lsqr",
+    "pdhg",
     "read_geometry",
     "read_operator",
     "save_weights",
+    "solve_normal",
     "to_deepinv",
     "to_odl",
     "to_pylops",

@@ -93,6 +93,9 @@ class RealPairing(LinearOperator):
         """The largest |d|, over every sample where there is one d for each."""
         return float(self.factor.detach().abs().max())
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
 
 class ScaledArgument(Operator):
     """u ↦ T(c·u) for a nonlinear T: the image is measured in units of c.

@@ -139,6 +139,9 @@ class FiniteDifference(LinearOperator):
         pairs = zip(self.domain.shape, self.differences.spacings, strict=True)
         return math.sqrt(sum((2 * math.sin(self._angle(n)) / h) ** 2 for n, h in pairs))
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
     def _angle(self, n: int) -> float:
         if self.differences.boundary == "periodic":
             return math.pi * (n // 2) / n

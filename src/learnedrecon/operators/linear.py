@@ -58,6 +58,14 @@ class LinearOperator(Operator):
         """‖T‖ without the cache; subclasses with a closed form or a shared cache replace this."""
         return estimated_norm(self)
 
+    def norm_bound(self) -> float | None:
+        """A number that ‖T‖ certainly does not exceed, or None where none is known.
+
+        :meth:`norm` is an estimate from below. Step sizes use this one, by
+        :func:`learnedrecon.operators.norm.upper_norm`.
+        """
+        return None
+
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:  # noqa: ARG002
         """(T*T + λI)⁻¹ b in closed form, or None where there is none.
 
@@ -151,6 +159,9 @@ class Adjoint(LinearOperator):
     def compute_norm(self) -> float:
         return self.operator.norm()
 
+    def norm_bound(self) -> float | None:
+        return self.operator.norm_bound()
+
 
 class Scaled(LinearOperator):
     """a·T for a real number a, or for a complex one where the codomain is complex.
@@ -188,11 +199,16 @@ class Scaled(LinearOperator):
     def compute_norm(self) -> float:
         return abs(self.scalar) * self.operator.norm()
 
+    def norm_bound(self) -> float | None:
+        bound = self.operator.norm_bound()
+        return None if bound is None else abs(self.scalar) * bound
+
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
         if self.scalar == 0:
             return b / weight
-        solved = self.operator.normal_inverse(b, weight / self.scalar**2)
-        return None if solved is None else solved / self.scalar**2
+        square = abs(self.scalar) ** 2
+        solved = self.operator.normal_inverse(b, weight / square)
+        return None if solved is None else solved / square
 
 
 class Sum(LinearOperator):
@@ -224,6 +240,11 @@ class Sum(LinearOperator):
         left, right = dealt(tensors, self.left, self.right)
         return Sum(self.left.with_tensors(left), self.right.with_tensors(right))
 
+    def norm_bound(self) -> float | None:
+        """‖S‖ + ‖T‖."""
+        left, right = self.left.norm_bound(), self.right.norm_bound()
+        return None if left is None or right is None else left + right
+
 
 class Composition(LinearOperator):
     """S T: first T, then S; rows are those of S, or of T where S is pointwise."""
@@ -250,6 +271,11 @@ class Composition(LinearOperator):
 
     def at_rows(self, rows: tuple[int, ...], axis: int) -> Composition:
         return Composition(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
+
+    def norm_bound(self) -> float | None:
+        """‖S‖‖T‖."""
+        outer, inner = self.outer.norm_bound(), self.inner.norm_bound()
+        return None if outer is None or inner is None else outer * inner
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Composition:
         outer, inner = dealt(tensors, self.outer, self.inner)

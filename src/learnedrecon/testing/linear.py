@@ -171,6 +171,16 @@ def _check_norm(checks: Checklist, operator: LinearOperator, draw: Draw) -> None
         exact = float(torch.linalg.matrix_norm(dense_matrix(operator, leading=draw.leading), 2))
         error = abs(operator.norm() - exact) / (exact or 1.0)
         checks.require(name, error, "compare compute_norm with power_iteration", _NORM_TOLERANCE)
+        _check_bound(checks, operator, exact)
+
+
+def _check_bound(checks: Checklist, operator: LinearOperator, norm: float) -> None:
+    """Of those that know a bound; step sizes rely on it."""
+    bound = operator.norm_bound()
+    if bound is not None:
+        missed = 0.0 if bound >= norm else (norm - bound) / (norm or 1.0)
+        fix = "prove it, or return None: an estimate from below makes steps too long"
+        checks.require("norm_bound() is not below the largest singular value", missed, fix, 1e-9)
 
 
 def _check_autograd(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
