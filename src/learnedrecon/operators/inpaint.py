@@ -66,10 +66,11 @@ class Inpaint(LinearOperator):
     """
 
     tensor_names = frozenset({"mask"})
+    spec: PixelMask | None
     mask: Tensor
 
     def __init__(self, mask: PixelMask | Tensor, dtype: torch.dtype = torch.float32) -> None:
-        spec = None
+        spec: PixelMask | None = None
         if not isinstance(mask, torch.Tensor):
             require_kind(mask, PixelMask, "Inpaint(mask) with a tensor, or Inpaint(PixelMask(...))")
             spec, mask = mask, mask.mask()
@@ -78,7 +79,7 @@ class Inpaint(LinearOperator):
 
     def _set(self, space: Space, mask: Tensor) -> None:
         super().__init__(space, space)
-        self.spec: PixelMask | None = None
+        self.spec = None
         kept = mask if mask.is_floating_point() else mask.to(space.dtype.to_real())
         self.register_buffer("mask", kept, persistent=False)
 

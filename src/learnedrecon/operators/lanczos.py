@@ -77,7 +77,7 @@ def _start(operator: LinearOperator, seed: int) -> Tensor:
     wide = torch.complex128 if space.is_complex else torch.float64
     generator = torch.Generator().manual_seed(seed)
     start = space.random(generator).to(device, wide)
-    leading = ()
+    leading: tuple[int, ...] = ()
     if operator.tensor_names:
         leading = tuple(operator.adjoint(operator(start)).shape[: -space.ndim])
     if leading:
