@@ -12,6 +12,7 @@ from learnedrecon.functionals.base import Regulariser
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import Measured, Problem
+from learnedrecon.schemes.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
 from learnedrecon.solvers.fbp import pseudo_inverse
@@ -101,11 +102,38 @@ class PrimalDualStart:
 
 
 @dataclass(frozen=True)
+class SplitStart:
+    """Zero, in two halves of both variables.
+
+    Attributes:
+        primal: channels of each half of the primal variable.
+        dual: channels of each half of the dual variable.
+    """
+
+    primal: int
+    dual: int
+
+    def __call__(self, problem: Problem) -> SplitPrimalDual:
+        data, operator = problem.data, problem.operator
+        primal = data.new_zeros(data.shape[0], self.primal, *operator.domain.shape)
+        dual = data.new_zeros(data.shape[0], self.dual, *operator.codomain.shape)
+        return SplitPrimalDual(primal, primal.clone(), dual, dual.clone())
+
+
+@dataclass(frozen=True)
 class FirstPrimal:
     """The image is channel 0 of the primal variable."""
 
     def __call__(self, state: PrimalDual) -> Tensor:
         return state.primal[:, :1]
+
+
+@dataclass(frozen=True)
+class BothPrimals:
+    """The image is the sum of channel 0 of both halves of the primal variable."""
+
+    def __call__(self, state: SplitPrimalDual) -> Tensor:
+        return state.primal[:, :1] + state.other_primal[:, :1]
 
 
 @dataclass(frozen=True)

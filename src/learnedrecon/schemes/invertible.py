@@ -21,6 +21,10 @@ Recording = Callable[[], AbstractContextManager[None]]
 class Unit(ABC, Generic[S]):
     """The smallest piece that is undone as a whole."""
 
+    def changes(self, field: str) -> bool:  # noqa: ARG002
+        """Whether the field of that name may be another one after it."""
+        return True
+
     @abstractmethod
     def forward(self, state: S, problem: Problem) -> S:
         """The state after it."""
@@ -62,6 +66,9 @@ class Coupling(Unit[S]):
 
     field: str
     increment: Callable[[S, Problem], Tensor]
+
+    def changes(self, field: str) -> bool:
+        return field == self.field
 
     def forward(self, state: S, problem: Problem) -> S:
         return self._shifted(state, self._increment(state, problem), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -114,6 +114,7 @@ class _Tape(Generic[S]):
         with torch.no_grad(), self.autocast():
             for passed in range(self.position - 1, index, -1):
                 self.state = self.units[passed].inverse(self.state, self.problem)
+        self.state = self._refreshed(self.state, self.units[: index + 1])
         with self.autocast():
             unit, flags = self.units[index], frame.flags
             self.state = unit.replay(self.state, self.problem, flags, frame.recording)
@@ -134,6 +135,21 @@ class _Tape(Generic[S]):
                     fix="write out of place, for example u = u.clamp(min=0)",
                 )
             )
+
+    def _refreshed(self, state: S, before: Sequence[Unit[S]]) -> S:
+        """Fields that no unit has changed yet are exactly those of the start.
+
+        Otherwise zeros would come back as rounding errors of either sign, and a ReLU at zero has
+        another derivative on either side.
+        """
+        fields: Any = state
+        known = {
+            name: getattr(self.start, name)
+            for name in fields._fields
+            if not any(unit.changes(name) for unit in before)
+        }
+        refreshed: S = fields._replace(**known)
+        return refreshed
 
     def _report(self) -> None:
         gap = drift(self.start, self.state, self.end)
