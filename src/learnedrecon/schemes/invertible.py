@@ -25,6 +25,10 @@ class Unit(ABC, Generic[S]):
         """Whether the field of that name may be another one after it."""
         return True
 
+    def local(self, problem: Problem) -> Problem:
+        """What the other methods are given: the part of the problem that this unit sees."""
+        return problem
+
     @abstractmethod
     def forward(self, state: S, problem: Problem) -> S:
         """The state after it."""
@@ -150,7 +154,7 @@ def invert(step: Step[S], state: S, problem: Problem) -> S:
     """
     units: Sequence[Unit[S]] = units_of(step)
     for unit in reversed(units):
-        state = unit.inverse(state, problem)
+        state = unit.inverse(state, unit.local(problem))
     return state
 
 

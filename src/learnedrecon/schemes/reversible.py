@@ -65,14 +65,15 @@ class Reversible(Backward):
         units: list[Unit[S]] = [unit for step in steps for unit in units_of(step)]
         if not torch.is_grad_enabled():
             for unit in units:
-                state = unit.forward(state, problem)
+                state = unit.forward(state, unit.local(problem))
             return state
         constancy = Constancy(steps)
         tape = _Tape(units, problem, state, self.tolerance)
         for index, unit in enumerate(units):
             frame = _Frame(tape, index, [tensor.requires_grad for tensor in state])
+            seen = unit.local(problem)
             with saved_tensors_hooks(frame.pack, frame.unpack):
-                state = unit.forward(state, problem)
+                state = unit.forward(state, seen)
         constancy.require()
         tape.close(state)
         return state
@@ -113,11 +114,13 @@ class _Tape(Generic[S]):
             self._require_unchanged()
         with torch.no_grad(), self.autocast():
             for passed in range(self.position - 1, index, -1):
-                self.state = self.units[passed].inverse(self.state, self.problem)
+                unit = self.units[passed]
+                self.state = unit.inverse(self.state, unit.local(self.problem))
         self.state = self._refreshed(self.state, self.units[: index + 1])
-        with self.autocast():
+        with torch.enable_grad(), self.autocast():
             unit, flags = self.units[index], frame.flags
-            self.state = unit.replay(self.state, self.problem, flags, frame.recording)
+            seen = unit.local(self.problem)
+            self.state = unit.replay(self.state, seen, flags, frame.recording)
         self.position = index
         if index == 0:
             self._report()
