@@ -12,6 +12,7 @@ from learnedrecon.functionals.base import Regulariser
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import Measured, Problem
+from learnedrecon.schemes.equilibrium import Image
 from learnedrecon.schemes.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
@@ -78,6 +79,20 @@ class ImageStart:
 
 
 @dataclass(frozen=True)
+class ImageAlone:
+    """(u⁰): an image, for schemes without memory.
+
+    Attributes:
+        image: how the image is made.
+    """
+
+    image: FilteredBackprojection | AdjointImage
+
+    def __call__(self, problem: Problem) -> Image:
+        return Image(self.image(problem))
+
+
+@dataclass(frozen=True)
 class PrimalDualStart:
     """Zero, or an image, such as that of filtered back-projection, in channel 0 and zero elsewhere.
 
@@ -140,7 +155,7 @@ class BothPrimals:
 class TheImage:
     """The image of a state that has one."""
 
-    def __call__(self, state: ImageAndMemory) -> Tensor:
+    def __call__(self, state: ImageAndMemory | Image) -> Tensor:
         return state.image
 
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
+from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.invertible_primal_dual import (
@@ -37,6 +38,11 @@ MODELS: Registry[Reconstructor] = MappingProxyType(
             FilteredPrimalDual,
             filtered_primal_dual,
             "learned primal-dual that sees the filtered residual; the demo's",
+        ),
+        "equilibrium_gradient": Entry(
+            EquilibriumGradient,
+            equilibrium_gradient,
+            "deep equilibrium gradient descent with a certified contraction",
         ),
         "invertible_primal_dual": Entry(
             InvertiblePrimalDual,
