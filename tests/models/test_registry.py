@@ -14,6 +14,7 @@ import torch
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.classical import TotalVariationSpec
+from learnedrecon.models.equilibrium import EquilibriumGradient
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDualSpec
@@ -21,12 +22,14 @@ from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.post_processing import FBPUNet
 from learnedrecon.models.registry import MODELS
+from learnedrecon.networks.lipschitz import BoundedConv
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.backward import Backprop, Checkpointed
+from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_reconstructor, check_step
@@ -46,6 +49,7 @@ SPECS: dict[str, Any] = {
     ),
     "learned_gradient": LearnedGradient(3, 4, 6, FilteredBackprojection("hann"), 0.02),
     "learned_primal_dual": LearnedPrimalDual(3, 3, 2, 6, 0.02),
+    "equilibrium_gradient": EquilibriumGradient(3, 4, 0.7, 0.5, 1e-11, 120, image_scale=0.02),
     "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
     "invertible_primal_dual": InvertiblePrimalDual(3, 6, 0.02),
     "split_primal_dual": SplitPrimalDualSpec(3, 3, 2, 6, 0.02),
@@ -53,7 +57,8 @@ SPECS: dict[str, Any] = {
 LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "fbp_unet"]
 STORING = [name for name in ITERATIVE if hasattr(SPECS[name], "checkpoint_every")]
-NONLINEAR = [name for name in SPECS if name not in {"tv", "invertible_primal_dual"}]
+LINEAR = {"tv", "invertible_primal_dual", "equilibrium_gradient"}
+NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
 
 def operator(dtype: torch.dtype = torch.float64, *, nonlinear: bool = False) -> Operator:
@@ -113,9 +118,9 @@ def test_every_method_but_tv_passes_the_kit_with_photons(name: str) -> None:
 def test_every_step_passes_the_kit(name: str, nonlinear: bool) -> None:
     model = built(name)
     assert isinstance(model, Iterative)
-    assert isinstance(model.scheme, Chain | Repeat)
+    assert isinstance(model.scheme, Chain | Repeat | FixedPoint)
     scaled, _ = model._scaled(problem(nonlinear=nonlinear, batch=2))
-    step = model.scheme.step if isinstance(model.scheme, Repeat) else model.scheme[0]
+    step = model.scheme[0] if isinstance(model.scheme, Chain) else model.scheme.step
     check_step(step, model.initial(scaled), scaled)
 
 
@@ -271,7 +276,7 @@ def test_reduced_precision_is_for_networks_alone(name: str) -> None:
     at = Measured(t, problem(torch.float32).data)
     networks, states = Types(set()), Types(set())
     for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d):
+        if isinstance(module, torch.nn.Conv2d | BoundedConv):
             module.register_forward_hook(networks)
         if isinstance(module, Step):
             module.register_forward_hook(states)

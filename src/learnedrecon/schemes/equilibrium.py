@@ -98,7 +98,7 @@ class GradientEquilibrium(CertifiedStep):
 
     def contraction(self, largest: float, smallest: float) -> Contraction:
         epsilon = self.network.deviation_bound()
-        weight, eta = (float(size) for size in self.sizes())
+        weight, eta = (float(torch.as_tensor(size).detach()) for size in self.sizes())
         factor = 1 - eta * (smallest + weight * (1 - epsilon))
         reason = ""
         if not 0 < eta <= 1 / (largest + weight):
