@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from learnedrecon.evaluation.certificate import certify
+from learnedrecon.evaluation.certificate import certify, measured_contraction
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
 from learnedrecon.models.learned_primal_dual import learned_primal_dual
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec, NearIdentity
@@ -55,22 +55,10 @@ def regulariser(epsilon: float, seed: int = 0) -> NearIdentity:
 
 
 def worst_contraction(step: CertifiedStep, operator: LinearOperator) -> float:
-    """The largest ‖Λ(u) - Λ(v)‖/‖u - v‖ over random pairs and over pairs found by ascent."""
-    problem = Measured(operator, random(6, 1, *operator.codomain.shape))
+    problem = Measured(operator, random(1, 1, *operator.codomain.shape))
     for parameter in step.parameters():
         parameter.requires_grad_(False)
-    u = random(6, 1, 9, 9, seed=1).requires_grad_()
-    d = random(6, 1, 9, 9, seed=2).requires_grad_()
-    optimiser = torch.optim.Adam([u, d], lr=0.1)
-    worst = 0.0
-    for _ in range(150):
-        gap = step(Image(u + d), problem).image - step(Image(u), problem).image
-        ratio = gap.flatten(1).norm(dim=1) / d.flatten(1).norm(dim=1)
-        worst = max(worst, float(ratio.detach().max()))
-        optimiser.zero_grad()
-        (-ratio.sum()).backward()
-        optimiser.step()
-    return worst
+    return measured_contraction(step, problem, pairs=6, ascents=150)
 
 
 @pytest.mark.parametrize(("epsilon", "weight"), [(0.5, 0.2), (0.9, 1.0), (0.99, 0.05)])
@@ -136,6 +124,18 @@ def test_a_proximal_step_needs_a_positive_mu() -> None:
     assert certificate.factor is not None
     assert worst_contraction(step, well_posed) <= certificate.factor < 1
     assert "needs T*T ≥ μ > 0" in certify(ProximalEquilibrium(regulariser(0.1)), T).reason
+
+
+def test_the_attack_finds_the_norm_of_a_linear_step() -> None:
+    """With R = Id and weight λ the step is affine: its factor is the norm of I - ηT*T - ηλ."""
+    step = GradientEquilibrium(regulariser(0.0), 0.1, step=0.8).double()
+    dense = _dense(T)
+    matrix = torch.eye(81, dtype=torch.float64) * (1 - 0.8 * 0.1) - 0.8 * dense @ dense.T
+    exact = float(torch.linalg.matrix_norm(matrix, 2))
+    assert 0.97 * exact < worst_contraction(step, T) <= exact * (1 + 1e-12)
+    found = certify(step, T).factor
+    assert found is not None
+    assert exact <= found + 1e-12
 
 
 class Unbounded(LinearOperator):

@@ -6,15 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.schemes.equilibrium import CertifiedStep, Contraction
+from learnedrecon.schemes.equilibrium import CertifiedStep, Contraction, Image
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 
 if TYPE_CHECKING:
     from learnedrecon.operators.base import Operator
+    from learnedrecon.problem import Problem
     from learnedrecon.schemes.step import Step
 
 
@@ -112,6 +114,43 @@ def certify(model: nn.Module, operator: Operator, *, smallest: float = 0.0) -> C
     if norm is None:
         return Certificate(reason=f"{type(operator).__name__} has no upper bound of its norm")
     return _of(step.contraction(norm**2, smallest), norm, smallest)
+
+
+def measured_contraction(
+    step: CertifiedStep, problem: Problem, *, pairs: int = 4, ascents: int = 50, seed: int = 0
+) -> float:
+    """The largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ that is found; a bound of the factor from below.
+
+    Over random pairs, and over those that gradient ascent (Adam) makes of them.
+
+    Args:
+        step: Λ.
+        problem: a batch of one; its data play no part where Λ is affine in them.
+        pairs: how many at once.
+        ascents: steps of the ascent.
+        seed: of the random pairs.
+    """
+    data = problem.data[:1]
+    shape = (pairs, 1, *problem.operator.domain.shape)
+    generator = torch.Generator().manual_seed(seed)
+    start = [torch.randn(shape, generator=generator, dtype=data.dtype) for _ in range(2)]
+    u, d = (tensor.to(data.device).requires_grad_() for tensor in start)
+    ascent = torch.optim.Adam([u, d], lr=0.1, maximize=True)
+    worst = 0.0
+    for _ in range(ascents):
+        with torch.enable_grad():
+            gap = step(Image(u + d), problem).image - step(Image(u), problem).image
+            ratios = gap.flatten(1).norm(dim=1) / d.flatten(1).norm(dim=1)
+        worst = max(worst, float(ratios.detach().max()))
+        u.grad, d.grad = torch.autograd.grad(ratios.sum(), (u, d))
+        ascent.step()
+    return worst
+
+
+def certified_step(model: nn.Module) -> CertifiedStep | None:
+    """The step of a scheme that knows its contraction factor, if it has one."""
+    step = _step_of(model)
+    return step if isinstance(step, CertifiedStep) else None
 
 
 def _of(found: Contraction, norm: float, smallest: float) -> Certificate:
