@@ -157,6 +157,113 @@ class Measured(Problem):
         )
 
 
+class Wrapper(Problem):
+    """A problem that passes everything on to another; subclasses change what they are for.
+
+    A :class:`Scaling` scales the problem inside and wraps it again, so a wrapper sees what the
+    scheme sees.
+
+    Args:
+        inner: the problem inside.
+    """
+
+    def __init__(self, inner: Problem) -> None:
+        self.inner = inner
+
+    @abstractmethod
+    def rewrap(self, inner: Problem) -> Self:
+        """The same wrapper around another problem."""
+
+    @property
+    def data(self) -> Tensor:  # type: ignore[override]
+        return self.inner.data
+
+    @property
+    def regulariser(self) -> Regulariser | None:  # type: ignore[override]
+        return self.inner.regulariser
+
+    @property
+    def draws(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.inner.draws
+
+    @property
+    def operator(self) -> Operator:
+        return self.inner.operator
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.inner.forward(u)
+
+    def adjoint(self, v: Tensor, at: Tensor | None = None) -> Tensor:
+        return self.inner.adjoint(v, at)
+
+    def gradient(self, u: Tensor) -> Tensor:
+        return self.inner.gradient(u)
+
+    def subset(self, rows: Rows) -> Self:
+        return self.rewrap(self.inner.subset(rows))
+
+    def to(self, device: torch.device | str) -> Self:
+        return self.rewrap(self.inner.to(device))
+
+
+@dataclass
+class Cost:
+    """How often T and T* were applied, in applications to one whole sample.
+
+    An application of m of n rows to one image counts m/n; a batch or several channels count each.
+
+    Attributes:
+        forward: applications of T.
+        adjoint: applications of T*, or of [∂T]*.
+    """
+
+    forward: float = 0.0
+    adjoint: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Applications of either."""
+        return self.forward + self.adjoint
+
+
+@dataclass(eq=False)
+class Counted(Wrapper):
+    """Counts what a scheme asks of an operator; derivatives by autograd are not counted.
+
+    Attributes:
+        inner: the problem inside.
+        cost: where it is counted, shared with all subsets and copies.
+        whole: entries of one sample of all data.
+    """
+
+    inner: Problem
+    cost: Cost = field(default_factory=Cost)
+    whole: int = 0
+
+    def __post_init__(self) -> None:
+        self.whole = self.whole or self.inner.operator.codomain.size
+
+    def rewrap(self, inner: Problem) -> Self:
+        return type(self)(inner, self.cost, self.whole)
+
+    def forward(self, u: Tensor) -> Tensor:
+        self.cost.forward += self._share(u, self.operator.domain.size)
+        return self.inner.forward(u)
+
+    def adjoint(self, v: Tensor, at: Tensor | None = None) -> Tensor:
+        self.cost.adjoint += self._share(v, self.operator.codomain.size)
+        return self.inner.adjoint(v, at)
+
+    def gradient(self, u: Tensor) -> Tensor:
+        share = self._share(u, self.operator.domain.size)
+        self.cost.forward += share
+        self.cost.adjoint += share
+        return self.inner.gradient(u)
+
+    def _share(self, tensor: Tensor, size: int) -> float:
+        return tensor.numel() / size * self.operator.codomain.size / self.whole
+
+
 M = TypeVar("M", bound=nn.Module)
 
 

@@ -32,6 +32,7 @@ COMMANDS = (
     ("train",),
     ("evaluate",),
     ("compare",),
+    ("certify",),
     ("reconstruct",),
     ("check",),
     ("check", "data"),

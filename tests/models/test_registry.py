@@ -14,18 +14,22 @@ import torch
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.classical import TotalVariationSpec
+from learnedrecon.models.equilibrium import EquilibriumGradient
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDualSpec
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.post_processing import FBPUNet
 from learnedrecon.models.registry import MODELS
+from learnedrecon.networks.lipschitz import BoundedConv
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.backward import Backprop, Checkpointed
+from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_reconstructor, check_step
@@ -45,11 +49,16 @@ SPECS: dict[str, Any] = {
     ),
     "learned_gradient": LearnedGradient(3, 4, 6, FilteredBackprojection("hann"), 0.02),
     "learned_primal_dual": LearnedPrimalDual(3, 3, 2, 6, 0.02),
+    "equilibrium_gradient": EquilibriumGradient(3, 4, 0.7, 0.5, 1e-11, 120, image_scale=0.02),
     "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
+    "invertible_primal_dual": InvertiblePrimalDual(3, 6, 0.02),
+    "split_primal_dual": SplitPrimalDualSpec(3, 3, 2, 6, 0.02),
 }
 LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "fbp_unet"]
-NONLINEAR = [name for name in SPECS if name != "tv"]
+STORING = [name for name in ITERATIVE if hasattr(SPECS[name], "checkpoint_every")]
+LINEAR = {"tv", "invertible_primal_dual", "equilibrium_gradient"}
+NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
 
 def operator(dtype: torch.dtype = torch.float64, *, nonlinear: bool = False) -> Operator:
@@ -101,14 +110,17 @@ def test_every_method_but_tv_passes_the_kit_with_photons(name: str) -> None:
     check_reconstructor(built(name), problem(nonlinear=True))
 
 
-@pytest.mark.parametrize("nonlinear", [False, True])
-@pytest.mark.parametrize("name", ITERATIVE)
+@pytest.mark.parametrize(
+    ("name", "nonlinear"),
+    [(name, False) for name in ITERATIVE]
+    + [(name, True) for name in ITERATIVE if name in NONLINEAR],
+)
 def test_every_step_passes_the_kit(name: str, nonlinear: bool) -> None:
     model = built(name)
     assert isinstance(model, Iterative)
-    assert isinstance(model.scheme, Chain | Repeat)
+    assert isinstance(model.scheme, Chain | Repeat | FixedPoint)
     scaled, _ = model._scaled(problem(nonlinear=nonlinear, batch=2))
-    step = model.scheme.step if isinstance(model.scheme, Repeat) else model.scheme[0]
+    step = model.scheme[0] if isinstance(model.scheme, Chain) else model.scheme.step
     check_step(step, model.initial(scaled), scaled)
 
 
@@ -157,7 +169,7 @@ def test_gradients_reach_every_parameter_and_the_data(name: str) -> None:
     assert bool(at.data.grad.flatten(1).any(1).all())
 
 
-@pytest.mark.parametrize("name", ITERATIVE)
+@pytest.mark.parametrize("name", STORING)
 @pytest.mark.parametrize("every", [1, 2])
 def test_checkpointing_gives_the_same_gradients(name: str, every: int) -> None:
     model, at = built(name), problem()
@@ -172,7 +184,7 @@ def test_checkpointing_gives_the_same_gradients(name: str, every: int) -> None:
         torch.testing.assert_close(found[weight], gradient, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ITERATIVE)
+@pytest.mark.parametrize("name", STORING)
 def test_specs_from_before_checkpointing_are_read(name: str) -> None:
     plain = specs.named_to_plain(MODELS, SPECS[name])
     assert plain.pop("checkpoint_every") is None
@@ -264,7 +276,7 @@ def test_reduced_precision_is_for_networks_alone(name: str) -> None:
     at = Measured(t, problem(torch.float32).data)
     networks, states = Types(set()), Types(set())
     for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d):
+        if isinstance(module, torch.nn.Conv2d | BoundedConv):
             module.register_forward_hook(networks)
         if isinstance(module, Step):
             module.register_forward_hook(states)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from learnedrecon.cli import check
+from learnedrecon.cli.certify import certify
 from learnedrecon.cli.compare import compare
 from learnedrecon.cli.demo import demo
 from learnedrecon.cli.environment import env
@@ -40,7 +41,7 @@ def options(
         raise typer.Exit
 
 
-for command in (demo, init, train, evaluate, compare, reconstruct, env):
+for command in (demo, init, train, evaluate, compare, certify, reconstruct, env):
     app.command()(command)
 app.add_typer(check.app, name="check")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from learnedrecon.errors import ConfigError, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 S = TypeVar("S")
 
@@ -65,6 +65,16 @@ def require_below_one(spec: object, *names: str) -> None:
         value = getattr(spec, name)
         if not (isinstance(value, Real) and 0 < float(value) < 1):
             raise _out_of_range(spec, name, "a number between 0 and 1")
+
+
+def require_choice(spec: object, name: str, choices: Sequence[str]) -> None:
+    """Refuses a field of ``spec`` that is none of ``choices``.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if getattr(spec, name) not in choices:
+        raise _out_of_range(spec, name, f"one of {', '.join(choices)}")
 
 
 def _out_of_range(spec: object, name: str, rule: str) -> ConfigError:

@@ -12,6 +12,8 @@ from learnedrecon.functionals.base import Regulariser
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import Measured, Problem
+from learnedrecon.schemes.equilibrium import Image
+from learnedrecon.schemes.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
 from learnedrecon.solvers.fbp import pseudo_inverse
@@ -77,6 +79,20 @@ class ImageStart:
 
 
 @dataclass(frozen=True)
+class ImageAlone:
+    """(u⁰): an image, for schemes without memory.
+
+    Attributes:
+        image: how the image is made.
+    """
+
+    image: FilteredBackprojection | AdjointImage
+
+    def __call__(self, problem: Problem) -> Image:
+        return Image(self.image(problem))
+
+
+@dataclass(frozen=True)
 class PrimalDualStart:
     """Zero, or an image, such as that of filtered back-projection, in channel 0 and zero elsewhere.
 
@@ -101,6 +117,25 @@ class PrimalDualStart:
 
 
 @dataclass(frozen=True)
+class SplitStart:
+    """Zero, in two halves of both variables.
+
+    Attributes:
+        primal: channels of each half of the primal variable.
+        dual: channels of each half of the dual variable.
+    """
+
+    primal: int
+    dual: int
+
+    def __call__(self, problem: Problem) -> SplitPrimalDual:
+        data, operator = problem.data, problem.operator
+        primal = data.new_zeros(data.shape[0], self.primal, *operator.domain.shape)
+        dual = data.new_zeros(data.shape[0], self.dual, *operator.codomain.shape)
+        return SplitPrimalDual(primal, primal.clone(), dual, dual.clone())
+
+
+@dataclass(frozen=True)
 class FirstPrimal:
     """The image is channel 0 of the primal variable."""
 
@@ -109,10 +144,18 @@ class FirstPrimal:
 
 
 @dataclass(frozen=True)
+class BothPrimals:
+    """The image is the sum of channel 0 of both halves of the primal variable."""
+
+    def __call__(self, state: SplitPrimalDual) -> Tensor:
+        return state.primal[:, :1] + state.other_primal[:, :1]
+
+
+@dataclass(frozen=True)
 class TheImage:
     """The image of a state that has one."""
 
-    def __call__(self, state: ImageAndMemory) -> Tensor:
+    def __call__(self, state: ImageAndMemory | Image) -> Tensor:
         return state.image
 
 

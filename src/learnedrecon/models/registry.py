@@ -6,8 +6,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
+from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
 from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.invertible_primal_dual import (
+    InvertiblePrimalDual,
+    SplitPrimalDualSpec,
+    invertible_primal_dual,
+    split_primal_dual,
+)
 from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
 from learnedrecon.models.post_processing import FBPUNet, PostProcessing
@@ -31,6 +38,19 @@ MODELS: Registry[Reconstructor] = MappingProxyType(
             FilteredPrimalDual,
             filtered_primal_dual,
             "learned primal-dual that sees the filtered residual; the demo's",
+        ),
+        "equilibrium_gradient": Entry(
+            EquilibriumGradient,
+            equilibrium_gradient,
+            "deep equilibrium gradient descent with a certified contraction",
+        ),
+        "invertible_primal_dual": Entry(
+            InvertiblePrimalDual,
+            invertible_primal_dual,
+            "invertible learned primal-dual (Rudzusika et al. 2021), without stored activations",
+        ),
+        "split_primal_dual": Entry(
+            SplitPrimalDualSpec, split_primal_dual, "invertible learned primal-dual with memory"
         ),
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch.utils.checkpoint import checkpoint
 
@@ -18,6 +18,13 @@ Update = Callable[[S, Problem], S]
 
 class Backward(ABC):
     """Runs steps one after the other such that their composition can be differentiated."""
+
+    def check(self, steps: Sequence[Any]) -> None:  # noqa: B027
+        """Called when a composition is built.
+
+        Raises:
+            ConfigError: the steps cannot be differentiated in this way.
+        """
 
     @abstractmethod
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:

@@ -12,7 +12,7 @@ import torch
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.operators.algebra import ScaledArgument
 from learnedrecon.operators.linear import LinearOperator, Scaled
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import Measured, Problem, Wrapper
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,12 +87,14 @@ class AdjointScale(Scaling):
 
 def rescale(problem: Problem, c: Tensor | float) -> Problem:
     """The problem for the image in units of ``c``, with an operator of norm 1 if it is linear."""
+    if isinstance(problem, Wrapper):
+        return problem.rewrap(rescale(problem.inner, c))
     if not isinstance(problem, Measured):
         raise ConfigError(
             describe(
-                expected="a measured problem",
+                expected="a measured problem, or a Wrapper around one",
                 found=type(problem).__name__,
-                fix="scale the measured problem first and wrap the result",
+                fix="derive your problem from Wrapper, or scale the measured problem first",
             )
         )
     operator = problem.measurement

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from torch import nn
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from learnedrecon.problem import Problem
+    from learnedrecon.schemes.invertible import Unit
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 
@@ -31,6 +32,14 @@ class Step(nn.Module, ABC, Generic[S]):
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         """The state after every elementary step; the last one is ``self(state, problem)``."""
         yield self(state, problem)
+
+    def units(self) -> Sequence[Unit[S]]:
+        """The invertible pieces that the step is a composition of, in order.
+
+        Raises:
+            ConfigError: it has no inverse.
+        """
+        raise _no_inverse(type(self).__name__)
 
 
 class Chain(Step[S]):
@@ -59,6 +68,7 @@ class Chain(Step[S]):
             )
         self.steps = nn.ModuleList(steps)
         self.backward_mode = Backprop() if backward is None else backward
+        self.backward_mode.check(steps)
 
     def forward(self, state: S, problem: Problem) -> S:
         return self.backward_mode.run(list(self), state, problem)
@@ -67,6 +77,9 @@ class Chain(Step[S]):
         for step in self:
             for state in step.iterates(state, problem):  # noqa: PLR1704, B020
                 yield state
+
+    def units(self) -> Sequence[Unit[S]]:
+        return [unit for step in self for unit in step.units()]
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -106,6 +119,7 @@ class Repeat(Step[S]):
         self.step = step
         self.times = times
         self.backward_mode = Backprop() if backward is None else backward
+        self.backward_mode.check([step])
 
     def forward(self, state: S, problem: Problem) -> S:
         return self.backward_mode.run([self.step] * self.times, state, problem)
@@ -115,6 +129,30 @@ class Repeat(Step[S]):
             for state in self.step.iterates(state, problem):  # noqa: PLR1704, B020
                 yield state
 
+    def units(self) -> Sequence[Unit[S]]:
+        return [*self.step.units()] * self.times
+
     def with_times(self, times: int) -> Repeat[S]:
         """The same step, repeated ``times`` times."""
         return Repeat(self.step, times, self.backward_mode)
+
+
+def units_of(step: object) -> Sequence[Unit[Any]]:
+    """The invertible pieces of a step.
+
+    Raises:
+        ConfigError: not a step, or one without an inverse.
+    """
+    if not isinstance(step, Step):
+        raise _no_inverse(type(step).__name__)
+    return step.units()
+
+
+def _no_inverse(name: str) -> ConfigError:
+    return ConfigError(
+        describe(
+            expected="invertible steps",
+            found=f"{name}, which has no inverse",
+            fix="use a CouplingStep or an InvertibleStep, or Checkpointed in place of Reversible",
+        )
+    )

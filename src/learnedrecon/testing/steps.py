@@ -273,10 +273,17 @@ def _twice(
     ends = [tensor for tensor in result if tensor.requires_grad]
     # Quadratic, so that the cotangents of the last state carry a graph for the second derivative.
     loss = _pairing(ends, generator) + 0.5 * sum((t * t.conj()).real.sum() for t in ends)
-    first = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
+    refused = False
+    try:
+        first = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
+    except DifferentiationError:
+        refused = True
+        first = torch.autograd.grad(loss, tensors, allow_unused=True)
     gradients: Gradients = {
         name: None if g is None else g.detach() for name, g in zip(names, first, strict=True)
     }
+    if refused:
+        return gradients, None
     curved = [g for g in first if g is not None and g.requires_grad]
     if not curved:
         return gradients, dict.fromkeys(names)

@@ -1,0 +1,49 @@
+"""`learnedrecon certify`: what can be proved of a trained fixed point scheme."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def certify(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a weights file.")],
+    *,
+    smallest: Annotated[
+        float, typer.Option("--mu", help="A lower bound of the smallest eigenvalue of T*T.")
+    ] = 0.0,
+    attack: Annotated[
+        int, typer.Option("--attack", help="Steps of the search for pairs that contract least.")
+    ] = 50,
+) -> None:
+    """Print the contraction factor, its iterations and its stability, or why there is no proof.
+
+    The exit code is 1 without a certificate.
+    """
+    import torch
+
+    from learnedrecon import specs
+    from learnedrecon.cli.loading import open_run, open_weights
+    from learnedrecon.evaluation.certificate import certified_step, measured_contraction
+    from learnedrecon.evaluation.certificate import certify as certificate_of
+    from learnedrecon.operators.registry import OPERATORS
+    from learnedrecon.problem import Measured
+    from learnedrecon.schemes.reconstructor import Iterative
+
+    method = open_run(run)[0] if run.is_dir() else open_weights(run)
+    model = method.model.double()
+    operator = specs.build(OPERATORS, method.trained_on).double()
+    problem = Measured(operator, operator.codomain.zeros((1, 1)))
+    scaled = model.scaling(problem)[0] if isinstance(model, Iterative) else problem
+    certificate = certificate_of(model, scaled.operator, smallest=smallest)
+    typer.echo(str(certificate))
+    step = certified_step(model)
+    if certificate.factor is not None and step is not None and attack:
+        for parameter in step.parameters():
+            parameter.requires_grad_(False)
+        torch.manual_seed(0)
+        worst = measured_contraction(step, scaled, ascents=attack)
+        share = worst / certificate.factor
+        typer.echo(f"  worst contraction found {worst:.6g}, {share:.1%} of the certified one")
+    if not certificate.holds:
+        raise typer.Exit(1)

@@ -1,0 +1,80 @@
+"""u = Λ(u): deep equilibrium, a scheme without a number of steps."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from learnedrecon.schemes.implicit import FixedPointBackward, Implicit
+from learnedrecon.schemes.step import Step
+from learnedrecon.solvers.anderson import Anderson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import Tensor
+
+    from learnedrecon.problem import Problem
+    from learnedrecon.solvers.fixed_point import FixedPointResult, FixedPointSolver
+
+S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
+
+
+class FixedPoint(Step[S]):
+    """The fixed point of a step, found by a solver and differentiated by a value.
+
+    The state that is returned is Λ of the best iterate of every sample, so that one more evaluation
+    carries the graph. Not converging is a warning in the log ``learnedrecon``.
+
+    Args:
+        step: Λ.
+        solver: Anderson unless given.
+        backward: how it is differentiated; :class:`Implicit` unless given.
+
+    Attributes:
+        result: of the last call: iterations, residual and convergence of every sample; None before.
+        backward_result: of the last backward pass of :class:`Implicit`; None before.
+    """
+
+    def __init__(
+        self,
+        step: Step[S],
+        solver: FixedPointSolver | None = None,
+        backward: FixedPointBackward | None = None,
+    ) -> None:
+        super().__init__()
+        self.step = step
+        self.solver = Anderson() if solver is None else solver
+        self.backward_mode = Implicit() if backward is None else backward
+        self.result: FixedPointResult | None = None
+        self.backward_result: FixedPointResult | None = None
+
+    def forward(self, state: S, problem: Problem) -> S:
+        with torch.no_grad():
+            self.result = self.solver.solve(self._map(state, problem), tuple(state))
+        if not bool(self.result.converged.all()):
+            logging.getLogger("learnedrecon").warning("A fixed point: %s", self.result.status)
+        point = type(state)(*self.result.state)
+        if not torch.is_grad_enabled():
+            return self.step(point, problem)
+        return self.backward_mode.attach(self.step, point, problem, self._note)
+
+    def iterates(self, state: S, problem: Problem) -> Iterator[S]:
+        with torch.no_grad():
+            for values in self.solver.states(self._map(state, problem), tuple(state)):
+                yield type(state)(*values)
+
+    def with_iterations(self, number: int) -> FixedPoint[S]:
+        """The same step with a solver of at most ``number`` evaluations."""
+        solver = replace(self.solver, max_iterations=number)
+        return FixedPoint(self.step, solver, self.backward_mode)
+
+    def _map(self, state: S, problem: Problem) -> Callable[[tuple[Tensor, ...]], Sequence[Any]]:
+        kind: Any = type(state)
+        return lambda z: self.step(kind(*z), problem)
+
+    def _note(self, result: FixedPointResult) -> None:
+        self.backward_result = result

@@ -1,0 +1,87 @@
+"""What every way of differentiating that computes things again has to watch."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from learnedrecon.errors import DifferentiationError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+
+_DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # noqa: SLF001
+
+
+class Constancy:
+    """Refuses modules whose second evaluation would not be their first.
+
+    Args:
+        steps: what is about to be run.
+
+    Raises:
+        DifferentiationError: a dropout that is switched on.
+    """
+
+    def __init__(self, steps: Iterable[object]) -> None:
+        modules = [m for step in steps if isinstance(step, nn.Module) for m in step.modules()]
+        for module in modules:
+            if isinstance(module, _DRAWS) and module.training and getattr(module, "p", 1.0) > 0:
+                raise _refused(f"{type(module).__name__}, which draws random numbers")
+        self._buffers = [(module, b) for module in modules for b in module.buffers(recurse=False)]
+        self._versions = [buffer._version for _, buffer in self._buffers]  # noqa: SLF001
+        self._generator = torch.random.get_rng_state()
+
+    def require(self) -> None:
+        """Called after the run.
+
+        Raises:
+            DifferentiationError: a buffer has changed (BatchNorm in training), or random numbers
+                were drawn from the default generator of the CPU.
+        """
+        for (module, buffer), version in zip(self._buffers, self._versions, strict=True):
+            if buffer._version != version:  # noqa: SLF001
+                raise _refused(f"{type(module).__name__}, which changes a buffer")
+        if not torch.equal(self._generator, torch.random.get_rng_state()):
+            raise _refused("a step that draws from torch's default generator")
+
+
+def autocast_now(device: str) -> Callable[[], AbstractContextManager[None]]:
+    """The autocast state of ``device``, to be entered again later."""
+    return partial(
+        torch.autocast,
+        device,
+        dtype=torch.get_autocast_dtype(device),
+        enabled=torch.is_autocast_enabled(device),
+        cache_enabled=torch.is_autocast_cache_enabled(),
+    )
+
+
+def refuse_second_derivative(mode: str) -> None:
+    """Called in a backward pass.
+
+    Raises:
+        DifferentiationError: the backward pass is to be differentiated itself.
+    """
+    if torch.is_grad_enabled():
+        raise DifferentiationError(
+            describe(
+                expected=f"first derivatives through {mode}",
+                found="a backward pass with create_graph=True",
+                fix="use Backprop or Checkpointed, which have second derivatives",
+            )
+        )
+
+
+def _refused(what: str) -> DifferentiationError:
+    return DifferentiationError(
+        describe(
+            expected="steps that give the same when they are evaluated again",
+            found=what,
+            fix="call eval() on it, replace it (GroupNorm, problem.draws), or use Backprop",
+        )
+    )

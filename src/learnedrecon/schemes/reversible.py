@@ -1,0 +1,224 @@
+"""Depth without memory: activations are computed again from the state after each step."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from learnedrecon.errors import ConfigError, DifferentiationError, describe
+from learnedrecon.schemes.backward import Backward, Update
+from learnedrecon.schemes.invertible import detached, drift
+from learnedrecon.schemes.recomputing import Constancy, autocast_now, refuse_second_derivative
+from learnedrecon.schemes.step import Step, units_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from learnedrecon.problem import Problem
+    from learnedrecon.schemes.invertible import Unit
+
+S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True)
+class Reversible(Backward):
+    """Stores the last state only and goes back by inverting every step: exact up to rounding.
+
+    Memory does not grow with the number of steps (Gomez et al., The reversible residual network,
+    2017). Additive couplings are evaluated once more in the backward pass, other invertible steps
+    twice. Gradients reach every tensor that autograd knows of. Second derivatives are refused, and
+    so are steps that draw random numbers or change buffers.
+
+    Attributes:
+        tolerance: how far the way back may end from the initial state, relative to the largest
+            norm of a field; beyond it a warning is written to the log ``learnedrecon``.
+
+    Raises:
+        ConfigError: the tolerance is not positive, or (when a composition is built) a step has no
+            inverse.
+    """
+
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise ConfigError(
+                describe(
+                    expected="a tolerance > 0",
+                    found=str(self.tolerance),
+                    fix="say how far the round trip may drift, such as 1e-3",
+                )
+            )
+
+    def check(self, steps: Sequence[Step[S]]) -> None:
+        for step in steps:
+            units_of(step)
+
+    def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
+        units: list[Unit[S]] = [unit for step in steps for unit in units_of(step)]
+        if not torch.is_grad_enabled():
+            for unit in units:
+                state = unit.forward(state, unit.local(problem))
+            return state
+        constancy = Constancy(steps)
+        tape = _Tape(units, problem, state, self.tolerance)
+        for index, unit in enumerate(units):
+            frame = _Frame(tape, index, [tensor.requires_grad for tensor in state])
+            seen = unit.local(problem)
+            with saved_tensors_hooks(frame.pack, frame.unpack):
+                state = unit.forward(state, seen)
+        constancy.require()
+        tape.close(state)
+        return state
+
+
+class _Tape(Generic[S]):
+    """Where the way back is: the state after the first ``position`` units.
+
+    Args:
+        units: of the whole composition.
+        problem: of the forward pass.
+        start: the state before the first unit.
+        tolerance: of the drift.
+    """
+
+    def __init__(
+        self, units: Sequence[Unit[S]], problem: Problem, start: S, tolerance: float
+    ) -> None:
+        self.units = units
+        self.problem = problem
+        self.tolerance = tolerance
+        self.start = detached(start)
+        self.state = self.start
+        self.autocast = autocast_now(start[0].device.type)
+        self.position = 0
+
+    def close(self, end: S) -> None:
+        """Notes the state after the last unit, which is kept."""
+        self.end = detached(end)
+        self.versions = [tensor._version for tensor in self.end]  # noqa: SLF001
+        self._rewind()
+
+    def replay(self, index: int, frame: _Frame[S]) -> None:
+        """Goes back to before unit ``index`` and lets ``frame`` record it."""
+        if index >= self.position:
+            self._rewind()
+        if self.position == len(self.units):
+            self._require_unchanged()
+        with torch.no_grad(), self.autocast():
+            for passed in range(self.position - 1, index, -1):
+                unit = self.units[passed]
+                self.state = unit.inverse(self.state, unit.local(self.problem))
+        self.state = self._refreshed(self.state, self.units[: index + 1])
+        with torch.enable_grad(), self.autocast():
+            unit, flags = self.units[index], frame.flags
+            seen = unit.local(self.problem)
+            self.state = unit.replay(self.state, seen, flags, frame.recording)
+        self.position = index
+        if index == 0:
+            self._report()
+
+    def _rewind(self) -> None:
+        self.state = self.end
+        self.position = len(self.units)
+
+    def _require_unchanged(self) -> None:
+        if [tensor._version for tensor in self.end] != self.versions:  # noqa: SLF001
+            raise DifferentiationError(
+                describe(
+                    expected="the last state as the reversible steps left it",
+                    found="that it was changed in place",
+                    fix="write out of place, for example u = u.clamp(min=0)",
+                )
+            )
+
+    def _refreshed(self, state: S, before: Sequence[Unit[S]]) -> S:
+        """Fields that no unit has changed yet are exactly those of the start.
+
+        Otherwise zeros would come back as rounding errors of either sign, and a ReLU at zero has
+        another derivative on either side.
+        """
+        fields: Any = state
+        known = {
+            name: getattr(self.start, name)
+            for name in fields._fields
+            if not any(unit.changes(name) for unit in before)
+        }
+        refreshed: S = fields._replace(**known)
+        return refreshed
+
+    def _report(self) -> None:
+        gap = drift(self.start, self.state, self.end)
+        self.state = self.start
+        if not gap <= self.tolerance:
+            logging.getLogger("learnedrecon").warning(
+                "The way back through %d reversible units ended %.2g from where it began (relative"
+                " to the state); more than %.2g, so gradients are inexact by about as much. Use"
+                " fewer steps, smaller updates, double precision or Checkpointed.",
+                len(self.units),
+                gap,
+                self.tolerance,
+            )
+
+
+class _Frame(Generic[S]):
+    """The tensors that autograd saves within one unit: counted, dropped, and made again.
+
+    Args:
+        tape: of the composition.
+        index: of the unit.
+        flags: which fields of the state before it require gradients.
+    """
+
+    def __init__(self, tape: _Tape[S], index: int, flags: Sequence[bool]) -> None:
+        self.tape = tape
+        self.index = index
+        self.flags = flags
+        self.shapes: list[torch.Size] = []
+        self.found: dict[int, Tensor] = {}
+
+    def pack(self, tensor: Tensor) -> int:
+        self.shapes.append(tensor.shape)
+        return len(self.shapes) - 1
+
+    def unpack(self, number: int) -> Tensor:
+        refuse_second_derivative("Reversible")
+        if number not in self.found:
+            self.tape.replay(self.index, self)
+        return self.found.pop(number)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        made: list[Tensor] = []
+
+        def keep(tensor: Tensor) -> None:
+            made.append(tensor.detach())
+
+        with torch.enable_grad(), saved_tensors_hooks(keep, _unexpected):
+            yield
+        if [tensor.shape for tensor in made] != self.shapes:
+            raise DifferentiationError(
+                describe(
+                    expected="a step that computes the same when it is run again",
+                    found=f"{len(made)} saved tensors in place of {len(self.shapes)}, or others",
+                    fix="let a step depend on its state and its problem alone",
+                )
+            )
+        self.found = dict(enumerate(made))
+
+
+def _unexpected(_: None) -> Tensor:
+    raise DifferentiationError(
+        describe(
+            expected="a step without derivatives inside",
+            found="a backward pass within a reversible step",
+            fix="use Backprop or Checkpointed for this composition",
+        )
+    )

@@ -1,0 +1,238 @@
+"""Fixed points z = f(z): Picard's iteration and Anderson's acceleration, sample by sample."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import ConfigError, ShapeError, describe
+
+Map = Callable[[tuple[Tensor, ...]], Sequence[Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPointResult:
+    """How a fixed point iteration ended.
+
+    Attributes:
+        state: of every sample the iterate with the smallest residual.
+        residual: ‖f(z) - z‖ / ‖f(z)‖ at that iterate, (batch,), float64.
+        iterations: evaluations of f until a sample had converged, or all of them, (batch,).
+        converged: whether the residual fell to the tolerance, (batch,), bool.
+        history: the residual at every iterate, (evaluations, batch), float64; a sample that has
+            converged stays where it is.
+        status: how it ended, in one sentence.
+    """
+
+    state: tuple[Tensor, ...]
+    residual: Tensor
+    iterations: Tensor
+    converged: Tensor
+    history: Tensor
+    status: str
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """One evaluation of f.
+
+    Attributes:
+        state: z.
+        value: f(z).
+        residual: ‖f(z) - z‖ / ‖f(z)‖, (batch,), float64.
+    """
+
+    state: Tensor
+    value: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True)
+class FixedPointSolver(ABC):
+    """Finds z with ‖f(z) - z‖ ≤ tolerance·‖f(z)‖ for every sample of a batch.
+
+    Samples never see each other: residuals are per sample, and one that has converged is frozen.
+
+    Attributes:
+        tolerance: on the relative residual.
+        max_iterations: evaluations of f, at most.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    tolerance: float = 1e-4
+    max_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        require("tolerance >= 0", self.tolerance, self.tolerance >= 0)
+        require("max_iterations >= 1", self.max_iterations, self.max_iterations >= 1)
+
+    @abstractmethod
+    def iterate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Iterator[Iterate]:
+        """Endless: z_0 = ``z``, z_1, ..., each (batch, n) and real, with its value and residual.
+
+        Samples whose residual is at most the tolerance stay as they are.
+        """
+
+    def solve(self, f: Map, start: Sequence[Tensor]) -> FixedPointResult:
+        """Runs the iteration from ``start``.
+
+        Args:
+            f: from a state, a tuple of tensors with the same batch axis, to a state.
+            start: z_0, each (batch, ...).
+
+        Returns:
+            The best iterate of every sample, and how it ended; ``converged`` is False where
+            ``max_iterations`` did not suffice.
+        """
+        packing = Packing(start)
+
+        def packed(z: Tensor) -> Tensor:
+            return packing.join(f(packing.split(z)))
+
+        return self._collect(self.iterate(packed, packing.join(start)), packing)
+
+    def states(self, f: Map, start: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        """f(z_0), f(z_1), ..., ``max_iterations`` of them, for curves over the iterations."""
+        packing = Packing(start)
+
+        def packed(z: Tensor) -> Tensor:
+            return packing.join(f(packing.split(z)))
+
+        iterates = self.iterate(packed, packing.join(start))
+        for _ in range(self.max_iterations):
+            yield packing.split(next(iterates).value)
+
+    def _collect(self, iterates: Iterator[Iterate], packing: Packing) -> FixedPointResult:
+        history: list[Tensor] = []
+        for number, current in enumerate(iterates, start=1):
+            residual = current.residual
+            if number == 1:
+                best, least = current.state, residual
+                needed = torch.full_like(residual, self.max_iterations, dtype=torch.int64)
+            better = residual < least
+            best = torch.where(better[:, None], current.state, best)
+            least = torch.where(better, residual, least)
+            fresh = (residual <= self.tolerance) & (needed == self.max_iterations)
+            needed = torch.where(fresh, number, needed)
+            history.append(residual)
+            if number == self.max_iterations or bool((least <= self.tolerance).all()):
+                break
+        converged = least <= self.tolerance
+        return FixedPointResult(
+            state=packing.split(best),
+            residual=least,
+            iterations=needed,
+            converged=converged,
+            history=torch.stack(history),
+            status=_status(converged, least, number, self.tolerance),
+        )
+
+
+@dataclass(frozen=True)
+class Picard(FixedPointSolver):
+    """z ← (1 - β) z + β f(z).
+
+    Attributes:
+        damping: β in (0, 1]; 1 is the plain iteration.
+    """
+
+    damping: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("0 < damping <= 1", self.damping, 0 < self.damping <= 1)
+
+    def iterate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Iterator[Iterate]:
+        while True:
+            current = evaluated(f, z)
+            yield current
+            moved = torch.lerp(z, current.value, self.damping)
+            z = torch.where(_going(current.residual, self.tolerance), moved, z)
+
+
+def evaluated(f: Callable[[Tensor], Tensor], z: Tensor) -> Iterate:
+    """The value of f at z, with the residual."""
+    value = f(z)
+    gap = torch.linalg.vector_norm(value - z, dim=1, dtype=torch.float64)
+    size = torch.linalg.vector_norm(value, dim=1, dtype=torch.float64)
+    residual = torch.where(gap == 0, 0, gap / size)
+    return Iterate(z, value, torch.where(residual.isnan(), torch.inf, residual))
+
+
+def _going(residual: Tensor, tolerance: float) -> Tensor:
+    return (residual > tolerance)[:, None]
+
+
+class Packing:
+    """A tuple of tensors as one real matrix (batch, n), and back.
+
+    Args:
+        like: the tensors, each (batch, ...).
+
+    Raises:
+        ShapeError: no tensors, or batch axes that differ.
+    """
+
+    def __init__(self, like: Sequence[Tensor]) -> None:
+        if not like or any(t.ndim == 0 or t.shape[0] != like[0].shape[0] for t in like):
+            raise ShapeError(
+                describe(
+                    expected="tensors with one batch axis, the same for all",
+                    found=f"shapes {[tuple(t.shape) for t in like]}",
+                    fix="give every field of the state a batch axis",
+                )
+            )
+        self._shapes = [t.shape for t in like]
+        self._dtypes = [t.dtype for t in like]
+        self._widths = [t[0].numel() * (2 if t.is_complex() else 1) for t in like]
+
+    def join(self, tensors: Sequence[Tensor]) -> Tensor:
+        """(batch, n)."""
+        flat = [t.flatten(1) for t in tensors]
+        return torch.cat([_real(t) for t in flat], dim=1)
+
+    def split(self, matrix: Tensor) -> tuple[Tensor, ...]:
+        """The tensors that ``matrix`` stands for."""
+        parts = matrix.split(self._widths, dim=1)
+        return tuple(map(self._shaped, parts, self._shapes, self._dtypes))
+
+    def _shaped(self, part: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        if dtype.is_complex:
+            pairs = part.to(dtype.to_real()).reshape(*shape, 2)
+            return torch.view_as_complex(pairs)
+        return part.to(dtype).reshape(shape)
+
+
+def _real(flat: Tensor) -> Tensor:
+    return torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
+
+
+def require(expected: str, found: float, holds: bool) -> None:  # noqa: FBT001
+    """Refuses a field that is out of range.
+
+    Raises:
+        ConfigError: it does not hold.
+    """
+    if not holds:
+        raise ConfigError(
+            describe(expected=expected, found=str(found), fix="choose a value in this range")
+        )
+
+
+def _status(converged: Tensor, residual: Tensor, number: int, tolerance: float) -> str:
+    if not len(converged):
+        return "Nothing to do: the batch is empty."
+    reached = f"relative residual {float(residual.max()):.1e} (asked for {tolerance:.1e})"
+    failed = int((~converged).sum())
+    if failed == 0:
+        return f"Converged in at most {number} evaluations to a {reached}."
+    return (
+        f"Not converged: {failed} of {len(converged)} samples stopped after {number} evaluations, "
+        f"with a {reached}. Allow more iterations, or a larger tolerance."
+    )

@@ -1,0 +1,47 @@
+"""`learnedrecon certify`: prints the proof of a run, or why there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon import specs
+from learnedrecon.models.equilibrium import EquilibriumGradient
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.training.checkpoint import Blueprint, save_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    Run = Callable[..., Result]
+
+GEOMETRY = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
+
+
+def weights(folder: Path, spec: object) -> Path:
+    torch.manual_seed(0)
+    path = folder / "weights.safetensors"
+    save_weights(path, specs.build(MODELS, spec), blueprint=Blueprint.of(spec, GEOMETRY))
+    return path
+
+
+def test_it_prints_the_proof(cli: Run, tmp_path: Path) -> None:
+    path = weights(tmp_path, EquilibriumGradient(layers=3, hidden=4, epsilon=0.9))
+    result = cli("certify", path, "--attack", "5")
+    assert result.exit_code == 0, result.output
+    assert "A contraction, by proof" in result.output
+    assert "γ, contraction factor" in result.output
+    assert "of the certified one" in result.output
+
+
+def test_it_says_why_there_is_none(cli: Run, tmp_path: Path) -> None:
+    path = weights(tmp_path, LearnedPrimalDual(iterations=2, hidden=4))
+    result = cli("certify", path)
+    assert result.exit_code == 1
+    assert "No certificate: Chain is no fixed point iteration." in result.output

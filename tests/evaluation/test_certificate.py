@@ -1,0 +1,206 @@
+"""Certificates: closed forms, what is refused, and attacks that never get past γ."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from learnedrecon.evaluation.certificate import certify, measured_contraction
+from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
+from learnedrecon.models.learned_primal_dual import learned_primal_dual
+from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec, NearIdentity
+from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.space import Space
+from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.problem import Measured
+from learnedrecon.schemes.equilibrium import (
+    CertifiedStep,
+    GradientEquilibrium,
+    Image,
+    ProximalEquilibrium,
+)
+from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.solvers.anderson import Anderson
+from learnedrecon.testing import check_step
+from learnedrecon.testing.steps import shake
+
+SCAN = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
+RAY = RayTransform(SCAN, torch.float64)
+T = RAY / RAY.norm()
+SPACE = Space((9, 9), torch.float64)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def regulariser(epsilon: float, seed: int = 0) -> NearIdentity:
+    """Trained for a while to expand, so that the bound is put to use."""
+    torch.manual_seed(seed)
+    net = NearIdentity(LipschitzNet(LipschitzSpec((1, 6, 6, 1))), epsilon).double()
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.05)
+    for _ in range(40):
+        u, v = torch.randn(2, 4, 1, 9, 9, dtype=torch.float64)
+        gain = ((net(u) - u) - (net(v) - v)).norm() / (u - v).norm()
+        optimiser.zero_grad()
+        (-gain).backward()
+        optimiser.step()
+    return net
+
+
+def worst_contraction(step: CertifiedStep, operator: LinearOperator) -> float:
+    problem = Measured(operator, random(1, 1, *operator.codomain.shape))
+    for parameter in step.parameters():
+        parameter.requires_grad_(False)
+    return measured_contraction(step, problem, pairs=6, ascents=150)
+
+
+@pytest.mark.parametrize(("epsilon", "weight"), [(0.5, 0.2), (0.9, 1.0), (0.99, 0.05)])
+def test_no_attack_gets_past_the_certified_factor(epsilon: float, weight: float) -> None:
+    step = GradientEquilibrium(regulariser(epsilon), weight).double()
+    certificate = certify(FixedPoint(step), T)
+    assert certificate.holds
+    assert certificate.factor is not None
+    worst = worst_contraction(step, T)
+    assert 0.5 * certificate.factor < worst <= certificate.factor < 1
+
+
+def test_the_formulas() -> None:
+    step = GradientEquilibrium(regulariser(0.5), 0.2, step=0.7).double()
+    found = certify(step, T, smallest=0.1)
+    norm = T.norm_bound()
+    assert norm is not None
+    exact = float(torch.linalg.matrix_norm(_dense(T), 2))
+    assert exact <= norm <= exact * 1.01
+    assert found.largest == pytest.approx(norm**2)
+    epsilon = step.network.deviation_bound()
+    assert found.epsilon == epsilon <= 0.5
+    assert found.factor == pytest.approx(1 - 0.7 * (0.1 + 0.2 * (1 - epsilon)))
+    assert found.stability == pytest.approx(norm / (0.1 + 0.2 * (1 - epsilon)))
+    number = found.iterations(1e-3)
+    assert number is not None
+    assert found.factor is not None
+    assert found.factor**number <= 1e-3 < found.factor ** (number - 1)
+    assert "γ, contraction factor" in str(found)
+
+
+def _dense(operator: LinearOperator) -> Tensor:
+    basis = torch.eye(operator.domain.size, dtype=torch.float64)
+    return operator(basis.reshape(-1, *operator.domain.shape)).flatten(1)
+
+
+def test_stability_and_iterations_hold_for_a_solved_problem() -> None:
+    step = GradientEquilibrium(regulariser(0.6), 0.5).double()
+    certificate = certify(step, T)
+    assert certificate.stability is not None
+    fixed = FixedPoint(step, Anderson(1e-12, 500))
+    y, z = random(1, 1, 6, 13), random(1, 1, 6, 13, seed=1)
+    start = Image(torch.zeros(1, 1, 9, 9, dtype=torch.float64))
+    with torch.no_grad():
+        u, v = (fixed(start, Measured(T, data)).image for data in (y, z))
+        assert float((u - v).norm()) <= certificate.stability * float((y - z).norm())
+        number = certificate.iterations(1e-2)
+        assert number is not None
+        state = start
+        for _ in range(number):
+            state = step(state, Measured(T, y))
+    assert float((state.image - u).norm()) <= 1e-2 * float(u.norm())
+
+
+def test_a_proximal_step_needs_a_positive_mu() -> None:
+    well_posed = Diagonal(SPACE, 0.9 + 0.1 * random(9, 9).tanh())
+    step = ProximalEquilibrium(regulariser(0.1), 1.0)
+    bound = well_posed.norm_bound()
+    assert bound is not None
+    smallest = float(well_posed.diagonal.abs().min()) ** 2
+    certificate = certify(step, well_posed, smallest=smallest)
+    assert certificate.holds
+    assert certificate.factor is not None
+    assert worst_contraction(step, well_posed) <= certificate.factor < 1
+    assert "needs T*T ≥ μ > 0" in certify(ProximalEquilibrium(regulariser(0.1)), T).reason
+
+
+def test_the_attack_finds_the_norm_of_a_linear_step() -> None:
+    """With R = Id and weight λ the step is affine: its factor is the norm of I - ηT*T - ηλ."""
+    step = GradientEquilibrium(regulariser(0.0), 0.1, step=0.8).double()
+    dense = _dense(T)
+    matrix = torch.eye(81, dtype=torch.float64) * (1 - 0.8 * 0.1) - 0.8 * dense @ dense.T
+    exact = float(torch.linalg.matrix_norm(matrix, 2))
+    assert 0.97 * exact < worst_contraction(step, T) <= exact * (1 + 1e-12)
+    found = certify(step, T).factor
+    assert found is not None
+    assert exact <= found + 1e-12
+
+
+class Unbounded(LinearOperator):
+    def __init__(self) -> None:
+        super().__init__(SPACE, SPACE)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return u
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return v
+
+
+class WithBatchNorm(GradientEquilibrium):
+    def __init__(self) -> None:
+        super().__init__(regulariser(0.5), 0.2)
+        self.norm = nn.BatchNorm2d(1)
+
+
+def test_no_certificate_says_why() -> None:
+    step = GradientEquilibrium(regulariser(0.5), 0.2).double()
+    too_long = GradientEquilibrium(regulariser(0.5), 0.2, step=1.9)
+    photons = TransmissionCT(Transmission(SCAN, 0.05), torch.float64)
+    expanding = GradientEquilibrium(regulariser(1.5), 0.2)
+    for model, operator, why in (
+        (learned_primal_dual(), T, "Chain is no fixed point"),
+        (FixedPoint(WithBatchNorm()), T, "BatchNorm"),
+        (step, photons, "TransmissionCT is not linear"),
+        (step, Unbounded(), "Unbounded has no upper bound"),
+        (too_long, T, "step size 1.9 is outside"),
+        (expanding, T, "is not below 1 + μ/λ = 1"),
+    ):
+        certificate = certify(model, operator)
+        assert why in certificate.reason
+        assert certificate.factor is None
+        assert certificate.stability is None
+        assert certificate.iterations(0.1) is None
+        assert str(certificate).startswith("No certificate: ")
+
+
+def test_a_larger_epsilon_is_certified_where_mu_pays_for_it() -> None:
+    expanding = GradientEquilibrium(regulariser(1.2), 0.2)
+    identity = Diagonal(SPACE, torch.ones(9, 9, dtype=torch.float64))
+    assert certify(expanding, identity, smallest=1.0).holds
+
+
+def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> None:
+    model = equilibrium_gradient(EquilibriumGradient(layers=3, hidden=4, epsilon=0.8)).double()
+    first = certify(model, T)
+    assert first.holds
+    shake(model, seed=3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    second = certify(model, T)
+    assert second.holds
+    assert second.epsilon is not None
+    assert second.epsilon <= 0.8 + 1e-9
+    assert math.isfinite(float(second.stability or math.inf))
+
+
+def test_the_steps_pass_the_kit() -> None:
+    problem = Measured(T, random(2, 1, 6, 13))
+    for step in (
+        GradientEquilibrium(regulariser(0.5), 0.2).double(),
+        ProximalEquilibrium(regulariser(0.5), 0.5),
+    ):
+        check_step(step, Image(random(2, 1, 9, 9)), problem)

@@ -1,0 +1,128 @@
+"""Bounds of convolutions against the singular values of their matrices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from learnedrecon.errors import ConfigError, ShapeError
+from learnedrecon.networks.spectral import Padding, conv_norm_bound, symbol, symbol_norm_bound
+
+MODES = {"zeros": "constant", "circular": "circular", "reflect": "reflect"}
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def convolve(u: Tensor, weight: Tensor, padding: Padding) -> Tensor:
+    width = weight.shape[-1] // 2
+    if padding == "symmetric":
+        for axis in (-1, -2):
+            n = u.shape[axis]
+            first, last = u.narrow(axis, 0, width), u.narrow(axis, n - width, width)
+            u = torch.cat([first.flip(axis), u, last.flip(axis)], axis)
+    else:
+        u = functional.pad(u, (width,) * 4, mode=MODES[padding])
+    return functional.conv2d(u, weight)
+
+
+def true_norm(weight: Tensor, shape: tuple[int, int], padding: Padding) -> float:
+    channels = weight.shape[1]
+    basis = torch.eye(channels * shape[0] * shape[1], dtype=torch.float64)
+    columns = convolve(basis.reshape(-1, channels, *shape), weight, padding).flatten(1)
+    return float(torch.linalg.matrix_norm(columns, 2))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (6, 6), (8, 7)])
+@pytest.mark.parametrize("padding", ["zeros", "circular", "reflect", "symmetric"])
+@pytest.mark.parametrize("width", [1, 3])
+def test_never_below_the_norm_and_close_to_it(
+    width: int, padding: Padding, shape: tuple[int, int]
+) -> None:
+    for seed in range(3):
+        weight = random(4, 3, width, width, seed=seed)
+        exact = true_norm(weight, shape, padding)
+        at_this_size = float(conv_norm_bound(weight, padding=padding, shape=shape))
+        at_every_size = float(conv_norm_bound(weight, padding=padding))
+        assert exact <= at_this_size <= at_every_size * 1.02
+        assert exact <= at_every_size
+        if padding == "circular":
+            assert at_this_size <= 1.01 * exact
+        if padding == "zeros":
+            assert at_every_size <= 1.35 * exact
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 3), st.sampled_from([1, 3, 5]), st.integers(0, 10_000))
+def test_the_bound_for_every_size_holds_on_fine_grids(
+    c_out: int, c_in: int, width: int, seed: int
+) -> None:
+    weight = random(c_out, c_in, width, width, seed=seed)
+    matrices = symbol(weight, (97, 96))
+    exact = float(torch.linalg.matrix_norm(matrices, 2).max())
+    bound = float(conv_norm_bound(weight))
+    assert exact <= bound <= 1.25 * exact
+
+
+def test_a_delta_is_the_identity() -> None:
+    weight = torch.zeros(3, 3, 3, 3, dtype=torch.float64)
+    for channel in range(3):
+        weight[channel, channel, 1, 1] = 1
+    bound = float(conv_norm_bound(weight, padding="circular", shape=(8, 8)))
+    assert 1 <= bound <= 3 ** (1 / 256) + 1e-9
+
+
+def test_kernels_wider_than_the_image_wrap_around() -> None:
+    weight = random(2, 2, 5, 5)
+    folded = torch.zeros(2, 2, 3, 3, dtype=torch.float64)
+    for i in range(5):
+        for j in range(5):
+            folded[:, :, i % 3, j % 3] += weight[:, :, i, j]
+    torch.testing.assert_close(symbol(weight, (3, 3)), symbol(folded, (3, 3)))
+
+
+def test_gram_iteration_is_an_upper_bound_that_tightens() -> None:
+    matrices = torch.complex(random(9, 6, 4), random(9, 6, 4, seed=1))
+    exact = float(torch.linalg.matrix_norm(matrices, 2).max())
+    bounds = [float(symbol_norm_bound(matrices, k)) for k in (0, 2, 4, 8)]
+    assert bounds == sorted(bounds, reverse=True)
+    assert exact <= bounds[-1] * (1 + 1e-12) <= 1.01 * exact
+
+
+def test_extreme_scales_neither_overflow_nor_vanish() -> None:
+    weight = random(3, 3, 3, 3).float()
+    expected = conv_norm_bound(weight)
+    for scale in (1e-15, 1e15):
+        found = conv_norm_bound(scale * weight)
+        torch.testing.assert_close(found / scale, expected, rtol=1e-4, atol=0)
+    zero = torch.zeros(2, 2, 3, 3)
+    assert float(conv_norm_bound(zero)) < 1e-18
+
+
+def test_it_is_differentiable() -> None:
+    weight = random(2, 2, 3, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda w: conv_norm_bound(w, points=8), weight)
+
+
+def test_one_and_three_dimensions() -> None:
+    line, volume = random(2, 3, 5), random(2, 3, 3, 3, 3)
+    for weight in (line, volume):
+        grid = (16,) * (weight.ndim - 2)
+        exact = float(torch.linalg.matrix_norm(symbol(weight, grid), 2).max())
+        assert exact <= float(conv_norm_bound(weight)) <= 1.4 * exact
+
+
+def test_refusals() -> None:
+    with pytest.raises(ShapeError, match="odd widths"):
+        conv_norm_bound(random(1, 1, 2, 2))
+    with pytest.raises(ShapeError, match="2 axes"):
+        conv_norm_bound(random(1, 1, 3, 3), shape=(4,))
+    with pytest.raises(ConfigError, match="more points"):
+        conv_norm_bound(random(1, 1, 5, 5), points=5)
+    with pytest.raises(ConfigError, match="replicate"):
+        conv_norm_bound(random(1, 1, 3, 3), padding="replicate")  # type: ignore[arg-type]

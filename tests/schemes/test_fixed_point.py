@@ -1,0 +1,246 @@
+"""Deep equilibria: the fixed point and its derivative, against dense solves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from learnedrecon.errors import ConfigError, DifferentiationError
+from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.space import Space
+from learnedrecon.problem import Measured, Problem
+from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.schemes.implicit import FixedPointBackward, Implicit, JacobianFree
+from learnedrecon.schemes.step import Chain, Repeat, Step
+from learnedrecon.solvers.anderson import Anderson
+from learnedrecon.solvers.fixed_point import Picard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SHAPE = (2, 1, 3, 4)
+
+
+class Image(NamedTuple):
+    image: Tensor
+
+
+def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+class Contraction(Step[Image]):
+    """u ← u + η(T*(y - Tu)) - 0.2 tanh(Ku): a contraction for the T below."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.network = nn.Conv2d(1, 1, 3, padding=1, dtype=torch.float64)
+        with torch.no_grad():
+            self.network.weight.copy_(0.2 * random(1, 1, 3, 3, seed=seed))
+            nn.init.constant_(self.network.get_parameter("bias"), 0.1)
+
+    def forward(self, state: Image, problem: Problem) -> Image:
+        (u,) = state
+        return Image(u - 0.5 * problem.gradient(u) - 0.2 * self.network(u).tanh())
+
+
+def measured(data: Tensor | None = None, diagonal: Tensor | None = None) -> Measured:
+    diagonal = 0.8 + 0.2 * random(3, 4, seed=5).tanh() if diagonal is None else diagonal
+    operator = Diagonal(Space((3, 4), torch.float64), diagonal)
+    return Measured(operator, random(*SHAPE, seed=6) if data is None else data)
+
+
+EXACT = Anderson(1e-13, 200)
+
+
+def leaf_gradients(scheme: Step[Image], weights: Sequence[Tensor]) -> list[Tensor]:
+    """In the weights, the data and the operator's diagonal."""
+    data = random(*SHAPE, seed=6).requires_grad_()
+    diagonal = (0.8 + 0.2 * random(3, 4, seed=5).tanh()).requires_grad_()
+    end = scheme(Image(torch.zeros(SHAPE, dtype=torch.float64)), measured(data, diagonal))
+    loss = (end.image * random(*SHAPE, seed=7)).sum() + end.image.square().sum()
+    return list(torch.autograd.grad(loss, [*weights, data, diagonal]))
+
+
+def test_the_implicit_gradient_is_that_of_many_unrolled_steps() -> None:
+    step = Contraction()
+    implicit = FixedPoint(step, EXACT, Implicit(EXACT))
+    found = leaf_gradients(implicit, list(step.parameters()))
+    unrolled = leaf_gradients(Repeat(step, 200), list(step.parameters()))
+    for a, b in zip(found, unrolled, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)
+    assert implicit.result is not None
+    assert implicit.backward_result is not None
+    assert bool(implicit.result.converged.all() and implicit.backward_result.converged.all())
+
+
+def test_the_implicit_gradient_is_a_dense_solve() -> None:
+    step, given = Contraction(), measured()
+    fixed = FixedPoint(step, EXACT, Implicit(EXACT))
+    point = fixed(Image(torch.zeros(SHAPE, dtype=torch.float64)), given).image
+    v = random(*SHAPE, seed=8)
+    found = torch.autograd.grad(point, step.network.weight, v)[0]
+
+    def flat(u: Tensor) -> Tensor:
+        return step(Image(u.reshape(SHAPE)), given).image.flatten()
+
+    z = point.detach().flatten()
+    jacobian = torch.autograd.functional.jacobian(flat, z)
+    g = torch.linalg.solve((torch.eye(len(z), dtype=z.dtype) - jacobian).T, v.flatten())
+    once = step(Image(point.detach()), given).image
+    expected = torch.autograd.grad(once, step.network.weight, g.reshape(SHAPE))[0]
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_the_implicit_gradient_agrees_with_finite_differences() -> None:
+    step, given = Contraction(), measured()
+    fixed = FixedPoint(step, EXACT, Implicit(EXACT))
+    start = Image(torch.zeros(SHAPE, dtype=torch.float64))
+    v = random(*SHAPE, seed=8)
+    (gradient,) = torch.autograd.grad((fixed(start, given).image * v).sum(), step.network.weight)
+    direction = random(1, 1, 3, 3, seed=9)
+
+    @torch.no_grad()
+    def value(h: float) -> float:
+        step.network.weight.add_(h * direction)
+        result = float((fixed(start, given).image * v).sum())
+        step.network.weight.sub_(h * direction)
+        return result
+
+    quotient = (value(1e-5) - value(-1e-5)) / 2e-5
+    assert abs(quotient - float((gradient * direction).sum())) < 1e-8 * abs(quotient)
+
+
+def error(found: list[Tensor], exact: list[Tensor]) -> float:
+    gap = torch.cat([(a - b).flatten() for a, b in zip(found, exact, strict=True)])
+    return float(gap.norm() / torch.cat([b.flatten() for b in exact]).norm())
+
+
+def test_the_error_is_proportional_to_the_residual() -> None:
+    step = Contraction()
+    weights = list(step.parameters())
+    exact = leaf_gradients(FixedPoint(step, EXACT, Implicit(EXACT)), weights)
+    errors = []
+    for tolerance in (1e-2, 1e-4, 1e-6):
+        solver = Picard(tolerance, 500)
+        loose = FixedPoint(step, solver, Implicit(solver))
+        errors.append(error(leaf_gradients(loose, weights), exact))
+        assert 0.01 * tolerance < errors[-1] < 10 * tolerance
+    tightened = FixedPoint(step, EXACT, Implicit(Picard(1e-2, 500), tolerance=1e-12))
+    assert error(leaf_gradients(tightened, weights), exact) < 1e-10
+
+
+def test_more_steps_of_the_jacobian_free_gradient_tend_to_the_implicit_one() -> None:
+    step = Contraction()
+    weights = list(step.parameters())
+    exact = leaf_gradients(FixedPoint(step, EXACT, Implicit(EXACT)), weights)
+    errors = [
+        error(leaf_gradients(FixedPoint(step, EXACT, JacobianFree(n)), weights), exact)
+        for n in (1, 2, 4, 8, 80)
+    ]
+    assert errors == sorted(errors, reverse=True)
+    assert 0.01 < errors[0] < 1
+    assert errors[-1] < 1e-6
+    damped = FixedPoint(step, EXACT, JacobianFree(160, damping=0.5))
+    assert error(leaf_gradients(damped, weights), exact) < 1e-4
+
+
+@pytest.mark.parametrize("backward", [Implicit(), JacobianFree(3)], ids=repr)
+def test_the_initial_state_has_no_derivative(backward: FixedPointBackward) -> None:
+    start = torch.zeros(SHAPE, dtype=torch.float64, requires_grad=True)
+    end = FixedPoint(Contraction(), EXACT, backward)(Image(start), measured()).image
+    (gradient,) = torch.autograd.grad(end.sum(), start, allow_unused=True)
+    assert gradient is None
+
+
+def test_fixed_points_within_chains() -> None:
+    inner = FixedPoint(Chain([Contraction(1), Contraction(2)]), EXACT, Implicit(EXACT))
+    chain = Chain([inner, Contraction(4)])
+    found = leaf_gradients(chain, list(chain.parameters()))
+    unrolled = Chain([Repeat(inner.step, 150), chain[1]])
+    expected = leaf_gradients(unrolled, list(unrolled.parameters()))
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_within_torch_checkpoint() -> None:
+    step = Contraction()
+    fixed = FixedPoint(step, EXACT, Implicit(EXACT))
+    start, given = torch.zeros(SHAPE, dtype=torch.float64), measured()
+
+    def run(image: Tensor) -> Tensor:
+        return fixed(Image(image), given).image.square().sum()
+
+    inside = torch.utils.checkpoint.checkpoint(run, start, use_reentrant=False)
+    found = torch.autograd.grad(inside, list(step.parameters()))
+    for a, b in zip(found, torch.autograd.grad(run(start), list(step.parameters())), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_not_converging_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    fixed = FixedPoint(Contraction(), Picard(1e-12, 2), Implicit(Picard(1e-12, 2)))
+    end = fixed(Image(torch.zeros(SHAPE, dtype=torch.float64)), measured())
+    assert "A fixed point: Not converged: 2 of 2" in caplog.text
+    end.image.sum().backward()
+    assert "backward pass of a fixed point: Not converged" in caplog.text
+    assert fixed.backward_result is not None
+    assert not bool(fixed.backward_result.converged.any())
+
+
+def test_second_derivatives_are_refused() -> None:
+    step = Contraction()
+    end = FixedPoint(step, EXACT)(Image(torch.zeros(SHAPE, dtype=torch.float64)), measured())
+    with pytest.raises(DifferentiationError, match="create_graph"):
+        torch.autograd.grad(end.image.sum(), list(step.parameters()), create_graph=True)
+
+
+class WithDropout(Contraction):
+    def forward(self, state: Image, problem: Problem) -> Image:
+        return Image(nn.functional.dropout(super().forward(state, problem).image, 0.1))
+
+
+def test_random_steps_are_refused() -> None:
+    fixed = FixedPoint(WithDropout(), Picard(1e-3, 2))
+    with pytest.raises(DifferentiationError, match="default generator"):
+        fixed(Image(torch.zeros(SHAPE, dtype=torch.float64)), measured())
+
+
+def test_iterates_and_fewer_iterations() -> None:
+    fixed, given = FixedPoint(Contraction(), Picard(0.0, 7)), measured()
+    start = Image(torch.zeros(SHAPE, dtype=torch.float64))
+    seen = list(fixed.iterates(start, given))
+    assert len(seen) == 7
+    by_hand = Repeat(fixed.step, 3)(start, given)
+    torch.testing.assert_close(seen[2].image, by_hand.image)
+    assert len(list(fixed.with_iterations(3).iterates(start, given))) == 3
+
+
+def test_complex_images() -> None:
+    class Complex(Step[Image]):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(0.2 + 0.3j, dtype=torch.complex128))
+
+        def forward(self, state: Image, problem: Problem) -> Image:
+            u = state.image
+            return Image(u - 0.5 * problem.gradient(u) - self.weight * 0.5 * u / (1 + u.abs()))
+
+    step = Complex()
+    data = torch.complex(random(*SHAPE), random(*SHAPE, seed=1))
+    given = Measured(Diagonal(Space((3, 4), torch.complex128), 0.9 + random(3, 4).abs() / 9), data)
+    start = Image(torch.zeros(SHAPE, dtype=torch.complex128))
+    weight = random(*SHAPE, seed=3)
+    found, expected = (
+        torch.autograd.grad((scheme(start, given).image.real * weight).sum(), step.weight)[0]
+        for scheme in (FixedPoint(step, EXACT, Implicit(EXACT)), Repeat(step, 200))
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_fields_out_of_range() -> None:
+    for build in (lambda: JacobianFree(0), lambda: JacobianFree(damping=0.0)):
+        with pytest.raises(ConfigError, match="steps >= 1"):
+            build()
