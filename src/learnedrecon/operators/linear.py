@@ -104,6 +104,17 @@ class LinearOperator(Operator):
         """‖T‖ without the cache; subclasses with a closed form or a shared cache replace this."""
         return estimated_norm(self)
 
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:  # noqa: ARG002
+        """(T*T + λI)⁻¹ b in closed form, differentiable, or None where none is known.
+
+        :func:`learnedrecon.solvers.normal.solve_normal` uses it, and conjugate gradients otherwise.
+
+        Args:
+            b: (..., *domain.shape).
+            weight: λ > 0, a number or a tensor that broadcasts with ``b``.
+        """
+        return None
+
     @property
     def H(self) -> Adjoint:  # the name of the field, as in SciPy and MRpro
         """T* as an operator."""
@@ -180,6 +191,14 @@ class Scaled(LinearOperator):
 
     def compute_norm(self) -> float:
         return abs(self.scalar) * self.operator.norm()
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
+        """(a²T*T + λI)⁻¹ = a⁻²(T*T + λa⁻²I)⁻¹, and λ⁻¹ for a = 0."""
+        square = self.scalar**2
+        if square == 0:
+            return b / weight
+        inverse = self.operator.normal_inverse(b, weight / square)
+        return None if inverse is None else inverse / square
 
 
 class Sum(LinearOperator):
