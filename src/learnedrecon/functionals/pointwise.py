@@ -20,6 +20,8 @@ def lengths(v: Tensor, axis: int | None = None) -> Tensor:
 
 def direction(v: Tensor, axis: int | None = None) -> Tensor:
     """v/|v|, and 0 where v = 0."""
+    if axis is None and not v.is_complex():
+        return v.sgn()
     size = lengths(v, axis)
     return v / torch.where(size > 0, size, 1)
 

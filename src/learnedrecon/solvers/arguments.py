@@ -87,6 +87,21 @@ def checked_start(systems: Systems, initial: Tensor | None) -> Tensor:
     return initial.detach().to(b, copy=True)
 
 
+def checked_samples(start: Tensor) -> Tensor:
+    """A fresh copy of the images to start from, which must have a batch axis."""
+    require_floats(start, "the start")
+    if start.ndim < 2:
+        raise ShapeError(
+            describe(
+                expected="a start with a batch axis",
+                found=f"shape {tuple(start.shape)}",
+                fix="add leading axes, for example start[None, None]",
+            )
+        )
+    require_finite(start, "the start")
+    return start.detach().clone()
+
+
 def checked_limits(tolerance: float, max_iterations: int) -> None:
     """Refuses a tolerance outside (0, 1) and a negative number of iterations."""
     if not (0 < tolerance < 1 and math.isfinite(tolerance)):

@@ -30,6 +30,17 @@ class SolverResult:
 
 
 @dataclass(frozen=True, eq=False)
+class PDHGResult(SolverResult):
+    """The result of :func:`learnedrecon.solvers.pdhg.pdhg`.
+
+    Attributes:
+        dual: p_k of every term, (*lead, *codomain of K_k).
+    """
+
+    dual: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class TVResult:
     """The result of :func:`learnedrecon.solvers.tv.tv_reconstruction`.
 
