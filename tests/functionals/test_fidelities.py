@@ -97,9 +97,7 @@ def test_kullback_leibler_of_a_prediction_that_underflows_is_finite(dtype: torch
 @pytest.mark.parametrize("delta", [0.3, 1.0, 100.0])
 def test_huber(delta: float, dtype: torch.dtype) -> None:
     direction = random(*SHAPE, dtype=dtype)
-    factor = 0.5 + 1.5 * (random(*SHAPE, seed=2) > 0).to(
-        dtype
-    )  # inside and beyond, not at the seam
+    factor = 0.5 + 1.5 * (random(*SHAPE, seed=2) > 0).to(dtype)
     y = 0.01 * delta * random(*SHAPE, dtype=dtype, seed=1)
     v = y + delta * factor * direction / direction.abs()
     check_functional(Huber(delta), at=v, data=y)

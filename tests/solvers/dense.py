@@ -20,10 +20,12 @@ class Dense(LinearOperator):
         self.register_buffer("matrix", matrix)
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return (self.matrix @ u.unsqueeze(-1)).squeeze(-1)
+        matrix = self.matrix.to(torch.promote_types(self.matrix.dtype, u.dtype))
+        return (matrix @ u.unsqueeze(-1)).squeeze(-1)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return (self.matrix.mH @ v.unsqueeze(-1)).squeeze(-1)
+        matrix = self.matrix.to(torch.promote_types(self.matrix.dtype, v.dtype))
+        return (matrix.mH @ v.unsqueeze(-1)).squeeze(-1)
 
 
 class Conjugating(LinearOperator):

@@ -56,7 +56,7 @@ def pdhg(
 
     σ_k = 0.99/(n τ ‖K_k‖²) for n terms, with ‖K_k‖ from above, so that τ Σ σ_k‖K_k‖² = 0.99 < 1 by
     construction. τ starts at the size of u over that of ΣK*p, both guessed from the data of
-    ``Misfit`` terms, 1/Σ‖K_k‖² where there are none, and is balanced for every sample while primal
+    ``Misfit`` terms, 1/Σ‖K‖² where there are none, and is balanced for every sample while primal
     and dual residual differ by more than 2, by factors whose product converges (Goldstein, Li,
     Yuan, NeurIPS 2015, algorithm 1). Units of images, data and operators do not matter.
 
@@ -72,8 +72,9 @@ def pdhg(
     Returns:
         u, the p_k, and residuals: the larger of ‖(u - u⁺)/τ - K*(p - p⁺)‖, which lies in
         ∂G(u⁺) + K*p⁺, and ‖(p - p⁺)/σ - K(u - u⁺)‖, in ∂F*(p⁺) - Ku⁺, each relative to the largest
-        K*p and Ku so far. That is how far the optimality conditions are missed; it is no bound of
-        the error. The first row is infinite: nothing is known of the start.
+        K*p and Ku so far, with every K over its norm. That is how far the optimality conditions are
+        missed; it is no bound of the error. The first row is infinite: nothing is known of the
+        start.
 
     Raises:
         ConfigError: no terms, tolerance, number of iterations or step out of range, or a functional
@@ -129,7 +130,7 @@ class _Loop:
             first = positive(step_size, "step_size")
             self.tau = torch.full((len(u),), first, dtype=torch.float64, device=u.device)
         self.adaption = torch.full_like(self.tau, _ADAPTION)
-        self.primal_size, self.dual_size = _size([self.pull]), _size(self.images)
+        self.primal_size, self.dual_size = _size([self.pull]), self._dual_size(self.images)
 
     def step(self, going: Tensor) -> Tensor:
         """One step of the samples that are ``going``, and the residuals after it."""
@@ -147,7 +148,7 @@ class _Loop:
         ]
         pull = _pull(self.terms, p)
         primal = _size([(self.u - u) / tau - (self.pull - pull)])
-        dual = _size(
+        dual = self._dual_size(
             [
                 (old - new) / spread(sigma, new) - (before - after)
                 for old, new, sigma, before, after in zip(
@@ -156,7 +157,7 @@ class _Loop:
             ]
         )
         self.primal_size = torch.maximum(self.primal_size, _size([pull]))
-        self.dual_size = torch.maximum(self.dual_size, _size(images))
+        self.dual_size = torch.maximum(self.dual_size, self._dual_size(images))
         self._advance(going, u, pull, images, p)
         first = Systems.ratio(primal, self.primal_size)
         second = Systems.ratio(dual, self.dual_size)
@@ -169,6 +170,10 @@ class _Loop:
         self.u, self.pull = _chosen(going, u, self.u), _chosen(going, pull, self.pull)
         self.images = [_chosen(going, a, b) for a, b in zip(images, self.images, strict=True)]
         self.p = [_chosen(going, a, b) for a, b in zip(p, self.p, strict=True)]
+
+    def _dual_size(self, parts: Sequence[Tensor]) -> Tensor:
+        """√Σ‖part‖²/‖K‖², in which terms of different units can be compared."""
+        return _size([part / square**0.5 for part, square in zip(parts, self.squares, strict=True)])
 
     def _balance(self, primal: Tensor, dual: Tensor) -> None:
         """Longer steps in u where the primal residual is the larger one, shorter ones otherwise."""
@@ -190,20 +195,19 @@ def _squared_norms(terms: Sequence[Term]) -> list[float]:
                 fix="check the geometry: no ray may meet the image",
             )
         )
-    return [max(square, 1e-12 * max(squares)) for square in squares]
+    return [square or max(squares) for square in squares]
 
 
-def _first_step(terms: Sequence[Term], squares: list[float], u: Tensor) -> Tensor:
-    """τ = ‖û‖/‖ĝ‖ with û = ΣK*y/Σ‖K‖² and ĝ = ΣK*F'(y/2), over the terms that have data y."""
-    total = sum(squares)
+def _first_step(terms: Sequence[Term], squares: Sequence[float], u: Tensor) -> Tensor:
+    """τ = ‖û‖/‖ĝ‖ with û = ΣK*y/‖K‖² and ĝ = ΣK*F'(y/2), over the terms that have data y."""
     image, force = torch.zeros_like(u), torch.zeros_like(u)
-    for functional, operator in terms:
+    for (functional, operator), square in zip(terms, squares, strict=True):
         if isinstance(functional, Misfit):
-            image = image + operator.adjoint(functional.data) / total
+            image = image + operator.adjoint(functional.data) / square
             force = force + operator.adjoint(functional.gradient(functional.data / 2))
     ratio = _size([image]) / _size([force])
     known = ratio.isfinite() & (ratio > 0)
-    return torch.where(known, ratio, 1 / total)
+    return torch.where(known, ratio, 1 / sum(squares))
 
 
 def _pull(terms: Sequence[Term], p: Sequence[Tensor]) -> Tensor:
