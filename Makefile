@@ -4,7 +4,7 @@ VENV := .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint check peers clean
+.PHONY: demo test test-peers lint check peers clean
 
 demo: $(VENV)/.installed
 	@echo "== learnedrecon demo (about five minutes on two cores)"
@@ -13,6 +13,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed lint
 	@echo "== tests"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The adapters to deepinv and ASTRA, in the environment that has them; a missing one fails.
+test-peers: $(PEERS)/.installed
+	@echo "== tests against deepinv and ASTRA"
+	@LEARNEDRECON_PEERS=1 $(PEERS)/bin/python -m pytest -n 0 tests/peers
 
 lint: $(VENV)/.installed
 	@echo "== ruff and mypy"

@@ -46,6 +46,7 @@ TORCH_ONLY = ("networks", "kernels", "metrics")
 # Modules that may import an optional extra inside a function, and which one.
 OPTIONAL = {
     f"{PACKAGE}.training.loggers": {"torch.utils.tensorboard"},
+    f"{PACKAGE}.operators.nufft": {"pytorch_finufft.functional"},
     # Their kernels import Triton.
     f"{PACKAGE}.kernels.triton2d": {f"{PACKAGE}.kernels.triton_kernels2d"},
     f"{PACKAGE}.kernels.triton3d": {

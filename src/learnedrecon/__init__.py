@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from learnedrecon.config.yaml_file import read_geometry, read_operator, write_geometry
-    from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
+    from learnedrecon.functionals.combined import Composed, Misfit, Multiple
+    from learnedrecon.functionals.constraints import Box, NonNegative
+    from learnedrecon.functionals.fidelities import (
+        Huber,
+        KullbackLeibler,
+        LeastSquares,
+        WeightedLeastSquares,
+    )
+    from learnedrecon.functionals.norms import L1, GroupL1, HuberNorm
     from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
     from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
     from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
@@ -19,67 +27,198 @@ if TYPE_CHECKING:
     from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
     from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
     from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+    from learnedrecon.operators.adapters.astra import from_astra
+    from learnedrecon.operators.adapters.deepinv import from_deepinv, to_deepinv
+    from learnedrecon.operators.adapters.odl import from_odl, to_odl
+    from learnedrecon.operators.adapters.pylops import from_pylops, to_pylops
+    from learnedrecon.operators.adapters.scipy import from_scipy, to_scipy
     from learnedrecon.operators.base import Operator
     from learnedrecon.operators.beam3d import RayVectors3D
     from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
     from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
     from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
     from learnedrecon.operators.panel import FlatPanel
     from learnedrecon.operators.ray_transform import RayTransform
     from learnedrecon.operators.ray_transform3d import RayTransform3D
     from learnedrecon.operators.space import Space
+    from learnedrecon.operators.trajectories import Kooshball, Radial, Spiral
     from learnedrecon.operators.transmission import Transmission, TransmissionCT
     from learnedrecon.problem import Measured, Problem
     from learnedrecon.schemes.backward import Backprop, Checkpointed
     from learnedrecon.schemes.reconstructor import Estimate, Iterative, Reconstructor
     from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling
     from learnedrecon.schemes.step import Chain, Repeat, Step
+    from learnedrecon.solvers.cg import cg
+    from learnedrecon.solvers.cg_sense import cg_sense
     from learnedrecon.solvers.fbp import fbp
     from learnedrecon.solvers.fdk import fdk
+    from learnedrecon.solvers.fista import fista
+    from learnedrecon.solvers.gridding import gridding
+    from learnedrecon.solvers.lsqr import lsqr
+    from learnedrecon.solvers.normal import solve_normal
+    from learnedrecon.solvers.pdhg import Term, pdhg
+    from learnedrecon.solvers.result import SolverResult
     from learnedrecon.solvers.tv import tv_reconstruction
     from learnedrecon.training.checkpoint import Blueprint, load_weights, save_weights
 
 _HOMES = {
-    "config.yaml_file": ("read_geometry", "read_operator", "write_geometry"),
-    "functionals.fidelities": ("KullbackLeibler", "LeastSquares"),
-    "functionals.regularisers": ("Dirichlet", "TotalVariation"),
-    "models.classical": ("FBP", "TV", "TotalVariationSpec"),
-    "models.filtered_primal_dual": ("FilteredPrimalDual", "filtered_primal_dual"),
+    "config.yaml_file": (
+        "read_geometry",
+        "read_operator",
+        "write_geometry",
+    ),
+    "functionals.combined": (
+        "Composed",
+        "Misfit",
+        "Multiple",
+    ),
+    "functionals.constraints": (
+        "Box",
+        "NonNegative",
+    ),
+    "functionals.fidelities": (
+        "Huber",
+        "KullbackLeibler",
+        "LeastSquares",
+        "WeightedLeastSquares",
+    ),
+    "functionals.norms": (
+        "L1",
+        "GroupL1",
+        "HuberNorm",
+    ),
+    "functionals.regularisers": (
+        "Dirichlet",
+        "TotalVariation",
+    ),
+    "models.classical": (
+        "FBP",
+        "TV",
+        "TotalVariationSpec",
+    ),
+    "models.filtered_primal_dual": (
+        "FilteredPrimalDual",
+        "filtered_primal_dual",
+    ),
     "models.initial": ("FilteredBackprojection",),
-    "models.learned_gradient": ("LearnedGradient", "learned_gradient"),
-    "models.learned_primal_dual": ("LearnedPrimalDual", "learned_primal_dual"),
-    "models.post_processing": ("FBPUNet", "PostProcessing"),
+    "models.learned_gradient": (
+        "LearnedGradient",
+        "learned_gradient",
+    ),
+    "models.learned_primal_dual": (
+        "LearnedPrimalDual",
+        "learned_primal_dual",
+    ),
+    "models.post_processing": (
+        "FBPUNet",
+        "PostProcessing",
+    ),
+    "operators.adapters.astra": ("from_astra",),
+    "operators.adapters.deepinv": (
+        "from_deepinv",
+        "to_deepinv",
+    ),
+    "operators.adapters.odl": (
+        "from_odl",
+        "to_odl",
+    ),
+    "operators.adapters.pylops": (
+        "from_pylops",
+        "to_pylops",
+    ),
+    "operators.adapters.scipy": (
+        "from_scipy",
+        "to_scipy",
+    ),
     "operators.base": ("Operator",),
     "operators.beam3d": ("RayVectors3D",),
-    "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
-    "operators.geometry3d": ("ConeBeam", "Orbit", "ParallelBeam3D"),
+    "operators.geometry": (
+        "AngleRange",
+        "FanBeam",
+        "FlatDetector",
+        "ParallelBeam",
+    ),
+    "operators.geometry3d": (
+        "ConeBeam",
+        "Orbit",
+        "ParallelBeam3D",
+    ),
     "operators.linear": ("LinearOperator",),
+    "operators.non_cartesian": (
+        "NonCartesian",
+        "NonCartesianMRI",
+    ),
     "operators.panel": ("FlatPanel",),
     "operators.ray_transform": ("RayTransform",),
     "operators.ray_transform3d": ("RayTransform3D",),
     "operators.space": ("Space",),
-    "operators.transmission": ("Transmission", "TransmissionCT"),
-    "problem": ("Measured", "Problem"),
-    "schemes.backward": ("Backprop", "Checkpointed"),
-    "schemes.reconstructor": ("Estimate", "Iterative", "Reconstructor"),
-    "schemes.scaling": ("AdjointScale", "ImageScale", "NoScaling"),
-    "schemes.step": ("Chain", "Repeat", "Step"),
+    "operators.trajectories": (
+        "Kooshball",
+        "Radial",
+        "Spiral",
+    ),
+    "operators.transmission": (
+        "Transmission",
+        "TransmissionCT",
+    ),
+    "problem": (
+        "Measured",
+        "Problem",
+    ),
+    "schemes.backward": (
+        "Backprop",
+        "Checkpointed",
+    ),
+    "schemes.reconstructor": (
+        "Estimate",
+        "Iterative",
+        "Reconstructor",
+    ),
+    "schemes.scaling": (
+        "AdjointScale",
+        "ImageScale",
+        "NoScaling",
+    ),
+    "schemes.step": (
+        "Chain",
+        "Repeat",
+        "Step",
+    ),
+    "solvers.cg": ("cg",),
+    "solvers.cg_sense": ("cg_sense",),
     "solvers.fbp": ("fbp",),
     "solvers.fdk": ("fdk",),
+    "solvers.fista": ("fista",),
+    "solvers.gridding": ("gridding",),
+    "solvers.lsqr": ("lsqr",),
+    "solvers.normal": ("solve_normal",),
+    "solvers.pdhg": (
+        "Term",
+        "pdhg",
+    ),
+    "solvers.result": ("SolverResult",),
     "solvers.tv": ("tv_reconstruction",),
-    "training.checkpoint": ("Blueprint", "load_weights", "save_weights"),
+    "training.checkpoint": (
+        "Blueprint",
+        "load_weights",
+        "save_weights",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "FBP",
+    "L1",
     "TV",
     "AdjointScale",
     "AngleRange",
     "Backprop",
     "Blueprint",
+    "Box",
     "Chain",
     "Checkpointed",
+    "Composed",
     "ConeBeam",
     "Dirichlet",
     "Estimate",
@@ -89,41 +228,71 @@ __all__ = [
     "FilteredPrimalDual",
     "FlatDetector",
     "FlatPanel",
+    "GroupL1",
+    "Huber",
+    "HuberNorm",
     "ImageScale",
     "Iterative",
+    "Kooshball",
     "KullbackLeibler",
     "LearnedGradient",
     "LearnedPrimalDual",
     "LeastSquares",
     "LinearOperator",
     "Measured",
+    "Misfit",
+    "Multiple",
     "NoScaling",
+    "NonCartesian",
+    "NonCartesianMRI",
+    "NonNegative",
     "Operator",
     "Orbit",
     "ParallelBeam",
     "ParallelBeam3D",
     "PostProcessing",
     "Problem",
+    "Radial",
     "RayTransform",
     "RayTransform3D",
     "RayVectors3D",
     "Reconstructor",
     "Repeat",
+    "SolverResult",
     "Space",
+    "Spiral",
     "Step",
+    "Term",
     "TotalVariation",
     "TotalVariationSpec",
     "Transmission",
     "TransmissionCT",
+    "WeightedLeastSquares",
+    "cg",
+    "cg_sense",
     "fbp",
     "fdk",
     "filtered_primal_dual",
+    "fista",
+    "from_astra",
+    "from_deepinv",
+    "from_odl",
+    "from_pylops",
+    "from_scipy",
+    "gridding",
     "learned_gradient",
     "learned_primal_dual",
     "load_weights",
+    "lsqr",
+    "pdhg",
     "read_geometry",
     "read_operator",
     "save_weights",
+    "solve_normal",
+    "to_deepinv",
+    "to_odl",
+    "to_pylops",
+    "to_scipy",
     "tv_reconstruction",
     "write_geometry",
 ]

@@ -143,7 +143,8 @@ class Measured(Problem):
         part = operator.subset(chosen)
         index = torch.as_tensor(chosen, device=self.data.device)
         data = self.data.index_select(operator.row_axis, index)
-        return replace(self, measurement=part, data=data)
+        fidelity = self.fidelity.restrict(index, operator.row_axis)
+        return replace(self, measurement=part, data=data, fidelity=fidelity)
 
     def to(self, device: torch.device | str) -> Self:
         regulariser = self.regulariser

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import Tensor
 
-from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
+from learnedrecon.errors import ConfigError
+from learnedrecon.functionals.combined import Composed, Misfit, Multiple
+from learnedrecon.functionals.fidelities import (
+    Huber,
+    KullbackLeibler,
+    LeastSquares,
+    WeightedLeastSquares,
+)
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.problem import Measured
 from learnedrecon.testing import check_functional
+
+if TYPE_CHECKING:
+    from learnedrecon.functionals.base import Fidelity
+    from learnedrecon.operators.base import Operator
 
 SHAPE = (2, 1, 3, 4)
 
@@ -74,3 +91,137 @@ def test_kullback_leibler_of_a_prediction_that_underflows_is_finite(dtype: torch
         assert result.isfinite().all()
     assert gradient.detach()[0, -1] == -2.0
     assert (gradient.detach()[0, :-1] < -1e18).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128])
+@pytest.mark.parametrize("delta", [0.3, 1.0, 100.0])
+def test_huber(delta: float, dtype: torch.dtype) -> None:
+    direction = random(*SHAPE, dtype=dtype)
+    factor = 0.5 + 1.5 * (random(*SHAPE, seed=2) > 0).to(dtype)
+    y = 0.01 * delta * random(*SHAPE, dtype=dtype, seed=1)
+    v = y + delta * factor * direction / direction.abs()
+    check_functional(Huber(delta), at=v, data=y)
+
+
+def test_huber_in_closed_form() -> None:
+    v = torch.tensor([[0.5, -1.0, 3.0, -7.0]], dtype=torch.float64)
+    value = Huber(2.0)(v, torch.zeros_like(v))
+    assert float(value) == pytest.approx(0.125 + 0.5 + 2 * (3 - 1) + 2 * (7 - 1))
+    wide = Huber(1e9)
+    torch.testing.assert_close(wide(v, v + 1), LeastSquares()(v, v + 1))
+    torch.testing.assert_close(wide.prox(v, v + 1, 0.7), LeastSquares().prox(v, v + 1, 0.7))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_weighted_least_squares(dtype: torch.dtype) -> None:
+    weights = random(1, 1, 3, 4, seed=2).abs()
+    weights[..., 0] = 0
+    v, y = random(*SHAPE, dtype=dtype), random(*SHAPE, dtype=dtype, seed=1)
+    functional = WeightedLeastSquares(weights)
+    check_functional(functional, at=v, data=y)
+    torch.testing.assert_close(
+        functional(v, y), 0.5 * (weights * (v - y).abs() ** 2).flatten(1).sum(1)
+    )
+    torch.testing.assert_close(functional.prox(v, y, 2.0)[..., 0], v[..., 0])
+    with pytest.raises(ConfigError, match="weights"):
+        WeightedLeastSquares(-weights)
+
+
+def test_weights_of_ones_change_nothing() -> None:
+    v, y = random(*SHAPE), random(*SHAPE, seed=1)
+    one = WeightedLeastSquares(torch.ones(()))
+    torch.testing.assert_close(one(v, y), LeastSquares()(v, y))
+    torch.testing.assert_close(one.prox(v, y, 0.3), LeastSquares().prox(v, y, 0.3))
+    assert one.lipschitz() == LeastSquares().lipschitz()
+
+
+@pytest.mark.parametrize("step", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_proximal_map_of_kullback_leibler_solves_its_equation(
+    step: float, dtype: torch.dtype
+) -> None:
+    """w - v + t(1 - y/w) = 0, without cancellation, and w ≥ 0."""
+    v = torch.tensor([[-1e3, -1.0, 0.0, 0.5, 1e3, -1.0, 2.0]], dtype=dtype)
+    y = torch.tensor([[1.0, 3.0, 2.0, 1e-3, 5.0, 0.0, 0.0]], dtype=dtype)
+    w = KullbackLeibler().prox(v, y, step)
+    assert (w >= 0).all()
+    torch.testing.assert_close(w[y == 0], (v - step)[y == 0].clamp(min=0))
+    w, v, y = w.double()[y > 0], v.double()[y > 0], y.double()[y > 0]
+    miss = (w * (w - v) + step * (w - y)).abs() / (w * (w.abs() + v.abs()) + step * (w + y))
+    assert miss.max() < (1e-6 if dtype == torch.float32 else 1e-14)
+
+
+def test_steps_and_weights_of_each_sample() -> None:
+    v, y = random(*SHAPE), random(*SHAPE, seed=1)
+    steps = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    together = Misfit(LeastSquares(), y).prox(v, steps)
+    for k in range(2):
+        alone = LeastSquares().prox(v[k : k + 1], y[k : k + 1], float(steps[k]))
+        torch.testing.assert_close(together[k : k + 1], alone)
+    weighted = Multiple(Misfit(LeastSquares(), y), steps)
+    torch.testing.assert_close(weighted(v), steps * LeastSquares()(v, y))
+    torch.testing.assert_close(weighted.prox(v, 1.0), together)
+    assert weighted.lipschitz() == 2.0
+    with pytest.raises(ConfigError, match="weight > 0"):
+        Multiple(Misfit(LeastSquares(), y), 0.0)
+
+
+def test_a_misfit_and_a_multiple_are_functionals_themselves() -> None:
+    y = random(1, 1, 3, 4, seed=1)
+    check_functional(Misfit(LeastSquares(), y), at=random(*SHAPE))
+    check_functional(Multiple(Misfit(Huber(0.5), y), 3.0), at=random(*SHAPE))
+
+
+RAY = RayTransform(ParallelBeam((6, 5), AngleRange(4), FlatDetector(9)), torch.float64)
+SCAN = TransmissionCT(Transmission(RAY.geometry, 0.1), torch.float64)
+SMOOTH: dict[str, Fidelity] = {
+    "least squares": LeastSquares(),
+    "weighted": WeightedLeastSquares(random(4, 9, seed=3).abs()),
+    "Kullback-Leibler": KullbackLeibler(),
+    "Huber": Huber(0.1),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("operator", [RAY, SCAN], ids=["linear", "nonlinear"])
+def test_a_problem_has_the_gradient_of_every_data_term(operator: Operator, name: str) -> None:
+    """∇_u D(T(u); y) against autograd and central differences."""
+    fidelity = SMOOTH[name]
+    u = random(2, 1, 6, 5).abs() + 0.1
+    y = operator(u).detach() * (1 + 0.3 * random(2, 1, 4, 9, seed=1)).abs()
+    problem = Measured(operator, y, fidelity)
+    through = Composed(Misfit(fidelity, y), operator)
+    torch.testing.assert_close(problem.gradient(u), through.gradient(u))
+    check_functional(Composed(Misfit(fidelity, y[:1]), operator), at=u)
+
+
+def test_a_subset_of_a_problem_has_the_weights_of_its_rows() -> None:
+    weights = random(4, 9, seed=3).abs()
+    u, y = random(2, 1, 6, 5), random(2, 1, 4, 9, seed=1)
+    problem = Measured(RAY, y, WeightedLeastSquares(weights))
+    parts = [problem.subset(rows) for rows in ([0, 2], [3, 1])]
+    torch.testing.assert_close(sum(part.gradient(u) for part in parts), problem.gradient(u))
+    same = Measured(RAY, y, WeightedLeastSquares(weights[:1])).subset([0, 2])
+    assert same.fidelity.weights.shape == (1, 9)
+
+
+def test_the_lipschitz_constant_of_a_composition_bounds_its_gradient() -> None:
+    y = random(1, 1, 4, 9)
+    for fidelity in (LeastSquares(), SMOOTH["weighted"], Huber(0.1)):
+        functional = Composed(Misfit(fidelity, y), RAY)
+        constant = functional.lipschitz()
+        assert constant is not None
+        for size in (1e-3, 1.0, 1e3):
+            u, w = size * random(1, 1, 6, 5), size * random(1, 1, 6, 5, seed=2)
+            change = functional.gradient(u) - functional.gradient(w)
+            assert change.norm() <= constant * (u - w).norm()
+    assert Composed(Misfit(KullbackLeibler(), y), RAY).lipschitz() is None
+    assert Composed(Misfit(LeastSquares(), y), SCAN).lipschitz() is None
+
+
+def test_what_has_no_proximal_map_says_so() -> None:
+    functional = Composed(Misfit(LeastSquares(), random(1, 1, 4, 9)), RAY)
+    with pytest.raises(ConfigError, match="proximal map"):
+        functional.prox(random(1, 1, 6, 5), 1.0)
+    with pytest.raises(ConfigError, match="delta > 0"):
+        Huber(0.0)

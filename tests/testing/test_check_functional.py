@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, PropertyError
-from learnedrecon.functionals.base import Fidelity, Regulariser, per_sample
-from learnedrecon.functionals.fidelities import LeastSquares
+from learnedrecon.functionals.base import Fidelity, Regulariser, Step, per_sample, spread
+from learnedrecon.functionals.constraints import Box
+from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
+from learnedrecon.functionals.norms import L1
 from learnedrecon.testing import check_functional
 
 
@@ -102,7 +104,7 @@ def at(dtype: torch.dtype = torch.float64) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_sound_functional_passes(dtype: torch.dtype) -> None:
     report = check_functional(Quartic(), at=at(dtype))
-    assert not report.skipped
+    assert [finding.name for finding in report.skipped] == ["the proximal map minimises"]
     assert report.measured("order of the central differences, below 2 by") < 0.01
 
 
@@ -110,6 +112,105 @@ def test_the_sound_functional_passes(dtype: torch.dtype) -> None:
 def test_finds_a_broken_functional(kind: type[Quartic]) -> None:
     with pytest.raises(PropertyError, match=BROKEN[kind]):
         check_functional(kind(), at=at())
+
+
+class WrongThreshold(L1):
+    def prox(self, u: Tensor, step: Step) -> Tensor:
+        return super().prox(u, 1.0001 * step)
+
+
+class OneThresholdOff(L1):
+    """In one entry only."""
+
+    def prox(self, u: Tensor, step: Step) -> Tensor:
+        wrong = super().prox(u, step)
+        wrong[..., 0, 0] = super().prox(u, 1.001 * step)[..., 0, 0]
+        return wrong
+
+
+class Hard(L1):
+    """Hard thresholding, the proximal map of something that is not convex."""
+
+    def prox(self, u: Tensor, step: Step) -> Tensor:
+        return torch.where(u.abs() > spread(step, u), u, 0)
+
+
+class Forgetful(L1):
+    """Knows nothing of the step."""
+
+    def prox(self, u: Tensor, step: Step) -> Tensor:  # noqa: ARG002
+        return super().prox(u, 1.0)
+
+
+class OneStep(L1):
+    """Takes the step of the first sample for all."""
+
+    def prox(self, u: Tensor, step: Step) -> Tensor:
+        return super().prox(u, step.flatten()[0] if isinstance(step, Tensor) else step)
+
+
+class WritingProx(L1):
+    def prox(self, u: Tensor, step: Step) -> Tensor:
+        return u.copy_(super().prox(u, step))
+
+
+class NarrowProx(L1):
+    def prox(self, u: Tensor, step: Step) -> Tensor:
+        return super().prox(u, step).float()
+
+
+class WrongConjugate(L1):
+    def prox_conjugate(self, p: Tensor, step: Step) -> Tensor:
+        return 1.001 * super().prox_conjugate(p, step)
+
+
+class AntiMonotone(L1):
+    """Right where it is compared with other points, but not a proximal map as a whole."""
+
+    def prox(self, u: Tensor, step: Step) -> Tensor:
+        right = super().prox(u, step)
+        return torch.where(u.abs() > 20, -right, right)
+
+
+class OpenBox(Box):
+    """Projects onto a larger box than it says."""
+
+    def prox(self, u: Tensor, step: Step) -> Tensor:  # noqa: ARG002
+        return u.clamp(self.lower, self.upper + 1e-3)
+
+
+BROKEN_PROX: dict[type[Regulariser], str] = {
+    WrongThreshold: "minimises",
+    OneThresholdOff: "minimises",
+    Hard: "minimises",
+    Forgetful: "minimises",
+    OneStep: "one step per sample",
+    WritingProx: "leaves its arguments alone",
+    NarrowProx: "keeps shape and type",
+    WrongConjugate: "Moreau",
+    AntiMonotone: "non-expansive",
+    OpenBox: "minimises",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_PROX, ids=lambda kind: kind.__name__)
+def test_finds_a_broken_proximal_map(kind: type[Regulariser]) -> None:
+    functional = kind(-3.0, 3.0) if issubclass(kind, Box) else kind()
+    with pytest.raises(PropertyError, match=BROKEN_PROX[kind]):
+        check_functional(functional, at=at())
+
+
+class WrongRoot(KullbackLeibler):
+    """The other sign of t in the quadratic equation."""
+
+    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+        t = spread(step, v)
+        return (v + t + ((v + t).square() + 4 * t * y).sqrt()) / 2
+
+
+def test_finds_a_broken_proximal_map_of_a_data_term() -> None:
+    with pytest.raises(PropertyError, match="minimises"):
+        check_functional(WrongRoot(), at=at().exp(), data=at().abs())
 
 
 class SwappedArguments(LeastSquares):

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from learnedrecon.functionals.base import Fidelity, per_sample
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.functionals.base import Fidelity, per_sample, positive, spread
+from learnedrecon.functionals.pointwise import (
+    huber,
+    huber_slope,
+    shrink_huber,
+)
+
+if TYPE_CHECKING:
+    from learnedrecon.functionals.base import Step
 
 
 class LeastSquares(Fidelity):
@@ -17,6 +28,57 @@ class LeastSquares(Fidelity):
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         return v - y
 
+    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+        t = spread(step, v)
+        return (v + t * y) / (1 + t)
+
+    def lipschitz(self) -> float:
+        return 1.0
+
+
+class WeightedLeastSquares(Fidelity):
+    """D(v; y) = ½ Σ w|v - y|², Gaussian noise of variance 1/w, independent from datum to datum.
+
+    Args:
+        weights: w ≥ 0, real, broadcasting with the data; the same rows are taken of it as of the
+            data by :meth:`Problem.subset` where it has them.
+
+    Raises:
+        ConfigError: a weight is negative or not finite.
+    """
+
+    weights: Tensor
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        if weights.is_complex() or not bool((weights.isfinite() & (weights >= 0)).all()):
+            raise ConfigError(
+                describe(
+                    expected="real, finite weights ≥ 0",
+                    found=f"{weights.dtype} from {weights.abs().min()} to {weights.abs().max()}",
+                    fix="give 1/variance, and 0 where nothing was measured",
+                )
+            )
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, v: Tensor, y: Tensor) -> Tensor:
+        return per_sample(0.5 * self.weights * (v - y).abs().square())
+
+    def gradient(self, v: Tensor, y: Tensor) -> Tensor:
+        return self.weights * (v - y)
+
+    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+        t = spread(step, v) * self.weights
+        return (v + t * y) / (1 + t)
+
+    def lipschitz(self) -> float:
+        return float(self.weights.max())
+
+    def restrict(self, rows: Tensor, axis: int) -> WeightedLeastSquares:
+        if self.weights.ndim < -axis or self.weights.shape[axis] == 1:
+            return self
+        return WeightedLeastSquares(self.weights.index_select(axis, rows.to(self.weights.device)))
+
 
 class KullbackLeibler(Fidelity):
     """D(v; y) = Σ v - y + y log(y / v), the Poisson negative log-likelihood up to a constant.
@@ -24,7 +86,8 @@ class KullbackLeibler(Fidelity):
     With T(u) = exp(-μPu) its gradient in u is [∂T(u)]*(1 - y/T(u)) = -μP*(T(u) - y) (Adler, Öktem
     2017, section 5.2). Needs v > 0 and y ≥ 0; 0·log 0 is 0. In log(v) and 1/v, v is at least the
     root of the smallest normal number, 1e-19 in float32, where 1/v² is finite: a prediction that
-    underflows gives no infinity.
+    underflows gives no infinity. Its proximal map, ½(v - t + √((v - t)² + 4ty)), takes any v to
+    one that is not negative.
     """
 
     def forward(self, v: Tensor, y: Tensor) -> Tensor:
@@ -32,6 +95,45 @@ class KullbackLeibler(Fidelity):
 
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         return 1 - y / _raised(v)
+
+    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+        t = spread(step, v)
+        shifted, product = v - t, 4 * t * y
+        positive_part = product > 0
+        root = torch.where(positive_part, shifted.square() + product, 1).sqrt()
+        # For v < t the sum of shifted and root cancels; the product of both roots is -ty.
+        large = (shifted.abs() + root) / 2
+        solution = torch.where(shifted >= 0, large, t * y / large)
+        return torch.where(positive_part, solution, shifted.clamp(min=0))
+
+
+class Huber(Fidelity):
+    """D(v; y) = Σ h_δ(|v - y|), with h_δ(r) = r²/2 for r ≤ δ and δ(r - δ/2) beyond.
+
+    Robust against outliers (Huber, Ann. Math. Statist. 35(1), 1964).
+
+    Args:
+        delta: δ > 0, where the parabola ends.
+
+    Raises:
+        ConfigError: δ is not positive.
+    """
+
+    def __init__(self, delta: float) -> None:
+        super().__init__()
+        self.delta = positive(delta, "delta")
+
+    def forward(self, v: Tensor, y: Tensor) -> Tensor:
+        return per_sample(huber((v - y).abs(), self.delta))
+
+    def gradient(self, v: Tensor, y: Tensor) -> Tensor:
+        return huber_slope(v - y, self.delta)
+
+    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+        return y + shrink_huber(v - y, self.delta, spread(step, v))
+
+    def lipschitz(self) -> float:
+        return 1.0
 
 
 def _raised(v: Tensor) -> Tensor:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from learnedrecon.functionals.base import Regulariser, per_sample
+from learnedrecon.functionals.base import Regulariser, per_sample, positive, refuse_prox
+from learnedrecon.functionals.tv_prox import total_variation_prox
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from learnedrecon.functionals.base import Step
 
 
 class Dirichlet(Regulariser):
@@ -30,6 +37,10 @@ class Dirichlet(Regulariser):
         differences = self._differences(u)
         return differences.adjoint(differences(u))
 
+    def lipschitz(self) -> float:
+        """4 for every axis bounds ‖∇‖²."""
+        return 4.0 * self.axes
+
     def _differences(self, u: Tensor) -> FiniteDifference:
         return FiniteDifference(Space(tuple(u.shape[-self.axes :]), u.dtype))
 
@@ -41,10 +52,17 @@ class TotalVariation(Regulariser):
         axes: the number of space axes.
         smoothing: δ ≥ 0. With δ > 0 the gradient is that of Σ sqrt(|∇u|² + δ²) - δ; with δ = 0 it
             is the subgradient that is 0 where ∇u = 0.
+        prox_tolerance: how close to the true one, relative to the image, a proximal map is, see
+            :func:`learnedrecon.functionals.tv_prox.total_variation_prox`. There is one for δ = 0.
+
+    Raises:
+        ConfigError: the tolerance is not positive; from ``prox``, that δ is not 0.
+        DifferentiationError: from ``prox``, that a gradient of it is asked for.
     """
 
-    def __init__(self, axes: int = 2, smoothing: float = 0.0) -> None:
+    def __init__(self, axes: int = 2, smoothing: float = 0.0, prox_tolerance: float = 1e-4) -> None:
         super().__init__()
+        self.prox_tolerance = positive(prox_tolerance, "prox_tolerance")
         self.axes = axes
         self.smoothing = smoothing
 
@@ -57,6 +75,24 @@ class TotalVariation(Regulariser):
         lengths = self._lengths(slopes).unsqueeze(-self.axes - 1)
         safe = torch.where(lengths > 0, lengths, 1)
         return differences.adjoint(slopes / safe)
+
+    def prox(self, u: Tensor, step: Step) -> Tensor:
+        if self.smoothing:
+            refuse_prox(self)
+        result = total_variation_prox(u, step, axes=self.axes, tolerance=self.prox_tolerance)
+        if not bool(result.converged.all()):
+            logging.getLogger("learnedrecon").warning(
+                "A proximal map of total variation is certified to a relative error of %.1e only, "
+                "after %d iterations; %.1e was asked for.",
+                float(result.error.max()),
+                int(result.iterations.max()),
+                self.prox_tolerance,
+            )
+        return result.image
+
+    def lipschitz(self) -> float | None:
+        """4/δ for every axis, None for δ = 0."""
+        return 4.0 * self.axes / self.smoothing if self.smoothing else None
 
     def _lengths(self, slopes: Tensor) -> Tensor:
         squares = slopes.abs().square().sum(-self.axes - 1) + self.smoothing**2

@@ -39,6 +39,9 @@ class Diagonal(LinearOperator):
         """The largest |d|, over every sample where there is one diagonal for each."""
         return float(self.diagonal.abs().max())
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
 
 class ScaledArgument(Operator):
     """u ↦ T(c·u) for a nonlinear T: the image is measured in units of c.

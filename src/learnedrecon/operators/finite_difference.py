@@ -49,3 +49,6 @@ class FiniteDifference(LinearOperator):
         """‖∇‖² = Σ_a 4 sin²(π(n_a - 1)/(2 n_a)), the top eigenvalue of the Neumann Laplacian."""
         angles = (math.pi * (n - 1) / (2 * n) for n in self.domain.shape)
         return math.sqrt(sum(4 * math.sin(angle) ** 2 for angle in angles))
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()

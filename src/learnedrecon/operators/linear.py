@@ -104,6 +104,25 @@ class LinearOperator(Operator):
         """‖T‖ without the cache; subclasses with a closed form or a shared cache replace this."""
         return estimated_norm(self)
 
+    def norm_bound(self) -> float | None:
+        """A number that ‖T‖ certainly does not exceed, or None where none is known.
+
+        :meth:`norm` is an estimate from below. Step sizes use this one, by
+        :func:`learnedrecon.operators.norm.upper_norm`.
+        """
+        return None
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:  # noqa: ARG002
+        """(T*T + λI)⁻¹ b in closed form, differentiable, or None where none is known.
+
+        :func:`learnedrecon.solvers.normal.solve_normal` uses it, and conjugate gradients otherwise.
+
+        Args:
+            b: (..., *domain.shape).
+            weight: λ > 0, a number or a tensor that broadcasts with ``b``.
+        """
+        return None
+
     @property
     def H(self) -> Adjoint:  # the name of the field, as in SciPy and MRpro
         """T* as an operator."""
@@ -156,6 +175,9 @@ class Adjoint(LinearOperator):
     def compute_norm(self) -> float:
         return self.operator.norm()
 
+    def norm_bound(self) -> float | None:
+        return self.operator.norm_bound()
+
 
 class Scaled(LinearOperator):
     """a·T for a real number a."""
@@ -181,6 +203,18 @@ class Scaled(LinearOperator):
     def compute_norm(self) -> float:
         return abs(self.scalar) * self.operator.norm()
 
+    def norm_bound(self) -> float | None:
+        bound = self.operator.norm_bound()
+        return None if bound is None else abs(self.scalar) * bound
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
+        """(a²T*T + λI)⁻¹ = a⁻²(T*T + λa⁻²I)⁻¹, and λ⁻¹ for a = 0."""
+        square = self.scalar**2
+        if square == 0:
+            return b / weight
+        inverse = self.operator.normal_inverse(b, weight / square)
+        return None if inverse is None else inverse / square
+
 
 class Sum(LinearOperator):
     """S + T on a common domain and codomain."""
@@ -202,6 +236,11 @@ class Sum(LinearOperator):
     def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
         return Sum(self.left.subset(rows), self.right.subset(rows))
 
+    def norm_bound(self) -> float | None:
+        """‖S‖ + ‖T‖."""
+        left, right = self.left.norm_bound(), self.right.norm_bound()
+        return None if left is None or right is None else left + right
+
 
 class Composition(LinearOperator):
     """S T: first T, then S; rows are those of S."""
@@ -221,6 +260,11 @@ class Composition(LinearOperator):
 
     def restrict(self, rows: tuple[int, ...]) -> LinearOperator:
         return Composition(self.outer.subset(rows), self.inner)
+
+    def norm_bound(self) -> float | None:
+        """‖S‖‖T‖."""
+        outer, inner = self.outer.norm_bound(), self.inner.norm_bound()
+        return None if outer is None or inner is None else outer * inner
 
 
 def _is_scalar(value: object) -> bool:

@@ -13,7 +13,7 @@ from learnedrecon.operators.base import moved
 from learnedrecon.operators.geometry import Beam
 from learnedrecon.operators.geometry_checks import require_kind
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.norm import estimated_norm
+from learnedrecon.operators.norm import estimated_norm, non_negative_norm_bound
 from learnedrecon.operators.rays import ray_adjoint, ray_forward, transforms_are_active
 from learnedrecon.operators.space import Space
 
@@ -145,6 +145,14 @@ class RayTransform(LinearOperator):
         own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
         return max(estimated_norm(self._twin(self._nominal, {}, vectors)) for vectors in own)
 
+    def norm_bound(self) -> float:
+        """‖T‖ in mm from above, once per geometry: no weight of a ray is negative."""
+        if poses.is_one_scan(self._tensors):
+            return _bound_of(self.geometry)
+        own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
+        twins = (self._twin(self._nominal, {}, vectors) for vectors in own)
+        return max(non_negative_norm_bound(twin) for twin in twins)
+
     def extra_repr(self) -> str:
         given = [f"{name}: {tuple(tensor.shape)}" for name, tensor in self._tensors.items()]
         return ", ".join([repr(self._nominal), *given])
@@ -180,3 +188,8 @@ def _warn_of_a_narrow_detector(
 @lru_cache(maxsize=128)
 def _norm_of(geometry: Geometry) -> float:
     return estimated_norm(RayTransform(geometry, torch.float64))
+
+
+@lru_cache(maxsize=128)
+def _bound_of(geometry: Geometry) -> float:
+    return non_negative_norm_bound(RayTransform(geometry, torch.float64))

@@ -14,6 +14,7 @@ from learnedrecon.operators.beam3d import Beam3D
 from learnedrecon.operators.geometry_checks import require_kind
 from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.norm import non_negative_norm_bound
 from learnedrecon.operators.rays import ray_adjoint, ray_forward
 from learnedrecon.operators.space import Space
 
@@ -79,6 +80,10 @@ class RayTransform3D(LinearOperator):
         """‖T‖ in mm, computed once per geometry, however many operators share it."""
         return _norm_of(self.geometry)
 
+    def norm_bound(self) -> float:
+        """‖T‖ in mm from above, once per geometry: no weight of a ray is negative."""
+        return _bound_of(self.geometry)
+
     def extra_repr(self) -> str:
         return f"{self.geometry!r:.500}"
 
@@ -113,3 +118,8 @@ def _warn_of_a_small_panel(
 def _norm_of(geometry: Geometry3D) -> float:
     operator = RayTransform3D(geometry, torch.float64)
     return require_settled(lanczos_norm(operator), type(operator).__name__)
+
+
+@lru_cache(maxsize=128)
+def _bound_of(geometry: Geometry3D) -> float:
+    return non_negative_norm_bound(RayTransform3D(geometry, torch.float64))

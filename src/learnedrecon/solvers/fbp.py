@@ -14,12 +14,14 @@ from learnedrecon.operators.algebra import ScaledArgument
 from learnedrecon.operators.autograd import apply_kernel
 from learnedrecon.operators.geometry import ParallelBeam
 from learnedrecon.operators.linear import Scaled
+from learnedrecon.operators.non_cartesian import NonCartesianMRI
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.ray_transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.transmission import TransmissionCT
 from learnedrecon.solvers.backprojection import Backprojection
 from learnedrecon.solvers.fdk import fdk
+from learnedrecon.solvers.gridding import gridding
 from learnedrecon.solvers.views import coverage, detector_weights, fan_weights, widened
 
 if TYPE_CHECKING:
@@ -72,11 +74,12 @@ def fbp(
 def pseudo_inverse(
     operator: Operator, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
 ) -> Tensor:
-    """:func:`fbp` for every operator that is a ray transform in disguise.
+    """:func:`fbp` for every operator that is a ray transform in disguise, or one of MRI.
 
-    P itself, by :func:`learnedrecon.solvers.fdk.fdk` in three dimensions; a·T: divides the data by
-    a; exp(-μP): takes -log(y)/μ with y clipped below at 1e-6; T(c·): divides the image by c. These
-    nest.
+    P itself, by :func:`learnedrecon.solvers.fdk.fdk` in three dimensions; non-Cartesian MRI by
+    :func:`learnedrecon.solvers.gridding.gridding`, without a window; a·T: divides the
+    data by a; exp(-μP): takes -log(y)/μ with y clipped below at 1e-6; T(c·): divides the image by
+    c. These nest.
 
     Args:
         operator: T.
@@ -96,6 +99,8 @@ def pseudo_inverse(
         return fbp(data, operator.geometry, window=window, bandwidth=bandwidth)
     if isinstance(operator, RayTransform3D):
         return fdk(data, operator.geometry, window=window, bandwidth=bandwidth)
+    if isinstance(operator, NonCartesianMRI):
+        return gridding(operator, data)
     if isinstance(operator, Scaled):
         inner = data / operator.scalar
         return pseudo_inverse(operator.operator, inner, window=window, bandwidth=bandwidth)
@@ -107,7 +112,7 @@ def pseudo_inverse(
         return fbp(lines, operator.transmission.geometry, window=window, bandwidth=bandwidth)
     raise GeometryError(
         describe(
-            expected="a ray transform, a multiple of one, or transmission CT",
+            expected="a ray transform, non-Cartesian MRI, a multiple of one, or transmission CT",
             found=type(operator).__name__,
             fix="set 'fbp' of LearnedGradient or FilteredPrimalDual to None, which starts from T*y,"
             " or use a method that needs no filtered backprojection (LearnedPrimalDual, TV)",

@@ -8,6 +8,39 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
+class SolverResult:
+    """The result of an iterative solver; each says what its residual is.
+
+    A *system* is what is solved on its own, one for every entry of the leading axes ``lead``.
+
+    Attributes:
+        solution: (*lead, *space), in the dtype of the data.
+        residuals: after every iteration, (iterations + 1, *lead), float64, the start first; a
+            system that has ended keeps its last. No rows for a closed form.
+        iterations: that each system took, (*lead), int64.
+        converged: whether the residual fell to the tolerance asked for, (*lead), bool.
+        status: how it ended, in one sentence.
+    """
+
+    solution: Tensor
+    residuals: Tensor
+    iterations: Tensor
+    converged: Tensor
+    status: str
+
+
+@dataclass(frozen=True, eq=False)
+class PDHGResult(SolverResult):
+    """The result of :func:`learnedrecon.solvers.pdhg.pdhg`.
+
+    Attributes:
+        dual: p_k of every term, (*lead, *codomain of K_k).
+    """
+
+    dual: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class TVResult:
     """The result of :func:`learnedrecon.solvers.tv.tv_reconstruction`.
 
@@ -28,15 +61,29 @@ class TVResult:
     status: str
 
 
-def describe_end(converged: Tensor, gap: Tensor, iterations: Tensor, target: float) -> str:
-    """How a batch ended, in one sentence; the arguments are per sample."""
-    total, failed = len(converged), int((~converged).sum())
+def describe_end(
+    converged: Tensor,
+    reached: Tensor,
+    iterations: Tensor,
+    target: float,
+    measure: str = "relative gap",
+) -> str:
+    """How a batch ended, in one sentence.
+
+    Args:
+        converged: per sample, bool.
+        reached: what was to fall to ``target``, per sample.
+        iterations: per sample.
+        target: what was asked for.
+        measure: the name of what was to fall.
+    """
+    total, failed = converged.numel(), int((~converged).sum())
     if total == 0:
         return "Nothing to do: the batch is empty."
-    reached = f"relative gap {float(gap.max()):.1e} (asked for {target:.1e})"
+    worst = f"{measure} {float(reached.max()):.1e} (asked for {target:.1e})"
     if failed == 0:
-        return f"Converged in at most {int(iterations.max())} iterations to a {reached}."
+        return f"Converged in at most {int(iterations.max())} iterations to a {worst}."
     return (
         f"Not converged: {failed} of {total} samples stopped after {int(iterations.max())} "
-        f"iterations, with a {reached}. Allow more iterations, or a larger gap."
+        f"iterations, with a {worst}. Allow more iterations, or a larger {measure}."
     )

@@ -126,7 +126,9 @@ def _copy_in_double(checks: Checklist, operator: Operator, name: str) -> Operato
 
 
 def _tensor_pairs(a: Operator, b: Operator) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(a.buffers(), b.buffers(), strict=True))
+    # A tensor that two modules share is moved twice, and counted twice here.
+    every = [dict(o.named_buffers(remove_duplicate=False)) for o in (a, b)]
+    return [(tensor, every[1][name]) for name, tensor in every[0].items()]
 
 
 def _check_devices(checks: Checklist, operator: Operator, image: Tensor) -> None:

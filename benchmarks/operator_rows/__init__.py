@@ -1,0 +1,1 @@
+"""The parts of the comparison of operators, one file for each family."""

@@ -1,0 +1,78 @@
+"""Convex sets as functionals: 0 inside, infinite outside."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NoReturn
+
+import torch
+
+from learnedrecon.errors import ConfigError, DtypeError, describe
+from learnedrecon.functionals.base import Regulariser
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.functionals.base import Step
+
+
+class Box(Regulariser):
+    """R(u) = 0 where lower ≤ u ≤ upper in every pixel, else infinite; u is real.
+
+    Its proximal map is the projection, whatever the step. It has no gradient: asking for one
+    raises, because a step that follows a zero would not know of the set.
+
+    Args:
+        lower: the least value allowed, or -inf.
+        upper: the largest value allowed, or inf.
+
+    Raises:
+        ConfigError: lower > upper, or not numbers.
+    """
+
+    def __init__(self, lower: float = 0.0, upper: float = math.inf) -> None:
+        super().__init__()
+        self.lower, self.upper = float(lower), float(upper)
+        if not self.lower <= self.upper:
+            raise ConfigError(
+                describe(
+                    expected="lower ≤ upper",
+                    found=f"lower = {lower}, upper = {upper}",
+                    fix="swap them",
+                )
+            )
+
+    def forward(self, u: Tensor) -> Tensor:
+        self._require_real(u)
+        inside = ((u >= self.lower) & (u <= self.upper)).flatten(1).all(1)
+        return torch.where(inside, 0.0, math.inf).to(u.dtype)
+
+    def gradient(self, u: Tensor) -> NoReturn:  # noqa: ARG002
+        raise ConfigError(
+            describe(
+                expected="a functional with a gradient",
+                found=f"{type(self).__name__}, which is 0 or infinite",
+                fix="use its proximal map, the projection",
+            )
+        )
+
+    def prox(self, u: Tensor, step: Step) -> Tensor:  # noqa: ARG002
+        self._require_real(u)
+        return u.clamp(self.lower, self.upper)
+
+    def _require_real(self, u: Tensor) -> None:
+        if u.is_complex():
+            raise DtypeError(
+                describe(
+                    expected="a real image for a constraint on its values",
+                    found=str(u.dtype),
+                    fix="leave the constraint away: complex numbers have no order",
+                )
+            )
+
+
+class NonNegative(Box):
+    """R(u) = 0 where u ≥ 0 in every pixel, else infinite; see :class:`Box`."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, math.inf)

@@ -1,0 +1,185 @@
+"""What the iterative solvers demand of their arguments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import ConfigError, DataError, DtypeError, ShapeError, describe
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.space import Space, inner, require_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, eq=False)
+class Systems:
+    """Right-hand sides, one for every entry of the leading axes.
+
+    Attributes:
+        b: (*lead, *space).
+        axes: how many axes ``space`` has.
+    """
+
+    b: Tensor
+    axes: int
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        return tuple(self.b.shape[: self.b.ndim - self.axes])
+
+    def norm(self, x: Tensor) -> Tensor:
+        """‖x‖ of every system, (*lead), float64."""
+        return inner(x, x, self.axes).sqrt()
+
+    def over(self, numbers: Tensor) -> Tensor:
+        """(*lead) to (*lead, 1, ..., 1)."""
+        return numbers.reshape(*numbers.shape, *[1] * self.axes)
+
+    @staticmethod
+    def ratio(a: Tensor, b: Tensor) -> Tensor:
+        """a/b with 0/0 = 0."""
+        return torch.where(a == 0, 0, a / b)
+
+
+def checked_systems(
+    matrix: Callable[[Tensor], Tensor], b: Tensor, axes: int | None = None
+) -> Systems:
+    """The systems A x = b, for an operator or a function A."""
+    if isinstance(matrix, LinearOperator):
+        b = matrix.codomain.admit(b, "right-hand sides")
+        axes = matrix.codomain.ndim if axes is None else axes
+        require_same_spaces(matrix.domain, matrix.codomain)
+    require_floats(b, "right-hand sides")
+    axes = b.ndim - 1 if axes is None else axes
+    if not 1 <= axes <= b.ndim:
+        raise ShapeError(
+            describe(
+                expected=f"right-hand sides of at least {max(axes, 1)} axes",
+                found=f"shape {tuple(b.shape)}",
+                fix="say with 'axes' how many axes one system has, at least 1",
+            )
+        )
+    require_finite(b, "right-hand sides")
+    return Systems(b, axes)
+
+
+def checked_start(systems: Systems, initial: Tensor | None) -> Tensor:
+    """A fresh tensor to start from, like the right-hand sides."""
+    b = systems.b
+    if initial is None:
+        return torch.zeros_like(b, requires_grad=False)
+    require_tensor(initial, "the start")
+    if initial.shape != b.shape:
+        raise ShapeError(
+            describe(
+                expected=f"a start of shape {tuple(b.shape)}",
+                found=str(tuple(initial.shape)),
+                fix="give one start for each right-hand side",
+            )
+        )
+    require_finite(initial, "the start")
+    return initial.detach().to(b, copy=True)
+
+
+def checked_samples(start: Tensor) -> Tensor:
+    """A fresh copy of the images to start from, which must have a batch axis."""
+    require_floats(start, "the start")
+    if start.ndim < 2:
+        raise ShapeError(
+            describe(
+                expected="a start with a batch axis",
+                found=f"shape {tuple(start.shape)}",
+                fix="add leading axes, for example start[None, None]",
+            )
+        )
+    require_finite(start, "the start")
+    return start.detach().clone()
+
+
+def checked_limits(tolerance: float, max_iterations: int) -> None:
+    """Refuses a tolerance outside (0, 1) and a negative number of iterations."""
+    if not (0 < tolerance < 1 and math.isfinite(tolerance)):
+        raise ConfigError(
+            describe(
+                expected="a relative tolerance in (0, 1)",
+                found=str(tolerance),
+                fix="write for example tolerance=1e-5",
+            )
+        )
+    if max_iterations < 1:
+        raise ConfigError(
+            describe(
+                expected="at least one iteration",
+                found=f"max_iterations = {max_iterations}",
+                fix="allow more iterations",
+            )
+        )
+
+
+def checked_weight(weight: Tensor | float, like: Tensor, axes: int) -> Tensor:
+    """λ ≥ 0, one number or one per sample, (batch,), made to broadcast with ``like``."""
+    real = torch.promote_types(like.dtype.to_real(), torch.float32)
+    batch = like.shape[: min(1, like.ndim - axes)]
+    shape = tuple(weight.shape) if isinstance(weight, Tensor) else ()
+    if shape not in {(), tuple(batch)} or (isinstance(weight, Tensor) and weight.is_complex()):
+        raise ShapeError(
+            describe(
+                expected=f"one real weight, or one per sample, {tuple(batch)}",
+                found=f"a tensor of shape {shape}",
+                fix="give a number or a real tensor with the batch axis only",
+            )
+        )
+    given = torch.as_tensor(weight, dtype=real, device=like.device)
+    if not bool((given.isfinite() & (given >= 0)).all()):
+        raise ConfigError(
+            describe(
+                expected="weights that are not negative",
+                found=str(weight),
+                fix="choose a positive weight",
+            )
+        )
+    return given.reshape(*shape, *[1] * (like.ndim - 1)) if shape else given
+
+
+def require_floats(tensor: Tensor, what: str) -> None:
+    """Refuses what is not a tensor of floats in single or double precision."""
+    require_tensor(tensor, what)
+    allowed = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+    if tensor.dtype not in allowed:
+        raise DtypeError(
+            describe(
+                expected=f"{what} of float32, float64, complex64 or complex128",
+                found=str(tensor.dtype),
+                fix="convert them, for example with .float()",
+            )
+        )
+
+
+def require_finite(tensor: Tensor, what: str) -> None:
+    """Refuses NaN and infinity."""
+    if not bool(tensor.isfinite().all()):
+        raise DataError(
+            describe(
+                expected=f"{what} without NaN or infinity",
+                found=f"{int((~tensor.isfinite()).sum())} entries that are not finite",
+                fix="mask or repair the measurement first",
+            )
+        )
+
+
+def require_same_spaces(domain: Space, codomain: Space) -> None:
+    """Refuses a map that leads into another space."""
+    if domain.shape != codomain.shape or domain.is_complex != codomain.is_complex:
+        raise ShapeError(
+            describe(
+                expected="a map from a space into itself",
+                found=f"one from {domain} to {codomain}",
+                fix="solve the normal equations, for example with solve_normal",
+            )
+        )

@@ -1,0 +1,52 @@
+"""Conjugate-gradient SENSE: the regularised least squares image of several coils."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from learnedrecon.solvers.normal import solve_normal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.solvers.result import SolverResult
+
+
+def cg_sense(
+    operator: LinearOperator,
+    data: Tensor,
+    weight: Tensor | float = 0.0,
+    *,
+    tolerance: float = 1e-4,
+    max_iterations: int = 200,
+) -> SolverResult:
+    """The minimiser of ½‖Tu - y‖² + λ/2 ‖u‖², that is (T*T + λI)⁻¹T*y, for T of parallel MRI.
+
+    Pruessmann, Weiger, Börnert and Boesiger, Magn. Reson. Med. 46(4), 2001: T is the encoding of
+    coil maps, Fourier transform and sampling, on any trajectory. Here without their weights for
+    intensity and density, which change the path of the iteration and, but for λ = 0 and data in the
+    range of T, what it tends to; and with Tikhonov's term, without which the number of iterations
+    is what regularises. Any linear operator may stand for T. Differentiable in the data, λ, and
+    tensors of T such as coil maps, see :func:`learnedrecon.solvers.normal.solve_normal`.
+
+    Args:
+        operator: T.
+        data: y, (batch, ..., *codomain.shape).
+        weight: λ ≥ 0, one number or one per sample, (batch,); for ‖T‖ ≤ 1 it compares with 1.
+        tolerance: of ‖T*(y - Tu) - λu‖/‖T*y‖, in (0, 1).
+        max_iterations: at most this many.
+
+    Returns:
+        The images, the residuals as above, and how it ended.
+
+    Raises:
+        ShapeError, DtypeError, DataError, ConfigError: as for ``solve_normal``.
+    """
+    return solve_normal(
+        operator,
+        operator.adjoint(data),
+        weight,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )

@@ -1,0 +1,179 @@
+"""Coil images, their combination, and the cheapest coil maps.
+
+Everything here takes k-space (..., coil, ky, kx) with k = 0 at n // 2 and its images by the centred
+orthonormal FFT. Maps S are (..., coil, ny, nx), complex, with Σ_c |S_c|² = 1 on their support and
+zero outside. Only the ratios of maps are in the data: what they have in common, the phase above
+all, is a choice.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import DataError, DtypeError, ShapeError, describe
+
+_PLANE = (-2, -1)
+
+
+def coil_images(kspace: Tensor) -> Tensor:
+    """The centred orthonormal inverse FFT over the last two axes, (..., ny, nx)."""
+    shifted = torch.fft.ifftshift(kspace, dim=_PLANE)
+    return torch.fft.fftshift(torch.fft.ifft2(shifted, norm="ortho"), dim=_PLANE)
+
+
+def rss(images: Tensor, *, coil_axis: int = -3) -> Tensor:
+    """Root of the sum of squares over the coils, (..., ny, nx) and real (Roemer et al. 1990)."""
+    return torch.linalg.vector_norm(images, dim=coil_axis)
+
+
+def low_resolution_maps(
+    kspace: Tensor, *, calibration: int | tuple[int, int] = 24, threshold: float = 0.05
+) -> Tensor:
+    """Images of the windowed centre of k-space, divided by their RSS.
+
+    The window is Hann's over ``calibration`` samples. Unlike ESPIRiT's, these maps keep the phase
+    of the (low-resolution) object, and they lag behind where the object ends.
+
+    McKenzie et al. 2002, MRM 47.
+
+    Args:
+        kspace: (..., coil, ky, kx), complex, fully sampled in the centre.
+        calibration: samples of the centre, one number or (ky, kx).
+        threshold: maps are zero where the RSS is at most this part of its maximum.
+
+    Returns:
+        maps (..., coil, ny, nx) in the dtype of ``kspace``. Differentiable.
+
+    Raises:
+        ShapeError: not at least three axes, or a centre larger than k-space.
+        DtypeError: real data.
+        DataError: NaN, infinity, or a centre that was not fully sampled.
+    """
+    sizes = calibration_size(calibration)
+    check_kspace(kspace)
+    windowed = torch.zeros_like(kspace)
+    rows, columns = centre_slices(kspace, sizes)
+    window = torch.ones((), dtype=kspace.real.dtype, device=kspace.device)
+    for size in sizes:
+        hann = torch.hann_window(size + 2, periodic=False, dtype=window.dtype, device=window.device)
+        window = window[..., None] * hann[1:-1]
+    windowed[..., rows, columns] = centre_of(kspace, sizes) * window
+    images = coil_images(windowed)
+    total = rss(images)[..., None, :, :]
+    support = total > threshold * total.amax(dim=_PLANE, keepdim=True)
+    return torch.where(support, images / torch.where(support, total, 1.0), 0.0)
+
+
+def whiten(kspace: Tensor, covariance: Tensor) -> Tensor:
+    """Virtual coils whose noise is white: L⁻¹y with LL* = Ψ (Pruessmann et al. 2001, MRM 46).
+
+    Args:
+        kspace: y, (..., coil, ky, kx), complex.
+        covariance: Ψ = E[n n*] of one sample's noise over the coils, (coil, coil), Hermitian and
+            positive definite, in the dtype of y.
+
+    Returns:
+        (..., coil, ky, kx), with unit noise covariance. Maps must be those of the virtual coils.
+
+    Raises:
+        ShapeError: the sizes do not fit.
+        DataError: Ψ is not positive definite.
+    """
+    coils = kspace.shape[-3] if kspace.ndim >= 3 else -1
+    if covariance.shape != (coils, coils):
+        raise ShapeError(
+            describe(
+                expected="k-space (..., coil, ky, kx) and a covariance (coil, coil)",
+                found=f"{tuple(kspace.shape)} and {tuple(covariance.shape)}",
+                fix="give one row and column for each coil",
+            )
+        )
+    root, info = torch.linalg.cholesky_ex(covariance)
+    if int(info) != 0:
+        raise DataError(
+            describe(
+                expected="a positive definite noise covariance",
+                found=f"one that is not, seen at row {int(info) - 1}",
+                fix="measure the noise over more samples, or drop a coil that is dead",
+            )
+        )
+    flat = torch.linalg.solve_triangular(root, kspace.flatten(-2), upper=False)
+    return flat.reshape(kspace.shape)
+
+
+def calibration_size(calibration: int | tuple[int, int]) -> tuple[int, int]:
+    """(ky, kx) of a calibration region that may be given as one number."""
+    return (calibration, calibration) if isinstance(calibration, int) else calibration
+
+
+def centre_slices(kspace: Tensor, sizes: tuple[int, int]) -> tuple[slice, slice]:
+    """Where the centre is: from n//2 - size//2 on.
+
+    Raises:
+        ShapeError: no samples, or more than there are.
+    """
+    shape = kspace.shape[-2:]
+    if not all(1 <= size <= n for size, n in zip(sizes, shape, strict=True)):
+        raise ShapeError(
+            describe(
+                expected=f"a calibration region of 1 to {tuple(shape)} samples",
+                found=str(sizes),
+                fix="choose another 'calibration'",
+            )
+        )
+    starts = [n // 2 - size // 2 for n, size in zip(shape, sizes, strict=True)]
+    return slice(starts[0], starts[0] + sizes[0]), slice(starts[1], starts[1] + sizes[1])
+
+
+def centre_of(kspace: Tensor, sizes: tuple[int, int]) -> Tensor:
+    """The central samples, (..., coil, *sizes).
+
+    Raises:
+        ShapeError: see :func:`centre_slices`.
+        DataError: a sample there is zero in all coils.
+    """
+    rows, columns = centre_slices(kspace, sizes)
+    centre = kspace[..., rows, columns]
+    missing = int((centre == 0).all(dim=-3).sum())
+    if missing:
+        raise DataError(
+            describe(
+                expected=f"a fully sampled centre of {sizes[0]} × {sizes[1]} samples",
+                found=f"{missing} samples that are zero in all coils",
+                fix="set 'calibration' to the (ky, kx) samples that were acquired",
+            )
+        )
+    return centre
+
+
+def check_kspace(kspace: Tensor) -> None:
+    """Whether this can be multi-coil k-space.
+
+    Raises:
+        ShapeError: fewer than three axes.
+        DtypeError: not complex.
+        DataError: NaN or infinity.
+    """
+    if kspace.ndim < 3:
+        raise ShapeError(
+            describe(
+                expected="k-space of shape (..., coil, ky, kx)",
+                found=str(tuple(kspace.shape)),
+                fix="add a coil axis",
+            )
+        )
+    if not kspace.is_complex():
+        raise DtypeError(
+            describe(
+                expected="complex k-space",
+                found=str(kspace.dtype),
+                fix="give complex64 or complex128, torch.view_as_complex makes it from pairs",
+            )
+        )
+    if not bool(torch.isfinite(kspace).all()):
+        raise DataError(
+            describe(
+                expected="finite k-space", found="NaN or infinity", fix="look at how it was read"
+            )
+        )

@@ -1,0 +1,75 @@
+"""The regularised normal equations, in closed form where there is one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.solvers.arguments import checked_limits, checked_weight, require_finite
+from learnedrecon.solvers.cg import cg
+from learnedrecon.solvers.result import SolverResult
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.operators.linear import LinearOperator
+
+
+def solve_normal(
+    operator: LinearOperator,
+    b: Tensor,
+    weight: Tensor | float,
+    *,
+    tolerance: float = 1e-5,
+    max_iterations: int = 1000,
+    initial: Tensor | None = None,
+) -> SolverResult:
+    """(T*T + λI)⁻¹ b, the minimiser x of ½‖Tx‖² + λ/2 ‖x‖² - Re⟨b, x⟩.
+
+    In closed form where the operator offers ``normal_inverse``, else by
+    :func:`learnedrecon.solvers.cg.cg`. Differentiable in b, λ and every tensor of T; by conjugate
+    gradients once and to the tolerance, see there. In unrolled networks this is the data
+    consistency of MoDL (Aggarwal, Mani, Jacob, IEEE Trans. Med. Imaging 38(2), 2019).
+
+    Args:
+        operator: T.
+        b: (batch, ..., *domain.shape), or one element without leading axes.
+        weight: λ ≥ 0, one number or one per sample, (batch,); with λ = 0, T*T should be definite.
+        tolerance: of ‖b - (T*T + λI)x‖/‖b‖, in (0, 1), also in the backward pass.
+        max_iterations: of conjugate gradients.
+        initial: where they start; zero if None.
+
+    Returns:
+        The solution and how it was found. Systems are the leading axes of ``b``.
+
+    Raises:
+        ShapeError, DtypeError, DataError, ConfigError: as for :func:`learnedrecon.solvers.cg.cg`,
+            or the weight is negative or of another shape.
+    """
+    b = operator.domain.admit(b, "right-hand sides")
+    checked_limits(tolerance, max_iterations)
+    axes = operator.domain.ndim
+    lam = checked_weight(weight, b, axes)
+    require_finite(b, "right-hand sides")
+    closed = operator.normal_inverse(b, lam) if bool((lam > 0).all()) else None
+    if closed is not None:
+        return _in_closed_form(closed, axes)
+
+    def normal(x: Tensor) -> Tensor:
+        return operator.adjoint(operator(x)) + lam * x
+
+    return cg(
+        normal, b, tolerance=tolerance, max_iterations=max_iterations, initial=initial, axes=axes
+    )
+
+
+def _in_closed_form(solution: Tensor, axes: int) -> SolverResult:
+    lead = solution.shape[: solution.ndim - axes]
+    return SolverResult(
+        solution=solution,
+        residuals=solution.new_zeros((0, *lead), dtype=torch.float64),
+        iterations=torch.zeros(lead, dtype=torch.int64, device=solution.device),
+        converged=torch.ones(lead, dtype=torch.bool, device=solution.device),
+        status="Solved in closed form.",
+    )

@@ -1,0 +1,54 @@
+"""Dense operators and random numbers for the tests of the solvers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.space import Space
+
+
+class Dense(LinearOperator):
+    """u ↦ M u for a matrix (rows, columns), or one per sample, (batch, 1, rows, columns)."""
+
+    matrix: Tensor
+
+    def __init__(self, matrix: Tensor) -> None:
+        rows, columns = matrix.shape[-2:]
+        super().__init__(Space((columns,), matrix.dtype), Space((rows,), matrix.dtype))
+        self.register_buffer("matrix", matrix)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        matrix = self.matrix.to(torch.promote_types(self.matrix.dtype, u.dtype))
+        return (matrix @ u.unsqueeze(-1)).squeeze(-1)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        matrix = self.matrix.to(torch.promote_types(self.matrix.dtype, v.dtype))
+        return (matrix.mH @ v.unsqueeze(-1)).squeeze(-1)
+
+
+class Conjugating(LinearOperator):
+    """u ↦ M u + N conj(u): linear over the real numbers only."""
+
+    def __init__(self, first: Tensor, second: Tensor) -> None:
+        rows, columns = first.shape
+        super().__init__(Space((columns,), first.dtype), Space((rows,), first.dtype))
+        self.first, self.second = Dense(first), Dense(second)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.first.evaluate(u) + self.second.evaluate(u.conj())
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.first.evaluate_adjoint(v) + self.second.evaluate_adjoint(v).conj()
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def spd(n: int, condition: float = 100.0, dtype: torch.dtype = torch.float64) -> Tensor:
+    """A positive definite matrix with eigenvalues from 1 to ``condition``."""
+    basis, _ = torch.linalg.qr(normal(n, n, dtype=dtype))
+    values = torch.logspace(0, 1, n, base=condition, dtype=dtype.to_real())
+    return (basis * values) @ basis.mH
