@@ -15,6 +15,11 @@ from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.classical import TotalVariationSpec
 from learnedrecon.models.equilibrium import EquilibriumGradient
+from learnedrecon.models.equilibrium_splitting import (
+    EquilibriumADMM,
+    EquilibriumPrimalDual,
+    EquilibriumProximal,
+)
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDualSpec
@@ -49,7 +54,14 @@ SPECS: dict[str, Any] = {
     ),
     "learned_gradient": LearnedGradient(3, 4, 6, FilteredBackprojection("hann"), 0.02),
     "learned_primal_dual": LearnedPrimalDual(3, 3, 2, 6, 0.02),
-    "equilibrium_gradient": EquilibriumGradient(3, 4, 0.7, 0.5, 1e-11, 120, image_scale=0.02),
+    "equilibrium_gradient": EquilibriumGradient(
+        3, 4, 0.7, 1e-11, 120, image_scale=0.02, weight=0.5
+    ),
+    "equilibrium_proximal": EquilibriumProximal(3, 4, 0.3, 1e-11, 200, image_scale=0.02),
+    "equilibrium_admm": EquilibriumADMM(
+        3, 4, 0.3, 1e-11, 200, image_scale=0.02, data_tolerance=1e-12
+    ),
+    "equilibrium_primal_dual": EquilibriumPrimalDual(3, 4, 0.3, 1e-11, 200, image_scale=0.02),
     "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
     "invertible_primal_dual": InvertiblePrimalDual(3, 6, 0.02),
     "split_primal_dual": SplitPrimalDualSpec(3, 3, 2, 6, 0.02),
@@ -57,7 +69,7 @@ SPECS: dict[str, Any] = {
 LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "fbp_unet"]
 STORING = [name for name in ITERATIVE if hasattr(SPECS[name], "checkpoint_every")]
-LINEAR = {"tv", "invertible_primal_dual", "equilibrium_gradient"}
+LINEAR = {"tv", "invertible_primal_dual"} | {n for n in SPECS if n.startswith("equilibrium")}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
 
