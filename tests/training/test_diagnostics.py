@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -107,6 +107,6 @@ def test_wrapped_models_and_plain_modules() -> None:
     model = equilibrium(100)
     with torch.no_grad():
         model(batch().problem)
-    compiled = torch.compile(model, backend="eager")
+    compiled: Any = torch.compile(model, backend="eager")
     assert diagnostics_of(compiled) == diagnostics_of(model) != {}
     assert diagnostics_of(torch.nn.Linear(1, 1)) == {}

@@ -173,6 +173,9 @@ class LipschitzNet(nn.Module):
 class NearIdentity(nn.Module):
     """R(u) = u - ε N(u) with a 1-Lipschitz N: R - Id is ε-Lipschitz, by construction.
 
+    N sees the real and then the imaginary parts of c complex channels as 2c real ones, which keeps
+    norms.
+
     Args:
         network: N, whose output has the channels of its input.
         epsilon: ε ≥ 0.
@@ -193,7 +196,10 @@ class NearIdentity(nn.Module):
         self.epsilon = float(epsilon)
 
     def forward(self, u: Tensor) -> Tensor:
-        return u - self.epsilon * self.network(u).to(u.dtype)
+        if not u.is_complex():
+            return u - self.epsilon * self.network(u).to(u.dtype)
+        parts = self.network(torch.cat([u.real, u.imag], dim=1)).to(u.real.dtype)
+        return u - self.epsilon * torch.complex(*parts.chunk(2, dim=1))
 
     def deviation_bound(self) -> float:
         """A bound of the Lipschitz constant of R - Id, for the weights as they are.
