@@ -59,7 +59,7 @@ SPECS: dict[str, Any] = {
     ),
     "equilibrium_proximal": EquilibriumProximal(3, 4, 0.7, 1e-11, 200, image_scale=0.02),
     "equilibrium_admm": EquilibriumADMM(
-        3, 4, 0.7, 1e-11, 200, image_scale=0.02, data_tolerance=1e-12
+        3, 4, 0.7, 1e-11, 60, image_scale=0.02, data_tolerance=1e-12, data_iterations=30
     ),
     "equilibrium_primal_dual": EquilibriumPrimalDual(3, 4, 0.7, 1e-11, 200, image_scale=0.02),
     "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
