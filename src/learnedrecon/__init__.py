@@ -82,11 +82,74 @@ _HOMES = {
     "models.learned_primal_dual": ("LearnedPrimalDual", "learned_primal_dual"),
     "models.post_processing": ("FBPUNet", "PostProcessing"),
     "networks.as_real": ("AsReal",),
+    "config.yaml_file": (
+        "read_geometry",
+        "read_operator",
+        "write_geometry",
+    ),
+    "functionals.combined": (
+        "Composed",
+        "Misfit",
+        "Multiple",
+    ),
+    "functionals.constraints": (
+        "Box",
+        "NonNegative",
+    ),
+    "functionals.fidelities": (
+        "Huber",
+        "KullbackLeibler",
+        "LeastSquares",
+        "WeightedLeastSquares",
+    ),
+    "functionals.norms": (
+        "L1",
+        "GroupL1",
+        "HuberNorm",
+    ),
+    "functionals.regularisers": (
+        "Dirichlet",
+        "TotalVariation",
+    ),
+    "models.classical": (
+        "FBP",
+        "TV",
+        "TotalVariationSpec",
+    ),
+    "models.filtered_primal_dual": (
+        "FilteredPrimalDual",
+        "filtered_primal_dual",
+    ),
+    "models.initial": ("FilteredBackprojection",),
+    "models.learned_gradient": (
+        "LearnedGradient",
+        "learned_gradient",
+    ),
+    "models.learned_primal_dual": (
+        "LearnedPrimalDual",
+        "learned_primal_dual",
+    ),
+    "models.post_processing": (
+        "FBPUNet",
+        "PostProcessing",
+    ),
     "operators.adapters.astra": ("from_astra",),
-    "operators.adapters.deepinv": ("from_deepinv", "to_deepinv"),
-    "operators.adapters.odl": ("from_odl", "to_odl"),
-    "operators.adapters.pylops": ("from_pylops", "to_pylops"),
-    "operators.adapters.scipy": ("from_scipy", "to_scipy"),
+    "operators.adapters.deepinv": (
+        "from_deepinv",
+        "to_deepinv",
+    ),
+    "operators.adapters.odl": (
+        "from_odl",
+        "to_odl",
+    ),
+    "operators.adapters.pylops": (
+        "from_pylops",
+        "to_pylops",
+    ),
+    "operators.adapters.scipy": (
+        "from_scipy",
+        "to_scipy",
+    ),
     "operators.base": ("Operator",),
     "operators.beam3d": ("RayVectors3D",),
     "operators.cartesian": ("Cartesian",),
@@ -97,6 +160,22 @@ _HOMES = {
     "operators.linear": ("LinearOperator",),
     "operators.magnitude": ("Magnitude", "PhaseRetrieval"),
     "operators.non_cartesian": ("NonCartesian", "NonCartesianMRI"),
+    "operators.geometry": (
+        "AngleRange",
+        "FanBeam",
+        "FlatDetector",
+        "ParallelBeam",
+    ),
+    "operators.geometry3d": (
+        "ConeBeam",
+        "Orbit",
+        "ParallelBeam3D",
+    ),
+    "operators.linear": ("LinearOperator",),
+    "operators.non_cartesian": (
+        "NonCartesian",
+        "NonCartesianMRI",
+    ),
     "operators.panel": ("FlatPanel",),
     "operators.ray_transform": ("RayTransform",),
     "operators.ray_transform3d": ("RayTransform3D",),
@@ -109,6 +188,38 @@ _HOMES = {
     "schemes.reconstructor": ("Estimate", "Iterative", "Reconstructor"),
     "schemes.scaling": ("AdjointScale", "ImageScale", "NoScaling"),
     "schemes.step": ("Chain", "Repeat", "Step"),
+    "operators.trajectories": (
+        "Kooshball",
+        "Radial",
+        "Spiral",
+    ),
+    "operators.transmission": (
+        "Transmission",
+        "TransmissionCT",
+    ),
+    "problem": (
+        "Measured",
+        "Problem",
+    ),
+    "schemes.backward": (
+        "Backprop",
+        "Checkpointed",
+    ),
+    "schemes.reconstructor": (
+        "Estimate",
+        "Iterative",
+        "Reconstructor",
+    ),
+    "schemes.scaling": (
+        "AdjointScale",
+        "ImageScale",
+        "NoScaling",
+    ),
+    "schemes.step": (
+        "Chain",
+        "Repeat",
+        "Step",
+    ),
     "solvers.cg": ("cg",),
     "solvers.cg_sense": ("cg_sense",),
     "solvers.fbp": ("fbp",),
@@ -118,9 +229,17 @@ _HOMES = {
     "solvers.lsqr": ("lsqr",),
     "solvers.normal": ("solve_normal",),
     "solvers.pdhg": ("Term", "pdhg"),
+    "solvers.pdhg": (
+        "Term",
+        "pdhg",
+    ),
     "solvers.result": ("SolverResult",),
     "solvers.tv": ("tv_reconstruction",),
-    "training.checkpoint": ("Blueprint", "load_weights", "save_weights"),
+    "training.checkpoint": (
+        "Blueprint",
+        "load_weights",
+        "save_weights",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

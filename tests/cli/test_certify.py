@@ -35,7 +35,7 @@ def test_it_prints_the_proof(cli: Run, tmp_path: Path) -> None:
     path = weights(tmp_path, EquilibriumGradient(layers=3, hidden=4, epsilon=0.9))
     result = cli("certify", path, "--attack", "5")
     assert result.exit_code == 0, result.output
-    assert "A contraction, by proof" in result.output
+    assert "A contraction of u, by proof" in result.output
     assert "γ, contraction factor" in result.output
     assert "of the certified one" in result.output
 

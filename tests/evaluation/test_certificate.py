@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from learnedrecon.evaluation.certificate import certify, measured_contraction
+from learnedrecon.errors import ConfigError, ShapeError
+from learnedrecon.evaluation.certificate import (
+    Certificate,
+    certified_step,
+    certify,
+    measured_contraction,
+)
+from learnedrecon.functionals.regularisers import Dirichlet
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
+from learnedrecon.models.initial import WithRegulariser
 from learnedrecon.models.learned_primal_dual import learned_primal_dual
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec, NearIdentity
 from learnedrecon.operators.algebra import Diagonal
@@ -29,6 +39,9 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step
 from learnedrecon.testing.steps import shake
+
+if TYPE_CHECKING:
+    from learnedrecon.problem import Problem
 
 SCAN = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
 RAY = RayTransform(SCAN, torch.float64)
@@ -54,7 +67,7 @@ def regulariser(epsilon: float, seed: int = 0) -> NearIdentity:
     return net
 
 
-def worst_contraction(step: CertifiedStep, operator: LinearOperator) -> float:
+def worst_contraction(step: CertifiedStep[Any], operator: LinearOperator) -> float:
     problem = Measured(operator, random(1, 1, *operator.codomain.shape))
     for parameter in step.parameters():
         parameter.requires_grad_(False)
@@ -174,6 +187,100 @@ def test_no_certificate_says_why() -> None:
         assert certificate.stability is None
         assert certificate.iterations(0.1) is None
         assert str(certificate).startswith("No certificate: ")
+
+
+class Doubled(GradientEquilibrium):
+    def forward(self, state: Image, problem: Problem) -> Image:
+        return Image(2 * super().forward(state, problem).image)
+
+
+def test_proofs_are_not_inherited_by_other_steps_nor_by_other_layers() -> None:
+    assert "inherits a proof" in certify(Doubled(regulariser(0.5), 0.2), T).reason
+    network = regulariser(0.5)
+    network.network.layers.append(nn.Conv2d(1, 1, 1))
+    for step in (GradientEquilibrium(network, 0.2), ProximalEquilibrium(network)):
+        assert "no known bound" in certify(step, T).reason
+
+
+def test_the_scaling_of_a_model_is_part_of_its_certificate() -> None:
+    """In millimetres ‖T‖ is not 1; the model divides by it and multiplies by its image scale."""
+    spec = EquilibriumGradient(layers=3, hidden=4, epsilon=0.6, image_scale=0.02, weight=0.5)
+    model = equilibrium_gradient(replace(spec, tolerance=1e-12, max_iterations=300)).double()
+    for operator in (RAY, RAY / 1000, 50 * RAY):
+        certificate = certify(model, operator)
+        assert certificate.holds
+        assert certificate.norm is not None
+        assert 1 <= certificate.norm <= 1.002
+        assert certificate.stability is not None
+        y = operator(random(1, 1, 9, 9))
+        z = y + 0.1 * operator(random(1, 1, 9, 9, seed=1))
+        with torch.no_grad():
+            u, v = (model(Measured(operator, data)).image for data in (y, z))
+        ratio = float((u - v).norm() / (y - z).norm())
+        assert 0.02 * certificate.stability < ratio <= certificate.stability
+
+
+def test_complex_images_are_certified_as_pairs_of_real_ones() -> None:
+    torch.manual_seed(0)
+    net = NearIdentity(LipschitzNet(LipschitzSpec((2, 6, 2))), 0.8).double()
+    diagonal = Diagonal(Space((5, 4), torch.complex128), random(5, 4).tanh())
+    step = GradientEquilibrium(net, 0.5).double()
+    certificate = certify(FixedPoint(step), diagonal)
+    assert certificate.factor is not None
+    step.requires_grad_(requires_grad=False)
+    given = Measured(diagonal, torch.complex(random(1, 1, 5, 4), random(1, 1, 5, 4, seed=1)))
+    worst = measured_contraction(step, given, pairs=4, ascents=60)
+    assert 0.5 * certificate.factor < worst <= certificate.factor < 1
+    u = given.data
+    pair = torch.cat([u.real, u.imag], dim=1)
+    real = net(pair)
+    torch.testing.assert_close(net(u), torch.complex(real[:, :1], real[:, 1:]))
+    with pytest.raises(ShapeError, match="LipschitzNet"):
+        regulariser(0.5)(u)
+
+
+def test_mu_is_that_of_the_operator_that_is_given() -> None:
+    model = equilibrium_gradient(EquilibriumGradient(layers=3, hidden=4, weight=0.5)).double()
+    diagonal = Diagonal(SPACE, torch.full((9, 9), 4.0, dtype=torch.float64))
+    certificate = certify(model, diagonal, smallest=16.0)
+    assert certificate.smallest == pytest.approx(1)
+    assert certificate.smallest is not None
+    assert certificate.smallest <= 1
+    for wrong in (-1.0, 17.0, math.nan):
+        with pytest.raises(ConfigError, match="μ"):
+            certify(model, diagonal, smallest=wrong)
+
+
+def test_a_model_that_changes_its_problem_has_no_certificate() -> None:
+    model = equilibrium_gradient(EquilibriumGradient(layers=3, hidden=4)).double()
+    model.prepare = lambda problem: problem
+    assert "changes its problem" in certify(model, T).reason
+    model.prepare = WithRegulariser(Dirichlet())
+    assert certify(model, T).holds
+
+
+def test_the_weights_of_the_precision_in_use_are_certified() -> None:
+    model = equilibrium_gradient(EquilibriumGradient(layers=3, hidden=4, weight=0.3))
+    found = certify(model, RAY)
+    step = certified_step(model)
+    assert isinstance(step, GradientEquilibrium)
+    weight, eta = (float(torch.as_tensor(size).detach()) for size in step.sizes())
+    assert found.weight == weight
+    assert found.eta == eta
+    assert found.epsilon is not None
+    assert found.factor is not None
+    assert found.factor >= 1 - eta * weight * (1 - found.epsilon)
+
+
+def test_iterations_of_a_tolerance() -> None:
+    for factor in (0.1, 0.5, 0.999, 0.99999):
+        certificate = Certificate(factor=factor)
+        for tolerance in (factor**3, factor**7, 1e-3, 1.0, 2.0):
+            number = certificate.iterations(tolerance)
+            assert number is not None
+            assert factor**number <= tolerance
+    with pytest.raises(ConfigError, match="tolerance > 0"):
+        Certificate(factor=0.5).iterations(0.0)
 
 
 def test_a_larger_epsilon_is_certified_where_mu_pays_for_it() -> None:

@@ -15,6 +15,11 @@ from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.classical import TotalVariationSpec
 from learnedrecon.models.equilibrium import EquilibriumGradient
+from learnedrecon.models.equilibrium_splitting import (
+    EquilibriumADMM,
+    EquilibriumPrimalDual,
+    EquilibriumProximal,
+)
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDualSpec
@@ -22,7 +27,7 @@ from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.post_processing import FBPUNet
 from learnedrecon.models.registry import MODELS
-from learnedrecon.networks.lipschitz import BoundedConv
+from learnedrecon.networks.lipschitz import BoundedConv, LipschitzNet
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
@@ -49,7 +54,14 @@ SPECS: dict[str, Any] = {
     ),
     "learned_gradient": LearnedGradient(3, 4, 6, FilteredBackprojection("hann"), 0.02),
     "learned_primal_dual": LearnedPrimalDual(3, 3, 2, 6, 0.02),
-    "equilibrium_gradient": EquilibriumGradient(3, 4, 0.7, 0.5, 1e-11, 120, image_scale=0.02),
+    "equilibrium_gradient": EquilibriumGradient(
+        3, 4, 0.7, 1e-11, 120, image_scale=0.02, weight=0.5
+    ),
+    "equilibrium_proximal": EquilibriumProximal(3, 4, 0.7, 1e-11, 200, image_scale=0.02),
+    "equilibrium_admm": EquilibriumADMM(
+        3, 4, 0.7, 1e-11, 60, image_scale=0.02, data_tolerance=1e-12, data_iterations=30
+    ),
+    "equilibrium_primal_dual": EquilibriumPrimalDual(3, 4, 0.7, 1e-11, 200, image_scale=0.02),
     "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
     "invertible_primal_dual": InvertiblePrimalDual(3, 6, 0.02),
     "split_primal_dual": SplitPrimalDualSpec(3, 3, 2, 6, 0.02),
@@ -57,7 +69,8 @@ SPECS: dict[str, Any] = {
 LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "fbp_unet"]
 STORING = [name for name in ITERATIVE if hasattr(SPECS[name], "checkpoint_every")]
-LINEAR = {"tv", "invertible_primal_dual", "equilibrium_gradient"}
+LINEAR = {"tv", "invertible_primal_dual"} | {n for n in SPECS if n.startswith("equilibrium")}
+SPLITTING = {"equilibrium_proximal", "equilibrium_admm", "equilibrium_primal_dual"}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
 
@@ -80,8 +93,23 @@ def built(name: str, dtype: torch.dtype = torch.float64) -> Reconstructor:
     """The method with weights of which none is zero."""
     torch.manual_seed(0)
     model = specs.build(MODELS, SPECS[name]).to(dtype)
+    if name in SPLITTING:
+        settle(model)
     shake(model, seed=0)
     return model
+
+
+@torch.no_grad()
+def settle(model: torch.nn.Module) -> None:
+    """Makes N nearly a multiple of the identity, so that R contracts where T has a null space."""
+    (network,) = (m for m in model.modules() if isinstance(m, LipschitzNet))
+    layers = [layer for layer in network.layers if isinstance(layer, BoundedConv)]
+    for layer in layers:
+        layer.weight.zero_()
+        layer.weight[0, 0, 1, 1] = 1
+        layer.bias[::2] = 10  # sorted by their biases
+        layer.bias[1::2] = -10
+    layers[-1].bias.sub_(network(layers[0].weight.new_zeros(1, 1, 9, 9))[0, :, 4, 4])
 
 
 def gradients(model: Reconstructor, at: Measured) -> dict[str, torch.Tensor]:

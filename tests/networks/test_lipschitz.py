@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,13 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, ShapeError
-from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec, MaxMin, NearIdentity
+from learnedrecon.networks.lipschitz import (
+    BoundedConv,
+    LipschitzNet,
+    LipschitzSpec,
+    MaxMin,
+    NearIdentity,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +95,50 @@ def test_the_kept_weight_follows_the_weight() -> None:
     net.double()
     wide = net(u.double()).detach().float()
     torch.testing.assert_close(wide, after, rtol=1e-4, atol=1e-5)
+
+
+def test_the_kept_weight_follows_changes_behind_the_back_of_autograd() -> None:
+    net = LipschitzNet(SPECS[0])
+    u = torch.randn(1, 1, 9, 9)
+    with torch.no_grad():
+        net(u)
+        for parameter in net.parameters():
+            parameter.data.add_(torch.randn_like(parameter))  # counts no version
+        after = net(u)
+    torch.testing.assert_close(after, net(u).detach())
+
+
+def test_layers_of_which_nothing_is_known_have_no_bound() -> None:
+    net = LipschitzNet(SPECS[0])
+    net.layers.append(torch.nn.Conv2d(1, 1, 1))
+    assert net.lipschitz_bound() == math.inf
+    assert NearIdentity(net, 0.0).deviation_bound() == math.inf
+    net.layers[-1] = torch.nn.LeakyReLU(3.0)
+    assert 1 < net.lipschitz_bound() <= 3
+
+
+def test_volumes_and_wide_kernels() -> None:
+    volume = LipschitzNet(LipschitzSpec((1, 4, 1), dims=3)).double()
+    assert 0 < volume.lipschitz_bound() <= 1
+    assert volume(torch.randn(1, 1, 2, 3, 4, dtype=torch.float64)).shape == (1, 1, 2, 3, 4)
+    wide = LipschitzNet(LipschitzSpec((1, 2, 1), kernel=17)).double()
+    assert 0 < wide.lipschitz_bound() <= 1
+    basis = torch.eye(12, dtype=torch.float64).reshape(12, 1, 3, 4)
+    first = wide.layers[0]
+    assert isinstance(first, BoundedConv)
+    columns = (first(basis) - first(torch.zeros_like(basis))).flatten(1)
+    assert float(torch.linalg.matrix_norm(columns.detach(), 2)) <= 1
+
+
+def test_a_float32_epsilon_is_no_larger_than_its_bound() -> None:
+    """0.99 in float32 is 0.99 + 9.5e-9, and a layer may attain its bound."""
+    net = NearIdentity(LipschitzNet(LipschitzSpec((1, 1), kernel=1)), 0.99)
+    u = torch.ones(1, 1, 1, 1, dtype=torch.float32)
+    layer = net.network.layers[0]
+    assert isinstance(layer, BoundedConv)
+    with torch.no_grad():
+        used = float((net.epsilon * u).double() * layer.bounded_weight().double().abs())
+    assert used <= net.deviation_bound()
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])

@@ -57,6 +57,47 @@ def test_never_below_the_norm_and_close_to_it(
             assert at_every_size <= 1.35 * exact
 
 
+def extended(points: int, border: int, padding: Padding) -> Tensor:
+    """The matrix that pads a line of ``points`` by ``border`` on both sides."""
+    period = 2 * points - 2 if padding == "reflect" else 2 * points
+    matrix = torch.zeros(points + 2 * border, points, dtype=torch.float64)
+    for row in range(len(matrix)):
+        index = (row - border) % period
+        mirrored = (period - index) if padding == "reflect" else (period - 1 - index)
+        matrix[row, index if index < points else mirrored] = 1
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("padding", "width", "points"),
+    [
+        ("reflect", 3, 3),
+        ("reflect", 5, 3),
+        ("reflect", 7, 5),
+        ("reflect", 5, 7),
+        ("symmetric", 5, 2),
+        ("symmetric", 7, 3),
+        ("symmetric", 5, 5),
+    ],
+)
+def test_reflections_on_both_sides_of_a_short_line(
+    padding: Padding, width: int, points: int
+) -> None:
+    """Kernels that gradient ascent makes as bad as it can: the bound is attained, never passed."""
+    pad = extended(points, width // 2, padding)
+    kernel = random(width).requires_grad_()
+    ascent = torch.optim.Adam([kernel], lr=0.03, maximize=True)
+    for _ in range(200):
+        rows = [kernel @ pad[row : row + width] for row in range(points)]
+        exact = torch.linalg.matrix_norm(torch.stack(rows), 2)
+        share = exact / conv_norm_bound(kernel[None, None], padding=padding, shape=(points,))
+        assert float(share.detach()) <= 1
+        ascent.zero_grad()
+        share.backward()
+        ascent.step()
+    assert float(share.detach()) > 0.9
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 3), st.sampled_from([1, 3, 5]), st.integers(0, 10_000))
 def test_the_bound_for_every_size_holds_on_fine_grids(

@@ -20,7 +20,7 @@ def certify(
 
     The exit code is 1 without a certificate.
     """
-    import torch
+    import copy
 
     from learnedrecon import specs
     from learnedrecon.cli.loading import open_run, open_weights
@@ -31,17 +31,16 @@ def certify(
     from learnedrecon.schemes.reconstructor import Iterative
 
     method = open_run(run)[0] if run.is_dir() else open_weights(run)
-    model = method.model.double()
+    model = method.model
     operator = specs.build(OPERATORS, method.trained_on).double()
-    problem = Measured(operator, operator.codomain.zeros((1, 1)))
-    scaled = model.scaling(problem)[0] if isinstance(model, Iterative) else problem
-    certificate = certificate_of(model, scaled.operator, smallest=smallest)
+    certificate = certificate_of(model, operator, smallest=smallest)
     typer.echo(str(certificate))
+    model = copy.deepcopy(model).double()
     step = certified_step(model)
     if certificate.factor is not None and step is not None and attack:
-        for parameter in step.parameters():
-            parameter.requires_grad_(False)
-        torch.manual_seed(0)
+        problem = Measured(operator, operator.codomain.zeros((1, 1)))
+        scaled = model.scaling(problem)[0] if isinstance(model, Iterative) else problem
+        step.requires_grad_(requires_grad=False)
         worst = measured_contraction(step, scaled, ascents=attack)
         share = worst / certificate.factor
         typer.echo(f"  worst contraction found {worst:.6g}, {share:.1%} of the certified one")

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.schemes.equilibrium import CertifiedStep, Contraction, Image
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.models.initial import WithRegulariser
+from learnedrecon.operators.linear import LinearOperator, Scaled
+from learnedrecon.problem import Measured
+from learnedrecon.schemes.equilibrium import AnalysedStep, CertifiedStep, Contraction
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from learnedrecon.operators.base import Operator
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.step import Step
+
+_MARGIN = 1e-12
 
 
 @dataclass(frozen=True)
 class Certificate:
     """Bounds on the safe side, or why there are none.
 
-    All numbers are for the operator that the scheme sees, T/‖T‖ for a :class:`Scaling` that divides
-    by the norm.
+    Proved of the map with the weights as they are and the data term ½‖Tu - y‖², in exact
+    arithmetic. Norms and μ are of the operator that the scheme sees: T/‖T‖ for a
+    :class:`Scaling` that divides by the norm.
 
     Attributes:
         norm: ‖T‖ is at most this.
@@ -33,10 +41,12 @@ class Certificate:
         smallest: μ ≤ λ_min(T*T), from below.
         epsilon: the Lipschitz constant of R - Id is at most this.
         eta: η.
-        weight: λ.
+        weight: λ, where R has one.
         factor: γ; None without a certificate.
-        stability: ‖u(y) - u(y')‖ ≤ stability·‖y - y'‖; None without a certificate.
+        stability: ‖u(y) - u(y')‖ ≤ stability·‖y - y'‖ in the units of the image and the data, for
+            one and the same image scale c; None without a certificate.
         reason: why there is no certificate; empty where there is one.
+        variable: in which the step contracts.
     """
 
     norm: float | None = None
@@ -48,6 +58,7 @@ class Certificate:
     factor: float | None = None
     stability: float | None = None
     reason: str = ""
+    variable: str = "u"
 
     @property
     def holds(self) -> bool:
@@ -55,19 +66,27 @@ class Certificate:
         return not self.reason
 
     def iterations(self, tolerance: float) -> int | None:
-        """After how many Picard iterations the distance to the fixed point has fallen enough.
+        """After how many undamped Picard iterations the distance to the fixed point has fallen.
 
         Args:
-            tolerance: the distance relative to that at the start.
+            tolerance: the distance of the variable relative to that at the start, above 0.
 
         Returns:
             A number that holds for every y and every start; None without a certificate.
+
+        Raises:
+            ConfigError: the tolerance is not positive.
         """
+        if not tolerance > 0:
+            raise _refused("a tolerance > 0", tolerance, "ask for a reduction, such as 1e-3")
         if self.factor is None:
             return None
         if self.factor <= 0:
             return 1
-        return max(1, math.ceil(math.log(tolerance) / math.log(self.factor)))
+        number = max(1, math.ceil(math.log(tolerance) / math.log(self.factor)))
+        while self.factor**number > tolerance:
+            number += 1
+        return number
 
     def __str__(self) -> str:
         """A table, or 'no certificate' and why."""
@@ -86,19 +105,23 @@ class Certificate:
         for tolerance in (1e-2, 1e-4):
             number = self.iterations(tolerance)
             lines.append(f"  iterations to {tolerance:<10g}{number}")
-        return "\n".join(["A contraction, by proof:", *lines])
+        return "\n".join([f"A contraction of {self.variable}, by proof:", *lines])
 
 
 def certify(model: nn.Module, operator: Operator, *, smallest: float = 0.0) -> Certificate:
     """What is proved of ``model`` on ``operator``.
 
     Args:
-        model: a scheme with a :class:`FixedPoint` of a step that knows its contraction factor.
-        operator: T as the scheme sees it: divided by its norm if the model's Scaling does so.
+        model: a scheme with a :class:`FixedPoint` of a step that knows its contraction factor, in
+            the precision in which it is used.
+        operator: T of the problems; a model's Scaling is applied to it here.
         smallest: μ, a bound of λ_min(T*T) from below; 0 unless it is known to be larger.
 
     Returns:
         The certificate, or one without numbers and the reason.
+
+    Raises:
+        ConfigError: μ is negative, not finite or larger than ‖T‖².
     """
     step = _step_of(model)
     if isinstance(step, str):
@@ -106,22 +129,48 @@ def certify(model: nn.Module, operator: Operator, *, smallest: float = 0.0) -> C
     for module in step.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
             return Certificate(reason="BatchNorm has no Lipschitz bound for all images")
-    if not isinstance(step, CertifiedStep):
-        return Certificate(reason=f"{type(step).__name__} has no bound of its Lipschitz constant")
+    name = type(step).__name__
+    if not isinstance(step, AnalysedStep):
+        return Certificate(reason=f"{name} has no bound of its Lipschitz constant")
+    if _definer(step, "forward") is not _definer(step, "contraction"):
+        return Certificate(reason=f"{name} changes the step that it inherits a proof for")
     if not isinstance(operator, LinearOperator):
         return Certificate(reason=f"{type(operator).__name__} is not linear")
-    norm: float | None = operator.norm_bound()
+    norm = operator.norm_bound()
     if norm is None:
         return Certificate(reason=f"{type(operator).__name__} has no upper bound of its norm")
-    return _of(step.contraction(norm**2, smallest), norm, smallest)
+    if not (0 <= smallest <= norm**2 and math.isfinite(norm)):
+        raise _refused(f"0 ≤ μ ≤ ‖T‖² ≤ {norm**2:.4g}", smallest, "leave it out: 0 is always safe")
+    scale = _scale(model, operator)
+    if scale is None:
+        return Certificate(reason="the model changes its problem before the scheme sees it")
+    scaled = norm * scale * (1 + _MARGIN)
+    below = smallest * scale**2 * (1 - _MARGIN)
+    return _of(step.contraction(scaled**2, below), scaled, below, scale)
+
+
+def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
+    """What the model's Scaling multiplies T by; None where that is not known."""
+    if not isinstance(model, Iterative):
+        return 1.0
+    if not isinstance(model.prepare, WithRegulariser | None):
+        return None
+    data = operator.codomain.zeros((1, 1))
+    seen = model.scaling(Measured(operator, data))[0].operator
+    if seen is operator:
+        return 1.0
+    if not (isinstance(seen, Scaled) and seen.operator is operator):
+        return None
+    return abs(seen.scalar)
 
 
 def measured_contraction(
-    step: CertifiedStep, problem: Problem, *, pairs: int = 4, ascents: int = 50, seed: int = 0
+    step: CertifiedStep[Any], problem: Problem, *, pairs: int = 4, ascents: int = 50, seed: int = 0
 ) -> float:
     """The largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ that is found; a bound of the factor from below.
 
-    Over random pairs, and over those that gradient ascent (Adam) makes of them.
+    Over random pairs, and over those that gradient ascent (Adam) makes of them, in the variable in
+    which the step contracts. Rounding is divided by ‖u - v‖ as well: use double precision.
 
     Args:
         step: Λ.
@@ -137,9 +186,13 @@ def measured_contraction(
     u, d = (tensor.to(data.device).requires_grad_() for tensor in start)
     ascent = torch.optim.Adam([u, d], lr=0.1, maximize=True)
     worst = 0.0
+
+    def moved(variable: Tensor) -> Tensor:
+        return step.read(step(step.lift(variable), problem))
+
     for _ in range(ascents):
         with torch.enable_grad():
-            gap = step(Image(u + d), problem).image - step(Image(u), problem).image
+            gap = moved(u + d) - moved(u)
             ratios = gap.flatten(1).norm(dim=1) / d.flatten(1).norm(dim=1)
         worst = max(worst, float(ratios.detach().max()))
         u.grad, d.grad = torch.autograd.grad(ratios.sum(), (u, d))
@@ -147,14 +200,15 @@ def measured_contraction(
     return worst
 
 
-def certified_step(model: nn.Module) -> CertifiedStep | None:
+def certified_step(model: nn.Module) -> CertifiedStep[Any] | None:
     """The step of a scheme that knows its contraction factor, if it has one."""
     step = _step_of(model)
     return step if isinstance(step, CertifiedStep) else None
 
 
-def _of(found: Contraction, norm: float, smallest: float) -> Certificate:
+def _of(found: Contraction, norm: float, smallest: float, scale: float) -> Certificate:
     proved = not found.reason
+    stability = found.sensitivity / (1 - found.factor) * (1 + _MARGIN) * scale if proved else None
     return Certificate(
         norm=norm,
         largest=norm**2,
@@ -163,15 +217,25 @@ def _of(found: Contraction, norm: float, smallest: float) -> Certificate:
         eta=found.eta,
         weight=found.weight,
         factor=found.factor if proved else None,
-        stability=found.sensitivity / (1 - found.factor) if proved else None,
+        stability=stability,
         reason=found.reason,
+        variable=found.variable,
     )
 
 
-def _step_of(model: nn.Module) -> Step[object] | str:  # type: ignore[type-var]
+def _definer(step: object, name: str) -> type | None:
+    """The class whose method of that name ``step`` has."""
+    return next((kind for kind in type(step).__mro__ if name in vars(kind)), None)
+
+
+def _step_of(model: nn.Module) -> Step[Any] | str:
     scheme = model.scheme if isinstance(model, Iterative) else model
-    if isinstance(scheme, CertifiedStep):
-        return scheme  # type: ignore[return-value]
+    if isinstance(scheme, AnalysedStep):
+        return scheme
     if not isinstance(scheme, FixedPoint):
         return f"{type(scheme).__name__} is no fixed point iteration"
     return scheme.step
+
+
+def _refused(expected: str, found: float, fix: str) -> ConfigError:
+    return ConfigError(describe(expected=expected, found=str(found), fix=fix))

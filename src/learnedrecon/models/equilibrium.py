@@ -16,7 +16,7 @@ sample.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from learnedrecon.models.checks import (
     require_below_one,
@@ -34,18 +34,21 @@ from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import ImageScale
 from learnedrecon.solvers.anderson import Anderson
 
+if TYPE_CHECKING:
+    from learnedrecon.schemes.step import Step
+
+S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 FixedPointBackwardName: TypeAlias = Literal["implicit", "jacobian_free"]
 
 
 @dataclass(frozen=True)
-class EquilibriumGradient:
-    """The configuration of the scheme.
+class EquilibriumSpec:
+    """What all equilibrium schemes are configured by.
 
     Attributes:
         layers: convolutions of N, at least 2.
         hidden: their channels, even.
         epsilon: ε in (0, 1): the smaller, the faster the iteration and the weaker R.
-        weight: λ > 0 at the start of training.
         tolerance: the relative residual at which the iteration stops.
         max_iterations: evaluations of the step at most.
         backward: "implicit" differentiates the fixed point, "jacobian_free" one step from it.
@@ -58,7 +61,6 @@ class EquilibriumGradient:
     layers: int = 5
     hidden: int = 32
     epsilon: float = 0.99
-    weight: float = 0.1
     tolerance: float = 1e-3
     max_iterations: int = 100
     backward: FixedPointBackwardName = "implicit"
@@ -67,7 +69,7 @@ class EquilibriumGradient:
     def __post_init__(self) -> None:
         require_counts(self, {"layers": 2, "hidden": 2, "max_iterations": 1})
         require_below_one(self, "epsilon", "tolerance")
-        require_positive(self, "weight", "image_scale")
+        require_positive(self, "image_scale")
         require_choice(self, "backward", ("implicit", "jacobian_free"))
         LipschitzSpec(self.channels)
 
@@ -75,6 +77,36 @@ class EquilibriumGradient:
     def channels(self) -> tuple[int, ...]:
         """Of N."""
         return (1, *[self.hidden] * (self.layers - 1), 1)
+
+    def network(self) -> NearIdentity:
+        """R, with weights drawn from torch's default generator."""
+        return NearIdentity(LipschitzNet(LipschitzSpec(self.channels)), self.epsilon)
+
+    def fixed_point(self, step: Step[S]) -> FixedPoint[S]:
+        """The fixed point of ``step``."""
+        solver = Anderson(self.tolerance, self.max_iterations)
+        backward: FixedPointBackward = JacobianFree()
+        if self.backward == "implicit":
+            backward = Implicit(solver)
+        return FixedPoint(step, solver, backward)
+
+
+@dataclass(frozen=True)
+class EquilibriumGradient(EquilibriumSpec):
+    """The configuration of the scheme.
+
+    Attributes:
+        weight: λ > 0 at the start of training.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "weight")
 
 
 def equilibrium_gradient(spec: EquilibriumGradient | None = None) -> Iterative:
@@ -87,14 +119,9 @@ def equilibrium_gradient(spec: EquilibriumGradient | None = None) -> Iterative:
         ConfigError: another kind of spec.
     """
     spec = require_spec(EquilibriumGradient() if spec is None else spec, EquilibriumGradient)
-    network = NearIdentity(LipschitzNet(LipschitzSpec(spec.channels)), spec.epsilon)
-    solver = Anderson(spec.tolerance, spec.max_iterations)
-    backward: FixedPointBackward = JacobianFree()
-    if spec.backward == "implicit":
-        backward = Implicit(solver)
     return Iterative(
         initial=ImageAlone(AdjointImage()),
-        scheme=FixedPoint(GradientEquilibrium(network, spec.weight), solver, backward),
+        scheme=spec.fixed_point(GradientEquilibrium(spec.network(), spec.weight)),
         readout=TheImage(),
         scaling=ImageScale(spec.image_scale),
     )

@@ -13,6 +13,7 @@ from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.equilibrium import Image
+from learnedrecon.schemes.equilibrium_splitting import ImageAndMultiplier
 from learnedrecon.schemes.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
@@ -93,6 +94,21 @@ class ImageAlone:
 
 
 @dataclass(frozen=True)
+class MultiplierStart:
+    """(u⁰, 0): an image and a multiplier that is zero.
+
+    Attributes:
+        image: how the image is made.
+    """
+
+    image: FilteredBackprojection | AdjointImage
+
+    def __call__(self, problem: Problem) -> ImageAndMultiplier:
+        u = self.image(problem)
+        return ImageAndMultiplier(u, torch.zeros_like(u))
+
+
+@dataclass(frozen=True)
 class PrimalDualStart:
     """Zero, or an image, such as that of filtered back-projection, in channel 0 and zero elsewhere.
 
@@ -155,7 +171,7 @@ class BothPrimals:
 class TheImage:
     """The image of a state that has one."""
 
-    def __call__(self, state: ImageAndMemory | Image) -> Tensor:
+    def __call__(self, state: ImageAndMemory | ImageAndMultiplier | Image) -> Tensor:
         return state.image
 
 

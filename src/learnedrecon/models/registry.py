@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING
 
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
+from learnedrecon.models.equilibrium_splitting import (
+    EquilibriumADMM,
+    EquilibriumPrimalDual,
+    EquilibriumProximal,
+    equilibrium_admm,
+    equilibrium_primal_dual,
+    equilibrium_proximal,
+)
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.invertible_primal_dual import (
@@ -43,6 +51,15 @@ MODELS: Registry[Reconstructor] = MappingProxyType(
             EquilibriumGradient,
             equilibrium_gradient,
             "deep equilibrium gradient descent with a certified contraction",
+        ),
+        "equilibrium_proximal": Entry(
+            EquilibriumProximal, equilibrium_proximal, "deep equilibrium proximal gradient descent"
+        ),
+        "equilibrium_admm": Entry(EquilibriumADMM, equilibrium_admm, "deep equilibrium ADMM"),
+        "equilibrium_primal_dual": Entry(
+            EquilibriumPrimalDual,
+            equilibrium_primal_dual,
+            "deep equilibrium primal-dual hybrid gradient method",
         ),
         "invertible_primal_dual": Entry(
             InvertiblePrimalDual,

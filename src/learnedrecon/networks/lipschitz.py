@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
@@ -15,6 +16,7 @@ from learnedrecon.networks._checks import check_images
 from learnedrecon.networks.spectral import Padding, conv_norm_bound
 
 LipschitzActivation: TypeAlias = Literal["maxmin", "relu", "leaky_relu"]
+_FINE = {1: 256, 2: 64, 3: 24}
 _CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
@@ -73,7 +75,7 @@ class BoundedConv(nn.Module):
     """A convolution divided by a bound of its norm: ‖K‖ ≤ 1 on images of every size.
 
     The bound is that of :func:`conv_norm_bound`; it is part of the graph, and kept between calls
-    without gradients for as long as the weight is the same.
+    without gradients for as long as the weight is the same, entry by entry.
 
     Args:
         c_in: channels in.
@@ -89,18 +91,20 @@ class BoundedConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(c_out, c_in, *[spec.kernel] * spec.dims))
         self.bias = nn.Parameter(torch.zeros(c_out))
         nn.init.orthogonal_(self.weight)
-        self._kept: tuple[object, Tensor] | None = None
+        self._kept: tuple[Tensor, Tensor] | None = None
 
     def bounded_weight(self) -> Tensor:
         """The weight that is convolved with, over the bound."""
         if torch.is_grad_enabled() and self.weight.requires_grad:
-            return self.weight / conv_norm_bound(self.weight, padding=self.padding)
-        key = (self.weight._version, self.weight.data_ptr(), self.weight.dtype)  # noqa: SLF001
-        if self._kept is None or self._kept[0] != key:
+            return self.weight / self._bound()
+        if self._kept is None or not _same(self._kept[0], self.weight):
             with torch.no_grad():
-                bound = conv_norm_bound(self.weight, padding=self.padding)
-                self._kept = (key, self.weight / bound)
+                self._kept = (self.weight.detach().clone(), self.weight / self._bound())
         return self._kept[1]
+
+    def _bound(self) -> Tensor:
+        points = max(16, 3 * self.weight.shape[-1])
+        return conv_norm_bound(self.weight, padding=self.padding, points=points)
 
     def forward(self, u: Tensor) -> Tensor:
         weight = self.bounded_weight()
@@ -154,17 +158,23 @@ class LipschitzNet(nn.Module):
 
     @torch.no_grad()
     def lipschitz_bound(self) -> float:
-        """A bound of the Lipschitz constant of the weights as they are, in float64."""
+        """A bound of the Lipschitz constant of the weights as they are, in exact arithmetic.
+
+        Of the weights that the forward pass convolves with, in their precision; evaluated in
+        float64, finer than where they are divided. Infinite if there is a layer, such as one that
+        was put in later, of which no bound is known.
+        """
         total = 1.0
         for layer in self.layers:
-            if isinstance(layer, BoundedConv):
-                weight = layer.bounded_weight().double()
-                total *= float(conv_norm_bound(weight, padding=layer.padding, points=64))
+            total *= _bound_of(layer)
         return total
 
 
 class NearIdentity(nn.Module):
     """R(u) = u - ε N(u) with a 1-Lipschitz N: R - Id is ε-Lipschitz, by construction.
+
+    N sees the real and then the imaginary parts of c complex channels as 2c real ones, which keeps
+    norms.
 
     Args:
         network: N, whose output has the channels of its input.
@@ -186,11 +196,38 @@ class NearIdentity(nn.Module):
         self.epsilon = float(epsilon)
 
     def forward(self, u: Tensor) -> Tensor:
-        return u - self.epsilon * self.network(u).to(u.dtype)
+        if not u.is_complex():
+            return u - self.epsilon * self.network(u).to(u.dtype)
+        parts = self.network(torch.cat([u.real, u.imag], dim=1)).to(u.real.dtype)
+        return u - self.epsilon * torch.complex(*parts.chunk(2, dim=1))
 
     def deviation_bound(self) -> float:
-        """A bound of the Lipschitz constant of R - Id, for the weights as they are."""
-        return self.epsilon * self.network.lipschitz_bound()
+        """A bound of the Lipschitz constant of R - Id, for the weights as they are.
+
+        With a margin for ε in float32. Infinite where none is known.
+        """
+        bound = self.network.lipschitz_bound()
+        return math.inf if math.isinf(bound) else self.epsilon * bound * (1 + 2.0**-23)
+
+
+def _bound_of(layer: nn.Module) -> float:
+    if type(layer) is BoundedConv:
+        weight = layer.bounded_weight().double()
+        points = _FINE[weight.ndim - 2]
+        points = max(points, 4 * max(weight.shape[2:]))
+        return float(conv_norm_bound(weight, padding=layer.padding, points=points))
+    if type(layer) is nn.LeakyReLU:
+        return max(1.0, abs(layer.negative_slope))
+    return 1.0 if type(layer) in {MaxMin, nn.ReLU} else math.inf
+
+
+def _same(kept: Tensor, weight: Tensor) -> bool:
+    alike = (
+        kept.dtype == weight.dtype
+        and kept.device == weight.device
+        and kept.is_inference() == torch.is_inference_mode_enabled()
+    )
+    return alike and torch.equal(kept, weight)
 
 
 def _activation(name: LipschitzActivation) -> nn.Module:

@@ -47,7 +47,8 @@ def conv_norm_bound(
         points: frequencies per axis where no shape is given, above the kernel's width.
 
     Returns:
-        A scalar of the precision of ``weight``, with a margin for its rounding.
+        A scalar of the precision of ``weight``, with a margin for its rounding. It bounds the
+        convolution in exact arithmetic; one in half precision or TF32 rounds by up to 0.4 %.
 
     Raises:
         ShapeError: no kernel axes, even widths, or a shape with another number of axes.
@@ -55,7 +56,7 @@ def conv_norm_bound(
     """
     kernel = tuple(weight.shape[2:])
     _require_kernel(kernel, shape)
-    slack = 1.0 + 100 * torch.finfo(weight.dtype).eps
+    slack = 1.0 + (100 + 4 * sum(weight.shape[:2])) * torch.finfo(weight.dtype).eps
     if shape is None:
         if points <= max(kernel):
             raise ConfigError(
@@ -68,10 +69,8 @@ def conv_norm_bound(
         grid = (points,) * len(kernel)
         for width in kernel:
             slack /= math.cos(math.pi * (width - 1) / 2 / points)
-    elif padding == "circular":
-        grid = tuple(shape)
     else:
-        grid = tuple(n + k - 1 for n, k in zip(shape, kernel, strict=True))
+        grid = tuple(_period(padding, n, k) for n, k in zip(shape, kernel, strict=True))
     return slack * _extension(padding, len(kernel)) * symbol_norm_bound(symbol(weight, grid))
 
 
@@ -124,6 +123,18 @@ def _wrapped(weight: Tensor, axis: int, points: int) -> Tensor:
         filler = part.new_zeros([missing if a == axis else n for a, n in enumerate(part.shape)])
         whole = whole + torch.cat([part, filler], dim=axis)
     return whole
+
+
+def _period(padding: Padding, points: int, width: int) -> int:
+    match padding:
+        case "zeros":
+            return points + width - 1
+        case "circular":
+            return points
+        case "reflect":
+            return max(1, 2 * points - 2)
+        case _:
+            return 2 * points
 
 
 def _extension(padding: Padding, axes: int) -> float:

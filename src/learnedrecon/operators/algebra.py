@@ -96,6 +96,9 @@ class RealPairing(LinearOperator):
     def norm_bound(self) -> float:
         return self.compute_norm()
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
 
 class ScaledArgument(Operator):
     """u ↦ T(c·u) for a nonlinear T: the image is measured in units of c.

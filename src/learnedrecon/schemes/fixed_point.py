@@ -62,6 +62,22 @@ class FixedPoint(Step[S]):
             return self.step(point, problem)
         return self.backward_mode.attach(self.step, point, problem, self._note)
 
+    def diagnostics(self) -> dict[str, float]:
+        """Of the last call: ``iterations`` (mean), ``residual`` (worst), ``converged`` (share).
+
+        In training mode also ``backward_residual``, the worst one of the last backward pass.
+        """
+        if self.result is None or not len(self.result.residual):
+            return {}
+        found = {
+            "iterations": float(self.result.iterations.double().mean()),
+            "residual": float(self.result.residual.max()),
+            "converged": float(self.result.converged.double().mean()),
+        }
+        if self.training and self.backward_result is not None:
+            found["backward_residual"] = float(self.backward_result.residual.max())
+        return found
+
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         with torch.no_grad():
             for values in self.solver.states(self._map(state, problem), tuple(state)):

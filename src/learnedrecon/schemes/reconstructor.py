@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import DtypeError, describe
+from learnedrecon.schemes.invertible import inversion_error
+from learnedrecon.schemes.reversible import Reversible
+from learnedrecon.schemes.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.scaling import Scaling
-    from learnedrecon.schemes.step import Step
 
 
 class Estimate(NamedTuple):
@@ -42,6 +44,18 @@ class Reconstructor(nn.Module, ABC):
     def iterates(self, problem: Problem) -> Iterator[Estimate]:
         """An estimate after every step; methods without steps yield their result."""
         yield self(problem)
+
+    def diagnostics(self, problem: Problem | None = None) -> dict[str, float]:  # noqa: ARG002
+        """Numbers for a training log that say how far a result can be trusted.
+
+        Args:
+            problem: a batch to measure on what the last call does not tell, which may take as long
+                as a reconstruction; None for what is known from the last call.
+
+        Returns:
+            By name; nothing for methods that have nothing to say.
+        """
+        return {}
 
     def require_precision(self, problem: Problem) -> None:
         """Refuses data of another precision than the weights; learned methods call this first.
@@ -124,6 +138,27 @@ class Iterative(Reconstructor):
         scaled, c = self._scaled(problem)
         for state in self.scheme.iterates(self.initial(scaled), scaled):
             yield Estimate(c * self.readout(state))
+
+    def diagnostics(self, problem: Problem | None = None) -> dict[str, float]:
+        """How the fixed points of the last call ended, and whether the scheme can be undone.
+
+        Returns:
+            The ``diagnostics`` of every step, by the path within the scheme; with a problem also
+            :func:`inversion_error` where the scheme is :class:`Reversible`.
+        """
+        found = {
+            f"{path}.{name}" if path else name: value
+            for path, module in self.scheme.named_modules()
+            if isinstance(module, Step)
+            for name, value in module.diagnostics().items()
+        }
+        if problem is not None and isinstance(self._mode(), Reversible):
+            scaled, _ = self._scaled(problem)
+            found["inversion_error"] = inversion_error(self.scheme, self.initial(scaled), scaled)
+        return found
+
+    def _mode(self) -> object:
+        return getattr(self.scheme, "backward_mode", None)
 
     def _scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
         self.require_precision(problem)

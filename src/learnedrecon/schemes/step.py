@@ -33,6 +33,10 @@ class Step(nn.Module, ABC, Generic[S]):
         """The state after every elementary step; the last one is ``self(state, problem)``."""
         yield self(state, problem)
 
+    def diagnostics(self) -> dict[str, float]:
+        """Numbers that say how the last call went; nothing for steps that solve nothing."""
+        return {}
+
     def units(self) -> Sequence[Unit[S]]:
         """The invertible pieces that the step is a composition of, in order.
 

@@ -23,7 +23,7 @@ class Finding(NamedTuple):
     Attributes:
         name: the property.
         measured: by how much it is missed; None where it was not checked.
-        tolerance: by how much it may be missed; None where it was not checked.
+        tolerance: by how much it may be missed; None where it was not checked, or only observed.
         note: why it was not checked, or empty.
     """
 
@@ -68,7 +68,8 @@ class Report:
         for name, measured, tolerance, note in self.findings:
             numbers = f"not checked: {note}"
             if measured is not None:
-                numbers = f"{measured:9.2e}  (at most {tolerance:.0e})"
+                limit = "observed" if tolerance is None else f"at most {tolerance:.0e}"
+                numbers = f"{measured:9.2e}  ({limit})"
             lines.append(f"  {name:<{width}}  {numbers}")
         return "\n".join(lines)
 
@@ -106,6 +107,10 @@ class Checklist:
     def require_true(self, name: str, holds: bool, fix: str) -> None:  # noqa: FBT001
         """A property without a number: it deviates by 0 or by 1."""
         self.require(name, float(not holds), fix, within=0.0)
+
+    def observe(self, name: str, measured: float) -> None:
+        """Notes a number that is neither right nor wrong."""
+        self._findings.append(Finding(name, measured, None))
 
     def skip(self, name: str, reason: str) -> None:
         """Notes that a property does not apply."""

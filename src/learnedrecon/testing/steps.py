@@ -228,12 +228,13 @@ def _compare(
             checks.skip(title, "refused")
             continue
         assert first is not None
-        gaps = {leaf: _gap(second[leaf], gradient) for leaf, gradient in first.items()}
+        gaps = {leaf: gap_of(second[leaf], gradient) for leaf, gradient in first.items()}
         worst = max(gaps, key=lambda leaf: (math.isnan(gaps[leaf]), gaps[leaf]))
         checks.require(f"{title} of {len(gaps)} leaves", gaps[worst], f"{fix} (worst: {worst})")
 
 
-def _gap(found: Tensor | None, expected: Tensor | None) -> float:
+def gap_of(found: Tensor | None, expected: Tensor | None) -> float:
+    """The relative distance of two gradients, of which None is zero."""
     if expected is None or found is None:
         rest = expected if found is None else found
         return 0.0 if rest is None or not rest.any() else float("inf")
@@ -247,6 +248,14 @@ def _derivatives(
     scheme: Step[S], state: S, problem: Problem, seed: int
 ) -> tuple[Gradients, Gradients | None]:
     """The gradients of a random functional of the last state, and those of their own sum."""
+    start, problem, leaves = differentiable(scheme, state, problem)
+    return _twice(scheme(start, problem), leaves, seed)
+
+
+def differentiable(
+    scheme: Step[S], state: S, problem: Problem
+) -> tuple[S, Problem, dict[str, Tensor]]:
+    """State and problem whose tensors require gradients, and these with all other leaves."""
     leaves = {
         f"state.{name}": tensor.clone().requires_grad_()
         for name, tensor in zip(_names(state), state, strict=True)
@@ -262,7 +271,7 @@ def _derivatives(
     leaves |= {name: t for name, t in _tensors_of(problem).items() if t.requires_grad}
     if data is not None:
         leaves["data"] = data
-    return _twice(scheme(start, problem), leaves, seed)
+    return start, problem, leaves
 
 
 def _twice(
@@ -271,8 +280,7 @@ def _twice(
     generator = seeded(seed)
     names, tensors = list(leaves), list(leaves.values())
     ends = [tensor for tensor in result if tensor.requires_grad]
-    # Quadratic, so that the cotangents of the last state carry a graph for the second derivative.
-    loss = _pairing(ends, generator) + 0.5 * sum((t * t.conj()).real.sum() for t in ends)
+    loss = curved_functional(ends, generator)
     refused = False
     try:
         first = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
@@ -292,6 +300,11 @@ def _twice(
     except DifferentiationError:
         return gradients, None
     return gradients, dict(zip(names, second, strict=True))
+
+
+def curved_functional(tensors: Sequence[Tensor], generator: torch.Generator) -> Tensor:
+    """A seeded random functional; quadratic, so that its own gradient carries a graph."""
+    return _pairing(tensors, generator) + 0.5 * sum((t * t.conj()).real.sum() for t in tensors)
 
 
 def _pairing(tensors: Sequence[Tensor], generator: torch.Generator) -> Tensor:

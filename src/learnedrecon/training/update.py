@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.training.diagnostics import diagnostics_of
 from learnedrecon.training.optimisers import (
     build_optimiser,
     load_optimiser_state,
@@ -72,6 +73,9 @@ class Update(Protocol):
 class Supervised:
     """A step along the gradient of the mean loss over all samples of the batches.
 
+    Its numbers are the loss, the norm of the gradient before clipping, the learning rate, and the
+    model's diagnostics of the last batch, such as whether its fixed points converged.
+
     Batches of unequal size count by their samples, so accumulation over parts is one large batch.
 
     Args:
@@ -131,7 +135,8 @@ class Supervised:
         if not math.isfinite(norm) and self.accelerator.scaler is None:
             raise _not_finite("gradient", step, _ids(batches))
         self._optimiser.step()
-        return {"loss": loss, "grad_norm": norm, "learning_rate": rate}
+        found = {"loss": loss, "grad_norm": norm, "learning_rate": rate}
+        return {**found, **diagnostics_of(model)}
 
     def state(self) -> dict[str, Tensor]:
         scaler = self.accelerator.scaler

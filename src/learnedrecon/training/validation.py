@@ -8,11 +8,12 @@ import torch
 
 from learnedrecon.errors import DataError, describe
 from learnedrecon.metrics import psnr_torch
+from learnedrecon.training.diagnostics import diagnostics_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.metrics import DataRange
@@ -32,20 +33,21 @@ class MeanPsnr:
         self.data_range = data_range
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """The numbers to log, ``psnr`` in dB.
+        """The numbers to log: ``psnr`` in dB, and the model's diagnostics on the last batch.
 
         Raises:
             DataError: no batch, no truth, or an estimate that is not finite.
         """
-        values = []
+        values: list[Tensor] = []
         for batch in self.batches():
             if batch.truth is None:
                 raise _empty(f"samples without truth: {', '.join(batch.ids[:3])}")
             image = model(batch.problem).image
             values.append(psnr_torch(truth=batch.truth, estimate=image, data_range=self.data_range))
+            last = batch.problem
         if not values:
             raise _empty("none")
-        return {"psnr": torch.cat(values).mean().item()}
+        return {"psnr": torch.cat(values).mean().item(), **diagnostics_of(model, last)}
 
 
 def _empty(found: str) -> DataError:
