@@ -69,19 +69,6 @@ if TYPE_CHECKING:
     from learnedrecon.training.checkpoint import Blueprint, load_weights, save_weights
 
 _HOMES = {
-    "config.yaml_file": ("read_geometry", "read_operator", "write_geometry"),
-    "functionals.combined": ("Composed", "Misfit", "Multiple"),
-    "functionals.constraints": ("Box", "NonNegative"),
-    "functionals.fidelities": ("Huber", "KullbackLeibler", "LeastSquares", "WeightedLeastSquares"),
-    "functionals.norms": ("L1", "GroupL1", "HuberNorm"),
-    "functionals.regularisers": ("Dirichlet", "TotalVariation"),
-    "models.classical": ("FBP", "TV", "TotalVariationSpec"),
-    "models.filtered_primal_dual": ("FilteredPrimalDual", "filtered_primal_dual"),
-    "models.initial": ("FilteredBackprojection",),
-    "models.learned_gradient": ("LearnedGradient", "learned_gradient"),
-    "models.learned_primal_dual": ("LearnedPrimalDual", "learned_primal_dual"),
-    "models.post_processing": ("FBPUNet", "PostProcessing"),
-    "networks.as_real": ("AsReal",),
     "config.yaml_file": (
         "read_geometry",
         "read_operator",
@@ -103,9 +90,9 @@ _HOMES = {
         "WeightedLeastSquares",
     ),
     "functionals.norms": (
-        "L1",
         "GroupL1",
         "HuberNorm",
+        "L1",
     ),
     "functionals.regularisers": (
         "Dirichlet",
@@ -133,6 +120,7 @@ _HOMES = {
         "FBPUNet",
         "PostProcessing",
     ),
+    "networks.as_real": ("AsReal",),
     "operators.adapters.astra": ("from_astra",),
     "operators.adapters.deepinv": (
         "from_deepinv",
@@ -155,11 +143,6 @@ _HOMES = {
     "operators.cartesian": ("Cartesian",),
     "operators.cartesian_mri": ("CartesianMRI",),
     "operators.fourier": ("CentredFFT",),
-    "operators.geometry": ("AngleRange", "FanBeam", "FlatDetector", "ParallelBeam"),
-    "operators.geometry3d": ("ConeBeam", "Orbit", "ParallelBeam3D"),
-    "operators.linear": ("LinearOperator",),
-    "operators.magnitude": ("Magnitude", "PhaseRetrieval"),
-    "operators.non_cartesian": ("NonCartesian", "NonCartesianMRI"),
     "operators.geometry": (
         "AngleRange",
         "FanBeam",
@@ -172,6 +155,10 @@ _HOMES = {
         "ParallelBeam3D",
     ),
     "operators.linear": ("LinearOperator",),
+    "operators.magnitude": (
+        "Magnitude",
+        "PhaseRetrieval",
+    ),
     "operators.non_cartesian": (
         "NonCartesian",
         "NonCartesianMRI",
@@ -181,13 +168,6 @@ _HOMES = {
     "operators.ray_transform3d": ("RayTransform3D",),
     "operators.saturation": ("Saturation",),
     "operators.space": ("Space",),
-    "operators.trajectories": ("Kooshball", "Radial", "Spiral"),
-    "operators.transmission": ("Transmission", "TransmissionCT"),
-    "problem": ("Measured", "Problem"),
-    "schemes.backward": ("Backprop", "Checkpointed"),
-    "schemes.reconstructor": ("Estimate", "Iterative", "Reconstructor"),
-    "schemes.scaling": ("AdjointScale", "ImageScale", "NoScaling"),
-    "schemes.step": ("Chain", "Repeat", "Step"),
     "operators.trajectories": (
         "Kooshball",
         "Radial",
@@ -228,7 +208,6 @@ _HOMES = {
     "solvers.gridding": ("gridding",),
     "solvers.lsqr": ("lsqr",),
     "solvers.normal": ("solve_normal",),
-    "solvers.pdhg": ("Term", "pdhg"),
     "solvers.pdhg": (
         "Term",
         "pdhg",

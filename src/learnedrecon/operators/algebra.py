@@ -62,6 +62,9 @@ class Diagonal(LinearOperator):
         """The largest |d|, over every sample where there is one diagonal for each."""
         return float(self.diagonal.detach().abs().max())
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
 
 class RealPairing(LinearOperator):
     """z ↦ Re(d̄·z), pointwise, from a complex space to the real one; its adjoint is v ↦ d·v.
@@ -92,9 +95,6 @@ class RealPairing(LinearOperator):
     def compute_norm(self) -> float:
         """The largest |d|, over every sample where there is one d for each."""
         return float(self.factor.detach().abs().max())
-
-    def norm_bound(self) -> float:
-        return self.compute_norm()
 
     def norm_bound(self) -> float:
         return self.compute_norm()
