@@ -62,6 +62,9 @@ class Diagonal(LinearOperator):
         """The largest |d|, over every sample where there is one diagonal for each."""
         return float(self.diagonal.detach().abs().max())
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
 
 class RealPairing(LinearOperator):
     """z ↦ Re(d̄·z), pointwise, from a complex space to the real one; its adjoint is v ↦ d·v.
