@@ -11,14 +11,17 @@ from tests.solvers.dense import Dense, normal
 from torch import Tensor
 
 from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.blur import Blur, PointSpread
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.geometry3d import ConeBeam
+from learnedrecon.operators.matrix import MatrixOperator
 from learnedrecon.operators.norm import non_negative_norm_bound, power_iteration, upper_norm
 from learnedrecon.operators.panel import FlatPanel
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.ray_transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
+from learnedrecon.operators.stack import BlockDiagonal, HorizontalStack, Stack
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
@@ -65,6 +68,11 @@ BOUNDED: dict[str, tuple[Callable[[], LinearOperator], float]] = {
     "multiple": (lambda: -0.3 * RAY, 1e-3),
     "sum": (lambda: RAY + 2 * RAY, 1e-3),
     "normal": (lambda: RAY.H @ RAY, 2e-3),
+    "matrix": (lambda: MatrixOperator(normal(5, 4)), 1e-12),
+    "column": (lambda: Stack([RAY, 2.0 * RAY]), 1e-3),
+    "row": (lambda: HorizontalStack([RAY.H, RAY.H]), 1e-3),
+    "blocks": (lambda: BlockDiagonal([RAY, 2.0 * RAY]), 1e-3),
+    "circular blur": (lambda: Blur(PointSpread((6, 5), ((1.0, 2.0), (-0.5, 0.3))), DOUBLE), 1e-5),
     "composition": (lambda: FiniteDifference(SPACE) @ Diagonal(SPACE, normal(4, 5)), 2.0),
 }
 

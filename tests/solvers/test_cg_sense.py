@@ -7,8 +7,13 @@ import torch
 from tests.solvers.dense import Dense, normal
 from torch import Tensor
 
+from learnedrecon.operators.cartesian import Cartesian
+from learnedrecon.operators.cartesian_mri import CartesianMRI
+from learnedrecon.operators.stack import Stack
 from learnedrecon.solvers.cg_sense import cg_sense
 from learnedrecon.solvers.lsqr import lsqr
+from learnedrecon.solvers.normal import solve_normal
+from learnedrecon.testing import dense_matrix
 
 COMPLEX = torch.complex128
 
@@ -65,3 +70,25 @@ def test_it_is_differentiable_in_data_weight_and_maps() -> None:
     ]
     for a, b in zip(*gradients, strict=True):
         assert (a - b).norm() <= 1e-10 * b.norm()
+
+
+def test_the_operator_of_cartesian_mri() -> None:
+    """Four coils and every other line, against the matrix of T; one coil in closed form."""
+    maps = normal(4, 6, 8, dtype=COMPLEX)
+    maps = maps / maps.abs().square().sum(0).sqrt()
+    lines = (torch.arange(8) % 2 == 0).double().expand(6, 8)
+    operator = CartesianMRI(Cartesian((6, 8), 4), lines, maps, COMPLEX)
+    y = operator(normal(2, 1, 6, 8, seed=1, dtype=COMPLEX)) + 0.1
+    result = cg_sense(operator, y, 0.05, tolerance=1e-12)
+    assert result.converged.all(), result.status
+    matrix = dense_matrix(operator)
+    right = torch.view_as_real(operator.adjoint(y)).movedim(-1, 2).flatten(1)
+    x = torch.linalg.solve(matrix.T @ matrix + 0.05 * torch.eye(96).double(), right.T).T
+    expected = torch.view_as_complex(x.unflatten(1, (2, 6, 8)).movedim(1, -1).contiguous())
+    torch.testing.assert_close(result.solution[:, 0], expected)
+    single = CartesianMRI(Cartesian((6, 8)), lines, dtype=COMPLEX)
+    closed = cg_sense(single, y[:, :, 0], 0.05)
+    assert closed.status == "Solved in closed form."
+    iterated = solve_normal(Stack([single]), single.adjoint(y[:, :, 0]), 0.05, tolerance=1e-13)
+    assert iterated.status.startswith("Converged")
+    torch.testing.assert_close(closed.solution, iterated.solution)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DifferentiationError, GeometryError, ShapeError
 from learnedrecon.operators.algebra import ScaledArgument
+from learnedrecon.operators.cartesian import Cartesian
+from learnedrecon.operators.cartesian_mri import CartesianMRI
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.geometry import (
     AngleRange,
@@ -251,6 +253,18 @@ def test_no_photons_are_no_infinity() -> None:
     transmission = TransmissionCT(Transmission(parallel(AngleRange(20))))
     dark = torch.zeros(1, 1, *transmission.codomain.shape)
     assert pseudo_inverse(transmission, dark).isfinite().all()
+
+
+def test_cartesian_mri_is_zero_filled() -> None:
+    """Exact where all of k-space was measured."""
+    image = torch.randn(2, 1, 6, 4, dtype=torch.complex128)
+    full = CartesianMRI(Cartesian((6, 4)), torch.ones(6, 4), dtype=torch.complex128)
+    torch.testing.assert_close(pseudo_inverse(full, full(image)), image)
+    torch.testing.assert_close(pseudo_inverse(0.5 * full, 0.5 * full(image)), image)
+    lines = (torch.arange(4) % 2 == 0).float().expand(6, 4)
+    half = CartesianMRI(Cartesian((6, 4)), lines, dtype=torch.complex128)
+    data = half(image)
+    torch.testing.assert_close(pseudo_inverse(half, data), half.adjoint(data))
 
 
 def test_errors_say_what_to_do() -> None:

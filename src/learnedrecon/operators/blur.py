@@ -207,6 +207,13 @@ class Blur(Precise):
             return require_settled(lanczos_norm(self), "a blur")
         return max(self.with_tensors({"kernel": kernel}).norm() for kernel in kernels)
 
+    def norm_bound(self) -> float | None:
+        """The largest |transfer function| and 1e-6 of it, where the boundary is circular.
+
+        The addition covers transfer functions in single precision.
+        """
+        return (1 + 1e-6) * self.compute_norm() if self.spread.boundary == "circular" else None
+
     def extra_repr(self) -> str:
         sizes = " x ".join(map(str, self._convolution.plan.kernel))
         return f"{self.spread.shape}, {sizes}, boundary='{self.spread.boundary}'"

@@ -62,6 +62,9 @@ class CentredFFT(LinearOperator):
     def compute_norm(self) -> float:
         return 1.0
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
     @property
     def _axes(self) -> tuple[int, ...]:
         return tuple(range(-self.domain.ndim, 0))

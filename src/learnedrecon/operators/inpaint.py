@@ -124,3 +124,6 @@ class Inpaint(LinearOperator):
     def compute_norm(self) -> float:
         """The largest |m|, over every sample where there is one mask for each."""
         return float(self.mask.detach().abs().max())
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()

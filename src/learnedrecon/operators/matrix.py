@@ -166,6 +166,13 @@ class MatrixOperator(LinearOperator):
             return float(torch.linalg.matrix_norm(self.matrix.detach(), 2).max())
         return require_settled(lanczos_norm(self), "a matrix")
 
+    def norm_bound(self) -> float | None:
+        """From singular values in float64, where the matrix is small."""
+        if self.is_sparse or min(self.matrix.shape[-2:]) > _SMALL:
+            return None
+        wide = torch.promote_types(self.matrix.dtype, torch.float64)
+        return float(torch.linalg.matrix_norm(self.matrix.detach().to(wide), 2).max())
+
     def sparse(self, which: str, like: Tensor) -> Tensor:
         """A or A* as a sparse matrix by rows, in the precision of ``like``."""
         names = _PARTS[:3] if which == "rows" else _PARTS[3:]

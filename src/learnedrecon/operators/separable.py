@@ -79,6 +79,9 @@ class Separable(Precise):
             for name in self.precise
         )
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
     def _matrix(self, axis: int, like: Tensor) -> Tensor:
         return getattr(self, f"matrix{-axis}").to(like.device, like.dtype)
 

@@ -43,6 +43,9 @@ class Identity(LinearOperator):
     def compute_norm(self) -> float:
         return 1.0
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
 
 class RealToComplex(LinearOperator):
     """A real image as a complex one; the adjoint is the real part, for Re⟨a, b⟩.
@@ -77,6 +80,9 @@ class RealToComplex(LinearOperator):
 
     def compute_norm(self) -> float:
         return 1.0
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()
 
 
 class Crop(LinearOperator):
@@ -123,6 +129,9 @@ class Crop(LinearOperator):
 
     def compute_norm(self) -> float:
         return 1.0
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()
 
 
 @dataclass(frozen=True)
@@ -189,6 +198,9 @@ class Pad(LinearOperator):
         return math.sqrt(
             math.prod(multiplicity(n, *pair, self.padding.boundary) for n, pair in sizes)
         )
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()
 
     def extra_repr(self) -> str:
         return repr(self.padding)

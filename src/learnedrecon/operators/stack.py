@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,16 @@ class _Blocks(LinearOperator):
     def compute_norm(self) -> float:
         """By Lanczos."""
         return require_settled(lanczos_norm(self), f"a {type(self).__name__}")
+
+    def norm_bound(self) -> float | None:
+        """√Σ‖T_k‖²."""
+        bounds = self._bounds()
+        return None if bounds is None else math.hypot(*bounds)
+
+    def _bounds(self) -> list[float] | None:
+        """Those of the parts, if all of them know one."""
+        bounds = [bound for op in self.operators if (bound := op.norm_bound()) is not None]
+        return bounds if len(bounds) == len(self.operators) else None
 
 
 class Stack(_Blocks):
@@ -210,6 +221,11 @@ class BlockDiagonal(_Blocks):
     def compute_norm(self) -> float:
         """The largest norm of a block."""
         return max(op.norm() for op in self.operators)
+
+    def norm_bound(self) -> float | None:
+        """The largest bound of a block."""
+        bounds = self._bounds()
+        return None if bounds is None else max(bounds)
 
 
 def _some(operators: Sequence[LinearOperator]) -> Sequence[LinearOperator]:

@@ -103,6 +103,9 @@ class Wavelet(Precise):
         """One, as for every isometry."""
         return 1.0
 
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
     def subbands(self, coefficients: Tensor) -> list[dict[str, Tensor]]:
         """Views of the parts of coefficients (..., *shape), the coarsest first.
 

@@ -12,6 +12,7 @@ from learnedrecon.errors import DifferentiationError, GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, ramp_response
 from learnedrecon.operators.algebra import ScaledArgument
 from learnedrecon.operators.autograd import apply_kernel
+from learnedrecon.operators.cartesian_mri import CartesianMRI
 from learnedrecon.operators.geometry import ParallelBeam
 from learnedrecon.operators.linear import Scaled
 from learnedrecon.operators.non_cartesian import NonCartesianMRI
@@ -77,7 +78,8 @@ def pseudo_inverse(
     """:func:`fbp` for every operator that is a ray transform in disguise, or one of MRI.
 
     P itself, by :func:`learnedrecon.solvers.fdk.fdk` in three dimensions; non-Cartesian MRI by
-    :func:`learnedrecon.solvers.gridding.gridding`, without a window; a·T: divides the data by a;
+    :func:`learnedrecon.solvers.gridding.gridding`, without a window; Cartesian MRI by its adjoint,
+    the zero-filled image; a·T: divides the data by a;
     I₀ exp(-μP) + s: takes -log((y - s)/I₀)/μ with the share of photons clipped below at 1e-6;
     T(c·): divides the image by c. These nest.
 
@@ -101,6 +103,8 @@ def pseudo_inverse(
         return fdk(data, operator.geometry, window=window, bandwidth=bandwidth)
     if isinstance(operator, NonCartesianMRI):
         return gridding(operator, data)
+    if isinstance(operator, CartesianMRI):
+        return operator.adjoint(data)
     if isinstance(operator, Scaled):
         inner = data / operator.scalar
         return pseudo_inverse(operator.operator, inner, window=window, bandwidth=bandwidth)
