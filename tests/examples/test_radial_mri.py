@@ -82,6 +82,6 @@ def test_the_whole_script(tmp_path: Path) -> None:
         for name, value in re.findall(r"^(.+): ([-.\d]+) dB$", done.stdout, re.MULTILINE)
     }
     assert scores["adjoint"] + 3 < scores["gridding"]
-    assert scores["gridding"] > 18
+    assert 18 < scores["gridding"] < scores["SENSE"] - 1
     with Image.open(figure) as image:
         assert image.format == "PNG"
