@@ -119,7 +119,7 @@ def test_every_step_passes_the_kit(name: str, nonlinear: bool) -> None:
     model = built(name)
     assert isinstance(model, Iterative)
     assert isinstance(model.scheme, Chain | Repeat | FixedPoint)
-    scaled, _ = model._scaled(problem(nonlinear=nonlinear, batch=2))
+    scaled, _ = model.scaled(problem(nonlinear=nonlinear, batch=2))
     step = model.scheme[0] if isinstance(model.scheme, Chain) else model.scheme.step
     check_step(step, model.initial(scaled), scaled)
 

@@ -29,6 +29,7 @@ from learnedrecon.config.build import FIDELITIES
 from learnedrecon.config.tuning import natural_weight
 from learnedrecon.config.yaml_file import read_config, read_operator
 from learnedrecon.data.arrays import write_array
+from learnedrecon.data.draws import draws_of
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.simulate import Simulation, Simulator
 from learnedrecon.errors import ConfigError, DataError, FileFormatError, GeometryError, describe
@@ -214,7 +215,8 @@ def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor,
     c = request.scale
     if c != 1.0 and not isinstance(scan.operator, LinearOperator):
         raise _misplaced("no --scale for a nonlinear operator", f"--scale {c}")
-    problem = Measured(scan.operator, scan.data / c, FIDELITIES[method.fidelity]())
+    drawn = draws_of(getattr(method.spec, "draws", 0))
+    problem = Measured(scan.operator, scan.data / c, FIDELITIES[method.fidelity](), draws=drawn)
     note_size(method, problem, request)
     start = time.perf_counter()
     with torch.no_grad():
