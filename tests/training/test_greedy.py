@@ -40,6 +40,7 @@ from learnedrecon.training.update import Supervised
 from learnedrecon.training.validation import MeanPsnr
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
 
@@ -149,7 +150,7 @@ def assert_same(one: Path, other: Path, tiny: ModuleType) -> None:
 def test_the_operator_is_applied_n_times_to_each_sample_and_not_in_every_step(
     tmp_path: Path,
 ) -> None:
-    spec = replace(SPEC, steps=STAGES * 30, greedy=GreedySpec(shard=2))
+    spec = replace(SPEC, steps=STAGES * 12, greedy=GreedySpec(shard=2))
     job = Job(tmp_path / "greedy", spec)
     job.train(validate=False)
     assert job.cost.forward == STAGES * IMAGES
