@@ -11,6 +11,7 @@ from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBe
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Cost, Counted, Measured
+from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.step import Chain
 from learnedrecon.solvers.fbp import fbp
 from learnedrecon.testing.steps import shake
@@ -39,6 +40,7 @@ def test_it_is_the_formula() -> None:
     u = fbp(data, SCAN) / c
     assert isinstance(model.scheme, Chain)
     for step in model.scheme:
+        assert isinstance(step, DeepGradientStep)
         gradient = RAY.adjoint(RAY(u) / norm - y) / norm
         u = u + step.network(torch.cat([u, gradient], dim=1))
     torch.testing.assert_close(model(Measured(RAY, data)).image, c * u)

@@ -26,7 +26,7 @@ from learnedrecon.models.registry import MODELS
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.networks.lipschitz import BoundedConv
 from learnedrecon.networks.unet import UNetSpec
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
@@ -257,7 +257,7 @@ def scheme_of(model: Reconstructor) -> Chain[Any] | Repeat[Any]:
 class Watched(RayTransform):
     """Notes the types of numbers that come by."""
 
-    def __init__(self, geometry: ParallelBeam) -> None:
+    def __init__(self, geometry: ParallelBeam | FanBeam) -> None:
         super().__init__(geometry)
         self.seen: list[torch.dtype] = []
 

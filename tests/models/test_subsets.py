@@ -19,7 +19,10 @@ from learnedrecon.models.subsets import (
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.problem import Cost, Counted, Measured
+from learnedrecon.schemes.learned_gradient import DeepGradientStep
+from learnedrecon.schemes.primal_dual import PrimalDualStep
 from learnedrecon.schemes.step import Chain
+from learnedrecon.schemes.subsets import OnSubset
 from learnedrecon.testing.steps import shake
 
 RAY = RayTransform(ParallelBeam((6, 7), AngleRange(6), FlatDetector(9)), torch.float64)
@@ -52,7 +55,9 @@ def test_primal_dual_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
     h = torch.zeros(2, 2, 2, 9, dtype=torch.float64)
     assert isinstance(model.scheme, Chain)
     for on_part, i in zip(model.scheme, parts, strict=True):
+        assert isinstance(on_part, OnSubset)
         step, rows = on_part.step, whole[i::3]
+        assert isinstance(step, PrimalDualStep)
         forward = torch.einsum("adn,bn->bad", rows, u[:, 1].flatten(1))[:, None]
         h = h + step.dual_network(torch.cat([h, forward, y[:, :, i::3]], dim=1))
         back = torch.einsum("adn,bad->bn", rows, h[:, 0]).reshape(2, 1, 6, 7)
@@ -69,6 +74,8 @@ def test_gradient_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
     u = torch.einsum("adn,bad->bn", whole, y).reshape(2, 1, 6, 7)
     assert isinstance(model.scheme, Chain)
     for on_part, i in zip(model.scheme, parts, strict=True):
+        assert isinstance(on_part, OnSubset)
+        assert isinstance(on_part.step, DeepGradientStep)
         rows = whole[i::3]
         residual = torch.einsum("adn,bn->bad", rows, u.flatten(1)) - y[:, i::3]
         gradient = torch.einsum("adn,bad->bn", rows, residual).reshape(2, 1, 6, 7)

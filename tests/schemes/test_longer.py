@@ -103,7 +103,7 @@ def test_parts_go_on_where_the_last_turn_ended(order: str) -> None:
         part = draws[k] if order == "random" else k % 3
         state = on_part.step(state, at.subset(slice(part, None, 3)))
     torch.testing.assert_close(longer(start(), at).image, state.image)
-    assert [s.k for s in model.scheme] == [0, 1], "the scheme is as it was"  # type: ignore[attr-defined]
+    assert [s.k for s in model.scheme] == [0, 1], "the scheme is as it was"
 
 
 def test_a_cycle_passes_the_kit_and_can_be_reversible() -> None:
