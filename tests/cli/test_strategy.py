@@ -6,6 +6,8 @@ import json
 import signal
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from learnedrecon.training import greedy_source
 
 if TYPE_CHECKING:
@@ -94,6 +96,9 @@ def test_random_order_is_drawn_for_every_command(
         assert result.exit_code == 0, result.output
     first = json.loads((folder / "iterations.json").read_text())
     assert cli("evaluate", folder, "--iterations", "1:7").exit_code == 0
+    np.save(tmp_path / "scan.npy", np.ones((6, 24), np.float32))
+    words = ("reconstruct", folder, tmp_path / "scan.npy", "-o", tmp_path / "image.npy")
+    assert cli(*words).exit_code == 0
     second = json.loads((folder / "iterations.json").read_text())
     assert second["psnr"]["median"][:5] == first["psnr"]["median"], "the same draws every time"
 

@@ -215,8 +215,9 @@ def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor,
     c = request.scale
     if c != 1.0 and not isinstance(scan.operator, LinearOperator):
         raise _misplaced("no --scale for a nonlinear operator", f"--scale {c}")
-    drawn = draws_of(getattr(method.spec, "draws", 0))
-    problem = Measured(scan.operator, scan.data / c, FIDELITIES[method.fidelity](), draws=drawn)
+    problem = Measured(scan.operator, scan.data / c, FIDELITIES[method.fidelity]())
+    if number := getattr(method.spec, "draws", 0):
+        problem = replace(problem, draws=draws_of(number))
     note_size(method, problem, request)
     start = time.perf_counter()
     with torch.no_grad():
