@@ -36,6 +36,10 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("learned_gradient", {"checkpoint_every": 0}, "checkpoint_every"),
     ("learned_primal_dual", {"checkpoint_every": -1}, "checkpoint_every"),
     ("filtered_primal_dual", {"checkpoint_every": 0}, "checkpoint_every"),
+    ("deep_gradient_descent", {"iterations": 0}, "iterations"),
+    ("subset_primal_dual", {"parts": 0}, "parts"),
+    ("subset_primal_dual", {"order": "shuffled"}, "order"),
+    ("subset_gradient", {"parts": -2}, "parts"),
     ("filtered_primal_dual", {"fbp": {"bandwidth": -1.0}}, "bandwidth"),
 ]
 

@@ -14,6 +14,7 @@ import torch
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.classical import TotalVariationSpec
+from learnedrecon.models.deep_gradient import DeepGradient
 from learnedrecon.models.equilibrium import EquilibriumGradient
 from learnedrecon.models.equilibrium_splitting import (
     EquilibriumADMM,
@@ -27,9 +28,10 @@ from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.post_processing import FBPUNet
 from learnedrecon.models.registry import MODELS
+from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.networks.lipschitz import BoundedConv, LipschitzNet
 from learnedrecon.networks.unet import UNetSpec
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
@@ -65,11 +67,15 @@ SPECS: dict[str, Any] = {
     "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
     "invertible_primal_dual": InvertiblePrimalDual(3, 6, 0.02),
     "split_primal_dual": SplitPrimalDualSpec(3, 3, 2, 6, 0.02),
+    "deep_gradient_descent": DeepGradient(3, 6, FilteredBackprojection("hann"), 0.02),
+    "subset_primal_dual": SubsetPrimalDual(3, 3, 2, 6, 7, image_scale=0.02),
+    "subset_gradient": SubsetGradient(3, 6, 7, image_scale=0.02),
 }
 LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "fbp_unet"]
 STORING = [name for name in ITERATIVE if hasattr(SPECS[name], "checkpoint_every")]
-LINEAR = {"tv", "invertible_primal_dual"} | {n for n in SPECS if n.startswith("equilibrium")}
+LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
+LINEAR |= {name for name in SPECS if name.startswith("equilibrium")}
 SPLITTING = {"equilibrium_proximal", "equilibrium_admm", "equilibrium_primal_dual"}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
@@ -147,7 +153,7 @@ def test_every_step_passes_the_kit(name: str, nonlinear: bool) -> None:
     model = built(name)
     assert isinstance(model, Iterative)
     assert isinstance(model.scheme, Chain | Repeat | FixedPoint)
-    scaled, _ = model._scaled(problem(nonlinear=nonlinear, batch=2))
+    scaled, _ = model.scaled(problem(nonlinear=nonlinear, batch=2))
     step = model.scheme[0] if isinstance(model.scheme, Chain) else model.scheme.step
     check_step(step, model.initial(scaled), scaled)
 
@@ -255,7 +261,7 @@ def test_data_of_another_precision_are_refused(
         model(at)
     with pytest.raises(DtypeError, match=words):
         list(model.iterates(at))
-    assert t.seen == ()
+    assert t.seen == []
     assert t._norm is None
 
 
@@ -274,7 +280,14 @@ def scheme_of(model: Reconstructor) -> Chain[Any] | Repeat[Any]:
 class Watched(RayTransform):
     """Notes the types of numbers that come by."""
 
-    seen: tuple[torch.dtype, ...] = ()
+    def __init__(self, geometry: ParallelBeam | FanBeam) -> None:
+        super().__init__(geometry)
+        self.seen: list[torch.dtype] = []
+
+    def restrict(self, rows: tuple[int, ...]) -> Watched:
+        part = Watched(self.geometry.subset(rows))
+        part.seen = self.seen
+        return part
 
     def evaluate(self, u: torch.Tensor) -> torch.Tensor:
         return self._noted(super().evaluate(self._noted(u)))
@@ -284,7 +297,7 @@ class Watched(RayTransform):
 
     def _noted(self, tensor: torch.Tensor) -> torch.Tensor:
         assert not torch.is_autocast_enabled("cpu")
-        self.seen = (*self.seen, tensor.dtype)
+        self.seen.append(tensor.dtype)
         return tensor
 
 
@@ -308,7 +321,7 @@ def test_reduced_precision_is_for_networks_alone(name: str) -> None:
             module.register_forward_hook(networks)
         if isinstance(module, Step):
             module.register_forward_hook(states)
-    t.seen = ()
+    t.seen.clear()
     with torch.autocast("cpu", torch.bfloat16):
         image = model(at).image
     assert image.dtype == torch.float32

@@ -83,7 +83,7 @@ def test_a_validation_reports_the_inversion_error_of_reversible_schemes() -> Non
     model = invertible_primal_dual(InvertiblePrimalDual(3, 4)).eval()
     with torch.no_grad():
         numbers = MeanPsnr(lambda: [batch()], FixedRange(1.0))(model)
-    scaled, _ = model._scaled(batch().problem)
+    scaled, _ = model.scaled(batch().problem)
     error = inversion_error(model.scheme, model.initial(scaled), scaled)
     assert numbers["inversion_error"] == error
     assert 0 < error < 1e-5

@@ -34,10 +34,20 @@ def evaluate(
             "CONFIG-results.json.",
         ),
     ] = None,
+    iterations: Annotated[
+        str | None,
+        typer.Option(
+            "--iterations",
+            metavar="FIRST:LAST",
+            help="Draw PSNR and residuals after each of these iterations, such as 1:100, in place "
+            "of scores: RUN/iterations.json and RUN/figures/iterations.png.",
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Score the best weights of a run on its test images: a table, a JSON file and a figure."""
     from learnedrecon.cli.loading import open_run
+    from learnedrecon.cli.running_longer import along_iterations
     from learnedrecon.cli.scoring import draw, plain, score, write_results
     from learnedrecon.config.yaml_file import operator_to_plain
     from learnedrecon.evaluation.table import rich_table
@@ -48,6 +58,9 @@ def evaluate(
     method, experiment = open_run(run, asked, device=choose_device(device))
     if method.trained_on not in {None, experiment.config.operator}:
         note("This operator is not the one that the weights were trained with.")
+    if iterations is not None:
+        along_iterations(method, experiment, iterations, output or iterations_file(run))
+        return
     scores = score(method, experiment)
     folder = run.is_dir()
     target = output or (run / "results.json" if folder else beside(run))
@@ -68,6 +81,11 @@ def evaluate(
     for line in scores.status:
         note(f"{method.label}: {line}")
     note(f"Wrote {target} and {figure}.")
+
+
+def iterations_file(run: Path) -> Path:
+    """Where the curves of a run go by default; their figure goes beside or into its figures."""
+    return run / "iterations.json" if run.is_dir() else run.with_name(f"{run.stem}-iterations.json")
 
 
 def beside(config: Path) -> Path:

@@ -29,6 +29,7 @@ from learnedrecon.config.build import FIDELITIES
 from learnedrecon.config.tuning import natural_weight
 from learnedrecon.config.yaml_file import read_config, read_operator
 from learnedrecon.data.arrays import write_array
+from learnedrecon.data.draws import draws_of
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.simulate import Simulation, Simulator
 from learnedrecon.errors import ConfigError, DataError, FileFormatError, GeometryError, describe
@@ -215,6 +216,8 @@ def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor,
     if c != 1.0 and not isinstance(scan.operator, LinearOperator):
         raise _misplaced("no --scale for a nonlinear operator", f"--scale {c}")
     problem = Measured(scan.operator, scan.data / c, FIDELITIES[method.fidelity]())
+    if number := getattr(method.spec, "draws", 0):
+        problem = replace(problem, draws=draws_of(number))
     note_size(method, problem, request)
     start = time.perf_counter()
     with torch.no_grad():

@@ -48,13 +48,13 @@ def train(
 
     Ctrl-C saves and stops; the same command goes on from there.
     """
+    from learnedrecon.cli.strategy import Strategy
     from learnedrecon.config.build import Experiment
     from learnedrecon.config.yaml_file import read_config
     from learnedrecon.specs import to_plain
     from learnedrecon.training.accelerator import choose_device, make_accelerator
     from learnedrecon.training.loop import train as train_loop
     from learnedrecon.training.run import RunFolder
-    from learnedrecon.training.update import Supervised
 
     cpu = choose_device(device).type == "cpu"
     settings = read_config(config, overrides or [])
@@ -66,9 +66,8 @@ def train(
     refuse_without_weights(config, sum(p.numel() for p in model.parameters()))
     if weights is not None:
         begin_with(weights, model, settings.model)
-    source = experiment.training_batches(drop_last=accelerator.num_processes > 1)
     look_at_data(experiment)
-    update = Supervised(model, loss=settings.loss, spec=settings.training, accelerator=accelerator)
+    strategy = Strategy.of(experiment, model, accelerator, folder)
     require_run(folder, resume=resume)
     extra = loggers(folder, tensorboard=tensorboard)
     run = RunFolder.start(
@@ -86,11 +85,11 @@ def train(
     try:
         result = train_loop(
             model=model,
-            source=source.for_process(accelerator.process_index, accelerator.num_processes),
-            update=update,
+            source=strategy.source,
+            update=strategy.update,
             run=run,
             spec=settings.training,
-            validate=experiment.validation(),
+            validate=strategy.validate,
             loggers=extra,
         )
     except KeyboardInterrupt:
@@ -101,6 +100,7 @@ def train(
         note(f"Saved after step {result.step}; the best validation is {best}.")
         note("The same command goes on from there.")
         raise typer.Exit(INTERRUPTED)
+    strategy.close()
     typer.echo(f"Trained {result.step} steps; the best validation is {best}.")
     typer.echo(f"Score it:   learnedrecon evaluate {folder}")
     typer.echo(f"Compare it: learnedrecon compare {folder} fbp tv")

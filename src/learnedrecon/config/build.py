@@ -15,6 +15,7 @@ from learnedrecon import specs
 from learnedrecon.config.schema import Config
 from learnedrecon.data.batch import BatchBuilder
 from learnedrecon.data.datasets import SampleDataset, checked_index
+from learnedrecon.data.draws import Drawing, draws_of, with_draws
 from learnedrecon.data.loader import Loader, evaluation_batches
 from learnedrecon.data.pairs import PairFolderSpec
 from learnedrecon.data.registry import build_dataset
@@ -122,7 +123,13 @@ class Experiment:
             seed_generators(self.config.training.seed)
             return specs.build(MODELS, self.config.model)
 
-    def training_batches(self, *, drop_last: bool = False) -> Loader:
+    @property
+    def draws(self) -> int:
+        """How many random integers every batch brings."""
+        asked = self.config.data.draws
+        return getattr(self.config.model, "draws", 0) if asked is None else asked
+
+    def training_batches(self, *, drop_last: bool = False) -> Drawing:
         """Batches to train on, without end, shuffled.
 
         Args:
@@ -131,7 +138,7 @@ class Experiment:
         Raises:
             DataError: no samples.
         """
-        return Loader(
+        loader = Loader(
             self.dataset("train"),
             self.builder,
             batch_size=self.config.training.batch.size,
@@ -139,12 +146,14 @@ class Experiment:
             drop_last=drop_last,
             workers=self.config.data.workers,
         )
+        return Drawing(loader, self.draws, self.config.training.seed)
 
     def batches(
         self,
         split: Literal["validation", "test"],
         images: int | None = None,
         batch_size: int | None = None,
+        draws: int | None = None,
     ) -> Iterator[Batch]:
         """The first images of a split, every time the same.
 
@@ -152,6 +161,8 @@ class Experiment:
             split: which.
             images: at most; what the configuration says where it is None.
             batch_size: images together; what the configuration says where it is None.
+            draws: random integers that every batch brings, the same for all; as many as in training
+                where it is None.
 
         Raises:
             DataError: no samples.
@@ -159,11 +170,14 @@ class Experiment:
         evaluation = self.config.evaluation
         if images is None:
             images = evaluation.images if split == "test" else evaluation.validation_images
-        return evaluation_batches(
+        batches = evaluation_batches(
             First(self.dataset(split), images),
             self.builder,
             batch_size=batch_size or evaluation.batch_size,
         )
+        number = self.draws if draws is None else draws
+        drawn = draws_of(number)
+        return (with_draws(batch, drawn) for batch in batches)
 
     def dataset(self, split: Literal["train", "validation", "test"]) -> SampleDataset:
         """The samples of a split.

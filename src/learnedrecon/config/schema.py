@@ -79,6 +79,8 @@ class DataConfig:
         test: what is reported.
         simulation: how data are made from images that come without; None where all have data.
         workers: processes that load samples; 0 loads them in the main one.
+        draws: random integers that every batch brings for schemes in random order; None for as many
+            as the model asks for.
 
     Raises:
         ConfigError: two of the three share images, see
@@ -90,8 +92,17 @@ class DataConfig:
     test: DatasetSpec
     simulation: Simulation | None = None
     workers: int = 0
+    draws: int | None = None
 
     def __post_init__(self) -> None:
+        if self.draws is not None and self.draws < 0:
+            raise ConfigError(
+                describe(
+                    expected="'draws' of at least 0, or null",
+                    found=f"{self.draws}",
+                    fix="correct 'data.draws', or leave it away",
+                )
+            )
         refuse_shared_images(
             {"train": self.train, "validation": self.validation, "test": self.test}
         )

@@ -15,7 +15,7 @@ from learnedrecon.data.order import BatchOrder
 from learnedrecon.errors import ConfigError, LearnedReconError, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from learnedrecon.data.batch import Batch, BatchBuilder, Sample
 
@@ -62,6 +62,7 @@ class Loader:
             )
         self.dataset = dataset
         self.builder = builder
+        self.build: Callable[[list[Sample]], Batch] = builder
         self.workers = workers
         self.order = BatchOrder(
             dataset.buckets(), batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last
@@ -98,11 +99,17 @@ class Loader:
         part._share = slice(rank * each, (rank + 1) * each) if world > 1 else slice(None)  # noqa: SLF001
         return part
 
+    def with_builder(self, builder: Callable[[list[Sample]], Batch]) -> Loader:
+        """The same samples in the same order, made into batches in another way."""
+        other = copy.copy(self)
+        other.build = builder
+        return other
+
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
         """Every batch from step ``start_step`` on, without end; no earlier sample is loaded."""
         indices = (batch[self._share] for batch in self.order.batches(start_step))
         for samples in _load(self.dataset, indices, self.workers):
-            yield self.builder(samples)
+            yield self.build(samples)
 
 
 def evaluation_batches(

@@ -17,6 +17,7 @@ from learnedrecon.schemes.equilibrium_splitting import ImageAndMultiplier
 from learnedrecon.schemes.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
+from learnedrecon.schemes.subsets import Partition
 from learnedrecon.solvers.fbp import pseudo_inverse
 
 if TYPE_CHECKING:
@@ -130,6 +131,25 @@ class PrimalDualStart:
         if self.image is not None:
             primal = torch.cat([self.image(problem), primal[:, 1:]], dim=1)
         return PrimalDual(primal, dual)
+
+
+@dataclass(frozen=True)
+class PartDualStart:
+    """Zero, with a dual variable of the size of one of m interleaved parts of the data.
+
+    Attributes:
+        primal: the number of primal channels.
+        dual: the number of dual channels.
+        parts: m.
+    """
+
+    primal: int
+    dual: int
+    parts: int
+
+    def __call__(self, problem: Problem) -> PrimalDual:
+        part = Partition(self.parts).part(problem, 0)
+        return PrimalDualStart(self.primal, self.dual)(part)
 
 
 @dataclass(frozen=True)

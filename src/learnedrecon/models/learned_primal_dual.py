@@ -68,17 +68,25 @@ def learned_primal_dual(spec: LearnedPrimalDual | None = None) -> Iterative:
     return Iterative(
         initial=PrimalDualStart(spec.primal, spec.dual),
         scheme=Chain(
-            [_step(spec) for _ in range(spec.iterations)], backward_mode(spec.checkpoint_every)
+            [primal_dual_step(spec.primal, spec.dual, spec.hidden) for _ in range(spec.iterations)],
+            backward_mode(spec.checkpoint_every),
         ),
         readout=FirstPrimal(),
         scaling=ImageScale(spec.image_scale),
     )
 
 
-def _step(spec: LearnedPrimalDual) -> PrimalDualStep:
+def primal_dual_step(primal: int, dual: int, hidden: int) -> PrimalDualStep:
+    """One step with new weights.
+
+    Args:
+        primal: channels of u, at least 2.
+        dual: channels of h.
+        hidden: channels of the two hidden layers of both networks.
+    """
     return PrimalDualStep(
-        dual_network=_network(spec.dual + 2, spec.hidden, spec.dual),
-        primal_network=_network(spec.primal + 1, spec.hidden, spec.primal),
+        dual_network=_network(dual + 2, hidden, dual),
+        primal_network=_network(primal + 1, hidden, primal),
     )
 
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
+from learnedrecon.models.deep_gradient import DeepGradient, deep_gradient_descent
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
 from learnedrecon.models.equilibrium_splitting import (
     EquilibriumADMM,
@@ -26,6 +27,12 @@ from learnedrecon.models.invertible_primal_dual import (
 from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
 from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+from learnedrecon.models.subsets import (
+    SubsetGradient,
+    SubsetPrimalDual,
+    subset_gradient,
+    subset_primal_dual,
+)
 from learnedrecon.specs import Entry, Registry
 
 if TYPE_CHECKING:
@@ -68,6 +75,19 @@ MODELS: Registry[Reconstructor] = MappingProxyType(
         ),
         "split_primal_dual": Entry(
             SplitPrimalDualSpec, split_primal_dual, "invertible learned primal-dual with memory"
+        ),
+        "deep_gradient_descent": Entry(
+            DeepGradient,
+            deep_gradient_descent,
+            "learned gradient with own weights (Hauptmann et al. 2018), for greedy training",
+        ),
+        "subset_primal_dual": Entry(
+            SubsetPrimalDual,
+            subset_primal_dual,
+            "learned primal-dual on parts of the data (Tang et al. 2021)",
+        ),
+        "subset_gradient": Entry(
+            SubsetGradient, subset_gradient, "learned gradient on parts of the data"
         ),
     }
 )

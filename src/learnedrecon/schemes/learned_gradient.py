@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.schemes.equilibrium import Image
 from learnedrecon.schemes.step import Step
 
 if TYPE_CHECKING:
@@ -54,6 +55,26 @@ class LearnedGradientStep(Step[ImageAndMemory]):
         seen = torch.cat([u, problem.gradient(u), problem.regulariser.gradient(u), memory], dim=1)
         update = self.network(seen).to(u.dtype)
         return ImageAndMemory(u + update[:, :1], _relu(update[:, 1:]))
+
+
+class DeepGradientStep(Step[Image]):
+    """u ← u + Γ(u, ∇D(u)).
+
+    Hauptmann et al., Model-based learning for accelerated, limited-view 3-D photoacoustic
+    tomography, IEEE Trans. Med. Imaging 37(6), 2018. The argument of its only operator call is the
+    state, so that greedy training can compute ∇D(u) once for every sample.
+
+    Args:
+        network: Γ, from 2 channels to 1.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, state: Image, problem: Problem) -> Image:
+        u = state.image
+        return Image(u + self.network(torch.cat([u, problem.gradient(u)], dim=1)).to(u.dtype))
 
 
 def _relu(memory: Tensor) -> Tensor:

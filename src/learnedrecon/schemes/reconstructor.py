@@ -129,13 +129,17 @@ class Iterative(Reconstructor):
         self.scaling = scaling
         self.prepare = prepare
 
+    def with_scheme(self, scheme: Step[Any]) -> Iterative:
+        """The same start, readout and scaling around another scheme, such as ``chain[:k]``."""
+        return Iterative(self.initial, scheme, self.readout, self.scaling, self.prepare)
+
     def forward(self, problem: Problem) -> Estimate:
-        scaled, c = self._scaled(problem)
+        scaled, c = self.scaled(problem)
         state = self.scheme(self.initial(scaled), scaled)
         return Estimate(c * self.readout(state))
 
     def iterates(self, problem: Problem) -> Iterator[Estimate]:
-        scaled, c = self._scaled(problem)
+        scaled, c = self.scaled(problem)
         for state in self.scheme.iterates(self.initial(scaled), scaled):
             yield Estimate(c * self.readout(state))
 
@@ -153,13 +157,14 @@ class Iterative(Reconstructor):
             for name, value in module.diagnostics().items()
         }
         if problem is not None and isinstance(self._mode(), Reversible):
-            scaled, _ = self._scaled(problem)
+            scaled, _ = self.scaled(problem)
             found["inversion_error"] = inversion_error(self.scheme, self.initial(scaled), scaled)
         return found
 
     def _mode(self) -> object:
         return getattr(self.scheme, "backward_mode", None)
 
-    def _scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
+    def scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
+        """What the scheme works on, and c, which its image is multiplied by."""
         self.require_precision(problem)
         return self.scaling(problem if self.prepare is None else self.prepare(problem))

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 
@@ -39,6 +39,18 @@ class BatchSource(Protocol):
 
     def batches(self, start_step: int) -> Iterator[Batch]:
         """Batches number ``start_step``, ``start_step`` + 1, ... on the device."""
+        ...
+
+
+@runtime_checkable
+class PreparedSource(BatchSource, Protocol):
+    """A source with work to do before some steps, such as filling a cache."""
+
+    def prepare(self, step: int, stopped: Callable[[], bool]) -> bool:
+        """Called before every step; False where ``stopped`` became true in between.
+
+        A run is then saved as it is.
+        """
         ...
 
 
@@ -83,7 +95,8 @@ def train(
         run: the folder with checkpoints and metrics.
         spec: how long, how often, ...
         validate: from the model (in evaluation mode, without gradients, in full precision, with the
-            averaged weights if there are such) to numbers; ``psnr`` chooses ``best``.
+            averaged weights if there are such) to numbers; ``psnr`` chooses ``best``, and
+            ``partial_psnr``, of a model that is not whole yet, chooses nothing.
         loggers: besides ``metrics.jsonl``, which is always written.
 
     Raises:
@@ -116,6 +129,9 @@ def train(
             progress = keeper.validated(replace(progress, finished=finished, unvalidated=False))
             keeper.save(progress)
         while progress.step < spec.steps and not stopping:
+            if isinstance(source, PreparedSource) and not source.prepare(progress.step, stop.poll):
+                keeper.save(progress)
+                break
             with undisturbed_generators():
                 batches = next(data)
             metrics = update(forward, batches, step=progress.step)
@@ -223,6 +239,8 @@ def _evaluating(model: nn.Module, average: MovingAverage | None) -> Iterator[Non
 
 
 def _better(measured: Mapping[str, float], best: float | None) -> bool:
+    if "partial_psnr" in measured:
+        return False
     if "psnr" not in measured:
         raise ConfigError(
             describe(

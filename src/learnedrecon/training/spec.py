@@ -95,6 +95,30 @@ class CheckpointSpec:
 
 
 @dataclass(frozen=True)
+class GreedySpec:
+    """What greedy training needs besides; see :mod:`learnedrecon.training.greedy`.
+
+    Attributes:
+        fine_tune: optimiser steps at the end that train all steps of the chain together, of all
+            ``steps``; the rest is shared out equally among the steps of the chain.
+        fine_tune_rate: what the learning rate is multiplied by in the fine-tuning.
+        cache_gb: the cache may take so many GB of the disk; 0 trains without one.
+        shard: samples in one file of the cache.
+    """
+
+    fine_tune: int = 0
+    fine_tune_rate: float = 0.1
+    cache_gb: float = 20.0
+    shard: int = 16
+
+    def __post_init__(self) -> None:
+        _require(self.fine_tune >= 0, "fine_tune >= 0", self.fine_tune)
+        _require(_positive(self.fine_tune_rate), "fine_tune_rate > 0", self.fine_tune_rate)
+        _require(self.cache_gb >= 0, "cache_gb >= 0", self.cache_gb)
+        _require(self.shard >= 1, "shard >= 1", self.shard)
+
+
+@dataclass(frozen=True)
 class TrainingSpec:
     """A training run, apart from the model and the data.
 
@@ -112,6 +136,8 @@ class TrainingSpec:
         checkpoint: when ``last`` is written.
         seed: of torch's, numpy's and Python's global generators at step 0.
         channels_last: whether convolution weights, and so activations, are laid out channels last.
+        strategy: ``greedy`` trains one step of a chain after the other; None all together.
+        greedy: what ``strategy: greedy`` needs besides; None for its defaults.
     """
 
     steps: int = 100_000
@@ -126,6 +152,8 @@ class TrainingSpec:
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     seed: int = 0
     channels_last: bool = False
+    strategy: Literal["greedy"] | None = None
+    greedy: GreedySpec | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "validate_every", "log_every"):
@@ -139,6 +167,11 @@ class TrainingSpec:
             self.average is None or 0 <= self.average < 1, "average in [0, 1) or null", self.average
         )
         _require(0 <= self.seed < 2**32, "seed in [0, 2^32)", self.seed)
+        _require(
+            self.greedy is None or self.strategy == "greedy",
+            "strategy: greedy where there is a section 'greedy'",
+            self.strategy,
+        )
 
 
 def _positive(value: float) -> bool:

@@ -1,0 +1,92 @@
+"""Random numbers that a scheme needs, drawn by step before it runs; see ``problem.draws``."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from learnedrecon.data.loader import Loader
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.problem import Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from learnedrecon.data.batch import Batch
+
+
+def draws_of(number: int, *, seed: int = 0, step: int | None = None) -> tuple[int, ...]:
+    """``number`` integers, uniform in [0, 2³²): a hash of ``(seed, step)`` seeds them.
+
+    More numbers begin with the same ones.
+
+    Args:
+        number: how many.
+        seed: of the run.
+        step: the number of the batch; None for evaluation, where all batches see the same draws, so
+            that a reconstruction does not depend on its neighbours.
+    """
+    where = "evaluation" if step is None else str(step)
+    digest = hashlib.sha256(f"draws/{seed}/{where}".encode()).digest()
+    generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    return tuple(generator.integers(2**32, size=number, dtype=np.uint64).tolist())
+
+
+def with_draws(batch: Batch, draws: tuple[int, ...]) -> Batch:
+    """The same batch, whose problem brings ``draws``; as it is where there are none.
+
+    Raises:
+        ConfigError: its problem is not a measured one.
+    """
+    if not draws:
+        return batch
+    if not isinstance(batch.problem, Measured):
+        raise ConfigError(
+            describe(
+                expected="a measured problem, which can bring draws",
+                found=type(batch.problem).__name__,
+                fix="put the draws into the problem that it wraps",
+            )
+        )
+    return batch._replace(problem=replace(batch.problem, draws=draws))
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A loader whose batch ``step`` brings draws that are a pure function of seed and step.
+
+    Attributes:
+        loader: of batches without draws.
+        number: integers for each batch; 0 leaves batches as they are.
+        seed: of the draws.
+
+    Raises:
+        ConfigError: a negative number.
+    """
+
+    loader: Loader
+    number: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise ConfigError(
+                describe(
+                    expected="a number of draws of at least 0",
+                    found=f"draws = {self.number}",
+                    fix="0 draws nothing",
+                )
+            )
+
+    def for_process(self, rank: int, world: int) -> Drawing:
+        """The part of one process; all of them see the same draws."""
+        return replace(self, loader=self.loader.for_process(rank, world))
+
+    def batches(self, start_step: int = 0) -> Iterator[Batch]:
+        """Every batch from step ``start_step`` on, without end."""
+        for step, batch in zip(count(start_step), self.loader.batches(start_step), strict=False):
+            yield with_draws(batch, draws_of(self.number, seed=self.seed, step=step))

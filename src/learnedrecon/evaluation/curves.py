@@ -1,0 +1,86 @@
+"""Figures of curves over the iterations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from learnedrecon.errors import DataError, describe
+from learnedrecon.evaluation.iterations import IterationCurves, quartiles
+from learnedrecon.files import atomic_path
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+_LABELS = {
+    "psnr": "PSNR [dB]",
+    "change": "‖u$_{k+1}$ − u$_k$‖ / ‖u$_k$‖",
+    "data_residual": "‖T(u$_k$) − y‖ / ‖y‖",
+}
+
+
+def draw_iterations(
+    curves: Sequence[IterationCurves], target: str | os.PathLike[str], *, dpi: int = 110
+) -> None:
+    """Writes a PNG with PSNR, change and data residual against the iterations.
+
+    A line is the median over the images, its band lies between the quartiles, and a dot marks the
+    iterations that a scheme was trained for. Where a median is not finite there is no line.
+
+    Args:
+        curves: one or several methods.
+        target: of the file; written atomically.
+        dpi: dots per inch; the figure is 10 x 3.4 inches.
+
+    Raises:
+        DataError: no curves.
+        FileFormatError: the file cannot be written.
+    """
+    if not curves:
+        raise DataError(
+            describe(
+                expected="curves to draw", found="none", fix="give the curves of a method or more"
+            )
+        )
+    figure = Figure(figsize=(10, 3.4), layout="constrained", dpi=dpi)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(_LABELS), squeeze=False)[0]
+    for axis, (name, label) in zip(axes, _LABELS.items(), strict=True):
+        for each in curves:
+            _line(axis, each, name)
+        axis.set_xlabel("iteration k")
+        axis.set_title(label, fontsize=10)
+        axis.grid(alpha=0.3)
+        if name != "psnr":
+            axis.set_yscale("log")
+    counts = {each.images for each in curves}
+    axes[0].legend(
+        fontsize=8,
+        title=f"median and quartiles, {' or '.join(map(str, sorted(counts)))} images",
+        title_fontsize=7,
+    )
+    canvas.draw()
+    with atomic_path(target) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _line(axis: Axes, curves: IterationCurves, name: str) -> None:
+    low, middle, high = (_shown(q, name) for q in quartiles(curves.named()[name]))
+    numbers = curves.numbers
+    (line,) = axis.plot(numbers, middle, label=f"{curves.method} (trained: {curves.trained})")
+    axis.fill_between(numbers, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    place = curves.trained - int(numbers[0])
+    if 0 <= place < len(numbers):
+        axis.plot(numbers[place], middle[place], "o", color=line.get_color(), markersize=5)
+
+
+def _shown(values: np.ndarray, name: str) -> np.ndarray:
+    """What can be drawn: finite, and positive where the axis is logarithmic."""
+    hidden = ~np.isfinite(values) | ((values <= 0) & (name != "psnr"))
+    return np.where(hidden, np.nan, values)

@@ -1,0 +1,146 @@
+"""Running a scheme for another number of iterations than it was built and trained for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import nn
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.schemes.backward import Backprop, Backward
+from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.schemes.reconstructor import Iterative, Reconstructor
+from learnedrecon.schemes.step import Chain, Repeat, Step
+from learnedrecon.schemes.subsets import OnSubset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from learnedrecon.problem import Problem
+    from learnedrecon.schemes.invertible import Unit
+
+S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
+
+
+class Cycle(Step[S]):
+    """Λ_1, ..., Λ_N, Λ_1, ...: steps in turn, ``times`` applications in all.
+
+    The weights are shared by all turns. A step on a part of the data goes on with the parts, or the
+    draws, where the last turn ended.
+
+    Args:
+        steps: Λ_1, ..., Λ_N.
+        times: applications, more or fewer than N.
+        backward: how the composition is differentiated.
+
+    Raises:
+        ConfigError: no steps, or times < 1.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step[S]], times: int, backward: Backward | None = None
+    ) -> None:
+        super().__init__()
+        if not steps or times < 1:
+            raise ConfigError(
+                describe(
+                    expected="at least one step and one iteration",
+                    found=f"{len(steps)} steps, {times} iterations",
+                    fix="ask for at least one",
+                )
+            )
+        self.steps = nn.ModuleList(steps)
+        self.times = times
+        self.backward_mode = Backprop() if backward is None else backward
+        self.backward_mode.check(steps)
+
+    def forward(self, state: S, problem: Problem) -> S:
+        return self.backward_mode.run(list(self._all()), state, problem)
+
+    def iterates(self, state: S, problem: Problem) -> Iterator[S]:
+        for step in self._all():
+            state = step(state, problem)
+            yield state
+
+    def units(self) -> Sequence[Unit[S]]:
+        return [unit for step in self._all() for unit in step.units()]
+
+    def _all(self) -> Iterator[Step[S]]:
+        steps: list[Any] = list(self.steps)
+        for number in range(self.times):
+            turn, place = divmod(number, len(steps))
+            yield _later(steps[place], turn * len(steps))
+
+
+def iterations(scheme: Step[Any]) -> int:
+    """How many iterations a scheme makes; of a fixed point at most."""
+    if isinstance(scheme, FixedPoint):
+        return int(scheme.solver.max_iterations)
+    return scheme.times if isinstance(scheme, Cycle) else len(_elements(scheme))
+
+
+def with_iterations(scheme: Step[S], number: int) -> Step[S]:
+    """The same weights for ``number`` iterations; a new scheme, the old one is as it was.
+
+    A ``Repeat`` repeats more or less often; a ``Chain`` is cut, or begins anew with its first step
+    after its last; a ``FixedPoint`` allows its solver that many evaluations; any other step is
+    repeated. Iterations are counted as ``iterates`` yields them.
+
+    Args:
+        scheme: any scheme.
+        number: K >= 1.
+
+    Raises:
+        ConfigError: K < 1.
+    """
+    if number < 1:
+        raise ConfigError(
+            describe(expected="at least one iteration", found=str(number), fix="ask for some")
+        )
+    if isinstance(scheme, FixedPoint):
+        return scheme.with_iterations(number)
+    if isinstance(scheme, Repeat) and len(_elements(scheme.step)) == 1:
+        return scheme.with_times(number)
+    backward = getattr(scheme, "backward_mode", None)
+    if isinstance(scheme, Chain) and number <= len(scheme) == len(_elements(scheme)):
+        return scheme[:number]
+    steps = list(scheme.steps) if isinstance(scheme, Cycle) else _elements(scheme)
+    return Cycle(steps, number, backward)  # type: ignore[arg-type]
+
+
+def model_with_iterations(model: Reconstructor, number: int) -> Iterative:
+    """A method that runs for ``number`` iterations, with the weights of ``model``.
+
+    Raises:
+        ConfigError: a method without iterations of its own, such as filtered back-projection with
+            a network after it; or number < 1.
+    """
+    if not isinstance(model, Iterative):
+        raise ConfigError(
+            describe(
+                expected="a learned iterative scheme, which can run for any number of iterations",
+                found=f"{type(model).__name__}, which has none",
+                fix="leave the number of iterations away, or name the run of an iterative scheme",
+            )
+        )
+    return model.with_scheme(with_iterations(model.scheme, number)).train(model.training)
+
+
+def _elements(step: Any) -> list[Any]:  # noqa: ANN401 - any step
+    """The steps that one run applies, in order, as ``iterates`` goes through them.
+
+    A repeated step comes once for every repetition.
+    """
+    if isinstance(step, Chain):
+        return [element for part in step for element in _elements(part)]
+    if isinstance(step, Repeat):
+        return _elements(step.step) * step.times
+    return [step]
+
+
+def _later(step: Any, by: int) -> Any:  # noqa: ANN401 - any step
+    if by and isinstance(step, OnSubset):
+        return OnSubset(step.step, step.partition, step.k + by, drawn=step.drawn).train(
+            step.training
+        )
+    return step

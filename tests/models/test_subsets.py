@@ -1,0 +1,126 @@
+"""Schemes on parts of the data: what they unroll, what they cost, and which parts they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from learnedrecon.errors import GeometryError
+from learnedrecon.evaluation.scores import count_parameters
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
+from learnedrecon.models.subsets import (
+    SubsetGradient,
+    SubsetPrimalDual,
+    subset_gradient,
+    subset_primal_dual,
+)
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.problem import Cost, Counted, Measured
+from learnedrecon.schemes.learned_gradient import DeepGradientStep
+from learnedrecon.schemes.primal_dual import PrimalDualStep
+from learnedrecon.schemes.step import Chain
+from learnedrecon.schemes.subsets import OnSubset
+from learnedrecon.testing.steps import shake
+
+RAY = RayTransform(ParallelBeam((6, 7), AngleRange(6), FlatDetector(9)), torch.float64)
+SPEC = SubsetPrimalDual(4, 3, 2, 5, 3, image_scale=0.5)
+GRADIENT = SubsetGradient(4, 5, 3, fbp=None)
+DRAWS = (5, 1, 7, 3)
+
+
+def matrix() -> torch.Tensor:
+    """(6, 9, 42): T/‖T‖ as a matrix with an axis of angles."""
+    unit = torch.eye(42, dtype=torch.float64).reshape(42, 1, 6, 7)
+    return RAY(unit)[:, 0].permute(1, 2, 0) / RAY.norm()
+
+
+def problem(draws: tuple[int, ...] = ()) -> Measured:
+    generator = torch.Generator().manual_seed(1)
+    return Measured(
+        RAY, RAY(torch.rand(2, 1, 6, 7, generator=generator, dtype=torch.float64)), draws=draws
+    )
+
+
+@pytest.mark.parametrize(("order", "parts"), [("cyclic", (0, 1, 2, 0)), ("random", (2, 1, 1, 0))])
+def test_primal_dual_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
+    model = subset_primal_dual(replace(SPEC, order=order)).double()  # type: ignore[arg-type]
+    shake(model, seed=2)
+    at = problem(DRAWS)
+    c, whole = SPEC.image_scale, matrix()
+    y = at.data / (c * RAY.norm())
+    u = torch.zeros(2, 3, 6, 7, dtype=torch.float64)
+    h = torch.zeros(2, 2, 2, 9, dtype=torch.float64)
+    assert isinstance(model.scheme, Chain)
+    for on_part, i in zip(model.scheme, parts, strict=True):
+        assert isinstance(on_part, OnSubset)
+        step, rows = on_part.step, whole[i::3]
+        assert isinstance(step, PrimalDualStep)
+        forward = torch.einsum("adn,bn->bad", rows, u[:, 1].flatten(1))[:, None]
+        h = h + step.dual_network(torch.cat([h, forward, y[:, :, i::3]], dim=1))
+        back = torch.einsum("adn,bad->bn", rows, h[:, 0]).reshape(2, 1, 6, 7)
+        u = u + step.primal_network(torch.cat([u, back], dim=1))
+    torch.testing.assert_close(model(at).image, c * u[:, :1])
+
+
+@pytest.mark.parametrize(("order", "parts"), [("cyclic", (0, 1, 2, 0)), ("random", (2, 1, 1, 0))])
+def test_gradient_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
+    model = subset_gradient(replace(GRADIENT, order=order)).double()  # type: ignore[arg-type]
+    shake(model, seed=2)
+    at, whole = problem(DRAWS), matrix()
+    y = at.data[:, 0] / RAY.norm()
+    u = torch.einsum("adn,bad->bn", whole, y).reshape(2, 1, 6, 7)
+    assert isinstance(model.scheme, Chain)
+    for on_part, i in zip(model.scheme, parts, strict=True):
+        assert isinstance(on_part, OnSubset)
+        assert isinstance(on_part.step, DeepGradientStep)
+        rows = whole[i::3]
+        residual = torch.einsum("adn,bn->bad", rows, u.flatten(1)) - y[:, i::3]
+        gradient = torch.einsum("adn,bad->bn", rows, residual).reshape(2, 1, 6, 7)
+        u = u + on_part.step.network(torch.cat([u, gradient], dim=1))
+    torch.testing.assert_close(model(at).image, u)
+
+
+def test_one_part_is_learned_primal_dual() -> None:
+    model = subset_primal_dual(replace(SPEC, parts=1)).double()
+    whole = learned_primal_dual(LearnedPrimalDual(4, 3, 2, 5, 0.5)).double()
+    names = {name.replace(".step.", "."): p for name, p in model.state_dict().items()}
+    whole.load_state_dict(names)
+    torch.testing.assert_close(model(problem()).image, whole(problem()).image)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 6])
+def test_the_cost_falls_by_the_number_of_parts(parts: int) -> None:
+    cost, at = Cost(), problem()
+    subset_primal_dual(replace(SPEC, parts=parts)).double()(Counted(at, cost))
+    assert cost.forward == pytest.approx(2 * 4 / parts)
+    assert cost.adjoint == pytest.approx(2 * 4 / parts)
+    cost = Cost()
+    subset_gradient(replace(GRADIENT, parts=parts)).double()(Counted(at, cost))
+    assert cost.forward == pytest.approx(2 * 4 / parts)
+    assert cost.adjoint == pytest.approx(2 * (4 / parts + 1)), "one for T*y"
+
+
+def test_their_sizes() -> None:
+    assert count_parameters(subset_primal_dual()) == 253_220
+    assert count_parameters(subset_gradient()) == 50_725
+
+
+@pytest.mark.parametrize("parts", [4, 5, 7])
+def test_parts_that_do_not_divide_the_angles_are_named(parts: int) -> None:
+    for model in (
+        subset_primal_dual(replace(SPEC, parts=parts)),
+        subset_gradient(replace(GRADIENT, parts=parts)),
+    ):
+        with pytest.raises(GeometryError, match=rf"into {parts} equal sets|{parts}|row"):
+            model.double()(problem())
+
+
+def test_missing_draws_are_named_and_counted() -> None:
+    spec = replace(SPEC, order="random")
+    assert (spec.draws, SPEC.draws) == (4, 0)
+    assert replace(GRADIENT, order="random").draws == 4
+    with pytest.raises(GeometryError, match="random draws"):
+        subset_primal_dual(spec).double()(problem())
