@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from learnedrecon.files import write_text
+from measuring.heap import keep_freed_memory
 from measuring.machine import busy, record
 from operator_rows.settings import Settings
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results" / "operators.json"
 PEERS = ("deepinv", "sigpy")
-PARTS = {"mri": "mri_rows", "imaging": "imaging_rows"}
+PARTS = {"mri": "mri_rows", "imaging": "imaging_rows", "non_cartesian": "rows"}
 """The modules of operator_rows/ and the function of each."""
 
 
@@ -47,6 +48,7 @@ def main(
     chosen = only or here
     if unknown := set(chosen) - set(here):
         raise typer.BadParameter(f"expected some of {', '.join(here)}; found {sorted(unknown)}")
+    keep_freed_memory()
     settings = Settings.of(threads, quick=quick)
     content: dict[str, Any] = {**record("operators.py", PEERS), "quick": quick, "parts": chosen}
     content["threads"] = threads

@@ -19,7 +19,7 @@ from learnedrecon.operators.trajectories import Radial
 from measuring.cases import threads_text
 from measuring.row import Row
 from measuring.timing import Contestant, Timing, interleaved, running
-from ray_rows.settings import Settings
+from operator_rows.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
