@@ -66,6 +66,7 @@ class Inpaint(LinearOperator):
     Shapes: (..., *shape) to (..., *shape).
     """
 
+    pointwise = True
     tensor_names = frozenset({"mask"})
     spec: PixelMask | None
     mask: Tensor
