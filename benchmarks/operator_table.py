@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "precision": ("to(float64)", "double precision", "autocast", "and type", "domain's type"),
     "device": ("device", "every tensor is a buffer"),
     "tensors": ("with_tensors", "tensor_names", "argument alone"),
-    "norm": ("norm()",),
+    "norm": ("norm()", "norm_bound()"),
     "rows": ("subset", "a pointwise T"),
 }
 # The order of convergence is not a deviation, and is held but not shown.
@@ -229,7 +229,7 @@ precision, 1e-7 for central differences (which are taken in double) and 1e-4 for
 | precision | `.to(float64)` computes in double, complex stays complex, autocast changes nothing |
 | device | another device gives the same; every tensor is a buffer |
 | tensors | `with_tensors` takes `tensor_names` and refuses others; arguments are left alone |
-| norm | `norm()` against the singular values of the dense matrix |
+| norm | `norm()` against the singular values of the dense matrix; `norm_bound()` is not below |
 | rows | `subset`s reassemble the whole of T and T*, in the order asked for; `at_rows` |"""
 
 

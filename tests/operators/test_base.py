@@ -12,6 +12,7 @@ from learnedrecon.errors import DtypeError, GeometryError, ShapeError
 from learnedrecon.operators.algebra import Diagonal, ScaledArgument
 from learnedrecon.operators.base import Added, Composed, Multiplied
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.inpaint import Inpaint
 from learnedrecon.operators.linear import Composition, LinearOperator, Sum
 from learnedrecon.operators.magnitude import Magnitude, PhaseRetrieval
 from learnedrecon.operators.ray_transform import RayTransform
@@ -157,6 +158,7 @@ ROWS = [4, 1]
         Diagonal(CT.codomain, random(1, 7)) @ RAY,
         Diagonal(CT.codomain, random(7)) @ RAY,
         Saturation(CT.codomain, 0.7) @ Diagonal(CT.codomain, random(6, 7)) @ CT,
+        Inpaint(random(6, 7) > 0, torch.float64) @ CT,
         (2 * Diagonal(CT.codomain, random(6, 7))).H @ Diagonal(CT.codomain, random(6, 1)) @ RAY,
         -(Saturation(CT.codomain, 0.7) + Diagonal(CT.codomain, random(6, 7))) @ CT,
         (Diagonal(CT.codomain, random(6, 7)) - Diagonal(CT.codomain, random(7))) @ RAY,

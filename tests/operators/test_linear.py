@@ -16,6 +16,7 @@ from torch import Tensor
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
 from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.finite_difference import FiniteDifference
+from learnedrecon.operators.fourier import CentredFFT
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator, Scaled
 from learnedrecon.operators.norm import estimated_norm, power_iteration
@@ -233,6 +234,16 @@ def test_complex_multiples(scalar: complex) -> None:
     torch.testing.assert_close(dense_matrix(operator.H), dense_matrix(operator).T)
     with pytest.raises(DtypeError, match="a real number, as the codomain is real"):
         Scaled(Matrix(random(3, 4)), 1j)
+
+
+@pytest.mark.parametrize("scalar", [0.0, -0.5, 0.3 - 2j])
+def test_the_normal_inverse_of_a_multiple(scalar: complex) -> None:
+    """(|a|²F*F + λI)⁻¹, also for a complex a."""
+    operator = scalar * CentredFFT(Space((3, 4), torch.complex128))
+    b = random(3, 4, dtype=torch.complex128)
+    found = operator.normal_inverse(b, 0.7)
+    assert found is not None
+    torch.testing.assert_close(operator.adjoint(operator(found)) + 0.7 * found, b)
 
 
 class Lifted(LinearOperator):

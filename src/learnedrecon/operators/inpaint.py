@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import GeometryError, ShapeError, describe
+from learnedrecon.operators.algebra import rows_of, rows_of_space
 from learnedrecon.operators.geometry_checks import count, image_shape, number, require_kind, store
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
@@ -65,6 +66,7 @@ class Inpaint(LinearOperator):
     Shapes: (..., *shape) to (..., *shape).
     """
 
+    pointwise = True
     tensor_names = frozenset({"mask"})
     spec: PixelMask | None
     mask: Tensor
@@ -106,8 +108,14 @@ class Inpaint(LinearOperator):
                     fix="give it the leading axes of the images and the shape of one",
                 )
             )
+        return self._twin(self.domain, mask.to(self.mask.device))
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Inpaint:
+        return self._twin(rows_of_space(self.domain, rows, axis), rows_of(self.mask, rows, axis))
+
+    def _twin(self, space: Space, mask: Tensor) -> Inpaint:
         twin = Inpaint.__new__(Inpaint)
-        twin._set(self.domain, mask.to(self.mask.device))  # noqa: SLF001
+        twin._set(space, mask)  # noqa: SLF001
         return twin
 
     def evaluate(self, u: Tensor) -> Tensor:

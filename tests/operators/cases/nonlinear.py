@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.operators.algebra import Diagonal, ScaledArgument
+from learnedrecon.operators.cartesian import Cartesian
+from learnedrecon.operators.cartesian_mri import CartesianMRI
 from learnedrecon.operators.finite_difference import FiniteDifference
+from learnedrecon.operators.fourier import CentredFFT
 from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.magnitude import Magnitude, PhaseRetrieval
@@ -98,7 +101,23 @@ def _fourier(dtype: torch.dtype, *, complex_images: bool = True) -> _Fourier:
     return _Fourier(Space((4, 3), dtype.to_complex() if complex_images else dtype))
 
 
-def _coils(dtype: torch.dtype) -> LinearOperator:
+def _sense(dtype: torch.dtype) -> CartesianMRI:
+    """Three coils, every second line."""
+    mask = torch.arange(6) % 2 == 0
+    kind = dtype.to_complex()
+    maps = _random(Space((3, 5, 6), kind), seed=4)
+    return CartesianMRI(Cartesian((5, 6), coils=3), mask, maps, kind)
+
+
+def _sense_per_sample(dtype: torch.dtype) -> Made:
+    """Masks of their own for two samples, put into the saturated magnitude of k-space."""
+    inner = Magnitude(_sense(dtype), 0.1)
+    mask = torch.rand(2, 1, 1, 5, 6, generator=torch.Generator().manual_seed(0)) < 0.6
+    operator = (Saturation(inner.codomain, 2.0) @ inner).with_tensors({"mask": mask})
+    return operator, _random(inner.domain, 2, 1, seed=1)
+
+
+def _one_map(dtype: torch.dtype) -> LinearOperator:
     """An image seen through one map."""
     space = Space((5, 4), dtype.to_complex())
     return Diagonal(space, _random(space, seed=3))
@@ -131,6 +150,9 @@ CASES: dict[str, Callable[[torch.dtype], Made]] = {
     "scaled argument, int": partial(_scaled, 3),
     "scaled argument, float": partial(_scaled, 0.25),
     "scaled argument, per sample": _scaled_per_sample,
+    "phase retrieval, centred FFT": lambda dtype: PhaseRetrieval(
+        CentredFFT(Space((5, 4), dtype.to_complex()))
+    ),
     "phase retrieval, complex images": lambda dtype: PhaseRetrieval(_fourier(dtype)),
     "phase retrieval, real images": lambda dtype: PhaseRetrieval(
         _fourier(dtype, complex_images=False)
@@ -138,9 +160,11 @@ CASES: dict[str, Callable[[torch.dtype], Made]] = {
     "phase retrieval, real data": lambda dtype: PhaseRetrieval(
         FiniteDifference(Space((5, 6), dtype))
     ),
+    "magnitude, SENSE": lambda dtype: Magnitude(_sense(dtype), 0.05),
+    "magnitude, SENSE, saturated, masks per sample": _sense_per_sample,
     "magnitude, k-space": lambda dtype: Magnitude(_fourier(dtype), 0.05),
     "magnitude, real images": lambda dtype: Magnitude(_fourier(dtype, complex_images=False), 0.05),
-    "magnitude, coil image": lambda dtype: Magnitude(_coils(dtype), 0.1),
+    "magnitude, coil image": lambda dtype: Magnitude(_one_map(dtype), 0.1),
     "magnitude, gradient": _real_magnitude,
     "saturation, tanh": partial(_saturation, "tanh"),
     "saturation, dead time": partial(_saturation, "dead time"),
