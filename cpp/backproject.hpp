@@ -20,15 +20,14 @@ void gather_tile(const Track<T>* track, const Track<T>* end, const Place& place,
             case kPair:
                 gather_lines<T, kRows, kImages, 2, 2>(track, next, place, tile);
                 break;
-            case kSingle:
-                gather_lines<T, kRows, kImages, 2, 1>(track, next, place, tile);
-                break;
             case kNear:
                 gather_lines<T, kRows, kImages, 2, 0>(track, next, place, tile);
                 break;
             case kFar:
                 gather_lines<T, kRows, kImages, 4, 0>(track, next, place, tile);
                 break;
+            case kOne: gather_coarse<T, kRows, kImages, 1>(track, next, place, tile); break;
+            case kTwo: gather_coarse<T, kRows, kImages, 2>(track, next, place, tile); break;
             default: gather_any_fans(track, next, place, tile);
         }
         track = next;
@@ -84,22 +83,16 @@ void gather(const Track<T>* tracks, ptrdiff_t count, Sheets size, int images, pt
 
 // Any geometry, ray by ray.
 template <typename T>
-void scatter(const View& view, Sheets size, const T* data, ptrdiff_t first, ptrdiff_t last,
-             Target<T> target) {
-    const double right = static_cast<double>(size.columns);
+void scatter(const View& view, const Rays<T>& rays, Sheets size, const T* data, ptrdiff_t first,
+             ptrdiff_t last, Target<T> target) {
     for (ptrdiff_t row = first; row < last; ++row) {
         T* line = target.first + row * target.row_step;
         for (ptrdiff_t d = view.begin; d < view.end; ++d) {
-            const double intercept =
-                view.fan ? view.intercepts[d] : view.intercept + view.step * static_cast<double>(d);
-            const double slope = view.fan ? view.slopes[d] : view.slope;
-            const double x = intercept + slope * static_cast<double>(row);
-            if (!(x > -1.0 && x < right)) continue;
-            const ptrdiff_t left = static_cast<ptrdiff_t>(x + 1.0) - 1;
-            const T fraction = static_cast<T>(x - static_cast<double>(left));
-            T* tap = line + left * target.column_step;
-            if (left >= 0 && left < size.columns) tap[0] += (1 - fraction) * data[d];
-            if (left + 1 < size.columns) tap[target.column_step] += fraction * data[d];
+            Crossing<T> at;
+            if (!Crossing<T>::find(view, rays, d, row, size.columns, &at)) continue;
+            T* tap = line + at.left * target.column_step;
+            if (at.left >= 0) tap[0] += (1 - at.fraction) * data[d];
+            if (at.left + 1 < size.columns) tap[target.column_step] += at.fraction * data[d];
         }
     }
 }

@@ -23,23 +23,6 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-template <typename T>
-struct Bits;
-template <>
-struct Bits<float> {
-    typedef int32_t Signed;
-    typedef uint32_t Unsigned;
-    static constexpr int kFraction = 23;
-    static constexpr uint32_t kOne = 0x3f800000u;
-};
-template <>
-struct Bits<double> {
-    typedef int64_t Signed;
-    typedef uint64_t Unsigned;
-    static constexpr int kFraction = 52;
-    static constexpr uint64_t kOne = 0x3ff0000000000000u;
-};
-
 // A vector of T and one of as many positions. A position is a fixed-point number whose fraction has
 // as many bits as the mantissa of T, so that both its parts are one or two instructions away.
 template <typename T>
@@ -52,7 +35,7 @@ struct Simd {
     typedef T Value __attribute__((vector_size(kVectorBytes)));
     typedef Word Index __attribute__((vector_size(kVectorBytes)));
 
-    static Value all(T value) { return Value{} + value; }
+    static Value all(T value) { return value - Value{}; }
     static Index all_positions(Word value) { return Index{} + value; }
 
     template <typename Vector, typename Element>
@@ -131,9 +114,38 @@ struct Simd {
 #endif
     }
 
+    // The least of |a| and |b|.
+    static Value least_size(Value a, Value b) {
+#if defined(__AVX512F__)
+        constexpr int size = 0x0a;
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(_mm512_range_ps(reinterpret_cast<__m512>(a),
+                                                           reinterpret_cast<__m512>(b), size));
+        } else {
+            return reinterpret_cast<Value>(_mm512_range_pd(reinterpret_cast<__m512d>(a),
+                                                           reinterpret_cast<__m512d>(b), size));
+        }
+#else
+        const Value first = magnitude(a), second = magnitude(b);
+#if defined(__AVX2__)
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(_mm256_min_ps(reinterpret_cast<__m256>(first),
+                                                         reinterpret_cast<__m256>(second)));
+        }
+#endif
+        return first < second ? first : second;
+#endif
+    }
+
     static Value lanes() {
         Value result;
         for (int lane = 0; lane < kWidth; ++lane) result[lane] = static_cast<T>(lane);
+        return result;
+    }
+
+    static Index lane_words() {
+        Index result;
+        for (int lane = 0; lane < kWidth; ++lane) result[lane] = static_cast<Word>(lane);
         return result;
     }
 
@@ -151,6 +163,21 @@ struct Simd {
     static Index whole_number(Value value) {
         typedef Scalar Signed __attribute__((vector_size(kVectorBytes)));
         return reinterpret_cast<Index>(__builtin_convertvector(value, Signed));
+    }
+
+    static Index whole_below(Value value) {
+#if defined(__AVX512F__)
+        constexpr int down = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Index>(
+                _mm512_cvt_roundps_epi32(reinterpret_cast<__m512>(value), down));
+        } else {
+            return reinterpret_cast<Index>(
+                _mm512_cvt_roundpd_epi64(reinterpret_cast<__m512d>(value), down));
+        }
+#else
+        return whole_number(rounded_down(value));
+#endif
     }
 
     static Value rounded_down(Value value) {
@@ -192,6 +219,7 @@ struct Window {
     using Value = typename S::Value;
     using Index = typename S::Index;
     static constexpr int kSize = kFrame;
+    static constexpr bool kInRegisters = false;
     const T* numbers;
 
     static Window at(const T* from) { return {from}; }
@@ -199,7 +227,11 @@ struct Window {
         typedef typename S::Scalar Signed __attribute__((vector_size(kVectorBytes)));
         const Signed lanes = reinterpret_cast<Signed>(index & (kSize - 1));
         Value result;
-        for (int lane = 0; lane < S::kWidth; ++lane) result[lane] = numbers[lanes[lane]];
+        for (int lane = 0; lane < S::kWidth; ++lane) {
+            T number;  // copied: the bits may be those of a position
+            __builtin_memcpy(&number, numbers + lanes[lane], sizeof number);
+            result[lane] = number;
+        }
         return result;
     }
 };
@@ -227,6 +259,7 @@ struct Window<T, 2> {
     using Value = typename S::Value;
     using Index = typename S::Index;
     static constexpr int kSize = 2 * S::kWidth;
+    static constexpr bool kInRegisters = true;
     Value low, high;
 
     static Window at(const T* from) {
@@ -236,6 +269,12 @@ struct Window<T, 2> {
         return result;
     }
     Value pick(Index index) const { return pick_of_two<T>(low, index, high); }
+    void add_bits(const Window& more) {
+        low = reinterpret_cast<Value>(reinterpret_cast<Index>(low) +
+                                      reinterpret_cast<Index>(more.low));
+        high = reinterpret_cast<Value>(reinterpret_cast<Index>(high) +
+                                       reinterpret_cast<Index>(more.high));
+    }
 };
 
 template <typename T>
@@ -244,6 +283,7 @@ struct Window<T, 4> {
     using Value = typename S::Value;
     using Index = typename S::Index;
     static constexpr int kSize = 4 * S::kWidth;
+    static constexpr bool kInRegisters = true;
     Window<T, 2> first, second;
 
     static Window at(const T* from) {
@@ -253,6 +293,10 @@ struct Window<T, 4> {
         const Value near = first.pick(index), far = second.pick(index);
         const auto behind = (index & (2 * S::kWidth)) != 0;
         return behind ? far : near;
+    }
+    void add_bits(const Window& more) {
+        first.add_bits(more.first);
+        second.add_bits(more.second);
     }
 };
 
@@ -264,6 +308,7 @@ struct Window<float, 2> {
     using Value = S::Value;
     using Index = S::Index;
     static constexpr int kSize = 2 * S::kWidth;
+    static constexpr bool kInRegisters = true;
     __m256 low, high;
 
     static Window at(const float* from) {
@@ -276,6 +321,12 @@ struct Window<float, 2> {
         const __m256 behind = _mm256_castsi256_ps(_mm256_slli_epi32(lanes, 28));
         return reinterpret_cast<Value>(_mm256_blendv_ps(near, far, behind));
     }
+    void add_bits(const Window& more) {
+        low = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_castps_si256(low), _mm256_castps_si256(more.low)));
+        high = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_castps_si256(high), _mm256_castps_si256(more.high)));
+    }
 };
 
 template <>
@@ -284,6 +335,7 @@ struct Window<float, 4> {
     using Value = S::Value;
     using Index = S::Index;
     static constexpr int kSize = 4 * S::kWidth;
+    static constexpr bool kInRegisters = true;
     Window<float, 2> first, second;
 
     static Window at(const float* from) {
@@ -295,6 +347,10 @@ struct Window<float, 4> {
         const __m256 behind =
             _mm256_castsi256_ps(_mm256_slli_epi32(reinterpret_cast<__m256i>(index), 27));
         return reinterpret_cast<Value>(_mm256_blendv_ps(near, far, behind));
+    }
+    void add_bits(const Window& more) {
+        first.add_bits(more.first);
+        second.add_bits(more.second);
     }
 };
 
