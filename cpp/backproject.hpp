@@ -2,6 +2,7 @@
 // over the rays that are less than a pixel away. Part of kernels.cpp.
 #pragma once
 
+#include "gather_coarse.hpp"
 #include "gather_fan.hpp"
 #include "gather_parallel.hpp"
 #include "track.hpp"
@@ -26,8 +27,6 @@ void gather_tile(const Track<T>* track, const Track<T>* end, const Place& place,
             case kFar:
                 gather_lines<T, kRows, kImages, 4, 0>(track, next, place, tile);
                 break;
-            case kOne: gather_coarse<T, kRows, kImages, 1>(track, next, place, tile); break;
-            case kTwo: gather_coarse<T, kRows, kImages, 2>(track, next, place, tile); break;
             default: gather_any_fans(track, next, place, tile);
         }
         track = next;
@@ -59,13 +58,27 @@ void put_tile(const Tile<T, kRows, kImages>& tile, const Place& place, Sheets si
 template <typename T, int kRows, int kImages>
 void gather_strip(const Track<T>* tracks, ptrdiff_t count, Sheets size, ptrdiff_t offset,
                   ptrdiff_t first, Target<T> target) {
-    for (ptrdiff_t column = 0; column < size.columns; column += Simd<T>::kWidth) {
-        for (ptrdiff_t skip = 0; skip < kTileRows && first + skip < size.rows; skip += kRows) {
-            const Place place{static_cast<double>(column), static_cast<double>(first), skip,
-                              offset};
-            Tile<T, kRows, kImages> tile = {};
-            gather_tile(tracks, tracks + count, place, &tile);
-            put_tile(tile, place, size, target);
+    const Track<T>* const end = tracks + count;
+    const Track<T>* coarse = tracks;
+    while (coarse != end && coarse->kind < kOne) ++coarse;
+    constexpr ptrdiff_t width = Simd<T>::kWidth;
+    const ptrdiff_t rows = lesser(kTileRows, size.rows - first);
+    for (ptrdiff_t column = 0; column < size.columns; column += kTilesTogether * width) {
+        const ptrdiff_t left = (size.columns - column + width - 1) / width;
+        const ptrdiff_t tiles = lesser(left, kTilesTogether);
+        const Place corner{static_cast<double>(column), static_cast<double>(first), 0, offset};
+        Tile<T, kRows, kImages> parts[kTileRows / kRows][kTilesTogether] = {};
+        for (Place place = corner; place.skip < rows; place.skip += kRows) {
+            gather_all_coarse(coarse, end, place, tiles, parts[place.skip / kRows]);
+        }
+        for (ptrdiff_t i = 0; i < tiles; ++i) {
+            Place place = corner;
+            place.column += static_cast<double>(i * width);
+            for (; place.skip < rows; place.skip += kRows) {
+                auto& tile = parts[place.skip / kRows][i];
+                gather_tile(tracks, coarse, place, &tile);
+                put_tile(tile, place, size, target);
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ struct FanAims {
 
 // Of parallel views, `position` is where the first ray is that may be near a pixel, for the lane and
 // row that are nearest to it, as a fixed-point number.
-template <typename T>
+template <typename T, bool kTables>
 struct LineAims {
     const Track<T>* tracks;
     int32_t window[kMostAims];
@@ -146,8 +146,8 @@ inline void gather_view(const FanAims<T>& aims, int i, const Place& place,
     }
 }
 
-template <typename T, int kRows, int kImages, int kVectors, int kTaps>
-inline void gather_view(const LineAims<T>& aims, int i, const Place& place,
+template <typename T, int kRows, int kImages, int kVectors, int kTaps, bool kTables>
+inline void gather_view(const LineAims<T, kTables>& aims, int i, const Place& place,
                         Tile<T, kRows, kImages>& tile) {
     using S = Simd<T>;
     using Index = typename S::Index;
@@ -159,7 +159,7 @@ inline void gather_view(const LineAims<T>& aims, int i, const Place& place,
     Lines<T, kRows, kVectors> lines;
     const typename S::Word* places = lines.places;
     const typename S::Word* intercepts = lines.intercepts;
-    if (track.rays.place != nullptr) {
+    if constexpr (kTables) {
         places = track.rays.place + window;
         intercepts = track.rays.slope + first_row;
     } else {

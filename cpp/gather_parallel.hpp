@@ -89,7 +89,7 @@ template <typename T, int kRows, int kImages>
 __attribute__((noinline)) void gather_outers(const Track<T>* tracks, const uint8_t* which,
                                              int count, const Place& place,
                                              Tile<T, kRows, kImages>* tile) {
-    LineAims<T> aims;
+    LineAims<T, false> aims;
     aims.tracks = tracks;
     Choices<T> choices;
     for (int n = 0; n < count; ++n) {
@@ -97,24 +97,6 @@ __attribute__((noinline)) void gather_outers(const Track<T>* tracks, const uint8
         if (aims.set(i, place)) choices.add(i, aims.span(i), aims.taps(i));
     }
     gather_choices(aims, choices, place, tile);
-}
-
-// Coarse views, of which one or two rays may be near a pixel.
-template <typename T, int kRows, int kImages, int kTaps>
-void gather_coarse(const Track<T>* track, const Track<T>* end, const Place& place,
-                   Tile<T, kRows, kImages>* tile) {
-    LineAims<T> aims;
-    while (track != end) {
-        const ptrdiff_t count = lesser(end - track, kMostAims);
-        aims.tracks = track;
-        Choice choice;
-        for (int i = 0; i < count; ++i) {
-            choice.which[choice.count] = static_cast<uint8_t>(i);
-            choice.count += aims.set(i, place);
-        }
-        gather_choice<2, kTaps>(aims, choice, place, tile);
-        track += count;
-    }
 }
 
 // All tracks of one kind; a function of its own, so that the tile stays in registers.

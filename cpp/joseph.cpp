@@ -80,7 +80,8 @@ class FixedRays {
 
 public:
     FixedRays(const Job<T>& job, Axis axis, bool lines_too)
-        : lines_too_(lines_too),
+        : kernels_(job.kernels),
+          lines_too_(lines_too),
           fan_(job.geometry.fan),
           rows_(job.sheets(axis).rows),
           detectors_(static_cast<std::ptrdiff_t>(job.geometry.detectors)),
@@ -136,17 +137,13 @@ private:
     void set_lines(const View& view, std::size_t v) {
         Word* places = place(v);
         Word* intercepts = slope(v);
-        for (std::ptrdiff_t d = 0; d < detectors_; ++d) {
-            places[d] = Fixed<T>::of(view.step * static_cast<double>(d)).word();
-        }
-        for (std::ptrdiff_t row = 0; row < rows_; ++row) {
-            intercepts[row] =
-                Fixed<T>::of(view.intercept + view.slope * static_cast<double>(row)).word();
-        }
+        kernels_.fix(0, view.step, detectors_, places);
+        kernels_.fix(view.intercept, view.slope, rows_, intercepts);
         std::fill_n(places + detectors_, kFrame, Word(0));
         std::fill_n(intercepts + rows_, kFrame, Word(0));
     }
 
+    const Kernels<T>& kernels_;
     bool lines_too_, fan_;
     std::ptrdiff_t rows_, detectors_;
     Framed<Word> places_, slopes_;

@@ -94,6 +94,9 @@ struct Integrals {
 
 template <typename T>
 struct Kernels {
+    // Whole numbers of start + step n for n in [0, count), and of up to kFrame more.
+    void (*fix)(double start, double step, ptrdiff_t count, typename Bits<T>::Unsigned* words);
+
     // The integrals of one view over some rows of `images` images.
     void (*project)(const T* pixels, Sheets size, int images, const View& view, const Rays<T>& rays,
                     Span rows, Integrals<T> out);

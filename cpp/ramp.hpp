@@ -91,6 +91,15 @@ struct Words {
     }
 };
 
+template <typename T>
+void fix(double start, double step, ptrdiff_t count, typename Bits<T>::Unsigned* words) {
+    using D = Simd<double>;
+    for (ptrdiff_t n = 0; n < count; n += D::kWidth) {
+        const auto at = D::all(start) + D::all(step) * (D::lanes() + static_cast<double>(n));
+        Simd<T>::store(words + n, Words<T>::of(at));
+    }
+}
+
 // What a ray weighs in a column at the distance `away`, in units of 1 / kWhole; exactly what it
 // weighs there in the forward transform.
 template <typename T>

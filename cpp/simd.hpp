@@ -212,7 +212,7 @@ struct Simd {
     }
 };
 
-// 2 or 4 vectors of consecutive numbers, from which each lane picks one.
+// 1, 2 or 4 vectors of consecutive numbers, from which each lane picks one.
 template <typename T, int kVectors>
 struct Window {
     using S = Simd<T>;
@@ -252,6 +252,32 @@ inline typename Simd<T>::Value pick_of_two(typename Simd<T>::Value low,
             reinterpret_cast<__m512d>(low), lanes, reinterpret_cast<__m512d>(high)));
     }
 }
+
+template <typename T>
+struct Window<T, 1> {
+    using S = Simd<T>;
+    using Value = typename S::Value;
+    using Index = typename S::Index;
+    static constexpr int kSize = S::kWidth;
+    static constexpr bool kInRegisters = true;
+    Value numbers;
+
+    static Window at(const T* from) {
+        Window result{S::template load<Value>(from)};
+        __asm__("" : "+v"(result.numbers));
+        return result;
+    }
+    Value pick(Index index) const {
+        const __m512i lanes = reinterpret_cast<__m512i>(index);
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(
+                _mm512_permutexvar_ps(lanes, reinterpret_cast<__m512>(numbers)));
+        } else {
+            return reinterpret_cast<Value>(
+                _mm512_permutexvar_pd(lanes, reinterpret_cast<__m512d>(numbers)));
+        }
+    }
+};
 
 template <typename T>
 struct Window<T, 2> {
@@ -301,6 +327,22 @@ struct Window<T, 4> {
 };
 
 #elif defined(__AVX2__)
+
+template <>
+struct Window<float, 1> {
+    using S = Simd<float>;
+    using Value = S::Value;
+    using Index = S::Index;
+    static constexpr int kSize = S::kWidth;
+    static constexpr bool kInRegisters = true;
+    __m256 numbers;
+
+    static Window at(const float* from) { return {_mm256_loadu_ps(from)}; }
+    Value pick(Index index) const {
+        return reinterpret_cast<Value>(
+            _mm256_permutevar8x32_ps(numbers, reinterpret_cast<__m256i>(index)));
+    }
+};
 
 template <>
 struct Window<float, 2> {

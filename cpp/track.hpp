@@ -7,8 +7,8 @@
 
 namespace joseph {
 
-// How a view is added to a tile, in the order in which the adjoint takes them.
-enum Kind : int { kPair, kNear, kFar, kOne, kTwo, kFan, kScatter = -1 };
+// How a view is added to a tile; coarse ones stand last.
+enum Kind : int { kPair, kNear, kFar, kFan, kOne, kTwo, kOneOfMany, kTwoOfMany, kScatter = -1 };
 
 // In row r and column k the ray through the pixel has the detector coordinate
 //     parallel: t = origin + along k + across r,
@@ -90,7 +90,11 @@ int prepare_parallel(const View& view, Track<T>& track) {
             static_cast<typename S::Scalar>(__builtin_rint(t * S::kUnit)));
     }
     __builtin_memcpy(own.positions, positions, sizeof positions);
-    if (coarse) return own.outer_taps == 1 ? kOne : kTwo;
+    if (coarse) {
+        const bool fits = own.behind + 1 < Window<T, 1>::kSize;
+        if (own.outer_taps == 1) return fits ? kOne : kOneOfMany;
+        return fits ? kTwo : kTwoOfMany;
+    }
     if (!(span < Window<T, 2>::kSize)) return own.taps == 2 ? kScatter : kFar;
     return own.taps == 2 ? kPair : kNear;
 }
