@@ -214,12 +214,24 @@ void project_regular(const T* pixels, Sheets size, const View& view, const Rays<
     using Value = typename S::Value;
     Group<T, kFan> group;
     T weights[S::kWidth];
-    T lines[kImages][S::kWidth];
+    T lines[kImages][S::kWidth] = {};
     for (ptrdiff_t ray = view.begin; ray < view.end; ray += group.lanes) {
         group.aim(view, rays, ray, size.rows);
         weigh(view, group, weights);
         const Value weight = S::template load<Value>(weights);
+        // What other rows gave comes first, so that the order does not depend on the batch.
+        const ptrdiff_t valid = lesser(group.lanes, view.end - ray);
         Value total[kImages] = {};
+        if (out.add) {
+            for (int image = 0; image < kImages; ++image) {
+                const T* from = out.first + image * out.image_stride + ray;
+                if (view.end - ray < S::kWidth) {
+                    for (ptrdiff_t j = 0; j < valid; ++j) lines[image][j] = from[j];
+                    from = lines[image];
+                }
+                total[image] = S::template load<Value>(from);
+            }
+        }
         for (ptrdiff_t first = rows.first; first < rows.last; first += rows.block) {
             const ptrdiff_t last = lesser(first + rows.block, rows.last);
             Sums<T, kImages> sums;
@@ -235,12 +247,13 @@ void project_regular(const T* pixels, Sheets size, const View& view, const Rays<
         }
 #pragma GCC unroll 4
         for (int image = 0; image < kImages; ++image) S::store(lines[image], total[image]);
-        const ptrdiff_t valid = lesser(group.lanes, view.end - ray);
         for (int image = 0; image < kImages; ++image) {
             T* to = out.first + image * out.image_stride + ray;
-            for (ptrdiff_t j = 0; j < valid; ++j) {
-                to[j] = out.add ? to[j] + lines[image][j] : lines[image][j];
+            if (valid == S::kWidth) {
+                S::store(to, total[image]);
+                continue;
             }
+            for (ptrdiff_t j = 0; j < valid; ++j) to[j] = lines[image][j];
         }
     }
 }
@@ -252,7 +265,7 @@ void project_ray_by_ray(const T* pixels, Sheets size, const View& view, const Ra
     for (ptrdiff_t d = view.begin; d < view.end; ++d) {
         const double rise = view.fan ? view.slopes[d] * view.rise : view.slope * view.rise;
         const T weight = static_cast<T>(__builtin_sqrt(view.run * view.run + rise * rise));
-        T total = 0, sum = 0;
+        T total = add ? out[d] : T(0), sum = 0;
         for (ptrdiff_t row = rows.first; row < rows.last; ++row) {
             Crossing<T> at;
             if (Crossing<T>::find(view, rays, d, row, size.columns, &at)) {
@@ -264,7 +277,7 @@ void project_ray_by_ray(const T* pixels, Sheets size, const View& view, const Ra
                 sum = 0;
             }
         }
-        out[d] = add ? out[d] + total : total;
+        out[d] = total;
     }
 }
 
