@@ -2,6 +2,7 @@
 // over the rays that are less than a pixel away. Part of kernels.cpp.
 #pragma once
 
+#include "gather_coarse.hpp"
 #include "gather_fan.hpp"
 #include "gather_parallel.hpp"
 #include "track.hpp"
@@ -19,9 +20,6 @@ void gather_tile(const Track<T>* track, const Track<T>* end, const Place& place,
         switch (track->kind) {
             case kPair:
                 gather_lines<T, kRows, kImages, 2, 2>(track, next, place, tile);
-                break;
-            case kSingle:
-                gather_lines<T, kRows, kImages, 2, 1>(track, next, place, tile);
                 break;
             case kNear:
                 gather_lines<T, kRows, kImages, 2, 0>(track, next, place, tile);
@@ -60,13 +58,27 @@ void put_tile(const Tile<T, kRows, kImages>& tile, const Place& place, Sheets si
 template <typename T, int kRows, int kImages>
 void gather_strip(const Track<T>* tracks, ptrdiff_t count, Sheets size, ptrdiff_t offset,
                   ptrdiff_t first, Target<T> target) {
-    for (ptrdiff_t column = 0; column < size.columns; column += Simd<T>::kWidth) {
-        for (ptrdiff_t skip = 0; skip < kTileRows && first + skip < size.rows; skip += kRows) {
-            const Place place{static_cast<double>(column), static_cast<double>(first), skip,
-                              offset};
-            Tile<T, kRows, kImages> tile = {};
-            gather_tile(tracks, tracks + count, place, &tile);
-            put_tile(tile, place, size, target);
+    const Track<T>* const end = tracks + count;
+    const Track<T>* coarse = tracks;
+    while (coarse != end && coarse->kind < kOne) ++coarse;
+    constexpr ptrdiff_t width = Simd<T>::kWidth;
+    const ptrdiff_t rows = lesser(kTileRows, size.rows - first);
+    for (ptrdiff_t column = 0; column < size.columns; column += kTilesTogether * width) {
+        const ptrdiff_t left = (size.columns - column + width - 1) / width;
+        const ptrdiff_t tiles = lesser(left, kTilesTogether);
+        const Place corner{static_cast<double>(column), static_cast<double>(first), 0, offset};
+        Tile<T, kRows, kImages> parts[kTileRows / kRows][kTilesTogether] = {};
+        for (Place place = corner; place.skip < rows; place.skip += kRows) {
+            gather_all_coarse(coarse, end, place, tiles, parts[place.skip / kRows]);
+        }
+        for (ptrdiff_t i = 0; i < tiles; ++i) {
+            Place place = corner;
+            place.column += static_cast<double>(i * width);
+            for (; place.skip < rows; place.skip += kRows) {
+                auto& tile = parts[place.skip / kRows][i];
+                gather_tile(tracks, coarse, place, &tile);
+                put_tile(tile, place, size, target);
+            }
         }
     }
 }
@@ -84,22 +96,16 @@ void gather(const Track<T>* tracks, ptrdiff_t count, Sheets size, int images, pt
 
 // Any geometry, ray by ray.
 template <typename T>
-void scatter(const View& view, Sheets size, const T* data, ptrdiff_t first, ptrdiff_t last,
-             Target<T> target) {
-    const double right = static_cast<double>(size.columns);
+void scatter(const View& view, const Rays<T>& rays, Sheets size, const T* data, ptrdiff_t first,
+             ptrdiff_t last, Target<T> target) {
     for (ptrdiff_t row = first; row < last; ++row) {
         T* line = target.first + row * target.row_step;
         for (ptrdiff_t d = view.begin; d < view.end; ++d) {
-            const double intercept =
-                view.fan ? view.intercepts[d] : view.intercept + view.step * static_cast<double>(d);
-            const double slope = view.fan ? view.slopes[d] : view.slope;
-            const double x = intercept + slope * static_cast<double>(row);
-            if (!(x > -1.0 && x < right)) continue;
-            const ptrdiff_t left = static_cast<ptrdiff_t>(x + 1.0) - 1;
-            const T fraction = static_cast<T>(x - static_cast<double>(left));
-            T* tap = line + left * target.column_step;
-            if (left >= 0 && left < size.columns) tap[0] += (1 - fraction) * data[d];
-            if (left + 1 < size.columns) tap[target.column_step] += fraction * data[d];
+            Crossing<T> at;
+            if (!Crossing<T>::find(view, rays, d, row, size.columns, &at)) continue;
+            T* tap = line + at.left * target.column_step;
+            if (at.left >= 0) tap[0] += (1 - at.fraction) * data[d];
+            if (at.left + 1 < size.columns) tap[target.column_step] += at.fraction * data[d];
         }
     }
 }

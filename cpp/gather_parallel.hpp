@@ -1,7 +1,7 @@
 // The adjoint of parallel rays on a tile. Part of kernels.cpp.
 #pragma once
 
-#include "track.hpp"
+#include "gather_exact.hpp"
 
 namespace joseph {
 namespace JOSEPH_ISA {
@@ -11,21 +11,27 @@ namespace {
 // that are nearest to it. Computed for many views before any is used, which hides how long it takes.
 template <typename T>
 struct Beginnings {
-    static constexpr ptrdiff_t kMost = 64;
+    static constexpr ptrdiff_t kMost = kMostAims;
     int32_t window[kMost];
     typename Simd<T>::Word position[kMost];
+    int outer;
+    uint8_t outside[kMost];  // views that have an end in the tile
 
     void set(const Track<T>* tracks, ptrdiff_t count, const Place& place) {
         using S = Simd<T>;
         using Word = typename S::Word;
+        outer = 0;
         for (ptrdiff_t i = 0; i < count; ++i) {
             const Track<T>& track = tracks[i];
             const auto& own = track.parallel;
             const double t = track.origin + track.along * place.column + track.across * place.row;
-            const double held = most(own.lowest, least(t, own.highest));
-            window[i] = round_down(held);
+            if (!(t >= own.from && t <= own.to)) {
+                outside[outer++] = static_cast<uint8_t>(i);
+                continue;
+            }
+            window[i] = round_down(t);
             const auto begin = static_cast<typename S::Scalar>(
-                (held - static_cast<double>(window[i])) * S::kUnit + 0.5);
+                (t - static_cast<double>(window[i])) * S::kUnit + 0.5);
             position[i] = static_cast<Word>(begin) +
                           static_cast<Word>(own.row_step) * static_cast<Word>(place.skip);
         }
@@ -78,6 +84,21 @@ inline void gather_parallel(const Track<T>& track, ptrdiff_t window, typename Si
     }
 }
 
+// Views whose detectors have an end in the tile.
+template <typename T, int kRows, int kImages>
+__attribute__((noinline)) void gather_outers(const Track<T>* tracks, const uint8_t* which,
+                                             int count, const Place& place,
+                                             Tile<T, kRows, kImages>* tile) {
+    LineAims<T, false> aims;
+    aims.tracks = tracks;
+    Choices<T> choices;
+    for (int n = 0; n < count; ++n) {
+        const int i = which[n];
+        if (aims.set(i, place)) choices.add(i, aims.span(i), aims.taps(i));
+    }
+    gather_choices(aims, choices, place, tile);
+}
+
 // All tracks of one kind; a function of its own, so that the tile stays in registers.
 template <typename T, int kRows, int kImages, int kVectors, int kTaps>
 __attribute__((noinline)) void gather_lines(const Track<T>* track, const Track<T>* end,
@@ -88,9 +109,16 @@ __attribute__((noinline)) void gather_lines(const Track<T>* track, const Track<T
     while (track != end) {
         const ptrdiff_t count = lesser(end - track, Beginnings<T>::kMost);
         beginnings.set(track, count, place);
-        for (ptrdiff_t i = 0; i < count; ++i) {
-            gather_parallel<T, kRows, kImages, kVectors, kTaps>(
-                track[i], beginnings.window[i], beginnings.position[i], place.offset, tile);
+        ptrdiff_t i = 0;
+        for (int n = 0; n <= beginnings.outer; ++n, ++i) {
+            const ptrdiff_t stop = n < beginnings.outer ? beginnings.outside[n] : count;
+            for (; i < stop; ++i) {
+                gather_parallel<T, kRows, kImages, kVectors, kTaps>(
+                    track[i], beginnings.window[i], beginnings.position[i], place.offset, tile);
+            }
+        }
+        if (beginnings.outer > 0) {
+            gather_outers(track, beginnings.outside, beginnings.outer, place, to);
         }
         track += count;
     }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dispatch.hpp"
+#include "fixed.hpp"
 #include "layout.hpp"
 #include "parallel.hpp"
 
@@ -71,6 +72,83 @@ private:
     Buffer<T> numbers_;
 };
 
+// The rays of one axis as the kernels take them; fine parallel views need no table, nor do
+// coarse ones in the forward transform.
+template <typename T>
+class FixedRays {
+    using Word = typename Bits<T>::Unsigned;
+
+public:
+    FixedRays(const Job<T>& job, Axis axis, bool lines_too)
+        : kernels_(job.kernels),
+          lines_too_(lines_too),
+          fan_(job.geometry.fan),
+          rows_(job.sheets(axis).rows),
+          detectors_(static_cast<std::ptrdiff_t>(job.geometry.detectors)),
+          places_(1, lines(wanted(job, axis), detectors_)),
+          slopes_(1, lines(wanted(job, axis), fan_ ? detectors_ : rows_)) {
+        const auto& views = job.views.of(axis);
+        parallel_for(views.size(), job.team(views.size() * job.geometry.detectors),
+                     [&](unsigned, std::size_t v) {
+                         if (fan_) set_fan(views[v], v);
+                         if (coarse(views[v])) set_lines(views[v], v);
+                     });
+    }
+    Rays<T> of(const View& view, std::size_t v) {
+        if (!fan_ && !coarse(view)) return {nullptr, nullptr, 0};
+        return {place(v), slope(v), rows_ / 2};
+    }
+
+private:
+    bool coarse(const View& view) const {
+        return lines_too_ && !view.fan && view.regular && std::fabs(view.step) >= kCoarsePitch;
+    }
+    std::size_t wanted(const Job<T>& job, Axis axis) const {
+        const auto& views = job.views.of(axis);
+        const bool any = job.geometry.fan || std::any_of(views.begin(), views.end(),
+                                                           [&](const View& v) { return coarse(v); });
+        return any ? views.size() : 0;
+    }
+    static Sheets lines(std::size_t views, std::ptrdiff_t length) {
+        const auto count = static_cast<std::ptrdiff_t>(views);
+        return {count, length, length + kFrame, count * (length + kFrame) + kFrame};
+    }
+    Word* place(std::size_t v) {
+        return places_.origin() + static_cast<std::ptrdiff_t>(v) * (detectors_ + kFrame);
+    }
+    Word* slope(std::size_t v) {
+        return slopes_.origin() +
+               static_cast<std::ptrdiff_t>(v) * ((fan_ ? detectors_ : rows_) + kFrame);
+    }
+    void set_fan(const View& view, std::size_t v) {
+        Word* places = place(v);
+        Word* slopes = slope(v);
+        for (Word* row : {places, slopes}) {
+            std::fill_n(row, view.begin, Word(0));
+            std::fill(row + view.end, row + detectors_ + kFrame, Word(0));
+        }
+        const double middle = static_cast<double>(rows_ / 2);
+        for (std::ptrdiff_t d = view.begin; d < view.end; ++d) {
+            const double x = view.intercepts[d] + view.slopes[d] * middle;
+            places[d] = Fixed<T>::of(std::max(-kFarAway, std::min(x, kFarAway))).word();
+            slopes[d] = fixed_slope<T>(view.slopes[d]);
+        }
+    }
+    void set_lines(const View& view, std::size_t v) {
+        Word* places = place(v);
+        Word* intercepts = slope(v);
+        kernels_.fix(0, view.step, detectors_, places);
+        kernels_.fix(view.intercept, view.slope, rows_, intercepts);
+        std::fill_n(places + detectors_, kFrame, Word(0));
+        std::fill_n(intercepts + rows_, kFrame, Word(0));
+    }
+
+    const Kernels<T>& kernels_;
+    bool lines_too_, fan_;
+    std::ptrdiff_t rows_, detectors_;
+    Framed<Word> places_, slopes_;
+};
+
 template <typename T>
 void forward_axis(const Job<T>& job, const T* images, T* data, Axis axis) {
     const auto& views = job.views.of(axis);
@@ -78,6 +156,7 @@ void forward_axis(const Job<T>& job, const T* images, T* data, Axis axis) {
     const std::size_t batch = job.groups.batch, rows = static_cast<std::size_t>(size.rows);
     Framed<T> framed(batch, size);
     T* origin = framed.origin();
+    FixedRays<T> rays(job, axis, false);
 
     const std::size_t strips = pieces(rows, kCopyTile);
     parallel_for(batch * strips, job.team(batch * job.pixels()), [&](unsigned, std::size_t task) {
@@ -105,6 +184,7 @@ void forward_axis(const Job<T>& job, const T* images, T* data, Axis axis) {
                 T* to = data + image * job.rays() +
                         static_cast<std::size_t>(views[v].angle) * job.geometry.detectors;
                 job.kernels.project(from, size, job.groups.images(group), views[v],
+                                    rays.of(views[v], v),
                                     {row, std::min(row + height, size.rows), block},
                                     {to, static_cast<std::ptrdiff_t>(job.rays()), row > 0});
             }
@@ -129,23 +209,12 @@ void weigh(const Job<T>& job, const View& view, const T* data, T* to) {
     }
 }
 
-// How near the end of each ray is to the source of a fan: 1 / rows between them, framed like data.
-template <typename T>
-void measure(const View& view, std::ptrdiff_t detectors, T* to) {
-    std::fill_n(to, view.begin, T(0));
-    std::fill(to + view.end, to + detectors + kFrame, T(0));
-    for (std::ptrdiff_t d = view.begin; d < view.end; ++d) {
-        to[d] = static_cast<T>(
-            std::fabs(1 / (view.first[1] + view.pitch[1] * static_cast<double>(d))));
-    }
-}
-
 // The views of one axis as the adjoint takes them, those of a kind together.
 template <typename T>
 class Tracks {
 public:
     Tracks(const Job<T>& job, const std::vector<View>& views, Sheets size, const T* data,
-           const T* nearness, Sheets lines)
+           FixedRays<T>& rays, Sheets lines)
         : memory_((views.size() + 1) * job.kernels.track_bytes) {
         const std::size_t size_of = job.kernels.track_bytes;
         Buffer<unsigned char> prepared((views.size() + 1) * size_of);
@@ -153,7 +222,7 @@ public:
         for (std::size_t v = 0; v < views.size(); ++v) {
             const auto row = static_cast<std::ptrdiff_t>(v) * lines.stride;
             const int kind = job.kernels.prepare(
-                views[v], size, data + row, lines.image_stride, nearness + row,
+                views[v], size, data + row, lines.image_stride, rays.of(views[v], v),
                 reinterpret_cast<Track<T>*>(prepared.data() + v * size_of));
             if (kind < 0) {
                 irregular_.push_back(v);
@@ -196,15 +265,8 @@ void adjoint_axis(const Job<T>& job, const T* data, T* images, Axis axis, bool a
                                static_cast<std::ptrdiff_t>(v) * stride);
                  });
 
-    Framed<T> nearness(job.geometry.fan ? 1 : 0, lines);
-    if (job.geometry.fan) {
-        parallel_for(views.size(), job.team(views.size() * job.geometry.detectors),
-                     [&](unsigned, std::size_t v) {
-                         measure(views[v], lines.columns,
-                                 nearness.origin() + static_cast<std::ptrdiff_t>(v) * stride);
-                     });
-    }
-    const Tracks<T> tracks(job, views, size, origin, nearness.origin(), lines);
+    FixedRays<T> rays(job, axis, true);
+    const Tracks<T> tracks(job, views, size, origin, rays, lines);
     const std::ptrdiff_t row_step = axis == kRows ? job.geometry.nx : 1;
     const std::ptrdiff_t column_step = axis == kRows ? 1 : job.geometry.nx;
     const std::size_t strips = pieces(static_cast<std::size_t>(size.rows), kTileRows);
@@ -224,7 +286,7 @@ void adjoint_axis(const Job<T>& job, const T* data, T* images, Axis axis, bool a
                 Target<T> one = target;
                 one.first += i * target.image_stride;
                 job.kernels.scatter(
-                    views[v], size,
+                    views[v], rays.of(views[v], v), size,
                     origin + (image + static_cast<std::size_t>(i)) *
                                  static_cast<std::size_t>(lines.image_stride) +
                         static_cast<std::ptrdiff_t>(v) * stride,

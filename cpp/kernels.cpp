@@ -9,7 +9,7 @@ namespace JOSEPH_ISA {
 template <typename T>
 const Kernels<T>& kernels() {
     static constexpr Kernels<T> table = {
-        project<T>, sizeof(Track<T>), prepare<T>, gather<T>, scatter<T>,
+        fix<T>, project<T>, sizeof(Track<T>), prepare<T>, gather<T>, scatter<T>,
     };
     return table;
 }

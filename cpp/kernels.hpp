@@ -11,6 +11,8 @@ namespace joseph {
 constexpr ptrdiff_t kFrame = 64;     // zeros between two rows of an image, or of data
 constexpr ptrdiff_t kTileRows = 8;   // rows of the image that the adjoint holds in registers
 constexpr int kMostImages = 4;       // of a batch, that share the weights of a ray
+// Columns between parallel rays from which on all of them may only graze a pixel.
+constexpr double kCoarsePitch = 1.75;
 
 // Images with their rows along the axis that rays walk, framed by kFrame zeros on either side; two
 // rows share one. Pointers point to pixel (0, 0) of the first image.
@@ -33,6 +35,34 @@ struct View {
     double run, rise;  // mm per row and per column
     // Source, and first detector pixel and step from pixel to pixel as seen from it, as (column, row).
     double source[2], first[2], pitch[2];
+};
+
+// A number as a whole number of 1 / 2^kFraction columns; slopes are finer where words are short.
+template <typename T>
+struct Bits;
+template <>
+struct Bits<float> {
+    typedef int32_t Signed;
+    typedef uint32_t Unsigned;
+    static constexpr int kFraction = 23, kSlope = 30;
+    static constexpr uint32_t kOne = 0x3f800000u;
+};
+template <>
+struct Bits<double> {
+    typedef int64_t Signed;
+    typedef uint64_t Unsigned;
+    static constexpr int kFraction = 52, kSlope = 52;
+    static constexpr uint64_t kOne = 0x3ff0000000000000u;
+};
+
+// The rays of a view as whole numbers (see fixed.hpp), framed like rows of data. Of a fan: where they
+// are in the middle row of the image, and by how much they move from row to row. Of coarse parallel
+// rays: step d for each ray d and, instead of slopes, intercept + slope i for each row i.
+template <typename T>
+struct Rays {
+    const typename Bits<T>::Unsigned* place;
+    const typename Bits<T>::Unsigned* slope;
+    ptrdiff_t middle;
 };
 
 // One view, prepared for the adjoint: opaque, of Kernels::track_bytes.
@@ -64,24 +94,26 @@ struct Integrals {
 
 template <typename T>
 struct Kernels {
+    // Whole numbers of start + step n for n in [0, count), and of up to kFrame more.
+    void (*fix)(double start, double step, ptrdiff_t count, typename Bits<T>::Unsigned* words);
+
     // The integrals of one view over some rows of `images` images.
-    void (*project)(const T* pixels, Sheets size, int images, const View& view, Span rows,
-                    Integrals<T> out);
+    void (*project)(const T* pixels, Sheets size, int images, const View& view, const Rays<T>& rays,
+                    Span rows, Integrals<T> out);
 
     size_t track_bytes;
     // `data` are those of the view times the weights, framed like rows of sheets: `data` points to
     // ray 0 of the first image. Returns how the view is treated, those alike should stand together;
-    // -1 if only `scatter` can do it. `nearness`, of a fan, points to 1 / rows from its source to the
-    // end of ray 0; it is framed like the data.
+    // -1 if only `scatter` can do it.
     int (*prepare)(const View& view, Sheets size, const T* data, ptrdiff_t data_image_stride,
-                   const T* nearness, Track<T>* track);
+                   const Rays<T>& rays, Track<T>* track);
     // Rows [first, first + kTileRows) of `images` images, the sum over all tracks; `offset` leads
     // from the data of the first image to those of the first of these.
     void (*gather)(const Track<T>* tracks, ptrdiff_t count, Sheets size, int images,
                    ptrdiff_t offset, ptrdiff_t first, Target<T> target);
     // Adds one view to rows [first, last) of one image; any geometry.
-    void (*scatter)(const View& view, Sheets size, const T* data, ptrdiff_t first, ptrdiff_t last,
-                    Target<T> target);
+    void (*scatter)(const View& view, const Rays<T>& rays, Sheets size, const T* data,
+                    ptrdiff_t first, ptrdiff_t last, Target<T> target);
 };
 
 namespace portable {

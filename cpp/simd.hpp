@@ -23,23 +23,6 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-template <typename T>
-struct Bits;
-template <>
-struct Bits<float> {
-    typedef int32_t Signed;
-    typedef uint32_t Unsigned;
-    static constexpr int kFraction = 23;
-    static constexpr uint32_t kOne = 0x3f800000u;
-};
-template <>
-struct Bits<double> {
-    typedef int64_t Signed;
-    typedef uint64_t Unsigned;
-    static constexpr int kFraction = 52;
-    static constexpr uint64_t kOne = 0x3ff0000000000000u;
-};
-
 // A vector of T and one of as many positions. A position is a fixed-point number whose fraction has
 // as many bits as the mantissa of T, so that both its parts are one or two instructions away.
 template <typename T>
@@ -52,7 +35,7 @@ struct Simd {
     typedef T Value __attribute__((vector_size(kVectorBytes)));
     typedef Word Index __attribute__((vector_size(kVectorBytes)));
 
-    static Value all(T value) { return Value{} + value; }
+    static Value all(T value) { return value - Value{}; }
     static Index all_positions(Word value) { return Index{} + value; }
 
     template <typename Vector, typename Element>
@@ -131,9 +114,38 @@ struct Simd {
 #endif
     }
 
+    // The least of |a| and |b|.
+    static Value least_size(Value a, Value b) {
+#if defined(__AVX512F__)
+        constexpr int size = 0x0a;
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(_mm512_range_ps(reinterpret_cast<__m512>(a),
+                                                           reinterpret_cast<__m512>(b), size));
+        } else {
+            return reinterpret_cast<Value>(_mm512_range_pd(reinterpret_cast<__m512d>(a),
+                                                           reinterpret_cast<__m512d>(b), size));
+        }
+#else
+        const Value first = magnitude(a), second = magnitude(b);
+#if defined(__AVX2__)
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(_mm256_min_ps(reinterpret_cast<__m256>(first),
+                                                         reinterpret_cast<__m256>(second)));
+        }
+#endif
+        return first < second ? first : second;
+#endif
+    }
+
     static Value lanes() {
         Value result;
         for (int lane = 0; lane < kWidth; ++lane) result[lane] = static_cast<T>(lane);
+        return result;
+    }
+
+    static Index lane_words() {
+        Index result;
+        for (int lane = 0; lane < kWidth; ++lane) result[lane] = static_cast<Word>(lane);
         return result;
     }
 
@@ -151,6 +163,21 @@ struct Simd {
     static Index whole_number(Value value) {
         typedef Scalar Signed __attribute__((vector_size(kVectorBytes)));
         return reinterpret_cast<Index>(__builtin_convertvector(value, Signed));
+    }
+
+    static Index whole_below(Value value) {
+#if defined(__AVX512F__)
+        constexpr int down = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Index>(
+                _mm512_cvt_roundps_epi32(reinterpret_cast<__m512>(value), down));
+        } else {
+            return reinterpret_cast<Index>(
+                _mm512_cvt_roundpd_epi64(reinterpret_cast<__m512d>(value), down));
+        }
+#else
+        return whole_number(rounded_down(value));
+#endif
     }
 
     static Value rounded_down(Value value) {
@@ -185,13 +212,14 @@ struct Simd {
     }
 };
 
-// 2 or 4 vectors of consecutive numbers, from which each lane picks one.
+// 1, 2 or 4 vectors of consecutive numbers, from which each lane picks one.
 template <typename T, int kVectors>
 struct Window {
     using S = Simd<T>;
     using Value = typename S::Value;
     using Index = typename S::Index;
     static constexpr int kSize = kFrame;
+    static constexpr bool kInRegisters = false;
     const T* numbers;
 
     static Window at(const T* from) { return {from}; }
@@ -199,7 +227,11 @@ struct Window {
         typedef typename S::Scalar Signed __attribute__((vector_size(kVectorBytes)));
         const Signed lanes = reinterpret_cast<Signed>(index & (kSize - 1));
         Value result;
-        for (int lane = 0; lane < S::kWidth; ++lane) result[lane] = numbers[lanes[lane]];
+        for (int lane = 0; lane < S::kWidth; ++lane) {
+            T number;  // copied: the bits may be those of a position
+            __builtin_memcpy(&number, numbers + lanes[lane], sizeof number);
+            result[lane] = number;
+        }
         return result;
     }
 };
@@ -222,11 +254,38 @@ inline typename Simd<T>::Value pick_of_two(typename Simd<T>::Value low,
 }
 
 template <typename T>
+struct Window<T, 1> {
+    using S = Simd<T>;
+    using Value = typename S::Value;
+    using Index = typename S::Index;
+    static constexpr int kSize = S::kWidth;
+    static constexpr bool kInRegisters = true;
+    Value numbers;
+
+    static Window at(const T* from) {
+        Window result{S::template load<Value>(from)};
+        __asm__("" : "+v"(result.numbers));
+        return result;
+    }
+    Value pick(Index index) const {
+        const __m512i lanes = reinterpret_cast<__m512i>(index);
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<Value>(
+                _mm512_permutexvar_ps(lanes, reinterpret_cast<__m512>(numbers)));
+        } else {
+            return reinterpret_cast<Value>(
+                _mm512_permutexvar_pd(lanes, reinterpret_cast<__m512d>(numbers)));
+        }
+    }
+};
+
+template <typename T>
 struct Window<T, 2> {
     using S = Simd<T>;
     using Value = typename S::Value;
     using Index = typename S::Index;
     static constexpr int kSize = 2 * S::kWidth;
+    static constexpr bool kInRegisters = true;
     Value low, high;
 
     static Window at(const T* from) {
@@ -236,6 +295,12 @@ struct Window<T, 2> {
         return result;
     }
     Value pick(Index index) const { return pick_of_two<T>(low, index, high); }
+    void add_bits(const Window& more) {
+        low = reinterpret_cast<Value>(reinterpret_cast<Index>(low) +
+                                      reinterpret_cast<Index>(more.low));
+        high = reinterpret_cast<Value>(reinterpret_cast<Index>(high) +
+                                       reinterpret_cast<Index>(more.high));
+    }
 };
 
 template <typename T>
@@ -244,6 +309,7 @@ struct Window<T, 4> {
     using Value = typename S::Value;
     using Index = typename S::Index;
     static constexpr int kSize = 4 * S::kWidth;
+    static constexpr bool kInRegisters = true;
     Window<T, 2> first, second;
 
     static Window at(const T* from) {
@@ -254,9 +320,29 @@ struct Window<T, 4> {
         const auto behind = (index & (2 * S::kWidth)) != 0;
         return behind ? far : near;
     }
+    void add_bits(const Window& more) {
+        first.add_bits(more.first);
+        second.add_bits(more.second);
+    }
 };
 
 #elif defined(__AVX2__)
+
+template <>
+struct Window<float, 1> {
+    using S = Simd<float>;
+    using Value = S::Value;
+    using Index = S::Index;
+    static constexpr int kSize = S::kWidth;
+    static constexpr bool kInRegisters = true;
+    __m256 numbers;
+
+    static Window at(const float* from) { return {_mm256_loadu_ps(from)}; }
+    Value pick(Index index) const {
+        return reinterpret_cast<Value>(
+            _mm256_permutevar8x32_ps(numbers, reinterpret_cast<__m256i>(index)));
+    }
+};
 
 template <>
 struct Window<float, 2> {
@@ -264,6 +350,7 @@ struct Window<float, 2> {
     using Value = S::Value;
     using Index = S::Index;
     static constexpr int kSize = 2 * S::kWidth;
+    static constexpr bool kInRegisters = true;
     __m256 low, high;
 
     static Window at(const float* from) {
@@ -276,6 +363,12 @@ struct Window<float, 2> {
         const __m256 behind = _mm256_castsi256_ps(_mm256_slli_epi32(lanes, 28));
         return reinterpret_cast<Value>(_mm256_blendv_ps(near, far, behind));
     }
+    void add_bits(const Window& more) {
+        low = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_castps_si256(low), _mm256_castps_si256(more.low)));
+        high = _mm256_castsi256_ps(
+            _mm256_add_epi32(_mm256_castps_si256(high), _mm256_castps_si256(more.high)));
+    }
 };
 
 template <>
@@ -284,6 +377,7 @@ struct Window<float, 4> {
     using Value = S::Value;
     using Index = S::Index;
     static constexpr int kSize = 4 * S::kWidth;
+    static constexpr bool kInRegisters = true;
     Window<float, 2> first, second;
 
     static Window at(const float* from) {
@@ -295,6 +389,10 @@ struct Window<float, 4> {
         const __m256 behind =
             _mm256_castsi256_ps(_mm256_slli_epi32(reinterpret_cast<__m256i>(index), 27));
         return reinterpret_cast<Value>(_mm256_blendv_ps(near, far, behind));
+    }
+    void add_bits(const Window& more) {
+        first.add_bits(more.first);
+        second.add_bits(more.second);
     }
 };
 

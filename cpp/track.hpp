@@ -7,40 +7,46 @@
 
 namespace joseph {
 
-// How a view is added to a tile, in the order in which the adjoint takes them.
-enum Kind : int { kPair, kSingle, kNear, kFar, kFan, kScatter = -1 };
+// How a view is added to a tile; coarse ones stand last.
+enum Kind : int { kPair, kNear, kFar, kFan, kOne, kTwo, kOneOfMany, kTwoOfMany, kScatter = -1 };
 
 // In row r and column k the ray through the pixel has the detector coordinate
 //     parallel: t = origin + along k + across r,
 //     fan: t = (origin + along k + across r) / (depth + depth_along k + depth_across r),
-// and ray d passes it at the distance |t - d| spacing (parallel), |intercepts + slopes r - k| (fan).
+// and of parallel rays ray d passes it at the distance |t - d| spacing.
 template <typename T>
 struct Track {
     const T* data;
-    ptrdiff_t image_stride, begin, end;
+    ptrdiff_t image_stride;
     double origin, along, across;
     union {
         struct {
-            double lowest, highest;  // what positions are held between
+            double from, to;  // between these no pixel of a tile is beyond the rays
             int64_t row_step;
             T spacing, shift;
             int taps;
             unsigned char positions[64];  // of the lanes, relative to the least
+            // Of tiles that are not within the detector:
+            double ahead;   // from t to the first ray that may be near
+            double behind;  // from there to the last one in the tile
+            double begin, end;  // between which the first one is
+            int outer_taps;
         } parallel;
         struct {
             double depth, depth_along, depth_across;
             double bend, bend_across;  // dt/dk = (bend + bend_across r) / depth(r, k)²
-            const double* intercepts;
-            const double* slopes;
-            const T* nearness;  // |1 / rows from the source to ray d's end|, framed like data
         } fan;
     };
+    ptrdiff_t begin, end;
+    const View* view;
+    Rays<T> rays;
     int kind;
 };
 
 namespace JOSEPH_ISA {
 namespace {
 
+constexpr double kSlack = 0x1p-8;  // detector pixels: how well it is known where a pixel is
 constexpr int kMostTaps = 8;  // of rays that pass within a pixel
 constexpr double kLeastReach = 0.2;  // detector pixels per column
 
@@ -55,14 +61,22 @@ int prepare_parallel(const View& view, Track<T>& track) {
     const double reach = __builtin_fabs(along);
     // Positions count in detector pixels: a coarse pitch would magnify their rounding.
     if (!(2 * reach <= kMostTaps && reach >= kLeastReach)) return kScatter;
-    own.taps = reach > 0.5 && reach <= 1 ? 2 : static_cast<int>(__builtin_ceil(2 * reach));
+    const bool coarse = !(__builtin_fabs(view.step) < kCoarsePitch);
+    own.taps = coarse || reach <= 1 ? 2 : static_cast<int>(__builtin_ceil(2 * reach));
     const double shift = own.taps == 2 ? 0 : 1 - reach;
-    const double span = reach * last_lane + __builtin_fabs(across) * last_row + 1 + own.taps;
-    if (!(span < Window<T, 4>::kSize)) return kScatter;
+    const double spread = reach * last_lane + __builtin_fabs(across) * last_row;
+    const double span = spread + 1 + own.taps;
+    if (!(span + 2 < Window<T, 4>::kSize)) return kScatter;
     // Where t is least in a tile.
     const double corner_lane = along < 0 ? last_lane : 0, corner_row = across < 0 ? last_row : 0;
-    own.lowest = static_cast<double>(view.begin - kFrame);
-    own.highest = static_cast<double>(view.end);
+    const double wide = reach + kSlack;
+    own.ahead = 1 - wide - kSlack / 2 - shift;
+    own.outer_taps = static_cast<int>(__builtin_ceil(2 * wide));
+    own.behind = spread + own.outer_taps;
+    own.begin = static_cast<double>(view.begin) - 1;
+    own.end = static_cast<double>(view.end);
+    own.from = static_cast<double>(view.begin) - 0.4 + shift;
+    own.to = static_cast<double>(view.end) - 0.6 + shift - spread;
     own.spacing = static_cast<T>(__builtin_fabs(view.step));
     own.shift = static_cast<T>(shift);
     own.row_step = static_cast<int64_t>(__builtin_rint(across * S::kUnit));
@@ -76,8 +90,13 @@ int prepare_parallel(const View& view, Track<T>& track) {
             static_cast<typename S::Scalar>(__builtin_rint(t * S::kUnit)));
     }
     __builtin_memcpy(own.positions, positions, sizeof positions);
+    if (coarse) {
+        const bool fits = own.behind + 1 < Window<T, 1>::kSize;
+        if (own.outer_taps == 1) return fits ? kOne : kOneOfMany;
+        return fits ? kTwo : kTwoOfMany;
+    }
     if (!(span < Window<T, 2>::kSize)) return own.taps == 2 ? kScatter : kFar;
-    return own.taps == 2 ? kPair : own.taps == 1 ? kSingle : kNear;
+    return own.taps == 2 ? kPair : kNear;
 }
 
 template <typename T>
@@ -98,8 +117,6 @@ int prepare_fan(const View& view, Sheets size, Track<T>& track) {
     own.depth_across = sign * ux;
     own.bend = track.along * own.depth - own.depth_along * track.origin;
     own.bend_across = track.along * own.depth_across - own.depth_along * track.across;
-    own.intercepts = view.intercepts;
-    own.slopes = view.slopes;
     const double least_depth = 1e-3 * (__builtin_fabs(ux) * bottom + __builtin_fabs(uy) * right);
     for (int corner = 0; corner < 4; ++corner) {
         const double k = corner % 2 == 0 ? -1.0 : right, r = corner < 2 ? 0.0 : bottom;
@@ -110,17 +127,18 @@ int prepare_fan(const View& view, Sheets size, Track<T>& track) {
 
 template <typename T>
 int prepare(const View& view, Sheets size, const T* data, ptrdiff_t data_image_stride,
-            const T* nearness, Track<T>* to) {
+            const Rays<T>& rays, Track<T>* to) {
     Track<T>& track = *to;
     track.data = data;
     track.image_stride = data_image_stride;
     track.begin = view.begin;
     track.end = view.end;
+    track.view = &view;
+    track.rays = rays;
     if (!view.regular) {
         track.kind = kScatter;
     } else {
         track.kind = view.fan ? prepare_fan(view, size, track) : prepare_parallel(view, track);
-        if (view.fan) track.fan.nearness = nearness;
     }
     return track.kind;
 }

@@ -83,6 +83,10 @@ void Views::add_parallel(const Geometry& g, std::size_t angle) {
         view.slope = view.step = view.weight = 0.0;
         view.regular = false;
     }
+    // The kernels take both terms of a position for whole numbers of 32 bits.
+    const double farthest = std::fabs(view.intercept) +
+                            std::fabs(view.step) * static_cast<double>(g.detectors);
+    view.regular = view.regular && farthest < 0.5 * (1 << 30);
     views_[axis].push_back(view);
 }
 

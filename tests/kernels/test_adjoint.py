@@ -30,7 +30,7 @@ class Precision(NamedTuple):
     """Of a single number, relative to the largest."""
 
 
-PRECISIONS = (Precision(torch.float64, 1e-10, 1e-11), Precision(torch.float32, 1e-5, 5e-6))
+PRECISIONS = (Precision(torch.float64, 1e-10, 1e-11), Precision(torch.float32, 1e-5, 3e-6))
 
 
 @contextmanager
@@ -98,15 +98,13 @@ def check_entries(
 ) -> None:
     """Entry d of T e_k is entry k of T* e_d, for all pixels k and rays d that are given.
 
-    Relative to |T e_k|, or to the length of a step where rays only graze the pixel: positions are
-    rounded relative to a pixel, not relative to what a graze weighs.
+    Relative to |T e_k|, which is as small as one likes where rays only graze the pixel.
     """
     shape, lines = geometry.shape, (geometry.angles, geometry.detectors)
     columns = joseph.forward(units(pixels, shape, precision.dtype), geometry)
     rows = joseph.adjoint(units(rays, lines, precision.dtype), geometry)
     gap = columns.flatten(1)[:, rays].double() - rows.flatten(1)[:, pixels].T.double()
-    step = float(geometry.table().weight.max())
-    assert (gap.abs() <= precision.adjoint * norms(columns).clamp(min=step)[:, None]).all()
+    assert (gap.abs() <= precision.adjoint * norms(columns)[:, None]).all()
 
 
 def check_numbers(found: Tensor, expected: Tensor, step: float, tolerance: float) -> None:
@@ -137,8 +135,7 @@ def test_adjoint_is_exact_and_both_equal_the_oracle(
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     shape, lines = geometry.shape, (geometry.angles, geometry.detectors)
-    # Positive, so that no ray's sum cancels: the tolerance is relative to |Tu|.
-    u = torch.rand(batch, *shape, generator=generator).double()
+    u = torch.randn(batch, *shape, generator=generator).double()
     v = torch.randn(batch, *lines, generator=generator).double()
     forward, adjoint = oracle.forward(u, geometry), oracle.adjoint(v, geometry)
     pixels, rays = chosen_entries(geometry, seed)

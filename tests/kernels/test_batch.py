@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,3 +58,15 @@ def test_batch_is_its_members(
     for size in (2, 3, 4, 5, 8, 9, 16, 17):
         assert torch.equal(transform(batch[:size], geometry), alone[:size])
     assert torch.equal(transform(batch[[3, 11, 3]], geometry), alone[[3, 11, 3]])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("fan", [False, True])
+@pytest.mark.parametrize("pitch", [1.0, 1.7, 5.0])
+def test_member_of_tall_images(pitch: float, fan: bool, dtype: torch.dtype) -> None:
+    geometry = replace(scan(fan=fan, pitch=pitch), shape=(300, 130))
+    images = torch.randn(7, 300, 130, dtype=dtype)
+    data = torch.randn(7, geometry.angles, geometry.detectors, dtype=dtype)
+    for transform, batch in ((joseph.forward, images), (joseph.adjoint, data)):
+        alone = torch.stack([transform(member, geometry) for member in batch])
+        assert torch.equal(transform(batch, geometry), alone)
