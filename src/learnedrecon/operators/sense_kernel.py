@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.operators.sense_lines import Grid, Lines
 
-_CACHED = 2**18  # complex numbers per thread; fewer would mean more and smaller parallel calls
+_CACHED = 2**17  # complex numbers per thread; more would not stay in its cache
 
 
 class Job(NamedTuple):
