@@ -61,7 +61,7 @@ def tomography(geometry: Geometry, options: Options) -> Any:  # noqa: ANN401
 
     The detector is not a choice: pixels as wide as the image's, as many as fit on its diagonal.
     """
-    _stand_in_for_torchvision()
+    stand_in_for_torchvision()
     physics = importlib.import_module("deepinv.physics")
     degrees = torch.tensor(geometry.angle_values, dtype=torch.float64).rad2deg().float()
     with warnings.catch_warnings():
@@ -135,7 +135,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Leaves it empty."""
 
 
-def _stand_in_for_torchvision() -> None:
+def stand_in_for_torchvision() -> None:
+    """Lets deepinv be imported where torchvision is missing."""
     present = importlib.util.find_spec("torchvision") is not None
     if not present:
         sys.meta_path.append(_Finder())

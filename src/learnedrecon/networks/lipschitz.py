@@ -89,17 +89,16 @@ class BoundedConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(c_out, c_in, *[spec.kernel] * spec.dims))
         self.bias = nn.Parameter(torch.zeros(c_out))
         nn.init.orthogonal_(self.weight)
-        self._kept: tuple[object, Tensor] | None = None
+        self._kept: tuple[Tensor, Tensor] | None = None
 
     def bounded_weight(self) -> Tensor:
         """The weight that is convolved with, over the bound."""
         if torch.is_grad_enabled() and self.weight.requires_grad:
             return self.weight / conv_norm_bound(self.weight, padding=self.padding)
-        key = (self.weight._version, self.weight.data_ptr(), self.weight.dtype)  # noqa: SLF001
-        if self._kept is None or self._kept[0] != key:
-            with torch.no_grad():
+        if self._kept is None or not _same(self._kept[0], self.weight):
+            with torch.inference_mode(mode=False), torch.no_grad():
                 bound = conv_norm_bound(self.weight, padding=self.padding)
-                self._kept = (key, self.weight / bound)
+                self._kept = (self.weight.clone(), self.weight / bound)
         return self._kept[1]
 
     def forward(self, u: Tensor) -> Tensor:
@@ -191,6 +190,12 @@ class NearIdentity(nn.Module):
     def deviation_bound(self) -> float:
         """A bound of the Lipschitz constant of R - Id, for the weights as they are."""
         return self.epsilon * self.network.lipschitz_bound()
+
+
+def _same(kept: Tensor, weight: Tensor) -> bool:
+    """By value: a write through ``weight.data`` leaves no other trace."""
+    alike = kept.dtype == weight.dtype and kept.device == weight.device
+    return alike and torch.equal(kept, weight)
 
 
 def _activation(name: LipschitzActivation) -> nn.Module:
