@@ -44,9 +44,9 @@ def largest(content: dict[str, Any]) -> str:
     part = content["parts"].get("largest")
     if part is None:
         return _missing("largest")
-    rows = []
-    for row in part["rows"].values():
-        rows.append((row["scheme"], row["backward"], *_largest(row, part["limit_bytes"])))
+    limit = part["limit_bytes"]
+    found = part["rows"].values()
+    rows = [(row["scheme"], row["backward"], *_largest(row, limit)) for row in found]
     return markdown_table(("scheme", "backward", "per step", "largest N", "how"), rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,6 @@ from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_p
 from learnedrecon.problem import Measured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from learnedrecon.operators.linear import LinearOperator
 
 ENDLESS = 1e-12  # a tolerance that no solver reaches in float32, so that all N iterations are done

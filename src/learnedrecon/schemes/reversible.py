@@ -6,7 +6,6 @@ import logging
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
@@ -99,9 +98,8 @@ class Reversible(Backward):
         return state
 
 
-@cache
 def _outside_of_graphs() -> Callable[..., Any]:
-    """What Dynamo does not look into; only made when needed, as it takes a second to import."""
+    """What Dynamo does not look into; made when needed, as its import takes a second."""
     return torch.compiler.disable(Reversible._run)  # noqa: SLF001
 
 
