@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +38,6 @@ FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "memory.png"
 DEPTHS = (5, 10, 20, 40, 80)
 PROBES = (2, 4)
 LIMIT = 4 * 2**30
-CONFIRMED_UP_TO = 40
 ROUNDS = 5
 GIB = 12.0
 # glibc then takes what is large from the system and gives it back, so that resident memory is
@@ -51,6 +51,19 @@ FRUGAL = {
 }
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What is left out.
+
+    Attributes:
+        quick: all that can be.
+        confirm: the largest depth at 512² that is run rather than extrapolated.
+    """
+
+    quick: bool
+    confirm: int
+
+
 def step(case: str, depth: int, scan: str) -> dict[str, Any]:
     """One training step in a fresh process."""
     arguments = {"case": case, "depth": depth, "scan": scan}
@@ -59,10 +72,10 @@ def step(case: str, depth: int, scan: str) -> dict[str, Any]:
     )
 
 
-def by_depth(say: Callable[[str], None], *, quick: bool) -> dict[str, Any]:
+def by_depth(say: Callable[[str], None], settings: Settings) -> dict[str, Any]:
     """Every case at every depth, and whether it grows as it should."""
     rows: dict[str, Any] = {}
-    chosen = DEPTHS[:2] if quick else DEPTHS
+    chosen = DEPTHS[:2] if settings.quick else DEPTHS
     for name, case in CASES.items():
         steps = {}
         for depth in chosen:
@@ -74,25 +87,25 @@ def by_depth(say: Callable[[str], None], *, quick: bool) -> dict[str, Any]:
     return {"work": "256², 180 × 363, batch 1", "rows": rows}
 
 
-def by_limit(say: Callable[[str], None], *, quick: bool) -> dict[str, Any]:
+def by_limit(say: Callable[[str], None], settings: Settings) -> dict[str, Any]:
     """The largest depth whose process stays below the limit."""
     rows: dict[str, Any] = {}
     for name, case in CASES.items():
-        if quick and name != "lpd-backprop":
+        if settings.quick and name != "lpd-backprop":
             continue
         steps = {depth: step(name, depth, "512") for depth in PROBES}
         found = largest_depth(steps, LIMIT, partial(every_of, name))
         depth = found.get("depth")
-        if depth is not None and depth <= CONFIRMED_UP_TO and not quick:
+        if depth is not None and depth <= settings.confirm and not settings.quick:
             found["at_depth"], found["beyond"] = (step(name, n, "512") for n in (depth, depth + 1))
         say(f"{name}: {found}")
         rows[name] = {"scheme": case.scheme, "backward": case.backward, "steps": steps, **found}
     return {"work": "512², 720 × 725, batch 1", "limit_bytes": LIMIT, "rows": rows}
 
 
-def by_turns(say: Callable[[str], None], *, quick: bool) -> dict[str, Any]:
+def by_turns(say: Callable[[str], None], settings: Settings) -> dict[str, Any]:
     """What going back costs."""
-    arguments = {"depth": 2 if quick else 10, "rounds": 1 if quick else ROUNDS}
+    arguments = {"depth": 2 if settings.quick else 10, "rounds": 1 if settings.quick else ROUNDS}
     samples = alone("memory_steps.alone:in_turns", arguments, gib=GIB, seconds=3600)
     found = samples if "failed" in samples else time_ratios(samples)
     say(f"{found}")
@@ -106,6 +119,7 @@ def main(
     *,
     only: Annotated[list[str] | None, typer.Option(help=", ".join(PARTS))] = None,
     quick: Annotated[bool, typer.Option(help="Two depths, one row of 512², one round.")] = False,
+    confirm: Annotated[int, typer.Option(help="Run largest depths up to this one.")] = 40,
 ) -> None:
     """Measures, prints, writes after every part."""
     console = Console(width=150)
@@ -115,19 +129,19 @@ def main(
         console.print(warning, style="bold red")
     target = Path("runs") / RESULTS.name if quick else RESULTS
     figure = Path("runs") / FIGURE.name if quick else FIGURE
-    known = json.loads(target.read_text(encoding="utf-8"))["parts"] if target.exists() else {}
     for name in only or list(PARTS):
         content = record("memory.py")
         begun = time.perf_counter()
-        found = PARTS[name](console.print, quick=quick)
+        found = PARTS[name](console.print, Settings(quick, confirm))
         content["seconds"] = time.perf_counter() - begun
+        known = json.loads(target.read_text(encoding="utf-8"))["parts"] if target.exists() else {}
         known[name] = {**content, **found}
         whole = {**content, "seconds": sum(p["seconds"] for p in known.values()), "parts": known}
         write_text(target, json.dumps(whole, indent=1) + "\n")
     read = json.loads(target.read_text(encoding="utf-8"))
     for render in (depths, largest, overhead):
         console.print(render(read), markup=False)
-    if "depth" in known:
+    if "depth" in read["parts"]:
         figure.parent.mkdir(parents=True, exist_ok=True)
         draw(read["parts"]["depth"], figure)
 

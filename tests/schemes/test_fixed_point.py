@@ -241,12 +241,15 @@ def test_fields_without_a_derivative(backward: FixedPointBackward) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
 
 
+INNER = Anderson(1e-11, 50)
+
+
 class Outer(Step[Image]):
     """A step with a fixed point inside."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = FixedPoint(Contraction(1), EXACT, Implicit(EXACT))
+        self.inner = FixedPoint(Contraction(1), INNER, Implicit(INNER))
         self.other = Contraction(2)
 
     def forward(self, state: Image, problem: Problem) -> Image:
@@ -259,10 +262,10 @@ def test_fixed_points_within_fixed_points() -> None:
     step, start = Outer(), Image(torch.zeros(SHAPE, dtype=torch.float64))
     found, expected = (
         torch.autograd.grad(scheme(start, measured()).image.square().sum(), list(step.parameters()))
-        for scheme in (FixedPoint(step, EXACT, Implicit(EXACT)), Repeat(step, 60))
+        for scheme in (FixedPoint(step, INNER, Implicit(INNER)), Repeat(step, 30))
     )
     for a, b in zip(found, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.slow

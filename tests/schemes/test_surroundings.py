@@ -96,6 +96,7 @@ def in_parallel(rank: int, meeting: str, name: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCHEMES)
 def test_two_processes_find_the_gradient_of_both_samples(name: str, tmp_path: Path) -> None:
     meeting = (tmp_path / "meeting").as_uri()
