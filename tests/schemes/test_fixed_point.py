@@ -258,6 +258,7 @@ class Outer(Step[Image]):
         return Image(0.5 * inner + 0.5 * self.other(state, problem).image)
 
 
+@pytest.mark.slow
 def test_fixed_points_within_fixed_points() -> None:
     step, start = Outer(), Image(torch.zeros(SHAPE, dtype=torch.float64))
     found, expected = (
