@@ -57,6 +57,7 @@ def _panel(axis: Axes, rows: dict[str, Any], key: str) -> None:
         depths = sorted({*depths, *points})
         ends.append((points[max(points)], f"{row['scheme']}, {row['backward']}", colour))
     _label(axis, ends, max(depths))
+    axis.set_ylim(top=2 * max(height for height, *_ in ends))
     axis.set(xlabel="depth N", ylabel="MiB", xlim=(min(depths) * 0.9, max(depths) * 6))
     axis.set_xticks(depths, [str(n) for n in depths])
     axis.minorticks_off()

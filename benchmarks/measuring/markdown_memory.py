@@ -74,7 +74,12 @@ def _missing(part: str) -> str:
 def _pair(one: dict[str, Any]) -> str:
     if "failed" in one:
         return one["failed"]
-    return f"{one['held_bytes'] / MIB:.3g} / {one['step_bytes'] / MIB:.4g}"
+    return " / ".join(_mib(one[key]) for key in ("held_bytes", "step_bytes"))
+
+
+def _mib(size: float) -> str:
+    found = size / MIB
+    return f"{found:.0f}" if found >= 100 else f"{found:.3g}"
 
 
 def _reached(row: dict[str, Any]) -> str:
