@@ -5,6 +5,7 @@
     .venv-peers/bin/python benchmarks/memory.py --only time    # one part again; also depth, largest
     .venv-peers/bin/python benchmarks/memory.py --quick
 
+Options beside --only: --case NAME measures these rows again and keeps the others, --confirm N.
 Every step runs in a fresh process with one thread, after a step on a tiny image, and with a malloc
 that gives back what is free. Writes benchmarks/results/memory.json, where --only replaces its
 parts, and draws docs/figures/memory.png; --quick writes both to runs/.
@@ -31,12 +32,13 @@ from memory_steps.build import CASES, every_of
 from memory_steps.judge import growth, largest_depth, time_ratios
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 RESULTS = Path(__file__).parent / "results" / "memory.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "memory.png"
 DEPTHS = (5, 10, 20, 40, 80)
 PROBES = (2, 4)
+SETTLED = (6, 10)  # where Anderson's window is full and both halves have changed
 LIMIT = 4 * 2**30
 ROUNDS = 5
 GIB = 12.0
@@ -57,10 +59,12 @@ class Settings:
 
     Attributes:
         quick: all that can be.
+        cases: those that are measured.
         confirm: the largest depth at 512² that is run rather than extrapolated.
     """
 
     quick: bool
+    cases: Sequence[str]
     confirm: int
 
 
@@ -76,8 +80,8 @@ def by_depth(say: Callable[[str], None], settings: Settings) -> dict[str, Any]:
     """Every case at every depth, and whether it grows as it should."""
     rows: dict[str, Any] = {}
     chosen = DEPTHS[:2] if settings.quick else DEPTHS
-    for name, case in CASES.items():
-        steps = {}
+    for name in settings.cases:
+        case, steps = CASES[name], {}
         for depth in chosen:
             steps[depth] = step(name, depth, "256")
             say(f"{name}, N = {depth}: {_summary(steps[depth])}")
@@ -90,10 +94,10 @@ def by_depth(say: Callable[[str], None], settings: Settings) -> dict[str, Any]:
 def by_limit(say: Callable[[str], None], settings: Settings) -> dict[str, Any]:
     """The largest depth whose process stays below the limit."""
     rows: dict[str, Any] = {}
-    for name, case in CASES.items():
-        if settings.quick and name != "lpd-backprop":
-            continue
-        steps = {depth: step(name, depth, "512") for depth in PROBES}
+    for name in settings.cases[:1] if settings.quick else settings.cases:
+        case = CASES[name]
+        probes = SETTLED if case.growth == "constant" else PROBES
+        steps = {depth: step(name, depth, "512") for depth in probes}
         found = largest_depth(steps, LIMIT, partial(every_of, name))
         depth = found.get("depth")
         if depth is not None and depth <= settings.confirm and not settings.quick:
@@ -119,22 +123,29 @@ def main(
     *,
     only: Annotated[list[str] | None, typer.Option(help=", ".join(PARTS))] = None,
     quick: Annotated[bool, typer.Option(help="Two depths, one row of 512², one round.")] = False,
+    case: Annotated[list[str] | None, typer.Option(help=f"Some of {', '.join(CASES)}.")] = None,
     confirm: Annotated[int, typer.Option(help="Run largest depths up to this one.")] = 40,
 ) -> None:
     """Measures, prints, writes after every part."""
     console = Console(width=150)
     if unknown := set(only or []) - set(PARTS):
         raise typer.BadParameter(f"expected some of {', '.join(PARTS)}; found {sorted(unknown)}")
+    if unknown := set(case or []) - set(CASES):
+        raise typer.BadParameter(f"expected some of {', '.join(CASES)}; found {sorted(unknown)}")
     if warning := busy():
         console.print(warning, style="bold red")
     target = Path("runs") / RESULTS.name if quick else RESULTS
     figure = Path("runs") / FIGURE.name if quick else FIGURE
+    settings = Settings(quick, case or list(CASES), confirm)
     for name in only or list(PARTS):
         content = record("memory.py")
         begun = time.perf_counter()
-        found = PARTS[name](console.print, Settings(quick, confirm))
+        found = PARTS[name](console.print, settings)
         content["seconds"] = time.perf_counter() - begun
         known = json.loads(target.read_text(encoding="utf-8"))["parts"] if target.exists() else {}
+        if case and "rows" in found and name in known:
+            found["rows"] = {**known[name]["rows"], **found["rows"]}
+            content["seconds"] += known[name]["seconds"]
         known[name] = {**content, **found}
         whole = {**content, "seconds": sum(p["seconds"] for p in known.values()), "parts": known}
         write_text(target, json.dumps(whole, indent=1) + "\n")
