@@ -32,7 +32,7 @@ from memory_steps.build import CASES, every_of
 from memory_steps.judge import growth, largest_depth, time_ratios
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 RESULTS = Path(__file__).parent / "results" / "memory.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "memory.png"
@@ -64,7 +64,7 @@ class Settings:
     """
 
     quick: bool
-    cases: Sequence[str]
+    cases: list[str]
     confirm: int
 
 
