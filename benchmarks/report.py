@@ -1,7 +1,7 @@
-"""Writes the tables of docs/ray-transform.md from benchmarks/results/, between their markers.
+"""Writes the tables of the pages below from benchmarks/results/, between their markers.
 
     python benchmarks/report.py
-    python benchmarks/report.py --check      # fails if the page is not what it would write
+    python benchmarks/report.py --check      # fails if a page is not what it would write
 
 A table named NAME stands between `<!-- begin NAME -->` and `<!-- end NAME -->` and is never typed
 by hand. A result that is not there is said with the command that measures it.
@@ -25,16 +25,17 @@ from measuring.markdown import (
     step_variants,
     steps,
 )
+from measuring.markdown_memory import depths, largest, machine_of, overhead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "ray-transform.md"
+PAGES = (ROOT / "docs" / "ray-transform.md", ROOT / "docs" / "depth.md")
 RESULTS = Path(__file__).parent / "results"
 MARKED = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 
-RAY, SCALING, STEP = "ray_transform", "scaling", "training_step"
+RAY, SCALING, STEP, MEMORY = "ray_transform", "scaling", "training_step", "memory"
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "machine": (RAY, machine),
     "parallel": (RAY, rows_of_parts("parallel")),
@@ -51,6 +52,12 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "step": (STEP, steps),
     "step-variants": (STEP, step_variants),
     "step-shares": (STEP, step_shares),
+    "memory-depth-machine": (MEMORY, machine_of("depth")),
+    "memory-depth": (MEMORY, depths),
+    "memory-largest-machine": (MEMORY, machine_of("largest")),
+    "memory-largest": (MEMORY, largest),
+    "memory-time-machine": (MEMORY, machine_of("time")),
+    "memory-time": (MEMORY, overhead),
 }
 
 
@@ -76,13 +83,14 @@ def filled(page: str) -> str:
 def main(
     *, check: Annotated[bool, typer.Option(help="Change nothing; fail if it would.")] = False
 ) -> None:
-    """Fills the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    new = filled(page)
-    if check and new != page:
-        raise SystemExit(f"{PAGE.name} is not what benchmarks/report.py writes; run it")
-    if not check:
-        write_text(PAGE, new)
+    """Fills the pages."""
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        new = filled(page)
+        if check and new != page:
+            raise SystemExit(f"{path.name} is not what benchmarks/report.py writes; run it")
+        if not check:
+            write_text(path, new)
 
 
 if __name__ == "__main__":

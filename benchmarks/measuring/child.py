@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from measuring import memory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FOLDER = Path(__file__).parents[1]
 _MARK = "result: "
@@ -22,7 +26,12 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "MemoryError", "bad_
 
 
 def alone(
-    function: str, arguments: dict[str, Any], *, gib: float = 20.0, seconds: float = 600.0
+    function: str,
+    arguments: dict[str, Any],
+    *,
+    gib: float = 20.0,
+    seconds: float = 600.0,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What a function returns in a fresh process.
 
@@ -31,6 +40,7 @@ def alone(
         arguments: by name, for JSON.
         gib: memory that it may allocate.
         seconds: after which it is stopped.
+        environment: variables of the process beside those of this one.
 
     Returns:
         Its result, or {"failed": why} with "out of memory" or the last line that it wrote.
@@ -44,6 +54,7 @@ def alone(
             capture_output=True,
             text=True,
             timeout=seconds,
+            env={**os.environ, **(environment or {})},
             check=False,
         )
     except subprocess.TimeoutExpired:

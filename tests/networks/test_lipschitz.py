@@ -183,3 +183,21 @@ def test_refusals() -> None:
         NearIdentity(LipschitzNet(LipschitzSpec((1, 4, 2))), 0.1)
     with pytest.raises(ShapeError, match="LipschitzNet"):
         LipschitzNet(SPECS[0])(torch.zeros(1, 2, 4, 4))
+
+
+def test_writes_through_data_do_not_leave_an_old_bound_behind() -> None:
+    net, u = LipschitzNet(LipschitzSpec((1, 4, 1))), torch.randn(1, 1, 8, 8)
+    with torch.no_grad():
+        net(u)
+        for parameter in net.parameters():
+            parameter.data.fill_(0.3)
+        found = net(u)
+    torch.testing.assert_close(found, net(u).detach())
+
+
+def test_frozen_networks_after_inference_mode() -> None:
+    net, u = LipschitzNet(LipschitzSpec((1, 4, 1))).requires_grad_(False), torch.randn(1, 1, 8, 8)
+    with torch.inference_mode():
+        net(u)
+    net(u.requires_grad_()).sum().backward()
+    assert u.grad is not None

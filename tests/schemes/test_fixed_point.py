@@ -208,6 +208,81 @@ def test_random_steps_are_refused() -> None:
         fixed(Image(torch.zeros(SHAPE, dtype=torch.float64)), measured())
 
 
+class Mixed(NamedTuple):
+    image: Tensor
+    data: Tensor
+    number: Tensor
+
+
+class Constant(Step[Mixed]):
+    """Fields without a derivative, floating or not, may travel in a state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Contraction()
+
+    def forward(self, state: Mixed, problem: Problem) -> Mixed:
+        (image,) = self.inner(Image(state.image), problem)
+        return Mixed(image, problem.data, state.number)
+
+
+@pytest.mark.parametrize("backward", [Implicit(EXACT), JacobianFree(3, 0.5)], ids=repr)
+def test_fields_without_a_derivative(backward: FixedPointBackward) -> None:
+    step, zero = Constant(), torch.zeros(SHAPE, dtype=torch.float64)
+    state = Mixed(zero, zero, torch.full((2, 1), 7))
+    end = FixedPoint(step, EXACT, backward)(state, measured())
+    alone = FixedPoint(step.inner, EXACT, backward)(Image(zero), measured()).image
+    assert end.number.tolist() == [[7], [7]]
+    assert torch.equal(end.data, measured().data)
+    found, expected = (
+        torch.autograd.grad(image.square().sum(), step.inner.network.weight)[0]
+        for image in (end.image, alone)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+
+
+INNER = Anderson(1e-11, 50)
+
+
+class Outer(Step[Image]):
+    """A step with a fixed point inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = FixedPoint(Contraction(1), INNER, Implicit(INNER))
+        self.other = Contraction(2)
+
+    def forward(self, state: Image, problem: Problem) -> Image:
+        moved = measured(problem.data + 0.1 * state.image)
+        inner = self.inner(Image(torch.zeros_like(state.image)), moved).image
+        return Image(0.5 * inner + 0.5 * self.other(state, problem).image)
+
+
+@pytest.mark.slow
+def test_fixed_points_within_fixed_points() -> None:
+    step, start = Outer(), Image(torch.zeros(SHAPE, dtype=torch.float64))
+    found, expected = (
+        torch.autograd.grad(scheme(start, measured()).image.square().sum(), list(step.parameters()))
+        for scheme in (FixedPoint(step, INNER, Implicit(INNER)), Repeat(step, 30))
+    )
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize("backward", [Implicit(EXACT), JacobianFree(3, 0.5)], ids=repr)
+def test_compiled_steps(backward: FixedPointBackward) -> None:
+    step = Contraction()
+    weights = list(step.parameters())
+    scheme = FixedPoint(step, EXACT, backward)
+    expected = leaf_gradients(scheme, weights)
+    torch._dynamo.reset()
+    step.compile(backend="aot_eager")
+    for a, b in zip(leaf_gradients(scheme, weights), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+
+
 def test_iterates_and_fewer_iterations() -> None:
     fixed, given = FixedPoint(Contraction(), Picard(0.0, 7)), measured()
     start = Image(torch.zeros(SHAPE, dtype=torch.float64))

@@ -33,6 +33,8 @@ from learnedrecon.testing import check_step
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch.autograd.function import FunctionCtx
+
 SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
 
 
@@ -309,6 +311,64 @@ def test_an_end_that_was_written_into_is_noticed() -> None:
         end.primal.clamp_(min=0)
     with pytest.raises(DifferentiationError, match="changed in place"):
         end.dual.sum().backward()
+
+
+@pytest.mark.parametrize("what", ["the weights", "the data", "the initial state"])
+def test_writes_before_the_backward_pass_are_noticed(what: str) -> None:
+    scheme, given, begin = (
+        Chain([invertible(k) for k in range(2)], Reversible()),
+        problem(),
+        start(),
+    )
+    loss = scheme(begin, given).primal.square().sum()
+    written = {
+        "the weights": next(scheme.parameters()),
+        "the data": given.data,
+        "the initial state": begin.primal,
+    }
+    with torch.no_grad():
+        written[what].mul_(1.001)
+    with pytest.raises(DifferentiationError, match=f"{what} as in the forward pass"):
+        loss.backward()
+
+
+class _Sine(torch.autograd.Function):
+    """Reads what it has saved twice, as many functions do."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, u: Tensor) -> Tensor:
+        ctx.save_for_backward(u, u.cos())
+        return u.sin()
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, g: Tensor) -> Tensor:
+        (u, _), (_, cosine) = ctx.saved_tensors, ctx.saved_tensors  # type: ignore[attr-defined]
+        assert u.shape == g.shape
+        return g * cosine
+
+
+class Sine(nn.Module):
+    calls = 0
+
+    def forward(self, u: Tensor) -> Tensor:
+        self.calls += 1
+        return _Sine.apply(u)
+
+
+def test_saved_tensors_that_are_read_twice_cost_one_evaluation_more() -> None:
+    sine = Sine()
+    steps = [
+        InvertiblePrimalDualStep(nn.Sequential(net(2, 1, k), sine), net(1, 1, k)) for k in range(8)
+    ]
+    results = []
+    for mode in (Reversible(), Backprop()):
+        sine.calls = 0
+        scheme = Chain(steps, mode)
+        loss = scheme(start(), problem()).primal.square().sum()
+        results.append(torch.autograd.grad(loss, list(scheme.parameters())))
+        assert sine.calls == (8 if mode == Backprop() else 8 + 2 * 8)
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
 class Triple(NamedTuple):

@@ -98,7 +98,7 @@ class BoundedConv(nn.Module):
         if torch.is_grad_enabled() and self.weight.requires_grad:
             return self.weight / self._bound()
         if self._kept is None or not _same(self._kept[0], self.weight):
-            with torch.no_grad():
+            with torch.inference_mode(mode=False), torch.no_grad():
                 self._kept = (self.weight.detach().clone(), self.weight / self._bound())
         return self._kept[1]
 
@@ -222,11 +222,8 @@ def _bound_of(layer: nn.Module) -> float:
 
 
 def _same(kept: Tensor, weight: Tensor) -> bool:
-    alike = (
-        kept.dtype == weight.dtype
-        and kept.device == weight.device
-        and kept.is_inference() == torch.is_inference_mode_enabled()
-    )
+    """By value: a write through ``weight.data`` leaves no other trace."""
+    alike = kept.dtype == weight.dtype and kept.device == weight.device
     return alike and torch.equal(kept, weight)
 
 

@@ -52,6 +52,13 @@ class Implicit(FixedPointBackward):
     derivatives are refused. A solve that does not converge is a warning in the log
     ``learnedrecon`` and is kept in ``FixedPoint.backward_result``.
 
+    Within ``torch.utils.checkpoint(use_reentrant=False)`` every evaluation of J* would solve the
+    fixed point again; there is nothing to save there, so put :class:`Checkpointed` inside Λ.
+
+    ``torch.compile``: compile the step or its networks. In a compiled model the solver breaks the
+    graph at every iteration: right, slow to compile, and no faster than a compiled step;
+    ``fullgraph=True`` fails.
+
     Attributes:
         solver: of the linear fixed point equation.
         tolerance: on its relative residual; the solver's own unless given.
@@ -62,15 +69,23 @@ class Implicit(FixedPointBackward):
 
     def attach(self, step: Step[S], point: S, problem: Problem, report: Report) -> S:
         constancy = Constancy([step])
-        flags = [tensor.is_floating_point() or tensor.is_complex() for tensor in point]
+        flags = [_is_inexact(tensor) for tensor in point]
         start = leaves(point, flags)
         after = step(start, problem)
         constancy.require()
         solver = self.solver
         if self.tolerance is not None:
             solver = replace(solver, tolerance=self.tolerance)
-        solve = _AdjointSolve(solver, tuple(start), tuple(after), report)
-        return type(point)(*_AtFixedPoint.apply(solve, *after))
+        moving = [end.requires_grad for end in after]
+        pairs = zip(start, after, moving, strict=True)
+        kept = [(z, end) for z, end, moves in pairs if moves]
+        solve = _AdjointSolve(
+            solver, tuple(z for z, _ in kept), tuple(end for _, end in kept), report
+        )
+        ends = iter(_AtFixedPoint.apply(solve, *solve.after))
+        return type(point)(
+            *(next(ends) if moves else z for z, moves in zip(after, moving, strict=True))
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,5 +171,13 @@ class JacobianFree(FixedPointBackward):
         for _ in range(self.steps):
             after = step(state, problem)
             pairs = zip(state, after, strict=True)
-            state = type(point)(*(torch.lerp(a, b, self.damping) for a, b in pairs))
+            state = type(point)(*(_mixed(a, b, self.damping) for a, b in pairs))
         return state
+
+
+def _mixed(old: Tensor, new: Tensor, damping: float) -> Tensor:
+    return torch.lerp(old, new, damping) if damping < 1 and _is_inexact(new) else new
+
+
+def _is_inexact(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()

@@ -11,10 +11,53 @@ from torch import nn
 from learnedrecon.errors import DifferentiationError, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
+    from torch import Tensor
+
 _DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # noqa: SLF001
+
+
+class Unchanged:
+    """Tensors that must not be written into before the backward pass.
+
+    Autograd notices that for the tensors which it saves itself; what is computed again needs the
+    same.
+
+    Args:
+        tensors: by what they are.
+    """
+
+    def __init__(self, tensors: Mapping[str, Iterable[Tensor]]) -> None:
+        self._known: list[tuple[str, Tensor, int]] = []
+        self.update(tensors)
+
+    def update(self, tensors: Mapping[str, Iterable[Tensor]]) -> None:
+        """Watches more of them, as they are now."""
+        self._known += [
+            (name, tensor, tensor._version)  # noqa: SLF001
+            for name, some in tensors.items()
+            for tensor in some
+            if not tensor.is_inference()
+        ]
+
+    def require(self) -> None:
+        """Called in the backward pass.
+
+        Raises:
+            DifferentiationError: one of them was changed in place.
+        """
+        for name, tensor, version in self._known:
+            if tensor._version != version:  # noqa: SLF001
+                raise DifferentiationError(
+                    describe(
+                        expected=f"{name} as in the forward pass",
+                        found="that it was changed in place",
+                        fix="write out of place, such as u = u.clamp(min=0), and call backward() "
+                        "before optimiser.step()",
+                    )
+                )
 
 
 class Constancy:
@@ -32,9 +75,14 @@ class Constancy:
         for module in modules:
             if isinstance(module, _DRAWS) and module.training and getattr(module, "p", 1.0) > 0:
                 raise _refused(f"{type(module).__name__}, which draws random numbers")
+        self._weights = [p for module in modules for p in module.parameters(recurse=False)]
         self._buffers = [(module, b) for module in modules for b in module.buffers(recurse=False)]
         self._versions = [buffer._version for _, buffer in self._buffers]  # noqa: SLF001
         self._generator = torch.random.get_rng_state()
+
+    def weights(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters, to be watched until the backward pass."""
+        return {"the weights": self._weights}
 
     def require(self) -> None:
         """Called after the run.

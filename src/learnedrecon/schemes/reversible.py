@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -13,11 +14,16 @@ from torch.autograd.graph import saved_tensors_hooks
 from learnedrecon.errors import ConfigError, DifferentiationError, describe
 from learnedrecon.schemes.backward import Backward, Update
 from learnedrecon.schemes.invertible import detached, drift
-from learnedrecon.schemes.recomputing import Constancy, autocast_now, refuse_second_derivative
+from learnedrecon.schemes.recomputing import (
+    Constancy,
+    Unchanged,
+    autocast_now,
+    refuse_second_derivative,
+)
 from learnedrecon.schemes.step import Step, units_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -34,7 +40,14 @@ class Reversible(Backward):
     Memory does not grow with the number of steps (Gomez et al., The reversible residual network,
     2017). Additive couplings are evaluated once more in the backward pass, other invertible steps
     twice. Gradients reach every tensor that autograd knows of. Second derivatives are refused, and
-    so are steps that draw random numbers or change buffers.
+    so are steps that draw random numbers or change buffers, a backward pass after weights, data or
+    states were written into, and the transforms of ``torch.func``. Steps are evaluated coupling by
+    coupling, so hooks registered on a step itself do not run; those on its networks do.
+
+    ``torch.compile``: compile the networks, ``step.dual_network.compile()``. A compiled step is
+    not used, as its couplings are evaluated one by one. In a compiled model the composition runs
+    as if it were not compiled, between two graphs: right and no faster, and ``fullgraph=True``
+    fails.
 
     Attributes:
         tolerance: how far the way back may end from the initial state, relative to the largest
@@ -62,6 +75,11 @@ class Reversible(Backward):
             units_of(step)
 
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
+        if torch.compiler.is_compiling():
+            return _outside_of_graphs()(self, steps, state, problem)
+        return self._run(steps, state, problem)
+
+    def _run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
         units: list[Unit[S]] = [unit for step in steps for unit in units_of(step)]
         if not torch.is_grad_enabled():
             for unit in units:
@@ -69,6 +87,7 @@ class Reversible(Backward):
             return state
         constancy = Constancy(steps)
         tape = _Tape(units, problem, state, self.tolerance)
+        tape.watch.update(constancy.weights())
         for index, unit in enumerate(units):
             frame = _Frame(tape, index, [tensor.requires_grad for tensor in state])
             seen = unit.local(problem)
@@ -77,6 +96,11 @@ class Reversible(Backward):
         constancy.require()
         tape.close(state)
         return state
+
+
+def _outside_of_graphs() -> Callable[..., Any]:
+    """What Dynamo does not look into; made when needed, as its import takes a second."""
+    return torch.compiler.disable(Reversible._run)  # noqa: SLF001
 
 
 class _Tape(Generic[S]):
@@ -97,26 +121,39 @@ class _Tape(Generic[S]):
         self.tolerance = tolerance
         self.start = detached(start)
         self.state = self.start
+        self.after: S | None = None
         self.autocast = autocast_now(start[0].device.type)
         self.position = 0
+        self.watch = Unchanged({"the initial state": start, "the data": [problem.data]})
+        self._recorded: _Frame[S] | None = None
+        self._lock = threading.RLock()
 
     def close(self, end: S) -> None:
         """Notes the state after the last unit, which is kept."""
         self.end = detached(end)
-        self.versions = [tensor._version for tensor in self.end]  # noqa: SLF001
+        self.watch.update({"the last state": self.end})
         self._rewind()
 
     def replay(self, index: int, frame: _Frame[S]) -> None:
         """Goes back to before unit ``index`` and lets ``frame`` record it."""
+        with self._lock:  # a graph on several devices is run by several threads
+            self._replay(index, frame)
+
+    def _replay(self, index: int, frame: _Frame[S]) -> None:
+        if self._recorded is not None:
+            self._recorded.found = {}
+        self._recorded = frame
+        if index == self.position and self.after is not None:
+            self.state, self.position = self.after, index + 1
         if index >= self.position:
             self._rewind()
         if self.position == len(self.units):
-            self._require_unchanged()
+            self.watch.require()
         with torch.no_grad(), self.autocast():
             for passed in range(self.position - 1, index, -1):
                 unit = self.units[passed]
                 self.state = unit.inverse(self.state, unit.local(self.problem))
-        self.state = self._refreshed(self.state, self.units[: index + 1])
+        self.state = self.after = self._refreshed(self.state, self.units[: index + 1])
         with torch.enable_grad(), self.autocast():
             unit, flags = self.units[index], frame.flags
             seen = unit.local(self.problem)
@@ -127,17 +164,8 @@ class _Tape(Generic[S]):
 
     def _rewind(self) -> None:
         self.state = self.end
+        self.after = None
         self.position = len(self.units)
-
-    def _require_unchanged(self) -> None:
-        if [tensor._version for tensor in self.end] != self.versions:  # noqa: SLF001
-            raise DifferentiationError(
-                describe(
-                    expected="the last state as the reversible steps left it",
-                    found="that it was changed in place",
-                    fix="write out of place, for example u = u.clamp(min=0)",
-                )
-            )
 
     def _refreshed(self, state: S, before: Sequence[Unit[S]]) -> S:
         """Fields that no unit has changed yet are exactly those of the start.

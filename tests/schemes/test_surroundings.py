@@ -1,0 +1,129 @@
+"""Ways to differentiate within what torch puts around them: compilers, processes, checkpoints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, invertible_primal_dual
+from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.problem import Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from learnedrecon.models.equilibrium import FixedPointBackwardName
+    from learnedrecon.schemes.reconstructor import Iterative
+
+OF_DYNAMO = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore:Dynamo detected a call to a `functools.lru_cache`",
+    "ignore:The .grad attribute of a Tensor",
+)
+SCAN = ParallelBeam((5, 6), AngleRange(7), FlatDetector(9))
+
+
+def problem(samples: slice = slice(None)) -> Measured:
+    operator = RayTransform(SCAN, torch.float64)
+    images = torch.rand(2, 1, 5, 6, generator=torch.Generator().manual_seed(3)).double()
+    return Measured(operator, operator(images)[samples])
+
+
+def reversible() -> Iterative:
+    torch.manual_seed(0)
+    return invertible_primal_dual(InvertiblePrimalDual(3, hidden=4)).double()
+
+
+def equilibrium(backward: FixedPointBackwardName) -> Iterative:
+    torch.manual_seed(0)
+    spec = EquilibriumGradient(3, 4, 0.5, 1e-12, 200, backward, weight=1.0)
+    return equilibrium_gradient(spec).double()
+
+
+SCHEMES: dict[str, Callable[[], Iterative]] = {
+    "reversible": reversible,
+    "implicit": lambda: equilibrium("implicit"),
+    "jacobian_free": lambda: equilibrium("jacobian_free"),
+}
+
+
+def gradients(call: Callable[[Measured], Tensor], model: nn.Module) -> list[Tensor]:
+    loss = call(problem()).square().sum()
+    return list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+def agree(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-9) -> None:
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.slow
+@OF_DYNAMO
+@pytest.mark.parametrize("what", ["model", "networks"])
+def test_compiled_reversible_schemes(what: str) -> None:
+    model = reversible()
+    expected = gradients(lambda p: model(p).image, model)
+    torch._dynamo.reset()
+    call = torch.compile(model, backend="aot_eager") if what == "model" else model
+    if what == "networks":
+        for step in model.scheme:  # type: ignore[attr-defined]
+            step.dual_network.compile(backend="aot_eager")
+            step.primal_network.compile(backend="aot_eager")
+    agree(gradients(lambda p: call(p).image, model), expected)
+
+
+def in_parallel(rank: int, meeting: str, name: str) -> None:
+    """One of two processes, each with one of two samples."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    model = SCHEMES[name]()
+    loss = model(problem()).image.square().sum() / 2
+    expected = list(torch.autograd.grad(loss, list(model.parameters())))
+    shared = DistributedDataParallel(model)
+    for _ in range(2):
+        shared.zero_grad()
+        shared(problem(slice(rank, rank + 1))).image.square().sum().backward()
+    agree([p.grad for p in model.parameters() if p.grad is not None], expected)
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCHEMES)
+def test_two_processes_find_the_gradient_of_both_samples(name: str, tmp_path: Path) -> None:
+    meeting = (tmp_path / "meeting").as_uri()
+    command = [sys.executable, str(Path(__file__)), meeting, name]
+    both = [subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE) for rank in range(2)]
+    ends = [process.communicate(timeout=120)[1].decode() for process in both]
+    assert [process.returncode for process in both] == [0, 0], ends
+
+
+@pytest.mark.parametrize("name", ["implicit", "jacobian_free"])
+def test_autocast_keeps_the_graph_of_weights_that_the_solver_has_lowered(
+    name: FixedPointBackwardName,
+) -> None:
+    """Autocast caches lowered weights; those that are made without a graph must not be used."""
+
+    def run(*, lowered: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = equilibrium_gradient(EquilibriumGradient(3, 4, 0.5, 1e-2, 50, name, weight=1.0))
+        given = problem()
+        given = Measured(RayTransform(SCAN), given.data.float())
+        with torch.autocast("cpu", torch.bfloat16, enabled=lowered):
+            image = model(given).image
+        return list(torch.autograd.grad(image.float().square().sum(), list(model.parameters())))
+
+    for found, expected in zip(run(lowered=True), run(lowered=False), strict=True):
+        assert float((found - expected).norm()) <= 0.1 * float(expected.norm()) + 1e-3
+
+
+if __name__ == "__main__":
+    in_parallel(int(sys.argv[3]), sys.argv[1], sys.argv[2])
