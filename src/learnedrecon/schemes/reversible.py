@@ -124,7 +124,10 @@ class _Tape(Generic[S]):
         self.after: S | None = None
         self.autocast = autocast_now(start[0].device.type)
         self.position = 0
-        self.watch = Unchanged({"the initial state": start, "the data": [problem.data]})
+        data = getattr(problem, "data", None)  # a network that is reversible has no problem
+        self.watch = Unchanged(
+            {"the initial state": start, "the data": [] if data is None else [data]}
+        )
         self._recorded: _Frame[S] | None = None
         self._lock = threading.RLock()
 
