@@ -21,7 +21,8 @@ from learnedrecon.functionals.regularisers import Dirichlet
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
 from learnedrecon.models.initial import WithRegulariser
 from learnedrecon.models.learned_primal_dual import learned_primal_dual
-from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec, NearIdentity
+from learnedrecon.networks.bounded import NearIdentity
+from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator

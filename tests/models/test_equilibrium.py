@@ -21,7 +21,7 @@ from learnedrecon.models.equilibrium_splitting import (
     equilibrium_primal_dual,
     equilibrium_proximal,
 )
-from learnedrecon.networks.lipschitz import BoundedConv, NearIdentity
+from learnedrecon.networks.bounded import BoundedConv, NearIdentity
 from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.problem import Measured

@@ -12,13 +12,8 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, ShapeError
-from learnedrecon.networks.lipschitz import (
-    BoundedConv,
-    LipschitzNet,
-    LipschitzSpec,
-    MaxMin,
-    NearIdentity,
-)
+from learnedrecon.networks.bounded import BoundedConv, NearIdentity
+from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec, MaxMin
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.certificate import certify, measured_contraction
-from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec, NearIdentity
+from learnedrecon.networks.bounded import NearIdentity
+from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from learnedrecon.errors import PropertyError
 from learnedrecon.functionals.base import Regulariser, per_sample
-from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec, NearIdentity
+from learnedrecon.networks.bounded import NearIdentity
+from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Measured, Problem

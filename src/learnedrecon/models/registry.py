@@ -33,6 +33,7 @@ from learnedrecon.models.subsets import (
     subset_gradient,
     subset_primal_dual,
 )
+from learnedrecon.models.unrolled import UnrolledGradient, unrolled_gradient
 from learnedrecon.specs import Entry, Registry
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ MODELS: Registry[Reconstructor] = MappingProxyType(
             EquilibriumPrimalDual,
             equilibrium_primal_dual,
             "deep equilibrium primal-dual hybrid gradient method",
+        ),
+        "unrolled_gradient": Entry(
+            UnrolledGradient,
+            unrolled_gradient,
+            "unrolled gradient descent, one network for all steps (Gilton et al. 2021)",
         ),
         "invertible_primal_dual": Entry(
             InvertiblePrimalDual,

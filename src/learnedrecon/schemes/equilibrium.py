@@ -13,7 +13,7 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.schemes.step import Step
 
 if TYPE_CHECKING:
-    from learnedrecon.networks.lipschitz import NearIdentity
+    from learnedrecon.networks.bounded import NearIdentity
     from learnedrecon.problem import Problem
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]

@@ -22,7 +22,7 @@ from learnedrecon.schemes.primal_dual import PrimalDual
 from learnedrecon.solvers.cg import cg
 
 if TYPE_CHECKING:
-    from learnedrecon.networks.lipschitz import NearIdentity
+    from learnedrecon.networks.bounded import NearIdentity
     from learnedrecon.problem import Problem
 
 

@@ -1,0 +1,199 @@
+"""Convolutions with a bound of their norm, and what is built of them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.networks.spectral import Padding, conv_norm_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Bound: TypeAlias = Literal["layers", "none"]
+_FINE = {1: 256, 2: 64, 3: 24}
+_CONVOLVE: dict[int, Callable[..., Tensor]] = {
+    1: functional.conv1d,
+    2: functional.conv2d,
+    3: functional.conv3d,
+}
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """The kernels of a :class:`BoundedConv`.
+
+    Attributes:
+        kernel: odd width.
+        dims: the number of space axes, 1 to 3.
+        padding: "zeros" or "circular".
+        bound: "layers" divides the weight by a bound of its norm, "none" leaves it as it is.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    kernel: int = 3
+    dims: int = 2
+    padding: Padding = "zeros"
+    bound: Bound = "layers"
+
+    def __post_init__(self) -> None:
+        require(
+            self.kernel >= 1 and self.kernel % 2 == 1 and self.dims in _CONVOLVE,
+            expected="an odd kernel in 1, 2 or 3 dimensions",
+            found=f"kernel={self.kernel}, dims={self.dims}",
+        )
+        require(
+            self.padding in {"zeros", "circular"},
+            expected="padding 'zeros' or 'circular'",
+            found=f"padding={self.padding!r}",
+        )
+        require(
+            self.bound in {"layers", "none"},
+            expected="bound 'layers' or 'none'",
+            found=f"bound={self.bound!r}",
+        )
+
+
+class BoundedConv(nn.Module):
+    """A convolution divided by a bound of its norm: ‖K‖ ≤ 1 on images of every size.
+
+    The bound is that of :func:`conv_norm_bound`; it is part of the graph, and kept between calls
+    without gradients for as long as the weight is the same, entry by entry. Weights are drawn
+    orthogonal, and at first of a norm of at most 1 where they are not divided too.
+
+    Args:
+        c_in: channels in.
+        c_out: channels out.
+        spec: the kernels.
+
+    Shapes: (batch, c_in, *space) to (batch, c_out, *space).
+    """
+
+    def __init__(self, c_in: int, c_out: int, spec: KernelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.weight = nn.Parameter(torch.empty(c_out, c_in, *[spec.kernel] * spec.dims))
+        self.bias = nn.Parameter(torch.zeros(c_out))
+        nn.init.orthogonal_(self.weight)
+        if spec.bound == "none":
+            with torch.no_grad():
+                self.weight.div_(self._divisor())
+        self._kept: tuple[Tensor, Tensor] | None = None
+
+    def bounded_weight(self) -> Tensor:
+        """The weight that is convolved with, over the bound if there is to be one."""
+        if self.spec.bound == "none":
+            return self.weight
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            return self.weight / self._divisor()
+        if self._kept is None or not _same(self._kept[0], self.weight):
+            with torch.inference_mode(mode=False), torch.no_grad():
+                self._kept = (self.weight.detach().clone(), self.weight / self._divisor())
+        return self._kept[1]
+
+    @torch.no_grad()
+    def norm_bound(self) -> float:
+        """Of the weight that is convolved with; in float64, finer than where it is divided."""
+        weight = self.bounded_weight().double()
+        points = max(_FINE[self.spec.dims], 4 * self.spec.kernel)
+        return float(conv_norm_bound(weight, padding=self.spec.padding, points=points))
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self.convolve(u, self.bounded_weight())
+
+    def convolve(self, u: Tensor, weight: Tensor) -> Tensor:
+        """With :meth:`bounded_weight`, where it is at hand."""
+        dims, width = self.spec.dims, self.spec.kernel // 2
+        if self.spec.padding == "circular":
+            u = functional.pad(u, (width, width) * dims, mode="circular")
+            width = 0
+        return _CONVOLVE[dims](u, weight, self.bias, padding=width)
+
+    def _divisor(self) -> Tensor:
+        points = max(16, 3 * self.spec.kernel)
+        return conv_norm_bound(self.weight, padding=self.spec.padding, points=points)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**super().__getstate__(), "_kept": None}
+
+
+class BoundedNetwork(nn.Module, ABC):
+    """A network of whose Lipschitz constant a bound is known."""
+
+    @property
+    @abstractmethod
+    def ends(self) -> tuple[int, int]:
+        """Channels in and out."""
+
+    @abstractmethod
+    def lipschitz_bound(self) -> float:
+        """A bound of the Lipschitz constant of the weights as they are, in exact arithmetic.
+
+        Of the weights that the forward pass convolves with, in their precision. Infinite if there
+        is a layer, such as one that was put in later, of which no bound is known.
+        """
+
+
+class NearIdentity(nn.Module):
+    """R(u) = u - ε N(u): with a 1-Lipschitz N, R - Id is ε-Lipschitz by construction.
+
+    N sees the real and then the imaginary parts of c complex channels as 2c real ones, which keeps
+    norms.
+
+    Args:
+        network: N, whose output has the channels of its input.
+        epsilon: ε ≥ 0.
+
+    Raises:
+        ConfigError: ε < 0, or N changes the number of channels.
+    """
+
+    def __init__(self, network: BoundedNetwork, epsilon: float) -> None:
+        super().__init__()
+        first, last = network.ends
+        require(
+            epsilon >= 0 and first == last,
+            expected="epsilon >= 0, and a network with as many channels out as in",
+            found=f"epsilon={epsilon}, channels {first} to {last}",
+        )
+        self.network = network
+        self.epsilon = float(epsilon)
+
+    def forward(self, u: Tensor) -> Tensor:
+        if not u.is_complex():
+            return u - self.epsilon * self.network(u).to(u.dtype)
+        parts = self.network(torch.cat([u.real, u.imag], dim=1)).to(u.real.dtype)
+        return u - self.epsilon * torch.complex(*parts.chunk(2, dim=1))
+
+    def deviation_bound(self) -> float:
+        """A bound of the Lipschitz constant of R - Id, for the weights as they are.
+
+        With a margin for ε in float32. Infinite where none is known.
+        """
+        bound = self.network.lipschitz_bound()
+        return math.inf if math.isinf(bound) else self.epsilon * bound * (1 + 2.0**-23)
+
+
+def require(condition: object, *, expected: str, found: str) -> None:
+    """Refuses a field that is out of range.
+
+    Raises:
+        ConfigError: the condition does not hold.
+    """
+    if not condition:
+        raise ConfigError(describe(expected=expected, found=found, fix="correct the specification"))
+
+
+def _same(kept: Tensor, weight: Tensor) -> bool:
+    """By value: a write through ``weight.data`` leaves no other trace."""
+    alike = kept.dtype == weight.dtype and kept.device == weight.device
+    return alike and torch.equal(kept, weight)

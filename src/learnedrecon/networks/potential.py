@@ -1,0 +1,139 @@
+"""Residual networks with a Lipschitz constant of at most 1 that begin near the identity."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from learnedrecon.networks._checks import check_images
+from learnedrecon.networks.bounded import Bound, BoundedConv, BoundedNetwork, KernelSpec, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TRANSPOSE: dict[int, Callable[..., Tensor]] = {
+    1: functional.conv_transpose1d,
+    2: functional.conv_transpose2d,
+    3: functional.conv_transpose3d,
+}
+
+
+@dataclass(frozen=True)
+class PotentialSpec:
+    """What a :class:`PotentialNet` is made of.
+
+    Attributes:
+        channels: of the image.
+        width: channels between the layers, at least as many.
+        filters: of W in every layer.
+        layers: how many.
+        threshold: τ > 0 at the start of training, in the unit of the image that the network sees.
+        kernel: odd width of W.
+        dims: the number of space axes, 1 to 3.
+        bound: "layers" divides every W by a bound of its norm, "none" leaves it as it is.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    channels: int = 1
+    width: int = 8
+    filters: int = 16
+    layers: int = 3
+    threshold: float = 0.01
+    kernel: int = 3
+    dims: int = 2
+    bound: Bound = "layers"
+
+    def __post_init__(self) -> None:
+        require(
+            1 <= self.channels <= self.width and min(self.filters, self.layers) >= 1,
+            expected="1 <= channels <= width, and at least one filter and one layer",
+            found=f"channels={self.channels}, width={self.width}, filters={self.filters}, "
+            f"layers={self.layers}",
+        )
+        require(
+            self.threshold > 0 and math.isfinite(self.threshold),
+            expected="a threshold above 0",
+            found=f"threshold={self.threshold}",
+        )
+        KernelSpec(self.kernel, self.dims, bound=self.bound)
+
+
+class PotentialLayer(nn.Module):
+    """z ← z - 2 W^T σ(Wz + b), σ(s) = min(max(s, -τ), τ), with ‖W‖ ≤ 1 and a τ > 0 per filter.
+
+    σ is the derivative of a Huber function, so W^T σ(W· + b) is the gradient of a convex one with
+    constant ‖W‖² ≤ 1, and Id minus twice such a gradient does not expand (Meunier, Delattre,
+    Araujo, Allauzen, ICML 2022). For any W: σ(s) - σ(t) = D(s - t) with a diagonal 0 ≤ D ≤ 1, and
+    the eigenvalues of I - 2 W^T D W lie between 1 - 2‖W‖² and 1.
+
+    Args:
+        spec: of the network that it belongs to.
+    """
+
+    def __init__(self, spec: PotentialSpec) -> None:
+        super().__init__()
+        self.filters = BoundedConv(
+            spec.width, spec.filters, KernelSpec(spec.kernel, spec.dims, bound=spec.bound)
+        )
+        start = torch.full((spec.filters,), math.log(spec.threshold))
+        self.log_threshold = nn.Parameter(start)
+
+    def forward(self, z: Tensor) -> Tensor:
+        weight = self.filters.bounded_weight()
+        kernel = self.filters.spec
+        tau = self.log_threshold.exp().reshape(-1, *[1] * kernel.dims)
+        slopes = torch.clamp(self.filters.convolve(z, weight), -tau, tau)
+        return z - 2 * _TRANSPOSE[kernel.dims](slopes, weight, padding=kernel.kernel // 2)
+
+    def norm_bound(self) -> float:
+        """A bound of the Lipschitz constant."""
+        return max(1.0, 2 * self.filters.norm_bound() ** 2 - 1)
+
+
+class PotentialNet(BoundedNetwork):
+    """Channels of zeros are put beside the image, layers follow, and the image is read out.
+
+    Maps (batch, channels, *space) to the same shape. ‖N(u) - N(v)‖ ≤ ‖u - v‖ if ``spec.bound`` is
+    "layers"; without it the bound grows with the weights and is still known. For small τ it is near
+    the identity. With one layer and ``width = channels``, u - N(u) is twice the gradient of a
+    convex ridge regulariser (Goujon et al., IEEE TCI 9, 2023).
+
+    Args:
+        spec: the layers.
+    """
+
+    def __init__(self, spec: PotentialSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.layers = nn.Sequential(*[PotentialLayer(spec) for _ in range(spec.layers)])
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        return self.spec.channels, self.spec.channels
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Applies the network.
+
+        Raises:
+            ShapeError: ``u`` is not (batch, channels, *space).
+            DtypeError: ``u`` is not real floating point.
+        """
+        spec = self.spec
+        check_images(u, channels=spec.channels, dims=spec.dims, name="PotentialNet")
+        more = u.new_zeros(u.shape[0], spec.width - spec.channels, *u.shape[2:])
+        return self.layers(torch.cat([u, more], dim=1))[:, : spec.channels]
+
+    @torch.no_grad()
+    def lipschitz_bound(self) -> float:
+        total = 1.0
+        for layer in self.layers:
+            known = type(layer) is PotentialLayer
+            total *= layer.norm_bound() if known else math.inf
+        return total
