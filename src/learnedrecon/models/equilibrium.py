@@ -70,11 +70,11 @@ class EquilibriumSpec:
     width: int = 8
     filters: int = 16
     threshold: float = 0.01
-    epsilon: float = 0.99
+    epsilon: float = 0.999
     bound: Bound = "layers"
-    tolerance: float = 1e-4
+    tolerance: float = 3e-5
     backward_tolerance: float = 1e-2
-    max_iterations: int = 100
+    max_iterations: int = 200
     backward: FixedPointBackwardName = "implicit"
     image_scale: float = 1.0
 

@@ -1,0 +1,1 @@
+"""The parts of benchmarks/convergence.py: what is trained, how, and what is measured of it."""

@@ -1,0 +1,1 @@
+"""Solvers and gradients, on a trained equilibrium model."""
