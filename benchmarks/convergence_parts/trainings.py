@@ -74,7 +74,7 @@ class Training:
 
 def _subsets(parts: int) -> Training:
     model = SubsetPrimalDual(iterations=8, hidden=HIDDEN, parts=parts)
-    return Training(f"LPD on 1/{parts} of the angles per step", DENSE, model, steps=4000)
+    return Training(f"LPD on 1/{parts} of the angles per step", DENSE, model, steps=3000)
 
 
 TRAININGS: Mapping[str, Training] = {
@@ -89,18 +89,18 @@ TRAININGS: Mapping[str, Training] = {
         5e-3,
         curves=True,
     ),
-    "unrolled": Training("unrolled, 10 steps", SPARSE, UnrolledGradient(), 4000, 5e-3, curves=True),
+    "unrolled": Training("unrolled, 10 steps", SPARSE, UnrolledGradient(), 3000, 5e-3, curves=True),
     "blur-equilibrium": Training(
         "equilibrium, certified", BLUR, EquilibriumGradient(), 1200, 1e-2, curves=True
     ),
     "blur-unrolled": Training(
-        "unrolled, 10 steps", BLUR, UnrolledGradient(), 4000, 5e-3, curves=True
+        "unrolled, 10 steps", BLUR, UnrolledGradient(), 3000, 5e-3, curves=True
     ),
-    "lpd": Training("LPD", SPARSE, LearnedPrimalDual(iterations=8, hidden=HIDDEN), 6000),
+    "lpd": Training("LPD", SPARSE, LearnedPrimalDual(iterations=8, hidden=HIDDEN), 5000),
     "invertible": Training(
-        "invertible LPD", SPARSE, InvertiblePrimalDual(iterations=8, hidden=HIDDEN), 6000
+        "invertible LPD", SPARSE, InvertiblePrimalDual(iterations=8, hidden=HIDDEN), 5000
     ),
-    "split": Training("split LPD", SPARSE, SplitPrimalDualSpec(iterations=8, hidden=HIDDEN), 6000),
+    "split": Training("split LPD", SPARSE, SplitPrimalDualSpec(iterations=8, hidden=HIDDEN), 5000),
     "end-to-end": Training(
         "end to end", SPARSE, DeepGradient(hidden=HIDDEN), 6000, images=GREEDY_IMAGES
     ),
