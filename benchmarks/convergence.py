@@ -70,7 +70,7 @@ def trained(name: str, training: Training, say: Callable[[str], None]) -> dict[s
 def part(name: str, say: Callable[[str], None], *, quick: bool) -> dict[str, Any]:
     """What one part measures."""
     if name == "classical":
-        return {"scans": classical(say)}
+        return {"work": TEXT, "scans": classical(say)}
     training = TRAININGS[name]
     if quick:
         training = replace(training, steps=20, seeds=1, fine_tune=min(training.fine_tune, 5))

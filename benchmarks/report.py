@@ -26,6 +26,17 @@ from measuring.markdown import (
     steps,
 )
 from measuring.markdown_memory import depths, largest, machine_of, overhead
+from measuring.markdown_trainings import (
+    CERTIFIED,
+    GREEDY,
+    INVERTIBLE,
+    LONGER,
+    SUBSETS,
+    certificates,
+    iterations,
+    machines,
+    scores,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +71,20 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "memory-time": (MEMORY, overhead),
 }
 
+JOINT: dict[str, Callable[[Path], str]] = {
+    "iterations-machine": machines(LONGER),
+    "iterations": iterations,
+    "certified-machine": machines([name for name in CERTIFIED if name not in LONGER]),
+    "certified": certificates,
+    "invertible-machine": machines(INVERTIBLE),
+    "invertible": scores(INVERTIBLE),
+    "greedy-machine": machines(GREEDY),
+    "greedy": scores(GREEDY),
+    "subsets-machine": machines(SUBSETS),
+    "subsets": scores(SUBSETS),
+}
+"""Tables of several results."""
+
 
 def filled(page: str) -> str:
     """The page with every marked part written anew.
@@ -69,6 +94,8 @@ def filled(page: str) -> str:
     """
 
     def write(match: re.Match[str]) -> str:
+        if match["name"] in JOINT:
+            return f"{match[1]}{JOINT[match['name']](RESULTS)}{match[3]}"
         result, render = TABLES[match["name"]]
         path = RESULTS / f"{result}.json"
         if not path.exists():

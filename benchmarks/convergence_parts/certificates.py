@@ -64,7 +64,7 @@ def _ending(model: Iterative, whole: Experiment) -> dict[str, Any]:
         y = batch.problem.data
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
         z = y + 0.01 * y.abs().mean() * noise
-        other = model(Measured(batch.problem.operator, z)).image  # type: ignore[arg-type]
+        other = model(Measured(batch.problem.operator, z)).image
         moved = (other - image).flatten(1).norm(dim=1) / (z - y).flatten(1).norm(dim=1)
         ratios += moved.tolist()
     return {

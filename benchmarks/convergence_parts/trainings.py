@@ -72,6 +72,11 @@ class Training:
         )
 
 
+def _certified(epsilon: float) -> Training:
+    model = EquilibriumGradient(epsilon=epsilon)
+    return Training(f"equilibrium, certified, ε = {epsilon}", SPARSE, model, 1200, 1e-2, seeds=1)
+
+
 def _subsets(parts: int) -> Training:
     model = SubsetPrimalDual(iterations=8, hidden=HIDDEN, parts=parts)
     return Training(f"LPD on 1/{parts} of the angles per step", DENSE, model, steps=3000)
@@ -89,6 +94,8 @@ TRAININGS: Mapping[str, Training] = {
         5e-3,
         curves=True,
     ),
+    "equilibrium-0.99": _certified(0.99),
+    "equilibrium-0.9": _certified(0.9),
     "unrolled": Training("unrolled, 10 steps", SPARSE, UnrolledGradient(), 3000, 5e-3, curves=True),
     "blur-equilibrium": Training(
         "equilibrium, certified", BLUR, EquilibriumGradient(), 1200, 1e-2, curves=True
