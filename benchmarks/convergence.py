@@ -6,8 +6,8 @@
 
 Without --only all parts run, about two hours on one core. Parts that train write the weights of
 seed S to runs/convergence/NAME/S; each part writes benchmarks/results/convergence-NAME.json.
-'solvers' and 'gradients' need the weights of 'equilibrium'; the peer of 'solvers' is deepinv, so run
-it with .venv-peers/bin/python. --quick trains a few steps and writes everything to runs/.
+'solvers' and 'gradients' need the weights of 'equilibrium'; the peer of 'solvers' is deepinv, so
+run it with .venv-peers/bin/python. --quick trains a few steps and writes everything to runs/.
 """
 
 from __future__ import annotations

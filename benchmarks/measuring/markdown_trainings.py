@@ -72,13 +72,11 @@ def certificates(results: Path) -> str:
     rows = []
     for _, found in _there(results, CERTIFIED):
         score = f"{found['psnr']:.2f}"
-        for one in found.get("certificates", [])[:1]:
-            rows.append((found["title"], *_proved(one), score))
-        if not found.get("certificates"):
-            rows.append((found["title"], *[""] * 7, score))
-    rows += [
-        (name, *[""] * 7, psnr) for name, psnr, *_ in _classical_rows(results, "sparse-view CT")
-    ]
+        proved = found.get("certificates")
+        cells = _proved(proved[0]) if proved else ("",) * 7
+        rows.append((found["title"], *cells, score))
+    others = _classical_rows(results, "sparse-view CT")
+    rows += [(name, *[""] * 7, psnr) for name, psnr, *_ in others]
     heads = ("method", "ε", "λ", "1 - γ", "1 - worst found", "worst found / γ",
              "stability: proved, found", "evaluations: proved, needed", "PSNR (dB)")  # fmt: skip
     return markdown_table(heads, rows)
