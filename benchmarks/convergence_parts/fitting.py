@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 
 def fit(training: Training, seed: int, folder: Path) -> dict[str, Any]:
-    """Trains anew in ``folder`` and scores the best weights on the test images."""
+    """Trains anew in ``folder`` and scores the best weights on the test images.
+
+    Raises:
+        KeyboardInterrupt: the training was asked to stop; the weights so far are saved.
+    """
     torch.set_num_threads(1)
     whole = experiment(training.scan, training.model, training.spec(seed), training.images)
     accelerator = make_accelerator(whole.config.training.precision, cpu=True)
@@ -61,11 +65,12 @@ def fit(training: Training, seed: int, folder: Path) -> dict[str, Any]:
             loggers=[RichProgress(Console(), every=60)],
         )
     seconds = time.perf_counter() - begun
+    if result.interrupted:
+        raise KeyboardInterrupt
     strategy.close()
     return {
         "seed": seed,
         "steps": result.step,
-        "interrupted": result.interrupted,
         "best_validation_psnr": result.best,
         "training_seconds": seconds,
         "training_calls": calls.number if geometry is not None else None,

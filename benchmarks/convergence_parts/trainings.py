@@ -103,11 +103,11 @@ TRAININGS: Mapping[str, Training] = {
     "blur-unrolled": Training(
         "unrolled, 10 steps", BLUR, UnrolledGradient(), 3000, 5e-3, curves=True
     ),
-    "lpd": Training("LPD", SPARSE, LearnedPrimalDual(iterations=8, hidden=HIDDEN), 5000),
+    "lpd": Training("LPD", SPARSE, LearnedPrimalDual(iterations=8, hidden=HIDDEN), 6000),
     "invertible": Training(
-        "invertible LPD", SPARSE, InvertiblePrimalDual(iterations=8, hidden=HIDDEN), 5000
+        "invertible LPD", SPARSE, InvertiblePrimalDual(iterations=8, hidden=HIDDEN), 6000
     ),
-    "split": Training("split LPD", SPARSE, SplitPrimalDualSpec(iterations=8, hidden=HIDDEN), 5000),
+    "split": Training("split LPD", SPARSE, SplitPrimalDualSpec(iterations=8, hidden=HIDDEN), 6000),
     "end-to-end": Training(
         "end to end", SPARSE, DeepGradient(hidden=HIDDEN), 6000, images=GREEDY_IMAGES
     ),
