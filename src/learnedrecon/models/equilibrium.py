@@ -72,9 +72,9 @@ class EquilibriumSpec:
     threshold: float = 0.01
     epsilon: float = 0.999
     bound: Bound = "layers"
-    tolerance: float = 3e-5
+    tolerance: float = 1e-5
     backward_tolerance: float = 1e-2
-    max_iterations: int = 200
+    max_iterations: int = 300
     backward: FixedPointBackwardName = "implicit"
     image_scale: float = 1.0
 
