@@ -29,12 +29,20 @@ SIZES = (
     "training.batch.size=1",
 )
 BEAM = ("shape=[24, 24]", "angles.number=6", "detector={pixels: 35}")
-SMALLER_MODELS = {"ellipses-unet": ("model.network={base: 8, depth: 2}",)}
+SMALLER_MODELS = {
+    "ellipses-unet": ("model.network={base: 8, depth: 2}",),
+    "ellipses-greedy": (
+        "model.iterations=1",
+        "training.greedy.fine_tune=1",
+        "data.train.length=4",
+    ),
+}
 PARAMETERS = {
     "ellipses-lpd": 253_220,
     "ellipses-lpd-paper2018": 253_220,
     "ellipses-nonlinear-lpd": 253_220,
     "ellipses-learned-gradient": 13_318,
+    "ellipses-equilibrium": 3_553,
 }
 
 
