@@ -74,7 +74,7 @@ class Training:
 
 def _certified(epsilon: float) -> Training:
     model = EquilibriumGradient(epsilon=epsilon)
-    return Training(f"equilibrium, certified, ε = {epsilon}", SPARSE, model, 1000, 1e-2, seeds=1)
+    return Training(f"equilibrium, certified, ε = {epsilon}", SPARSE, model, 1500, 1e-2, seeds=1)
 
 
 def _subsets(parts: int) -> Training:
@@ -84,13 +84,13 @@ def _subsets(parts: int) -> Training:
 
 TRAININGS: Mapping[str, Training] = {
     "equilibrium": Training(
-        "equilibrium, certified", SPARSE, EquilibriumGradient(), 1000, 1e-2, curves=True
+        "equilibrium, certified", SPARSE, EquilibriumGradient(), 1500, 1e-2, curves=True
     ),
     "equilibrium-free": Training(
         "equilibrium, without bound",
         SPARSE,
         EquilibriumGradient(bound="none"),
-        1000,
+        1500,
         5e-3,
         curves=True,
     ),
@@ -100,7 +100,7 @@ TRAININGS: Mapping[str, Training] = {
         "unrolled, 10 steps", SPARSE, UnrolledGradient(), 3000, 5e-3, seeds=1, curves=True
     ),
     "blur-equilibrium": Training(
-        "equilibrium, certified", BLUR, EquilibriumGradient(), 1000, 1e-2, seeds=1, curves=True
+        "equilibrium, certified", BLUR, EquilibriumGradient(), 1500, 1e-2, seeds=1, curves=True
     ),
     "blur-unrolled": Training(
         "unrolled, 10 steps", BLUR, UnrolledGradient(), 3000, 5e-3, seeds=1, curves=True
