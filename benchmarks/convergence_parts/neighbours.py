@@ -27,7 +27,8 @@ def neighbours(model: Iterative, problem: Measured, tolerance: float, limit: int
     """How far an image of a batch is from what it is alone, and the evaluations of both.
 
     In the precision of the model, and in double precision, where rounding hides nothing. Every
-    solver stops by its own rule.
+    solver stops by its own rule, 'own rule', or after the evaluations that the batch took, 'equal
+    evaluations'.
     """
     twin = copy.deepcopy(model).double().eval()
     double = replace(problem, data=problem.data.double())
@@ -36,19 +37,23 @@ def neighbours(model: Iterative, problem: Measured, tolerance: float, limit: int
     for precision, (one, data) in works.items():
         together = map_of(one, data)
         alone = [map_of(one, part_of(data, i, i + 1)) for i in range(len(data.data))]
-        found[precision] = {
-            name: _differences(run, together, alone)
-            for name, run in _runs(tolerance, limit).items()
-        }
+        rows: dict[str, Any] = {"one evaluation": _differences(_once, together, alone)}
+        for name, run in _runs(tolerance, limit).items():
+            rows[name] = {"own rule": _differences(run, together, alone)}
+            number = rows[name]["own rule"]["evaluations_together"]
+            endless = _runs(0.0, number)[name]
+            rows[name]["equal evaluations"] = _differences(endless, together, alone)
+        found[precision] = rows
     return found
 
 
-def _runs(tolerance: float, limit: int) -> dict[str, Callable[[Map], Tensor]]:
-    """From a map to the fixed point; the first only evaluates the map."""
+@torch.no_grad()
+def _once(work: Map) -> Tensor:
+    return work.f(work.start)
 
-    @torch.no_grad()
-    def once(work: Map) -> Tensor:
-        return work.f(work.start)
+
+def _runs(tolerance: float, limit: int) -> dict[str, Callable[[Map], Tensor]]:
+    """From a map to the fixed point."""
 
     def ours(work: Map) -> Tensor:
         return solved(OURS, work, tolerance, limit).state[0]
@@ -58,7 +63,7 @@ def _runs(tolerance: float, limit: int) -> dict[str, Callable[[Map], Tensor]]:
         run = peer.DeepinvEquilibrium(work.f, options, max_iter=limit, threshold=tolerance)
         return run(work.start)
 
-    runs: dict[str, Callable[[Map], Tensor]] = {"one evaluation": once, OURS: ours}
+    runs: dict[str, Callable[[Map], Tensor]] = {OURS: ours}
     return {**runs, DEFAULT: theirs} if installed() else runs
 
 
