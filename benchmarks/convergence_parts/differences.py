@@ -33,7 +33,7 @@ def finite_differences(setting: Setting, gradient: Tensor) -> dict[str, Any]:
     weights = parameters_to_vector(setting.parameters).clone()
     typical = float(gradient.norm() * weights.norm()) / math.sqrt(len(weights))
     generator = torch.Generator().manual_seed(0)
-    directions = []
+    directions: list[dict[str, Any]] = []
     for _ in range(DIRECTIONS):
         d = torch.randn(len(weights), generator=generator, dtype=weights.dtype)
         d *= weights.norm() / d.norm()
