@@ -21,8 +21,8 @@ SOLVERS = {
     "deepinv, as in its backward pass": ("#c4561b", "--"),
 }
 CURVES = {
-    "both": ("#2b8a3e", "o", "implicit, both solves stopped"),
-    "forward": ("#7a3b9c", "x", "implicit, backward solve exact"),
+    "both": ("#2b8a3e", "o", 8, "implicit, both solves stopped"),
+    "forward": ("#7a3b9c", "x", 5, "implicit, backward solve exact"),
 }
 UNROLLED = "#1f5fa8"
 GREY = "#555555"
@@ -45,9 +45,9 @@ def draw(parts: dict[str, Any], path: Path) -> None:
 
 
 def _gradients(axis: Axes, part: dict[str, Any]) -> None:
-    for name, (colour, marker, label) in CURVES.items():
+    for name, (colour, marker, size, label) in CURVES.items():
         points = part["curves"][name]
-        axis.loglog(*_columns(points), marker, ms=5, color=colour, label=label)
+        axis.loglog(*_columns(points), marker, ms=size, mfc="none", color=colour, label=label)
     scale = part["slopes"]["both"]["error_over_residual"]
     ends = [1.5 * part["curves"]["both"][0]["residual"], 1e-13]
     slope = part["slopes"]["both"]["slope"]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 REFERENCE = 1e-13
 BACKWARD = 1e-12
-UNROLLED = (1, 2, 5, 10, 20, 50, 100, 200, 400)
+UNROLLED = (1, 3, 10, 30, 100, 300)
 FREE = (1, 2, 5, 10, 20, 50)
 LIMIT = 3000
 

@@ -91,7 +91,8 @@ def _compared(work: Map, tolerances: Sequence[float], budget: Budget, limit: int
         for name, row in _at(work, tolerance, found, budget).items():
             rows[name]["tolerances"][f"{tolerance:.0e}"] = row
     if PLAIN in found:
-        rows[PLAIN]["largest_difference_to_picard"] = found[PLAIN].gap(found[PICARD])
+        gap = found[PLAIN].gap(found[PICARD], min(tolerances))
+        rows[PLAIN]["largest_difference_to_picard"] = gap
     return rows
 
 

@@ -63,8 +63,8 @@ class Trace:
         values = [float(f"{float(self.residuals[n - 1].max()):.3e}") for n in kept]
         return {"evaluations": [float(n) for n in kept], "residual": values}
 
-    def gap(self, other: Trace, above: float = 1e-5) -> float:
-        """The largest relative difference of the worst residuals, while these are not small."""
+    def gap(self, other: Trace, above: float) -> float:
+        """The largest relative difference of the worst residuals, while these are above that."""
         number = min(len(self.residuals), len(other.residuals))
         a, b = (trace.residuals[:number].max(dim=1).values for trace in (self, other))
         gaps = ((a - b).abs() / b)[b > above]
