@@ -25,6 +25,7 @@ from measuring.markdown import (
     step_variants,
     steps,
 )
+from measuring.markdown_convergence import gradients_table, solvers_table
 from measuring.markdown_memory import depths, largest, machine_of, overhead
 from measuring.markdown_trainings import (
     CERTIFIED,
@@ -69,6 +70,10 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "memory-largest": (MEMORY, largest),
     "memory-time-machine": (MEMORY, machine_of("time")),
     "memory-time": (MEMORY, overhead),
+    "solvers-machine": ("convergence-solvers", machine),
+    "solvers": ("convergence-solvers", solvers_table),
+    "gradients-machine": ("convergence-gradients", machine),
+    "gradients": ("convergence-gradients", gradients_table),
 }
 
 JOINT: dict[str, Callable[[Path], str]] = {
@@ -99,7 +104,9 @@ def filled(page: str) -> str:
         result, render = TABLES[match["name"]]
         path = RESULTS / f"{result}.json"
         if not path.exists():
-            text = f"Not measured yet: `python benchmarks/{result}.py`.\n"
+            script, _, part = result.partition("-")
+            only = f" --only {part}" if part else ""
+            text = f"Not measured yet: `python benchmarks/{script}.py{only}`.\n"
         else:
             text = render(json.loads(path.read_text(encoding="utf-8")))
         return f"{match[1]}{text}{match[3]}"

@@ -1,1 +1,0 @@
-"""Solvers and gradients, on a trained equilibrium model."""
