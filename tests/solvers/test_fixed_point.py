@@ -110,6 +110,25 @@ def test_samples_do_not_see_each_other(solver: FixedPointSolver) -> None:
     torch.testing.assert_close(together.state[0][0], start[0], rtol=0, atol=0)
 
 
+def test_anderson_does_not_let_rounding_couple_samples() -> None:
+    size = 400
+    basis = torch.linalg.qr(random(size, size))[0]
+    slow = ((basis * torch.linspace(0, 0.97, size)) @ basis.T).float()
+    offsets = random(8, size, seed=1).float()
+
+    def solved(rows: range) -> Tensor:
+        def f(state: tuple[Tensor, ...]) -> list[Tensor]:  # row by row, as batches round otherwise
+            pairs = zip(state[0], rows, strict=True)
+            return [torch.stack([slow @ z + offsets[k] for z, k in pairs])]
+
+        (found,) = Anderson(0.0, 12).solve(f, (torch.zeros(len(rows), size),)).state
+        return found
+
+    together = solved(range(8))
+    alone = torch.cat([solved(range(k, k + 1)) for k in range(8)])
+    assert float((together - alone).abs().max()) < 5e-6  # 6e-5 with inner products in float32
+
+
 def test_the_best_iterate_is_returned_and_failure_is_said() -> None:
     f = Affine([1.5])
     start = (random(1, SIZE, seed=4),)

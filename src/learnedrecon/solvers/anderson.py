@@ -101,13 +101,17 @@ class _Memory:
             self.changes = [keep * change for change in self.changes]
 
     def weights(self, g: Tensor, regularisation: float) -> Tensor:
-        """γ, (batch, differences), in the precision of ``g``; solved in float64."""
+        """γ, (batch, differences), in the precision of ``g``; inner products and all in float64.
+
+        In float32 the rounding of inner products depends on the size of the batch, and the solution
+        makes it thousands of times larger: samples would feel their neighbours.
+        """
         lengths = torch.stack([c.norm(dim=1) for c in self.changes], 1).double()
         scale = torch.where(lengths > 0, lengths, 1)
-        table = torch.stack(self.changes, 1)
-        gram = torch.bmm(table, table.mT).double() / (scale[:, :, None] * scale[:, None, :])
+        table = torch.stack(self.changes, 1).double()
+        gram = torch.bmm(table, table.mT) / (scale[:, :, None] * scale[:, None, :])
         gram = gram + regularisation * torch.eye(len(self.changes), dtype=gram.dtype).to(gram)
-        right = torch.bmm(table, g[:, :, None]).double().squeeze(2) / scale
+        right = torch.bmm(table, g[:, :, None].double()).squeeze(2) / scale
         empty = torch.diag_embed((lengths == 0).to(gram))
         # A sample that has run off to NaN goes back to its best iterate; its weights do not matter.
         inverse = torch.linalg.pinv((gram + empty).nan_to_num(0, 0, 0), hermitian=True)
