@@ -32,7 +32,7 @@ def weights(folder: Path, spec: object) -> Path:
 
 
 def test_it_prints_the_proof(cli: Run, tmp_path: Path) -> None:
-    path = weights(tmp_path, EquilibriumGradient(layers=3, hidden=4, epsilon=0.9))
+    path = weights(tmp_path, EquilibriumGradient(width=4, filters=6, epsilon=0.9))
     result = cli("certify", path, "--attack", "5")
     assert result.exit_code == 0, result.output
     assert "A contraction of u, by proof" in result.output

@@ -48,6 +48,7 @@ SCAN = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
 RAY = RayTransform(SCAN, torch.float64)
 T = RAY / RAY.norm()
 SPACE = Space((9, 9), torch.float64)
+SMALL: dict[str, Any] = {"layers": 2, "width": 4, "filters": 6, "threshold": 0.3}
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -205,7 +206,7 @@ def test_proofs_are_not_inherited_by_other_steps_nor_by_other_layers() -> None:
 
 def test_the_scaling_of_a_model_is_part_of_its_certificate() -> None:
     """In millimetres ‖T‖ is not 1; the model divides by it and multiplies by its image scale."""
-    spec = EquilibriumGradient(layers=3, hidden=4, epsilon=0.6, image_scale=0.02, weight=0.5)
+    spec = EquilibriumGradient(**SMALL, epsilon=0.6, image_scale=0.02, weight=0.5)
     model = equilibrium_gradient(replace(spec, tolerance=1e-12, max_iterations=300)).double()
     for operator in (RAY, RAY / 1000, 50 * RAY):
         certificate = certify(model, operator)
@@ -241,7 +242,7 @@ def test_complex_images_are_certified_as_pairs_of_real_ones() -> None:
 
 
 def test_mu_is_that_of_the_operator_that_is_given() -> None:
-    model = equilibrium_gradient(EquilibriumGradient(layers=3, hidden=4, weight=0.5)).double()
+    model = equilibrium_gradient(EquilibriumGradient(**SMALL, weight=0.5)).double()
     diagonal = Diagonal(SPACE, torch.full((9, 9), 4.0, dtype=torch.float64))
     certificate = certify(model, diagonal, smallest=16.0)
     assert certificate.smallest == pytest.approx(1)
@@ -253,7 +254,7 @@ def test_mu_is_that_of_the_operator_that_is_given() -> None:
 
 
 def test_a_model_that_changes_its_problem_has_no_certificate() -> None:
-    model = equilibrium_gradient(EquilibriumGradient(layers=3, hidden=4)).double()
+    model = equilibrium_gradient(EquilibriumGradient(**SMALL)).double()
     model.prepare = lambda problem: problem
     assert "changes its problem" in certify(model, T).reason
     model.prepare = WithRegulariser(Dirichlet())
@@ -261,7 +262,7 @@ def test_a_model_that_changes_its_problem_has_no_certificate() -> None:
 
 
 def test_the_weights_of_the_precision_in_use_are_certified() -> None:
-    model = equilibrium_gradient(EquilibriumGradient(layers=3, hidden=4, weight=0.3))
+    model = equilibrium_gradient(EquilibriumGradient(**SMALL, weight=0.3))
     found = certify(model, RAY)
     step = certified_step(model)
     assert isinstance(step, GradientEquilibrium)
@@ -291,7 +292,7 @@ def test_a_larger_epsilon_is_certified_where_mu_pays_for_it() -> None:
 
 
 def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> None:
-    model = equilibrium_gradient(EquilibriumGradient(layers=3, hidden=4, epsilon=0.8)).double()
+    model = equilibrium_gradient(EquilibriumGradient(**SMALL, epsilon=0.8)).double()
     first = certify(model, T)
     assert first.holds
     shake(model, seed=3)
