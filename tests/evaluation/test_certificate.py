@@ -199,6 +199,7 @@ class Doubled(GradientEquilibrium):
 def test_proofs_are_not_inherited_by_other_steps_nor_by_other_layers() -> None:
     assert "inherits a proof" in certify(Doubled(regulariser(0.5), 0.2), T).reason
     network = regulariser(0.5)
+    assert isinstance(network.network, LipschitzNet)
     network.network.layers.append(nn.Conv2d(1, 1, 1))
     for step in (GradientEquilibrium(network, 0.2), ProximalEquilibrium(network)):
         assert "no known bound" in certify(step, T).reason
@@ -302,8 +303,30 @@ def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> N
     second = certify(model, T)
     assert second.holds
     assert second.epsilon is not None
-    assert second.epsilon <= 0.8 + 1e-9
+    assert second.epsilon <= 0.8 * (1 + 2.0**-23), "the margin for ε in float32"
     assert math.isfinite(float(second.stability or math.inf))
+
+
+def test_without_a_bound_there_is_a_certificate_until_the_weights_have_grown() -> None:
+    """The twin of the model above: as built, then with weights five times as large."""
+    spec = EquilibriumGradient(**SMALL, epsilon=0.8, bound="none", weight=0.5)
+    model = equilibrium_gradient(spec).double()
+    first = certify(model, T)
+    assert first.holds
+    assert first.epsilon == pytest.approx(0.8, rel=1e-5)
+    step = certified_step(model)
+    assert step is not None
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("weight") and parameter.ndim > 1:
+                parameter.mul_(5)
+    second = certify(model, T)
+    assert "ε = " in second.reason
+    assert "is not below 1 + μ/λ = 1" in second.reason
+    assert second.factor is None
+    assert second.epsilon is not None
+    assert second.epsilon > 2
+    assert worst_contraction(step, T) > 1
 
 
 def test_the_steps_pass_the_kit() -> None:
