@@ -25,7 +25,7 @@ from learnedrecon.testing.steps import shake
 if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Iterative
 
-SPEC = UnrolledGradient(4, 2, 3, 5, 0.5, weight=0.5, image_scale=C)
+SPEC = UnrolledGradient(4, 2, 3, 5, 0.15, weight=0.5, image_scale=C)
 
 
 def built(spec: UnrolledGradient = SPEC) -> Iterative:
@@ -54,7 +54,7 @@ def test_every_iterate_in_numpy(bound: Any) -> None:  # noqa: ANN401
 def test_it_is_the_equilibrium_stopped_early() -> None:
     """With the same bounded weights and ε close to 1, K Picard iterations."""
     spec = EquilibriumGradient(
-        2, 3, 5, 0.5, epsilon=1 - 1e-12, bound="layers", weight=0.5, image_scale=C
+        2, 3, 5, 0.15, epsilon=1 - 1e-12, bound="layers", weight=0.5, image_scale=C
     )
     model, at = built(replace(SPEC, bound="layers")), Measured(RAY, data())
     other = equilibrium_gradient(spec).double()

@@ -297,3 +297,20 @@ def test_it_takes_the_place_of_a_stack_of_convolutions() -> None:
 
 def test_the_default_has_3552_parameters() -> None:
     assert sum(p.numel() for p in PotentialNet(PotentialSpec()).parameters()) == 3_552
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Dynamo detected a call")
+def test_it_compiles_to_one_graph_with_and_without_gradients() -> None:
+    net, u = built(SPECS[1]), random(2, 1, 6, 5)
+    torch._dynamo.reset()
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    found = []
+    for each in (net, compiled):
+        with torch.no_grad():
+            alone = each(u)
+        image = each(u)
+        grads = torch.autograd.grad(image.square().sum(), list(net.parameters()))
+        found.append([alone, image.detach(), *grads])
+    for expected, result in zip(*found, strict=True):
+        torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-11)
