@@ -110,7 +110,12 @@ def _invertible(backward: Any) -> Callable[[int], nn.Module]:  # noqa: ANN401
 def _equilibrium(backward: Any) -> Callable[[int], nn.Module]:  # noqa: ANN401
     return lambda n: Images(
         equilibrium_gradient(
-            EquilibriumGradient(tolerance=ENDLESS, max_iterations=n, backward=backward)
+            EquilibriumGradient(
+                tolerance=ENDLESS,
+                backward_tolerance=ENDLESS,
+                max_iterations=n,
+                backward=backward,
+            )
         )
     )
 

@@ -24,15 +24,19 @@ if TYPE_CHECKING:
 GEOMETRY = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
 
 
-def weights(folder: Path, spec: object) -> Path:
+def weights(folder: Path, spec: object, factor: float = 1.0) -> Path:
     torch.manual_seed(0)
     path = folder / "weights.safetensors"
-    save_weights(path, specs.build(MODELS, spec), blueprint=Blueprint.of(spec, GEOMETRY))
+    model = specs.build(MODELS, spec)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(factor)
+    save_weights(path, model, blueprint=Blueprint.of(spec, GEOMETRY))
     return path
 
 
 def test_it_prints_the_proof(cli: Run, tmp_path: Path) -> None:
-    path = weights(tmp_path, EquilibriumGradient(layers=3, hidden=4, epsilon=0.9))
+    path = weights(tmp_path, EquilibriumGradient(width=4, filters=6, epsilon=0.9))
     result = cli("certify", path, "--attack", "5")
     assert result.exit_code == 0, result.output
     assert "A contraction of u, by proof" in result.output
@@ -45,3 +49,11 @@ def test_it_says_why_there_is_none(cli: Run, tmp_path: Path) -> None:
     result = cli("certify", path)
     assert result.exit_code == 1
     assert "No certificate: Chain is no fixed point iteration." in result.output
+
+
+def test_nothing_is_proved_of_weights_without_a_bound(cli: Run, tmp_path: Path) -> None:
+    spec = EquilibriumGradient(width=4, filters=6, epsilon=0.9, bound="none")
+    result = cli("certify", weights(tmp_path, spec, factor=3.0))
+    assert result.exit_code == 1
+    assert "No certificate: ε = " in result.output
+    assert "is not below 1 + μ/λ" in result.output

@@ -1,17 +1,19 @@
-"""Equilibrium models once more in numpy: dense matrices, convolutions by scipy, sorted pairs."""
+"""Equilibrium models once more in numpy: dense matrices, and correlations by scipy."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from scipy.signal import correlate2d
+from tests.models.in_numpy import IMAGE, RAY, C, T, data, gradient, network, number, scaled_data
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import certify
+from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
 from learnedrecon.models.equilibrium_splitting import (
     EquilibriumADMM,
@@ -21,67 +23,21 @@ from learnedrecon.models.equilibrium_splitting import (
     equilibrium_primal_dual,
     equilibrium_proximal,
 )
-from learnedrecon.networks.bounded import BoundedConv, NearIdentity
-from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.schemes.implicit import Implicit, JacobianFree
+from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.solvers.fixed_point import Picard
-from learnedrecon.testing import dense_matrix
 from learnedrecon.testing.steps import shake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.networks.in_numpy import Array
+
     from learnedrecon.schemes.reconstructor import Iterative
 
-Array: TypeAlias = NDArray[np.float64]
-
-GEOMETRY = ParallelBeam((7, 6), (0.1, 0.9, 1.4, 2.2), FlatDetector(11, 1.1, 0.6), (0.9, 1.2))
-RAY = RayTransform(GEOMETRY, torch.float64)
-T: Array = dense_matrix(RAY).numpy() / RAY.norm()
-IMAGE = GEOMETRY.shape
-C = 0.3
 STEPS = 4
-
-
-def data() -> torch.Tensor:
-    generator = torch.Generator().manual_seed(3)
-    u = torch.rand(1, 1, *IMAGE, generator=generator, dtype=torch.float64)
-    return RAY(u)
-
-
-def network(step: torch.nn.Module, u: Array) -> Array:
-    """u - εN(u) for a flat image."""
-    near = step.get_submodule("network")
-    assert isinstance(near, NearIdentity)
-    x = u.reshape(1, *IMAGE)
-    for layer in near.network.layers:
-        if isinstance(layer, BoundedConv):
-            weight, bias = layer.bounded_weight().detach().numpy(), layer.bias.detach().numpy()
-            x = np.stack(
-                [
-                    sum(correlate2d(a, k, "same") for a, k in zip(x, kernels, strict=True)) + b
-                    for kernels, b in zip(weight, bias, strict=True)
-                ]
-            )
-        else:
-            pairs = np.sort(x.reshape(-1, 2, *IMAGE), axis=1)[:, ::-1]
-            x = pairs.reshape(x.shape)
-    result: Array = u - near.epsilon * x.ravel()
-    return result
-
-
-def number(step: torch.nn.Module, name: str) -> float:
-    return float(step.get_parameter(name).detach().exp())
-
-
-def gradient(step: torch.nn.Module, y: Array) -> Iterator[Array]:
-    weight = number(step, "log_weight")
-    u = T.T @ y
-    while True:
-        u = u + 0.95 / (1 + weight) * (T.T @ (y - T @ u) - weight * network(step, u))
-        yield u
 
 
 def proximal(step: torch.nn.Module, y: Array) -> Iterator[Array]:
@@ -111,25 +67,29 @@ def primal_dual(step: torch.nn.Module, y: Array) -> Iterator[Array]:
         yield u
 
 
+COMMON: dict[str, Any] = {
+    "layers": 2,
+    "width": 3,
+    "filters": 5,
+    "threshold": 0.15,
+    "epsilon": 0.7,
+    "image_scale": C,
+}
 MODELS = {
     "gradient": (
-        lambda: equilibrium_gradient(EquilibriumGradient(3, 4, 0.7, image_scale=C, weight=0.5)),
+        lambda: equilibrium_gradient(EquilibriumGradient(**COMMON, weight=0.5)),
         gradient,
     ),
     "proximal": (
-        lambda: equilibrium_proximal(EquilibriumProximal(3, 4, 0.7, image_scale=C, step=0.8)),
+        lambda: equilibrium_proximal(EquilibriumProximal(**COMMON, step=0.8)),
         proximal,
     ),
     "admm": (
-        lambda: equilibrium_admm(
-            EquilibriumADMM(3, 4, 0.7, image_scale=C, penalty=2.0, data_tolerance=1e-13)
-        ),
+        lambda: equilibrium_admm(EquilibriumADMM(**COMMON, penalty=2.0, data_tolerance=1e-13)),
         admm,
     ),
     "primal_dual": (
-        lambda: equilibrium_primal_dual(
-            EquilibriumPrimalDual(3, 4, 0.7, image_scale=C, step=0.7, product=0.5)
-        ),
+        lambda: equilibrium_primal_dual(EquilibriumPrimalDual(**COMMON, step=0.7, product=0.5)),
         primal_dual,
     ),
 }
@@ -149,7 +109,7 @@ def test_every_iterate_in_numpy(name: str) -> None:
     model.scheme = FixedPoint(model.scheme.step, Picard(0.0, STEPS))
     found = [estimate.image for estimate in model.iterates(Measured(RAY, y))]
     assert len(found) == STEPS
-    by_hand = MODELS[name][1](model.scheme.step, y.numpy().ravel() / (C * RAY.norm()))
+    by_hand = MODELS[name][1](model.scheme.step, scaled_data())
     for image in found:
         expected = C * next(by_hand).reshape(1, 1, *IMAGE)
         np.testing.assert_allclose(image.detach().numpy(), expected, rtol=1e-9, atol=1e-10)
@@ -161,10 +121,48 @@ def test_only_the_gradient_scheme_is_certified_where_t_has_a_null_space() -> Non
     assert certify(built("gradient"), RAY).holds
 
 
+def test_3553_parameters() -> None:
+    assert count_parameters(equilibrium_gradient()) == 3_553
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_both_pieces_of_the_network_matter_to_the_iterates(name: str) -> None:
+    """Or the comparison with numpy would say little: thresholds of almost 0 and of infinity."""
+    at, images = Measured(RAY, data()), []
+    for log_threshold in (None, -30.0, 30.0):
+        model = built(name)
+        with torch.no_grad():
+            for key, parameter in model.named_parameters():
+                if log_threshold is not None and key.endswith("log_threshold"):
+                    parameter.fill_(log_threshold)
+        *_, last = islice(model.iterates(at), STEPS)
+        images.append(last.image)
+    for other in images[1:]:
+        assert float((images[0] - other).norm()) > 0.02 * float(images[0].norm())
+
+
+def test_tolerances_of_both_solvers() -> None:
+    spec = EquilibriumGradient(tolerance=1e-3, backward_tolerance=1e-5, max_iterations=7)
+    scheme = equilibrium_gradient(spec).scheme
+    assert isinstance(scheme, FixedPoint)
+    assert scheme.solver == Anderson(1e-3, 7)
+    assert scheme.backward_mode == Implicit(Anderson(1e-3, 7), 1e-5)
+    spec = replace(spec, backward="jacobian_free")
+    scheme = equilibrium_gradient(spec).scheme
+    assert isinstance(scheme, FixedPoint)
+    assert scheme.backward_mode == JacobianFree()
+
+
 def test_fields_out_of_range() -> None:
     for build in (
         lambda: EquilibriumGradient(weight=0.0),
-        lambda: EquilibriumGradient(hidden=3),
+        lambda: EquilibriumGradient(layers=0),
+        lambda: EquilibriumGradient(width=0),
+        lambda: EquilibriumGradient(filters=2.5),  # type: ignore[arg-type]
+        lambda: EquilibriumGradient(threshold=0.0),
+        lambda: EquilibriumGradient(bound="all"),  # type: ignore[arg-type]
+        lambda: EquilibriumGradient(epsilon=1.0),
+        lambda: EquilibriumGradient(backward_tolerance=0.0),
         lambda: EquilibriumProximal(step=-1.0),
         lambda: EquilibriumADMM(penalty=0.0),
         lambda: EquilibriumADMM(data_iterations=0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from learnedrecon.models.equilibrium import FixedPointBackwardName
+    from learnedrecon.networks.bounded import Bound
     from learnedrecon.schemes.reconstructor import Iterative
 
 OF_DYNAMO = pytest.mark.filterwarnings(
@@ -31,6 +33,9 @@ OF_DYNAMO = pytest.mark.filterwarnings(
     "ignore:The .grad attribute of a Tensor",
 )
 SCAN = ParallelBeam((5, 6), AngleRange(7), FlatDetector(9))
+SPEC = EquilibriumGradient(
+    layers=2, width=4, filters=6, threshold=0.2, epsilon=0.5, max_iterations=200, weight=1.0
+)
 
 
 def problem(samples: slice = slice(None)) -> Measured:
@@ -46,7 +51,7 @@ def reversible() -> Iterative:
 
 def equilibrium(backward: FixedPointBackwardName) -> Iterative:
     torch.manual_seed(0)
-    spec = EquilibriumGradient(3, 4, 0.5, 1e-12, 200, backward, weight=1.0)
+    spec = replace(SPEC, tolerance=1e-12, backward_tolerance=1e-12, backward=backward)
     return equilibrium_gradient(spec).double()
 
 
@@ -112,15 +117,17 @@ def test_two_processes_find_the_gradient_of_both_samples(name: str, tmp_path: Pa
     assert [process.returncode for process in both] == [0, 0], ends
 
 
+@pytest.mark.parametrize("bound", ["layers", "none"])
 @pytest.mark.parametrize("name", ["implicit", "jacobian_free"])
 def test_autocast_keeps_the_graph_of_weights_that_the_solver_has_lowered(
-    name: FixedPointBackwardName,
+    name: FixedPointBackwardName, bound: Bound
 ) -> None:
     """Autocast caches lowered weights; those that are made without a graph must not be used."""
 
     def run(*, lowered: bool) -> list[Tensor]:
         torch.manual_seed(0)
-        model = equilibrium_gradient(EquilibriumGradient(3, 4, 0.5, 1e-2, 50, name, weight=1.0))
+        spec = replace(SPEC, tolerance=1e-2, max_iterations=50, backward=name, bound=bound)
+        model = equilibrium_gradient(spec)
         given = problem()
         given = Measured(RayTransform(SCAN), given.data.float())
         with torch.autocast("cpu", torch.bfloat16, enabled=lowered):

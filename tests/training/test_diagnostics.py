@@ -38,7 +38,15 @@ def batch(seed: int = 0) -> Batch:
 
 def equilibrium(iterations: int) -> Iterative:
     torch.manual_seed(0)
-    spec = EquilibriumGradient(2, 2, 0.5, 1e-4, iterations, weight=0.5)
+    spec = EquilibriumGradient(
+        layers=2,
+        width=2,
+        filters=3,
+        epsilon=0.5,
+        backward_tolerance=1e-4,
+        max_iterations=iterations,
+        weight=0.5,
+    )
     return equilibrium_gradient(spec)
 
 

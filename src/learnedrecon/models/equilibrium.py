@@ -79,9 +79,10 @@ class EquilibriumSpec:
     image_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        require_counts(self, {"max_iterations": 1})
+        require_counts(self, {"layers": 1, "width": 1, "filters": 1, "max_iterations": 1})
         require_below_one(self, "epsilon", "tolerance", "backward_tolerance")
-        require_positive(self, "image_scale")
+        require_positive(self, "threshold", "image_scale")
+        require_choice(self, "bound", ("layers", "none"))
         require_choice(self, "backward", ("implicit", "jacobian_free"))
         self.network_spec()
 

@@ -5,8 +5,8 @@ DE-ADMM:  x = (I + αT*T)⁻¹(z - w + αT*y),  z = R(x + w),  w = w + x - z;  t
 DE-PDHG:  u⁺ = R(u - τT*h),  h⁺ = (h + σ(T(2u⁺ - u) - y))/(1 + σ);  the image is u
 
 with R(u) = u - εN(u) and the 1-Lipschitz N of ``equilibrium_gradient``. For η = α = τ all three
-have the same fixed points. The first two have a certificate if T*T ≥ μ > 0 and ε is small enough, the last has none;
-none of them has one where T has a null space, unlike ``equilibrium_gradient``.
+have the same fixed points. The first two have a certificate if T*T ≥ μ > 0 and ε is small enough,
+the last has none; none of them has one where T has a null space, unlike ``equilibrium_gradient``.
 
 Differences from the paper: as in ``equilibrium_gradient``; α and τ are trained; the data step of
 ADMM is solved by conjugate gradients for every T; DE-PDHG is not in the paper.

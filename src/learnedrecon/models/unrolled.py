@@ -2,9 +2,9 @@
 
     u ← u + η(T*(y - Tu) - λR(u)),   R(u) = u - N(u),   k = 1..10, from T*y
 
-The map of ``equilibrium_gradient``, applied N times in place of to its fixed point; N is its
-network without a bound, or with one. λ is trained, η = 0.95/(1 + λ) for ‖T‖ = 1. 3 553 parameters
-for the defaults.
+The map of ``equilibrium_gradient`` with ε = 1, applied a few times instead of solved for its fixed
+point; N is its network without a bound, or with one. λ is trained, η = 0.95/(1 + λ) for ‖T‖ = 1.
+3 553 parameters for the defaults.
 
 Differences from the paper: λ is a weight of R (1 in the paper) and trained; a small network in
 place of the 17-layer DnCNN.
@@ -14,7 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from learnedrecon.models.checks import require_counts, require_positive, require_spec
+from learnedrecon.models.checks import (
+    require_choice,
+    require_counts,
+    require_positive,
+    require_spec,
+)
 from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from learnedrecon.networks.bounded import Bound, NearIdentity
 from learnedrecon.networks.potential import PotentialNet, PotentialSpec
@@ -56,8 +61,10 @@ class UnrolledGradient:
     checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
-        require_counts(self, {"iterations": 1, "checkpoint_every": 1})
-        require_positive(self, "weight", "image_scale")
+        require_counts(self, {"iterations": 1, "layers": 1, "width": 1, "filters": 1})
+        require_counts(self, {"checkpoint_every": 1})
+        require_positive(self, "threshold", "weight", "image_scale")
+        require_choice(self, "bound", ("layers", "none"))
         self.network_spec()
 
     def network_spec(self) -> PotentialSpec:

@@ -67,8 +67,9 @@ class BoundedConv(nn.Module):
     """A convolution divided by a bound of its norm: ‖K‖ ≤ 1 on images of every size.
 
     The bound is that of :func:`conv_norm_bound`; it is part of the graph, and kept between calls
-    without gradients for as long as the weight is the same, entry by entry. Weights are drawn
-    orthogonal, and at first of a norm of at most 1 where they are not divided too.
+    without gradients for as long as the weight is the same, entry by entry (not when compiled).
+    Weights are drawn orthogonal, and at first of a norm of at most 1 where they are not divided
+    too.
 
     Args:
         c_in: channels in.
@@ -93,7 +94,8 @@ class BoundedConv(nn.Module):
         """The weight that is convolved with, over the bound if there is to be one."""
         if self.spec.bound == "none":
             return self.weight
-        if torch.is_grad_enabled() and self.weight.requires_grad:
+        recorded = torch.is_grad_enabled() and self.weight.requires_grad
+        if recorded or torch.compiler.is_compiling():
             return self.weight / self._divisor()
         if self._kept is None or not _same(self._kept[0], self.weight):
             with torch.inference_mode(mode=False), torch.no_grad():

@@ -134,6 +134,9 @@ class PotentialNet(BoundedNetwork):
     def lipschitz_bound(self) -> float:
         total = 1.0
         for layer in self.layers:
-            known = type(layer) is PotentialLayer
-            total *= layer.norm_bound() if known else math.inf
+            total *= _bound_of(layer)
         return total
+
+
+def _bound_of(layer: nn.Module) -> float:
+    return layer.norm_bound() if type(layer) is PotentialLayer else math.inf
