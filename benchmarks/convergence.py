@@ -114,7 +114,7 @@ class Job:
         content = record("convergence.py")
         begun = time.perf_counter()
         if self.name == "classical":
-            found = {"work": TEXT, "scans": classical(self.say)}
+            found = {"scans": classical(self.say)}
         elif self.name in {"solvers", "gradients"}:
             found = equilibrium(self.name)
         else:

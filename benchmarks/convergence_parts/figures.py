@@ -9,7 +9,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
-from convergence_parts.scans import BLUR, DENSE, SPARSE
+from convergence_parts.scans import BLUR, DENSE, SPARSE, TEXT
 from learnedrecon.files import atomic_path
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _iterations(results: Path, classical: dict[str, Any], path: Path) -> Path:
             found = read(results, name)
             if found is not None:
                 best = max(best, _line(axis, name, found, classical))
-        axis.set(xscale="log", title=f"{scan}, {classical['work'][scan]}", xlabel="iterations")
+        axis.set(xscale="log", title=f"{scan}, {TEXT[scan]}", xlabel="iterations")
         axis.title.set_size(9)
         axis.set_ylim(best - NEAR, best + 1)
         axis.set_xticks(
