@@ -9,9 +9,9 @@ from convergence_parts.scans import BLUR, DENSE, SPARSE
 from learnedrecon.models.deep_gradient import DeepGradient
 from learnedrecon.models.equilibrium import EquilibriumGradient
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDualSpec
+from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.subsets import SubsetPrimalDual
-from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.training.spec import (
     CheckpointSpec,
     GreedySpec,
@@ -97,13 +97,13 @@ TRAININGS: Mapping[str, Training] = {
     "equilibrium-0.99": _certified(0.99),
     "equilibrium-0.9": _certified(0.9),
     "unrolled": Training(
-        "unrolled, 10 steps", SPARSE, UnrolledGradient(), 3000, 5e-3, seeds=1, curves=True
+        "unrolled, 10 steps", SPARSE, LearnedGradient(10), 3000, 5e-3, seeds=1, curves=True
     ),
     "blur-equilibrium": Training(
         "equilibrium, certified", BLUR, EquilibriumGradient(), 1500, 1e-2, seeds=1, curves=True
     ),
     "blur-unrolled": Training(
-        "unrolled, 10 steps", BLUR, UnrolledGradient(), 3000, 5e-3, seeds=1, curves=True
+        "unrolled, 10 steps", BLUR, LearnedGradient(10, fbp=None), 3000, 5e-3, seeds=1, curves=True
     ),
     "lpd": Training("LPD", SPARSE, LearnedPrimalDual(iterations=8, hidden=HIDDEN), 6000),
     "invertible": Training(

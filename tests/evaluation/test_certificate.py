@@ -94,6 +94,7 @@ def test_the_formulas() -> None:
     exact = float(torch.linalg.matrix_norm(_dense(T), 2))
     assert exact <= norm <= exact * 1.01
     assert found.largest == pytest.approx(norm**2)
+    assert isinstance(step.network, NearIdentity)
     epsilon = step.network.deviation_bound()
     assert found.epsilon == epsilon <= 0.5
     assert found.factor == pytest.approx(1 - 0.7 * (0.1 + 0.2 * (1 - epsilon)))

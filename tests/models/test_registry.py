@@ -77,7 +77,9 @@ SPECS: dict[str, Any] = {
         **EQUILIBRIUM, max_iterations=60, data_tolerance=1e-12, data_iterations=30
     ),
     "equilibrium_primal_dual": EquilibriumPrimalDual(**EQUILIBRIUM, max_iterations=200),
-    "unrolled_gradient": UnrolledGradient(3, **POTENTIAL, weight=0.5),
+    "unrolled_gradient": UnrolledGradient(
+        3, 3, 4, FilteredBackprojection("hann"), image_scale=0.02
+    ),
     "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
     "invertible_primal_dual": InvertiblePrimalDual(3, 6, 0.02),
     "split_primal_dual": SplitPrimalDualSpec(3, 3, 2, 6, 0.02),
@@ -89,7 +91,6 @@ LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "fbp_unet"]
 STORING = [name for name in ITERATIVE if hasattr(SPECS[name], "checkpoint_every")]
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
-LINEAR |= {"unrolled_gradient"}
 LINEAR |= {name for name in SPECS if name.startswith("equilibrium")}
 SPLITTING = {"equilibrium_proximal", "equilibrium_admm", "equilibrium_primal_dual"}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]

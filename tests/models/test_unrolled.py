@@ -1,4 +1,4 @@
-"""Unrolled gradient descent: in numpy, beside the equilibrium, and with less memory."""
+"""Unrolled gradient descent: in numpy, from both starts, and with less memory."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from tests.models.in_numpy import IMAGE, RAY, C, data, gradient, scaled_data
+from scipy.signal import correlate2d
+from tests.models.in_numpy import IMAGE, RAY, C, T, data, number, scaled_data
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import certify
 from learnedrecon.evaluation.scores import count_parameters
-from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
+from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.unrolled import UnrolledGradient, unrolled_gradient
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.backward import Checkpointed
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.step import Repeat
-from learnedrecon.solvers.fixed_point import Picard
 from learnedrecon.testing.steps import shake
 
 if TYPE_CHECKING:
+    from tests.networks.in_numpy import Array
+
     from learnedrecon.schemes.reconstructor import Iterative
 
-SPEC = UnrolledGradient(4, 2, 3, 5, 0.15, weight=0.5, image_scale=C)
+SPEC = UnrolledGradient(4, 3, 5, fbp=None, weight=0.7, image_scale=C)
 
 
 def built(spec: UnrolledGradient = SPEC) -> Iterative:
@@ -35,41 +37,45 @@ def built(spec: UnrolledGradient = SPEC) -> Iterative:
     return model
 
 
-@pytest.mark.parametrize("bound", ["none", "layers"])
-def test_every_iterate_in_numpy(bound: Any) -> None:  # noqa: ANN401
-    model = built(replace(SPEC, bound=bound))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("filters.weight"):
-                parameter.mul_(1.3)  # seen without a bound alone
+def network(step: torch.nn.Module, u: Array) -> Array:
+    """3×3 convolutions with zeros beyond the border, ReLU between them."""
+    x = u.reshape(1, *IMAGE)
+    layers = [m for m in step.modules() if isinstance(m, torch.nn.Conv2d)]
+    for index, layer in enumerate(layers):
+        assert layer.bias is not None
+        kernels, biases = (t.detach().numpy() for t in (layer.weight, layer.bias))
+        x = np.maximum(x, 0) if index else x
+        x = np.stack(
+            [
+                sum(correlate2d(a, k, "same") for a, k in zip(x, row, strict=True)) + bias
+                for row, bias in zip(kernels, biases, strict=True)
+            ]
+        )
+    return np.ravel(x)
+
+
+def test_every_iterate_in_numpy() -> None:
+    model, y = built(), scaled_data()
     found = [estimate.image for estimate in model.iterates(Measured(RAY, data()))]
     assert len(found) == SPEC.iterations
     assert isinstance(model.scheme, Repeat)
-    by_hand = gradient(model.scheme.step, scaled_data())
+    step = model.scheme.step
+    weight, u = number(step, "log_weight"), T.T @ y
     for image in found:
-        expected = C * next(by_hand).reshape(1, 1, *IMAGE)
+        u = u + 0.95 / (1 + weight) * (T.T @ (y - T @ u) - weight * network(step, u))
+        expected = C * u.reshape(1, 1, *IMAGE)
         np.testing.assert_allclose(image.detach().numpy(), expected, rtol=1e-9, atol=1e-10)
 
 
-def test_it_is_the_equilibrium_stopped_early() -> None:
-    """With the same bounded weights and ε close to 1, K Picard iterations."""
-    spec = EquilibriumGradient(
-        2, 3, 5, 0.15, epsilon=1 - 1e-12, bound="layers", weight=0.5, image_scale=C
-    )
-    model, at = built(replace(SPEC, bound="layers")), Measured(RAY, data())
-    other = equilibrium_gradient(spec).double()
-    other.load_state_dict(model.state_dict(), strict=True)
-    assert isinstance(other.scheme, FixedPoint)
-    other.scheme = FixedPoint(other.scheme.step, Picard(0.0, SPEC.iterations))
-    pairs = zip(model.iterates(at), other.iterates(at), strict=True)
-    for mine, picard in pairs:
-        torch.testing.assert_close(mine.image, picard.image, rtol=1e-9, atol=1e-10)
+def test_it_starts_from_filtered_back_projection_where_that_is_asked_for() -> None:
+    filtered = FilteredBackprojection("hann")
+    model, at = unrolled_gradient(replace(SPEC, fbp=filtered)).double(), Measured(RAY, data())
+    scaled, c = model.scaled(at)
+    torch.testing.assert_close(c * model.initial(scaled).image, filtered(at))
 
 
-def test_3553_parameters_as_the_equilibrium_has() -> None:
-    model, other = unrolled_gradient(), equilibrium_gradient()
-    assert count_parameters(model) == count_parameters(other) == 3_553
-    assert model.state_dict().keys() == other.state_dict().keys()
+def test_parameters_are_those_of_one_network() -> None:
+    assert count_parameters(unrolled_gradient()) == 19_106
     assert count_parameters(built(replace(SPEC, iterations=9))) == count_parameters(built())
 
 
@@ -86,19 +92,19 @@ def test_checkpointing_gives_the_same_gradients(every: int) -> None:
         torch.testing.assert_close(gradient_of, expected, rtol=1e-12, atol=1e-14)
 
 
-def test_a_number_of_steps_has_no_certificate() -> None:
-    assert "no fixed point" in certify(built(), RAY).reason
+def test_neither_the_steps_nor_their_fixed_point_have_a_certificate() -> None:
+    model = built()
+    assert "no fixed point" in certify(model, RAY).reason
+    assert isinstance(model.scheme, Repeat)
+    assert "no known bound" in certify(FixedPoint(model.scheme.step), RAY).reason
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("iterations", 0),
-        ("layers", 0),
-        ("width", 0),
-        ("filters", 1.5),
-        ("threshold", -1.0),
-        ("bound", "all"),
+        ("layers", 1),
+        ("hidden", 0),
         ("weight", 0.0),
         ("image_scale", 0.0),
         ("checkpoint_every", 0),

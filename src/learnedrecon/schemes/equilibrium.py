@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.schemes.step import Step
 
 if TYPE_CHECKING:
-    from learnedrecon.networks.bounded import NearIdentity
+    from learnedrecon.networks.conv import ConvNet
     from learnedrecon.problem import Problem
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
@@ -100,7 +101,7 @@ class GradientEquilibrium(ImageStep):
     adds at most ηλε. λ = 1 is the paper's theorem. Fixed points solve T*(Tu - y) + λR(u) = 0.
 
     Args:
-        network: R.
+        network: R; of a :class:`ConvNet` nothing is proved.
         weight: λ > 0, trained as log λ.
         step: η; None for 0.95/(1 + λ), which suits an operator of norm 1 (see :class:`Scaling`) and
             follows λ when that is trained.
@@ -109,7 +110,9 @@ class GradientEquilibrium(ImageStep):
         ConfigError: λ or η is not positive.
     """
 
-    def __init__(self, network: NearIdentity, weight: float, step: float | None = None) -> None:
+    def __init__(
+        self, network: NearIdentity | ConvNet, weight: float, step: float | None = None
+    ) -> None:
         super().__init__()
         require_positive("weight", weight)
         require_positive("step", 1.0 if step is None else step)
@@ -128,7 +131,9 @@ class GradientEquilibrium(ImageStep):
         return Image(u - eta * (problem.gradient(u) + weight * self.network(u)))
 
     def contraction(self, largest: float, smallest: float) -> Contraction:
-        epsilon = self.network.deviation_bound()
+        epsilon = math.inf
+        if isinstance(self.network, NearIdentity):
+            epsilon = self.network.deviation_bound()
         weight, eta = (float(torch.as_tensor(size).detach()) for size in self.sizes())
         gain = eta * (smallest + weight * (1 - epsilon)) * (1 - ROUNDING)
         factor, limit = 1 - gain, 1 / (largest + weight)
