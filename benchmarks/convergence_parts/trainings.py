@@ -97,13 +97,13 @@ TRAININGS: Mapping[str, Training] = {
     "equilibrium-0.99": _certified(0.99),
     "equilibrium-0.9": _certified(0.9),
     "unrolled": Training(
-        "unrolled, 10 steps", SPARSE, LearnedGradient(10), 3000, 5e-3, seeds=1, curves=True
+        "unrolled, 10 steps", SPARSE, LearnedGradient(10), 5000, 2e-3, seeds=1, curves=True
     ),
     "blur-equilibrium": Training(
         "equilibrium, certified", BLUR, EquilibriumGradient(), 1500, 1e-2, seeds=1, curves=True
     ),
     "blur-unrolled": Training(
-        "unrolled, 10 steps", BLUR, LearnedGradient(10, fbp=None), 3000, 5e-3, seeds=1, curves=True
+        "unrolled, 10 steps", BLUR, LearnedGradient(10, fbp=None), 5000, 2e-3, seeds=1, curves=True
     ),
     "lpd": Training("LPD", SPARSE, LearnedPrimalDual(iterations=8, hidden=HIDDEN), 6000),
     "invertible": Training(
