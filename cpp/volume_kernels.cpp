@@ -1,42 +1,20 @@
 // Compiled once per instruction set, with JOSEPH_ISA naming the namespace.
 //
-// A position along a line of voxels is a whole number, found in double precision for a vector of
-// rays (forward) or voxels (adjoint), and a rest of at most half a window, in which single
-// precision resolves 1e-6 voxels. Weights are continuous in the position: rounding errors of the
-// two directions do not matter, even where they fall on either side of a voxel.
+// Both directions take their weights from the same whole numbers: see volume_words.hpp.
 #include "volume_kernels.hpp"
 
 #include "volume_vector.hpp"
 
 #include "volume_rays.hpp"
+#include "volume_words.hpp"
 
 namespace joseph {
 namespace JOSEPH_ISA {
 namespace {
 
 constexpr ptrdiff_t kBatch = 8;  // vectors whose positions are computed together
-
-// Where a comb crosses the slices of a block: between two lines, and along them.
-template <typename T>
-struct Crossings {
-    int32_t line[kSteps];
-    T fraction[kSteps];
-    double origin[kSteps], pitch[kSteps];
-
-    void set(const Comb& comb, ptrdiff_t first) {
-        for (ptrdiff_t k = 0; k < kSteps; k += kDoubles) {
-            const Value<double> slice = lanes<double>() + static_cast<double>(first + k);
-            Index<double> whole;
-            Value<double> rest;
-            split(comb.start + comb.lean * slice, whole, rest);
-            store(line + k, whole);
-            store_rounded(fraction + k, rest);
-            store(origin + k, comb.origin + comb.tilt * slice);
-            store(pitch + k, comb.pitch + comb.spread * slice);
-        }
-    }
-    double ray(ptrdiff_t k, double n) const { return origin[k] + pitch[k] * n; }
-};
+// Voxels by which positions in double precision may differ from those in words, and more.
+constexpr double kSlack = 1e-4;
 
 template <typename T>
 inline T* line_of(const Brick<T>& brick, ptrdiff_t slice, int32_t line) {
@@ -55,19 +33,21 @@ struct Span {
     }
 };
 
-// Forward: rays in vectors of kWidth, in the slices of a block.
+// Forward: rays in vectors of kWidth, in the slices of a block. `place` is where the first ray of a
+// vector is in each of them, seen from voxel `base`.
 template <typename T>
 struct Tracks {
+    using P = Position<T>;
     int32_t base[kBatch];
-    T offset[kBatch];  // of the middle of the vector, in the first slice
-    T step[kBatch];    // from slice to slice
+    typename P::Word place[kSteps][kBatch];
 
     // `last` is the last slice, counted from the first.
-    void set(const Crossings<T>& at, ptrdiff_t last, const Comb& comb, ptrdiff_t first) {
-        constexpr double kWidth = Pack<T>::kWidth, kFar = 1e9;
+    void set(const Crossings<T>& at, ptrdiff_t last, ptrdiff_t first) {
+        constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
+        constexpr double kLanes = kWidth, kFar = 1e9;
         for (ptrdiff_t j = 0; j < kBatch; j += kDoubles) {
-            const Value<double> ray =
-                (lanes<double>() + static_cast<double>(first + j)) * kWidth + 0.5 * (kWidth - 1);
+            const Value<double> vector = lanes<double>() + static_cast<double>(first + j);
+            const Value<double> ray = vector * kLanes + 0.5 * (kLanes - 1);
             const Value<double> start = at.origin[0] + at.pitch[0] * ray;
             const Value<double> end = at.origin[last] + at.pitch[last] * ray;
             const Value<double> middle = 0.5 * (start + end) + 0.5;
@@ -75,8 +55,11 @@ struct Tracks {
             Value<double> rest;
             split(least(most(middle, Value<double>{} - kFar), Value<double>{} + kFar), whole, rest);
             store(base + j, whole);
-            store_rounded(offset + j, start - __builtin_convertvector(whole, Value<double>));
-            store_rounded(step + j, comb.tilt + comb.spread * ray);
+            const auto rays = P::nearest(vector * kLanes);
+            const auto seen = P::nearest(__builtin_convertvector(whole, Value<double>)) << P::kBits;
+            for (ptrdiff_t k = 0; k <= last; ++k) {
+                store(place[k] + j, rays * at.step[k] + at.place[k] - seen);
+            }
         }
     }
 };
@@ -88,53 +71,75 @@ struct Blended {
     ptrdiff_t stride, steps, length;
 };
 
+// Positions of the rays of a vector, seen from the first of them, in each slice: voxel `apart` and the
+// rest of it.
+template <typename T>
+struct Spreads {
+    Words<T> slice[kSteps];
+    Index<T> apart[kSteps];
+
+    Spreads(const Crossings<T>& at, bool large) {
+        const auto ray = __builtin_convertvector(lanes<T>(), Words<T>);
+        for (ptrdiff_t k = 0; k < kSteps; ++k) {
+            slice[k] = ray * at.step[k];
+            if (!large) continue;
+            Value<T> rest;
+            const Value<T> voxels = centred_lanes<T>() * static_cast<T>(at.pitch[k]);
+            split(voxels, apart[k], rest);
+            slice[k] -= word_of<T>(apart[k], voxels - rest) << Position<T>::kBits;
+        }
+    }
+};
+
 // kCount is the number of slices, or 0 where it is not known.
 template <typename T, ptrdiff_t kCount>
-inline Value<T> in_window(const Blended<T>& lines, int32_t base, Value<T> offset, Value<T> step) {
-    Value<T> total = {}, slopes = {};
-    const T* line = lines.origin + base;
+inline Value<T> in_window(const Blended<T>& lines, const Spreads<T>& spreads,
+                          const Tracks<T>& tracks, ptrdiff_t j) {
+    Value<T> lefts = {}, rights = {};
+    const Value<T> one = Value<T>{} + static_cast<T>(Position<T>::kOne);
+    const T* line = lines.origin + tracks.base[j];
     const ptrdiff_t steps = kCount > 0 ? kCount : lines.steps;
 #pragma GCC unroll 8
     for (ptrdiff_t k = 0; k < steps; ++k) {
-        const Value<T> position = step * static_cast<T>(k) + offset;
-        Index<T> whole;
-        Value<T> fraction;
-        split(position, whole, fraction);
+        const Words<T> position = spreads.slice[k] + tracks.place[k][j];
+        const Lanes<T> whole = whole_of<T>(position);
         const Window<T> window(line);
-        const Value<T> left = window[whole];
-        total += left;
-        slopes += fraction * (window[whole + 1] - left);
+        const Value<T> units = fraction_of<T>(position);
+        lefts = fused(one - units, window[whole], lefts);
+        rights = fused(units, window[whole + 1], rights);
         line += lines.stride;
     }
-    return total + slopes;
+    return (lefts + rights) * Position<T>::kUnit;
 }
 
 // The same where the rays are so far apart that a window does not hold them.
 template <typename T>
-inline Value<T> at_large(const Blended<T>& lines, int32_t base, Value<T> offset, Value<T> step) {
-    Value<T> total = {};
+inline Value<T> at_large(const Blended<T>& lines, const Spreads<T>& spreads,
+                         const Tracks<T>& tracks, ptrdiff_t j) {
+    Value<T> lefts = {}, rights = {};
+    const Value<T> one = Value<T>{} + static_cast<T>(Position<T>::kOne);
     const Index<T> low = Index<T>{} - 2, high = low + static_cast<int32_t>(lines.length + 2);
     for (ptrdiff_t k = 0; k < lines.steps; ++k) {
-        const Value<T> position = step * static_cast<T>(k) + offset;
-        Index<T> whole;
-        Value<T> fraction;
-        split(position, whole, fraction);
-        whole += base;
+        const Words<T> position = spreads.slice[k] + tracks.place[k][j];
+        Index<T> whole = __builtin_convertvector(whole_of<T>(position), Index<T>);
+        whole += spreads.apart[k] + tracks.base[j];
         whole = whole < low ? low : whole;
         whole = whole > high ? high : whole;
         const T* line = lines.origin + k * lines.stride;
-        const Value<T> left = gather(line, whole), right = gather(line, whole + 1);
-        total += left + fraction * (right - left);
+        const Value<T> units = fraction_of<T>(position);
+        lefts = fused(one - units, gather(line, whole), lefts);
+        rights = fused(units, gather(line, whole + 1), rights);
     }
-    return total;
+    return (lefts + rights) * Position<T>::kUnit;
 }
 
 template <typename T>
 inline void blend(const T* here, const T* next, T fraction, Span span, T* line) {
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
+    const Value<T> rest = Value<T>{} + (1 - fraction);
     for (ptrdiff_t z = span.begin * kWidth; z < span.end * kWidth; z += kWidth) {
-        const Value<T> value = load<Value<T>>(here + z);
-        store(line + z, value + fraction * (load<Value<T>>(next + z) - value));
+        const Value<T> beyond = fraction * load<Value<T>>(next + z);
+        store(line + z, fused(rest, load<Value<T>>(here + z), beyond));
     }
 }
 
@@ -145,14 +150,13 @@ public:
     // False if all rays miss the lines.
     bool set(const Brick<const T>& brick, const Comb& comb, ptrdiff_t from, ptrdiff_t to,
              T* scratch) {
-        comb_ = &comb;
         at_.set(comb, from);
         bottom_ = to - from - 1;
         vectors_ = (comb.count + kWidth - 1) / kWidth;
         const double end = static_cast<double>(vectors_ * kWidth);
         const double length = static_cast<double>(brick.length);
-        const double low = least(at_.origin[0], at_.origin[bottom_]);
-        const double high = most(at_.ray(0, end), at_.ray(bottom_, end));
+        const double low = least(at_.origin[0], at_.origin[bottom_]) - kSlack;
+        const double high = most(at_.ray(0, end), at_.ray(bottom_, end)) + kSlack;
         if (!(high > -1 && low < length)) return false;
         const ptrdiff_t filled = (brick.length + kRound - 1) / kRound * kRound;
         lines_ = {scratch + kMargin, filled + 2 * kMargin, bottom_ + 1, brick.length};
@@ -169,41 +173,39 @@ public:
     }
 
     void add_to(T* sums) const {
-        if (half_ >= static_cast<double>(kWidth) - 1.6) {
-            add(sums, [](auto... parts) { return at_large<T>(parts...); });
+        if (large()) {
+            add(sums, [](const auto&... parts) { return at_large<T>(parts...); });
         } else if (lines_.steps == kSteps) {
-            add(sums, [](auto... parts) { return in_window<T, kSteps>(parts...); });
+            add(sums, [](const auto&... parts) { return in_window<T, kSteps>(parts...); });
         } else if (lines_.steps == kSteps / 2) {
-            add(sums, [](auto... parts) { return in_window<T, kSteps / 2>(parts...); });
+            add(sums, [](const auto&... parts) { return in_window<T, kSteps / 2>(parts...); });
         } else {
-            add(sums, [](auto... parts) { return in_window<T, 0>(parts...); });
+            add(sums, [](const auto&... parts) { return in_window<T, 0>(parts...); });
         }
     }
 
 private:
     static constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
 
+    bool large() const { return half_ >= static_cast<double>(kWidth) - 1.6; }
+
     template <typename Find>
     void add(T* sums, const Find& find) const {
         const int32_t lowest = static_cast<int32_t>(-half_) - 2;
         const int32_t highest =
             static_cast<int32_t>(static_cast<double>(lines_.length) + half_) + 2;
-        const Value<T> offsets = centred_lanes<T>() * static_cast<T>(at_.pitch[0]);
-        const Value<T> steps = centred_lanes<T>() * static_cast<T>(comb_->spread);
+        const Spreads<T> spreads(at_, large());
         Tracks<T> tracks;
         for (ptrdiff_t start = 0; start < vectors_; start += kBatch) {
-            tracks.set(at_, bottom_, *comb_, start);
+            tracks.set(at_, bottom_, start);
             for (ptrdiff_t j = 0; j < least(kBatch, vectors_ - start); ++j) {
                 if (tracks.base[j] < lowest || tracks.base[j] > highest) continue;
                 T* sum = sums + (start + j) * kWidth;
-                store(sum, load<Value<T>>(sum) + find(lines_, tracks.base[j],
-                                                      offsets + tracks.offset[j],
-                                                      steps + tracks.step[j]));
+                store(sum, load<Value<T>>(sum) + find(lines_, spreads, tracks, j));
             }
         }
     }
 
-    const Comb* comb_;
     Crossings<T> at_;
     ptrdiff_t bottom_, vectors_;
     Blended<T> lines_;
@@ -230,21 +232,23 @@ void sample(const Brick<const T>& brick, const Comb* combs, ptrdiff_t count, ptr
     if (waiting) blends[1 - turn].add_to(waiting);
 }
 
-// Adjoint: voxels in vectors of kWidth. For each of them the first ray beyond z - 1, and as many
-// more as may be before z + 1, of weight 1 - |z of the ray - z|.
+// Adjoint: voxels in vectors of kWidth. Each takes the rays around it that may be nearer than a voxel.
+// Which ones is found in floating point: with kSlack, none of those left out is.
 constexpr int kMostTaps = 4;
 
-inline int taps_of(double pitch) { return pitch >= 1 ? 2 : 3 * pitch >= 2 ? 3 : kMostTaps; }
+inline int taps_of(double pitch) {
+    return pitch >= 1 + kSlack ? 2 : 3 * pitch >= 2 + kSlack * 3 ? 3 : kMostTaps;
+}
 
 // The slices of a block that a comb meets.
 template <typename T>
 struct Strips {
     T* here[kSteps];
     T* next[kSteps];
-    T fraction[kSteps];
-    T pitch[kSteps], inverse[kSteps];
+    T fraction[kSteps], inverse[kSteps];
     int taps[kSteps];
     double origin[kSteps], per_voxel[kSteps];
+    typename Pack<T>::Word place[kSteps], step[kSteps];
     ptrdiff_t begin[kSteps], end[kSteps];  // vectors
     ptrdiff_t count = 0, first = 0, last = 0;
 
@@ -253,7 +257,8 @@ struct Strips {
         at.set(comb, from);
         const double right = static_cast<double>(brick.length - 1);
         for (ptrdiff_t k = 0; k < to - from; ++k) {
-            const double low = at.origin[k] - 1, high = at.ray(k, comb.count - 1) + 1;
+            const double low = at.origin[k] - 1 - kSlack;
+            const double high = at.ray(k, comb.count - 1) + 1 + kSlack;
             if (!(high > 0 && low < right)) continue;
             const Span span(low, high, brick.length, Pack<T>::kWidth);
             here[count] = line_of(brick, from + k, at.line[k]);
@@ -261,7 +266,8 @@ struct Strips {
             fraction[count] = at.fraction[k];
             origin[count] = at.origin[k];
             per_voxel[count] = 1 / at.pitch[k];
-            pitch[count] = static_cast<T>(at.pitch[k]);
+            place[count] = at.place[k];
+            step[count] = at.step[k];
             inverse[count] = static_cast<T>(per_voxel[count]);
             taps[count] = taps_of(at.pitch[k]);
             begin[count] = span.begin;
@@ -273,61 +279,92 @@ struct Strips {
     }
 };
 
-// Of kBatch vectors of voxels: a ray and how far from it the first one of the middle voxel is.
+// Of kBatch vectors of voxels: a ray, how far from it the first one of the middle voxel is, and where
+// it is, seen from one voxel before the first.
 template <typename T>
 struct Tines {
+    using P = Position<T>;
     int32_t base[kBatch];
     T local[kBatch];
+    typename P::Word place[kBatch];
 
-    void set(double origin, double per_voxel, int taps, ptrdiff_t first) {
-        constexpr double kWidth = Pack<T>::kWidth;
-        const double shift = taps - 1.0;  // to the middle of the window, so that it holds all taps
+    void set(const Strips<T>& strips, ptrdiff_t k, ptrdiff_t first) {
+        constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
+        constexpr double kLanes = kWidth;
+        const double half = 0.5 * strips.taps[k];
         for (ptrdiff_t j = 0; j < kBatch; j += kDoubles) {
-            const Value<double> z =
-                (lanes<double>() + static_cast<double>(first + j)) * kWidth + 0.5 * (kWidth - 1);
-            const Value<double> ray = (z - 1 - origin) * per_voxel;
+            const Value<double> vector = lanes<double>() + static_cast<double>(first + j);
+            const Value<double> z = vector * kLanes + 0.5 * (kLanes - 1);
+            const Value<double> ray = (z - strips.origin[k]) * strips.per_voxel[k];
             Index<double> whole;
             Value<double> rest;
-            split(ray + shift, whole, rest);
+            split(ray + 1, whole, rest);  // the middle of the taps, so that a window holds them
             store(base + j, whole);
-            store_rounded(local + j, rest - shift);
+            store_rounded(local + j, rest - half);
+            const auto rays = P::nearest(ray + 1 - rest);
+            const auto seen = P::nearest(vector * kLanes - 1) << P::kBits;
+            store(place + j, rays * strips.step[k] + strips.place[k] - seen);
         }
     }
 };
 
-// Σ of the taps; `beyond` is how far the first ray is beyond z - 1.
+// Rays before a voxel weigh as many units as they are beyond z - 1, those behind it 1 minus as many as
+// they are beyond z: what the forward transform takes from both. One may be on either side if there
+// are three.
 template <typename T, int kTaps>
-inline Value<T> tapped(const T* column, Index<T> ray, Value<T> beyond, T pitch) {
-    const Window<T> window(column);
-    const Value<T> zero = {};
-    if (kTaps == 2) {
-        const Value<T> w0 = most(zero, least(beyond, 2 - beyond));
-        const Value<T> w1 = most(zero, (2 - pitch) - beyond);
-        return w0 * window[ray] + w1 * window[ray + 1];
+struct Taps {
+    using P = Position<T>;
+    static constexpr int kBefore = kTaps / 2;
+    Words<T> behind[kTaps];  // the first ray, and z - 1 or z
+
+    explicit Taps(typename Pack<T>::Word step) {
+        for (int tap = 0; tap < kTaps; ++tap) {
+            const auto rays = step * static_cast<typename Pack<T>::Word>(tap);
+            behind[tap] = Words<T>{} + (tap < kBefore ? rays : rays - P::kOne);
+        }
     }
-    const Value<T> w1 = least(beyond + pitch, (2 - pitch) - beyond);
-    const Value<T> w2 = most(zero, (2 - 2 * pitch) - beyond);
-    Value<T> sum = beyond * window[ray] + w1 * window[ray + 1] + w2 * window[ray + 2];
-    if (kTaps == 4) sum += most(zero, (2 - 3 * pitch) - beyond) * window[ray + 3];
-    return sum;
-}
+
+    // Σ in units, beginning with ray `first` of a window, which is at `place`, seen from z - 1.
+    Value<T> sum(const Window<T>& window, Lanes<T> first, Words<T> place) const {
+        const Value<T> zero = {}, one = zero + static_cast<T>(P::kOne);
+        Value<T> total = {};
+#pragma GCC unroll 4
+        for (int tap = 0; tap < kTaps; ++tap) {
+            const Value<T> units = units_of<T>(place + behind[tap]);
+            const Value<T> weight = tap < kBefore                ? most(zero, units)
+                                    : kTaps == 3 && tap == 1 ? one - magnitude<T>(units)
+                                                             : most(zero, one - units);
+            total = fused(weight, window[first], total);
+            first += 1;
+        }
+        return total;
+    }
+};
 
 template <typename T, int kTaps>
 inline void smear_strip(const Strips<T>& strips, ptrdiff_t k, const Tines<T>& tines,
                         ptrdiff_t start, const T* column) {
+    using P = Position<T>;
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
-    const T pitch = strips.pitch[k], fraction = strips.fraction[k], rest = 1 - fraction;
+    const Taps<T, kTaps> taps(strips.step[k]);
+    const Value<T> fraction = Value<T>{} + strips.fraction[k] * P::kUnit;
+    const Value<T> rest = Value<T>{} + (1 - strips.fraction[k]) * P::kUnit;
     const Value<T> steps = centred_lanes<T>() * strips.inverse[k];
+    const Words<T> lane = __builtin_convertvector(lanes<T>(), Words<T>) << P::kBits;
     T* here = strips.here[k] + start * kWidth;
     T* next = strips.next[k] + start * kWidth;
     const ptrdiff_t end = least(strips.end[k] - start, kBatch);
     for (ptrdiff_t j = most<ptrdiff_t>(strips.begin[k] - start, 0); j < end; ++j) {
         Index<T> ray;
-        Value<T> behind;
-        split_up(steps + tines.local[j], ray, behind);
-        const Value<T> sum = tapped<T, kTaps>(column + tines.base[j], ray, behind * -pitch, pitch);
-        store(here + j * kWidth, load<Value<T>>(here + j * kWidth) + rest * sum);
-        store(next + j * kWidth, load<Value<T>>(next + j * kWidth) + fraction * sum);
+        Value<T> beyond;
+        const Value<T> place = steps + tines.local[j];
+        split(place, ray, beyond);
+        const Words<T> rays = word_of<T>(ray, place - beyond) * strips.step[k];
+        const Value<T> sum = taps.sum(Window<T>(column + tines.base[j]),
+                                      __builtin_convertvector(ray, Lanes<T>),
+                                      rays - lane + tines.place[j]);
+        store(here + j * kWidth, fused(rest, sum, load<Value<T>>(here + j * kWidth)));
+        store(next + j * kWidth, fused(fraction, sum, load<Value<T>>(next + j * kWidth)));
     }
 }
 
@@ -338,7 +375,7 @@ void smear_comb(const Brick<T>& brick, const Comb& comb, ptrdiff_t from, ptrdiff
     Tines<T> tines[kSteps];
     for (ptrdiff_t start = strips.first; start < strips.last; start += kBatch) {
         for (ptrdiff_t k = 0; k < strips.count; ++k) {
-            tines[k].set(strips.origin[k], strips.per_voxel[k], strips.taps[k], start);
+            tines[k].set(strips, k, start);
         }
         for (ptrdiff_t k = 0; k < strips.count; ++k) {
             switch (strips.taps[k]) {

@@ -94,9 +94,9 @@ inline Value<T> interpolate(const T* slice, const ptrdiff_t* strides, const Pair
     Value<T> sum = {};
     for (int i = 0; i < 2; ++i) {
         const Index<T> row = a.index[i] * stride_a;
-        const Value<T> line = b.weight[0] * gather(slice, row + b.index[0] * stride_b) +
-                              b.weight[1] * gather(slice, row + b.index[1] * stride_b);
-        sum += a.weight[i] * line;
+        const Value<T> right = b.weight[1] * gather(slice, row + b.index[1] * stride_b);
+        const Value<T> line = fused(b.weight[0], gather(slice, row + b.index[0] * stride_b), right);
+        sum = fused(a.weight[i], line, sum);
     }
     return sum;
 }
