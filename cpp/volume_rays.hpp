@@ -27,7 +27,8 @@ struct Path {
     // False if all rays are outside.
     bool set(const double* intercept, const double* slope, ptrdiff_t first, ptrdiff_t n) {
         constexpr double kMiss = -static_cast<double>(kSteps) - 2;
-        const double right = static_cast<double>(n), start = static_cast<double>(first);
+        // A voxel behind the last, so that none of the block rounds to a touch.
+        const double right = static_cast<double>(n + 1), start = static_cast<double>(first);
         int32_t whole[kWidth];
         T rest[kWidth], tilt[kWidth];
         int missed = 0;
