@@ -1,11 +1,11 @@
-// Positions of rays as whole numbers, part of volume_kernels.cpp: both directions take their weights
-// from the same ones, because a voxel that rays only graze has weights as small as one likes. In
-// slice i ray n of a comb is at
+// Positions of rays as whole numbers, part of volume_kernels.cpp: both directions take their
+// weights from the same ones, because a voxel that rays only graze has weights as small as one
+// likes. In slice i ray n of a comb is at
 //     round(position of the middle ray in slice i) + (n - middle ray) round(pitch in slice i)
-// voxels along the line, as fixed-point numbers modulo the rest of the word. They have more bits of
-// fraction than the mantissa of T, because a rounded pitch shows after many rays: kMostRays times
-// half a unit is 5e-7 voxels in single precision. Converted to T, a fraction is rounded once, alike
-// in both directions.
+// voxels along the line, as fixed-point numbers modulo the rest of the word. A rounded pitch shows
+// after many rays: half a unit times half of kMostRays is 5e-7 voxels in single precision, 1e-13 in
+// double. So words of single precision have more bits of fraction than its mantissa; converted, a
+// fraction is rounded once, alike in both directions.
 //
 // Doubles from which words are made are computed without contraction to fused multiply-adds (see
 // CMakeLists.txt), so that both directions and all instruction sets find equal ones.
@@ -36,7 +36,6 @@ constexpr uint64_t kCountedBits = 0x4338000000000000u;
 template <typename T>
 struct Position {
     using Word = typename Pack<T>::Word;
-    using Signed = typename Pack<T>::Signed;
     static constexpr int kBits = Fraction<T>::kBits;
     static constexpr Word kOne = Word{1} << kBits;
     static constexpr T kUnit = 1 / static_cast<T>(kOne);
@@ -121,9 +120,8 @@ inline Index<double> upper_halves(Words<double> words) {
         _mm256_permutevar8x32_epi32(reinterpret_cast<__m256i>(words), chosen);
     return reinterpret_cast<Index<double>>(_mm256_castsi256_si128(upper));
 #else
-    int32_t halves[2 * kDoubles], upper[kDoubles];
-    store(halves, words);
-    for (ptrdiff_t i = 0; i < kDoubles; ++i) upper[i] = halves[2 * i + 1];
+    int32_t upper[kDoubles];
+    for (ptrdiff_t i = 0; i < kDoubles; ++i) upper[i] = static_cast<int32_t>(words[i] >> 32);
     return load<Index<double>>(upper);
 #endif
 }
@@ -133,6 +131,7 @@ inline Lanes<double> whole_of<double>(Words<double> position) {
     return upper_halves(position) >> (Position<double>::kBits - 32);
 }
 
+// Exact within 4 voxels. Further positions keep their sign and stay beyond.
 template <>
 inline Value<double> units_of<double>(Words<double> words) {
     return reinterpret_cast<Value<double>>(words + kCountedBits) - kCounted;
@@ -149,38 +148,6 @@ template <typename T>
 inline Value<T> fraction_of(Words<T> position) {
     return units_of<T>(position & (Position<T>::kOne - 1));
 }
-
-// Where a comb crosses the slices of a block: between two lines, and along them.
-template <typename T>
-struct Crossings {
-    using Word = typename Position<T>::Word;
-    int32_t line[kSteps];
-    T fraction[kSteps];
-    double origin[kSteps], pitch[kSteps];
-    Word place[kSteps], step[kSteps];  // of ray 0, and from ray to ray
-
-    void set(const Comb& comb, ptrdiff_t first) {
-        using P = Position<T>;
-        const ptrdiff_t middle = comb.count / 2;
-        for (ptrdiff_t k = 0; k < kSteps; k += kDoubles) {
-            const Value<double> slice = lanes<double>() + static_cast<double>(first + k);
-            Index<double> whole;
-            Value<double> rest;
-            split(comb.start + comb.lean * slice, whole, rest);
-            store(line + k, whole);
-            store_rounded(fraction + k, rest);
-            const Value<double> begin = comb.origin + comb.tilt * slice;
-            const Value<double> distance = comb.pitch + comb.spread * slice;
-            store(origin + k, begin);
-            store(pitch + k, distance);
-            const auto steps = P::of(distance);
-            const auto there = P::of(begin + distance * static_cast<double>(middle));
-            store(step + k, steps);
-            store(place + k, there - steps * static_cast<Word>(middle));
-        }
-    }
-    double ray(ptrdiff_t k, double n) const { return origin[k] + pitch[k] * n; }
-};
 
 }  // namespace
 }  // namespace JOSEPH_ISA
