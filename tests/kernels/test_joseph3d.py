@@ -128,6 +128,21 @@ def test_adjoint_is_the_transposed_matrix_entry_by_entry(
 
 
 @compiled
+@pytest.mark.parametrize("cone", [True, False])
+def test_long_detectors_equal_the_oracle_and_are_exact(
+    isa: str, scan3d: Scan3D, cone: bool
+) -> None:
+    del isa
+    shape = (300, 2, 3)
+    geometry = scan3d(
+        "circular", cone=cone, angles=1, detectors=(600, 2), shape=shape, pixel=(0.8, 0.9, 0.9)
+    )
+    check_against_oracle(geometry)
+    rows, columns = matrices(geometry, torch.float32)
+    torch.testing.assert_close(columns, rows.T, rtol=2e-6, atol=0)
+
+
+@compiled
 @pytest.mark.parametrize(("dtype", "rounding"), [(torch.float64, 1e-14), (torch.float32, 2e-6)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_instruction_sets_take_the_same_weights(
