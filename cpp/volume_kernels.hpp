@@ -9,6 +9,7 @@ namespace joseph {
 inline constexpr std::ptrdiff_t kSteps = 8;    // slices of a block
 inline constexpr std::ptrdiff_t kMargin = 64;  // zeros around what a window may read
 inline constexpr std::ptrdiff_t kCombMargin = 48;
+inline constexpr int kMostRays = 256;              // of a comb
 inline constexpr std::ptrdiff_t kRound = 16;  // lines are filled up to multiples of it
 
 // The rays of a line of detector pixels that cross every slice on a line of voxels, equally spaced:
@@ -21,7 +22,7 @@ struct Comb {
     double pitch, spread;
     double across, voxel;  // length² per slice without, and mm per voxel, along the lines
     std::int32_t first, last;
-    std::int32_t count;
+    std::int32_t count;     // at most kMostRays
     std::size_t pixel;      // of ray 0 in the data
     std::ptrdiff_t stride;  // from one ray to the next
 };

@@ -77,6 +77,13 @@ Comb part_of(const Comb& comb, int part, int parts) {
     return result;
 }
 
+// At most `count` rays, beginning with ray `first`.
+Comb stretch_of(const Comb& comb, std::int32_t first, std::int32_t count) {
+    Comb result = part_of(comb, first, 1);
+    result.count = std::min(result.count, count);
+    return result;
+}
+
 struct AnglePlan {
     std::vector<Comb> combs[2];
     std::vector<Line> loose;
@@ -120,7 +127,10 @@ private:
         if (parts == 0) return false;
         auto& combs = result.combs[axis > minor];
         for (int part = 0; part < std::min(parts, comb.count); ++part) {
-            combs.push_back(part_of(comb, part, parts));
+            const Comb all = part_of(comb, part, parts);
+            for (std::int32_t ray = 0; ray < all.count; ray += kMostRays) {
+                combs.push_back(stretch_of(all, ray, kMostRays));
+            }
         }
         return true;
     }

@@ -27,7 +27,8 @@ struct Path {
     // False if all rays are outside.
     bool set(const double* intercept, const double* slope, ptrdiff_t first, ptrdiff_t n) {
         constexpr double kMiss = -static_cast<double>(kSteps) - 2;
-        const double right = static_cast<double>(n), start = static_cast<double>(first);
+        // A voxel behind the last, so that none of the block rounds to a touch.
+        const double right = static_cast<double>(n + 1), start = static_cast<double>(first);
         int32_t whole[kWidth];
         T rest[kWidth], tilt[kWidth];
         int missed = 0;
@@ -94,9 +95,9 @@ inline Value<T> interpolate(const T* slice, const ptrdiff_t* strides, const Pair
     Value<T> sum = {};
     for (int i = 0; i < 2; ++i) {
         const Index<T> row = a.index[i] * stride_a;
-        const Value<T> line = b.weight[0] * gather(slice, row + b.index[0] * stride_b) +
-                              b.weight[1] * gather(slice, row + b.index[1] * stride_b);
-        sum += a.weight[i] * line;
+        const Value<T> right = b.weight[1] * gather(slice, row + b.index[1] * stride_b);
+        const Value<T> line = fused(b.weight[0], gather(slice, row + b.index[0] * stride_b), right);
+        sum = fused(a.weight[i], line, sum);
     }
     return sum;
 }

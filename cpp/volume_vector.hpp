@@ -32,15 +32,36 @@ struct Plain<const T> {
 template <typename T>
 using RemoveConst = typename Plain<T>::Type;
 
-// One machine vector of T and as many 32-bit indices.
+template <typename T>
+struct Whole;
+template <>
+struct Whole<float> {
+    typedef int32_t Signed;
+    typedef uint32_t Unsigned;
+};
+template <>
+struct Whole<double> {
+    typedef int64_t Signed;
+    typedef uint64_t Unsigned;
+};
+
+// One machine vector of T, one of whole numbers as wide, and as many 32-bit indices.
 template <typename T>
 struct Pack {
+    using Signed = typename Whole<T>::Signed;
+    using Word = typename Whole<T>::Unsigned;
     static constexpr ptrdiff_t kWidth = kVectorBytes / static_cast<ptrdiff_t>(sizeof(T));
     typedef T Value __attribute__((vector_size(kVectorBytes)));
+    typedef Signed Wide __attribute__((vector_size(kVectorBytes)));
+    typedef Word Words __attribute__((vector_size(kVectorBytes)));
     typedef int32_t Index __attribute__((vector_size(kWidth * 4)));
 };
 template <typename T>
 using Value = typename Pack<T>::Value;
+template <typename T>
+using Wide = typename Pack<T>::Wide;
+template <typename T>
+using Words = typename Pack<T>::Words;
 template <typename T>
 using Index = typename Pack<T>::Index;
 
@@ -95,6 +116,12 @@ inline Value<T> centred_lanes() {
 }
 
 template <typename T>
+inline Value<T> magnitude(Value<T> value) {
+    constexpr auto kSign = typename Pack<T>::Word{1} << (8 * sizeof(T) - 1);
+    return reinterpret_cast<Value<T>>(reinterpret_cast<Words<T>>(value) & ~kSign);
+}
+
+template <typename T>
 inline void store_rounded(T* to, Value<double> values) {
     store(to, __builtin_convertvector(values, typename Rounded<T>::Type));
 }
@@ -105,6 +132,14 @@ inline Value<float> least(Value<float> a, Value<float> b) { return _mm512_min_ps
 inline Value<float> most(Value<float> a, Value<float> b) { return _mm512_max_ps(a, b); }
 inline Value<double> least(Value<double> a, Value<double> b) { return _mm512_min_pd(a, b); }
 inline Value<double> most(Value<double> a, Value<double> b) { return _mm512_max_pd(a, b); }
+
+// a b + c, rounded once.
+inline Value<float> fused(Value<float> a, Value<float> b, Value<float> c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+inline Value<double> fused(Value<double> a, Value<double> b, Value<double> c) {
+    return _mm512_fmadd_pd(a, b, c);
+}
 
 // whole = floor(position), fraction = position - whole.
 inline void split(Value<float> position, Index<float>& whole, Value<float>& fraction) {
@@ -117,19 +152,6 @@ inline void split(Value<double> position, Index<double>& whole, Value<double>& f
     whole = reinterpret_cast<Index<double>>(
         _mm512_cvt_roundpd_epi32(position, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
     fraction = _mm512_reduce_pd(position, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-}
-
-// whole = ceil(position), rest = position - whole.
-inline void split_up(Value<float> position, Index<float>& whole, Value<float>& rest) {
-    whole = reinterpret_cast<Index<float>>(
-        _mm512_cvt_roundps_epi32(position, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC));
-    rest = _mm512_reduce_ps(position, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
-}
-
-inline void split_up(Value<double> position, Index<double>& whole, Value<double>& rest) {
-    whole = reinterpret_cast<Index<double>>(
-        _mm512_cvt_roundpd_epi32(position, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC));
-    rest = _mm512_reduce_pd(position, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC);
 }
 
 // centre[i] for kWidth indices i, each between -kWidth and kWidth - 1: two loads and a permutation
@@ -151,9 +173,11 @@ template <>
 struct Window<double> {
     explicit Window(const double* centre)
         : right(_mm512_loadu_pd(centre)), left(_mm512_loadu_pd(centre - 8)) {}
+    Value<double> operator[](Wide<double> i) const {
+        return _mm512_permutex2var_pd(right, reinterpret_cast<__m512i>(i), left);
+    }
     Value<double> operator[](Index<double> i) const {
-        const __m512i wide = _mm512_cvtepi32_epi64(reinterpret_cast<__m256i>(i));
-        return _mm512_permutex2var_pd(right, wide, left);
+        return (*this)[__builtin_convertvector(i, Wide<double>)];
     }
     __m512d right, left;
 };
@@ -172,6 +196,14 @@ inline Value<float> most(Value<float> a, Value<float> b) { return _mm256_max_ps(
 inline Value<double> least(Value<double> a, Value<double> b) { return _mm256_min_pd(a, b); }
 inline Value<double> most(Value<double> a, Value<double> b) { return _mm256_max_pd(a, b); }
 
+// a b + c, rounded once.
+inline Value<float> fused(Value<float> a, Value<float> b, Value<float> c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+inline Value<double> fused(Value<double> a, Value<double> b, Value<double> c) {
+    return _mm256_fmadd_pd(a, b, c);
+}
+
 inline void split(Value<float> position, Index<float>& whole, Value<float>& fraction) {
     const __m256 down = _mm256_floor_ps(position);
     whole = reinterpret_cast<Index<float>>(_mm256_cvtps_epi32(down));
@@ -182,18 +214,6 @@ inline void split(Value<double> position, Index<double>& whole, Value<double>& f
     const __m256d down = _mm256_floor_pd(position);
     whole = reinterpret_cast<Index<double>>(_mm256_cvtpd_epi32(down));
     fraction = position - down;
-}
-
-inline void split_up(Value<float> position, Index<float>& whole, Value<float>& rest) {
-    const __m256 up = _mm256_ceil_ps(position);
-    whole = reinterpret_cast<Index<float>>(_mm256_cvtps_epi32(up));
-    rest = position - up;
-}
-
-inline void split_up(Value<double> position, Index<double>& whole, Value<double>& rest) {
-    const __m256d up = _mm256_ceil_pd(position);
-    whole = reinterpret_cast<Index<double>>(_mm256_cvtpd_epi32(up));
-    rest = position - up;
 }
 
 inline Value<float> gather(const float* from, Index<float> i) {
@@ -238,20 +258,18 @@ inline Value<float> most(Value<float> a, Value<float> b) { return most_of(a, b);
 inline Value<double> least(Value<double> a, Value<double> b) { return least_of(a, b); }
 inline Value<double> most(Value<double> a, Value<double> b) { return most_of(a, b); }
 
+// a b + c, rounded once only where the machine can.
+template <typename V>
+inline V fused(V a, V b, V c) {
+    return a * b + c;
+}
+
 template <typename V, typename I>
 inline void split(V position, I& whole, V& fraction) {
     const I cut = __builtin_convertvector(position, I);
     const V back = __builtin_convertvector(cut, V);
     whole = cut + __builtin_convertvector(back > position, I);
     fraction = position - __builtin_convertvector(whole, V);
-}
-
-template <typename V, typename I>
-inline void split_up(V position, I& whole, V& rest) {
-    const I cut = __builtin_convertvector(position, I);
-    const V back = __builtin_convertvector(cut, V);
-    whole = cut - __builtin_convertvector(back < position, I);
-    rest = position - __builtin_convertvector(whole, V);
 }
 
 template <typename T>

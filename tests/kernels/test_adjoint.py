@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+import functools
 
 import numpy as np
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.kernels.exactness import (
+    PATHS,
+    PRECISIONS,
+    Pair,
+    check_entries,
+    check_numbers,
+    check_pair,
+    chosen_entries,
+    path,
+)
 
 from learnedrecon.kernels import joseph, oracle
 from learnedrecon.kernels.joseph import RayGeometry2D
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-PATHS = joseph.available_isas() or (None,)
 COMMON_PITCHES = (0.5, 0.998, 1.0, 1.7, 3.0)
-
-
-class Precision(NamedTuple):
-    dtype: torch.dtype
-    adjoint: float
-    """Of <Tu, v> - <u, T*v>, relative to |Tu| |v|."""
-    oracle: float
-    """Of a single number, relative to the largest."""
-
-
-PRECISIONS = (Precision(torch.float64, 1e-10, 1e-11), Precision(torch.float32, 1e-5, 3e-6))
-
-
-@contextmanager
-def path(isa: str | None) -> Iterator[None]:
-    joseph.set_isa(isa)
-    try:
-        yield
-    finally:
-        joseph.set_isa(None)
 
 
 def special_or_any_angles() -> st.SearchStrategy[list[float]]:
@@ -70,62 +53,6 @@ def geometries(draw: st.DrawFn) -> RayGeometry2D:
     return RayGeometry2D(vectors, fan, detectors, shape, pixel)
 
 
-def norms(batch: Tensor) -> Tensor:
-    return batch.double().flatten(1).norm(dim=1)
-
-
-def inner(a: Tensor, b: Tensor) -> Tensor:
-    return (a.double() * b.double()).flatten(1).sum(dim=1)
-
-
-def units(chosen: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """(chosen, *shape), one in each."""
-    batch = torch.zeros(len(chosen), int(np.prod(shape)), dtype=dtype)
-    batch[torch.arange(len(chosen)), chosen] = 1
-    return batch.reshape(len(chosen), *shape)
-
-
-def check_pair(u: Tensor, v: Tensor, geometry: RayGeometry2D, tolerance: float) -> None:
-    """Image by image, for (u, v) and for (u, Tu)."""
-    lines = joseph.forward(u, geometry)
-    for data in (v, lines):
-        gap = inner(lines, data) - inner(u, joseph.adjoint(data, geometry))
-        assert (gap.abs() <= tolerance * norms(lines) * norms(data)).all()
-
-
-def check_entries(
-    pixels: Tensor, rays: Tensor, geometry: RayGeometry2D, precision: Precision
-) -> None:
-    """Entry d of T e_k is entry k of T* e_d, for all pixels k and rays d that are given.
-
-    Relative to |T e_k|, which is as small as one likes where rays only graze the pixel.
-    """
-    shape, lines = geometry.shape, (geometry.angles, geometry.detectors)
-    columns = joseph.forward(units(pixels, shape, precision.dtype), geometry)
-    rows = joseph.adjoint(units(rays, lines, precision.dtype), geometry)
-    gap = columns.flatten(1)[:, rays].double() - rows.flatten(1)[:, pixels].T.double()
-    assert (gap.abs() <= precision.adjoint * norms(columns)[:, None]).all()
-
-
-def check_numbers(found: Tensor, expected: Tensor, step: float, tolerance: float) -> None:
-    scale = max(float(expected.abs().max()), step)
-    assert float((found.double() - expected).abs().max()) <= tolerance * scale
-
-
-def chosen_entries(geometry: RayGeometry2D, seed: int) -> tuple[Tensor, Tensor]:
-    """Pixels and rays, some at random, others so that the matrix is not zero where they meet."""
-    generator = torch.Generator().manual_seed(seed)
-    ny, nx = geometry.shape
-    pixels = torch.randint(ny * nx, (3,), generator=generator)
-    rays = torch.randint(geometry.angles * geometry.detectors, (3,), generator=generator)
-    middle = torch.tensor([geometry.detectors // 2])
-    rays = torch.cat([rays, middle])
-    lines = (geometry.angles, geometry.detectors)
-    met = oracle.adjoint(units(rays, lines, torch.float64), geometry).flatten(1).argmax(dim=1)
-    through = oracle.forward(units(pixels, (ny, nx), torch.float64), geometry).flatten(1)
-    return torch.cat([pixels, met]), torch.cat([rays, through.argmax(dim=1)])
-
-
 @settings(
     max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
@@ -138,7 +65,17 @@ def test_adjoint_is_exact_and_both_equal_the_oracle(
     u = torch.randn(batch, *shape, generator=generator).double()
     v = torch.randn(batch, *lines, generator=generator).double()
     forward, adjoint = oracle.forward(u, geometry), oracle.adjoint(v, geometry)
-    pixels, rays = chosen_entries(geometry, seed)
+    exact = Pair(
+        functools.partial(oracle.forward, geometry=geometry),
+        functools.partial(oracle.adjoint, geometry=geometry),
+        shape,
+        lines,
+    )
+    pair = exact._replace(
+        forward=functools.partial(joseph.forward, geometry=geometry),
+        adjoint=functools.partial(joseph.adjoint, geometry=geometry),
+    )
+    pixels, rays = chosen_entries(exact, seed)
     step = float(geometry.table().weight.max())
     for isa in PATHS:
         with path(isa):
@@ -146,5 +83,5 @@ def test_adjoint_is_exact_and_both_equal_the_oracle(
                 image, data = u.to(precision.dtype), v.to(precision.dtype)
                 check_numbers(joseph.forward(image, geometry), forward, step, precision.oracle)
                 check_numbers(joseph.adjoint(data, geometry), adjoint, step, precision.oracle)
-                check_pair(image, data, geometry, precision.adjoint)
-                check_entries(pixels, rays, geometry, precision)
+                check_pair(image, data, pair, precision.adjoint)
+                check_entries(pixels, rays, pair, precision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.kernels.exactness import path
 
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError
 from learnedrecon.kernels import joseph, joseph3d, oracle3d
@@ -101,19 +103,58 @@ def test_single_precision_stays_accurate_in_a_large_volume(
     assert relative(joseph3d.adjoint(data.float(), geometry).double(), adjoint) < 3e-6
 
 
+def matrices(geometry: RayGeometry3D, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """The transform and its adjoint, (voxels, rays) and (rays, voxels)."""
+    lines = (geometry.angles, *geometry.detectors)
+    voxels, rays = math.prod(geometry.shape), math.prod(lines)
+    units = torch.eye(rays, dtype=dtype).reshape(rays, *lines)
+    volumes = torch.eye(voxels, dtype=dtype).reshape(voxels, *geometry.shape)
+    forward = joseph3d.forward(volumes, geometry).reshape(voxels, rays)
+    return forward, joseph3d.adjoint(units, geometry).reshape(rays, voxels)
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float64, 1e-14), (torch.float32, 2e-6)])
 @pytest.mark.parametrize("cone", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_adjoint_is_the_transposed_matrix_entry_by_entry(
-    isa: str | None, scan3d: Scan3D, kind: str, cone: bool
+    isa: str | None, scan3d: Scan3D, kind: str, cone: bool, dtype: torch.dtype, rounding: float
 ) -> None:
+    """Relative to each entry, however little a ray meets a voxel."""
     del isa
     geometry = scan3d(kind, cone=cone, angles=3, detectors=(7, 5), shape=(6, 4, 5))
-    units = torch.eye(105, dtype=torch.float64).reshape(105, 3, 7, 5)
-    volumes = torch.eye(120, dtype=torch.float64).reshape(120, 6, 4, 5)
-    rows = joseph3d.forward(volumes, geometry).reshape(120, 105)
-    columns = joseph3d.adjoint(units, geometry).reshape(105, 120)
+    rows, columns = matrices(geometry, dtype)
     assert (rows != 0).any()
-    torch.testing.assert_close(columns, rows.T, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(columns, rows.T, rtol=rounding, atol=0)
+
+
+@compiled
+@pytest.mark.parametrize("cone", [True, False])
+def test_long_detectors_equal_the_oracle_and_are_exact(
+    isa: str, scan3d: Scan3D, cone: bool
+) -> None:
+    del isa
+    shape = (300, 2, 3)
+    geometry = scan3d(
+        "circular", cone=cone, angles=1, detectors=(600, 2), shape=shape, pixel=(0.8, 0.9, 0.9)
+    )
+    check_against_oracle(geometry)
+    rows, columns = matrices(geometry, torch.float32)
+    torch.testing.assert_close(columns, rows.T, rtol=2e-6, atol=0)
+
+
+@compiled
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float64, 1e-14), (torch.float32, 2e-6)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_instruction_sets_take_the_same_weights(
+    scan3d: Scan3D, kind: str, dtype: torch.dtype, rounding: float
+) -> None:
+    geometry = scan3d(kind, angles=3, detectors=(19, 5), shape=(18, 4, 5))
+    found = []
+    for isa in joseph.available_isas():
+        with path(isa):
+            found.append(matrices(geometry, dtype)[0])
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=rounding, atol=0)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
