@@ -10,12 +10,12 @@ import torch
 from rich.console import Console
 
 from convergence_parts.counting import counted
-from convergence_parts.scans import BLUR, SIZE, experiment
+from convergence_parts.scans import SIZE, experiment
 from learnedrecon.cli.strategy import Strategy
 from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.geometry import ParallelBeam
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.problem import Cost, Counted
 from learnedrecon.specs import to_plain
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.checkpoint import load_weights
@@ -25,8 +25,10 @@ from learnedrecon.training.run import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from convergence_parts.counting import Evaluations
     from convergence_parts.trainings import Training
     from learnedrecon.config.build import Experiment
     from learnedrecon.schemes.reconstructor import Reconstructor
@@ -46,10 +48,8 @@ def fit(training: Training, seed: int, folder: Path) -> dict[str, Any]:
         folder, config=to_plain(whole.config), blueprint=whole.blueprint, overwrite=True
     )
     strategy = Strategy.of(whole, model, accelerator, folder)
-    geometry = None if training.scan == BLUR else whole.config.operator
-    angles = 1 if geometry is None else len(geometry.angles.values())
     begun = time.perf_counter()
-    with counted((SIZE, SIZE), angles) as calls:
+    with counting(whole) as calls:
 
         def validate(some: torch.nn.Module) -> Mapping[str, float]:
             with calls.pause():
@@ -73,7 +73,7 @@ def fit(training: Training, seed: int, folder: Path) -> dict[str, Any]:
         "steps": result.step,
         "best_validation_psnr": result.best,
         "training_seconds": seconds,
-        "training_calls": calls.number if geometry is not None else None,
+        "training_calls": calls.number if _projects(whole) else None,
         **scored(best(folder), whole),
     }
 
@@ -88,15 +88,24 @@ def scored(model: Reconstructor, whole: Experiment) -> dict[str, Any]:
     """On the test images, with the calls of one reconstruction."""
     scores = evaluate("", model, whole.batches("test"), whole.data_range)
     one = next(whole.batches("test", 1))
-    cost = Cost()
-    with torch.no_grad():
-        model(Counted(one.problem, cost))
+    with torch.no_grad(), counting(whole) as calls:
+        model(one.problem)
     return {
         **scores.to_plain(),
         "psnr_stderr": scores.summary()["psnr"].stderr,
         "psnr_of_images": [round(float(value), 3) for value in scores.psnr],
-        "calls_per_image": cost.total,
+        "calls_per_image": calls.number if _projects(whole) else None,
     }
+
+
+def counting(whole: Experiment) -> AbstractContextManager[Evaluations]:
+    """Counts the projections of a scan; none where it is no scan."""
+    scan = whole.config.operator
+    return counted((SIZE, SIZE), len(scan.angles.values()) if _projects(whole) else 1)
+
+
+def _projects(whole: Experiment) -> bool:
+    return isinstance(whole.config.operator, ParallelBeam)
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, float]:

@@ -97,7 +97,7 @@ def _score_row(found: Found) -> tuple[str, ...]:
         f"{found['psnr']:.2f}",
         ", ".join(f"{run['psnr']:.2f}" for run in runs),
         f"{runs[0]['parameters']:,}".replace(",", " "),
-        f"{runs[0]['calls_per_image']:.4g}",
+        "" if runs[0]["calls_per_image"] is None else f"{runs[0]['calls_per_image']:.4g}",
         f"{np.mean(calls):,.0f}".replace(",", " ") if calls else "",
         f"{found['training_seconds']:.0f}",
     )
