@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from measuring.markdown import machine, markdown_table
+from measuring.markdown import markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +20,7 @@ GREEDY = ("end-to-end", "greedy")
 SUBSETS = ("subsets-1", "subsets-2", "subsets-4", "subsets-8")
 CERTIFIED = ("equilibrium", "equilibrium-0.99", "equilibrium-0.9", "equilibrium-free", "unrolled")
 LONGER = ("unrolled", "equilibrium", "equilibrium-free", "blur-unrolled", "blur-equilibrium")
+COMMAND = "python benchmarks/convergence.py --only"
 NUMBERS = (1, 5, 10, 20, 50, 100, 200)
 
 
@@ -33,7 +34,19 @@ def machines(names: Sequence[str]) -> Callable[[Path], str]:
     """Where and how each part was measured."""
 
     def render(results: Path) -> str:
-        return "\n".join(machine(found) for _, found in _there(results, names))
+        found = list(_there(results, names))
+        if not found:
+            return f"Not measured yet: `{COMMAND} {' --only '.join(names)}`.\n"
+        parts = [
+            f"{name} {one['seconds']:.0f} s (load {one['load_before']:.1f} before, "
+            f"commit {(one['environment']['git'] or {}).get('commit', 'unknown')[:12]})"
+            for name, one in found
+        ]
+        first = found[0][1]
+        return (
+            f"`{COMMAND} NAME`: {'; '.join(parts)}. {first['cpu']}, {first['cores']} cores, "
+            f"1 thread each, {first['isa']}; torch {first['environment']['packages']['torch']}.\n"
+        )
 
     return render
 
