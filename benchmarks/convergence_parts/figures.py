@@ -69,7 +69,7 @@ def _iterations(results: Path, classical: dict[str, Any], path: Path) -> Path:
             [1, 2, 5, 10, 20, 50, 100, 200], ["1", "2", "5", "10", "20", "50", "100", "200"]
         )
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(fontsize=8, loc="lower right", frameon=False)
+        axis.legend(fontsize=8, loc="lower right", framealpha=0.9, edgecolor="none")
     axes[0].set_ylabel("PSNR in dB, median and quartiles")
     return _saved(figure, path)
 
