@@ -59,7 +59,7 @@ def scores(names: Sequence[str]) -> Callable[[Path], str]:
         scan = ""
         for _, found in _there(results, names):
             scan = found["scan"]
-            rows.append(_score_row(found))
+            rows.append(_score_row(found, _level(results, scan)))
         rows += _classical_rows(results, scan)
         heads = ("method", "PSNR (dB)", "of the seeds", "parameters", "T and T*, one image",
                  "T and T*, training", "training (s)")  # fmt: skip
@@ -102,11 +102,18 @@ def _there(results: Path, names: Sequence[str]) -> Iterator[tuple[str, Found]]:
             yield name, found
 
 
-def _score_row(found: Found) -> tuple[str, ...]:
+def _level(results: Path, scan: str) -> float:
+    """The PSNR of tuned total variation."""
+    classical = read(results, "classical")
+    return float("-inf") if classical is None else classical["scans"][scan]["tv"]["psnr"]
+
+
+def _score_row(found: Found, level: float) -> tuple[str, ...]:
+    """A method below ``level`` is under-trained."""
     runs = found["runs"]
     calls = [run["training_calls"] for run in runs if run["training_calls"] is not None]
     return (
-        found["title"],
+        found["title"] + (", under-trained" if found["psnr"] < level else ""),
         f"{found['psnr']:.2f}",
         ", ".join(f"{run['psnr']:.2f}" for run in runs),
         f"{runs[0]['parameters']:,}".replace(",", " "),
