@@ -8,6 +8,7 @@ import torch
 from tests.networks.in_numpy import Array, potential
 
 from learnedrecon.networks.bounded import NearIdentity
+from learnedrecon.networks.potential import Correction
 from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
 from learnedrecon.testing import dense_matrix
@@ -38,7 +39,13 @@ def network(step: torch.nn.Module, u: Array) -> Array:
     """R(u) = u - εN(u) for a flat image."""
     near = step.get_submodule("network")
     assert isinstance(near, NearIdentity)
-    return u - near.epsilon * potential(near.network, u.reshape(1, *IMAGE)).ravel()
+    net = near.network
+    if isinstance(net, Correction):
+        moved = 0.5 * (u - potential(net.network, u.reshape(1, *IMAGE)).ravel())
+    else:
+        moved = potential(net, u.reshape(1, *IMAGE)).ravel()
+    result: Array = u - near.epsilon * moved
+    return result
 
 
 def number(step: torch.nn.Module, name: str) -> float:

@@ -23,6 +23,7 @@ from learnedrecon.models.equilibrium_splitting import (
     equilibrium_primal_dual,
     equilibrium_proximal,
 )
+from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import Implicit, JacobianFree
@@ -31,7 +32,7 @@ from learnedrecon.solvers.fixed_point import Picard
 from learnedrecon.testing.steps import shake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.networks.in_numpy import Array
 
@@ -139,6 +140,14 @@ def test_both_pieces_of_the_network_matter_to_the_iterates(name: str) -> None:
         images.append(last.image)
     for other in images[1:]:
         assert float((images[0] - other).norm()) > 0.02 * float(images[0].norm())
+
+
+@pytest.mark.parametrize("build", [equilibrium_proximal, equilibrium_admm, equilibrium_primal_dual])
+def test_denoisers_begin_near_the_identity(build: Callable[[], Iterative]) -> None:
+    torch.manual_seed(0)
+    (near,) = (m for m in build().modules() if isinstance(m, NearIdentity))
+    u = torch.rand(1, 1, 16, 16)
+    assert float((near(u) - u).norm()) < 0.15 * float(u.norm())
 
 
 def test_tolerances_of_both_solvers() -> None:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError
 from learnedrecon.networks.bounded import Bound, NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
-from learnedrecon.networks.potential import PotentialLayer, PotentialNet, PotentialSpec
+from learnedrecon.networks.potential import Correction, PotentialLayer, PotentialNet, PotentialSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,6 +237,29 @@ def test_copies_are_independent(copied: Callable[[PotentialNet], PotentialNet]) 
             parameter.neg_()
         twin(u)
         torch.testing.assert_close(net(u), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_half_of_what_it_changes_does_not_expand_either(spec: PotentialSpec) -> None:
+    net = Correction(built(spec))
+    shape = (spec.channels, *SIZES[spec.dims])
+    push_apart(net, shape)
+    u = random(1, *shape)
+    torch.testing.assert_close(2 * net(u) + net.network(u), u)
+    worst = worst_ratio(net, shape)
+    assert 0.5 < worst <= net.lipschitz_bound() * (1 + 1e-14)
+    assert net.lipschitz_bound() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("bound", ["layers", "none"])
+def test_nothing_is_known_of_numbers_that_are_not_finite(bound: Bound, value: float) -> None:
+    for name, _ in PotentialNet(PotentialSpec(layers=1)).named_parameters():
+        net = PotentialNet(PotentialSpec(layers=1, bound=bound))
+        with torch.no_grad():
+            net.get_parameter(name).view(-1)[1] = value
+        assert net.lipschitz_bound() == math.inf
+        assert NearIdentity(Correction(net), 0.5).deviation_bound() == math.inf
 
 
 def test_layers_of_which_nothing_is_known_have_no_bound() -> None:

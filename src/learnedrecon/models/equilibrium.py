@@ -29,7 +29,7 @@ from learnedrecon.models.checks import (
 )
 from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from learnedrecon.networks.bounded import Bound, NearIdentity
-from learnedrecon.networks.potential import PotentialNet, PotentialSpec
+from learnedrecon.networks.potential import Correction, PotentialNet, PotentialSpec
 from learnedrecon.schemes.equilibrium import GradientEquilibrium
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import FixedPointBackward, Implicit, JacobianFree
@@ -97,8 +97,15 @@ class EquilibriumSpec:
         )
 
     def network(self) -> NearIdentity:
-        """R, with weights drawn from torch's default generator."""
+        """R as the gradient of a regulariser: near zero at first but for (1 - ε)u.
+
+        Weights are drawn from torch's default generator.
+        """
         return NearIdentity(PotentialNet(self.network_spec()), self.epsilon)
+
+    def denoiser(self) -> NearIdentity:
+        """R as a denoiser: near the identity at first, with weights drawn in the same way."""
+        return NearIdentity(Correction(PotentialNet(self.network_spec())), self.epsilon)
 
     def fixed_point(self, step: Step[S]) -> FixedPoint[S]:
         """The fixed point of ``step``."""

@@ -4,9 +4,10 @@ DE-Prox:  u = R(u - ηT*(Tu - y))
 DE-ADMM:  x = (I + αT*T)⁻¹(z - w + αT*y),  z = R(x + w),  w = w + x - z;  the image is z
 DE-PDHG:  u⁺ = R(u - τT*h),  h⁺ = (h + σ(T(2u⁺ - u) - y))/(1 + σ);  the image is u
 
-with R(u) = u - εN(u) and the 1-Lipschitz N of ``equilibrium_gradient``. For η = α = τ all three
-have the same fixed points. The first two have a certificate if T*T ≥ μ > 0 and ε is small enough,
-the last has none; none of them has one where T has a null space, unlike ``equilibrium_gradient``.
+with R(u) = u - ε(u - P(u))/2 and the 1-Lipschitz network of ``equilibrium_gradient`` as P: a
+denoiser that begins near the identity. For η = α = τ all three have the same fixed points. The
+first two have a certificate if T*T ≥ μ > 0 and ε is small enough, the last has none; none of them
+has one where T has a null space, unlike ``equilibrium_gradient``.
 
 Differences from the paper: as in ``equilibrium_gradient``; α and τ are trained; the data step of
 ADMM is solved by conjugate gradients for every T; DE-PDHG is not in the paper.
@@ -67,7 +68,7 @@ def equilibrium_proximal(spec: EquilibriumProximal | None = None) -> Iterative:
     spec = require_spec(EquilibriumProximal() if spec is None else spec, EquilibriumProximal)
     return Iterative(
         initial=ImageAlone(AdjointImage()),
-        scheme=spec.fixed_point(ProximalEquilibrium(spec.network(), spec.step)),
+        scheme=spec.fixed_point(ProximalEquilibrium(spec.denoiser(), spec.step)),
         readout=TheImage(),
         scaling=ImageScale(spec.image_scale),
     )
@@ -108,7 +109,7 @@ def equilibrium_admm(spec: EquilibriumADMM | None = None) -> Iterative:
     """
     spec = require_spec(EquilibriumADMM() if spec is None else spec, EquilibriumADMM)
     step = AdmmEquilibrium(
-        spec.network(),
+        spec.denoiser(),
         spec.penalty,
         tolerance=spec.data_tolerance,
         max_iterations=spec.data_iterations,
@@ -154,7 +155,7 @@ def equilibrium_primal_dual(spec: EquilibriumPrimalDual | None = None) -> Iterat
     spec = require_spec(EquilibriumPrimalDual() if spec is None else spec, EquilibriumPrimalDual)
     return Iterative(
         initial=PrimalDualStart(1, 1, AdjointImage()),
-        scheme=spec.fixed_point(PrimalDualEquilibrium(spec.network(), spec.step, spec.product)),
+        scheme=spec.fixed_point(PrimalDualEquilibrium(spec.denoiser(), spec.step, spec.product)),
         readout=FirstPrimal(),
         scaling=ImageScale(spec.image_scale),
     )

@@ -8,7 +8,7 @@ form of ``equilibrium_gradient``, applied a fixed number of times, with a networ
 is proved.
 
 Differences from the paper: λ is a weight of R (1 in the paper) and trained; a small network in
-place of the 17-layer DnCNN; it starts from filtered back-projection where there is one.
+place of the 17-layer DnCNN; it starts from filtered back-projection unless ``fbp`` is None.
 """
 
 from __future__ import annotations

@@ -66,10 +66,10 @@ class KernelSpec:
 class BoundedConv(nn.Module):
     """A convolution divided by a bound of its norm: ‖K‖ ≤ 1 on images of every size.
 
-    The bound is that of :func:`conv_norm_bound`; it is part of the graph, and kept between calls
-    without gradients for as long as the weight is the same, entry by entry (not when compiled).
-    Weights are drawn orthogonal, and at first of a norm of at most 1 where they are not divided
-    too.
+    With ``spec.bound`` "none" it is an ordinary one. The bound is that of :func:`conv_norm_bound`;
+    it is part of the graph, and kept between calls without gradients for as long as the weight is
+    the same, entry by entry (not when compiled). Weights are drawn orthogonal, and at first of a
+    norm of at most 1 where they are not divided too.
 
     Args:
         c_in: channels in.
@@ -104,8 +104,13 @@ class BoundedConv(nn.Module):
 
     @torch.no_grad()
     def norm_bound(self) -> float:
-        """Of the weight that is convolved with; in float64, finer than where it is divided."""
+        """Of the weight that is convolved with; in float64, finer than where it is divided.
+
+        Infinite where a weight or a bias is not finite.
+        """
         weight = self.bounded_weight().double()
+        if not bool(weight.isfinite().all() and self.bias.isfinite().all()):
+            return math.inf
         points = max(_FINE[self.spec.dims], 4 * self.spec.kernel)
         return float(conv_norm_bound(weight, padding=self.spec.padding, points=points))
 
@@ -140,8 +145,9 @@ class BoundedNetwork(nn.Module, ABC):
     def lipschitz_bound(self) -> float:
         """A bound of the Lipschitz constant of the weights as they are, in exact arithmetic.
 
-        Of the weights that the forward pass convolves with, in their precision. Infinite if there
-        is a layer, such as one that was put in later, of which no bound is known.
+        Of the weights that the forward pass convolves with, in their precision. Infinite if a
+        number of them is not finite, or if there is a layer, such as one that was put in later, of
+        which no bound is known.
         """
 
 
@@ -182,7 +188,7 @@ class NearIdentity(nn.Module):
         With a margin for ε in float32. Infinite where none is known.
         """
         bound = self.network.lipschitz_bound()
-        return math.inf if math.isinf(bound) else self.epsilon * bound * (1 + 2.0**-23)
+        return self.epsilon * bound * (1 + 2.0**-23) if math.isfinite(bound) else math.inf
 
 
 def require(condition: object, *, expected: str, found: str) -> None:

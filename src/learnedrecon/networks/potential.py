@@ -93,7 +93,9 @@ class PotentialLayer(nn.Module):
         return z - 2 * _TRANSPOSE[kernel.dims](slopes, weight, padding=kernel.kernel // 2)
 
     def norm_bound(self) -> float:
-        """A bound of the Lipschitz constant."""
+        """A bound of the Lipschitz constant; infinite where a number is not finite."""
+        if not bool(self.log_threshold.isfinite().all()):
+            return math.inf
         return max(1.0, 2 * self.filters.norm_bound() ** 2 - 1)
 
 
@@ -140,3 +142,34 @@ class PotentialNet(BoundedNetwork):
 
 def _bound_of(layer: nn.Module) -> float:
     return layer.norm_bound() if type(layer) is PotentialLayer else math.inf
+
+
+class Correction(BoundedNetwork):
+    """N(u) = (u - P(u))/2, half of what P changes: 1-Lipschitz if P is.
+
+    Near zero where P is near the identity, so that u - εN(u) is a denoiser that begins at the
+    identity.
+
+    Args:
+        network: P.
+    """
+
+    def __init__(self, network: PotentialNet) -> None:
+        super().__init__()
+        self.network = network
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        return self.network.ends
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Applies the network.
+
+        Raises:
+            ShapeError: ``u`` is not (batch, channels, *space).
+            DtypeError: ``u`` is not real floating point.
+        """
+        return 0.5 * (u - self.network(u))
+
+    def lipschitz_bound(self) -> float:
+        return 0.5 * (1 + self.network.lipschitz_bound())

@@ -106,9 +106,9 @@ class _Memory:
         In float32 the rounding of inner products depends on the size of the batch, and the solution
         makes it thousands of times larger: samples would feel their neighbours.
         """
-        lengths = torch.stack([c.norm(dim=1) for c in self.changes], 1).double()
-        scale = torch.where(lengths > 0, lengths, 1)
         table = torch.stack(self.changes, 1).double()
+        lengths = table.norm(dim=2)
+        scale = torch.where(lengths > 0, lengths, 1)
         gram = torch.bmm(table, table.mT) / (scale[:, :, None] * scale[:, None, :])
         gram = gram + regularisation * torch.eye(len(self.changes), dtype=gram.dtype).to(gram)
         right = torch.bmm(table, g[:, :, None].double()).squeeze(2) / scale
