@@ -31,7 +31,7 @@ from learnedrecon.models.post_processing import FBPUNet
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
-from learnedrecon.networks.potential import PotentialLayer
+from learnedrecon.networks.potential import Correction, PotentialLayer
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray_transform import RayTransform
@@ -123,9 +123,12 @@ def built(name: str, dtype: torch.dtype = torch.float64) -> Reconstructor:
 
 @torch.no_grad()
 def settle(model: torch.nn.Module) -> None:
-    """Brings N near the identity, so that R contracts where T has a null space."""
+    """Makes R contract where T has a null space: N near the identity, or P far from it."""
+    far = any(isinstance(module, Correction) for module in model.modules())
     for layer in model.modules():
-        if isinstance(layer, PotentialLayer):
+        if isinstance(layer, PotentialLayer) and far:
+            layer.log_threshold[1:] = 3  # all but one are linear
+        elif isinstance(layer, PotentialLayer):
             layer.filters.weight[0] *= 0.05  # the others are cut off everywhere
             layer.filters.bias[0], layer.filters.bias[1:] = 0.01, 2
 
