@@ -4,7 +4,7 @@
     python benchmarks/convergence.py --only equilibrium        # every name below, in turn
     python benchmarks/convergence.py --only figures
 
-Without --only all parts run, about two hours on one core. Parts that train write the weights of
+Without --only all parts run, about three hours on one core. Parts that train write the weights of
 seed S to runs/convergence/NAME/S; each part writes benchmarks/results/convergence-NAME.json.
 'solvers' needs the weights of 'equilibrium', and .venv-peers/bin/python for its peer, deepinv;
 'gradients' those of 'equilibrium-0.9'. --quick trains a few steps and writes everything to runs/;
@@ -26,7 +26,7 @@ from rich.console import Console
 from convergence_parts.certificates import certificate
 from convergence_parts.classical import classical
 from convergence_parts.figure_gradients import draw
-from convergence_parts.figures import draw_all, read
+from convergence_parts.figures import draw_all
 from convergence_parts.fitting import all_seeds, best, summary
 from convergence_parts.gradients import gradient_errors
 from convergence_parts.longer import curves
@@ -40,6 +40,7 @@ from learnedrecon.problem import Measured
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.specs import to_plain
 from measuring.machine import record
+from measuring.markdown_trainings import read
 
 if TYPE_CHECKING:
     from convergence_parts.trainings import Training
@@ -131,7 +132,7 @@ class Job:
         if self.quick:
             fine = min(training.fine_tune, 5)
             training = replace(training, steps=20, seeds=1, fine_tune=fine)
-        folder = RUNS / self.name
+        folder = RUNS / ("quick" if self.quick else "") / self.name
         if not self.measure:
             return trained(training, all_seeds(training, folder, self.say), folder)
         known = read(self.results, self.name)
@@ -161,8 +162,11 @@ def main(
     if only is None or "figures" in only:
         folder = Path("runs") if quick else FIGURES
         parts = {name: read(results, name) for name in ("gradients", "solvers")}
-        draw({name: found for name, found in parts.items() if found}, folder / "gradients.png")
-        for path in [folder / "gradients.png", *draw_all(results, folder)]:
+        drawn = draw_all(results, folder)
+        if all(parts.values()):
+            drawn.append(folder / "gradients.png")
+            draw(parts, drawn[-1])
+        for path in drawn:
             console.print(f"drawn: {path}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -10,7 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from convergence_parts.scans import BLUR, DENSE, SPARSE, TEXT
+from convergence_parts.trainings import PARTS
 from learnedrecon.files import atomic_path
+from measuring.markdown_trainings import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,15 +23,8 @@ PANELS = {
     BLUR: ("blur-unrolled", "blur-equilibrium"),
     SPARSE: ("unrolled", "equilibrium", "equilibrium-free"),
 }
-PARTS = (1, 2, 4, 8)
 NEAR = 6.0
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200)
-
-
-def read(results: Path, name: str) -> dict[str, Any] | None:
-    """What a part has written, or None."""
-    path = results / f"convergence-{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def reaches(found: dict[str, Any], classical: dict[str, Any]) -> bool:

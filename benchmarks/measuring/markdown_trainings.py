@@ -36,7 +36,7 @@ def machines(names: Sequence[str]) -> Callable[[Path], str]:
     def render(results: Path) -> str:
         found = list(_there(results, names))
         if not found:
-            return f"Not measured yet: `{COMMAND} {' --only '.join(names)}`.\n"
+            return _not_measured(names)
         parts = [
             f"{name} {one['seconds']:.0f} s (load {one['load_before']:.1f} before, "
             f"commit {(one['environment']['git'] or {}).get('commit', 'unknown')[:12]})"
@@ -61,6 +61,8 @@ def scores(names: Sequence[str]) -> Callable[[Path], str]:
             scan = found["scan"]
             rows.append(_score_row(found, _level(results, scan)))
         rows += _classical_rows(results, scan)
+        if not scan:
+            return _not_measured(names)
         heads = ("method", "PSNR (dB)", "of the seeds", "parameters", "T and T*, one image",
                  "T and T*, training", "training (s)")  # fmt: skip
         return markdown_table(heads, rows) + _differences(results, names)
@@ -93,6 +95,10 @@ def certificates(results: Path) -> str:
     heads = ("method", "ε", "λ", "1 - γ", "1 - worst found", "worst found / γ",
              "stability: proved, found", "evaluations: proved, needed", "PSNR (dB)")  # fmt: skip
     return markdown_table(heads, rows)
+
+
+def _not_measured(names: Sequence[str]) -> str:
+    return f"Not measured yet: `{COMMAND} {' --only '.join(names)}`.\n"
 
 
 def _there(results: Path, names: Sequence[str]) -> Iterator[tuple[str, Found]]:
