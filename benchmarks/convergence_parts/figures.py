@@ -59,9 +59,8 @@ def _iterations(results: Path, classical: dict[str, Any], path: Path) -> Path:
         axis.set(xscale="log", title=f"{scan}, {TEXT[scan]}", xlabel="iterations")
         axis.title.set_size(9)
         axis.set_ylim(best - NEAR, best + 1)
-        axis.set_xticks(
-            [1, 2, 5, 10, 20, 50, 100, 200], ["1", "2", "5", "10", "20", "50", "100", "200"]
-        )
+        axis.set_xticks(TICKS, [str(k) for k in TICKS])
+        axis.minorticks_off()
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(fontsize=8, loc="lower right", framealpha=0.9, edgecolor="none")
     axes[0].set_ylabel("PSNR in dB, median and quartiles")
