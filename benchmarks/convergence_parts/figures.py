@@ -9,9 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from convergence_parts.scans import BLUR, DENSE, SPARSE, TEXT
-from convergence_parts.trainings import PARTS
 from learnedrecon.files import atomic_path
-from measuring.markdown_trainings import read
+from measuring.markdown_trainings import PARTS, read
 
 if TYPE_CHECKING:
     from pathlib import Path

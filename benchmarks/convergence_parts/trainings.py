@@ -19,12 +19,12 @@ from learnedrecon.training.spec import (
     ScheduleSpec,
     TrainingSpec,
 )
+from measuring.markdown_trainings import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HIDDEN = 16
-PARTS = (1, 2, 4, 8)
 GREEDY_IMAGES = 1000
 
 

@@ -72,12 +72,12 @@ def steps(content: dict[str, Any]) -> str:
         if "failed" in other:
             rows.append((found["work"], "", other["failed"], "", "", "", ""))
             continue
-        times = [_seconds(other[who]["median_s"]) for who in ("ours", "theirs")]
+        times = [seconds(other[who]["median_s"]) for who in ("ours", "theirs")]
         rest = (f"{other['ratio']:.3g}", f"≥ {other['target']:g}", _yes(other["met"]))
         rows.append((found["work"], *times, other["options"], *rest))
         for options, one in other["all_options"].items():
             if options != other["options"]:
-                pair = [_seconds(one[key]) for key in ("ours_s", "theirs_s")]
+                pair = [seconds(one[key]) for key in ("ours_s", "theirs_s")]
                 rows.append((found["work"], *pair, options, f"{one['ratio']:.3g}", "", ""))
     heads = ("training step", "ours", "deepinv", "deepinv's options", "reached", "target", "met")
     return markdown_table(heads, rows)
@@ -96,8 +96,8 @@ def step_variants(content: dict[str, Any]) -> str:
             if "failed" in one:
                 rows.append((found["work"], name, one["failed"], "", ""))
                 continue
-            times = (_seconds(one["median_s"]), f"{plain / one['median_s']:.2f}")
-            rows.append((found["work"], name, *times, _seconds(one["first_step_s"])))
+            times = (seconds(one["median_s"]), f"{plain / one['median_s']:.2f}")
+            rows.append((found["work"], name, *times, seconds(one["first_step_s"])))
     heads = ("training step", "networks", "time", "times faster", "first step")
     return markdown_table(heads, rows)
 
@@ -113,10 +113,8 @@ def step_shares(content: dict[str, Any]) -> str:
             if name != "failed"
         }
         for name, one in parts.items():
-            share = [
-                f"{_seconds(one[k])} ({one[k] / one['step']:.0%})" for k in ("T", "T*", "rest")
-            ]
-            rows.append((found["work"], name, *share, _seconds(one["step"])))
+            share = [f"{seconds(one[k])} ({one[k] / one['step']:.0%})" for k in ("T", "T*", "rest")]
+            rows.append((found["work"], name, *share, seconds(one["step"])))
     heads = ("training step", "operator, networks", "T", "T*", "the rest", "all")
     return markdown_table(heads, rows)
 
@@ -145,7 +143,8 @@ def _quantity(value: float | None, unit: str) -> str:
     return "" if value is None else f"{value:.3g} {unit}".strip()
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
+    """In s, or in ms below one."""
     return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms"
 
 

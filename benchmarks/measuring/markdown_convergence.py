@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from measuring.markdown import markdown_table
+from measuring.markdown import markdown_table, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,7 +76,7 @@ def _solvers(part: dict[str, Any]) -> str:
 def _needed(one: dict[str, Any], limit: int) -> str:
     if not one["converged"]:
         return f"not in {limit}, residual {one['residual']:.1e}"
-    text = f"{one['evaluations']}, {_seconds(one['seconds']['median_s'])}"
+    text = f"{one['evaluations']}, {seconds(one['seconds']['median_s'])}"
     if one.get("evaluations_over_ours", 1.0) == 1.0 == one.get("seconds_over_ours", 1.0):
         return text
     ratios = [
@@ -195,7 +195,3 @@ def _agreements(title: str, found: Sequence[dict[str, Any]], key: str) -> str:
             ("1 - cosine", *(f"{max(1 - one['cosine'], 0):.1e}" for one in found)),
         ],
     )
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms"

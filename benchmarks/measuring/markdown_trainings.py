@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 INVERTIBLE = ("lpd", "split", "invertible")
 GREEDY = ("end-to-end", "greedy")
-SUBSETS = ("subsets-1", "subsets-2", "subsets-4", "subsets-8")
+PARTS = (1, 2, 4, 8)
+SUBSETS = tuple(f"subsets-{parts}" for parts in PARTS)
 CERTIFIED = ("equilibrium", "equilibrium-0.99", "equilibrium-0.9", "equilibrium-free", "unrolled")
 LONGER = ("unrolled", "equilibrium", "equilibrium-free", "blur-unrolled", "blur-equilibrium")
 COMMAND = "python benchmarks/convergence.py --only"
