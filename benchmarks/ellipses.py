@@ -25,25 +25,25 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from learnedrecon.config.budget import with_steps, within
-from learnedrecon.config.build import Experiment
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.data.datasets import EllipseSpec
 from learnedrecon.evaluation.scores import Scores, evaluate
+from learnedrecon.experiments.budget import with_steps, within
+from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.experiments.search import tune
 from learnedrecon.files import write_text
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.solvers.tuning import tune
 from learnedrecon.specs import to_plain
 from learnedrecon.training.accelerator import choose_device, make_accelerator
-from learnedrecon.training.checkpoint import load_weights
 from learnedrecon.training.environment import environment
 from learnedrecon.training.loggers import RichProgress
 from learnedrecon.training.loop import train
 from learnedrecon.training.run import RunFolder
 from learnedrecon.training.update import Supervised
+from learnedrecon.weights.checkpoint import load_weights
 
 if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Reconstructor

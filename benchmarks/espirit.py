@@ -26,10 +26,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from learnedrecon.data.birdcage import birdcage_maps
-from learnedrecon.data.phantoms import shepp_logan
+from learnedrecon.data.phantoms.birdcage import birdcage_maps
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan
 from learnedrecon.files import write_text
-from learnedrecon.solvers.espirit import espirit
+from learnedrecon.solvers.coils.espirit import espirit
 from measuring import memory
 from measuring.child import alone
 from measuring.machine import busy, record

@@ -22,8 +22,8 @@ from PIL import Image
 
 from learnedrecon import specs
 from learnedrecon.files import atomic_path
-from learnedrecon.operators.sampling import MASKS, acceleration
-from learnedrecon.solvers.espirit import espirit
+from learnedrecon.operators.mri.sampling import MASKS, acceleration
+from learnedrecon.solvers.coils.espirit import espirit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from learnedrecon.files import write_text
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, Geometry, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Geometry, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from measuring.cases import data_for, image_for, updates
 from measuring.fit import straight_line
 from measuring.machine import busy, record

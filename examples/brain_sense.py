@@ -30,12 +30,12 @@ from learnedrecon.files import atomic_path, write_text
 from learnedrecon.functionals.combined import Misfit, Multiple
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.functionals.norms import GroupL1
-from learnedrecon.operators.cartesian import Cartesian
-from learnedrecon.operators.cartesian_mri import CartesianMRI
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.sampling import acceleration, sampling_mask
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
+from learnedrecon.operators.mri.sampling import acceleration, sampling_mask
 from learnedrecon.solvers.cg_sense import cg_sense
-from learnedrecon.solvers.espirit import espirit
+from learnedrecon.solvers.coils.espirit import espirit
 from learnedrecon.solvers.pdhg import Term, pdhg
 from learnedrecon.training.environment import environment
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import torch
 
 import learnedrecon as lr
-from learnedrecon.data.ellipsoids import draw_ellipsoids, ellipsoid_lines, head_ellipsoids
 from learnedrecon.data.noise import PoissonLog
+from learnedrecon.data.phantoms.ellipsoids import draw_ellipsoids, ellipsoid_lines, head_ellipsoids
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.files import write_text
 from learnedrecon.training.environment import environment

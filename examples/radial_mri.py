@@ -21,11 +21,11 @@ import torch
 from scipy.special import j1
 
 import learnedrecon as lr
-from learnedrecon.data.ellipses import ellipse_image
-from learnedrecon.data.phantoms import shepp_logan_ellipses
+from learnedrecon.data.phantoms.ellipses import ellipse_image
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan_ellipses
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.solvers.cg import cg
-from learnedrecon.solvers.density import ramp_weights
+from learnedrecon.solvers.direct.density import ramp_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ def ellipse_transform(ellipses: np.ndarray, k: np.ndarray, size: int) -> np.ndar
     """∫ u(x) exp(-ik·x) dx of ellipses on [-1, 1]², in pixels from the one of index size // 2.
 
     Args:
-        ellipses: in the columns of :mod:`learnedrecon.data.ellipses`.
+        ellipses: in the columns of :mod:`learnedrecon.data.phantoms.ellipses`.
         k: (..., 2) in radians per pixel, (ky, kx).
         size: pixels along each side.
     """

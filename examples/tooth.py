@@ -24,18 +24,18 @@ import torch
 from rich.console import Console
 
 import learnedrecon as lr
-from learnedrecon.config.budget import with_steps, within
-from learnedrecon.config.build import Experiment
 from learnedrecon.config.schema import Config, DataConfig
-from learnedrecon.config.tuning import tuned_fbp, tuned_tv
 from learnedrecon.data.batch import Batch
 from learnedrecon.data.datasets import EllipseSpec
-from learnedrecon.data.exchange import ExchangeScan, read_data_exchange
+from learnedrecon.data.files.exchange import ExchangeScan, read_data_exchange
 from learnedrecon.data.noise import PoissonLog
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.evaluation.table import rich_table
+from learnedrecon.experiments.budget import with_steps, within
+from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
 from learnedrecon.files import write_text
 from learnedrecon.metrics.ranges import MaxMinPerImage
 from learnedrecon.specs import to_plain

@@ -26,7 +26,7 @@ import torch
 from matplotlib.figure import Figure
 
 import learnedrecon as lr
-from learnedrecon.data.exchange import ExchangeScan, read_data_exchange
+from learnedrecon.data.files.exchange import ExchangeScan, read_data_exchange
 from learnedrecon.files import atomic_path, write_text
 from learnedrecon.training.environment import environment
 

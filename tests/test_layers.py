@@ -21,6 +21,7 @@ PACKAGE = "learnedrecon"
 ROOMS = (
     "errors",
     "files",
+    "generators",
     "specs",
     ("networks", "kernels", "metrics"),
     "operators",
@@ -31,10 +32,12 @@ ROOMS = (
     "schemes",
     "models",
     "tasks",
+    "weights",
     "training",
     "evaluation",
     "testing",
     "config",
+    "experiments",
     "cli",
 )
 LEVEL = {
@@ -46,8 +49,8 @@ TORCH_ONLY = ("networks", "kernels", "metrics")
 # Modules that may import an extra, or what few need, inside a function, and which one.
 OPTIONAL = {
     f"{PACKAGE}.training.loggers": {"torch.utils.tensorboard"},
-    f"{PACKAGE}.operators.nufft": {"pytorch_finufft.functional"},
-    f"{PACKAGE}.operators.wavelet_filters": {"pywt"},
+    f"{PACKAGE}.operators.mri.nufft": {"pytorch_finufft.functional"},
+    f"{PACKAGE}.operators.imaging.wavelet_filters": {"pywt"},
     # Their kernels import Triton.
     f"{PACKAGE}.kernels.triton2d": {f"{PACKAGE}.kernels.triton_kernels2d"},
     f"{PACKAGE}.kernels.triton3d": {

@@ -13,11 +13,11 @@ from learnedrecon.errors import DtypeError, GeometryError, ShapeError
 from learnedrecon.functionals.base import Fidelity, Regulariser, per_sample
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.functionals.regularisers import Dirichlet
-from learnedrecon.operators.algebra import Diagonal
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.saturation import Saturation
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.testing import dense_matrix
 

@@ -90,7 +90,7 @@ def test_a_name_is_imported_when_it_is_used() -> None:
 import sys
 import learnedrecon
 learnedrecon.AngleRange
-print("torch" in sys.modules, "learnedrecon.operators.geometry" in sys.modules,
+print("torch" in sys.modules, "learnedrecon.operators.ray.geometry2d" in sys.modules,
       "learnedrecon.models.classical" in sys.modules)
 """
     assert run(code).split() == ["True", "True", "False"]

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learnedrecon.operators.geometry import FanBeam
+from learnedrecon.operators.ray.geometry2d import FanBeam
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
 
 NAME = "ASTRA CPU"
 

@@ -17,7 +17,7 @@ from learnedrecon.operators.space import Space
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
 
 NAME = "deepinv Tomography"
 

@@ -12,7 +12,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from learnedrecon.operators.non_cartesian import NonCartesianMRI
+    from learnedrecon.operators.mri.non_cartesian import NonCartesianMRI
 
 NAME = "SigPy"
 

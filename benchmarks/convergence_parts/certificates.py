@@ -13,7 +13,7 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 
 if TYPE_CHECKING:
-    from learnedrecon.config.build import Experiment
+    from learnedrecon.experiments.experiment import Experiment
     from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.schemes.reconstructor import Reconstructor
 

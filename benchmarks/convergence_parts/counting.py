@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from learnedrecon.operators import ray_kernels
+from learnedrecon.operators.ray import batched_kernels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def counted(shape: tuple[int, int], angles: int) -> Iterator[Evaluations]:
         angles: of the whole scan.
     """
     found = Evaluations()
-    plain = ray_kernels.evaluate
+    plain = batched_kernels.evaluate
 
     def evaluate(x: Tensor, vectors: Tensor, sizes: Any, *, transpose: bool) -> Tensor:  # noqa: ANN401
         if not found.paused and tuple(sizes.shape) == shape:
@@ -55,5 +55,5 @@ def counted(shape: tuple[int, int], angles: int) -> Iterator[Evaluations]:
             found.number += images * vectors.shape[-2] / angles
         return plain(x, vectors, sizes, transpose=transpose)
 
-    with mock.patch.object(ray_kernels, "evaluate", evaluate):
+    with mock.patch.object(batched_kernels, "evaluate", evaluate):
         yield found

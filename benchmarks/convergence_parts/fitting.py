@@ -11,17 +11,17 @@ from rich.console import Console
 
 from convergence_parts.counting import counted
 from convergence_parts.scans import SIZE, experiment
-from learnedrecon.cli.strategy import Strategy
 from learnedrecon.evaluation.scores import evaluate
+from learnedrecon.experiments.strategy import Strategy
 from learnedrecon.models.registry import MODELS
-from learnedrecon.operators.geometry import ParallelBeam
+from learnedrecon.operators.ray.geometry2d import ParallelBeam
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import to_plain
 from learnedrecon.training.accelerator import make_accelerator
-from learnedrecon.training.checkpoint import load_weights
 from learnedrecon.training.loggers import RichProgress
 from learnedrecon.training.loop import train
 from learnedrecon.training.run import RunFolder
+from learnedrecon.weights.checkpoint import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from convergence_parts.counting import Evaluations
     from convergence_parts.trainings import Training
-    from learnedrecon.config.build import Experiment
+    from learnedrecon.experiments.experiment import Experiment
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 

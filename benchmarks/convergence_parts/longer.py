@@ -10,7 +10,7 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 
 if TYPE_CHECKING:
-    from learnedrecon.config.build import Experiment
+    from learnedrecon.experiments.experiment import Experiment
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 LAST = 200

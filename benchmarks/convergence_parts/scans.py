@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from learnedrecon.config.build import Experiment
 from learnedrecon.config.schema import Config, DataConfig, EvaluationConfig
 from learnedrecon.data.datasets import EllipseSpec
 from learnedrecon.data.noise import Gaussian, RelativeGaussian
 from learnedrecon.data.simulate import Simulation
-from learnedrecon.operators import point_spread
-from learnedrecon.operators.blur import PointSpread
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.operators.imaging import point_spread
+from learnedrecon.operators.imaging.blur import PointSpread
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 
 if TYPE_CHECKING:
     from learnedrecon.data.seeds import Split

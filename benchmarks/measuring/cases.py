@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.kernels.geometry import RayGeometry2D
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
 
 SMALL = ParallelBeam((128, 128), AngleRange(30), FlatDetector(183))
 LODOPAB = ParallelBeam((362, 362), AngleRange(1000), FlatDetector(513, 0.998))

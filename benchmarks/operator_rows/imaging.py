@@ -16,8 +16,8 @@ import torch
 
 from against import deepinv_imaging
 from against.deepinv_imaging import Pair
-from learnedrecon.operators.blur import Blur, PointSpread
-from learnedrecon.operators.wavelet import Wavelet, WaveletBasis
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
+from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 from measuring.heap import keep_freed_memory
 from measuring.timing import Contestant, interleaved, running
 from operator_rows.settings import Settings, compared, missing

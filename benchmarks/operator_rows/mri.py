@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from against.sense_peers import sense_peers
-from learnedrecon.operators.cartesian import Cartesian
-from learnedrecon.operators.cartesian_mri import CartesianMRI
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from measuring.timing import Contestant, interleaved, running
 from operator_rows.settings import compared, missing
 

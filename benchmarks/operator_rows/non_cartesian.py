@@ -14,8 +14,8 @@ import torch
 
 from against import sigpy_nufft
 from against.sigpy_nufft import SigPyTransform
-from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
-from learnedrecon.operators.trajectories import Radial
+from learnedrecon.operators.mri.non_cartesian import NonCartesian, NonCartesianMRI
+from learnedrecon.operators.mri.trajectories import Radial
 from measuring.cases import threads_text
 from measuring.row import Row
 from measuring.timing import Contestant, Timing, interleaved, running

@@ -8,7 +8,7 @@ import torch
 
 from against import astra_toolbox
 from against.astra_toolbox import AstraProjector
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.transform2d import RayTransform
 from measuring.cases import LARGE, LODOPAB, data_for, describe_scan, image_for
 from measuring.row import Row
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
     from ray_rows.settings import Settings
 
 TARGET = 1e-4

@@ -8,8 +8,8 @@ import torch
 
 from against.deepinv_tomography import Options, tomography
 from against.stored_matrix import StoredMatrix
-from learnedrecon.operators.geometry import AngleRange
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange
+from learnedrecon.operators.ray.transform2d import RayTransform
 from measuring import memory
 from measuring.cases import LODOPAB, data_for, image_for
 from measuring.timing import Budget, Contestant, interleaved, running
@@ -17,7 +17,7 @@ from measuring.timing import Budget, Contestant, interleaved, running
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
 
     Pair = tuple[Callable[[], object], Callable[[], object]]
 

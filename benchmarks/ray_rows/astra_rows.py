@@ -9,7 +9,7 @@ import torch
 from against import astra_toolbox
 from against.astra_toolbox import AstraProjector, with_autograd
 from learnedrecon.kernels import joseph
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.transform2d import RayTransform
 from measuring.cases import (
     FAN,
     LARGE,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
     from ray_rows.settings import Settings
 
 TARGETS = {

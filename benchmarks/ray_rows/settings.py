@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from learnedrecon.operators.geometry import AngleRange, ParallelBeam
+from learnedrecon.operators.ray.geometry2d import AngleRange, ParallelBeam
 from measuring.timing import QUICK, Budget
 
 

@@ -11,14 +11,14 @@ from unittest.mock import patch
 import torch
 
 from learnedrecon.kernels import joseph, oracle
-from learnedrecon.operators.geometry import (
+from learnedrecon.operators.ray.geometry2d import (
     AngleRange,
     FanBeam,
     FlatDetector,
     Geometry,
     ParallelBeam,
 )
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.transform2d import RayTransform
 from measuring.cases import data_for, describe_scan, image_for, updates
 from measuring.row import Row
 from measuring.timing import Contestant, interleaved, running

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from against.deepinv_tomography import DeepinvTransform, Options, rough_norm
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.transform2d import RayTransform
 from measuring import memory
 from measuring.cases import LODOPAB, SMALL
 from measuring.timing import Budget, Contestant, interleaved, running
@@ -14,8 +14,8 @@ from training_steps.build import VARIANTS, training_step
 from training_steps.shares import Stopwatch
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.geometry import ParallelBeam
     from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.ray.geometry2d import ParallelBeam
 
 SCANS: dict[str, tuple[ParallelBeam, int]] = {"128": (SMALL, 5), "362": (LODOPAB, 1)}
 

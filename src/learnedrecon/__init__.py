@@ -34,22 +34,27 @@ if TYPE_CHECKING:
     from learnedrecon.operators.adapters.pylops import from_pylops, to_pylops
     from learnedrecon.operators.adapters.scipy import from_scipy, to_scipy
     from learnedrecon.operators.base import Operator
-    from learnedrecon.operators.beam3d import RayVectors3D
-    from learnedrecon.operators.cartesian import Cartesian
-    from learnedrecon.operators.cartesian_mri import CartesianMRI
-    from learnedrecon.operators.fourier import CentredFFT
-    from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-    from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
     from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.operators.magnitude import Magnitude, PhaseRetrieval
-    from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
-    from learnedrecon.operators.panel import FlatPanel
-    from learnedrecon.operators.ray_transform import RayTransform
-    from learnedrecon.operators.ray_transform3d import RayTransform3D
+    from learnedrecon.operators.mri.cartesian import CartesianMRI
+    from learnedrecon.operators.mri.cartesian_spec import Cartesian
+    from learnedrecon.operators.mri.fourier import CentredFFT
+    from learnedrecon.operators.mri.non_cartesian import NonCartesian, NonCartesianMRI
+    from learnedrecon.operators.mri.trajectories import Kooshball, Radial, Spiral
+    from learnedrecon.operators.ray.beam3d import RayVectors3D
+    from learnedrecon.operators.ray.flat_panel import FlatPanel
+    from learnedrecon.operators.ray.geometry2d import (
+        AngleRange,
+        FanBeam,
+        FlatDetector,
+        ParallelBeam,
+    )
+    from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
+    from learnedrecon.operators.ray.transform2d import RayTransform
+    from learnedrecon.operators.ray.transform3d import RayTransform3D
+    from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
     from learnedrecon.operators.saturation import Saturation
     from learnedrecon.operators.space import Space
-    from learnedrecon.operators.trajectories import Kooshball, Radial, Spiral
-    from learnedrecon.operators.transmission import Transmission, TransmissionCT
     from learnedrecon.problem import Measured, Problem
     from learnedrecon.schemes.backward import Backprop, Checkpointed
     from learnedrecon.schemes.reconstructor import Estimate, Iterative, Reconstructor
@@ -57,16 +62,16 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.step import Chain, Repeat, Step
     from learnedrecon.solvers.cg import cg
     from learnedrecon.solvers.cg_sense import cg_sense
-    from learnedrecon.solvers.fbp import fbp
-    from learnedrecon.solvers.fdk import fdk
+    from learnedrecon.solvers.direct.fbp import fbp
+    from learnedrecon.solvers.direct.fdk import fdk
+    from learnedrecon.solvers.direct.gridding import gridding
     from learnedrecon.solvers.fista import fista
-    from learnedrecon.solvers.gridding import gridding
     from learnedrecon.solvers.lsqr import lsqr
     from learnedrecon.solvers.normal import solve_normal
     from learnedrecon.solvers.pdhg import Term, pdhg
     from learnedrecon.solvers.result import SolverResult
     from learnedrecon.solvers.tv import tv_reconstruction
-    from learnedrecon.training.checkpoint import Blueprint, load_weights, save_weights
+    from learnedrecon.weights.checkpoint import Blueprint, load_weights, save_weights
 
 _HOMES = {
     "config.yaml_file": (
@@ -139,17 +144,17 @@ _HOMES = {
         "to_scipy",
     ),
     "operators.base": ("Operator",),
-    "operators.beam3d": ("RayVectors3D",),
-    "operators.cartesian": ("Cartesian",),
-    "operators.cartesian_mri": ("CartesianMRI",),
-    "operators.fourier": ("CentredFFT",),
-    "operators.geometry": (
+    "operators.ray.beam3d": ("RayVectors3D",),
+    "operators.mri.cartesian_spec": ("Cartesian",),
+    "operators.mri.cartesian": ("CartesianMRI",),
+    "operators.mri.fourier": ("CentredFFT",),
+    "operators.ray.geometry2d": (
         "AngleRange",
         "FanBeam",
         "FlatDetector",
         "ParallelBeam",
     ),
-    "operators.geometry3d": (
+    "operators.ray.geometry3d": (
         "ConeBeam",
         "Orbit",
         "ParallelBeam3D",
@@ -159,21 +164,21 @@ _HOMES = {
         "Magnitude",
         "PhaseRetrieval",
     ),
-    "operators.non_cartesian": (
+    "operators.mri.non_cartesian": (
         "NonCartesian",
         "NonCartesianMRI",
     ),
-    "operators.panel": ("FlatPanel",),
-    "operators.ray_transform": ("RayTransform",),
-    "operators.ray_transform3d": ("RayTransform3D",),
+    "operators.ray.flat_panel": ("FlatPanel",),
+    "operators.ray.transform2d": ("RayTransform",),
+    "operators.ray.transform3d": ("RayTransform3D",),
     "operators.saturation": ("Saturation",),
     "operators.space": ("Space",),
-    "operators.trajectories": (
+    "operators.mri.trajectories": (
         "Kooshball",
         "Radial",
         "Spiral",
     ),
-    "operators.transmission": (
+    "operators.ray.transmission": (
         "Transmission",
         "TransmissionCT",
     ),
@@ -202,10 +207,10 @@ _HOMES = {
     ),
     "solvers.cg": ("cg",),
     "solvers.cg_sense": ("cg_sense",),
-    "solvers.fbp": ("fbp",),
-    "solvers.fdk": ("fdk",),
+    "solvers.direct.fbp": ("fbp",),
+    "solvers.direct.fdk": ("fdk",),
     "solvers.fista": ("fista",),
-    "solvers.gridding": ("gridding",),
+    "solvers.direct.gridding": ("gridding",),
     "solvers.lsqr": ("lsqr",),
     "solvers.normal": ("solve_normal",),
     "solvers.pdhg": (
@@ -214,7 +219,7 @@ _HOMES = {
     ),
     "solvers.result": ("SolverResult",),
     "solvers.tv": ("tv_reconstruction",),
-    "training.checkpoint": (
+    "weights.checkpoint": (
         "Blueprint",
         "load_weights",
         "save_weights",

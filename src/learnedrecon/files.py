@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learnedrecon.errors import FileFormatError, describe
+from learnedrecon.errors import ConfigError, FileFormatError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,3 +79,19 @@ def _cannot_write(target: Path, error: OSError) -> FileFormatError:
             fix="choose another folder, free space on the disk, or change its permissions",
         )
     )
+
+
+def refuse_overwriting(path: Path, *, force: bool) -> None:
+    """Refuses a file that exists.
+
+    Raises:
+        ConfigError: it does, and ``force`` is not set.
+    """
+    if path.exists() and not force:
+        raise ConfigError(
+            describe(
+                expected=f"no file at {path}",
+                found="one",
+                fix="choose another name with -o, or overwrite it with --force",
+            )
+        )

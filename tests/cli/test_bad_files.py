@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 from safetensors.torch import save_file
 
 from learnedrecon.schemes.reconstructor import Estimate
-from learnedrecon.training.tensorfile import read_tensors, write_tensors
+from learnedrecon.weights.tensorfile import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

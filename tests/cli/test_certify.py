@@ -10,8 +10,8 @@ from learnedrecon import specs
 from learnedrecon.models.equilibrium import EquilibriumGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.registry import MODELS
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.training.checkpoint import Blueprint, save_weights
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.weights.checkpoint import Blueprint, save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

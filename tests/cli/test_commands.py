@@ -12,20 +12,20 @@ import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from learnedrecon.config.build import Experiment
 from learnedrecon.config.yaml_file import read_config, read_geometry, write_geometry
-from learnedrecon.data.arrays import read_array, write_array
-from learnedrecon.data.dicom import hounsfield_to_attenuation, read_ct_dicom
-from learnedrecon.data.phantoms import shepp_logan
+from learnedrecon.data.files.arrays import read_array, write_array
+from learnedrecon.data.files.dicom import hounsfield_to_attenuation, read_ct_dicom
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan
+from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.models.classical import TV, TotalVariationSpec
 from learnedrecon.models.registry import MODELS
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import Measured
-from learnedrecon.solvers.fbp import fbp
-from learnedrecon.training.checkpoint import load_weights
-from learnedrecon.training.tensorfile import read_tensors, write_tensors
+from learnedrecon.solvers.direct.fbp import fbp
+from learnedrecon.weights.checkpoint import load_weights
+from learnedrecon.weights.tensorfile import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,7 +240,7 @@ def test_the_data_term_of_a_weights_file_is_used(
         seen.append(type(fidelity).__name__)
         return Measured(operator, data, fidelity)
 
-    monkeypatch.setattr("learnedrecon.cli.reconstruction.Measured", measured)
+    monkeypatch.setattr("learnedrecon.experiments.reconstruction.Measured", measured)
     np.save(tmp_path / "scan.npy", np.ones((6, 24), np.float32))
     for model in (trained, tmp_path / "w.safetensors"):
         words = ["reconstruct", model, tmp_path / "scan.npy", "-o", tmp_path / "image.npy"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from learnedrecon.cli.loading import Method
-from learnedrecon.cli.scoring import draw, score
-from learnedrecon.config.build import Experiment
 from learnedrecon.config.yaml_file import read_config
+from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.experiments.method import Method
+from learnedrecon.experiments.scoring import draw, score
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.initial import FilteredBackprojection

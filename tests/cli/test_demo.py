@@ -9,10 +9,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from learnedrecon.cli.main import app
-from learnedrecon.data.arrays import read_array
+from learnedrecon.data.files.arrays import read_array
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.training.checkpoint import load_weights
+from learnedrecon.weights.checkpoint import load_weights
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,13 @@ import pytest
 import torch
 from pydicom.data import get_testdata_file
 
-from learnedrecon.config.build import Experiment
 from learnedrecon.config.yaml_file import read_config, write_geometry
-from learnedrecon.data.arrays import read_array, write_array
-from learnedrecon.data.ellipses import ellipse_phantom, ellipse_preset
+from learnedrecon.data.files.arrays import read_array, write_array
+from learnedrecon.data.phantoms.ellipses import ellipse_phantom, ellipse_preset
 from learnedrecon.data.registry import build_dataset
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 
 if TYPE_CHECKING:
     from collections.abc import Callable

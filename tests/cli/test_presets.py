@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from learnedrecon.cli.init import preset_text, presets
-from learnedrecon.config.build import Experiment
 from learnedrecon.config.schema import Config
 from learnedrecon.config.yaml_file import parse_yaml
+from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.specs import from_plain
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from learnedrecon.training.accelerator import choose_device, make_accelerator
-from learnedrecon.training.checkpoint import load_weights
 from learnedrecon.training.lock import FolderLock
+from learnedrecon.weights.checkpoint import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,8 @@ from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, FileFormatError
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.registry import MODELS
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.transmission import Transmission
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.specs import to_plain
 from learnedrecon.training.losses import AbsoluteError
 

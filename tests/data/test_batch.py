@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from learnedrecon.data.batch import BatchBuilder, Sample
-from learnedrecon.data.grids import with_shape
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import DataError, GeometryError, LearnedReconError, ShapeError
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.functionals.regularisers import Dirichlet
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.grids import with_shape
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 
 SCAN = ParallelBeam((8, 10), AngleRange(4), FlatDetector(13))

@@ -16,8 +16,8 @@ from learnedrecon.data.datasets import (
     SingleImage,
     image_tensor,
 )
-from learnedrecon.data.ellipses import ELLIPSE_PRESETS, ellipse_phantom
-from learnedrecon.data.phantoms import shepp_logan
+from learnedrecon.data.phantoms.ellipses import ELLIPSE_PRESETS, ellipse_phantom
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan
 from learnedrecon.data.registry import DATASETS, build_dataset
 from learnedrecon.errors import ConfigError, DataError, DtypeError, ShapeError
 from learnedrecon.specs import named_from_plain, named_to_plain

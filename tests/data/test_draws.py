@@ -15,8 +15,8 @@ from learnedrecon.data.loader import Loader
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import Counted
 
 SCAN = ParallelBeam((16, 16), AngleRange(4), FlatDetector(23))

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from learnedrecon.data.batch import Batch, BatchBuilder, Sample
 from learnedrecon.data.datasets import EllipseDataset, EllipseSpec, SampleDataset
-from learnedrecon.data.grids import with_shape
 from learnedrecon.data.loader import Loader, evaluation_batches
 from learnedrecon.data.noise import RelativeGaussian
 from learnedrecon.data.order import BatchOrder, SeededPermutation
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, DataError
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.grids import with_shape
+from learnedrecon.operators.ray.transform2d import RayTransform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,10 +12,9 @@ import torch
 from pydicom.data import get_testdata_file
 
 from learnedrecon.config.yaml_file import read_geometry as config_geometry
-from learnedrecon.data.arrays import read_array, write_array
 from learnedrecon.data.batch import BatchBuilder
-from learnedrecon.data.dicom import read_attenuation
-from learnedrecon.data.grids import with_shape
+from learnedrecon.data.files.arrays import read_array, write_array
+from learnedrecon.data.files.dicom import read_attenuation
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.loader import Loader, evaluation_batches
 from learnedrecon.data.noise import NoNoise
@@ -30,8 +29,9 @@ from learnedrecon.data.registry import DATASETS, build_dataset
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.data.splits import NUMBERED, groups_by_name, numbered_objects
 from learnedrecon.errors import ConfigError, DataError, LearnedReconError
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.grids import with_shape
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.specs import named_from_plain, named_to_plain
 
 if TYPE_CHECKING:

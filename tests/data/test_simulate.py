@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from learnedrecon.data.datasets import EllipseDataset, EllipseSpec
-from learnedrecon.data.grids import on_grid, with_shape
 from learnedrecon.data.noise import (
     Gaussian,
     NoNoise,
@@ -15,11 +14,12 @@ from learnedrecon.data.noise import (
 from learnedrecon.data.noises import NOISES
 from learnedrecon.data.simulate import Simulation, Simulator, ellipse_simulation, noise_generator
 from learnedrecon.errors import ConfigError
-from learnedrecon.operators.algebra import Diagonal
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.grids import on_grid, with_shape
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.specs import from_plain, to_plain
 
 PARALLEL = ParallelBeam((32, 24), AngleRange(12), FlatDetector(41, 1.2), pixel_size=(1.0, 1.5))

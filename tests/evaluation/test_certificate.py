@@ -23,14 +23,14 @@ from learnedrecon.models.initial import WithRegulariser
 from learnedrecon.models.learned_primal_dual import learned_primal_dual
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
-from learnedrecon.operators.algebra import Diagonal
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
-from learnedrecon.schemes.equilibrium import (
+from learnedrecon.schemes.contraction import (
     CertifiedStep,
     GradientEquilibrium,
     Image,

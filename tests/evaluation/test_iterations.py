@@ -23,10 +23,10 @@ from learnedrecon.evaluation.iterations import (
 from learnedrecon.metrics import FixedRange
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
-from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Cost, Counted, Measured, Problem
-from learnedrecon.schemes.equilibrium import Image
+from learnedrecon.schemes.contraction import Image
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import NoScaling
 from learnedrecon.schemes.step import Repeat, Step

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from learnedrecon.data.birdcage import birdcage_maps
-from learnedrecon.data.phantoms import shepp_logan
-from learnedrecon.operators.sampling import PoissonDisc
+from learnedrecon.data.phantoms.birdcage import birdcage_maps
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan
+from learnedrecon.operators.mri.sampling import PoissonDisc
 
 if TYPE_CHECKING:
     from types import ModuleType

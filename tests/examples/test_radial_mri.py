@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import learnedrecon as lr
-from learnedrecon.data.ellipses import ellipse_image
+from learnedrecon.data.phantoms.ellipses import ellipse_image
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 import learnedrecon as lr
-from learnedrecon.config.budget import with_steps
-from learnedrecon.config.build import Experiment
-from learnedrecon.data.phantoms import shepp_logan
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan
+from learnedrecon.experiments.budget import with_steps
+from learnedrecon.experiments.experiment import Experiment
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import learnedrecon as lr
-from learnedrecon.data.phantoms import shepp_logan
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan
 
 if TYPE_CHECKING:
     from types import ModuleType

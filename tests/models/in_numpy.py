@@ -9,8 +9,8 @@ from tests.networks.in_numpy import Array, potential
 
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.potential import Correction
-from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from learnedrecon.errors import ConfigError
 from learnedrecon.models.classical import TotalVariationSpec
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.registry import MODELS
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import Measured
 
 BAD: list[tuple[str, dict[str, Any], str]] = [

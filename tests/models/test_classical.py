@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from learnedrecon.errors import GeometryError
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
 from learnedrecon.models.initial import FilteredBackprojection
-from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
-from learnedrecon.solvers.fbp import fbp
+from learnedrecon.solvers.direct.fbp import fbp
 from learnedrecon.testing import dense_matrix
 
 Array: TypeAlias = NDArray[np.float64]

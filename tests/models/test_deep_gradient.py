@@ -7,13 +7,13 @@ import torch
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.functionals.fidelities import KullbackLeibler
 from learnedrecon.models.deep_gradient import DeepGradient, deep_gradient_descent
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Cost, Counted, Measured
 from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.step import Chain
-from learnedrecon.solvers.fbp import fbp
+from learnedrecon.solvers.direct.fbp import fbp
 from learnedrecon.testing.steps import shake
 
 SCAN = ParallelBeam((8, 8), AngleRange(6), FlatDetector(11))

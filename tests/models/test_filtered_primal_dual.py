@@ -8,15 +8,15 @@ import math
 import pytest
 import torch
 
-from learnedrecon.data.phantoms import shepp_logan
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
 from learnedrecon.networks.filters import RampFilter
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
-from learnedrecon.solvers.fbp import fbp
+from learnedrecon.solvers.direct.fbp import fbp
 
 PARALLEL = ParallelBeam((16, 14), AngleRange(9), FlatDetector(23))
 FAN = FanBeam((16, 14), AngleRange(12, arc=2 * math.pi), FlatDetector(23, 2.0), 40.0, 30.0)

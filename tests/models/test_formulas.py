@@ -19,9 +19,9 @@ from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradie
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
 from learnedrecon.models.post_processing import FBPUNet, PostProcessing
 from learnedrecon.networks.unet import UNet, UNetSpec
-from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.testing import dense_matrix
 

@@ -15,10 +15,10 @@ from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.initial import AdjointImage
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.registry import MODELS
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.testing import check_reconstructor

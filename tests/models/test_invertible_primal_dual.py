@@ -14,9 +14,9 @@ from learnedrecon.models.invertible_primal_dual import (
     invertible_primal_dual,
     split_primal_dual,
 )
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.invertible import inversion_error
 from learnedrecon.schemes.reversible import Reversible

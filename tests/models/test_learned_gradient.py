@@ -12,12 +12,12 @@ from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
 from learnedrecon.models.initial import WithRegulariser
 from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
 from learnedrecon.networks.conv import ConvNet
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.step import Repeat
-from learnedrecon.solvers.fbp import fbp
+from learnedrecon.solvers.direct.fbp import fbp
 from learnedrecon.testing.steps import Sealed
 
 GEOMETRY = ParallelBeam((12, 12), AngleRange(9), FlatDetector(19))

@@ -9,9 +9,9 @@ import torch
 
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.step import Chain
 

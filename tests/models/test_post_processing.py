@@ -11,10 +11,10 @@ from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.post_processing import FBPUNet, PostProcessing
 from learnedrecon.networks.unet import UNetSpec
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import Measured
-from learnedrecon.solvers.fbp import fbp
+from learnedrecon.solvers.direct.fbp import fbp
 
 SMALL = UNetSpec(base=4, depth=2, groups=2)
 GEOMETRIES: list[ParallelBeam | FanBeam] = [

@@ -33,9 +33,9 @@ from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.networks.potential import Correction, PotentialLayer
 from learnedrecon.networks.unet import UNetSpec
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.backward import Backprop, Checkpointed
 from learnedrecon.schemes.fixed_point import FixedPoint

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from learnedrecon import specs
-from learnedrecon.data.ellipses import ellipse_phantom, ellipse_preset
+from learnedrecon.data.phantoms.ellipses import ellipse_phantom, ellipse_preset
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.initial import FilteredBackprojection
@@ -20,16 +20,16 @@ from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.post_processing import FBPUNet
 from learnedrecon.models.registry import MODELS
 from learnedrecon.networks.unet import UNetSpec
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import AdjointScale
 from learnedrecon.testing.steps import shake
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 MILLIMETRES: dict[str, Geometry] = {

@@ -16,8 +16,8 @@ from learnedrecon.models.subsets import (
     subset_gradient,
     subset_primal_dual,
 )
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import Cost, Counted, Measured
 from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.primal_dual import PrimalDualStep

@@ -13,15 +13,15 @@ from torch.autograd import forward_ad
 
 from learnedrecon.errors import GeometryError
 from learnedrecon.kernels.sizes import Sizes
-from learnedrecon.operators import ray_kernels
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.rays import ray_forward
+from learnedrecon.operators.ray import batched_kernels
+from learnedrecon.operators.ray.autograd import ray_forward
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.testing import dense_matrix
 from learnedrecon.testing.numbers import push_forward
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
 
 SCANS: dict[str, Geometry] = {
     "parallel": ParallelBeam((4, 5), AngleRange(3), FlatDetector(6)),
@@ -179,7 +179,7 @@ class Slices(SimpleNamespace):
 
 def test_three_dimensions_share_the_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """What they need is a module with two kernels; one geometry or one for each sample."""
-    monkeypatch.setitem(ray_kernels._MODULES, 3, Slices())
+    monkeypatch.setitem(batched_kernels._MODULES, 3, Slices())
     sizes = Sizes(True, (2, 3), (3, 4, 5), (1.0, 1.0, 1.0))
     u, w = random(2, 3, 4, 5).requires_grad_(), random(2, 3, 4, 5, seed=1)
     for vectors in (random(2, 12), random(2, 2, 12)):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import forward_ad
 
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.scaling import ImageScale
@@ -24,7 +24,7 @@ from learnedrecon.testing import dense_matrix
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
 
 SCANS: dict[str, Geometry] = {
     "parallel": ParallelBeam((4, 5), AngleRange(3), FlatDetector(6)),
@@ -139,7 +139,8 @@ def test_dual_numbers_leave_the_compiled_code(operator: RayTransform, matrix: Te
 
 
 def test_importing_it_imports_no_compiler() -> None:
-    program = "import sys, learnedrecon.operators.rays; sys.exit('torch._dynamo' in sys.modules)"
+    name = "learnedrecon.operators.ray.autograd"
+    program = f"import sys, {name}; sys.exit('torch._dynamo' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
 
 

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from learnedrecon.errors import DifferentiationError
 from learnedrecon.kernels import moments
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.rays import ray_adjoint, ray_forward
+from learnedrecon.operators.ray.autograd import ray_adjoint, ray_forward
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.testing.numbers import push_forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
 
 ANGLES = tuple(0.13 + 0.7 * k for k in range(9))  # rays along rows and along columns
 SCANS: dict[str, Geometry] = {

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
-from learnedrecon.operators.algebra import Diagonal, ScaledArgument
 from learnedrecon.operators.base import Added, Composed, Multiplied
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.inpaint import Inpaint
+from learnedrecon.operators.imaging.inpaint import Inpaint
 from learnedrecon.operators.linear import Composition, LinearOperator, Sum
 from learnedrecon.operators.magnitude import Magnitude, PhaseRetrieval
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal, ScaledArgument
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.saturation import Saturation
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.testing import dense_matrix
 from learnedrecon.testing.numbers import as_real_rows
 

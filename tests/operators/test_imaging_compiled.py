@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from learnedrecon.operators.blur import Blur, PointSpread
-from learnedrecon.operators.downsample import Decimation, Downsample
-from learnedrecon.operators.point_spread import Gaussian
-from learnedrecon.operators.wavelet import Wavelet, WaveletBasis
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
+from learnedrecon.operators.imaging.downsample import Decimation, Downsample
+from learnedrecon.operators.imaging.point_spread import Gaussian
+from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 
 if TYPE_CHECKING:
     from torch import Tensor

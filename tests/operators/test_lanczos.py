@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.norm import PowerResult, power_iteration
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.testing import dense_matrix
 

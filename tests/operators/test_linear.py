@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
-from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.fourier import CentredFFT
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator, Scaled
+from learnedrecon.operators.mri.fourier import CentredFFT
 from learnedrecon.operators.norm import estimated_norm, power_iteration
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Measured
 from learnedrecon.testing import dense_matrix

@@ -10,16 +10,16 @@ import torch
 from tests.solvers.dense import Dense, normal
 from torch import Tensor
 
-from learnedrecon.operators.algebra import Diagonal
-from learnedrecon.operators.blur import Blur, PointSpread
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.geometry3d import ConeBeam
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
 from learnedrecon.operators.matrix import MatrixOperator
 from learnedrecon.operators.norm import non_negative_norm_bound, power_iteration, upper_norm
-from learnedrecon.operators.panel import FlatPanel
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.ray_transform3d import RayTransform3D
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.flat_panel import FlatPanel
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.geometry3d import ConeBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.stack import BlockDiagonal, HorizontalStack, Stack
 from learnedrecon.testing import dense_matrix

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from learnedrecon.errors import GeometryError, LearnedReconError, ShapeError
-from learnedrecon.operators.blur import Blur, PointSpread
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.inpaint import Inpaint
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
+from learnedrecon.operators.imaging.inpaint import Inpaint
+from learnedrecon.operators.imaging.point_spread import Box
+from learnedrecon.operators.imaging.shapes import Crop, Identity, RealToComplex
 from learnedrecon.operators.matrix import MatrixOperator
-from learnedrecon.operators.point_spread import Box
-from learnedrecon.operators.shapes import Crop, Identity, RealToComplex
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.stack import BlockDiagonal, HorizontalStack, Stack
 from learnedrecon.testing import dense_matrix

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from learnedrecon.operators.base import Operator
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.testing import check_operator
 

@@ -14,8 +14,8 @@ import torch
 from learnedrecon.errors import DtypeError, GeometryError
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
 from learnedrecon.operators.adapters.astra import AstraTransform, from_astra
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import Measured
 from learnedrecon.testing import check_operator
 

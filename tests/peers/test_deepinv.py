@@ -12,11 +12,11 @@ from learnedrecon.errors import DtypeError, GeometryError, PropertyError, ShapeE
 from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
 from learnedrecon.operators.adapters.deepinv import from_deepinv, to_deepinv
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.testing import check_operator
 

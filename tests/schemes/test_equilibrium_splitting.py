@@ -14,13 +14,13 @@ from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.certificate import certify, measured_contraction
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
-from learnedrecon.operators.algebra import Diagonal
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
-from learnedrecon.schemes.equilibrium import Image, ProximalEquilibrium
+from learnedrecon.schemes.contraction import Image, ProximalEquilibrium
 from learnedrecon.schemes.equilibrium_splitting import (
     AdmmEquilibrium,
     ImageAndMultiplier,

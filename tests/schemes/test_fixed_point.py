@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, DifferentiationError
-from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.fixed_point import FixedPoint

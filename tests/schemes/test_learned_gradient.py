@@ -12,9 +12,9 @@ from torch import nn
 from learnedrecon.errors import ConfigError
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
-from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
 from learnedrecon.testing import check_step, dense_matrix

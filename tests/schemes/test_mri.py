@@ -10,8 +10,8 @@ from torch import Tensor
 
 from learnedrecon.functionals.regularisers import Dirichlet
 from learnedrecon.networks import AsReal, ConvNet, ConvSpec
-from learnedrecon.operators.cartesian import Cartesian
-from learnedrecon.operators.cartesian_mri import CartesianMRI
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.backward import Checkpointed
 from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from learnedrecon.networks.filters import RampFilter
-from learnedrecon.operators.geometry import FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.primal_dual import FilteredPrimalDualStep, PrimalDual, PrimalDualStep
 from learnedrecon.testing import check_step, dense_matrix

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from learnedrecon.errors import DtypeError
-from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from learnedrecon.errors import ConfigError, DifferentiationError, GeometryError
-from learnedrecon.operators.algebra import Diagonal
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.invertible import InvertibleStep, inversion_error, invert

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
-from learnedrecon.operators.algebra import ScaledArgument
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.pointwise import ScaledArgument
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling, Scaling

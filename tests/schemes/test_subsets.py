@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, GeometryError
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import Cost, Counted, Measured
 from learnedrecon.schemes.backward import Checkpointed
 from learnedrecon.schemes.invertible_primal_dual import InvertiblePrimalDualStep

@@ -16,8 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, invertible_primal_dual
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import Measured
 
 if TYPE_CHECKING:

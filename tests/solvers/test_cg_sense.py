@@ -7,8 +7,8 @@ import torch
 from tests.solvers.dense import Dense, normal
 from torch import Tensor
 
-from learnedrecon.operators.cartesian import Cartesian
-from learnedrecon.operators.cartesian_mri import CartesianMRI
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.stack import Stack
 from learnedrecon.solvers.cg_sense import cg_sense
 from learnedrecon.solvers.lsqr import lsqr

@@ -19,9 +19,9 @@ from learnedrecon.functionals.constraints import NonNegative
 from learnedrecon.functionals.fidelities import Huber, KullbackLeibler, LeastSquares
 from learnedrecon.functionals.norms import L1
 from learnedrecon.functionals.regularisers import TotalVariation
-from learnedrecon.operators.algebra import Diagonal
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.fista import Restart, fista
 from learnedrecon.solvers.normal import solve_normal

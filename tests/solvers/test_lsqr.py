@@ -10,8 +10,8 @@ from scipy.sparse.linalg import lsqr as scipy_lsqr
 from tests.solvers.dense import Conjugating, Dense, normal
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.solvers.lsqr import lsqr
 from learnedrecon.solvers.normal import solve_normal
 

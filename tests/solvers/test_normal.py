@@ -8,9 +8,9 @@ from tests.solvers.dense import Conjugating, Dense, normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DifferentiationError, ShapeError
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.normal import solve_normal
 

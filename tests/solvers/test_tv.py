@@ -11,11 +11,11 @@ from scipy.optimize import LinearConstraint, minimize
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError
-from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.tv import tv_reconstruction
 

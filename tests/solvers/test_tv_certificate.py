@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.tv_certificate import Certificate, solve_poisson
 

@@ -13,10 +13,10 @@ from learnedrecon.errors import PropertyError
 from learnedrecon.functionals.base import Regulariser, per_sample
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
-from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Measured, Problem
-from learnedrecon.schemes.equilibrium import GradientEquilibrium, Image, ProximalEquilibrium
+from learnedrecon.schemes.contraction import GradientEquilibrium, Image, ProximalEquilibrium
 from learnedrecon.schemes.equilibrium_splitting import (
     AdmmEquilibrium,
     ImageAndMultiplier,

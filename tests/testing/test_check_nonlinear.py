@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import PropertyError
-from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.testing import check_operator
 

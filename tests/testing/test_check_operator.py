@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DataError, PropertyError
-from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.linear import Adjoint, LinearOperator, Scaled
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.testing import Report, check_operator
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, PropertyError
-from learnedrecon.operators.algebra import Diagonal
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.pointwise import Diagonal
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from learnedrecon.errors import DifferentiationError, PropertyError
 from learnedrecon.functionals.base import Regulariser, per_sample
-from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Measured, Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import save
 
-from learnedrecon.training import tensorfile
+from learnedrecon.weights import tensorfile
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ from learnedrecon.data.batch import Batch
 from learnedrecon.metrics import FixedRange
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, invertible_primal_dual
-from learnedrecon.operators.algebra import Diagonal
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import Measured
 from learnedrecon.schemes.fixed_point import FixedPoint

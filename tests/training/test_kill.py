@@ -16,9 +16,9 @@ from typing import IO, TYPE_CHECKING
 import pytest
 import yaml
 
-from learnedrecon.training.checkpoint import Blueprint, load_weights
 from learnedrecon.training.loggers import JsonLines
 from learnedrecon.training.state import Checkpoints
+from learnedrecon.weights.checkpoint import Blueprint, load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

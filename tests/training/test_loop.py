@@ -19,8 +19,8 @@ from learnedrecon.training.loop import TrainingResult, train
 from learnedrecon.training.losses import SquaredError
 from learnedrecon.training.run import RunFolder
 from learnedrecon.training.spec import BatchSpec, CheckpointSpec, OptimiserSpec, ScheduleSpec
-from learnedrecon.training.tensorfile import read_tensors
 from learnedrecon.training.update import Supervised
+from learnedrecon.weights.tensorfile import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

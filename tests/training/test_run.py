@@ -8,9 +8,9 @@ import torch
 import yaml
 
 from learnedrecon.errors import ConfigError, FileFormatError
-from learnedrecon.training.checkpoint import Blueprint
 from learnedrecon.training.environment import environment
 from learnedrecon.training.run import RunFolder
+from learnedrecon.weights.checkpoint import Blueprint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from learnedrecon.errors import FileFormatError
-from learnedrecon.training.checkpoint import Blueprint, load_weights, save_weights
 from learnedrecon.training.spec import OptimiserSpec
 from learnedrecon.training.state import Checkpoints, Progress
-from learnedrecon.training.tensorfile import read_tensors
+from learnedrecon.weights.checkpoint import Blueprint, load_weights, save_weights
+from learnedrecon.weights.tensorfile import read_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,14 +20,14 @@ from learnedrecon.problem import Measured
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.specs import Entry, Registry
 from learnedrecon.training.accelerator import make_accelerator
-from learnedrecon.training.checkpoint import Blueprint
 from learnedrecon.training.loop import BatchSource, TrainingResult, train
 from learnedrecon.training.losses import Loss, SquaredError
 from learnedrecon.training.run import RunFolder
 from learnedrecon.training.spec import BatchSpec, CheckpointSpec, TrainingSpec
-from learnedrecon.training.tensorfile import read_tensors
 from learnedrecon.training.update import Supervised
 from learnedrecon.training.validation import MeanPsnr
+from learnedrecon.weights.checkpoint import Blueprint
+from learnedrecon.weights.tensorfile import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,9 +23,9 @@ def certify(
     import copy
 
     from learnedrecon import specs
-    from learnedrecon.cli.loading import open_run, open_weights
     from learnedrecon.evaluation.certificate import certified_step, measured_contraction
     from learnedrecon.evaluation.certificate import certify as certificate_of
+    from learnedrecon.experiments.method import open_run, open_weights
     from learnedrecon.operators.registry import OPERATORS
     from learnedrecon.problem import Measured
     from learnedrecon.schemes.reconstructor import Iterative

@@ -36,11 +36,10 @@ def data(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the geometry.")] = False,
 ) -> None:
     """Say what is in a file or folder, what is missing, and how to go on."""
-    from learnedrecon.cli.data_report import look_at
-    from learnedrecon.cli.geometry_text import geometry_file_text
-    from learnedrecon.cli.init import refuse_overwriting
     from learnedrecon.errors import ShapeError, describe
-    from learnedrecon.files import write_text
+    from learnedrecon.experiments.data_report import look_at
+    from learnedrecon.experiments.geometry_text import geometry_file_text
+    from learnedrecon.files import refuse_overwriting, write_text
 
     if write_geometry is not None:
         refuse_overwriting(write_geometry, force=force)
@@ -92,7 +91,7 @@ def model(
     verbose: Verbose = False,
 ) -> None:
     """Check that a model treats samples alone, trains everywhere, and survives being stored."""
-    from learnedrecon.cli.loading import open_run, open_weights
+    from learnedrecon.experiments.method import open_run, open_weights
     from learnedrecon.testing import check_reconstructor
 
     method = open_run(file)[0] if file.is_dir() else open_weights(file)
@@ -106,7 +105,7 @@ def example(method: Any) -> Any:  # noqa: ANN401 - a Method and a Problem, impor
     import torch
 
     from learnedrecon import specs
-    from learnedrecon.data.phantoms import shepp_logan
+    from learnedrecon.data.phantoms.shepp_logan import shepp_logan
     from learnedrecon.operators.registry import OPERATORS
     from learnedrecon.problem import Measured
 

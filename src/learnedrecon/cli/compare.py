@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from learnedrecon.cli.loading import Method
-    from learnedrecon.config.build import Experiment
     from learnedrecon.evaluation.scores import Scores
+    from learnedrecon.experiments.experiment import Experiment
+    from learnedrecon.experiments.method import Method
 
     Opened = tuple[Method, Experiment]
 
@@ -41,8 +41,8 @@ def compare(
 
     Differences are paired, image by image, with their 95 % confidence intervals.
     """
-    from learnedrecon.cli.scoring import draw, plain, score, write_results
     from learnedrecon.evaluation.table import rich_table
+    from learnedrecon.experiments.scoring import draw, plain, score, write_results
     from learnedrecon.specs import to_plain
     from learnedrecon.training.accelerator import choose_device
 
@@ -86,7 +86,7 @@ def gather(
         ConfigError: no run among the names, or fewer than two methods.
         GeometryError: a run with another operator.
     """
-    from learnedrecon.cli.loading import CLASSICAL, open_run
+    from learnedrecon.experiments.method import CLASSICAL, open_run
 
     runs = [name for name in names if name not in CLASSICAL]
     if not runs or len(names) < 2:
@@ -112,8 +112,8 @@ def tuned(name: str, experiment: "Experiment") -> "Method":
     """'fbp' or 'tv', tuned on the validation images."""
     import torch
 
-    from learnedrecon.cli.loading import classical
-    from learnedrecon.config.tuning import tuned_fbp, tuned_tv
+    from learnedrecon.experiments.method import classical
+    from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
 
     note(f"Tuning {name} on validation images ...")
     spec, found = tuned_fbp(experiment) if name == "fbp" else tuned_tv(experiment)

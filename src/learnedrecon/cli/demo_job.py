@@ -13,16 +13,16 @@ import numpy as np
 from pydicom.data import get_testdata_file
 
 from learnedrecon.cli.demo_report import draw, print_closing, print_opening, print_table
-from learnedrecon.config.budget import fastest_threads, with_steps, within
-from learnedrecon.config.build import Experiment
-from learnedrecon.config.tuning import tuned_fbp, tuned_tv
 from learnedrecon.config.yaml_file import read_config, read_yaml, write_geometry
-from learnedrecon.data.arrays import write_array
 from learnedrecon.data.datasets import SingleImage
-from learnedrecon.data.dicom import hounsfield_to_attenuation, read_ct_dicom
+from learnedrecon.data.files.arrays import write_array
+from learnedrecon.data.files.dicom import hounsfield_to_attenuation, read_ct_dicom
 from learnedrecon.data.loader import evaluation_batches
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
+from learnedrecon.experiments.budget import fastest_threads, with_steps, within
+from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
 from learnedrecon.files import write_text
 from learnedrecon.metrics.statistics import paired_difference
 from learnedrecon.models.classical import FBP, TV
@@ -30,11 +30,11 @@ from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import to_plain
 from learnedrecon.training.accelerator import make_accelerator
-from learnedrecon.training.checkpoint import load_weights
 from learnedrecon.training.loggers import RichProgress
 from learnedrecon.training.loop import TrainingResult, train
 from learnedrecon.training.run import RunFolder
 from learnedrecon.training.update import Supervised
+from learnedrecon.weights.checkpoint import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

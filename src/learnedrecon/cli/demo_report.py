@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from learnedrecon.config.build import Experiment
     from learnedrecon.data.batch import Batch
     from learnedrecon.evaluation.scores import Scores
+    from learnedrecon.experiments.experiment import Experiment
     from learnedrecon.metrics.ranges import DataRange
     from learnedrecon.schemes.reconstructor import Reconstructor
 

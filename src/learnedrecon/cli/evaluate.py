@@ -46,11 +46,11 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score the best weights of a run on its test images: a table, a JSON file and a figure."""
-    from learnedrecon.cli.loading import open_run
-    from learnedrecon.cli.running_longer import along_iterations
-    from learnedrecon.cli.scoring import draw, plain, score, write_results
     from learnedrecon.config.yaml_file import operator_to_plain
     from learnedrecon.evaluation.table import rich_table
+    from learnedrecon.experiments.iteration_study import along_iterations
+    from learnedrecon.experiments.method import open_run
+    from learnedrecon.experiments.scoring import draw, plain, score, write_results
     from learnedrecon.specs import to_plain
     from learnedrecon.training.accelerator import choose_device
 

@@ -8,7 +8,7 @@ import typer
 
 from learnedrecon.cli.options import note
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.files import write_text
+from learnedrecon.files import refuse_overwriting, write_text
 
 
 def init(
@@ -47,7 +47,7 @@ def init(
     text = "" if preset is None else preset_text(preset)
     refuse_overwriting(output, force=force)
     if source is not None:
-        from learnedrecon.cli.from_folder import config_text
+        from learnedrecon.experiments.folder_config import config_text
 
         text = config_text(source, output)
     write_text(output, text)
@@ -79,19 +79,3 @@ def preset_text(name: str) -> str:
         raise unknown("a preset", name, known)
     file = files("learnedrecon.config") / "presets" / f"{name}.yaml"
     return file.read_text(encoding="utf-8")
-
-
-def refuse_overwriting(path: Path, *, force: bool) -> None:
-    """Refuses a file that exists.
-
-    Raises:
-        ConfigError: it does, and ``force`` is not set.
-    """
-    if path.exists() and not force:
-        raise ConfigError(
-            describe(
-                expected=f"no file at {path}",
-                found="one",
-                fix="choose another name with -o, or overwrite it with --force",
-            )
-        )

@@ -12,6 +12,7 @@ from learnedrecon.cli.environment import env
 from learnedrecon.cli.evaluate import evaluate
 from learnedrecon.cli.failure import Commands
 from learnedrecon.cli.init import init
+from learnedrecon.cli.options import show_notes
 from learnedrecon.cli.reconstruct import reconstruct
 from learnedrecon.cli.train import train
 
@@ -34,6 +35,7 @@ def options(
 ) -> None:
     """Learned iterative reconstruction: train methods, compare them, reconstruct measurements."""
     del debug
+    show_notes()
     if version:
         from importlib.metadata import version as version_of
 

@@ -1,6 +1,7 @@
 """Options that several commands share, and where they print."""
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +46,21 @@ def results() -> "Console":
 def note(text: str) -> None:
     """Tells the user something that is not a result, on standard error."""
     typer.echo(text, err=True)
+
+
+class Notes(logging.Handler):
+    """Messages of the library as notes to the user: the text alone, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+def show_notes() -> None:
+    """Prints what the library logs, from notes upwards; once, however often it is called."""
+    logger = logging.getLogger("learnedrecon")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(each, Notes) for each in logger.handlers):
+        logger.addHandler(Notes())
 
 
 def evaluation_overrides(images: int | None, data_range: str | None) -> list[str]:

@@ -52,7 +52,7 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
 
     The geometry is that of the training unless --geometry gives another one.
     """
-    from learnedrecon.cli.reconstruction import Request, refuse_output, run
+    from learnedrecon.experiments.reconstruction import Request, refuse_output, run
     from learnedrecon.training.accelerator import choose_device
 
     where = choose_device(device)

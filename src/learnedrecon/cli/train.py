@@ -10,7 +10,7 @@ from learnedrecon.cli.options import Device, Overrides, note
 from learnedrecon.errors import ConfigError, DataError, describe
 
 if TYPE_CHECKING:
-    from learnedrecon.config.build import Experiment
+    from learnedrecon.experiments.experiment import Experiment
     from learnedrecon.schemes.reconstructor import Reconstructor
     from learnedrecon.training.loggers import Logger
     from learnedrecon.training.run import RunFolder
@@ -48,9 +48,9 @@ def train(
 
     Ctrl-C saves and stops; the same command goes on from there.
     """
-    from learnedrecon.cli.strategy import Strategy
-    from learnedrecon.config.build import Experiment
     from learnedrecon.config.yaml_file import read_config
+    from learnedrecon.experiments.experiment import Experiment
+    from learnedrecon.experiments.strategy import Strategy
     from learnedrecon.specs import to_plain
     from learnedrecon.training.accelerator import choose_device, make_accelerator
     from learnedrecon.training.loop import train as train_loop
@@ -134,8 +134,8 @@ def begin_with(path: Path, model: "Reconstructor", spec: Any) -> None:  # noqa: 
     """
     from learnedrecon.models.registry import MODELS
     from learnedrecon.specs import named_to_plain
-    from learnedrecon.training.checkpoint import load_weights
     from learnedrecon.training.run import differences
+    from learnedrecon.weights.checkpoint import load_weights
 
     loaded = load_weights(path)
     asked, saved = (named_to_plain(MODELS, each) for each in (spec, loaded.model_spec))

@@ -17,9 +17,9 @@ from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import Entry
-from learnedrecon.training.checkpoint import FidelityName
 from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
 from learnedrecon.training.spec import TrainingSpec
+from learnedrecon.weights.checkpoint import FidelityName
 
 if TYPE_CHECKING:
     from learnedrecon.specs import Registry

@@ -15,9 +15,9 @@ import torch
 from torch.utils.data import Dataset
 
 from learnedrecon.data.batch import Sample
-from learnedrecon.data.ellipses import ellipse_phantom, ellipse_preset
-from learnedrecon.data.hdf5 import require_finite
-from learnedrecon.data.phantoms import shepp_logan
+from learnedrecon.data.files.hdf5 import require_finite
+from learnedrecon.data.phantoms.ellipses import ellipse_phantom, ellipse_preset
+from learnedrecon.data.phantoms.shepp_logan import shepp_logan
 from learnedrecon.data.seeds import Split
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError, describe
 
@@ -53,7 +53,7 @@ class SampleDataset(Dataset[Sample], ABC):
 
 @dataclass(frozen=True)
 class EllipseSpec:
-    """Random ellipses; see :mod:`learnedrecon.data.ellipses`.
+    """Random ellipses; see :mod:`learnedrecon.data.phantoms.ellipses`.
 
     Attributes:
         preset: the law: adler2017, adler2018 or dival.

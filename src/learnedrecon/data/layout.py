@@ -26,9 +26,14 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from learnedrecon.data.arrays import read_array
-from learnedrecon.data.dicom import DICOM_ENDINGS, dicom_header, dicom_subject, read_attenuation
-from learnedrecon.data.hdf5 import (
+from learnedrecon.data.files.arrays import read_array
+from learnedrecon.data.files.dicom import (
+    DICOM_ENDINGS,
+    dicom_header,
+    dicom_subject,
+    read_attenuation,
+)
+from learnedrecon.data.files.hdf5 import (
     get_dataset,
     list_datasets,
     listing,
@@ -82,10 +87,10 @@ class ArrayRef:
         return f"{self.path}{place}" + ("" if self.index is None else f"[{self.index}]")
 
     def read(self) -> NDArray[Any]:
-        """The array; see :func:`learnedrecon.data.arrays.read_array` for what is refused.
+        """The array; see :func:`learnedrecon.data.files.arrays.read_array` for what is refused.
 
         A CT slice in DICOM becomes attenuation in 1/mm; see
-        :func:`learnedrecon.data.dicom.read_attenuation`.
+        :func:`learnedrecon.data.files.dicom.read_attenuation`.
         """
         if self.is_dicom:
             return read_attenuation(self.path)[0]

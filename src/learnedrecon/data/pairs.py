@@ -12,7 +12,6 @@ import yaml
 from learnedrecon import specs
 from learnedrecon.data.batch import Sample, check_fit
 from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
-from learnedrecon.data.grids import with_shape
 from learnedrecon.data.layout import Pair, find_layout
 from learnedrecon.data.seeds import Split
 from learnedrecon.data.splits import (
@@ -25,6 +24,7 @@ from learnedrecon.data.splits import (
 from learnedrecon.data.summary import FolderSummary, inspect_folder
 from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import ConfigError, DataError, FileFormatError, ShapeError, describe
+from learnedrecon.operators.ray.grids import with_shape
 from learnedrecon.operators.registry import OPERATORS
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from learnedrecon import specs
-from learnedrecon.data.ellipses import ellipse_preset
-from learnedrecon.data.grids import on_grid
 from learnedrecon.data.noise import NoNoise, RelativeGaussian
 from learnedrecon.data.noises import NoiseSpec
+from learnedrecon.data.phantoms.ellipses import ellipse_preset
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.operators.ray.grids import on_grid
 from learnedrecon.operators.registry import OPERATORS
 
 if TYPE_CHECKING:

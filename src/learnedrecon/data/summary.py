@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learnedrecon.data.hdf5 import require_finite
+from learnedrecon.data.files.hdf5 import require_finite
 from learnedrecon.data.layout import Layout, find_layout
 from learnedrecon.data.splits import groups_by_subject
 from learnedrecon.errors import FileFormatError, LearnedReconError

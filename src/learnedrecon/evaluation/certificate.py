@@ -13,7 +13,7 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.models.initial import WithRegulariser
 from learnedrecon.operators.linear import LinearOperator, Scaled
 from learnedrecon.problem import Measured
-from learnedrecon.schemes.equilibrium import AnalysedStep, CertifiedStep, Contraction
+from learnedrecon.schemes.contraction import AnalysedStep, CertifiedStep, Contraction
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 

@@ -10,7 +10,7 @@ import torch
 
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.metrics.image import psnr_torch
-from learnedrecon.schemes.longer import iterations, model_with_iterations
+from learnedrecon.schemes.iterations import iterations, model_with_iterations
 from learnedrecon.schemes.reconstructor import Iterative
 
 if TYPE_CHECKING:

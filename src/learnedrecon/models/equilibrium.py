@@ -30,7 +30,7 @@ from learnedrecon.models.checks import (
 from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from learnedrecon.networks.bounded import Bound, NearIdentity
 from learnedrecon.networks.potential import Correction, PotentialNet, PotentialSpec
-from learnedrecon.schemes.equilibrium import GradientEquilibrium
+from learnedrecon.schemes.contraction import GradientEquilibrium
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import FixedPointBackward, Implicit, JacobianFree
 from learnedrecon.schemes.reconstructor import Iterative

@@ -32,7 +32,7 @@ from learnedrecon.models.initial import (
     PrimalDualStart,
     TheImage,
 )
-from learnedrecon.schemes.equilibrium import ProximalEquilibrium
+from learnedrecon.schemes.contraction import ProximalEquilibrium
 from learnedrecon.schemes.equilibrium_splitting import AdmmEquilibrium, PrimalDualEquilibrium
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import ImageScale

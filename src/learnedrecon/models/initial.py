@@ -12,13 +12,13 @@ from learnedrecon.functionals.base import Regulariser
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import Measured, Problem
-from learnedrecon.schemes.equilibrium import Image
+from learnedrecon.schemes.contraction import Image
 from learnedrecon.schemes.equilibrium_splitting import ImageAndMultiplier
 from learnedrecon.schemes.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.schemes.learned_gradient import ImageAndMemory
 from learnedrecon.schemes.primal_dual import PrimalDual
 from learnedrecon.schemes.subsets import Partition
-from learnedrecon.solvers.fbp import pseudo_inverse
+from learnedrecon.solvers.direct.fbp import pseudo_inverse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FilteredBackprojection:
-    """u⁰ = FBP(y) for the operators that have one; see :func:`solvers.fbp.pseudo_inverse`.
+    """u⁰ = FBP(y) for the operators that have one; see :func:`solvers.direct.fbp.pseudo_inverse`.
 
     Attributes:
         window: "ram-lak" or "hann".

@@ -24,7 +24,7 @@ from learnedrecon.models.initial import (
 )
 from learnedrecon.networks.conv import ConvNet, ConvSpec
 from learnedrecon.schemes.backward import backward_mode
-from learnedrecon.schemes.equilibrium import GradientEquilibrium
+from learnedrecon.schemes.contraction import GradientEquilibrium
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import ImageScale
 from learnedrecon.schemes.step import Repeat

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.geometry_checks import (
+from learnedrecon.operators.fields import (
     image_shape,
     length_or_lengths,
     positive,

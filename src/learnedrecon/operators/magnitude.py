@@ -7,9 +7,9 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Self
 
 from learnedrecon.errors import ConfigError, GeometryError, describe
-from learnedrecon.operators.algebra import Diagonal, RealPairing, real_space
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.pointwise import Diagonal, RealPairing, real_space
 
 if TYPE_CHECKING:
     from torch import Tensor

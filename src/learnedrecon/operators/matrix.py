@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
-from learnedrecon.operators.geometry_checks import require_kind
+from learnedrecon.operators.fields import require_kind
 from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space

@@ -5,22 +5,22 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from learnedrecon.operators.beam3d import RayVectors3D
-from learnedrecon.operators.blur import Blur, PointSpread
-from learnedrecon.operators.cartesian import Cartesian
-from learnedrecon.operators.cartesian_mri import CartesianMRI
-from learnedrecon.operators.downsample import Decimation, Downsample
 from learnedrecon.operators.finite_difference import Differences
-from learnedrecon.operators.geometry import FanBeam, ParallelBeam
-from learnedrecon.operators.geometry3d import ConeBeam, ParallelBeam3D
-from learnedrecon.operators.inpaint import Inpaint, PixelMask
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
+from learnedrecon.operators.imaging.downsample import Decimation, Downsample
+from learnedrecon.operators.imaging.inpaint import Inpaint, PixelMask
+from learnedrecon.operators.imaging.shapes import Pad, Padding
+from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 from learnedrecon.operators.matrix import Matrix
-from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.ray_transform3d import RayTransform3D
-from learnedrecon.operators.shapes import Pad, Padding
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
-from learnedrecon.operators.wavelet import Wavelet, WaveletBasis
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
+from learnedrecon.operators.mri.non_cartesian import NonCartesian, NonCartesianMRI
+from learnedrecon.operators.ray.beam3d import RayVectors3D
+from learnedrecon.operators.ray.geometry2d import FanBeam, ParallelBeam
+from learnedrecon.operators.ray.geometry3d import ConeBeam, ParallelBeam3D
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transform3d import RayTransform3D
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.specs import Entry, Registry
 
 if TYPE_CHECKING:

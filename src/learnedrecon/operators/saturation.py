@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 
 from learnedrecon.errors import ConfigError, DtypeError, describe
-from learnedrecon.operators.algebra import Diagonal, rows_of_space
 from learnedrecon.operators.base import Operator
+from learnedrecon.operators.pointwise import Diagonal, rows_of_space
 
 if TYPE_CHECKING:
     from torch import Tensor

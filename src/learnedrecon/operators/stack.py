@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from learnedrecon.errors import GeometryError, ShapeError, describe
-from learnedrecon.operators.joined import Joined
+from learnedrecon.operators.joined_space import Joined
 from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.linear import LinearOperator
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.schemes.equilibrium import (
+from learnedrecon.schemes.contraction import (
     ROUNDING,
     AnalysedStep,
     CertifiedStep,

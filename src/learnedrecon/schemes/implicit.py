@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.schemes.invertible import leaves
-from learnedrecon.schemes.recomputing import Constancy, refuse_second_derivative
+from learnedrecon.schemes.recomputation import Constancy, refuse_second_derivative
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.solvers.fixed_point import FixedPointResult, FixedPointSolver
 

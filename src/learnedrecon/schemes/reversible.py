@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from learnedrecon.errors import ConfigError, DifferentiationError, describe
 from learnedrecon.schemes.backward import Backward, Update
 from learnedrecon.schemes.invertible import detached, drift
-from learnedrecon.schemes.recomputing import (
+from learnedrecon.schemes.recomputation import (
     Constancy,
     Unchanged,
     autocast_now,

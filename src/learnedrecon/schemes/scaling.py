@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.operators.algebra import ScaledArgument
 from learnedrecon.operators.linear import LinearOperator, Scaled
+from learnedrecon.operators.pointwise import ScaledArgument
 from learnedrecon.problem import Measured, Problem, Wrapper
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 
 from learnedrecon.errors import ConfigError, DataError, describe
+from learnedrecon.generators import seed_generators, undisturbed_generators
 from learnedrecon.training.accelerator import across_processes, place
 from learnedrecon.training.average import MovingAverage
-from learnedrecon.training.generators import seed_generators, undisturbed_generators
 from learnedrecon.training.interrupt import StopRequest
 from learnedrecon.training.loggers import Log
 from learnedrecon.training.state import Progress, TrainingState

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from learnedrecon.training.checkpoint import Blueprint
+    from learnedrecon.weights.checkpoint import Blueprint
 
 
 class RunFolder:

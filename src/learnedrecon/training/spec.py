@@ -96,7 +96,7 @@ class CheckpointSpec:
 
 @dataclass(frozen=True)
 class GreedySpec:
-    """What greedy training needs besides; see :mod:`learnedrecon.training.greedy`.
+    """What greedy training needs besides; see :mod:`learnedrecon.training.greedy.update`.
 
     Attributes:
         fine_tune: optimiser steps at the end that train all steps of the chain together, of all

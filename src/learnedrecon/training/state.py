@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from learnedrecon.errors import FileFormatError, describe
+from learnedrecon.generators import GeneratorState
 from learnedrecon.specs import from_plain
 from learnedrecon.training.average import MovingAverage
-from learnedrecon.training.checkpoint import (
+from learnedrecon.training.update import Update
+from learnedrecon.weights.checkpoint import (
     AVERAGE,
     MODEL,
     Blueprint,
     load_state,
     save_weights,
 )
-from learnedrecon.training.generators import GeneratorState
-from learnedrecon.training.tensorfile import (
+from learnedrecon.weights.tensorfile import (
     read_tensors,
     require_finite,
     require_match,
@@ -26,7 +27,6 @@ from learnedrecon.training.tensorfile import (
     without_prefix,
     write_tensors,
 )
-from learnedrecon.training.update import Update
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from learnedrecon.training.optimisers import (
     optimiser_state,
 )
 from learnedrecon.training.schedule import factor
-from learnedrecon.training.tensorfile import require_match, with_prefix, without_prefix
+from learnedrecon.weights.tensorfile import require_match, with_prefix, without_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

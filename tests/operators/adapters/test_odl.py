@@ -18,11 +18,11 @@ from learnedrecon.operators.adapters.odl import from_odl, to_odl
 from learnedrecon.operators.adapters.pylops import from_pylops
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.testing import check_operator, dense_matrix
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from pylops.utils import dottest
 from learnedrecon.errors import DtypeError
 from learnedrecon.operators.adapters.pylops import from_pylops, to_pylops
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.testing import dense_matrix
 

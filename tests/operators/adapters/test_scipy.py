@@ -14,11 +14,11 @@ from scipy.sparse.linalg import cg, lsqr, svds
 from learnedrecon.errors import DtypeError, PropertyError, ShapeError
 from learnedrecon.operators.adapters.scipy import from_scipy, to_scipy
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_p
 from learnedrecon.operators.adapters.odl import from_odl
 from learnedrecon.operators.adapters.pylops import from_pylops
 from learnedrecon.operators.adapters.scipy import from_scipy
-from learnedrecon.operators.algebra import Diagonal
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.problem import Measured
 from learnedrecon.testing import dense_matrix
 

@@ -16,10 +16,10 @@ from learnedrecon.operators.adapters.pylops import from_pylops
 from learnedrecon.operators.adapters.real_parts import LinearRealParts, RealParts
 from learnedrecon.operators.adapters.scipy import from_scipy, to_scipy
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.geometry import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.operators.ray_transform import RayTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

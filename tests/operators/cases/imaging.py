@@ -9,17 +9,17 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from learnedrecon.operators.blur import Blur, PointSpread
-from learnedrecon.operators.downsample import Decimation, Downsample
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.inpaint import Inpaint, PixelMask
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
+from learnedrecon.operators.imaging.downsample import Decimation, Downsample
+from learnedrecon.operators.imaging.inpaint import Inpaint, PixelMask
+from learnedrecon.operators.imaging.point_spread import Box, Gaussian
+from learnedrecon.operators.imaging.separable import Separable
+from learnedrecon.operators.imaging.shapes import Crop, Identity, Pad, Padding, RealToComplex
+from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 from learnedrecon.operators.matrix import Matrix, MatrixOperator
-from learnedrecon.operators.point_spread import Box, Gaussian
-from learnedrecon.operators.separable import Separable
-from learnedrecon.operators.shapes import Crop, Identity, Pad, Padding, RealToComplex
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.stack import BlockDiagonal, HorizontalStack, Stack
-from learnedrecon.operators.wavelet import Wavelet, WaveletBasis
 
 if TYPE_CHECKING:
     from collections.abc import Callable

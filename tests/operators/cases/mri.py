@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
-from learnedrecon.operators.cartesian import Cartesian
-from learnedrecon.operators.cartesian_mri import CartesianMRI
-from learnedrecon.operators.fourier import CentredFFT
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
+from learnedrecon.operators.mri.fourier import CentredFFT
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.operators.non_cartesian import NonCartesian, NonCartesianMRI
-from learnedrecon.operators.trajectories import Kooshball, Points, Radial, Spiral, Stacked
+from learnedrecon.operators.mri.non_cartesian import NonCartesian, NonCartesianMRI
+from learnedrecon.operators.mri.trajectories import Kooshball, Points, Radial, Spiral, Stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.operators.base import Operator
-    from learnedrecon.operators.trajectories import Trajectory
+    from learnedrecon.operators.mri.trajectories import Trajectory
 
     Case = Callable[[torch.dtype], Operator | tuple[Operator, Tensor]]
 

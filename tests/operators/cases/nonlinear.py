@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.operators.algebra import Diagonal, ScaledArgument
-from learnedrecon.operators.cartesian import Cartesian
-from learnedrecon.operators.cartesian_mri import CartesianMRI
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.fourier import CentredFFT
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.magnitude import Magnitude, PhaseRetrieval
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
+from learnedrecon.operators.mri.fourier import CentredFFT
+from learnedrecon.operators.pointwise import Diagonal, ScaledArgument
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.saturation import Response, Saturation
 from learnedrecon.operators.space import Space
-from learnedrecon.operators.transmission import Transmission, TransmissionCT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.operators.base import Operator
-    from learnedrecon.operators.geometry import Geometry
+    from learnedrecon.operators.ray.geometry2d import Geometry
 
     Made = Operator | tuple[Operator, Tensor]
 

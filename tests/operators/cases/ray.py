@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from learnedrecon.operators.geometry import AngleRange, FanBeam, FlatDetector, ParallelBeam
-from learnedrecon.operators.geometry3d import ConeBeam, Orbit, ParallelBeam3D
-from learnedrecon.operators.panel import FlatPanel
-from learnedrecon.operators.ray_transform import RayTransform
-from learnedrecon.operators.ray_transform3d import RayTransform3D
+from learnedrecon.operators.ray.flat_panel import FlatPanel
+from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transform3d import RayTransform3D
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from learnedrecon.operators.base import Operator
-    from learnedrecon.operators.geometry import Geometry
-    from learnedrecon.operators.geometry3d import Geometry3D
+    from learnedrecon.operators.ray.geometry2d import Geometry
+    from learnedrecon.operators.ray.geometry3d import Geometry3D
 
 _FULL_TURN = AngleRange(6, arc=2 * math.pi)
 _PLANAR: dict[str, Geometry] = {

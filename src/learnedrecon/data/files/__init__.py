@@ -1,0 +1,1 @@
+"""Readers of image and measurement files, one format a file."""

@@ -1,0 +1,1 @@
+"""Phantoms with closed forms or drawn at random."""

@@ -1,0 +1,1 @@
+"""Runs, comparisons and reconstructions of files: everything that the command line does."""

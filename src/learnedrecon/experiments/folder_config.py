@@ -1,0 +1,219 @@
+"""A configuration for a folder of the user's own."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from learnedrecon.config.yaml_file import dump_operator
+from learnedrecon.data.files.dicom import WATER
+from learnedrecon.data.layout import find_layout
+from learnedrecon.data.pairs import read_geometry
+from learnedrecon.data.splits import NUMBERED
+from learnedrecon.data.summary import FolderSummary, inspect_folder
+from learnedrecon.errors import DataError, ShapeError, describe
+from learnedrecon.experiments.data_report import folder_lines
+from learnedrecon.experiments.geometry_text import geometry_text, nested, simulated_geometry_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from learnedrecon.data.summary import ArraySummary
+
+_LOG = logging.getLogger(__name__)
+
+_LOG = logging.getLogger(__name__)
+
+_TEMPLATE = """\
+# A run on your own images in {path}
+#
+# Train:        learnedrecon train {file} -o runs/{stem}
+{seen}
+
+operator:
+{operator}
+model:
+  name: filtered_primal_dual # learned primal-dual that also sees the filtered residual
+  iterations: 6
+  hidden: 16
+{scale}# the size of a typical image value: the largest in the folder
+
+# A sample's split is decided by a hash of its group: its name by default, and its patient in
+# DICOM. If several samples show one object, as the slices of a volume do, 'group' must say so, or
+# the test is on objects that were learned from. It is a regular expression: samples in whose names
+# it finds the same are one group. This one finds the name without the number at its end.
+# A relative path is taken from the folder of this file.
+data:
+  train: &samples
+    name: pairs
+    path: {source}
+    split: train
+    # group: '{group}'
+  validation: {{<<: *samples, split: validation}}
+  test: {{<<: *samples, split: test}}
+{simulation}
+training:
+  steps: 5000
+  batch: {{size: 1}}
+  optimiser: {{kind: adam, learning_rate: 3.0e-3, betas: [0.9, 0.99]}}
+  schedule: {{kind: cosine, warmup: 0.05}}
+  clip_norm: 1.0
+  validate_every: 250
+  checkpoint: {{every: 250}}
+  channels_last: true
+
+evaluation:
+  range: max-min             # of PSNR and SSIM: of each true image; or range=1
+  images: 100
+  validation_images: 20
+  batch_size: 4
+"""
+_SIMULATION = """\
+  simulation:                # the folder has true images alone: they are measured like this
+    # level is the standard deviation over mean |y|
+    noise: {{name: relative_gaussian, level: 0.025}}
+    # Images are enlarged to this before they are projected: data made with the very pixels that
+    # are reconstructed would be too easy (the "inverse crime").
+    grid: [{ny}, {nx}]
+"""
+
+
+def config_text(path: Path, output: Path) -> str:
+    """The YAML of a run on a folder; what is not known is null and marked with FILL IN.
+
+    Says what it saw on standard error.
+
+    Args:
+        path: of the folder, or of an HDF5 file.
+        output: the name that the configuration will have.
+
+    Raises:
+        FileFormatError: no such path, or an HDF5 file without the keys.
+        DataError: broken arrays, missing partners, or nothing to learn from.
+        ShapeError: images that are not two-dimensional, or measurements of several shapes.
+    """
+    summary = inspect_folder(path)
+    for line in folder_lines(summary):
+        _LOG.info(line)
+    _refuse_unusable(summary)
+    assert summary.truth is not None
+    shape = _image_shape(summary.truth)
+    several = len(summary.truth.shapes) > 1
+    operator = _operator_text(path, summary, shape)
+    seen = [*folder_lines(summary), *_dicom_lines(path)]
+    source = quoted(str(path.resolve()))
+    if several:
+        source += "\n    image_shapes: each"
+    largest = max(abs(summary.truth.low or 0.0), abs(summary.truth.high or 0.0)) or 1.0
+    value = f"{largest:.3g}" if "." in f"{largest:.3g}" else f"{float(f'{largest:.3g}')}"
+    return _TEMPLATE.format(
+        file=one_line(str(output)),
+        stem=one_line(output.stem),
+        path=one_line(str(path)),
+        seen="\n".join(f"# {one_line(line)}" for line in seen),
+        operator=nested(operator),
+        scale=f"{f'  image_scale: {value}':<28} ",
+        source=source,
+        group=NUMBERED,
+        simulation="" if summary.measurement is not None else _simulation_text(summary.truth),
+    )
+
+
+def quoted(text: str) -> str:
+    """The text in double quotes, as YAML reads it back; what does not print is escaped."""
+    return '"' + one_line(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def one_line(text: str) -> str:
+    """The text with escapes for what does not print, line breaks among it, as in a comment."""
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
+
+
+def _simulation_text(truth: ArraySummary) -> str:
+    """On twice as many pixels along each side as the largest image has."""
+    ny, nx = (max(shape[axis] for shape, _ in truth.shapes) for axis in (-2, -1))
+    return _SIMULATION.format(ny=2 * ny, nx=2 * nx)
+
+
+def _operator_text(path: Path, summary: FolderSummary, shape: tuple[int, int]) -> str:
+    geometries = find_layout(path).geometries
+    if geometries:
+        return dump_operator(read_geometry(next(iter(geometries.values()))))
+    if summary.measurement is None:
+        return simulated_geometry_text(shape, _pixel_size(path))
+    shapes = [each for each, _ in summary.measurement.shapes]
+    if len({each[-2:] for each in shapes}) > 1 or len(shapes[0]) < 2:
+        raise ShapeError(
+            describe(
+                expected=f"measurements (angle, detector) of one shape in {path}",
+                found=", ".join(map(str, shapes)),
+                fix="give samples of other scans their own geometry/<name>.yaml",
+            )
+        )
+    angles, pixels = shapes[0][-2:]
+    return geometry_text((angles, pixels), shape=shape)
+
+
+def _dicom_lines(path: Path) -> tuple[str, ...]:
+    """What slices in DICOM are read as, where there are some."""
+    if not any(truth.is_dicom for truth in find_layout(path).truths.values()):
+        return ()
+    return (f"DICOM is read as attenuation, {WATER} (1 + HU/1000) in 1/mm, 0 where negative.",)
+
+
+def _pixel_size(path: Path) -> tuple[float, float] | None:
+    """The pixel size that most of the images have, (dy, dx) in mm; None where no file says it."""
+    sizes = Counter(truth.pixel_size() for truth in find_layout(path).truths.values())
+    known = [size for size, _ in sizes.most_common() if size is not None]
+    if not known:
+        return None
+    dy, dx = known[0]
+    if len(sizes) > 1:
+        _LOG.info(
+            f"Not every file has pixels of {dy:g} x {dx:g} mm, as most have: all are measured as "
+            "if they had."
+        )
+    return known[0]
+
+
+def _image_shape(truth: ArraySummary) -> tuple[int, int]:
+    shapes = [each for each, _ in truth.shapes]
+    wrong = [each for each in shapes if len(each) != 2 and each[:-2] != (1,)]
+    if wrong:
+        raise ShapeError(
+            describe(
+                expected="true images of two axes",
+                found=", ".join(map(str, wrong)),
+                fix="store one slice in each file, without colours",
+            )
+        )
+    ny, nx = shapes[0][-2:]
+    return ny, nx
+
+
+def _refuse_unusable(summary: FolderSummary) -> None:
+    if not summary.usable:
+        raise DataError(
+            describe(
+                expected=f"whole arrays with partners of the same name in {summary.path}",
+                found="; ".join((*summary.unmatched, *summary.problems)[:3]).rstrip("."),
+                fix="repair, add or remove these; 'learnedrecon check data' lists them all",
+            )
+        )
+    if summary.truth is not None and len(summary.ids) < 2:
+        raise DataError(
+            describe(
+                expected=f"at least two samples in {summary.path}, to train and to validate on",
+                found=f"{len(summary.ids)}",
+                fix="add images; three or more also leave some to test on",
+            )
+        )
+    if summary.truth is None:
+        raise DataError(
+            describe(
+                expected=f"true images to learn from in {summary.path}",
+                found=f"{len(summary.ids)} measurements alone",
+                fix="add a folder 'truth', or reconstruct single files with 'fbp' or 'tv'",
+            )
+        )

@@ -1,0 +1,1 @@
+"""Operators of image restoration: blur, downsampling, inpainting, wavelets."""

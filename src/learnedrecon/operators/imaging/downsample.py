@@ -1,0 +1,123 @@
+"""Fewer pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.fields import count, image_shape, number, require_kind, store
+from learnedrecon.operators.imaging.boundary import Boundary, matrix_of
+from learnedrecon.operators.imaging.separable import Separable
+
+
+@dataclass(frozen=True)
+class Decimation:
+    """The configuration of :class:`Downsample`.
+
+    Attributes:
+        shape: of the image.
+        factor: f, one for all axes or one for each; it divides the size.
+        filter: none takes the first pixel of every block of f. The others are blurs centred on the
+            block's centre, then one value for each block: box, the block's mean; gaussian, of
+            standard deviation ``sigma``; bicubic, Keys' cubic (a = -1/2) stretched by f.
+        boundary: what the image is beyond its border.
+        sigma: of the Gaussian, in pixels of the image; f/2 unless given.
+
+    Raises:
+        GeometryError: a factor that does not divide the size, or σ that is not positive.
+    """
+
+    shape: tuple[int, ...]
+    factor: int | tuple[int, ...] = 2
+    filter: Literal["none", "box", "gaussian", "bicubic"] = "none"
+    boundary: Boundary = "symmetric"
+    sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        store(self, "shape", image_shape)
+        store(self, "factor", lambda f: f if isinstance(f, int) else tuple(map(count, f)))
+        if self.sigma is not None:
+            store(self, "sigma", number)
+        factors = self.factors
+        fits = len(factors) == len(self.shape) and min(factors) >= 1
+        if not fits or any(n % f for n, f in zip(self.shape, factors, strict=True)):
+            raise GeometryError(
+                describe(
+                    expected="whole factors that divide the sizes, one or one for each axis",
+                    found=f"factor = {self.factor} for shape {self.shape}",
+                    fix="crop the image first: Downsample(...) @ Crop(...)",
+                )
+            )
+        if self.sigma is not None and not self.sigma > 0:
+            raise GeometryError(
+                describe(expected="sigma > 0", found=f"{self.sigma}", fix="give pixels")
+            )
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """The factor of every axis."""
+        same = isinstance(self.factor, int)
+        return (self.factor,) * len(self.shape) if same else self.factor  # type: ignore[return-value]
+
+    def line(self, factor: int) -> tuple[np.ndarray, int]:
+        """The filter along an axis: its weights, and the place of the first one from a block's."""
+        if self.filter == "none" or factor == 1:
+            return np.ones(1), 0
+        if self.filter == "box":
+            return np.full(factor, 1 / factor), 0
+        sigma = factor / 2 if self.sigma is None else self.sigma
+        reach = int(np.ceil(4 * sigma if self.filter == "gaussian" else 2 * factor))
+        places = np.arange(-reach, factor + reach)
+        distance = places - (factor - 1) / 2
+        if self.filter == "gaussian":
+            weights = np.exp(-0.5 * (distance / sigma) ** 2)
+        else:
+            weights = _keys(np.abs(distance) / factor)
+        return weights / weights.sum(), -reach
+
+
+class Downsample(Separable):
+    """T u = (k * u) at every f-th pixel: an anti-alias filter k, then decimation, separably.
+
+    Args:
+        decimation: shape, factor, filter and boundary.
+        dtype: as for :class:`Separable`.
+
+    Raises:
+        GeometryError: not a :class:`Decimation`.
+
+    Shapes: (..., *shape) to (..., *(shape / factor)).
+    """
+
+    def __init__(self, decimation: Decimation, dtype: torch.dtype = torch.float32) -> None:
+        require_kind(decimation, Decimation, "Downsample(Decimation(shape, factor=2))")
+        pairs = zip(decimation.shape, decimation.factors, strict=True)
+        matrices = [None if f == 1 else _matrix(decimation, n, f) for n, f in pairs]
+        super().__init__(decimation.shape, matrices, dtype)
+        self.decimation = decimation
+
+    def extra_repr(self) -> str:
+        return repr(self.decimation)
+
+
+def _matrix(decimation: Decimation, n: int, factor: int) -> np.ndarray:
+    """(n/f, n): filter and decimation along one axis."""
+    weights, first = decimation.line(factor)
+    before = max(-first, 0)
+    after = max(n - factor + first + len(weights) - n, 0)
+    rows = np.zeros((n // factor, before + n + after))
+    for i, row in enumerate(rows):
+        start = before + i * factor + first
+        row[start : start + len(weights)] = weights
+    return rows @ matrix_of(n, before, after, decimation.boundary)
+
+
+def _keys(t: np.ndarray) -> np.ndarray:
+    """Keys' cubic convolution kernel (IEEE Trans. Acoust. Speech Signal Process. 29, 1981)."""
+    near = 1.5 * t**3 - 2.5 * t**2 + 1
+    far = -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))

@@ -1,0 +1,137 @@
+"""Some pixels only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import GeometryError, ShapeError, describe
+from learnedrecon.operators.fields import count, image_shape, number, require_kind, store
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.pointwise import rows_of, rows_of_space
+from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PixelMask:
+    """The configuration of :class:`Inpaint`: pixels that are kept at random.
+
+    Attributes:
+        shape: of the image.
+        kept: the probability that a pixel is kept.
+        seed: of the choice.
+
+    Raises:
+        GeometryError: not a probability above 0.
+    """
+
+    shape: tuple[int, ...]
+    kept: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        store(self, "shape", image_shape)
+        store(self, "kept", number)
+        store(self, "seed", count)
+        if not 0 < self.kept <= 1:
+            raise GeometryError(
+                describe(expected="0 < kept <= 1", found=f"kept = {self.kept}", fix="give a share")
+            )
+
+    def mask(self) -> Tensor:
+        """Ones and zeros, float32."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return (torch.rand(self.shape, generator=generator) < self.kept).float()
+
+
+class Inpaint(LinearOperator):
+    """T u = m·u, pixel by pixel: 1 where the image was seen and 0 where not, or any real weight.
+
+    Args:
+        mask: a :class:`PixelMask`, or m: a tensor (*shape) of booleans or real numbers.
+        dtype: float32 or float64, or complex, of the elements that the spaces make.
+
+    Attributes:
+        spec: as given, or None.
+        mask: m, real, (*shape) or with the leading axes of the images.
+
+    Raises:
+        GeometryError: neither.
+
+    Shapes: (..., *shape) to (..., *shape).
+    """
+
+    pointwise = True
+    tensor_names = frozenset({"mask"})
+    spec: PixelMask | None
+    mask: Tensor
+
+    def __init__(self, mask: PixelMask | Tensor, dtype: torch.dtype = torch.float32) -> None:
+        spec: PixelMask | None = None
+        if not isinstance(mask, torch.Tensor):
+            require_kind(mask, PixelMask, "Inpaint(mask) with a tensor, or Inpaint(PixelMask(...))")
+            spec, mask = mask, mask.mask()
+        self._set(Space(tuple(mask.shape), dtype), mask)
+        self.spec = spec
+
+    def _set(self, space: Space, mask: Tensor) -> None:
+        super().__init__(space, space)
+        self.spec = None
+        kept = mask if mask.is_floating_point() else mask.to(space.dtype.to_real())
+        self.register_buffer("mask", kept, persistent=False)
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Inpaint:
+        """The operator with a mask of its own for every sample.
+
+        Args:
+            tensors: "mask" (*lead, *shape), real or boolean; the leading axes are those of the
+                images, or 1.
+
+        Raises:
+            GeometryError: another name.
+            ShapeError: other last axes.
+        """
+        if set(tensors) != {"mask"}:
+            super().with_tensors({k: t for k, t in tensors.items() if k != "mask"})
+            return self
+        mask, shape = tensors["mask"], self.domain.shape
+        if tuple(mask.shape[-len(shape) :]) != shape:
+            raise ShapeError(
+                describe(
+                    expected=f"a mask with last axes {shape}",
+                    found=f"shape {tuple(mask.shape)}",
+                    fix="give it the leading axes of the images and the shape of one",
+                )
+            )
+        return self._twin(self.domain, mask.to(self.mask.device))
+
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Inpaint:
+        return self._twin(rows_of_space(self.domain, rows, axis), rows_of(self.mask, rows, axis))
+
+    def _twin(self, space: Space, mask: Tensor) -> Inpaint:
+        twin = Inpaint.__new__(Inpaint)
+        twin._set(space, mask)  # noqa: SLF001
+        return twin
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.mask.to(u.dtype.to_real()) * u
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.mask.to(v.dtype.to_real()) * v
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        """(T*T + λ)⁻¹ b = b / (m² + λ)."""
+        b = self.domain.admit(b, "an image")
+        return b / (self.mask.to(b.dtype.to_real()) ** 2 + weight)
+
+    def compute_norm(self) -> float:
+        """The largest |m|, over every sample where there is one mask for each."""
+        return float(self.mask.detach().abs().max())
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()

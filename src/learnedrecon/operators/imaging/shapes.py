@@ -1,0 +1,206 @@
+"""Operators that move entries and change none: identity, crop, pad, real to complex."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.fields import count, image_shape, require_kind, store
+from learnedrecon.operators.imaging.boundary import Boundary, extend, fold, multiplicity, window
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+class Identity(LinearOperator):
+    """T u = u, for denoising.
+
+    Args:
+        space: domain and codomain.
+    """
+
+    def __init__(self, space: Space) -> None:
+        super().__init__(space, space)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return u
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return v
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        """(1 + λ)⁻¹ b."""
+        return self.domain.admit(b, "an image") / (1 + weight)
+
+    def compute_norm(self) -> float:
+        return 1.0
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
+
+class RealToComplex(LinearOperator):
+    """A real image as a complex one; the adjoint is the real part, for Re⟨a, b⟩.
+
+    Args:
+        domain: real images.
+
+    Raises:
+        GeometryError: complex ones.
+    """
+
+    def __init__(self, domain: Space) -> None:
+        if domain.is_complex:
+            raise GeometryError(
+                describe(
+                    expected="a space of real images",
+                    found=str(domain),
+                    fix="use RealToComplex(...).H for the real part of complex ones",
+                )
+            )
+        super().__init__(domain, replace(domain, dtype=domain.dtype.to_complex()))
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return torch.complex(u, torch.zeros_like(u))
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return v.real.contiguous()
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        """(1 + λ)⁻¹ b."""
+        return self.domain.admit(b, "an image") / (1 + weight)
+
+    def compute_norm(self) -> float:
+        return 1.0
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
+
+class Crop(LinearOperator):
+    """A rectangle of the image; the adjoint pads by zeros.
+
+    Args:
+        domain: the image.
+        shape: of the rectangle.
+        start: its first pixel; in the middle unless given, (n - m) // 2 along every axis, which
+            keeps the pixel n // 2 (the centre of a Fourier transform) at m // 2 where n and m are
+            both even or both odd.
+
+    Raises:
+        GeometryError: a rectangle that is not within the image.
+
+    Shapes: (..., *domain.shape) to (..., *shape).
+    """
+
+    def __init__(
+        self, domain: Space, shape: Sequence[int], start: Sequence[int] | None = None
+    ) -> None:
+        result = Space(tuple(shape), domain.dtype)
+        sizes = list(zip(domain.shape, result.shape, strict=False))
+        first = tuple((n - m) // 2 for n, m in sizes) if start is None else tuple(start)
+        fits = len(first) == domain.ndim == result.ndim
+        if not fits or any(not 0 <= s <= n - m for s, (n, m) in zip(first, sizes, strict=True)):
+            raise GeometryError(
+                describe(
+                    expected=f"a rectangle within the image {domain.shape}",
+                    found=f"shape {tuple(shape)} from {first} on",
+                    fix="choose a smaller one, or Pad",
+                )
+            )
+        super().__init__(domain, result)
+        self.start = first
+        self._margins = [(s, n - m - s) for s, (n, m) in zip(first, sizes, strict=True)]
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        sizes = zip(self.start, self.codomain.shape, strict=True)
+        return window(u, (slice(s, s + m) for s, m in sizes)).contiguous()
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return extend(v, self._margins, "zero")
+
+    def compute_norm(self) -> float:
+        return 1.0
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
+
+@dataclass(frozen=True)
+class Padding:
+    """The configuration of :class:`Pad`.
+
+    Attributes:
+        shape: of the image.
+        margins: pixels (before, after) for every axis.
+        boundary: what stands there.
+
+    Raises:
+        GeometryError: not a pair for each axis, or a negative one.
+    """
+
+    shape: tuple[int, ...]
+    margins: tuple[tuple[int, int], ...]
+    boundary: Boundary = "zero"
+
+    def __post_init__(self) -> None:
+        store(self, "shape", image_shape)
+        pairs = tuple(tuple(map(count, pair)) for pair in self.margins)
+        fits = len(pairs) == len(self.shape) and all(len(pair) == 2 for pair in pairs)
+        if not fits or any(size < 0 for pair in pairs for size in pair):
+            raise GeometryError(
+                describe(
+                    expected=f"{len(self.shape)} pairs (before, after) of numbers from 0 on",
+                    found=f"{self.margins!r:.80}",
+                    fix="give one pair for each axis of the image",
+                )
+            )
+        object.__setattr__(self, "margins", pairs)
+
+
+class Pad(LinearOperator):
+    """The image with margins; the adjoint adds these to where their pixels came from.
+
+    Args:
+        padding: shape, margins and boundary.
+        dtype: float32 or float64, or complex, of the elements that the spaces make.
+
+    Raises:
+        GeometryError: not a :class:`Padding`.
+
+    Shapes: (..., *shape) to (..., *(before + shape + after)).
+    """
+
+    def __init__(self, padding: Padding, dtype: torch.dtype = torch.float32) -> None:
+        require_kind(padding, Padding, "Pad(Padding(shape, ((1, 1), (2, 2))))")
+        sizes = zip(padding.shape, padding.margins, strict=True)
+        result = tuple(before + n + after for n, (before, after) in sizes)
+        super().__init__(Space(padding.shape, dtype), Space(result, dtype))
+        self.padding = padding
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return extend(u, self.padding.margins, self.padding.boundary)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return fold(v, self.padding.margins, self.padding.boundary)
+
+    def compute_norm(self) -> float:
+        """The root of how often a pixel stands in the result at most."""
+        sizes = zip(self.padding.shape, self.padding.margins, strict=True)
+        return math.sqrt(
+            math.prod(multiplicity(n, *pair, self.padding.boundary) for n, pair in sizes)
+        )
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
+    def extra_repr(self) -> str:
+        return repr(self.padding)

@@ -1,0 +1,1 @@
+"""Fourier operators of magnetic resonance imaging: Cartesian and non-Cartesian sampling, coils."""

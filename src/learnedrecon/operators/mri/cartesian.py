@@ -1,0 +1,320 @@
+"""Cartesian MRI: masks, Fourier transform and coil sensitivities."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.fields import require_kind
+from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.mri.cartesian_autograd import ADJOINT, FORWARD, sense
+from learnedrecon.operators.mri.cartesian_checks import (
+    binary_mask,
+    coil_maps,
+    positive_weight,
+    require_names,
+)
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
+from learnedrecon.operators.mri.fourier import (
+    phases_after,
+    phases_before,
+    product_of_axes,
+    require_complex,
+)
+from learnedrecon.operators.mri.measured_lines import Grid, measured_lines, varying_axes
+from learnedrecon.operators.ray.autograd import transforms_are_active
+from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class CartesianMRI(LinearOperator):
+    """A u = (M F P S_c u)_c: coil maps, zero padding, centred unitary Fourier transform, mask.
+
+    The SENSE model (Pruessmann, Weiger, Scheidegger, Boesiger, Magn. Reson. Med. 42, 1999); without
+    coils A = M F P. ‖A‖ ≤ 1 where Σ_c |S_c|² ≤ 1. P puts the image into the middle of the encoded
+    grid, so that A* crops.
+
+    The shifts of the centred transform are folded into the mask and the image. In eager mode the
+    backward pass is A* and stores no coil images; on the CPU a few coils at a time are taken
+    through all factors. Where the mask is made of lines, the axes that number the lines are
+    transformed first, and the others on the measured lines alone.
+
+    Args:
+        spec: the sizes.
+        mask: M, binary, of any type: (ky, kx), or with 1 for an axis along which it is constant,
+            such as (kx,) or (ky, 1); for each sample (batch, 1, 1, ky, kx), without coils
+            (batch, 1, ky, kx). None: everything is measured.
+        maps: S, complex (coil, ny, nx), or (batch, 1, coil, ny, nx) for each sample. They may
+            require gradients, which A and A* then give. An operator for coils may be made without,
+            and be given them by :meth:`with_tensors`.
+        dtype: complex64 or complex128, of the elements that the spaces make. The operator itself
+            works in the precision of what it is given.
+
+    Attributes:
+        spec: as given.
+        mask: boolean, (*k-space or 1) or (*lead, 1, *k-space or 1), or None.
+        maps: as given, or None.
+
+    Raises:
+        GeometryError: not a :class:`Cartesian`, or maps for a scan without coils.
+        DtypeError, ShapeError, DataError: a mask or maps that do not fit.
+
+    Shapes: image (..., ny, nx) to k-space (..., coil, ky, kx), without the axis of coils where
+    ``spec.coils`` is None; likewise (nz, ny, nx).
+    """
+
+    mask: Tensor | None
+    maps: Tensor | None
+    phases: Tensor
+    weights: Tensor
+
+    def __init__(
+        self,
+        spec: Cartesian,
+        mask: Tensor | None = None,
+        maps: Tensor | None = None,
+        dtype: torch.dtype = torch.complex64,
+    ) -> None:
+        require_kind(spec, Cartesian, "CartesianMRI(Cartesian((320, 320), coils=15), mask, maps)")
+        require_complex(dtype, "CartesianMRI")
+        grid = Grid(spec.shape, spec.grid, spec.row_axis, None)
+        if mask is not None:
+            mask = binary_mask(mask, grid.out, coils=spec.coils is not None)
+        self._set(spec, grid, mask, _checked_maps(spec, maps), dtype)
+
+    def _set(
+        self,
+        spec: Cartesian,
+        grid: Grid,
+        mask: Tensor | None,
+        maps: Tensor | None,
+        dtype: torch.dtype,
+    ) -> None:
+        coils = () if spec.coils is None else (spec.coils,)
+        super().__init__(Space(grid.shape, dtype), Space((*coils, *grid.out), dtype))
+        self.spec, self.grid = spec, grid
+        self.tensor_names = frozenset({"mask"} if spec.coils is None else {"mask", "maps"})
+        self.row_axis = grid.row_axis
+        one = _without_coils(mask, spec)
+        hidden = torch.compiler.is_compiling() or transforms_are_active()
+        self.varying = grid.axes if hidden else varying_axes(one, grid)
+        self.lines = None if hidden else measured_lines(one, grid, self.varying)
+        device = next((t.device for t in (mask, maps) if t is not None), torch.device("cpu"))
+        self.register_buffer("mask", mask, persistent=False)
+        self.register_buffer("maps", maps, persistent=False)
+        phases, weights = self._constants(dtype, device)
+        self.register_buffer("phases", phases, persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        phases, weights = self._constants_for(u)
+        return sense(phases * u, self._maps_for(u), weights, self.grid, self.lines, FORWARD)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        phases, weights = self._constants_for(v)
+        u = sense(v, self._maps_for(v), weights, self.grid, self.lines, ADJOINT)
+        return phases.conj() * u
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> CartesianMRI:
+        """The same scan with another mask or other maps, static or one for each sample.
+
+        Args:
+            tensors: "mask" and "maps", as in the constructor; a mask of a subset has its rows.
+
+        Raises:
+            GeometryError: other names, or maps for a scan without coils.
+            DtypeError, ShapeError, DataError: a mask or maps that do not fit.
+        """
+        if not tensors:
+            return self
+        require_names(tensors, type(self).__name__)
+        mask, maps = self.mask, self.maps
+        if "mask" in tensors:
+            coils = self.spec.coils is not None
+            mask = binary_mask(tensors["mask"], self.grid.out, coils=coils)
+        if "maps" in tensors:
+            maps = _checked_maps(self.spec, tensors["maps"])
+        return self._twin(self.grid, mask, maps)
+
+    def restrict(self, rows: tuple[int, ...]) -> CartesianMRI:
+        old, mask, axis = self.grid.rows, self.mask, self.grid.row_axis
+        if mask is not None and mask.shape[axis] > 1:
+            mask = mask.index_select(axis, torch.tensor(rows, device=mask.device))
+        kept = rows if old is None else tuple(old[row] for row in rows)
+        return self._twin(self.grid._replace(rows=kept), mask, self.maps)
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
+        """(A*A + λI)⁻¹ b = F* (F b)/(D + λ), D counting how often a point of k-space is measured.
+
+        Offered for a single coil, where the mask is constant along every cropped axis, so that A*A
+        is a Fourier multiplier on the image.
+
+        Args:
+            b: (..., ny, nx), complex.
+            weight: λ > 0, a number, or (batch, 1, ...) with 1 for every axis of the image.
+
+        Returns:
+            (..., ny, nx), differentiable in b and λ; None where it is not offered.
+
+        Raises:
+            DataError: λ ≤ 0.
+            ShapeError: λ varies over the image.
+        """
+        cropped = {a for a in self.grid.axes if self.grid.shape[a] != self.grid.encoded[a]}
+        if self.spec.coils is not None or cropped & set(self.varying):
+            return None
+        b = self.domain.admit(b, "an image")
+        positive_weight(weight, self.domain.ndim)
+        counts = self._counts(b.dtype.to_real())
+        for axis in set(self.grid.axes) - set(self.varying):
+            counts = counts.narrow(axis, 0, 1)
+        if not self.varying:
+            return b / (counts + weight)
+        phases, _ = self._constants_for(b)
+        spectrum = torch.fft.fftn(phases * b, dim=self.varying) / (counts + weight)
+        return phases.conj() * torch.fft.ifftn(spectrum, dim=self.varying)
+
+    def norm_bound(self) -> float:
+        """An upper bound of ‖A‖ that costs no iteration: max sqrt(Σ_c |S_c|²), times sqrt(max D).
+
+        It is ‖A‖ itself for a single coil whose mask is constant along every cropped axis, and
+        where all of k-space is measured.
+        """
+        most = float(self._counts(torch.float64).max())
+        if self.spec.coils is not None:
+            coil = -self.domain.ndim - 1
+            most *= float(self._the_maps().detach().abs().square().sum(coil).max())
+        return math.sqrt(most)
+
+    def compute_norm(self) -> float:
+        """‖A‖, where samples have tensors of their own the largest of theirs.
+
+        In closed form where :meth:`norm_bound` is exact, otherwise by the method of Lanczos, which
+        takes some tens of applications: singular values lie close together below 1.
+        """
+        lead, masks, maps = self._samples()
+        if math.prod(lead) > 1:
+            return max(
+                self._twin(self.grid, mask, own).norm()
+                for mask, own in zip(masks, maps, strict=True)
+            )
+        shape, encoded = self.grid.shape, self.grid.encoded
+        separable = all(
+            n == N or a not in self.varying
+            for a, n, N in zip(self.grid.axes, shape, encoded, strict=True)
+        )
+        if (self.spec.coils is None and separable) or not self.varying:
+            return self.norm_bound()
+        one = self._twin(self.grid, masks[0], maps[0])
+        return require_settled(lanczos_norm(one), type(self).__name__)
+
+    def _samples(self) -> tuple[tuple[int, ...], list[Tensor | None], list[Tensor | None]]:
+        """Leading axes of mask and maps, and both without them, one pair for each sample."""
+        number = self.domain.ndim
+        mask = _without_coils(self.mask, self.spec)
+        lead = torch.broadcast_shapes(
+            *([] if mask is None else [mask.shape[:-number]]),
+            *([] if self.maps is None else [self.maps.shape[: -number - 1]]),
+        )
+
+        def split(tensor: Tensor | None, own: int) -> list[Tensor | None]:
+            if tensor is None:
+                return [None] * math.prod(lead)
+            sizes = tensor.shape[-own:]
+            return list(tensor.detach().expand(*lead, *sizes).reshape(-1, *sizes))
+
+        return tuple(lead), split(mask, number), split(self.maps, number + 1)
+
+    def _counts(self, dtype: torch.dtype) -> Tensor:
+        """D: how often each point of the grid is measured, (*lead, *grid)."""
+        grid = self.grid
+        mask = _without_coils(self.mask, self.spec)
+        if mask is None:
+            mask = self.weights.new_ones([1] * len(grid.shape), dtype=torch.bool)
+        lead = mask.shape[: -len(grid.shape)]
+        counts = mask.to(dtype).expand(*lead, *grid.out)
+        if grid.rows is None:
+            return counts
+        rows = torch.tensor(grid.rows, device=counts.device)
+        whole = counts.new_zeros(*lead, *grid.encoded)
+        return whole.index_add(grid.row_axis, rows, counts)
+
+    def _twin(self, grid: Grid, mask: Tensor | None, maps: Tensor | None) -> CartesianMRI:
+        """Another operator of the same scan; nothing is checked."""
+        twin = CartesianMRI.__new__(CartesianMRI)
+        twin._set(self.spec, grid, mask, maps, self.domain.dtype)  # noqa: SLF001
+        return twin
+
+    def _the_maps(self) -> Tensor:
+        if self.maps is None:
+            raise GeometryError(
+                describe(
+                    expected=f"maps of the {self.spec.coils} coils",
+                    found="none",
+                    fix="give CartesianMRI its maps, or operator.with_tensors({'maps': maps})",
+                )
+            )
+        return self.maps
+
+    def _maps_for(self, x: Tensor) -> Tensor | None:
+        return None if self.spec.coils is None else self._the_maps().to(x.dtype)
+
+    def _constants_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.dtype == self.phases.dtype:
+            return self.phases, self.weights
+        return self._constants(x.dtype, x.device)
+
+    def _constants(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The phases before the transform, and those after it times the mask."""
+        grid = self.grid
+        sizes = zip(grid.encoded, grid.offsets, grid.shape, strict=True)
+        before = [phases_before(*along) for along in sizes]
+        after = [phases_after(n) for n in grid.encoded]
+        if grid.rows is not None:
+            after[grid.row_axis] = after[grid.row_axis][list(grid.rows)]
+        weights = product_of_axes(after, dtype, device)
+        mask = _without_coils(self.mask, self.spec)
+        if mask is not None:
+            weights = weights * mask
+        return product_of_axes(before, dtype, device), weights
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Moves as every operator does; phases of another precision are computed, not converted."""
+        super()._apply(fn, recurse)
+        device = self.phases.device
+        self.phases, self.weights = self._constants(self.domain.dtype, device)
+        return self
+
+    def extra_repr(self) -> str:
+        tensors = {"mask": self.mask, "maps": self.maps}
+        given = [f"{name}: {tuple(t.shape)}" for name, t in tensors.items() if t is not None]
+        return ", ".join([repr(self.spec), *given])
+
+
+def _without_coils(mask: Tensor | None, spec: Cartesian) -> Tensor | None:
+    """A mask (*lead, *k-space or 1)."""
+    number = len(spec.shape)
+    if mask is None or spec.coils is None or mask.ndim == number:
+        return mask
+    return mask.squeeze(-number - 1)
+
+
+def _checked_maps(spec: Cartesian, maps: Tensor | None) -> Tensor | None:
+    if maps is None:
+        return None
+    if spec.coils is None:
+        raise GeometryError(
+            describe(
+                expected="no maps for a scan without coils",
+                found=f"maps of shape {tuple(maps.shape)}",
+                fix=f"write Cartesian(shape, coils={maps.shape[-len(spec.shape) - 1]})",
+            )
+        )
+    return coil_maps(maps, (spec.coils, *spec.shape))

@@ -1,0 +1,146 @@
+"""What is asked of masks and coil maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError, describe
+from learnedrecon.operators.ray.autograd import transforms_are_active
+from learnedrecon.operators.space import require_tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NAMES = ("mask", "maps")
+
+
+def require_names(names: object, kind: str) -> None:
+    """Refuses tensors that are neither mask nor maps.
+
+    Raises:
+        GeometryError: another name.
+    """
+    if unknown := sorted(set(names) - set(NAMES)):  # type: ignore[call-overload]
+        raise GeometryError(
+            describe(
+                expected=f"the tensors {' and '.join(NAMES)} of {kind}",
+                found=", ".join(unknown),
+                fix="rename them, or remove them from the samples",
+            )
+        )
+
+
+def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
+    """A mask as booleans.
+
+    Args:
+        mask: of zeros and ones, any type of number. Static: its axes are the last ones of
+            ``sizes``, or 1. Per sample: (*lead, 1, *sizes or 1), where the 1 before the sizes is
+            that of the coils and only there if there are coils.
+        sizes: of k-space.
+        coils: whether the data have an axis of coils.
+
+    Returns:
+        (*sizes or 1), or (*lead, 1, *sizes or 1), without the 1 where there are no coils.
+
+    Raises:
+        DtypeError: not a tensor, or complex.
+        ShapeError: axes that do not broadcast to those of k-space, or one mask for each coil.
+        DataError: values other than 0 and 1.
+    """
+    require_tensor(mask, "a mask")
+    number = len(sizes)
+    if mask.is_complex():
+        raise DtypeError(
+            describe(
+                expected="a real or boolean mask",
+                found=str(mask.dtype),
+                fix="give its absolute value, or data.abs() > 0",
+            )
+        )
+    fits = all(n in {1, N} for n, N in zip(reversed(mask.shape), reversed(sizes), strict=False))
+    per_coil = coils and mask.ndim > number and mask.shape[-number - 1] != 1
+    if mask.ndim < 1 or not fits or per_coil:
+        lead = "(batch, 1, 1, " if coils else "(batch, 1, "
+        names = ", ".join(map(str, sizes))
+        raise ShapeError(
+            describe(
+                expected=f"a mask ({names}), a line of it, or {lead}{names}) for each sample",
+                found=f"shape {tuple(mask.shape)}",
+                fix="give k-space sizes or 1; all coils of a sample share one mask",
+            )
+        )
+    found = mask.detach()
+    if found.dtype != torch.bool and not _values_are_hidden():
+        wrong = found[(found != 0) & (found != 1)]
+        if len(wrong):
+            raise DataError(
+                describe(
+                    expected="a binary mask",
+                    found=f"{len(wrong)} values other than 0 and 1, such as {float(wrong[0]):g}",
+                    fix="threshold it, such as mask > 0; weights belong into the data term",
+                )
+            )
+    return found.reshape(*[1] * (number - found.ndim), *found.shape).bool()
+
+
+def coil_maps(maps: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """Sensitivities, as they are.
+
+    Args:
+        maps: complex, static (*sizes) or per sample (*lead, *sizes); a network may have made them.
+        sizes: (coils, *image).
+
+    Raises:
+        DtypeError: not a tensor, or real.
+        ShapeError: other sizes.
+    """
+    require_tensor(maps, "coil maps")
+    if not maps.is_complex():
+        raise DtypeError(
+            describe(
+                expected="complex coil maps",
+                found=str(maps.dtype),
+                fix="convert them with .to(torch.complex64)",
+            )
+        )
+    if tuple(maps.shape[-len(sizes) :]) != sizes:
+        raise ShapeError(
+            describe(
+                expected=f"coil maps with last axes (coils, *image) = {sizes}",
+                found=f"shape {tuple(maps.shape)}",
+                fix="give (coil, ny, nx), or (batch, 1, coil, ny, nx) for each sample",
+            )
+        )
+    return maps
+
+
+def positive_weight(weight: Tensor | float, axes: int) -> None:
+    """Refuses a λ that is not positive, or not constant on the image.
+
+    Raises:
+        DataError: λ ≤ 0.
+        ShapeError: a tensor that varies over the last ``axes`` axes.
+    """
+    if isinstance(weight, torch.Tensor):
+        if any(n != 1 for n in weight.shape[-axes:]):
+            raise ShapeError(
+                describe(
+                    expected="λ as a number, or (batch, 1, ...) with 1 for every axis of the image",
+                    found=f"shape {tuple(weight.shape)}",
+                    fix="use CG where λ varies over the image",
+                )
+            )
+        if _values_are_hidden():
+            return
+    if not bool(torch.as_tensor(weight > 0).all()):
+        raise DataError(
+            describe(expected="λ > 0", found=f"{weight}", fix="A*A alone may have no inverse")
+        )
+
+
+def _values_are_hidden() -> bool:
+    """Whether this is a transform, or being compiled, where one may not look at numbers."""
+    return torch.compiler.is_compiling() or transforms_are_active()

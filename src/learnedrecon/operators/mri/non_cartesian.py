@@ -1,0 +1,268 @@
+"""Magnetic resonance imaging along radial, spiral and other non-Cartesian trajectories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import torch
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.base import moved
+from learnedrecon.operators.fields import count, image_shape, require_kind, store
+from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.mri import non_cartesian_checks
+from learnedrecon.operators.mri.nufft import nufft, nufft_adjoint
+from learnedrecon.operators.mri.toeplitz import ToeplitzNormal, toeplitz_eigenvalues
+from learnedrecon.operators.mri.trajectories import TRAJECTORIES, Trajectory
+from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NonCartesian:
+    """The configuration of :class:`NonCartesianMRI`.
+
+    Attributes:
+        shape: of the image, (ny, nx) or (nz, ny, nx).
+        trajectory: :class:`Radial`, :class:`Spiral`, :class:`Kooshball`, :class:`Stacked` or
+            :class:`Points`, with as many axes.
+        coils: how many coils with sensitivity maps there are, or None for the transform alone,
+            whose data have no coil axis.
+
+    Raises:
+        GeometryError: a shape, number of coils or trajectory that does not fit.
+    """
+
+    shape: tuple[int, ...]
+    trajectory: Trajectory
+    coils: int | None = None
+
+    def __post_init__(self) -> None:
+        store(self, "shape", image_shape)
+        if self.coils is not None:
+            store(self, "coils", count)
+        if not isinstance(self.trajectory, TRAJECTORIES):
+            raise GeometryError(
+                describe(
+                    expected="a trajectory: Radial, Spiral, Kooshball, Stacked or Points",
+                    found=f"{type(self.trajectory).__name__}",
+                    fix="write for example Radial(spokes=64, samples=512), or Points(array)",
+                )
+            )
+        axes = self.trajectory.axes
+        least = min(*self.shape, 1 if self.coils is None else self.coils)
+        if len(self.shape) != axes or least < 1:
+            raise GeometryError(
+                describe(
+                    expected=f"{axes} sizes for a trajectory of {axes} axes, and coils of at least"
+                    " 1 or None",
+                    found=f"shape {self.shape}, coils {self.coils}",
+                    fix="give the image's shape in pixels",
+                )
+            )
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """((coils,) interleaves, samples)."""
+        coils = () if self.coils is None else (self.coils,)
+        return (*coils, *self.trajectory.shape)
+
+
+class NonCartesianMRI(LinearOperator):
+    """(T u)_{c,j} = n^(-1/2) Σ_x S_c(x) u(x) exp(-i k_j·x), sampled at any frequencies k_j.
+
+    Pixels x run from -⌊n/2⌋ along each axis and n is the number of all pixels, so that samples at
+    the frequencies of the centred orthonormal FFT are that FFT. T has no density compensation,
+    which is no part of the measurement: see :mod:`learnedrecon.solvers.direct.density`, and
+    :func:`learnedrecon.solvers.direct.gridding.gridding` for the pseudo-inverse. The sums are
+    FINUFFT's, with relative errors of 1e-6 in complex64 and 1e-12 in complex128 (for n pixels along
+    an axis, complex64 itself adds about n·1e-7); T* is adjoint to rounding. Needs the extra
+    ``nufft``.
+
+    T and T* are differentiable in image, data, maps and trajectory, any number of times, backwards
+    and forwards.
+
+    Args:
+        spec: shape, trajectory and coils.
+        maps: S, (..., coil, *shape), if the spec has coils; else they come by
+            :meth:`with_tensors`.
+        dtype: complex64 or complex128 (or float32 or float64), of the elements that the spaces
+            make. The operator itself works in the precision of what it is given.
+
+    Attributes:
+        trajectory: (..., interleave, sample, axis) float64, in radians per pixel and the order of
+            the image's axes.
+        maps: S, or None.
+
+    Raises:
+        GeometryError: not a :class:`NonCartesian`, or maps for a spec without coils.
+        ShapeError: maps of another shape.
+        DtypeError: maps that are not complex or real floats.
+        DataError: maps that are not finite.
+
+    Shapes: image (..., ny, nx) to data (..., interleave, sample), with coils
+    (..., coil, interleave, sample); in three dimensions (..., nz, ny, nx). ``subset`` chooses
+    interleaves.
+    """
+
+    row_axis = -2
+    tensor_names = frozenset({"maps", "trajectory"})
+    trajectory: Tensor
+    maps: Tensor | None
+
+    def __init__(
+        self,
+        spec: NonCartesian,
+        maps: Tensor | None = None,
+        dtype: torch.dtype = torch.complex64,
+    ) -> None:
+        require_kind(spec, NonCartesian, "NonCartesianMRI(NonCartesian(shape, Radial(64, 512)))")
+        trajectory = torch.from_numpy(spec.trajectory.points())
+        self._set(spec, trajectory, None, dtype.to_complex())
+        if maps is not None:
+            non_cartesian_checks.check({"maps": maps}, spec.coils, spec.shape, trajectory.shape)
+            self.maps = maps
+
+    def _set(
+        self, spec: NonCartesian, trajectory: Tensor, maps: Tensor | None, dtype: torch.dtype
+    ) -> None:
+        coils = () if spec.coils is None else (spec.coils,)
+        super().__init__(Space(spec.shape, dtype), Space((*coils, *trajectory.shape[-3:-1]), dtype))
+        self.spec = spec
+        self.register_buffer("trajectory", trajectory, persistent=False)
+        self.register_buffer("maps", maps, persistent=False)
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> NonCartesianMRI:
+        """The operator of the same scan with maps or a trajectory put in.
+
+        Args:
+            tensors: "maps" (*lead, coil, *shape), complex; "trajectory"
+                (*lead, interleave, sample, axis), real, in radians per pixel. Leading axes are
+                those of the images, (batch, 1), or 1, or left away from the first one on. A
+                trajectory of its own for every sample costs a call of FINUFFT for each.
+
+        Raises:
+            GeometryError: other names, maps without coils, or frequencies beyond ±2π.
+            ShapeError: other last axes.
+            DtypeError: not tensors of floats.
+            DataError: a number is not finite.
+        """
+        if not tensors:
+            return self
+        non_cartesian_checks.check(tensors, self.spec.coils, self.spec.shape, self.trajectory.shape)
+        device = self.trajectory.device
+        trajectory, maps = tensors.get("trajectory"), tensors.get("maps")
+        trajectory = self.trajectory if trajectory is None else trajectory.to(device).double()
+        return self._twin(trajectory, self.maps if maps is None else maps.to(device))
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        points = self._points()
+        if self.spec.coils is not None:
+            n = self.domain.ndim
+            u = self._maps_for(u) * u.unsqueeze(-n - 1)
+            points = points.unsqueeze(-3)
+        samples = nufft(u, points, self.domain.shape)
+        return samples.unflatten(-1, self.trajectory.shape[-3:-1])
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        points = self._points()
+        if self.spec.coils is None:
+            return nufft_adjoint(v.flatten(-2), points, self.domain.shape)
+        images = nufft_adjoint(v.flatten(-2), points.unsqueeze(-3), self.domain.shape)
+        return (self._maps_for(v).conj() * images).sum(-self.domain.ndim - 1)
+
+    def normal(self, weights: Tensor | None = None) -> ToeplitzNormal:
+        """T*WT, equal to ``T.H @ T`` but by FFTs alone, several times faster where used again.
+
+        Building it takes one NUFFT in double precision.
+
+        Args:
+            weights: W, (*lead, interleave, sample) real, as of
+                :func:`learnedrecon.solvers.direct.density.density_weights`; 1 unless given.
+
+        Raises:
+            ShapeError: weights of another shape.
+            GeometryError: no maps where there are coils.
+        """
+        self._require_maps()
+        points = self._points()
+        if weights is None:
+            weights = points.new_ones(points.shape[-2])
+        else:
+            plane = Space(self.codomain.shape[-2:], torch.float64)
+            weights = plane.admit(weights, "weights").flatten(-2).to(points)
+        eigenvalues = toeplitz_eigenvalues(points, weights, self.domain.shape)
+        return ToeplitzNormal(self.domain, eigenvalues.to(self.domain.dtype.to_real()), self.maps)
+
+    def restrict(self, rows: tuple[int, ...]) -> NonCartesianMRI:
+        chosen = torch.tensor(rows, device=self.trajectory.device)
+        return self._twin(self.trajectory.index_select(-3, chosen), self.maps)
+
+    def compute_norm(self) -> float:
+        """‖T‖ by Lanczos; the largest one where samples have tensors of their own."""
+        maps, lead = self.maps, self.trajectory.shape[:-3]
+        if maps is not None:
+            lead = torch.broadcast_shapes(lead, maps.shape[: -self.domain.ndim - 1])
+        result = lanczos_norm(_AllSamples(self, lead), tolerance=1e-4)
+        return require_settled(result, type(self).__name__)
+
+    def extra_repr(self) -> str:
+        maps = "none" if self.maps is None else f"{tuple(self.maps.shape)}"
+        return f"{self.spec.shape}, trajectory {tuple(self.trajectory.shape)}, maps {maps}"
+
+    def _points(self) -> Tensor:
+        return self.trajectory.flatten(-3, -2)
+
+    def _maps_for(self, like: Tensor) -> Tensor:
+        self._require_maps()
+        assert self.maps is not None
+        return self.maps.to(like.dtype)
+
+    def _require_maps(self) -> None:
+        if self.spec.coils is not None and self.maps is None:
+            raise GeometryError(
+                describe(
+                    expected=f"maps of {self.spec.coils} coils",
+                    found="an operator without",
+                    fix="put them in: T.with_tensors({'maps': maps}), or NonCartesianMRI(spec,"
+                    " maps)",
+                )
+            )
+
+    def _twin(self, trajectory: Tensor, maps: Tensor | None) -> NonCartesianMRI:
+        """Another operator of the same spec; nothing is checked."""
+        twin = NonCartesianMRI.__new__(NonCartesianMRI)
+        twin._set(self.spec, trajectory, maps, self.domain.dtype)  # noqa: SLF001
+        return twin
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Moves to other devices and precisions; the trajectory stays float64."""
+        trajectory = self.trajectory
+        self.trajectory = trajectory.new_empty(0, dtype=torch.float32)  # to see where it goes
+        super()._apply(fn, recurse)
+        self.trajectory = moved(trajectory, self.trajectory.device)
+        return self
+
+
+class _AllSamples(LinearOperator):
+    """T of all samples at once, block by block, for its norm."""
+
+    def __init__(self, operator: NonCartesianMRI, lead: tuple[int, ...]) -> None:
+        domain, codomain = operator.domain, operator.codomain
+        super().__init__(
+            Space((*lead, *domain.shape), domain.dtype),
+            Space((*lead, *codomain.shape), codomain.dtype),
+        )
+        self.operator = operator
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.operator(u)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.operator.adjoint(v)

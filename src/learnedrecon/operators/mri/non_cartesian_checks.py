@@ -1,0 +1,89 @@
+"""What tensors of a non-Cartesian scan have to be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError, describe
+from learnedrecon.operators.mri.trajectories import require_frequencies
+from learnedrecon.operators.ray.autograd import transforms_are_active
+from learnedrecon.operators.space import require_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+_NAMES = ("maps", "trajectory")
+
+
+def check(
+    tensors: Mapping[str, Tensor],
+    coils: int | None,
+    shape: tuple[int, ...],
+    trajectory: tuple[int, ...],
+) -> None:
+    """Refuses tensors of other names, shapes, types or values.
+
+    Args:
+        tensors: "maps" (*lead, coil, *shape) and "trajectory" (*lead, interleave, sample, axis).
+        coils: how many, or None.
+        shape: of the image.
+        trajectory: the shape of the one that is there.
+
+    Raises:
+        GeometryError: other names, maps without coils, or frequencies beyond ±2π.
+        ShapeError: other last axes.
+        DtypeError: not tensors of floats.
+        DataError: a number is not finite.
+    """
+    _require_names(tensors, coils)
+    last = {"maps": (coils, *shape), "trajectory": tuple(trajectory[-3:])}
+    for name, tensor in tensors.items():
+        require_tensor(tensor, name)
+        _require_type(name, tensor)
+        expected = last[name]
+        if tuple(tensor.shape[-len(expected) :]) != expected:
+            raise ShapeError(
+                describe(
+                    expected=f"{name} with last axes {expected}",
+                    found=f"shape {tuple(tensor.shape)}",
+                    fix="compare it with the spec of the operator",
+                )
+            )
+        if not transforms_are_active():  # vmap has no values to look at
+            _require_values(name, tensor.detach())
+
+
+def _require_names(tensors: Mapping[str, Tensor], coils: int | None) -> None:
+    allowed = _NAMES if coils is not None else ("trajectory",)
+    if not set(tensors) <= set(allowed):
+        raise GeometryError(
+            describe(
+                expected=f"tensors called {' or '.join(allowed)}",
+                found=", ".join(sorted(tensors)),
+                fix="remove the others; maps need a spec with coils, NonCartesian(..., coils=8)",
+            )
+        )
+
+
+def _require_type(name: str, tensor: Tensor) -> None:
+    floats = tensor.is_floating_point() or (name == "maps" and tensor.is_complex())
+    if not floats:
+        kind = "real" if name == "trajectory" else "complex or real"
+        raise DtypeError(
+            describe(
+                expected=f"{name} of {kind} floats",
+                found=f"{tensor.dtype}",
+                fix="convert it, for example with .double()",
+            )
+        )
+
+
+def _require_values(name: str, tensor: Tensor) -> None:
+    if not bool(tensor.isfinite().all()):
+        raise DataError(
+            describe(expected=f"finite {name}", found="NaN or infinity", fix="look for its origin")
+        )
+    if name == "trajectory":
+        require_frequencies(float(tensor.abs().max()))

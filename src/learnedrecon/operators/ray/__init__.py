@@ -1,0 +1,1 @@
+"""Ray transforms of computed tomography: geometries, exact adjoints, gradients in the geometry."""

@@ -1,0 +1,116 @@
+"""What three-dimensional geometries ask of their fields."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, SupportsIndex
+
+import numpy as np
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.fields import count, positive, require_radians
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+
+def volume_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
+    """The counts (nz, ny, nx).
+
+    Raises:
+        GeometryError: not three whole numbers of at least 1.
+    """
+    sizes = tuple(map(count, shape)) if np.iterable(shape) else ()
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise GeometryError(
+            describe(
+                expected="a volume shape (nz, ny, nx) of three counts of at least 1",
+                found=f"{shape!r:.80}",
+                fix="give for example (64, 128, 128); slices come first",
+            )
+        )
+    return sizes
+
+
+def require_lengths(sizes: tuple[float, ...], number: int, names: str) -> None:
+    """Refuses anything but ``number`` positive lengths.
+
+    Raises:
+        GeometryError: another number of them, or one that is not positive and finite.
+    """
+    if len(sizes) != number or not positive(*sizes):
+        raise GeometryError(
+            describe(
+                expected=f"{names} > 0 mm",
+                found=f"{sizes}",
+                fix=f"give one length in mm, or {number}",
+            )
+        )
+
+
+def require_angles(angles: Sequence[float]) -> None:
+    """Refuses lists of angles that are empty, not finite, or in degrees.
+
+    Raises:
+        GeometryError: such a list.
+    """
+    if not angles or not all(map(math.isfinite, angles)):
+        raise GeometryError(
+            describe(
+                expected="at least one angle, all finite, in radians",
+                found=f"{len(angles)} angles: {list(angles)[:4]}",
+                fix="set 'angles' to a list of radians, or to an AngleRange",
+            )
+        )
+    require_radians(*angles)
+
+
+def require_slope(tilt: float) -> None:
+    """Refuses a tilt of a quarter turn or more, where the rays run along the rotation axis.
+
+    Raises:
+        GeometryError: such a tilt.
+    """
+    if not abs(tilt) < math.pi / 2:
+        raise GeometryError(
+            describe(
+                expected="a tilt between -π/2 and π/2 radians",
+                found=f"tilt = {tilt}",
+                fix="give the angle between the central ray and the plane across the rotation"
+                " axis, converted by math.radians",
+            )
+        )
+
+
+def vector_rows(vectors: ArrayLike) -> tuple[tuple[float, ...], ...]:
+    """Poses as plain numbers.
+
+    Raises:
+        GeometryError: not a table of numbers.
+    """
+    try:
+        table = np.asarray(vectors, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(
+            describe(
+                expected="a table of twelve numbers for each view",
+                found=f"{vectors!r:.80} of type {type(vectors).__name__}",
+                fix="give source or direction, p0, step per column and step per row, each x, y, z",
+            )
+        ) from error
+    if table.ndim != 2 or table.shape[1] != 12 or not len(table):
+        raise GeometryError(
+            describe(
+                expected="vectors of shape (views, 12), of at least one view",
+                found=f"{table.shape}",
+                fix="give source or direction, p0, step per column and step per row, each x, y, z",
+            )
+        )
+    return tuple(map(tuple, table.tolist()))
+
+
+def each_of(size: float | tuple[float, ...], number: int) -> tuple[float, ...]:
+    """``number`` lengths, where one may stand for all."""
+    return size if isinstance(size, tuple) else (float(size),) * number

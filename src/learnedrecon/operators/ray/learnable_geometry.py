@@ -1,0 +1,170 @@
+"""Scans whose angles, axis offset or vectors are tensors, so that they can be learned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError, describe
+from learnedrecon.operators.fields import require_radians
+from learnedrecon.operators.ray.geometry2d import FanBeam
+from learnedrecon.operators.space import require_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from learnedrecon.operators.ray.geometry2d import Geometry
+
+NAMES = ("angles", "axis_offset", "vectors")
+_OWN_AXES = {"angles": 1, "axis_offset": 0, "vectors": 2}
+
+
+def vectors_of(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The vectors of the rays, differentiable in the tensors.
+
+    Args:
+        geometry: everything that no tensor replaces.
+        tensors: "angles" (*lead, angles) in radians and "axis_offset" (*lead) in mm, as in
+            :class:`FlatDetector`, with leading axes that broadcast; or "vectors"
+            (*lead, angles, 6) in mm, as in :class:`RayGeometry2D`.
+
+    Returns:
+        (*lead, angles, 6) float64.
+    """
+    if "vectors" in tensors:
+        return tensors["vectors"].double()
+    detector = geometry.detector
+    angles = torch.tensor(geometry.angle_values, dtype=torch.float64)
+    offset = torch.tensor(detector.axis_offset, dtype=torch.float64)
+    angles, offset = tensors.get("angles", angles), tensors.get("axis_offset", offset)
+    device = next((tensor.device for tensor in tensors.values()), angles.device)
+    angles, offset = angles.to(device, torch.float64), offset.to(device, torch.float64)
+    cos, sin = angles.cos(), angles.sin()
+    direction, along = torch.stack([-sin, cos], -1), torch.stack([cos, sin], -1)
+    first = (-0.5 * (detector.pixels - 1) * detector.pitch - offset)[..., None, None] * along
+    start = direction
+    if isinstance(geometry, FanBeam):
+        start = -geometry.source_origin * direction
+        first = geometry.origin_detector * direction + first
+    parts = (start, first, detector.pitch * along)
+    shape = torch.broadcast_shapes(*(part.shape for part in parts))
+    return torch.cat([part.expand(shape) for part in parts], dim=-1)
+
+
+def is_one_scan(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether :func:`with_values` can say what scan this is."""
+    return all(name != "vectors" and t.ndim == _OWN_AXES[name] for name, t in tensors.items())
+
+
+def with_values(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Geometry:
+    """The scan with the values of tensors in their places.
+
+    Raises:
+        GeometryError: there is none: one geometry for each sample, or vectors.
+    """
+    if any(name == "vectors" or t.ndim > _OWN_AXES[name] for name, t in tensors.items()):
+        raise GeometryError(
+            describe(
+                expected="a scan with one list of angles and one axis offset",
+                found="tensors of shapes "
+                + ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items()),
+                fix="use a method that needs nothing but T and T*, which filtered"
+                " back-projection does not do",
+            )
+        )
+    if "angles" in tensors:
+        geometry = geometry.with_angles(tuple(tensors["angles"].tolist()))
+    if "axis_offset" in tensors:
+        offset = float(tensors["axis_offset"])
+        geometry = replace(geometry, detector=replace(geometry.detector, axis_offset=offset))
+    return geometry
+
+
+def rows_of(tensors: Mapping[str, Tensor], rows: tuple[int, ...]) -> dict[str, Tensor]:
+    """The tensors of some angles of a scan."""
+    axis = {"angles": -1, "vectors": -2}
+    return {
+        name: tensor.index_select(axis[name], torch.tensor(rows, device=tensor.device))
+        if name in axis
+        else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def require_names(tensors: Mapping[str, Tensor], kind: str) -> None:
+    """Refuses tensors of unknown names, and vectors beside what they would replace.
+
+    Raises:
+        GeometryError: with the names there are.
+    """
+    if set(tensors) <= {"vectors"} or set(tensors) <= {"angles", "axis_offset"}:
+        return
+    raise GeometryError(
+        describe(
+            expected=f"'angles' and 'axis_offset', or 'vectors', for {kind}",
+            found=", ".join(sorted(tensors)),
+            fix="remove the others, or use an operator that has them",
+        )
+    )
+
+
+def require_shapes(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
+    """Refuses tensors that are not of floats, or not of the shapes of a scan.
+
+    Raises:
+        DtypeError: not a tensor, or not one of floats.
+        ShapeError: another number of angles.
+    """
+    angles = geometry.data_shape[0]
+    last = {"angles": (angles,), "axis_offset": (), "vectors": (angles, 6)}
+    for name, tensor in tensors.items():
+        _require_floats(tensor, name, last[name])
+
+
+def require_values(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
+    """Refuses tensors whose values are not a scan.
+
+    Raises:
+        DataError: a number is not finite.
+        GeometryError: degrees, or vectors that :class:`RayGeometry2D` refuses.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise DataError(
+                describe(
+                    expected=f"finite '{name}'",
+                    found="NaN or infinity",
+                    fix="lower the step size of the descent, or look for missing values",
+                )
+            )
+    if "angles" in tensors:
+        require_radians(*(float(end) for end in tensors["angles"].detach().aminmax()))
+    if "vectors" in tensors:
+        nominal, plain = geometry.rays(), tensors["vectors"].detach().double().cpu()
+        for vectors in plain.reshape(-1, *plain.shape[-2:]).numpy():
+            replace(nominal, vectors=vectors)
+
+
+def _require_floats(tensor: Tensor, name: str, last: tuple[int, ...]) -> None:
+    require_tensor(tensor, f"'{name}'")
+    if not tensor.is_floating_point():
+        raise DtypeError(
+            describe(
+                expected=f"'{name}' of floats",
+                found=str(tensor.dtype),
+                fix="convert it, for example with .double()",
+            )
+        )
+    if tensor.ndim < len(last) or tuple(tensor.shape[tensor.ndim - len(last) :]) != last:
+        axes = ", ".join(["*lead", *map(str, last)])
+        raise ShapeError(
+            describe(
+                expected=f"'{name}' of shape ({axes})",
+                found=f"{tuple(tensor.shape)}",
+                fix="give one for every angle of the scan, after the leading axes",
+            )
+        )

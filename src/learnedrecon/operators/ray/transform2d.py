@@ -1,0 +1,196 @@
+"""The ray transform of two-dimensional tomography."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING, Self
+
+import torch
+
+from learnedrecon.operators.base import moved
+from learnedrecon.operators.fields import require_kind
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.norm import estimated_norm, non_negative_norm_bound
+from learnedrecon.operators.ray import learnable_geometry
+from learnedrecon.operators.ray.autograd import ray_adjoint, ray_forward, transforms_are_active
+from learnedrecon.operators.ray.geometry2d import Beam
+from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from learnedrecon.kernels.sizes import Sizes
+    from learnedrecon.operators.ray.geometry2d import FlatDetector, Geometry
+
+_logger = logging.getLogger("learnedrecon")
+
+
+class RayTransform(LinearOperator):
+    """Line integrals of an image by Joseph's method, in mm times the unit of the image.
+
+    Each ray is sampled once per pixel row (or column, where it runs more along the columns), with
+    linear interpolation between the two neighbouring pixels. The adjoint uses the same weights, so
+    it is the exact transpose (Joseph, IEEE Trans. Med. Imaging 1(3), 1982).
+
+    Args:
+        geometry: a parallel or a fan beam; it is the whole configuration of this operator.
+        dtype: float32 or float64, of the elements that the spaces make. The operator itself works
+            in the precision of what it is given.
+
+    Attributes:
+        vectors: (angles, 6) float64, the poses of source and detector as in `RayGeometry2D`; with
+            leading axes where samples have geometries of their own.
+        sizes: the constants of the scan.
+
+    Raises:
+        GeometryError: not a geometry.
+
+    A detector that covers less than half of the image's diameter is allowed, and logged as a
+    warning once.
+
+    Shapes: image (..., ny, nx) to sinogram (..., angle, detector).
+    """
+
+    row_axis = -2
+    tensor_names = frozenset(learnable_geometry.NAMES)
+    vectors: Tensor
+
+    def __init__(self, geometry: Geometry, dtype: torch.dtype = torch.float32) -> None:
+        require_kind(geometry, Beam, "RayTransform(ParallelBeam(shape, angles, detector))")
+        _warn_of_a_narrow_detector(geometry.seen, geometry.shape, geometry.pixel, geometry.detector)
+        rays = geometry.rays()
+        self._set(geometry, {}, torch.tensor(rays.vectors), rays.sizes, dtype)
+
+    def _set(
+        self,
+        geometry: Geometry,
+        tensors: dict[str, Tensor],
+        vectors: Tensor,
+        sizes: Sizes,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__(Space(geometry.shape, dtype), Space(geometry.data_shape, dtype))
+        self.sizes = sizes
+        self._nominal, self._tensors = geometry, tensors
+        self.register_buffer("vectors", vectors, persistent=False)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The scan, with the values of the tensors that were put in, if any; no gradient flows.
+
+        Raises:
+            GeometryError: it cannot be said in these terms: vectors were put in, or one geometry
+                for each sample.
+        """
+        return learnable_geometry.with_values(self._nominal, self._tensors)
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> RayTransform:
+        """The operator of the same scan with tensors for angles, axis offset or vectors.
+
+        T and T* are differentiable in them: any number of times together with the image or the
+        data, but once in the geometry itself; T also in forward mode.
+
+        Args:
+            tensors: "angles" (*lead, angles) in radians and "axis_offset" (*lead) in mm, as in
+                :class:`FlatDetector`; or "vectors" (*lead, angles, 6) in mm, as in
+                :class:`RayGeometry2D`. Leading axes are those of the images, or 1, or left away
+                from the first one on.
+
+        Raises:
+            DtypeError: not tensors of floats.
+            ShapeError: another number of angles.
+            DataError: a number is not finite.
+            GeometryError: other names, or not a scan.
+        """
+        if not tensors:
+            return self
+        tensors = {**self._tensors, **tensors}
+        learnable_geometry.require_names(tensors, type(self).__name__)
+        learnable_geometry.require_shapes(tensors, self._nominal)
+        if not transforms_are_active():  # vmap has no values to look at
+            learnable_geometry.require_values(tensors, self._nominal)
+        vectors = learnable_geometry.vectors_of(self._nominal, tensors)
+        return self._twin(self._nominal, tensors, vectors.to(self.vectors.device))
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return ray_forward(u, self.vectors, self.sizes)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return ray_adjoint(v, self.vectors, self.sizes)
+
+    def restrict(self, rows: tuple[int, ...]) -> RayTransform:
+        chosen = torch.tensor(rows, device=self.vectors.device)
+        tensors = learnable_geometry.rows_of(self._tensors, rows)
+        return self._twin(
+            self._nominal.subset(rows), tensors, self.vectors.index_select(-2, chosen)
+        )
+
+    def _twin(
+        self, geometry: Geometry, tensors: dict[str, Tensor], vectors: Tensor
+    ) -> RayTransform:
+        """Another operator of the same sizes; nothing is checked."""
+        twin = RayTransform.__new__(RayTransform)
+        twin._set(geometry, tensors, vectors, self.sizes, self.domain.dtype)  # noqa: SLF001
+        return twin
+
+    def compute_norm(self) -> float:
+        """‖T‖ in mm, computed once per geometry, however many operators share it.
+
+        Where samples have geometries of their own, the largest of their norms.
+        """
+        if learnable_geometry.is_one_scan(self._tensors):
+            return _norm_of(self.geometry)
+        own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
+        return max(estimated_norm(self._twin(self._nominal, {}, vectors)) for vectors in own)
+
+    def norm_bound(self) -> float:
+        """‖T‖ in mm from above, once per geometry: no weight of a ray is negative."""
+        if learnable_geometry.is_one_scan(self._tensors):
+            return _bound_of(self.geometry)
+        own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
+        twins = (self._twin(self._nominal, {}, vectors) for vectors in own)
+        return max(non_negative_norm_bound(twin) for twin in twins)
+
+    def extra_repr(self) -> str:
+        given = [f"{name}: {tuple(tensor.shape)}" for name, tensor in self._tensors.items()]
+        return ", ".join([repr(self._nominal), *given])
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Moves to other devices and precisions; the vectors of the rays stay float64."""
+        vectors = self.vectors
+        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
+        super()._apply(fn, recurse)
+        self.vectors = moved(vectors, self.vectors.device)
+        return self
+
+
+@lru_cache(maxsize=128)
+def _warn_of_a_narrow_detector(
+    seen: float, shape: tuple[int, int], pixel: tuple[float, float], detector: FlatDetector
+) -> None:
+    """Once for each image and detector, however many operators and subsets of angles there are."""
+    if seen >= 0.5:
+        return
+    _logger.warning(
+        "Expected a detector that covers most of the image. Found one (%s pixels of %g mm) that "
+        "covers %.0f %% of the diameter of the image (%s pixels of %s mm). What to do: compare "
+        "the pitch, the axis offset and the pixel size, all in mm.",
+        detector.pixels,
+        detector.pitch,
+        100 * seen,
+        shape,
+        pixel,
+    )
+
+
+@lru_cache(maxsize=128)
+def _norm_of(geometry: Geometry) -> float:
+    return estimated_norm(RayTransform(geometry, torch.float64))
+
+
+@lru_cache(maxsize=128)
+def _bound_of(geometry: Geometry) -> float:
+    return non_negative_norm_bound(RayTransform(geometry, torch.float64))

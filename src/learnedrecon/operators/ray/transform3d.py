@@ -1,0 +1,125 @@
+"""The ray transform of three-dimensional tomography."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING, Self
+
+import torch
+
+from learnedrecon.kernels.sizes import Sizes
+from learnedrecon.operators.base import moved
+from learnedrecon.operators.fields import require_kind
+from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.norm import non_negative_norm_bound
+from learnedrecon.operators.ray.autograd import ray_adjoint, ray_forward
+from learnedrecon.operators.ray.beam3d import Beam3D
+from learnedrecon.operators.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from learnedrecon.operators.ray.geometry3d import Geometry3D
+
+_logger = logging.getLogger("learnedrecon")
+
+
+class RayTransform3D(LinearOperator):
+    """Line integrals of a volume by Joseph's method, in mm times the unit of the volume.
+
+    Each ray is sampled once per slice across the axis along which it moves most voxels, with
+    bilinear interpolation between the four neighbouring voxels. The adjoint uses the same weights,
+    so it is the exact transpose (Joseph, IEEE Trans. Med. Imaging 1(3), 1982). The plane of a
+    circular cone beam is the two-dimensional :class:`RayTransform` of the fan beam.
+
+    Args:
+        geometry: a parallel or a cone beam, or poses; it is the whole configuration of this
+            operator.
+        dtype: float32 or float64, of the elements that the spaces make. The operator itself works
+            in the precision of what it is given.
+
+    Attributes:
+        vectors: (angles, 12) float64, the poses of source and detector as in `RayGeometry3D`.
+        sizes: the constants of the scan.
+
+    Raises:
+        GeometryError: not a three-dimensional geometry.
+
+    A panel that covers less than half of the volume's shadow is allowed, and logged as a warning
+    once.
+
+    Shapes: volume (..., nz, ny, nx) to projections (..., angle, detector row, detector column).
+    """
+
+    row_axis = -3
+    vectors: Tensor
+
+    def __init__(self, geometry: Geometry3D, dtype: torch.dtype = torch.float32) -> None:
+        require_kind(geometry, Beam3D, "RayTransform3D(ConeBeam(shape, angles, FlatPanel(...)))")
+        _warn_of_a_small_panel(geometry.seen, geometry.shape, geometry.pixel, geometry.detector)
+        super().__init__(Space(geometry.shape, dtype), Space(geometry.data_shape, dtype))
+        self.geometry = geometry
+        rays = geometry.rays()
+        self.sizes = Sizes(rays.cone, rays.detectors, rays.shape, rays.pixel)
+        self.register_buffer("vectors", torch.tensor(rays.vectors), persistent=False)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return ray_forward(u, self.vectors, self.sizes)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return ray_adjoint(v, self.vectors, self.sizes)
+
+    def restrict(self, rows: tuple[int, ...]) -> RayTransform3D:
+        return RayTransform3D(self.geometry.subset(rows), self.domain.dtype)
+
+    def compute_norm(self) -> float:
+        """‖T‖ in mm, computed once per geometry, however many operators share it."""
+        return _norm_of(self.geometry)
+
+    def norm_bound(self) -> float:
+        """‖T‖ in mm from above, once per geometry: no weight of a ray is negative."""
+        return _bound_of(self.geometry)
+
+    def extra_repr(self) -> str:
+        return f"{self.geometry!r:.500}"
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Moves to other devices and precisions; the vectors of the rays stay float64."""
+        vectors = self.vectors
+        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
+        super()._apply(fn, recurse)
+        self.vectors = moved(vectors, self.vectors.device)
+        return self
+
+
+@lru_cache(maxsize=128)
+def _warn_of_a_small_panel(
+    seen: float, shape: tuple[int, int, int], pixel: tuple[float, float, float], detector: object
+) -> None:
+    """Once for each volume and panel, however many operators and subsets of angles there are."""
+    if seen >= 0.5:
+        return
+    _logger.warning(
+        "Expected a panel that covers most of the volume. Found one (%s) that covers %.0f %% of the"
+        " volume's shadow (%s voxels of %s mm). What to do: compare the pitch, the offsets, the"
+        " voxel size, and the order of rows and columns, all in mm.",
+        detector,
+        100 * seen,
+        shape,
+        pixel,
+    )
+
+
+@lru_cache(maxsize=128)
+def _norm_of(geometry: Geometry3D) -> float:
+    operator = RayTransform3D(geometry, torch.float64)
+    return require_settled(lanczos_norm(operator), type(operator).__name__)
+
+
+@lru_cache(maxsize=128)
+def _bound_of(geometry: Geometry3D) -> float:
+    return non_negative_norm_bound(RayTransform3D(geometry, torch.float64))

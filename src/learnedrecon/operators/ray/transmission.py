@@ -1,0 +1,180 @@
+"""Transmission tomography: photons through matter, a nonlinear operator."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import DataError, GeometryError, describe
+from learnedrecon.operators.base import Operator
+from learnedrecon.operators.fields import number, require_kind, store
+from learnedrecon.operators.linear import LinearOperator, Scaled
+from learnedrecon.operators.pointwise import Diagonal, rows_of
+from learnedrecon.operators.ray.autograd import transforms_are_active
+from learnedrecon.operators.ray.geometry2d import Beam, Geometry
+from learnedrecon.operators.ray.transform2d import RayTransform
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+@dataclass(frozen=True)
+class Transmission:
+    """The configuration of :class:`TransmissionCT`.
+
+    Attributes:
+        geometry: of the ray transform P.
+        mu: μ, the attenuation in 1/mm that one unit of the image stands for; 1 for images that
+            hold attenuation themselves.
+        intensity: I₀, what the detector shows without an object; 1 for shares of photons.
+        scatter: s, what scattered photons add to every value, in the unit of I₀.
+
+    Raises:
+        GeometryError: not a geometry; μ or I₀ is not positive; s is negative or not finite.
+    """
+
+    geometry: Geometry
+    mu: float = 1.0
+    intensity: float = 1.0
+    scatter: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_kind(self.geometry, Beam, "Transmission(T.geometry, mu), with the geometry alone")
+        for name in ("mu", "intensity", "scatter"):
+            store(self, name, number)
+        _require(self.mu > 0 and math.isfinite(self.mu), "mu > 0 per mm", "mu", self.mu, "1/mm")
+        _require(
+            self.intensity > 0 and math.isfinite(self.intensity),
+            "an intensity > 0",
+            "intensity",
+            self.intensity,
+            "the value without an object",
+        )
+        _require(
+            self.scatter >= 0 and math.isfinite(self.scatter),
+            "scatter >= 0",
+            "scatter",
+            self.scatter,
+            "what scattered photons add, in the unit of the intensity",
+        )
+
+
+class TransmissionCT(Operator):
+    """T(u) = I₀ exp(-μ P u) + s, what a detector counts (Adler, Öktem 2017, section 5.2).
+
+    [∂T(u)]* v = -μ P*((T(u) - s)·v). With I₀ = 1 and s = 0 it is the share of photons that passes,
+    in (0, 1] for u ≥ 0. exp(-μ P u) does not fall below the root of the smallest normal number
+    (1e-19 in float32), so that data terms that divide by T(u) have the right gradient behind matter
+    that lets nothing through. Its rows are the angles.
+
+    Args:
+        transmission: the geometry, μ, I₀ and a constant s.
+        dtype: as for :class:`RayTransform`.
+
+    Raises:
+        GeometryError: not a :class:`Transmission`.
+
+    Shapes: image (..., ny, nx) to transmission (..., angle, detector).
+    """
+
+    row_axis = -2
+    scatter: Tensor | None
+
+    def __init__(self, transmission: Transmission, dtype: torch.dtype = torch.float32) -> None:
+        call = "TransmissionCT(Transmission(T.geometry, mu=0.02))"
+        require_kind(transmission, Transmission, call)
+        self._set(transmission, RayTransform(transmission.geometry, dtype), None)
+
+    def _set(self, transmission: Transmission, ray: RayTransform, scatter: Tensor | None) -> None:
+        super().__init__(ray.domain, ray.codomain)
+        self.transmission = transmission
+        self.ray = ray
+        self.tensor_names = ray.tensor_names | {"scatter"}
+        self.register_buffer("scatter", scatter, persistent=False)
+
+    def _twin(self, transmission: Transmission, ray: RayTransform, scatter: Tensor | None) -> Self:
+        twin = type(self).__new__(type(self))
+        twin._set(transmission, ray, scatter)  # noqa: SLF001
+        return twin
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
+        """The operator with a scatter of every detector pixel, or other angles.
+
+        Args:
+            tensors: "scatter" (*lead, angle, detector), s ≥ 0 in place of the constant, in which
+                T is differentiable; and those of :meth:`RayTransform.with_tensors`.
+
+        Raises:
+            ShapeError: the last axes of the scatter are not those of the data.
+            DataError: scatter that is negative or not finite.
+            DtypeError: not tensors of floats.
+            GeometryError: other names.
+        """
+        if not tensors:
+            return self
+        rest = {name: tensor for name, tensor in tensors.items() if name != "scatter"}
+        scatter = tensors.get("scatter", self.scatter)
+        if "scatter" in tensors:
+            scatter = _admitted(tensors["scatter"], self)
+        return self._twin(self.transmission, self.ray.with_tensors(rest), scatter)
+
+    def restrict(self, rows: tuple[int, ...]) -> Self:
+        part = replace(self.transmission, geometry=self.transmission.geometry.subset(rows))
+        scatter = None if self.scatter is None else rows_of(self.scatter, rows, -2)
+        return self._twin(part, self.ray.restrict(rows), scatter)
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self._scattered(self._direct(u))
+
+    def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
+        direct = self._direct(u)
+        derivative = Diagonal(self.codomain, direct) @ Scaled(self.ray, -self.transmission.mu)
+        return self._scattered(direct), derivative
+
+    def line_integrals(self, y: Tensor, least: float) -> Tensor:
+        """P u for data y = T(u): -log((y - s)/I₀)/μ.
+
+        Args:
+            y: (..., angle, detector).
+            least: the smallest share (y - s)/I₀ of photons; smaller ones are clipped to it.
+        """
+        s = self.transmission.scatter if self.scatter is None else self.scatter
+        share = (y - s) / self.transmission.intensity
+        return -share.clamp(min=least).log() / self.transmission.mu
+
+    def _direct(self, u: Tensor) -> Tensor:
+        """I₀ exp(-μ P u)."""
+        passed = torch.exp(-self.transmission.mu * self.ray(u))
+        passed = passed.clamp(min=torch.finfo(passed.dtype).tiny ** 0.5)
+        intensity = self.transmission.intensity
+        return passed if intensity == 1.0 else intensity * passed
+
+    def _scattered(self, direct: Tensor) -> Tensor:
+        if self.scatter is not None:
+            return direct + self.scatter
+        constant = self.transmission.scatter
+        return direct if constant == 0.0 else direct + constant
+
+
+def _admitted(scatter: Tensor, operator: TransmissionCT) -> Tensor:
+    scatter = operator.codomain.admit(scatter, "scatter")
+    if transforms_are_active() or bool(((scatter >= 0) & scatter.isfinite()).all()):
+        return scatter
+    raise DataError(
+        describe(
+            expected="scatter that is finite and not negative",
+            found=f"values from {float(scatter.min()):g} to {float(scatter.max()):g}",
+            fix="clip it at 0",
+        )
+    )
+
+
+def _require(holds: bool, expected: str, name: str, value: float, fix: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise GeometryError(
+            describe(expected=expected, found=f"{name} = {value}", fix=f"give {fix}")
+        )

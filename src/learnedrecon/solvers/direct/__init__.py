@@ -1,0 +1,1 @@
+"""Direct reconstructions: filtered back-projection, FDK, gridding."""

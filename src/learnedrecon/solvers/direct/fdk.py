@@ -1,0 +1,112 @@
+"""Filtered backprojection of circular cone beams and of parallel beams in three dimensions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.networks.filters import apply_filter, ramp_response
+from learnedrecon.operators.autograd import apply_kernel
+from learnedrecon.operators.ray.geometry2d import FanBeam
+from learnedrecon.operators.ray.geometry3d import ConeBeam, RotatingBeam3D
+from learnedrecon.operators.space import Space
+from learnedrecon.solvers.direct.views import coverage, detector_weights, fan_weights, widened
+from learnedrecon.solvers.direct.voxel_backprojection import VoxelBackprojection
+
+if TYPE_CHECKING:
+    from learnedrecon.networks.filters import Window
+    from learnedrecon.operators.ray.geometry3d import Geometry3D
+
+_FILTERED_TOGETHER = 1 << 22
+
+
+def fdk(
+    data: Tensor, geometry: Geometry3D, *, window: Window = "ram-lak", bandwidth: float = 1.0
+) -> Tensor:
+    """Reconstructs a volume from its line integrals.
+
+    Circular cone beams: the method of Feldkamp, Davis and Kress (J. Opt. Soc. Am. A 1(6), 1984). y
+    is multiplied by D/√(D² + s² + t²), s and t the position on the panel and D its distance from
+    the source, filtered along the rows, and backprojected with U⁻². Full turns, short scans and
+    panels that are displaced along their rows get the weights of the fan beam in the plane of the
+    source, see :func:`learnedrecon.solvers.direct.fbp.fbp`, of which this is the result in that
+    plane. It is exact there, and an approximation elsewhere: a circle does not measure all plane
+    integrals, values fall off with the cone angle, and voxels that some views do not see come out
+    too small.
+
+    Parallel beams: filtered backprojection of every slice, exact. Differentiable in the data, any
+    number of times.
+
+    Args:
+        data: line integrals, (..., angle, row, column), float32 or float64.
+        geometry: a circular cone beam, or a parallel beam without tilt.
+        window: "ram-lak" or "hann".
+        bandwidth: the cut as a part of the Nyquist frequency of the columns, in (0, 1].
+
+    Returns:
+        (..., nz, ny, nx) per mm times the unit of the data.
+
+    Raises:
+        GeometryError: a helix, a tilt, or poses given one by one.
+        ShapeError: the last axes of the data are not (angle, row, column).
+        ConfigError: unknown window, or a bandwidth out of range.
+    """
+    scan = _circular(geometry)
+    data = Space(scan.data_shape).admit(data, "line integrals")
+    if not data.numel():
+        return data.sum((-3, -2, -1))[..., None, None, None].expand(*data.shape[:-3], *scan.shape)
+    wide, added = _widened(scan)
+    response = ramp_response(
+        scan.detector.columns + sum(added), window, bandwidth, data.dtype, data.device
+    )
+    share, cosine = _ray_weights(scan)
+    weighted = data * share.to(data) * cosine.to(data)
+    together = max(1, _FILTERED_TOGETHER // (data.numel() // scan.data_shape[0]))
+    filtered = [
+        apply_filter(torch.nn.functional.pad(part, added), response)
+        for part in weighted.split(together, dim=-3)
+    ]
+    return apply_kernel(VoxelBackprojection(wide), torch.cat(filtered, dim=-3))
+
+
+def _circular(geometry: Geometry3D) -> RotatingBeam3D:
+    if isinstance(geometry, RotatingBeam3D) and geometry.is_circular:
+        return geometry
+    raise GeometryError(
+        describe(
+            expected="a circular cone beam or a parallel beam without tilt, which have a filtered"
+            " backprojection",
+            found=f"{geometry!r:.300}",
+            fix="use an iterative method (total variation, least squares); start learned methods"
+            " from T*y",
+        )
+    )
+
+
+def _widened(scan: RotatingBeam3D) -> tuple[RotatingBeam3D, tuple[int, int]]:
+    """The scan with columns added as :func:`learnedrecon.solvers.direct.views.widened` does."""
+    wide, added = widened(scan.mid_plane())
+    line = wide.detector
+    panel = replace(scan.detector, columns=line.pixels, axis_offset=line.axis_offset)
+    return replace(scan, detector=panel), added  # type: ignore[type-var]
+
+
+@lru_cache(maxsize=32)
+def _ray_weights(scan: RotatingBeam3D) -> tuple[Tensor, Tensor]:
+    """Factors (angle, 1, column), of views and redundancy, and (row, column) or 1, float64."""
+    plane, panel = scan.mid_plane(), scan.detector
+    share = detector_weights(plane) / panel.pitches[1]
+    if not (isinstance(scan, ConeBeam) and isinstance(plane, FanBeam)):
+        views = coverage(plane.angle_values, math.pi).weights[:, None] * share
+        return torch.from_numpy(views)[:, None], torch.ones((), dtype=torch.float64)
+    distance = scan.source_origin + scan.origin_detector
+    s, t = panel.column_positions, panel.row_positions[:, None]
+    cosine = torch.from_numpy(distance / (distance**2 + s**2 + t**2) ** 0.5)
+    views = fan_weights(plane) * share * scan.magnification
+    return torch.from_numpy(views)[:, None], cosine

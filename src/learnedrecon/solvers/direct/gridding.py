@@ -1,0 +1,87 @@
+"""Gridding: density-compensated adjoint reconstruction of non-Cartesian k-space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import DifferentiationError, GeometryError, describe
+from learnedrecon.operators.linear import Scaled
+from learnedrecon.operators.mri.non_cartesian import NonCartesianMRI
+from learnedrecon.operators.pointwise import ScaledArgument
+from learnedrecon.operators.space import Space
+from learnedrecon.solvers.direct.density import density_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.operators.base import Operator
+
+
+def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None) -> Tensor:
+    """T*Wy/Σ_c|S_c|², the pseudo-inverse of a non-Cartesian transform up to its quadrature.
+
+    The quadrature errs where the trajectory leaves gaps: images lose what lies beyond the sampled
+    frequencies (the corners of k-space for radial ones) and get streaks from too few spokes. There
+    the default weights, none of which exceeds a Cartesian cell by much, give smoother images than
+    :func:`learnedrecon.solvers.direct.density.ramp_weights`, which keep edges sharp and streaks.
+    Pixels that no coil sees are 0. Multiples a·T and T(c·) of the transform are inverted alike.
+    Differentiable in the data and the maps, any number of times, and with given weights also in the
+    trajectory (Jackson et al., IEEE Trans. Med. Imaging 10(3), 1991).
+
+    Args:
+        operator: T.
+        data: y, (..., *codomain.shape).
+        weights: (..., interleave, sample), as in :mod:`learnedrecon.solvers.direct.density`; those
+        of
+            :func:`learnedrecon.solvers.direct.density.density_weights` unless given.
+
+    Returns:
+        (..., *domain.shape), in the unit of the image.
+
+    Raises:
+        GeometryError: not a non-Cartesian transform.
+        ShapeError: data or weights of another shape.
+        DifferentiationError: gradients are asked for in the trajectory, which the weights have not.
+    """
+    if isinstance(operator, Scaled):
+        return gridding(operator.operator, data / operator.scalar, weights=weights)
+    if isinstance(operator, ScaledArgument):
+        return gridding(operator.operator, data, weights=weights) / operator.scale
+    if not isinstance(operator, NonCartesianMRI):
+        raise GeometryError(
+            describe(
+                expected="a NonCartesianMRI or a multiple of one",
+                found=type(operator).__name__,
+                fix="use the pseudo-inverse of that operator, or conjugate gradients",
+            )
+        )
+    data = operator.codomain.admit(data, "data")
+    plane = Space(operator.codomain.shape[-2:], torch.float64)
+    weights = _weights(operator) if weights is None else plane.admit(weights, "weights")
+    weights = weights.to(data.device, data.dtype.to_real())
+    if operator.spec.coils is None:
+        return operator.adjoint(weights * data)
+    image = operator.adjoint(weights.unsqueeze(-3) * data)
+    return _divided(image, operator)
+
+
+def _weights(operator: NonCartesianMRI) -> Tensor:
+    if torch.is_grad_enabled() and operator.trajectory.requires_grad:
+        raise DifferentiationError(
+            describe(
+                expected="a trajectory without gradients for gridding with its own weights",
+                found="one that requires them",
+                fix="hold the weights fixed: gridding(T, y, weights=density_weights(T))",
+            )
+        )
+    return density_weights(operator)
+
+
+def _divided(image: Tensor, operator: NonCartesianMRI) -> Tensor:
+    """By Σ_c|S_c|², and 0 where that is."""
+    assert operator.maps is not None
+    power = (operator.maps.abs() ** 2).sum(-operator.domain.ndim - 1).to(image.dtype.to_real())
+    seen = power > 0
+    return torch.where(seen, image / torch.where(seen, power, 1.0), 0.0)

@@ -1,0 +1,1 @@
+"""Greedy training, one step of a scheme after the other."""

@@ -1,0 +1,1 @@
+"""Weights files: safetensors with what a file says of model and operator."""

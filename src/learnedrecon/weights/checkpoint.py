@@ -1,0 +1,202 @@
+"""Weights that know the model and the operator they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.generators import undisturbed_generators
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.base import Operator
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.schemes.reconstructor import Reconstructor
+from learnedrecon.specs import build, named_from_plain, named_to_plain, unknown
+from learnedrecon.weights.tensorfile import (
+    read_tensors,
+    require_finite,
+    require_match,
+    with_prefix,
+    without_prefix,
+    write_tensors,
+)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from learnedrecon.specs import Registry
+
+FidelityName = Literal["least_squares", "kullback_leibler"]
+
+MODEL = "model."
+AVERAGE = "average."
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """From what a model and its operator can be built again, as plain data.
+
+    Attributes:
+        model: a registered model spec with its ``name``.
+        operator: the spec of the operator it was trained with, or None where that has none.
+        fidelity: the name of the data term D whose gradient it was trained with.
+    """
+
+    model: dict[str, Any]
+    operator: dict[str, Any] | None = None
+    fidelity: FidelityName = "least_squares"
+
+    @classmethod
+    def of(
+        cls,
+        model_spec: Any,  # noqa: ANN401 (any registered dataclass)
+        operator_spec: Any = None,  # noqa: ANN401 (any registered dataclass)
+        *,
+        models: Registry[Reconstructor] = MODELS,
+        operators: Registry[Operator] = OPERATORS,
+        fidelity: FidelityName = "least_squares",
+    ) -> Self:
+        """From specs.
+
+        Raises:
+            ConfigError: a spec is not registered.
+        """
+        operator = None if operator_spec is None else named_to_plain(operators, operator_spec)
+        return cls(named_to_plain(models, model_spec), operator, fidelity)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model that was saved, ready to reconstruct.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        operator: the one it was trained with, or None if it was saved without.
+        model_spec: of the model.
+        operator_spec: of the operator, or None.
+        extra: what was saved beside, such as the step and the score.
+        fidelity: the name of the data term it was trained with; least squares where a file of an
+            earlier version does not say.
+    """
+
+    model: Reconstructor
+    operator: Operator | None
+    model_spec: Any
+    operator_spec: Any
+    extra: dict[str, Any]
+    fidelity: FidelityName = "least_squares"
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    model: nn.Module,
+    *,
+    blueprint: Blueprint,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the weights of ``model`` and its ``blueprint``, atomically.
+
+    Args:
+        path: a file, by convention ``*.safetensors``.
+        model: whose ``state_dict`` is written.
+        blueprint: from which :func:`load_weights` builds it again.
+        extra: JSON to keep beside.
+
+    Raises:
+        FileFormatError: the folder cannot be written.
+    """
+    content = {**asdict(blueprint), "extra": dict(extra or {})}
+    write_tensors(path, with_prefix(MODEL, model.state_dict()), content)
+
+
+def load_weights(
+    path: str | os.PathLike[str],
+    *,
+    models: Registry[Reconstructor] = MODELS,
+    operators: Registry[Operator] = OPERATORS,
+) -> Loaded:
+    """Builds the model and the operator that a checkpoint describes, and fills in the weights.
+
+    Reads what :func:`save_weights` wrote, and the ``last`` of a run: if that keeps a moving average
+    of the weights, the average. No code is executed but that of the two registries, and the global
+    random generators are left as they are.
+
+    Args:
+        path: the file; or a run folder, for its best weights (see :func:`weights_file`).
+        models: where the model's name is looked up.
+        operators: where the operator's name is looked up.
+
+    Raises:
+        FileFormatError: the file is missing, broken, newer, a pickle, of an unknown model or
+            operator; its tensors do not fit the model; or it holds NaN or infinity.
+    """
+    path = weights_file(path)
+    tensors, content = read_tensors(path)
+    weights = without_prefix(MODEL, tensors) | without_prefix(AVERAGE, tensors)
+    try:
+        fidelity = _fidelity_of(content)
+        model_spec = named_from_plain(models, content.get("model"), "model")  # type: ignore[arg-type]  # it refuses what is no mapping
+        operator_spec = None
+        if content.get("operator") is not None:
+            operator_spec = named_from_plain(operators, content["operator"], "operator")
+        with undisturbed_generators():
+            model = build(models, model_spec)
+            operator = None if operator_spec is None else build(operators, operator_spec)
+    except ConfigError as error:
+        raise FileFormatError(
+            describe(
+                expected=f"{path} to describe a model and an operator that are registered",
+                found=str(error),
+                fix="load it with the version of learnedrecon (and plugins) that wrote it",
+            )
+        ) from error
+    load_state(path, model, weights)
+    return Loaded(
+        model.eval(), operator, model_spec, operator_spec, content.get("extra", {}), fidelity
+    )
+
+
+def weights_file(path: str | os.PathLike[str]) -> Path:
+    """``path`` itself; of a run folder the best weights, or the last before any validation.
+
+    Raises:
+        FileFormatError: a folder without weights.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    for name in ("best", "last"):
+        file = path / "checkpoints" / f"{name}.safetensors"
+        if file.exists():
+            return file
+    raise FileFormatError(
+        describe(
+            expected=f"a checkpoint in {path / 'checkpoints'}",
+            found="none",
+            fix="train the run first: learnedrecon train CONFIG -o RUN",
+        )
+    )
+
+
+def _fidelity_of(content: Mapping[str, Any]) -> FidelityName:
+    name: FidelityName = content.get("fidelity", "least_squares")
+    if name not in get_args(FidelityName):
+        raise unknown("'fidelity'", str(name), list(get_args(FidelityName)))
+    return name
+
+
+def load_state(
+    path: str | os.PathLike[str], model: nn.Module, weights: Mapping[str, Tensor]
+) -> None:
+    """Fills ``weights`` into ``model`` if all names, shapes and dtypes agree and all are finite.
+
+    Raises:
+        FileFormatError: they do not; ``path`` is named, and ``model`` is unchanged.
+    """
+    require_match(path, expected=model.state_dict(), found=weights)
+    require_finite(path, weights)
+    model.load_state_dict(weights)

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from learnedrecon.errors import ConfigError, FileFormatError
+from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.problem import Measured
+from learnedrecon.weights.checkpoint import MODEL, Blueprint, Loaded, load_weights, save_weights
+from learnedrecon.weights.tensorfile import read_tensors, with_prefix, write_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from learnedrecon.schemes.reconstructor import Reconstructor
+    from learnedrecon.weights.checkpoint import FidelityName
+
+
+REQUIRED = {"tv": {"weight": 0.05}}
+
+
+def trained(tiny: ModuleType, width: int = 4) -> Reconstructor:
+    """Weights and statistics that no initialisation gives."""
+    torch.manual_seed(8)
+    model: Reconstructor = tiny.Tiny(tiny.TinySpec(width=width))
+    model(tiny.Source().of([0, 1, 2]).problem)
+    return model
+
+
+def blueprint(tiny: ModuleType, width: int = 4) -> Blueprint:
+    return Blueprint.of(
+        tiny.TinySpec(width=width), tiny.FadeSpec(), models=tiny.MODELS, operators=tiny.OPERATORS
+    )
+
+
+def load(tiny: ModuleType, path: Path) -> Loaded:
+    return load_weights(path, models=tiny.MODELS, operators=tiny.OPERATORS)
+
+
+def test_model_and_operator_come_back_bit_for_bit(tiny: ModuleType, tmp_path: Path) -> None:
+    model = trained(tiny)
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, model, blueprint=blueprint(tiny), extra={"psnr": 30.25, "step": 4})
+    before = torch.get_rng_state()
+    loaded = load(tiny, path)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert loaded.model_spec == tiny.TinySpec(width=4)
+    assert loaded.operator_spec == tiny.FadeSpec()
+    assert loaded.extra == {"psnr": 30.25, "step": 4}
+    assert not loaded.model.training
+    problem = tiny.Source().of([3, 4]).problem
+    assert torch.equal(loaded.model(problem).image, model.eval()(problem).image)
+    assert loaded.operator is not None
+    image = torch.rand(1, 1, 6, 6)
+    assert torch.equal(loaded.operator(image), problem.operator(image))
+
+
+@pytest.mark.parametrize("fidelity", ["least_squares", "kullback_leibler"])
+def test_the_data_term_is_kept(tiny: ModuleType, tmp_path: Path, fidelity: FidelityName) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, trained(tiny), blueprint=replace(blueprint(tiny), fidelity=fidelity))
+    assert load(tiny, path).fidelity == fidelity
+
+
+def test_a_file_without_a_data_term_is_of_least_squares(tiny: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, trained(tiny), blueprint=blueprint(tiny))
+    tensors, content = read_tensors(path)
+    del content["fidelity"]
+    write_tensors(path, tensors, content)
+    assert load(tiny, path).fidelity == "least_squares"
+    write_tensors(path, tensors, {**content, "fidelity": "least_sqares"})
+    with pytest.raises(FileFormatError, match="did you mean 'least_squares'"):
+        load(tiny, path)
+
+
+def test_a_run_folder_has_its_best_weights(tiny: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="a checkpoint in"):
+        load(tiny, tmp_path)
+    folder = tmp_path / "checkpoints"
+    for name, psnr in (("last", 1.0), ("best", 2.0)):
+        path = folder / f"{name}.safetensors"
+        save_weights(path, trained(tiny), blueprint=blueprint(tiny), extra={"psnr": psnr})
+        assert load(tiny, tmp_path).extra == {"psnr": psnr}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_method_comes_back_bit_for_bit(tmp_path: Path, name: str) -> None:
+    """Those without weights too, each with a real scan, from the registries of the package."""
+    geometry = ParallelBeam((16, 16), AngleRange(12), FlatDetector(24, 1.0), 1.0)
+    entry = MODELS[name]
+    spec = entry.spec(**REQUIRED.get(name, {}))
+    model = entry.build(spec).eval()
+    generator = torch.Generator().manual_seed(7)
+    for parameter in model.parameters():
+        parameter.data.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, model, blueprint=Blueprint.of(spec, geometry))
+    loaded = load_weights(path)
+    assert loaded.model_spec == spec
+    assert loaded.operator_spec == geometry
+    assert loaded.operator is not None
+    data = OPERATORS["parallel_beam"].build(geometry)(torch.rand(2, 1, 16, 16, generator=generator))
+    problem = Measured(loaded.operator, data)
+    with torch.no_grad():
+        image = model(problem).image
+        assert torch.equal(loaded.model(problem).image, image)
+    assert image.abs().max() > 0
+
+
+def test_an_operator_is_not_needed(tiny: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    plain = Blueprint.of(tiny.TinySpec(width=4), models=tiny.MODELS, operators=tiny.OPERATORS)
+    save_weights(path, trained(tiny), blueprint=plain)
+    loaded = load(tiny, path)
+    assert loaded.operator is None
+    assert loaded.operator_spec is None
+
+
+def test_an_unregistered_spec_is_named(tiny: ModuleType) -> None:
+    with pytest.raises(ConfigError, match="Blueprint"):
+        Blueprint.of(Blueprint({}), models=tiny.MODELS, operators=tiny.OPERATORS)
+
+
+def rewritten(tiny: ModuleType, path: Path, **changes: Any) -> None:  # noqa: ANN401
+    """A file like that of ``trained``, whole and signed, but with other content."""
+    save_weights(path, trained(tiny), blueprint=blueprint(tiny))
+    tensors, content = read_tensors(path)
+    tensors.update(with_prefix(MODEL, changes.pop("add", {})))
+    for name in changes.pop("drop", ()):
+        del tensors[MODEL + name]
+    write_tensors(path, tensors, {**content, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"drop": ["last.bias"]}, "missing last.bias"),
+        ({"add": {"third.weight": torch.zeros(1)}}, "unexpected third.weight"),
+        ({"add": {"last.bias": torch.zeros(2)}}, r"last.bias of float32 \(2,\)"),
+        ({"add": {"last.bias": torch.zeros(1).double()}}, "last.bias of float64"),
+        ({"add": {"last.bias": torch.tensor([float("nan")])}}, "NaN or infinity in last.bias"),
+        ({"model": {"name": "tinny"}}, "did you mean 'tiny'"),
+        ({"model": {"name": "tiny", "with": 4}}, "did you mean 'width'"),
+        ({"model": {"name": "tiny", "width": "four"}}, "model.width"),
+        ({"model": {"name": "tiny", "width": 3}}, "first.weight of float32"),
+        ({"model": None}, "'model' with a 'name'"),
+        ({"model": ["tiny"]}, "'model' with a 'name'"),
+        ({"operator": {"name": "faint"}}, "one of fade"),
+    ],
+)
+def test_files_that_do_not_fit_are_named(
+    tiny: ModuleType, tmp_path: Path, changes: dict[str, Any], named: str
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    rewritten(tiny, path, **changes)
+    with pytest.raises(FileFormatError, match=named) as caught:
+        load(tiny, path)
+    assert "weights.safetensors" in str(caught.value)
