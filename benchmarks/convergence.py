@@ -36,7 +36,7 @@ from convergence_parts.solvers import solvers
 from convergence_parts.trainings import TRAININGS
 from learnedrecon.files import write_text
 from learnedrecon.models.equilibrium import EquilibriumSpec
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.specs import to_plain
 from measuring.machine import record
@@ -88,7 +88,7 @@ def equilibrium(name: str) -> dict[str, Any]:
     model = best(RUNS / chosen / "0")
     assert isinstance(model, Iterative)
     batch = next(whole.batches("test", BATCH, BATCH))
-    assert isinstance(batch.problem, Measured)
+    assert isinstance(batch.problem, InverseProblem)
     assert batch.truth is not None
     if name == "solvers":
         return solvers(model, batch.problem, TOLERANCES)

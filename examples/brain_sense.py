@@ -27,7 +27,7 @@ from rich.table import Table
 from torch import Tensor
 
 from learnedrecon.files import atomic_path, write_text
-from learnedrecon.functionals.combined import Misfit, Multiple
+from learnedrecon.functionals.combined import FunctionalMultiple, Misfit
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.functionals.norms import GroupL1
 from learnedrecon.operators.finite_difference import FiniteDifference
@@ -105,7 +105,7 @@ def variation(scan: Scan, mask: Tensor, weight: float) -> tuple[Tensor, str]:
     operator, data = scan.operator(mask), (scan.kspace * mask)[None, None]
     terms = (
         Term(Misfit(LeastSquares(), data), operator),
-        Term(Multiple(GroupL1(), weight), FiniteDifference(operator.domain)),
+        Term(FunctionalMultiple(GroupL1(), weight), FiniteDifference(operator.domain)),
     )
     found = pdhg(terms, None, operator.adjoint(data), tolerance=1e-3, max_iterations=2000)
     return found.solution, found.status

@@ -77,7 +77,9 @@ def rows(truth: torch.Tensor, volumes: dict[str, torch.Tensor]) -> list[Row]:
 
 
 @torch.no_grad()
-def reconstruct(problem: lr.Measured, noise: float) -> tuple[dict[str, torch.Tensor], list[float]]:
+def reconstruct(
+    problem: lr.InverseProblem, noise: float
+) -> tuple[dict[str, torch.Tensor], list[float]]:
     """FDK and conjugate gradients from there until ‖Tu - y‖ ≤ 1.3 times the noise; seconds each.
 
     That is the discrepancy principle of Morozov (1966); 1.3 makes room for the voxels, which are
@@ -107,7 +109,7 @@ def main() -> None:
     lines = (UNIT * ellipsoid_lines(head, geometry.rays())).float()[None, None]
     data = PoissonLog(given.photons).apply(lines, [torch.Generator().manual_seed(0)])
     noise = float((data.exp() / given.photons).sum().sqrt())
-    volumes, seconds = reconstruct(lr.Measured(lr.RayTransform3D(geometry), data), noise)
+    volumes, seconds = reconstruct(lr.InverseProblem(lr.RayTransform3D(geometry), data), noise)
     comparison(rows(truth, volumes), given.figure, dpi=100)
     scores = {name: psnr(volume, truth) for name, volume in volumes.items()}
     content = {

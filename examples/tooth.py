@@ -67,9 +67,9 @@ class Scan:
         rows = range(0, self.lines.shape[-2], step)
         return replace(self, lines=self.lines[..., rows, :], geometry=self.geometry.subset(rows))
 
-    def problem(self) -> lr.Measured:
+    def problem(self) -> lr.InverseProblem:
         """The scan as y = Pu."""
-        return lr.Measured(lr.RayTransform(self.geometry), self.lines)
+        return lr.InverseProblem(lr.RayTransform(self.geometry), self.lines)
 
 
 def rotation_axis(lines: np.ndarray, theta: np.ndarray) -> float:

@@ -18,7 +18,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.saturation import Saturation
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 )
 def test_gradient_is_that_of_the_data_term(operator: Operator, fidelity: Fidelity) -> None:
     u = random(2, 1, 4, 5).exp().requires_grad_()
-    problem = Measured(operator, random(2, 1, 6, 7, seed=1).exp(), fidelity)
+    problem = InverseProblem(operator, random(2, 1, 6, 7, seed=1).exp(), fidelity)
     value = fidelity(problem.forward(u), problem.data).sum()
     (expected,) = torch.autograd.grad(value, u)
     torch.testing.assert_close(problem.gradient(u).detach(), expected)
@@ -49,7 +49,7 @@ def test_gradient_is_that_of_the_data_term(operator: Operator, fidelity: Fidelit
 def test_gradient_of_poisson_transmission_has_the_short_form() -> None:
     """-μP*(T(u) - y), Adler, Öktem 2017, section 5.2."""
     u, y = random(2, 1, 4, 5).abs(), random(2, 1, 6, 7, seed=1).abs()
-    problem = Measured(CURVED, y, KullbackLeibler())
+    problem = InverseProblem(CURVED, y, KullbackLeibler())
     expected = -0.1 * LINEAR.adjoint(CURVED(u) - y)
     torch.testing.assert_close(problem.gradient(u), expected)
 
@@ -62,7 +62,7 @@ def test_that_gradient_survives_matter_that_lets_nothing_through(
     """There exp(-μPu) underflows, to subnormal numbers or to 0, and y/T(u) overflows."""
     u = torch.full((1, 1, 4, 5), attenuation, dtype=dtype)
     y = random(1, 1, 6, 7, seed=1).abs().to(dtype)
-    problem = Measured(CURVED, y, KullbackLeibler())
+    problem = InverseProblem(CURVED, y, KullbackLeibler())
     assert torch.exp(-0.1 * LINEAR(u)).min() < 1e-25
     expected = -0.1 * LINEAR.adjoint(CURVED(u) - y)
     torch.testing.assert_close(problem.gradient(u), expected)
@@ -71,7 +71,7 @@ def test_that_gradient_survives_matter_that_lets_nothing_through(
 
 
 def test_adjoint_of_a_nonlinear_operator_needs_a_place() -> None:
-    problem = Measured(CURVED, random(1, 1, 6, 7))
+    problem = InverseProblem(CURVED, random(1, 1, 6, 7))
     u, v = random(1, 1, 4, 5), random(1, 1, 6, 7, seed=1)
     expected = CURVED.linearise(u)[1].adjoint(v)
     assert torch.equal(problem.adjoint(v, at=u), expected)
@@ -80,13 +80,15 @@ def test_adjoint_of_a_nonlinear_operator_needs_a_place() -> None:
 
 
 def test_adjoint_of_a_linear_operator_ignores_the_place() -> None:
-    problem = Measured(LINEAR, random(1, 1, 6, 7))
+    problem = InverseProblem(LINEAR, random(1, 1, 6, 7))
     v = random(1, 1, 6, 7, seed=1)
     assert torch.equal(problem.adjoint(v, at=random(1, 1, 4, 5)), LINEAR.adjoint(v))
 
 
 def test_subset_restricts_operator_and_data_alike() -> None:
-    problem = Measured(LINEAR, random(2, 1, 6, 7), KullbackLeibler(), Dirichlet(), draws=(3, 1))
+    problem = InverseProblem(
+        LINEAR, random(2, 1, 6, 7), KullbackLeibler(), Dirichlet(), draws=(3, 1)
+    )
     part = problem.subset([4, 0])
     assert torch.equal(part.data, problem.data[:, :, [4, 0]])
     matrix = dense_matrix(LINEAR).reshape(6, 7, 20)[[4, 0]].reshape(14, 20)
@@ -98,7 +100,7 @@ def test_subset_restricts_operator_and_data_alike() -> None:
 
 
 def test_gradients_of_parts_add_up() -> None:
-    problem = Measured(LINEAR, random(2, 1, 6, 7))
+    problem = InverseProblem(LINEAR, random(2, 1, 6, 7))
     u = random(2, 1, 4, 5)
     parts = [problem.subset(range(k, 6, 2)).gradient(u) for k in range(2)]
     torch.testing.assert_close(sum(parts), problem.gradient(u))
@@ -109,7 +111,7 @@ def test_a_nonlinear_problem_has_subsets() -> None:
     saturated = Saturation(CURVED.codomain, 0.7) @ CURVED
     u = random(2, 1, 4, 5).abs()
     for operator in (CURVED, saturated):
-        problem = Measured(operator, random(2, 1, 6, 7, seed=1).abs())
+        problem = InverseProblem(operator, random(2, 1, 6, 7, seed=1).abs())
         parts = [problem.subset(range(k, 6, 2)) for k in range(2)]
         assert torch.equal(parts[1].data, problem.data[:, :, 1::2])
         torch.testing.assert_close(sum(p.gradient(u) for p in parts), problem.gradient(u))
@@ -119,18 +121,18 @@ def test_only_operators_with_rows_have_subsets() -> None:
     for operator in (LINEAR.H @ CURVED, LINEAR.H):
         shape = operator.codomain.shape
         with pytest.raises(GeometryError, match=type(operator).__name__):
-            Measured(operator, random(1, 1, *shape)).subset([0])
+            InverseProblem(operator, random(1, 1, *shape)).subset([0])
 
 
 @pytest.mark.parametrize("shape", [(6, 7), (1, 6, 7), (1, 1, 7, 6)])
 def test_data_must_have_batch_and_channel(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="data"):
-        Measured(LINEAR, torch.zeros(shape))
+        InverseProblem(LINEAR, torch.zeros(shape))
 
 
 def test_data_must_be_floats() -> None:
     with pytest.raises(DtypeError, match=r"torch\.int32"):
-        Measured(LINEAR, torch.zeros(1, 1, 6, 7, dtype=torch.int32))
+        InverseProblem(LINEAR, torch.zeros(1, 1, 6, 7, dtype=torch.int32))
 
 
 class Weighted(Regulariser):
@@ -152,7 +154,7 @@ class Weighted(Regulariser):
 
 def test_moving_moves_everything_and_leaves_the_old_problem() -> None:
     diagonal = Diagonal(LINEAR.domain, random(4, 5)) @ Diagonal(LINEAR.domain, random(4, 5))
-    problem = Measured(diagonal, random(1, 1, 4, 5), regulariser=Weighted(torch.ones(())))
+    problem = InverseProblem(diagonal, random(1, 1, 4, 5), regulariser=Weighted(torch.ones(())))
     moved = problem.to("meta")
     assert moved.data.device.type == "meta"
     assert moved.regulariser is not None
@@ -169,7 +171,7 @@ def test_moving_moves_everything_and_leaves_the_old_problem() -> None:
 
 def test_gradients_flow_through_a_move() -> None:
     weight = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    problem = Measured(LINEAR, random(1, 1, 6, 7), regulariser=Weighted(weight)).to("cpu")
+    problem = InverseProblem(LINEAR, random(1, 1, 6, 7), regulariser=Weighted(weight)).to("cpu")
     assert problem.regulariser is not None
     u = random(1, 1, 4, 5)
     (gradient,) = torch.autograd.grad(problem.regulariser(u).sum(), weight)
@@ -177,7 +179,7 @@ def test_gradients_flow_through_a_move() -> None:
 
 
 def test_problems_are_values() -> None:
-    problem = Measured(LINEAR, random(1, 1, 6, 7))
+    problem = InverseProblem(LINEAR, random(1, 1, 6, 7))
     with pytest.raises(AttributeError):
         problem.draws = (1,)  # type: ignore[misc]
     other = replace(problem, draws=(1,))
@@ -188,5 +190,7 @@ def test_problems_are_values() -> None:
 
 
 def test_what_is_not_an_operator_is_named() -> None:
-    with pytest.raises(GeometryError, match=r"an operator T\. .*ParallelBeam.*Measured\(T, y\)"):
-        Measured(SCAN, random(1, 1, 6, 7))  # type: ignore[arg-type]
+    with pytest.raises(
+        GeometryError, match=r"an operator T\. .*ParallelBeam.*InverseProblem\(T, y\)"
+    ):
+        InverseProblem(SCAN, random(1, 1, 6, 7))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from learnedrecon.evaluation.certificate import certified_step, certify, measured_contraction
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 
@@ -30,7 +30,7 @@ def certificate(model: Reconstructor, whole: Experiment) -> dict[str, Any]:
     batch = next(whole.batches("test", 1))
     precise = copy.deepcopy(step).double().requires_grad_(requires_grad=False)
     operator: LinearOperator = copy.deepcopy(whole.operator).to(torch.float64)  # type: ignore[assignment]
-    given = model.scaling(Measured(operator, batch.problem.data.double()))[0]
+    given = model.scaling(InverseProblem(operator, batch.problem.data.double()))[0]
     worst = measured_contraction(precise, given, pairs=PAIRS, ascents=ASCENTS)
     return {
         "holds": proved.holds,
@@ -64,7 +64,7 @@ def _ending(model: Iterative, whole: Experiment) -> dict[str, Any]:
         y = batch.problem.data
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
         z = y + 0.01 * y.abs().mean() * noise
-        other = model(Measured(batch.problem.operator, z)).image
+        other = model(InverseProblem(batch.problem.operator, z)).image
         moved = (other - image).flatten(1).norm(dim=1) / (z - y).flatten(1).norm(dim=1)
         ratios += moved.tolist()
     return {

@@ -25,7 +25,7 @@ from measuring.fit import straight_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from learnedrecon.problem import Measured
+    from learnedrecon.problem import InverseProblem
 
 TOLERANCES = tuple(10.0**-k for k in range(1, 11))
 REFERENCE = 1e-13
@@ -52,7 +52,7 @@ class Setting:
     truth: Tensor
 
     @staticmethod
-    def of(model: Iterative, problem: Measured, truth: Tensor) -> Setting:
+    def of(model: Iterative, problem: InverseProblem, truth: Tensor) -> Setting:
         """The setting in double precision; the model stays as it is."""
         twin = copy.deepcopy(model).double().eval()
         with torch.no_grad():
@@ -97,7 +97,7 @@ class Setting:
 
 def gradient_errors(
     model: Iterative,
-    problem: Measured,
+    problem: InverseProblem,
     truth: Tensor,
     *,
     tolerances: Sequence[float] = TOLERANCES,

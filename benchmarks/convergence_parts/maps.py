@@ -13,7 +13,7 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.solvers.fixed_point import Packing
 
 if TYPE_CHECKING:
-    from learnedrecon.problem import Measured
+    from learnedrecon.problem import InverseProblem
     from learnedrecon.schemes.reconstructor import Iterative
 
 
@@ -42,7 +42,7 @@ def fixed_point_of(model: Iterative) -> FixedPoint[Any]:
 
 
 @torch.no_grad()
-def map_of(model: Iterative, problem: Measured) -> Map:
+def map_of(model: Iterative, problem: InverseProblem) -> Map:
     """The map that the model iterates on these data, after scaling."""
     step = fixed_point_of(model).step
     scaled, _ = model.scaled(problem)
@@ -55,12 +55,12 @@ def map_of(model: Iterative, problem: Measured) -> Map:
     return Map(f, packing.join(state))
 
 
-def part_of(problem: Measured, first: int, end: int) -> Measured:
+def part_of(problem: InverseProblem, first: int, end: int) -> InverseProblem:
     """Some images of a batch."""
     return replace(problem, data=problem.data[first:end])
 
 
-def work_of(problem: Measured) -> str:
+def work_of(problem: InverseProblem) -> str:
     """The sizes of image and data, in words."""
     image, data = (
         " × ".join(map(str, space.shape))

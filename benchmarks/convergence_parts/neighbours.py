@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from learnedrecon.problem import Measured
+    from learnedrecon.problem import InverseProblem
     from learnedrecon.schemes.reconstructor import Iterative
 
 
-def neighbours(model: Iterative, problem: Measured, tolerance: float, limit: int) -> dict[str, Any]:
+def neighbours(
+    model: Iterative, problem: InverseProblem, tolerance: float, limit: int
+) -> dict[str, Any]:
     """How far an image of a batch is from what it is alone, and the evaluations of both.
 
     In the precision of the model, and in double precision, where rounding hides nothing. Every

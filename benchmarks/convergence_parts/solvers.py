@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convergence_parts.traces import Trace
-    from learnedrecon.problem import Measured
+    from learnedrecon.problem import InverseProblem
     from learnedrecon.schemes.reconstructor import Iterative
 
 LIMIT = 1000
@@ -29,7 +29,7 @@ BUDGET = Budget(rounds=5, turn=0.0, seconds=60.0)
 
 def solvers(
     model: Iterative,
-    problem: Measured,
+    problem: InverseProblem,
     tolerances: Sequence[float],
     *,
     budget: Budget = BUDGET,

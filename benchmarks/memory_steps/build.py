@@ -20,7 +20,7 @@ from learnedrecon.models.invertible_primal_dual import (
     split_primal_dual,
 )
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 
 if TYPE_CHECKING:
     from learnedrecon.operators.linear import LinearOperator
@@ -52,7 +52,7 @@ class Images(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, problem: Measured) -> Tensor:
+    def forward(self, problem: InverseProblem) -> Tensor:
         """(batch, 1, ny, nx)."""
         return self.model(problem).image
 
@@ -82,7 +82,7 @@ class DeepinvUnrolled(nn.Module):
             max_iter=depth,
         )
 
-    def forward(self, problem: Measured) -> Tensor:
+    def forward(self, problem: InverseProblem) -> Tensor:
         """(batch, 1, ny, nx)."""
         physics = importlib.import_module("deepinv.physics")
         operator: Any = problem.operator
@@ -169,7 +169,7 @@ class TrainingStep:
         torch.manual_seed(0)
         self.truth = torch.rand((1, 1, *operator.domain.shape))
         with torch.no_grad():
-            self.problem = Measured(operator, operator(self.truth))
+            self.problem = InverseProblem(operator, operator(self.truth))
         operator.norm()
         self.model = build(depth)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-5)

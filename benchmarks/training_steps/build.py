@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.models.learned_primal_dual import learned_primal_dual
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.primal_dual import PrimalDualStep
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def training_step(operator: LinearOperator, batch: int, variant: Variant) -> Cal
     generator = torch.Generator().manual_seed(1)
     truth = torch.rand((batch, 1, *operator.domain.shape), generator=generator)
     with torch.no_grad():
-        problem = Measured(operator, operator(truth))
+        problem = InverseProblem(operator, operator(truth))
     model = model_of(variant)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
     lowered = torch.autocast("cpu", torch.bfloat16) if variant.bfloat16 else nullcontext()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from learnedrecon.config.yaml_file import read_geometry, read_operator, write_geometry
-    from learnedrecon.functionals.combined import Composed, Misfit, Multiple
+    from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
     from learnedrecon.functionals.constraints import Box, NonNegative
     from learnedrecon.functionals.fidelities import (
         Huber,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
     from learnedrecon.operators.saturation import Saturation
     from learnedrecon.operators.space import Space
-    from learnedrecon.problem import Measured, Problem
+    from learnedrecon.problem import InverseProblem, Problem
     from learnedrecon.schemes.backward import Backprop, Checkpointed
     from learnedrecon.schemes.reconstructor import Estimate, Iterative, Reconstructor
     from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling
@@ -80,9 +80,9 @@ _HOMES = {
         "write_geometry",
     ),
     "functionals.combined": (
-        "Composed",
+        "FunctionalOf",
         "Misfit",
-        "Multiple",
+        "FunctionalMultiple",
     ),
     "functionals.constraints": (
         "Box",
@@ -183,7 +183,7 @@ _HOMES = {
         "TransmissionCT",
     ),
     "problem": (
-        "Measured",
+        "InverseProblem",
         "Problem",
     ),
     "schemes.backward": (
@@ -242,7 +242,6 @@ __all__ = [
     "CentredFFT",
     "Chain",
     "Checkpointed",
-    "Composed",
     "ConeBeam",
     "Dirichlet",
     "Estimate",
@@ -252,10 +251,13 @@ __all__ = [
     "FilteredPrimalDual",
     "FlatDetector",
     "FlatPanel",
+    "FunctionalMultiple",
+    "FunctionalOf",
     "GroupL1",
     "Huber",
     "HuberNorm",
     "ImageScale",
+    "InverseProblem",
     "Iterative",
     "Kooshball",
     "KullbackLeibler",
@@ -264,9 +266,7 @@ __all__ = [
     "LeastSquares",
     "LinearOperator",
     "Magnitude",
-    "Measured",
     "Misfit",
-    "Multiple",
     "NoScaling",
     "NonCartesian",
     "NonCartesianMRI",

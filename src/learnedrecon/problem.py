@@ -23,23 +23,20 @@ if TYPE_CHECKING:
 class Problem(ABC):
     """One batch of y = T(u) + noise, as a step sees it.
 
-    An interface: a cache, a counter or a scaled problem can stand in for :class:`Measured`. Tensors
-    inside may require gradients.
+    An interface: a cache, a counter or a scaled problem can stand in for :class:`InverseProblem`.
+    Tensors inside may require gradients.
 
     Attributes:
+        operator: T, for initial values and classical methods; a step never touches it.
         data: y, (batch, channel, *codomain.shape).
         regulariser: a fixed R, or None.
         draws: what was drawn at random for this batch before the scheme runs.
     """
 
+    operator: Operator
     data: Tensor
     regulariser: Regulariser | None
     draws: tuple[int, ...]
-
-    @property
-    @abstractmethod
-    def operator(self) -> Operator:
-        """T, for initial values and classical methods; a step never touches it."""
 
     @abstractmethod
     def forward(self, u: Tensor) -> Tensor:
@@ -63,11 +60,11 @@ class Problem(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Measured(Problem):
+class InverseProblem(Problem):
     """The standard problem: an operator, data, and a data term.
 
     Attributes:
-        measurement: T.
+        operator: T.
         data: y, (batch, channel, *T.codomain.shape).
         fidelity: D.
         regulariser: a fixed R, or None.
@@ -79,23 +76,23 @@ class Measured(Problem):
         ShapeError: the data do not end in the codomain's axes, or have no batch axis.
     """
 
-    measurement: Operator
+    operator: Operator
     data: Tensor
     fidelity: Fidelity = field(default_factory=LeastSquares)
     regulariser: Regulariser | None = None
     draws: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.measurement, Operator):
+        if not isinstance(self.operator, Operator):
             raise GeometryError(
                 describe(
                     expected="an operator T",
-                    found=f"{self.measurement!r:.80} of type {type(self.measurement).__name__}",
-                    fix="write Measured(T, y), for example with T = RayTransform(geometry)",
+                    found=f"{self.operator!r:.80} of type {type(self.operator).__name__}",
+                    fix="write InverseProblem(T, y), for example with T = RayTransform(geometry)",
                 )
             )
-        codomain = self.measurement.codomain
-        codomain.admit(self.data, "data")
+        codomain = self.operator.codomain
+        codomain.check(self.data, "data")
         if self.data.ndim < codomain.ndim + 2:
             raise ShapeError(
                 describe(
@@ -105,16 +102,12 @@ class Measured(Problem):
                 )
             )
 
-    @property
-    def operator(self) -> Operator:
-        return self.measurement
-
     def forward(self, u: Tensor) -> Tensor:
-        return self.measurement(u)
+        return self.operator(u)
 
     def adjoint(self, v: Tensor, at: Tensor | None = None) -> Tensor:
-        if isinstance(self.measurement, LinearOperator):
-            return self.measurement.adjoint(v)
+        if isinstance(self.operator, LinearOperator):
+            return self.operator.adjoint(v)
         if at is None:
             raise GeometryError(
                 describe(
@@ -123,14 +116,14 @@ class Measured(Problem):
                     fix="call problem.adjoint(v, at=u)",
                 )
             )
-        return self.measurement.linearise(at)[1].adjoint(v)
+        return self.operator.linearise(at)[1].adjoint(v)
 
     def gradient(self, u: Tensor) -> Tensor:
-        value, derivative = self.measurement.linearise(u)
+        value, derivative = self.operator.linearise(u)
         return derivative.adjoint(self.fidelity.gradient(value, self.data))
 
-    def subset(self, rows: Rows) -> Measured:
-        operator = self.measurement
+    def subset(self, rows: Rows) -> InverseProblem:
+        operator = self.operator
         if operator.row_axis is None:
             raise GeometryError(
                 describe(
@@ -144,13 +137,13 @@ class Measured(Problem):
         index = torch.as_tensor(chosen, device=self.data.device)
         data = self.data.index_select(operator.row_axis, index)
         fidelity = self.fidelity.restrict(index, operator.row_axis)
-        return replace(self, measurement=part, data=data, fidelity=fidelity)
+        return replace(self, operator=part, data=data, fidelity=fidelity)
 
     def to(self, device: torch.device | str) -> Self:
         regulariser = self.regulariser
         return replace(
             self,
-            measurement=_moved(self.measurement, device),
+            operator=_moved(self.operator, device),
             data=self.data.to(device),
             fidelity=_moved(self.fidelity, device),
             regulariser=None if regulariser is None else _moved(regulariser, device),
@@ -187,7 +180,7 @@ class Wrapper(Problem):
         return self.inner.draws
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> Operator:  # type: ignore[override]
         return self.inner.operator
 
     def forward(self, u: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.solvers.direct.fbp import fbp
 from learnedrecon.weights.checkpoint import load_weights
 from learnedrecon.weights.tensorfile import read_tensors, write_tensors
@@ -193,7 +193,7 @@ def test_tv_is_the_solver_with_this_weight(
     words = ["reconstruct", "tv", file, "--geometry", geometry, "-o", output, "--weight", 0.01]
     result = cli(*words)
     assert result.exit_code == 0, result.output
-    problem = Measured(RayTransform(GEOMETRY), torch.from_numpy(sinogram)[None, None])
+    problem = InverseProblem(RayTransform(GEOMETRY), torch.from_numpy(sinogram)[None, None])
     expected = TV(TotalVariationSpec(0.01))(problem).image[0, 0].numpy()
     np.testing.assert_allclose(np.load(output), expected, atol=1e-6)
 
@@ -211,7 +211,7 @@ def test_a_run_and_its_weights_reconstruct_alike(
     data = torch.from_numpy(np.load(file))[:, None]
     assert loaded.operator is not None
     with torch.no_grad():
-        expected = loaded.model(Measured(loaded.operator, data)).image[:, 0]
+        expected = loaded.model(InverseProblem(loaded.operator, data)).image[:, 0]
     np.testing.assert_allclose(np.load(output), expected.numpy(), rtol=1e-5, atol=1e-6)
 
 
@@ -236,11 +236,11 @@ def test_the_data_term_of_a_weights_file_is_used(
     write_tensors(tmp_path / "w.safetensors", tensors, {**content, "fidelity": "kullback_leibler"})
     seen: list[str] = []
 
-    def measured(operator: Operator, data: Tensor, fidelity: Fidelity) -> Measured:
+    def measured(operator: Operator, data: Tensor, fidelity: Fidelity) -> InverseProblem:
         seen.append(type(fidelity).__name__)
-        return Measured(operator, data, fidelity)
+        return InverseProblem(operator, data, fidelity)
 
-    monkeypatch.setattr("learnedrecon.experiments.reconstruction.Measured", measured)
+    monkeypatch.setattr("learnedrecon.experiments.reconstruction.InverseProblem", measured)
     np.save(tmp_path / "scan.npy", np.ones((6, 24), np.float32))
     for model in (trained, tmp_path / "w.safetensors"):
         words = ["reconstruct", model, tmp_path / "scan.npy", "-o", tmp_path / "image.npy"]

@@ -14,7 +14,7 @@ from learnedrecon.experiments.scoring import draw, score
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.initial import FilteredBackprojection
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Noting(Reconstructor):
         self.seen: set[type] = set()
 
     def forward(self, problem: Problem) -> Estimate:
-        assert isinstance(problem, Measured)
+        assert isinstance(problem, InverseProblem)
         self.seen.add(type(problem.fidelity))
         return self.model(problem)
 

@@ -17,7 +17,7 @@ from learnedrecon.operators.ray.grids import with_shape
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 
 SCAN = ParallelBeam((8, 10), AngleRange(4), FlatDetector(13))
 NOISELESS = Simulation(NoNoise())
@@ -54,7 +54,7 @@ def test_measured_samples_are_stacked_as_they_are() -> None:
     operator = RayTransform(SCAN)
     batch = BatchBuilder(operator, fidelity=fidelity, regulariser=regulariser)(samples)
     assert batch.ids == ("a", "b")
-    assert isinstance(batch.problem, Measured)
+    assert isinstance(batch.problem, InverseProblem)
     assert batch.problem.operator is operator
     assert batch.problem.fidelity is fidelity
     assert batch.problem.regulariser is regulariser
@@ -72,7 +72,7 @@ def test_a_measurement_without_truth_or_label_is_a_batch() -> None:
     batch = BatchBuilder(RayTransform(SCAN))([sample(truth=None)])
     assert batch.truth is None
     assert batch.label is None
-    assert isinstance(batch.problem, Measured)
+    assert isinstance(batch.problem, InverseProblem)
     assert isinstance(batch.problem.fidelity, LeastSquares)
 
 

@@ -29,7 +29,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import (
     CertifiedStep,
     GradientEquilibrium,
@@ -39,7 +39,7 @@ from learnedrecon.schemes.contraction import (
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 if TYPE_CHECKING:
     from learnedrecon.problem import Problem
@@ -70,7 +70,7 @@ def regulariser(epsilon: float, seed: int = 0) -> NearIdentity:
 
 
 def worst_contraction(step: CertifiedStep[Any], operator: LinearOperator) -> float:
-    problem = Measured(operator, random(1, 1, *operator.codomain.shape))
+    problem = InverseProblem(operator, random(1, 1, *operator.codomain.shape))
     for parameter in step.parameters():
         parameter.requires_grad_(False)
     return measured_contraction(step, problem, pairs=6, ascents=150)
@@ -119,13 +119,13 @@ def test_stability_and_iterations_hold_for_a_solved_problem() -> None:
     y, z = random(1, 1, 6, 13), random(1, 1, 6, 13, seed=1)
     start = Image(torch.zeros(1, 1, 9, 9, dtype=torch.float64))
     with torch.no_grad():
-        u, v = (fixed(start, Measured(T, data)).image for data in (y, z))
+        u, v = (fixed(start, InverseProblem(T, data)).image for data in (y, z))
         assert float((u - v).norm()) <= certificate.stability * float((y - z).norm())
         number = certificate.iterations(1e-2)
         assert number is not None
         state = start
         for _ in range(number):
-            state = step(state, Measured(T, y))
+            state = step(state, InverseProblem(T, y))
     assert float((state.image - u).norm()) <= 1e-2 * float(u.norm())
 
 
@@ -219,7 +219,7 @@ def test_the_scaling_of_a_model_is_part_of_its_certificate() -> None:
         y = operator(random(1, 1, 9, 9))
         z = y + 0.1 * operator(random(1, 1, 9, 9, seed=1))
         with torch.no_grad():
-            u, v = (model(Measured(operator, data)).image for data in (y, z))
+            u, v = (model(InverseProblem(operator, data)).image for data in (y, z))
         ratio = float((u - v).norm() / (y - z).norm())
         assert 0.02 * certificate.stability < ratio <= certificate.stability
 
@@ -232,7 +232,7 @@ def test_complex_images_are_certified_as_pairs_of_real_ones() -> None:
     certificate = certify(FixedPoint(step), diagonal)
     assert certificate.factor is not None
     step.requires_grad_(requires_grad=False)
-    given = Measured(diagonal, torch.complex(random(1, 1, 5, 4), random(1, 1, 5, 4, seed=1)))
+    given = InverseProblem(diagonal, torch.complex(random(1, 1, 5, 4), random(1, 1, 5, 4, seed=1)))
     worst = measured_contraction(step, given, pairs=4, ascents=60)
     assert 0.5 * certificate.factor < worst <= certificate.factor < 1
     u = given.data
@@ -297,7 +297,7 @@ def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> N
     model = equilibrium_gradient(EquilibriumGradient(**SMALL, epsilon=0.8)).double()
     first = certify(model, T)
     assert first.holds
-    shake(model, seed=3)
+    perturb(model, seed=3)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)
@@ -331,7 +331,7 @@ def test_without_a_bound_there_is_a_certificate_until_the_weights_have_grown() -
 
 
 def test_the_steps_pass_the_kit() -> None:
-    problem = Measured(T, random(2, 1, 6, 13))
+    problem = InverseProblem(T, random(2, 1, 6, 13))
     for step in (
         GradientEquilibrium(regulariser(0.5), 0.2).double(),
         ProximalEquilibrium(regulariser(0.5), 0.5),

@@ -25,7 +25,7 @@ from learnedrecon.models.classical import FBP
 from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Cost, Counted, Measured, Problem
+from learnedrecon.problem import Cost, Counted, InverseProblem, Problem
 from learnedrecon.schemes.contraction import Image
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import NoScaling
@@ -58,7 +58,7 @@ def batch(samples: int, *, truth: bool = True) -> Batch:
     generator = torch.Generator().manual_seed(1)
     u = torch.rand(samples, 1, 8, 8, generator=generator, dtype=torch.float64)
     space = Space((8, 8), torch.float64)
-    problem = Measured(Diagonal(space, torch.ones(8, 8, dtype=torch.float64)), u)
+    problem = InverseProblem(Diagonal(space, torch.ones(8, 8, dtype=torch.float64)), u)
     return Batch(problem, u if truth else None, None, tuple(f"{k}" for k in range(samples)))
 
 

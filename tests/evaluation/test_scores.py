@@ -19,7 +19,7 @@ from learnedrecon.evaluation.scores import Scores, condensed, count_parameters, 
 from learnedrecon.metrics.ranges import FixedRange, MaxMinPerImage
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def batch(number: int, first: int = 0, top: float = 1.0) -> Batch:
     truth = torch.zeros(number, 1, 8, 8)
     truth[..., 4:] = top
     ids = tuple(f"image-{first + k}" for k in range(number))
-    return Batch(Measured(Identity(), truth), truth, None, ids)
+    return Batch(InverseProblem(Identity(), truth), truth, None, ids)
 
 
 def test_psnr_and_nmse_by_hand() -> None:
@@ -183,7 +183,7 @@ class ByNorm(Shifted):
 def test_seconds_are_without_the_norm_of_the_operator() -> None:
     one = batch(1)
     assert one.truth is not None
-    slow = one._replace(problem=Measured(SlowNorm(), one.truth))
+    slow = one._replace(problem=InverseProblem(SlowNorm(), one.truth))
     assert evaluate("", ByNorm(0.1, seconds=0.01), [slow], FixedRange(1.0)).seconds < 0.15
     assert slow.problem.operator._norm == 1.0
 

@@ -41,7 +41,9 @@ def test_conjugate_gradients_solve_the_normal_equations(example: ModuleType) -> 
     geometry = lr.ParallelBeam3D((2, 3, 3), lr.AngleRange(5), lr.FlatPanel(4, 6, 0.9))
     operator = lr.RayTransform3D(geometry, torch.float64)
     data = operator.codomain.random()[None, None]
-    steps = example.least_squares(lr.Measured(operator, data), torch.zeros(1, 1, 2, 3, 3).double())
+    steps = example.least_squares(
+        lr.InverseProblem(operator, data), torch.zeros(1, 1, 2, 3, 3).double()
+    )
     volume = [next(steps) for _ in range(36)][-1]
     matrix = torch.stack([operator(u.reshape(2, 3, 3)).flatten() for u in torch.eye(18).double()])
     exact = torch.linalg.lstsq(matrix.T, data.flatten()).solution

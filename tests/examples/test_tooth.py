@@ -85,7 +85,7 @@ def test_the_axis_that_is_found_gives_the_sharpest_image(tooth: ModuleType) -> N
         detector = scan.geometry.detector
         moved = replace(detector, axis_offset=detector.axis_offset + shift)
         geometry = replace(scan.geometry, detector=moved)
-        problem = lr.Measured(lr.RayTransform(geometry), scan.lines)
+        problem = lr.InverseProblem(lr.RayTransform(geometry), scan.lines)
         return -float(lr.FBP(lr.FilteredBackprojection())(problem).image.clamp(max=0).sum())
 
     here = negative(0.0)

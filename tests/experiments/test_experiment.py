@@ -25,7 +25,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_data_do_not_depend_on_the_size_of_the_batch(experiment: Experiment) -> 
 
 def test_the_fidelity_reaches_the_problem() -> None:
     batch = next(Experiment(replace(config_of(), fidelity="kullback_leibler")).batches("test", 1))
-    assert isinstance(batch.problem, Measured)
+    assert isinstance(batch.problem, InverseProblem)
     assert isinstance(batch.problem.fidelity, KullbackLeibler)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError
-from learnedrecon.functionals.combined import Composed, Misfit, Multiple
+from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
 from learnedrecon.functionals.fidelities import (
     Huber,
     KullbackLeibler,
@@ -19,7 +19,7 @@ from learnedrecon.functionals.fidelities import (
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import check_functional
 
 if TYPE_CHECKING:
@@ -158,18 +158,18 @@ def test_steps_and_weights_of_each_sample() -> None:
     for k in range(2):
         alone = LeastSquares().prox(v[k : k + 1], y[k : k + 1], float(steps[k]))
         torch.testing.assert_close(together[k : k + 1], alone)
-    weighted = Multiple(Misfit(LeastSquares(), y), steps)
+    weighted = FunctionalMultiple(Misfit(LeastSquares(), y), steps)
     torch.testing.assert_close(weighted(v), steps * LeastSquares()(v, y))
     torch.testing.assert_close(weighted.prox(v, 1.0), together)
     assert weighted.lipschitz() == 2.0
     with pytest.raises(ConfigError, match="weight > 0"):
-        Multiple(Misfit(LeastSquares(), y), 0.0)
+        FunctionalMultiple(Misfit(LeastSquares(), y), 0.0)
 
 
 def test_a_misfit_and_a_multiple_are_functionals_themselves() -> None:
     y = random(1, 1, 3, 4, seed=1)
     check_functional(Misfit(LeastSquares(), y), at=random(*SHAPE))
-    check_functional(Multiple(Misfit(Huber(0.5), y), 3.0), at=random(*SHAPE))
+    check_functional(FunctionalMultiple(Misfit(Huber(0.5), y), 3.0), at=random(*SHAPE))
 
 
 RAY = RayTransform(ParallelBeam((6, 5), AngleRange(4), FlatDetector(9)), torch.float64)
@@ -189,38 +189,38 @@ def test_a_problem_has_the_gradient_of_every_data_term(operator: Operator, name:
     fidelity = SMOOTH[name]
     u = random(2, 1, 6, 5).abs() + 0.1
     y = operator(u).detach() * (1 + 0.3 * random(2, 1, 4, 9, seed=1)).abs()
-    problem = Measured(operator, y, fidelity)
-    through = Composed(Misfit(fidelity, y), operator)
+    problem = InverseProblem(operator, y, fidelity)
+    through = FunctionalOf(Misfit(fidelity, y), operator)
     torch.testing.assert_close(problem.gradient(u), through.gradient(u))
-    check_functional(Composed(Misfit(fidelity, y[:1]), operator), at=u)
+    check_functional(FunctionalOf(Misfit(fidelity, y[:1]), operator), at=u)
 
 
 def test_a_subset_of_a_problem_has_the_weights_of_its_rows() -> None:
     weights = random(4, 9, seed=3).abs()
     u, y = random(2, 1, 6, 5), random(2, 1, 4, 9, seed=1)
-    problem = Measured(RAY, y, WeightedLeastSquares(weights))
+    problem = InverseProblem(RAY, y, WeightedLeastSquares(weights))
     parts = [problem.subset(rows) for rows in ([0, 2], [3, 1])]
     torch.testing.assert_close(sum(part.gradient(u) for part in parts), problem.gradient(u))
-    same = Measured(RAY, y, WeightedLeastSquares(weights[:1])).subset([0, 2])
+    same = InverseProblem(RAY, y, WeightedLeastSquares(weights[:1])).subset([0, 2])
     assert same.fidelity.weights.shape == (1, 9)
 
 
 def test_the_lipschitz_constant_of_a_composition_bounds_its_gradient() -> None:
     y = random(1, 1, 4, 9)
     for fidelity in (LeastSquares(), SMOOTH["weighted"], Huber(0.1)):
-        functional = Composed(Misfit(fidelity, y), RAY)
+        functional = FunctionalOf(Misfit(fidelity, y), RAY)
         constant = functional.lipschitz()
         assert constant is not None
         for size in (1e-3, 1.0, 1e3):
             u, w = size * random(1, 1, 6, 5), size * random(1, 1, 6, 5, seed=2)
             change = functional.gradient(u) - functional.gradient(w)
             assert change.norm() <= constant * (u - w).norm()
-    assert Composed(Misfit(KullbackLeibler(), y), RAY).lipschitz() is None
-    assert Composed(Misfit(LeastSquares(), y), SCAN).lipschitz() is None
+    assert FunctionalOf(Misfit(KullbackLeibler(), y), RAY).lipschitz() is None
+    assert FunctionalOf(Misfit(LeastSquares(), y), SCAN).lipschitz() is None
 
 
 def test_what_has_no_proximal_map_says_so() -> None:
-    functional = Composed(Misfit(LeastSquares(), random(1, 1, 4, 9)), RAY)
+    functional = FunctionalOf(Misfit(LeastSquares(), random(1, 1, 4, 9)), RAY)
     with pytest.raises(ConfigError, match="proximal map"):
         functional.prox(random(1, 1, 6, 5), 1.0)
     with pytest.raises(ConfigError, match="delta > 0"):

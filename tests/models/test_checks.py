@@ -15,7 +15,7 @@ from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("fbp", {"window": "hamming"}, "window"),
@@ -66,7 +66,7 @@ def test_the_wrong_field_is_named(name: str, values: dict[str, Any], field: str)
 def test_the_smallest_ones_run(name: str, values: dict[str, Any]) -> None:
     model = specs.build(MODELS, specs.named_from_plain(MODELS, {"name": name, **values}))
     operator = RayTransform(ParallelBeam((6, 5), AngleRange(4), FlatDetector(9)))
-    image = model(Measured(operator, operator(torch.ones(1, 1, 6, 5)))).image
+    image = model(InverseProblem(operator, operator(torch.ones(1, 1, 6, 5)))).image
     assert image.shape == (1, 1, 6, 5)
     assert bool(image.isfinite().all())
 

@@ -10,11 +10,11 @@ from learnedrecon.models.deep_gradient import DeepGradient, deep_gradient_descen
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Cost, Counted, Measured
+from learnedrecon.problem import Cost, Counted, InverseProblem
 from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.step import Chain
 from learnedrecon.solvers.direct.fbp import fbp
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 SCAN = ParallelBeam((8, 8), AngleRange(6), FlatDetector(11))
 RAY = RayTransform(SCAN, torch.float64)
@@ -33,7 +33,7 @@ def test_five_steps_have_50725_parameters() -> None:
 
 def test_it_is_the_formula() -> None:
     model = deep_gradient_descent(SPEC).double()
-    shake(model, seed=3)
+    perturb(model, seed=3)
     data = RAY(truth())
     norm, c = RAY.norm(), SPEC.image_scale
     y = data / (c * norm)
@@ -43,21 +43,21 @@ def test_it_is_the_formula() -> None:
         assert isinstance(step, DeepGradientStep)
         gradient = RAY.adjoint(RAY(u) / norm - y) / norm
         u = u + step.network(torch.cat([u, gradient], dim=1))
-    torch.testing.assert_close(model(Measured(RAY, data)).image, c * u)
+    torch.testing.assert_close(model(InverseProblem(RAY, data)).image, c * u)
 
 
 def test_it_sees_the_gradient_of_any_data_term() -> None:
     operator = TransmissionCT(Transmission(SCAN), torch.float64)
     data = operator(0.1 * truth())
     model = deep_gradient_descent(DeepGradient(2, 4, fbp=None)).double()
-    shake(model, seed=3)
+    perturb(model, seed=3)
     # At u = 0, where it starts, the two gradients agree.
-    squares = model(Measured(operator, data)).image
-    poisson = model(Measured(operator, data, KullbackLeibler())).image
+    squares = model(InverseProblem(operator, data)).image
+    poisson = model(InverseProblem(operator, data, KullbackLeibler())).image
     assert not torch.allclose(squares, poisson)
 
 
 def test_it_costs_one_gradient_for_each_step() -> None:
     cost = Cost()
-    deep_gradient_descent(SPEC).double()(Counted(Measured(RAY, RAY(truth())), cost))
+    deep_gradient_descent(SPEC).double()(Counted(InverseProblem(RAY, RAY(truth())), cost))
     assert (cost.forward, cost.adjoint) == (2 * 3, 2 * 3)

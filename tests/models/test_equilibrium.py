@@ -24,12 +24,12 @@ from learnedrecon.models.equilibrium_splitting import (
     equilibrium_proximal,
 )
 from learnedrecon.networks.bounded import NearIdentity
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import Implicit, JacobianFree
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.solvers.fixed_point import Picard
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +99,7 @@ MODELS = {
 def built(name: str) -> Iterative:
     torch.manual_seed(0)
     model = MODELS[name][0]().double()
-    shake(model, seed=0)
+    perturb(model, seed=0)
     return model
 
 
@@ -108,7 +108,7 @@ def test_every_iterate_in_numpy(name: str) -> None:
     model, y = built(name), data()
     assert isinstance(model.scheme, FixedPoint)
     model.scheme = FixedPoint(model.scheme.step, Picard(0.0, STEPS))
-    found = [estimate.image for estimate in model.iterates(Measured(RAY, y))]
+    found = [estimate.image for estimate in model.iterates(InverseProblem(RAY, y))]
     assert len(found) == STEPS
     by_hand = MODELS[name][1](model.scheme.step, scaled_data())
     for image in found:
@@ -129,7 +129,7 @@ def test_3553_parameters() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_both_pieces_of_the_network_matter_to_the_iterates(name: str) -> None:
     """Or the comparison with numpy would say little: thresholds of almost 0 and of infinity."""
-    at, images = Measured(RAY, data()), []
+    at, images = InverseProblem(RAY, data()), []
     for log_threshold in (None, -30.0, 30.0):
         model = built(name)
         with torch.no_grad():

@@ -15,7 +15,7 @@ from learnedrecon.networks.filters import RampFilter
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.solvers.direct.fbp import fbp
 
 PARALLEL = ParallelBeam((16, 14), AngleRange(9), FlatDetector(23))
@@ -45,10 +45,10 @@ def test_with_zero_weights_it_is_fbp(geometry: ParallelBeam | FanBeam, nonlinear
     for p in model.parameters():
         torch.nn.init.zeros_(p)
     lines = RayTransform(geometry, torch.float64)(image())
-    problem = Measured(RayTransform(geometry, torch.float64), lines)
+    problem = InverseProblem(RayTransform(geometry, torch.float64), lines)
     if nonlinear:
         operator = TransmissionCT(Transmission(geometry, mu=0.01), torch.float64)
-        problem = Measured(operator, torch.exp(-0.01 * lines))
+        problem = InverseProblem(operator, torch.exp(-0.01 * lines))
     expected = fbp(lines, geometry, window="hann", bandwidth=0.8)
     torch.testing.assert_close(model(problem).image, expected)
 
@@ -60,7 +60,7 @@ def test_untrained_it_is_near_fbp() -> None:
     y = operator(torch.from_numpy(shepp_logan(64)).float()[None, None])
     start = fbp(y, geometry, window="hann", bandwidth=0.8)
     with torch.no_grad():
-        found = filtered_primal_dual(FilteredPrimalDual())(Measured(operator, y)).image
+        found = filtered_primal_dual(FilteredPrimalDual())(InverseProblem(operator, y)).image
     assert 1e-4 < float((found - start).norm() / start.norm()) < 0.3
 
 

@@ -22,7 +22,7 @@ from learnedrecon.networks.unet import UNet, UNetSpec
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def data(operator: Operator = RAY) -> torch.Tensor:
 
 
 def images(model: Reconstructor, y: torch.Tensor, operator: Operator = RAY) -> Array:
-    return numbers(model(Measured(operator, y)).image)[:, 0]
+    return numbers(model(InverseProblem(operator, y)).image)[:, 0]
 
 
 def assert_close(found: Array, expected: list[Array]) -> None:

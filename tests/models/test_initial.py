@@ -19,10 +19,10 @@ from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.testing import check_reconstructor
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 SHAPE, ROWS = (6, 5), (4, 7)
 SPECS: list[Any] = [
@@ -47,11 +47,11 @@ class Dense(LinearOperator):
         return (v.flatten(-2) @ self.matrix.to(v.dtype)).unflatten(-1, SHAPE)
 
 
-def problem() -> Measured:
+def problem() -> InverseProblem:
     generator = torch.Generator().manual_seed(3)
     matrix = 7.0 * torch.randn(28, 30, generator=generator, dtype=torch.float64)
     u = 0.5 * torch.rand(2, 1, *SHAPE, generator=generator, dtype=torch.float64)
-    return Measured(Dense(matrix), Dense(matrix)(u))
+    return InverseProblem(Dense(matrix), Dense(matrix)(u))
 
 
 def built(spec: object) -> Iterative:
@@ -64,7 +64,7 @@ def built(spec: object) -> Iterative:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
 def test_methods_run_on_any_linear_operator(spec: Any) -> None:  # noqa: ANN401
     model = built(spec)
-    shake(model, seed=1)
+    perturb(model, seed=1)
     check_reconstructor(model, problem())
     with pytest.raises(GeometryError, match=r"Found Dense\. .*'fbp' of .* to None.*T\*y"):
         built(type(spec)())(problem())
@@ -76,8 +76,8 @@ def test_with_zero_weights_the_image_is_that_of_the_adjoint(spec: Any) -> None: 
     model, at = built(spec), problem()
     for p in model.parameters():
         torch.nn.init.zeros_(p)
-    assert isinstance(at.measurement, Dense)
-    matrix = at.measurement.matrix
+    assert isinstance(at.operator, Dense)
+    matrix = at.operator.matrix
     norm = torch.linalg.matrix_norm(matrix, 2)
     expected = (at.data.flatten(1) @ matrix / norm**2).reshape(2, 1, *SHAPE)
     torch.testing.assert_close(model(at).image, expected, rtol=1e-5, atol=0)
@@ -86,7 +86,7 @@ def test_with_zero_weights_the_image_is_that_of_the_adjoint(spec: Any) -> None: 
 def test_a_nonlinear_operator_starts_from_zero() -> None:
     scan = ParallelBeam(SHAPE, AngleRange(4), FlatDetector(9))
     photons = TransmissionCT(Transmission(scan, 0.1), torch.float64)
-    image = AdjointImage()(Measured(photons, torch.ones(3, 1, 4, 9, dtype=torch.float64)))
+    image = AdjointImage()(InverseProblem(photons, torch.ones(3, 1, 4, 9, dtype=torch.float64)))
     assert torch.equal(image, torch.zeros(3, 1, *SHAPE, dtype=torch.float64))
 
 

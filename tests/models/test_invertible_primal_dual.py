@@ -17,11 +17,11 @@ from learnedrecon.models.invertible_primal_dual import (
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.invertible import inversion_error
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Chain
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 GEOMETRY = ParallelBeam((12, 12), AngleRange(9), FlatDetector(19))
 RAY = RayTransform(GEOMETRY, torch.float64)
@@ -50,7 +50,7 @@ def test_it_unrolls_the_papers_formulas() -> None:
         dual, primal = (step.get_submodule(f"{name}_network") for name in ("dual", "primal"))
         h = h + dual(torch.cat([RAY(x) / norm, y / norm], 1))
         x = x + primal(RAY.adjoint(h) / norm)
-    torch.testing.assert_close(model(Measured(RAY, y)).image, x)
+    torch.testing.assert_close(model(InverseProblem(RAY, y)).image, x)
 
 
 def test_the_split_scheme_unrolls_its_formulas_for_a_nonlinear_operator() -> None:
@@ -69,14 +69,14 @@ def test_the_split_scheme_unrolls_its_formulas_for_a_nonlinear_operator() -> Non
         back = operator.linearise(x[old][:, :1])[1].adjoint(h[0][:, :1] + h[1][:, :1])
         x[new] = x[new] + primal(torch.cat([x[old], back], 1))
     expected = x[0][:, :1] + x[1][:, :1]
-    torch.testing.assert_close(model(Measured(operator, y)).image, expected)
+    torch.testing.assert_close(model(InverseProblem(operator, y)).image, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_round_trip_at_the_papers_depth(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     model = invertible_primal_dual(InvertiblePrimalDual(hidden=8)).to(dtype)
-    problem, _ = model.scaling(Measured(RAY, data().to(dtype)))
+    problem, _ = model.scaling(InverseProblem(RAY, data().to(dtype)))
     start = model.initial(problem)
     error = inversion_error(model.scheme, start, problem)
     assert error < (1e-5 if dtype == torch.float32 else 1e-14)
@@ -87,8 +87,8 @@ def test_one_argument_switches_the_way_back() -> None:
     for backward in ("reversible", "checkpointed", "backprop"):
         torch.manual_seed(0)
         model = split_primal_dual(SplitPrimalDualSpec(4, 2, 2, 6, backward=backward)).double()
-        shake(model, seed=0)
-        loss = model(Measured(RAY, data())).image.square().sum()
+        perturb(model, seed=0)
+        loss = model(InverseProblem(RAY, data())).image.square().sum()
         gradients.append(torch.autograd.grad(loss, list(model.parameters())))
     for other in gradients[1:]:
         for found, expected in zip(gradients[0], other, strict=True):
@@ -102,7 +102,7 @@ def test_a_nonlinear_operator_is_refused() -> None:
     operator = TransmissionCT(Transmission(GEOMETRY, 0.05), torch.float64)
     model = invertible_primal_dual(InvertiblePrimalDual(2, 4)).double()
     with pytest.raises(GeometryError, match="at=u"):
-        model(Measured(operator, data().abs()))
+        model(InverseProblem(operator, data().abs()))
 
 
 def test_bad_specs() -> None:

@@ -15,7 +15,7 @@ from learnedrecon.networks.conv import ConvNet
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.step import Repeat
 from learnedrecon.solvers.direct.fbp import fbp
 from learnedrecon.testing.steps import Sealed
@@ -61,12 +61,12 @@ def test_with_zero_weights_it_is_its_start() -> None:
     for p in model.parameters():
         torch.nn.init.zeros_(p)
     y = data()
-    torch.testing.assert_close(model(Measured(RAY, y)).image, fbp(y, GEOMETRY))
+    torch.testing.assert_close(model(InverseProblem(RAY, y)).image, fbp(y, GEOMETRY))
 
 
 def test_iterates_are_those_of_fewer_iterations() -> None:
     model = learned_gradient(SPEC).double()
-    problem = Measured(RAY, data())
+    problem = InverseProblem(RAY, data())
     assert isinstance(model.scheme, Repeat)
     images = [estimate.image for estimate in model.iterates(problem)]
     assert len(images) == 4
@@ -79,7 +79,7 @@ def test_a_problem_keeps_its_own_regulariser() -> None:
     model = learned_gradient(SPEC).double()
     y = data()
     default, same, other = (
-        model(Measured(RAY, y, regulariser=regulariser)).image.detach()
+        model(InverseProblem(RAY, y, regulariser=regulariser)).image.detach()
         for regulariser in (None, Dirichlet(), TotalVariation())
     )
     torch.testing.assert_close(same, default, rtol=0, atol=0)
@@ -88,7 +88,7 @@ def test_a_problem_keeps_its_own_regulariser() -> None:
 
 def test_the_regulariser_cannot_enter_a_foreign_problem() -> None:
     with pytest.raises(ConfigError, match="Sealed"):
-        WithRegulariser(Dirichlet())(Sealed(Measured(RAY, data())))
+        WithRegulariser(Dirichlet())(Sealed(InverseProblem(RAY, data())))
 
 
 def test_photons_with_the_kullback_leibler_distance() -> None:
@@ -97,7 +97,7 @@ def test_photons_with_the_kullback_leibler_distance() -> None:
     model = learned_gradient(SPEC).double()
     y = torch.exp(-0.05 * data())
     image, other = (
-        model(Measured(operator, y, fidelity)).image.detach()
+        model(InverseProblem(operator, y, fidelity)).image.detach()
         for fidelity in (KullbackLeibler(), LeastSquares())
     )
     assert bool(image.isfinite().all())

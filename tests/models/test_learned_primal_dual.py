@@ -12,7 +12,7 @@ from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_p
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.step import Chain
 
 GEOMETRY = ParallelBeam((12, 12), AngleRange(9), FlatDetector(19))
@@ -38,7 +38,7 @@ def test_the_same_weights_serve_a_linear_and_a_nonlinear_operator(
     model = learned_primal_dual(SPEC).double()
     assert count_parameters(operator) == 0
     before = count_parameters(model)
-    estimate = model(Measured(operator, operator(image())))
+    estimate = model(InverseProblem(operator, operator(image())))
     assert estimate.image.shape == (2, 1, 12, 12)
     assert bool(estimate.image.isfinite().all())
     assert count_parameters(model) == before
@@ -74,7 +74,7 @@ def test_with_zero_weights_it_is_zero(operator: RayTransform | TransmissionCT) -
     model = learned_primal_dual(SPEC).double()
     for p in model.parameters():
         torch.nn.init.zeros_(p)
-    estimate = model(Measured(operator, operator(image())))
+    estimate = model(InverseProblem(operator, operator(image())))
     assert not estimate.image.any()
 
 
@@ -84,14 +84,14 @@ def test_it_sees_the_data_only_through_the_dual_variable() -> None:
     for name, p in model.named_parameters():
         if "dual_network" in name:
             torch.nn.init.zeros_(p)
-    first = model(Measured(RAY, RAY(image()))).image
-    second = model(Measured(RAY, 2 + RAY(image()))).image
+    first = model(InverseProblem(RAY, RAY(image()))).image
+    second = model(InverseProblem(RAY, 2 + RAY(image()))).image
     torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
 def test_a_part_of_the_chain_gives_the_iterates() -> None:
     model = learned_primal_dual(SPEC).double()
-    problem = Measured(RAY, RAY(image()))
+    problem = InverseProblem(RAY, RAY(image()))
     scheme = model.scheme
     assert isinstance(scheme, Chain)
     for k, estimate in enumerate(model.iterates(problem), start=1):

@@ -13,7 +13,7 @@ from learnedrecon.models.post_processing import FBPUNet, PostProcessing
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.solvers.direct.fbp import fbp
 
 SMALL = UNetSpec(base=4, depth=2, groups=2)
@@ -37,7 +37,7 @@ def test_untrained_it_is_fbp(geometry: ParallelBeam | FanBeam, image_scale: floa
     y = operator(torch.rand(2, 1, 13, 10, dtype=torch.float64))
     model = PostProcessing(FBPUNet(network=SMALL, image_scale=image_scale)).double()
     expected = fbp(y, geometry, window="hann", bandwidth=0.8)
-    torch.testing.assert_close(model(Measured(operator, y)).image, expected)
+    torch.testing.assert_close(model(InverseProblem(operator, y)).image, expected)
 
 
 def test_the_spec_says_how_the_start_is_made() -> None:
@@ -45,4 +45,4 @@ def test_the_spec_says_how_the_start_is_made() -> None:
     operator = RayTransform(geometry, torch.float64)
     y = operator(torch.rand(2, 1, 13, 10, dtype=torch.float64))
     model = PostProcessing(FBPUNet(FilteredBackprojection("ram-lak"), SMALL)).double()
-    torch.testing.assert_close(model(Measured(operator, y)).image, fbp(y, geometry))
+    torch.testing.assert_close(model(InverseProblem(operator, y)).image, fbp(y, geometry))

@@ -36,13 +36,13 @@ from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.backward import Backprop, Checkpointed
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_reconstructor, check_step
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 if TYPE_CHECKING:
     from learnedrecon.operators.base import Operator
@@ -104,18 +104,18 @@ def operator(dtype: torch.dtype = torch.float64, *, nonlinear: bool = False) -> 
 
 def problem(
     dtype: torch.dtype = torch.float64, *, nonlinear: bool = False, batch: int = 3
-) -> Measured:
+) -> InverseProblem:
     t = operator(dtype, nonlinear=nonlinear)
     generator = torch.Generator().manual_seed(5)
     u = 0.04 * torch.rand(batch, 1, 12, 10, generator=generator, dtype=dtype)
-    return Measured(t, t(u))
+    return InverseProblem(t, t(u))
 
 
 def built(name: str, dtype: torch.dtype = torch.float64) -> Reconstructor:
     """The method with weights of which none is zero."""
     torch.manual_seed(0)
     model = specs.build(MODELS, SPECS[name]).to(dtype)
-    shake(model, seed=0)
+    perturb(model, seed=0)
     if name in SPLITTING:
         settle(model)
     return model
@@ -133,7 +133,7 @@ def settle(model: torch.nn.Module) -> None:
             layer.filters.bias[0], layer.filters.bias[1:] = 0.01, 2
 
 
-def gradients(model: Reconstructor, at: Measured) -> dict[str, torch.Tensor]:
+def gradients(model: Reconstructor, at: InverseProblem) -> dict[str, torch.Tensor]:
     model.zero_grad()
     model(at).image.square().sum().backward()
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
@@ -270,7 +270,7 @@ def test_data_of_another_precision_are_refused(
     name: str, data: torch.dtype, weights: torch.dtype, fix: str
 ) -> None:
     t = Watched(GEOMETRY)
-    at, model = Measured(t, problem(data).data), built(name, weights)
+    at, model = InverseProblem(t, problem(data).data), built(name, weights)
     words = f"weights' precision, {str(weights)[6:]}. Found {str(data)[6:]}. .*{fix}"
     with pytest.raises(DtypeError, match=words):
         model(at)
@@ -350,7 +350,7 @@ class Convolutions(TorchDispatchMode):
 @pytest.mark.parametrize("name", LEARNED)
 def test_reduced_precision_is_for_networks_alone(name: str) -> None:
     model, t = built(name, torch.float32), Watched(GEOMETRY)
-    at = Measured(t, problem(torch.float32).data)
+    at = InverseProblem(t, problem(torch.float32).data)
     networks, states = Convolutions(), Types(set())
     for module in model.modules():
         if isinstance(module, Step):
@@ -372,7 +372,7 @@ def test_copies_and_pickles_are_independent_twins(name: str) -> None:
     expected = model(at).image
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         torch.testing.assert_close(twin(at).image, expected, rtol=0, atol=0)
-        shake(twin, seed=2)
+        perturb(twin, seed=2)
     torch.testing.assert_close(model(at).image, expected, rtol=0, atol=0)
 
 

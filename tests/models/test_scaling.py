@@ -23,10 +23,10 @@ from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import AdjointScale
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 if TYPE_CHECKING:
     from learnedrecon.operators.ray.geometry2d import Geometry
@@ -55,7 +55,7 @@ def built(spec: Any) -> Reconstructor:  # noqa: ANN401
     """A model in double precision whose weights are as after some training: none is zero."""
     torch.manual_seed(0)
     model = specs.build(MODELS, spec).double()
-    shake(model, seed=0)
+    perturb(model, seed=0)
     return model
 
 
@@ -71,8 +71,8 @@ def test_millimetres_to_centimetres_changes_nothing_but_the_unit(name: str, beam
     mm, cm = (RayTransform(g[beam], torch.float64) for g in (MILLIMETRES, CENTIMETRES))
     first, second = built(LEARNED[name]), built(replace(LEARNED[name], image_scale=10 * WATER))
     torch.testing.assert_close(cm(10 * water()), mm(water()))
-    u = first(Measured(mm, mm(water()))).image
-    v = second(Measured(cm, cm(10 * water()))).image
+    u = first(InverseProblem(mm, mm(water()))).image
+    v = second(InverseProblem(cm, cm(10 * water()))).image
     torch.testing.assert_close(v, 10 * u, rtol=1e-6, atol=1e-6 * WATER)
 
 
@@ -83,8 +83,8 @@ def test_millimetres_to_centimetres_of_photons(name: str) -> None:
         for g in (MILLIMETRES, CENTIMETRES)
     )
     first, second = built(ITERATIVE[name]), built(replace(ITERATIVE[name], image_scale=10 * WATER))
-    u = first(Measured(mm, mm(water()))).image
-    v = second(Measured(cm, cm(10 * water()))).image
+    u = first(InverseProblem(mm, mm(water()))).image
+    v = second(InverseProblem(cm, cm(10 * water()))).image
     torch.testing.assert_close(v, 10 * u, rtol=1e-9, atol=1e-9 * WATER)
 
 
@@ -95,9 +95,9 @@ def test_the_image_scale_is_the_unit_in_which_networks_see_images(name: str) -> 
     y = operator(water())
     first, second = built(LEARNED[name]), built(replace(LEARNED[name], image_scale=1000 * WATER))
     with torch.no_grad():
-        u = first(Measured(operator, y)).image
-        large = second(Measured(operator, 1000 * y)).image
-        unscaled = second(Measured(operator, y)).image
+        u = first(InverseProblem(operator, y)).image
+        large = second(InverseProblem(operator, 1000 * y)).image
+        unscaled = second(InverseProblem(operator, y)).image
     torch.testing.assert_close(large, 1000 * u)
     assert float((unscaled - u).abs().max()) > 1e-3 * WATER, "a scale that is not used"
 
@@ -111,8 +111,8 @@ def test_a_scale_per_sample_makes_it_homogeneous(name: str) -> None:
     model.scaling = AdjointScale()
     y = operator(water(3))
     a = torch.tensor([0.1, 1.0, 10.0], dtype=torch.float64).view(3, 1, 1, 1)
-    u = model(Measured(operator, y)).image
-    torch.testing.assert_close(model(Measured(operator, a * y)).image, a * u)
+    u = model(InverseProblem(operator, y)).image
+    torch.testing.assert_close(model(InverseProblem(operator, a * y)).image, a * u)
 
 
 def scan(angles: int) -> RayTransform:
@@ -138,7 +138,7 @@ def test_random_weights_see_much_the_same_at_other_numbers_of_angles(
     torch.manual_seed(0)
     model = specs.build(MODELS, LEARNED[name])
     with torch.no_grad():
-        u, v = (model(Measured(t, t(truth))).image for t in (scan(30), scan(angles)))
+        u, v = (model(InverseProblem(t, t(truth))).image for t in (scan(30), scan(angles)))
     assert v.shape == (1, 1, 32, 32)
     assert float((v - u).norm() / u.norm()) < change
 
@@ -166,11 +166,11 @@ def train(model: Reconstructor, operator: RayTransform, steps: int) -> None:
         optimiser.step()
 
 
-def phantoms(operator: RayTransform, numbers: range) -> tuple[torch.Tensor, Measured]:
+def phantoms(operator: RayTransform, numbers: range) -> tuple[torch.Tensor, InverseProblem]:
     law = ellipse_preset("dival")
     images = [ellipse_phantom(law, k, 32, seed=0, split="train") for k in numbers]
     truth = torch.from_numpy(np.stack(images))[:, None]
-    return truth, Measured(operator, operator(truth))
+    return truth, InverseProblem(operator, operator(truth))
 
 
 def test_the_norm_is_that_of_the_operator_at_hand() -> None:
@@ -183,6 +183,6 @@ def test_the_norm_is_that_of_the_operator_at_hand() -> None:
     for name, p in model.named_parameters():
         if "dual_network" in name:  # it sees sinograms, whose rows are now arranged otherwise
             torch.nn.init.zeros_(p)
-    u = model(Measured(first, first(water()))).image
-    v = model(Measured(second, second(water()))).image
+    u = model(InverseProblem(first, first(water()))).image
+    v = model(InverseProblem(second, second(water()))).image
     torch.testing.assert_close(u, v, rtol=1e-6, atol=1e-6 * WATER)

@@ -18,12 +18,12 @@ from learnedrecon.models.subsets import (
 )
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Cost, Counted, Measured
+from learnedrecon.problem import Cost, Counted, InverseProblem
 from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.primal_dual import PrimalDualStep
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 RAY = RayTransform(ParallelBeam((6, 7), AngleRange(6), FlatDetector(9)), torch.float64)
 SPEC = SubsetPrimalDual(4, 3, 2, 5, 3, image_scale=0.5)
@@ -37,9 +37,9 @@ def matrix() -> torch.Tensor:
     return RAY(unit)[:, 0].permute(1, 2, 0) / RAY.norm()
 
 
-def problem(draws: tuple[int, ...] = ()) -> Measured:
+def problem(draws: tuple[int, ...] = ()) -> InverseProblem:
     generator = torch.Generator().manual_seed(1)
-    return Measured(
+    return InverseProblem(
         RAY, RAY(torch.rand(2, 1, 6, 7, generator=generator, dtype=torch.float64)), draws=draws
     )
 
@@ -47,7 +47,7 @@ def problem(draws: tuple[int, ...] = ()) -> Measured:
 @pytest.mark.parametrize(("order", "parts"), [("cyclic", (0, 1, 2, 0)), ("random", (2, 1, 1, 0))])
 def test_primal_dual_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
     model = subset_primal_dual(replace(SPEC, order=order)).double()  # type: ignore[arg-type]
-    shake(model, seed=2)
+    perturb(model, seed=2)
     at = problem(DRAWS)
     c, whole = SPEC.image_scale, matrix()
     y = at.data / (c * RAY.norm())
@@ -68,7 +68,7 @@ def test_primal_dual_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(("order", "parts"), [("cyclic", (0, 1, 2, 0)), ("random", (2, 1, 1, 0))])
 def test_gradient_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
     model = subset_gradient(replace(GRADIENT, order=order)).double()  # type: ignore[arg-type]
-    shake(model, seed=2)
+    perturb(model, seed=2)
     at, whole = problem(DRAWS), matrix()
     y = at.data[:, 0] / RAY.norm()
     u = torch.einsum("adn,bad->bn", whole, y).reshape(2, 1, 6, 7)

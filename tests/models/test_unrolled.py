@@ -16,11 +16,11 @@ from learnedrecon.evaluation.certificate import certify
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.unrolled import UnrolledGradient, unrolled_gradient
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.backward import Checkpointed
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.step import Repeat
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 if TYPE_CHECKING:
     from tests.networks.in_numpy import Array
@@ -33,7 +33,7 @@ SPEC = UnrolledGradient(4, 3, 5, fbp=None, weight=0.7, image_scale=C)
 def built(spec: UnrolledGradient = SPEC) -> Iterative:
     torch.manual_seed(0)
     model = unrolled_gradient(spec).double()
-    shake(model, seed=0)
+    perturb(model, seed=0)
     return model
 
 
@@ -56,7 +56,7 @@ def network(step: torch.nn.Module, u: Array) -> Array:
 
 def test_every_iterate_in_numpy() -> None:
     model, y = built(), scaled_data()
-    found = [estimate.image for estimate in model.iterates(Measured(RAY, data()))]
+    found = [estimate.image for estimate in model.iterates(InverseProblem(RAY, data()))]
     assert len(found) == SPEC.iterations
     assert isinstance(model.scheme, Repeat)
     step = model.scheme.step
@@ -69,7 +69,7 @@ def test_every_iterate_in_numpy() -> None:
 
 def test_it_starts_from_filtered_back_projection_where_that_is_asked_for() -> None:
     filtered = FilteredBackprojection("hann")
-    model, at = unrolled_gradient(replace(SPEC, fbp=filtered)).double(), Measured(RAY, data())
+    model, at = unrolled_gradient(replace(SPEC, fbp=filtered)).double(), InverseProblem(RAY, data())
     scaled, c = model.scaled(at)
     torch.testing.assert_close(c * model.initial(scaled).image, filtered(at))
 
@@ -81,7 +81,7 @@ def test_parameters_are_those_of_one_network() -> None:
 
 @pytest.mark.parametrize("every", [1, 3])
 def test_checkpointing_gives_the_same_gradients(every: int) -> None:
-    at, found = Measured(RAY, data()), []
+    at, found = InverseProblem(RAY, data()), []
     for model in (built(), built(replace(SPEC, checkpoint_every=every))):
         loss = model(at).image.square().sum()
         found.append(torch.autograd.grad(loss, list(model.parameters())))

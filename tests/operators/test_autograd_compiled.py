@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.scaling import ImageScale
 from learnedrecon.schemes.step import Chain
@@ -200,7 +200,7 @@ def test_a_compiled_scheme_serves_a_new_operator_in_every_batch(scaled: bool) ->
     for k in range(5):
         generator = torch.Generator().manual_seed(k)
         data = torch.randn(2, 1, 3, 6, generator=generator)
-        measured = Measured(RayTransform(turned(k)), data)
+        measured = InverseProblem(RayTransform(turned(k)), data)
         problem = ImageScale(1.0)(measured)[0] if scaled else measured
         start = PrimalDual(torch.zeros(2, 2, 4, 5), torch.zeros(2, 2, 3, 6))
         gradients = []

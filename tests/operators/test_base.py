@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
-from learnedrecon.operators.base import Added, Composed, Multiplied
+from learnedrecon.operators.base import Composition, Multiple, Sum
 from learnedrecon.operators.imaging.inpaint import Inpaint
-from learnedrecon.operators.linear import Composition, LinearOperator, Sum
+from learnedrecon.operators.linear import LinearComposition, LinearOperator, LinearSum
 from learnedrecon.operators.magnitude import Magnitude, PhaseRetrieval
 from learnedrecon.operators.pointwise import Diagonal, ScaledArgument
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
@@ -100,10 +100,10 @@ def test_sums_differences_and_multiples() -> None:
 
 
 def test_two_linear_operators_make_a_linear_one() -> None:
-    assert isinstance(RAY.H @ RAY, Composition)
-    assert isinstance(RAY + RAY, Sum)
+    assert isinstance(RAY.H @ RAY, LinearComposition)
+    assert isinstance(RAY + RAY, LinearSum)
     for operator in (RAY.H @ CT, CT @ (RAY.H @ RAY), CT + RAY, RAY - CT, 2 * CT):
-        assert isinstance(operator, Composed | Added | Multiplied)
+        assert isinstance(operator, Composition | Sum | Multiple)
         assert not isinstance(operator, LinearOperator)
 
 

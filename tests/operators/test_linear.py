@@ -15,14 +15,14 @@ from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.linear import LinearOperator, Scaled
+from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.mri.fourier import CentredFFT
 from learnedrecon.operators.norm import estimated_norm, power_iteration
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def test_complex_multiples(scalar: complex) -> None:
     operator = Lifted(Space((4,), torch.complex128)) * scalar
     torch.testing.assert_close(dense_matrix(operator.H), dense_matrix(operator).T)
     with pytest.raises(DtypeError, match="a real number, as the codomain is real"):
-        Scaled(Matrix(random(3, 4)), 1j)
+        LinearMultiple(Matrix(random(3, 4)), 1j)
 
 
 @pytest.mark.parametrize("scalar", [0.0, -0.5, 0.3 - 2j])
@@ -302,7 +302,7 @@ def test_rows_may_be_arrays_tensors_and_slices(rows: Rows) -> None:
     assert isinstance(part, RayTransform)
     assert part.geometry == SCAN.subset((0, 2, 4))
     y = random(1, 1, 6, 7)
-    assert torch.equal(Measured(operator, y).subset(rows).data, y[:, :, [0, 2, 4]])
+    assert torch.equal(InverseProblem(operator, y).subset(rows).data, y[:, :, [0, 2, 4]])
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_rows_may_be_arrays_tensors_and_slices(rows: Rows) -> None:
 )
 def test_what_is_not_rows_is_named(rows: Any) -> None:  # noqa: ANN401
     operator = RayTransform(SCAN, torch.float64)
-    for subset in (operator.subset, Measured(operator, random(1, 1, 6, 7)).subset):
+    for subset in (operator.subset, InverseProblem(operator, random(1, 1, 6, 7)).subset):
         with pytest.raises(GeometryError, match=r"whole numbers, or as a slice.*T\.subset\(\["):
             subset(rows)
 
@@ -349,7 +349,7 @@ def test_images_as_arrays_are_named() -> None:
     with pytest.raises(DtypeError, match=r"data as a torch tensor.*torch\.from_numpy"):
         operator.adjoint(y)  # type: ignore[arg-type]
     with pytest.raises(DtypeError, match=r"data as a torch tensor.*torch\.from_numpy"):
-        Measured(operator, y)  # type: ignore[arg-type]
+        InverseProblem(operator, y)  # type: ignore[arg-type]
 
 
 def test_operators_are_divided_by_numbers() -> None:

@@ -46,7 +46,7 @@ def test_a_number_gets_the_call_for_vectors() -> None:
 )
 def test_what_is_not_a_tensor_is_named(value: Any, found: str, call: str) -> None:  # noqa: ANN401
     with pytest.raises(DtypeError, match=rf"x as a torch tensor\. Found {found}\. .*{call}"):
-        Space((2, 3)).admit(value, "x")
+        Space((2, 3)).check(value, "x")
 
 
 def test_elements() -> None:
@@ -64,18 +64,18 @@ def test_admit_takes_any_leading_axes() -> None:
     space = Space((2, 3))
     for leading in ((), (1,), (4, 5)):
         x = torch.zeros(*leading, 2, 3)
-        assert space.admit(x, "x") is x
+        assert space.check(x, "x") is x
     with pytest.raises(ShapeError, match=r"x with last axes \(2, 3\)"):
-        space.admit(torch.zeros(3), "x")
+        space.check(torch.zeros(3), "x")
 
 
 def test_admit_keeps_the_precision_and_lifts_real_to_complex() -> None:
     space = Space((2,), torch.complex64)
-    assert space.admit(torch.zeros(2), "x").dtype == torch.complex64
-    assert space.admit(torch.zeros(2).double(), "x").dtype == torch.complex128
-    assert space.admit(torch.zeros(2).half(), "x").dtype == torch.complex64
+    assert space.check(torch.zeros(2), "x").dtype == torch.complex64
+    assert space.check(torch.zeros(2).double(), "x").dtype == torch.complex128
+    assert space.check(torch.zeros(2).half(), "x").dtype == torch.complex64
     with pytest.raises(DtypeError, match="complex floats"):
-        space.admit(torch.zeros(2, dtype=torch.int64), "x")
+        space.check(torch.zeros(2, dtype=torch.int64), "x")
 
 
 def test_inner_product_is_real_unweighted_and_summed_in_double() -> None:

@@ -16,7 +16,7 @@ from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_p
 from learnedrecon.operators.adapters.astra import AstraTransform, from_astra
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import check_operator
 
 ANGLES = np.linspace(0, np.pi, 7, endpoint=False)
@@ -102,7 +102,7 @@ def test_our_scheme_trains_on_astra() -> None:
     operator = from_astra(PARALLEL, VOLUME)
     coarse = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(1))
     truth = torch.nn.functional.interpolate(coarse, (10, 12), mode="bilinear")
-    measured = Measured(operator, operator(truth))
+    measured = InverseProblem(operator, operator(truth))
     model = learned_primal_dual(LearnedPrimalDual(iterations=3, primal=2, dual=2, hidden=8))
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     losses = []

@@ -17,7 +17,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import check_operator
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def test_our_scheme_trains_on_a_physics(name: str) -> None:
     size = 12
     operator = from_deepinv(physics, (1, size, size))
     truth = torch.nn.functional.interpolate(blobs(), (size, size), mode="bilinear")
-    measured = Measured(operator, operator(truth))
+    measured = InverseProblem(operator, operator(truth))
     model = learned_gradient(LearnedGradient(iterations=3, memory=2, hidden=8, fbp=None))
     losses = falling(lambda: model(measured).image, list(model.parameters()), truth)
     assert losses[-1] < 0.5 * losses[0], losses
@@ -219,7 +219,7 @@ def test_our_scheme_trains_on_a_physics(name: str) -> None:
 def test_our_scheme_trains_on_a_nonlinear_physics() -> None:
     operator = from_deepinv(deepinv.physics.Physics(A=lambda x: (x + 0.5) ** 3), (1, 12, 12))
     truth = torch.nn.functional.interpolate(blobs(), (12, 12), mode="bilinear")
-    measured = Measured(operator, operator(truth))
+    measured = InverseProblem(operator, operator(truth))
     model = learned_gradient(LearnedGradient(iterations=3, memory=2, hidden=8, fbp=None))
     losses = falling(lambda: model(measured).image, list(model.parameters()), truth)
     assert losses[-1] < 0.5 * losses[0], losses

@@ -19,7 +19,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import Image, ProximalEquilibrium
 from learnedrecon.schemes.equilibrium_splitting import (
     AdmmEquilibrium,
@@ -63,7 +63,7 @@ def well_posed() -> Diagonal:
 def test_a_step_of_admm_in_dense_matrices() -> None:
     step, y = admm(), random(2, 1, 6, 7)
     z, w = random(2, 1, 4, 5, seed=1), random(2, 1, 4, 5, seed=2)
-    found = step(ImageAndMultiplier(z, w), Measured(T, y))
+    found = step(ImageAndMultiplier(z, w), InverseProblem(T, y))
     right = (z - w).flatten(1) + 0.7 * y.flatten(1) @ DENSE
     matrix = torch.eye(20, dtype=torch.float64) + 0.7 * DENSE.T @ DENSE
     x = torch.linalg.solve(matrix, right.T).T.reshape(2, 1, 4, 5)
@@ -75,7 +75,7 @@ def test_a_step_of_admm_in_dense_matrices() -> None:
 def test_a_step_of_pdhg_in_dense_matrices() -> None:
     step = PrimalDualEquilibrium(regulariser(), 0.8, product=0.6).double()
     u, h, y = random(2, 1, 4, 5), random(2, 1, 6, 7, seed=1), random(2, 1, 6, 7, seed=2)
-    found = step(PrimalDual(u, h), Measured(T, y))
+    found = step(PrimalDual(u, h), InverseProblem(T, y))
     image = step.network(u - 0.8 * (h.flatten(1) @ DENSE).reshape(2, 1, 4, 5))
     ahead = ((2 * image - u).flatten(1) @ DENSE.T).reshape(2, 1, 6, 7)
     sigma = 0.6 / 0.8
@@ -86,7 +86,7 @@ def test_a_step_of_pdhg_in_dense_matrices() -> None:
 
 def test_all_three_have_the_same_fixed_points() -> None:
     operator, y = well_posed(), random(1, 1, 4, 5)
-    given, zero = Measured(operator, y), torch.zeros(1, 1, 4, 5, dtype=torch.float64)
+    given, zero = InverseProblem(operator, y), torch.zeros(1, 1, 4, 5, dtype=torch.float64)
     proximal = ProximalEquilibrium(regulariser(), 0.7)
     primal_dual = PrimalDualEquilibrium(regulariser(), 0.7).double()
     with torch.no_grad():
@@ -105,8 +105,8 @@ class DenseAdmm(AdmmEquilibrium):
 
     def _data_step(self, start: Tensor, problem: Problem) -> Tensor:
         penalty = self.log_penalty.exp()
-        assert isinstance(problem, Measured)
-        diagonal = problem.measurement.get_buffer("diagonal")
+        assert isinstance(problem, InverseProblem)
+        diagonal = problem.operator.get_buffer("diagonal")
         return (start + penalty * diagonal * problem.data) / (1 + penalty * diagonal.square())
 
 
@@ -117,7 +117,7 @@ def test_gradients_reach_every_leaf_through_conjugate_gradients() -> None:
         y = random(2, 1, 4, 5).requires_grad_()
         zero = torch.zeros(2, 1, 4, 5, dtype=torch.float64)
         fixed = FixedPoint(step, EXACT, Implicit(EXACT))
-        end = fixed(ImageAndMultiplier(zero, zero), Measured(Diagonal(SPACE, diagonal), y))
+        end = fixed(ImageAndMultiplier(zero, zero), InverseProblem(Diagonal(SPACE, diagonal), y))
         loss = (end.image * random(2, 1, 4, 5, seed=3)).sum() + end.multiplier.square().sum()
         results.append(torch.autograd.grad(loss, [*step.parameters(), diagonal, y]))
     for found, expected in zip(*results, strict=True):
@@ -126,7 +126,7 @@ def test_gradients_reach_every_leaf_through_conjugate_gradients() -> None:
 
 
 def test_the_steps_pass_the_kit() -> None:
-    given = Measured(T, random(2, 1, 6, 7))
+    given = InverseProblem(T, random(2, 1, 6, 7))
     image, dual = random(2, 1, 4, 5), random(2, 1, 6, 7, seed=1)
     check_step(admm(), ImageAndMultiplier(image, random(2, 1, 4, 5, seed=2)), given)
     check_step(PrimalDualEquilibrium(regulariser()).double(), PrimalDual(image, dual), given)
@@ -140,7 +140,7 @@ def test_no_attack_gets_past_the_factor_of_admm(penalty: float) -> None:
     certificate = certify(FixedPoint(step), operator, smallest=smallest)
     assert certificate.holds, certificate.reason
     assert certificate.factor is not None
-    given = Measured(operator, random(1, 1, 4, 5))
+    given = InverseProblem(operator, random(1, 1, 4, 5))
     worst = measured_contraction(step, given, pairs=4, ascents=60)
     assert 0.5 * certificate.factor < worst <= certificate.factor < 1
     assert "A contraction of x + w" in str(certificate)
@@ -157,13 +157,15 @@ def test_iterations_and_stability_of_admm() -> None:
     start = ImageAndMultiplier(zero, zero)
     y, other = random(1, 1, 4, 5), random(1, 1, 4, 5, seed=1)
     with torch.no_grad():
-        ends = [FixedPoint(step, EXACT)(start, Measured(operator, data)) for data in (y, other)]
+        ends = [
+            FixedPoint(step, EXACT)(start, InverseProblem(operator, data)) for data in (y, other)
+        ]
         gap = float((ends[0].image - ends[1].image).norm())
         assert gap <= certificate.stability * float((y - other).norm())
-        limit, state = step.read(ends[0]), step(start, Measured(operator, y))
+        limit, state = step.read(ends[0]), step(start, InverseProblem(operator, y))
         first = float((step.read(state) - limit).norm())
         for _ in range(number):
-            state = step(state, Measured(operator, y))
+            state = step(state, InverseProblem(operator, y))
         assert float((step.read(state) - limit).norm()) <= 1e-3 * first
 
 
@@ -184,7 +186,7 @@ def test_pdhg_has_no_factor_below_one_even_where_proximal_descent_has() -> None:
     """The norm of its linear part, with R = Id, exceeds 1 in the plain norm."""
     step = PrimalDualEquilibrium(regulariser(0.0), 0.9, product=0.81).double()
     step.requires_grad_(requires_grad=False)
-    given = Measured(Diagonal(SPACE, _ones()), torch.zeros(1, 1, 4, 5, dtype=torch.float64))
+    given = InverseProblem(Diagonal(SPACE, _ones()), torch.zeros(1, 1, 4, 5, dtype=torch.float64))
     pairs = torch.eye(2, dtype=torch.float64)[:, :, None, None, None, None].expand(2, 2, 1, 1, 4, 5)
     columns = [step(PrimalDual(*pair), given) for pair in pairs]
     matrix = torch.tensor([[float(field[0, 0, 0, 0]) for field in end] for end in columns]).T
@@ -196,7 +198,7 @@ def test_a_data_step_that_does_not_converge_is_said(caplog: pytest.LogCaptureFix
     step = AdmmEquilibrium(regulariser(), 5.0, tolerance=1e-12, max_iterations=2).double()
     image = random(1, 1, 4, 5)
     with caplog.at_level(logging.WARNING, "learnedrecon"), torch.no_grad():
-        step(ImageAndMultiplier(image, image), Measured(T, random(1, 1, 6, 7)))
+        step(ImageAndMultiplier(image, image), InverseProblem(T, random(1, 1, 6, 7)))
     assert "The data step of ADMM" in caplog.text
 
 
@@ -209,7 +211,7 @@ def test_refusals() -> None:
         with pytest.raises(ConfigError, match="Expected"):
             build()
     photons = TransmissionCT(Transmission(SCAN, 0.05), torch.float64)
-    given = Measured(photons, random(1, 1, 6, 7).abs())
+    given = InverseProblem(photons, random(1, 1, 6, 7).abs())
     image = random(1, 1, 4, 5)
     with pytest.raises(GeometryError, match="nonlinear"):
         admm()(ImageAndMultiplier(image, image), given)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from learnedrecon.errors import ConfigError, DifferentiationError
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import FixedPointBackward, Implicit, JacobianFree
 from learnedrecon.schemes.step import Chain, Repeat, Step
@@ -47,10 +47,10 @@ class Contraction(Step[Image]):
         return Image(u - 0.5 * problem.gradient(u) - 0.2 * self.network(u).tanh())
 
 
-def measured(data: Tensor | None = None, diagonal: Tensor | None = None) -> Measured:
+def measured(data: Tensor | None = None, diagonal: Tensor | None = None) -> InverseProblem:
     diagonal = 0.8 + 0.2 * random(3, 4, seed=5).tanh() if diagonal is None else diagonal
     operator = Diagonal(Space((3, 4), torch.float64), diagonal)
-    return Measured(operator, random(*SHAPE, seed=6) if data is None else data)
+    return InverseProblem(operator, random(*SHAPE, seed=6) if data is None else data)
 
 
 EXACT = Anderson(1e-13, 200)
@@ -305,7 +305,9 @@ def test_complex_images() -> None:
 
     step = Complex()
     data = torch.complex(random(*SHAPE), random(*SHAPE, seed=1))
-    given = Measured(Diagonal(Space((3, 4), torch.complex128), 0.9 + random(3, 4).abs() / 9), data)
+    given = InverseProblem(
+        Diagonal(Space((3, 4), torch.complex128), 0.9 + random(3, 4).abs() / 9), data
+    )
     start = Image(torch.zeros(SHAPE, dtype=torch.complex128))
     weight = random(*SHAPE, seed=3)
     found, expected = (

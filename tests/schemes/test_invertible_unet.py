@@ -15,7 +15,7 @@ from learnedrecon.errors import ConfigError, DtypeError, ShapeError
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.invertible_unet import InvertibleUNet, InvertibleUNetSpec
 from learnedrecon.schemes.reversible import Reversible
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 SPECS = [
     (InvertibleUNetSpec(levels=2, hidden=4), (8, 4)),
@@ -27,7 +27,7 @@ SPECS = [
 def built(spec: InvertibleUNetSpec, mode: Backward | None = None) -> InvertibleUNet:
     torch.manual_seed(0)
     net = InvertibleUNet(spec, mode).double()
-    shake(net, seed=1)
+    perturb(net, seed=1)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             if "generator" in name:

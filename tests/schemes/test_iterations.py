@@ -15,7 +15,7 @@ from learnedrecon.models.subsets import SubsetGradient, subset_gradient
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import Image
 from learnedrecon.schemes.iterations import (
     Cycle,
@@ -27,7 +27,7 @@ from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.step import Chain, Repeat
 from learnedrecon.schemes.subsets import OnSubset
 from learnedrecon.testing import check_step
-from learnedrecon.testing.steps import shake
+from learnedrecon.testing.steps import perturb
 
 RAY = RayTransform(ParallelBeam((5, 6), AngleRange(6), FlatDetector(9)), torch.float64)
 
@@ -42,8 +42,8 @@ def start() -> Image:
     return Image(torch.rand(2, 1, 5, 6, generator=generator, dtype=torch.float64))
 
 
-def problem(draws: tuple[int, ...] = ()) -> Measured:
-    return Measured(RAY, RAY(start().image), draws=draws)
+def problem(draws: tuple[int, ...] = ()) -> InverseProblem:
+    return InverseProblem(RAY, RAY(start().image), draws=draws)
 
 
 def run(steps: list[DeepGradientStep]) -> Tensor:
@@ -91,7 +91,7 @@ def test_nested_compositions_are_counted_as_they_are_iterated() -> None:
 def test_parts_go_on_where_the_last_turn_ended(order: str) -> None:
     """With 2 steps on 3 parts, the third iteration has the weights of the first and part 2."""
     model = subset_gradient(SubsetGradient(2, 4, 3, order, None)).double()  # type: ignore[arg-type]
-    shake(model, seed=1)
+    perturb(model, seed=1)
     draws = (1, 1, 0, 2, 2)
     at = problem(draws)
     longer = with_iterations(model.scheme, 5)
@@ -109,7 +109,7 @@ def test_parts_go_on_where_the_last_turn_ended(order: str) -> None:
 def test_a_cycle_passes_the_kit_and_can_be_reversible() -> None:
     check_step(Cycle([step(0), step(1)], 3), start(), problem())
     model = invertible_primal_dual(InvertiblePrimalDual(2, 4)).double()
-    shake(model, seed=0)
+    perturb(model, seed=0)
     longer = model_with_iterations(model, 5)
     assert longer.scheme.backward_mode == model.scheme.backward_mode
     longer(problem()).image.sum().backward()

@@ -15,7 +15,7 @@ from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
 from learnedrecon.testing import check_step, dense_matrix
 
@@ -53,13 +53,13 @@ def step() -> LearnedGradientStep:
     return LearnedGradientStep(Mix(0.3 * random(1 + MEMORY, 3 + MEMORY, seed=3)))
 
 
-def linear() -> Measured:
-    return Measured(RAY, random(2, 1, 4, 9, seed=5), regulariser=Dirichlet())
+def linear() -> InverseProblem:
+    return InverseProblem(RAY, random(2, 1, 4, 9, seed=5), regulariser=Dirichlet())
 
 
-def photons(fidelity: Fidelity) -> Measured:
+def photons(fidelity: Fidelity) -> InverseProblem:
     data = random(2, 1, 4, 9, seed=5).sigmoid()
-    return Measured(PHOTONS, data, fidelity, regulariser=Dirichlet())
+    return InverseProblem(PHOTONS, data, fidelity, regulariser=Dirichlet())
 
 
 def data_gradient(u: np.ndarray, y: np.ndarray, kind: str) -> np.ndarray:
@@ -86,7 +86,7 @@ def laplacian(u: np.ndarray) -> np.ndarray:
         ("kullback-leibler", photons(KullbackLeibler())),
     ],
 )
-def test_one_step(kind: str, problem: Measured) -> None:
+def test_one_step(kind: str, problem: InverseProblem) -> None:
     state, scheme = start(), step()
     found = scheme(state, problem)
     assert type(found) is ImageAndMemory
@@ -134,17 +134,17 @@ def test_a_network_of_zero_keeps_the_image_and_forgets() -> None:
 
 def test_a_problem_without_regulariser_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"regulariser(?s:.*)None(?s:.*)Dirichlet"):
-        step()(start(), Measured(RAY, random(2, 1, 4, 9, seed=5)))
+        step()(start(), InverseProblem(RAY, random(2, 1, 4, 9, seed=5)))
 
 
 @pytest.mark.parametrize(
     "problem",
     [
         linear(),
-        Measured(RAY, random(2, 1, 4, 9, seed=5), regulariser=TotalVariation(smoothing=0.1)),
+        InverseProblem(RAY, random(2, 1, 4, 9, seed=5), regulariser=TotalVariation(smoothing=0.1)),
         photons(LeastSquares()),
         photons(KullbackLeibler()),
     ],
 )
-def test_the_conformance_kit(problem: Measured) -> None:
+def test_the_conformance_kit(problem: InverseProblem) -> None:
     check_step(step(), start(), problem)

@@ -12,7 +12,7 @@ from learnedrecon.functionals.regularisers import Dirichlet
 from learnedrecon.networks import AsReal, ConvNet, ConvSpec
 from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.backward import Checkpointed
 from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
 from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
@@ -38,7 +38,9 @@ def truths(number: int) -> Tensor:
     return (bumps * torch.exp(1j * (1 + x + y[:, None])))[:, None]
 
 
-def problem_of(coils: int | None, dtype: torch.dtype = torch.complex64) -> tuple[Measured, Tensor]:
+def problem_of(
+    coils: int | None, dtype: torch.dtype = torch.complex64
+) -> tuple[InverseProblem, Tensor]:
     """Two lines of three measured, another choice for every sample."""
     generator = torch.Generator().manual_seed(5)
     axes = (1,) if coils is None else (1, 1)
@@ -50,7 +52,7 @@ def problem_of(coils: int | None, dtype: torch.dtype = torch.complex64) -> tuple
         tensors["maps"] = maps / maps.abs().square().sum(0).sqrt()
     operator = CartesianMRI(Cartesian(SHAPE, coils, ENCODED), dtype=dtype).with_tensors(tensors)
     truth = truths(4).to(dtype)
-    return Measured(operator, operator(truth), regulariser=Dirichlet()), truth
+    return InverseProblem(operator, operator(truth), regulariser=Dirichlet()), truth
 
 
 def network(inputs: int, outputs: int, axes: int = 2) -> AsReal:
@@ -69,7 +71,7 @@ def primal_dual(coils: int | None) -> Step[PrimalDual]:
     return Chain([PrimalDualStep(network(3, 1, axes), network(3, 2)) for _ in range(3)])
 
 
-def run(scheme: Step, problem: Measured) -> Tensor:  # type: ignore[type-arg]
+def run(scheme: Step, problem: InverseProblem) -> Tensor:  # type: ignore[type-arg]
     start = problem.adjoint(problem.data)
     if isinstance(scheme, Repeat):
         state = ImageAndMemory(start, torch.zeros_like(start).expand(-1, MEMORY, -1, -1))

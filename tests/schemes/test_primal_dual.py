@@ -15,7 +15,7 @@ from learnedrecon.networks.filters import RampFilter
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.primal_dual import FilteredPrimalDualStep, PrimalDual, PrimalDualStep
 from learnedrecon.testing import check_step, dense_matrix
 
@@ -66,12 +66,12 @@ def filtered() -> FilteredPrimalDualStep:
     )
 
 
-def linear() -> Measured:
-    return Measured(RAY, random(2, 1, 4, 9, seed=5))
+def linear() -> InverseProblem:
+    return InverseProblem(RAY, random(2, 1, 4, 9, seed=5))
 
 
-def photons() -> Measured:
-    return Measured(PHOTONS, random(2, 1, 4, 9, seed=5).sigmoid())
+def photons() -> InverseProblem:
+    return InverseProblem(PHOTONS, random(2, 1, 4, 9, seed=5).sigmoid())
 
 
 def forward(u: Array, *, nonlinear: bool) -> Array:
@@ -118,7 +118,7 @@ def test_one_step(make: Maker, nonlinear: bool) -> None:
         np.testing.assert_allclose(found.primal[k].detach(), primal, rtol=0, atol=1e-10)
 
 
-def changed(step: nn.Module, problem: Measured, part: str, channel: int) -> tuple[bool, bool]:
+def changed(step: nn.Module, problem: InverseProblem, part: str, channel: int) -> tuple[bool, bool]:
     """Whether the increments of u and h change with one channel of the state."""
     state = start()
     other = state._replace(**{part: getattr(state, part).clone()})
@@ -140,7 +140,7 @@ def only_from(columns: int, rows: int, column: int) -> Mix:
 
 
 @pytest.mark.parametrize("problem", [linear(), photons()])
-def test_the_second_channel_goes_through_t(problem: Measured) -> None:
+def test_the_second_channel_goes_through_t(problem: InverseProblem) -> None:
     step = PrimalDualStep(only_from(DUAL + 2, DUAL, DUAL), only_from(PRIMAL + 1, PRIMAL, 0))
     for channel in range(PRIMAL):
         assert changed(step, problem, "primal", channel)[1] == (channel == 1)
@@ -191,5 +191,5 @@ def test_networks_of_zero_leave_the_state(
 
 @pytest.mark.parametrize("make", [plain, filtered])
 @pytest.mark.parametrize("problem", [linear(), photons()])
-def test_the_conformance_kit(make: Maker, problem: Measured) -> None:
+def test_the_conformance_kit(make: Maker, problem: InverseProblem) -> None:
     check_step(make(), start(), problem)

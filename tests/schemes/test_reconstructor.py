@@ -9,7 +9,7 @@ from torch import nn
 from learnedrecon.errors import DtypeError
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 
@@ -25,9 +25,9 @@ class Weighted(Reconstructor):
         return Estimate(problem.data)
 
 
-def problem(dtype: torch.dtype) -> Measured:
+def problem(dtype: torch.dtype) -> InverseProblem:
     space = Space((3,), torch.complex64 if dtype.is_complex else torch.float32)
-    return Measured(Diagonal(space, torch.ones(3)), torch.ones(1, 1, 3, dtype=dtype))
+    return InverseProblem(Diagonal(space, torch.ones(3)), torch.ones(1, 1, 3, dtype=dtype))
 
 
 F16, BF16, F32, F64 = torch.float16, torch.bfloat16, torch.float32, torch.float64

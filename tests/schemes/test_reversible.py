@@ -17,7 +17,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.invertible import InvertibleStep, inversion_error, invert
 from learnedrecon.schemes.invertible_primal_dual import (
@@ -55,8 +55,8 @@ def net(inputs: int, outputs: int, seed: int = 0, gain: float = 0.2) -> nn.Modul
     return nn.Sequential(*layers)
 
 
-def problem() -> Measured:
-    return Measured(RayTransform(SCAN, torch.float64) / 10, random(2, 1, 6, 7))
+def problem() -> InverseProblem:
+    return InverseProblem(RayTransform(SCAN, torch.float64) / 10, random(2, 1, 6, 7))
 
 
 def invertible(seed: int = 0) -> InvertiblePrimalDualStep:
@@ -115,13 +115,13 @@ def test_a_step_that_is_no_coupling_passes_too() -> None:
 
 def test_the_split_step_linearises_a_nonlinear_operator_where_it_stays() -> None:
     operator = TransmissionCT(Transmission(SCAN, 0.05), torch.float64)
-    given = Measured(operator, random(2, 1, 6, 7).abs())
+    given = InverseProblem(operator, random(2, 1, 6, 7).abs())
     check_step(split(), split_start(), given, modes=[Reversible()])
 
 
 def test_tensors_of_the_operator_get_their_gradients() -> None:
     weights = random(4, 5).requires_grad_()
-    given = Measured(Diagonal(Space((4, 5), torch.float64), weights), random(2, 1, 4, 5))
+    given = InverseProblem(Diagonal(Space((4, 5), torch.float64), weights), random(2, 1, 4, 5))
     state = PrimalDual(random(2, 1, 4, 5), random(2, 1, 4, 5, seed=1))
     report = check_step(invertible(), state, given, modes=[Reversible()])
     assert report.measured("Repeat, Reversible(tolerance=0.001): gradients of 14 leaves") < 1e-12
@@ -182,7 +182,7 @@ def test_a_second_backward_pass_gives_the_same() -> None:
 def test_autocast_is_entered_again() -> None:
     def run(mode: Backward) -> list[Tensor]:
         scheme = Chain([invertible(k).float() for k in range(3)], mode)
-        given = Measured(RayTransform(SCAN) / 10, random(2, 1, 6, 7).float())
+        given = InverseProblem(RayTransform(SCAN) / 10, random(2, 1, 6, 7).float())
         begin = PrimalDual(*(z.float() for z in start()))
         with torch.autocast("cpu", torch.bfloat16):
             end = scheme(begin, given)
@@ -295,7 +295,9 @@ def test_steps_without_an_inverse_are_refused_when_built() -> None:
 def test_a_nonlinear_operator_is_refused_where_it_cannot_be_undone() -> None:
     operator = TransmissionCT(Transmission(SCAN, 0.05), torch.float64)
     with pytest.raises(GeometryError, match="linearised"):
-        Chain([invertible()], Reversible())(start(), Measured(operator, random(2, 1, 6, 7).abs()))
+        Chain([invertible()], Reversible())(
+            start(), InverseProblem(operator, random(2, 1, 6, 7).abs())
+        )
 
 
 class Peeking(InvertiblePrimalDualStep):

@@ -16,7 +16,7 @@ from learnedrecon.operators.pointwise import ScaledArgument
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling, Scaling
 from learnedrecon.schemes.step import Chain, Step
@@ -65,9 +65,9 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def measured(scan: ParallelBeam | FanBeam = SCAN, size: float = WATER) -> Measured:
+def measured(scan: ParallelBeam | FanBeam = SCAN, size: float = WATER) -> InverseProblem:
     operator = RayTransform(scan, torch.float64)
-    return Measured(operator, operator(size * random(2, 1, *scan.shape).abs()))
+    return InverseProblem(operator, operator(size * random(2, 1, *scan.shape).abs()))
 
 
 def in_centimetres(scan: ParallelBeam) -> ParallelBeam:
@@ -99,11 +99,11 @@ def test_millimetres_to_centimetres_changes_nothing_but_the_unit() -> None:
         (ImageScale(WATER), ImageScale(10 * WATER)),
         (AdjointScale(), AdjointScale()),
     ):
-        a = model(in_mm)(Measured(RayTransform(SCAN), data)).image
-        b = model(in_cm)(Measured(RayTransform(in_centimetres(SCAN)), data)).image
+        a = model(in_mm)(InverseProblem(RayTransform(SCAN), data)).image
+        b = model(in_cm)(InverseProblem(RayTransform(in_centimetres(SCAN)), data)).image
         assert close(b, 10 * a)
-    a = model(NoScaling())(Measured(RayTransform(SCAN), data)).image
-    b = model(NoScaling())(Measured(RayTransform(in_centimetres(SCAN)), data)).image
+    a = model(NoScaling())(InverseProblem(RayTransform(SCAN), data)).image
+    b = model(NoScaling())(InverseProblem(RayTransform(in_centimetres(SCAN)), data)).image
     assert not close(b, 10 * a, tolerance=0.1)
 
 
@@ -134,7 +134,7 @@ def test_other_numbers_of_angles_give_images_of_the_same_size(
 
     def reconstruct(number: int, how: Scaling) -> Tensor:
         operator = RayTransform(replace(SCAN, angles=AngleRange(number)), torch.float64)
-        image: Tensor = model(how)(Measured(operator, operator(truth))).image
+        image: Tensor = model(how)(InverseProblem(operator, operator(truth))).image
         return image
 
     expected = float(reconstruct(15, scaling).norm())
@@ -172,7 +172,7 @@ def test_the_given_problem_is_left_alone() -> None:
 def test_nonlinear_operators_take_the_scale_inside() -> None:
     operator = TransmissionCT(Transmission(SCAN, 1.0), torch.float64)
     u = random(2, 1, 12, 10)
-    problem = Measured(operator, operator(WATER * u.abs()))
+    problem = InverseProblem(operator, operator(WATER * u.abs()))
     scaled, c = ImageScale(WATER)(problem)
     assert isinstance(scaled.operator, ScaledArgument)
     assert scaled.data is problem.data
@@ -232,7 +232,7 @@ def test_only_measured_problems_are_scaled() -> None:
 
 def test_an_operator_that_is_zero_is_not_divided_by() -> None:
     operator = 0.0 * RayTransform(SCAN, torch.float64)
-    problem = Measured(operator, torch.zeros(1, 1, 15, 17, dtype=torch.float64))
+    problem = InverseProblem(operator, torch.zeros(1, 1, 15, 17, dtype=torch.float64))
     scaled, _ = ImageScale(WATER)(problem)
     assert not scaled.gradient(random(1, 1, 12, 10)).any()
 

@@ -16,7 +16,7 @@ from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed, backward_mode
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_step
@@ -57,8 +57,8 @@ def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Te
     return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
-def problem(dtype: torch.dtype = torch.float64) -> Measured:
-    return Measured(RayTransform(SCAN, dtype), random(2, 1, 6, 7, dtype=dtype))
+def problem(dtype: torch.dtype = torch.float64) -> InverseProblem:
+    return InverseProblem(RayTransform(SCAN, dtype), random(2, 1, 6, 7, dtype=dtype))
 
 
 def start(dtype: torch.dtype = torch.float64) -> ImageState:
@@ -80,7 +80,7 @@ def test_tensors_of_operator_and_regulariser_are_leaves() -> None:
     report = check_step(
         WithRegulariser(0),
         start(),
-        Measured(Diagonal(space, weights), random(2, 1, 4, 5), regulariser=Dirichlet()),
+        InverseProblem(Diagonal(space, weights), random(2, 1, 4, 5), regulariser=Dirichlet()),
     )
     # image, memory, data, the diagonal, and kernel and bias of one step or of three
     assert report.measured("Repeat, Checkpointed(every=1): gradients of 6 leaves") == 0

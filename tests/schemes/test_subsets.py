@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Cost, Counted, Measured
+from learnedrecon.problem import Cost, Counted, InverseProblem
 from learnedrecon.schemes.backward import Checkpointed
 from learnedrecon.schemes.invertible_primal_dual import InvertiblePrimalDualStep
 from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
@@ -29,8 +29,8 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def problem() -> Measured:
-    return Measured(RAY, random(2, 1, 6, 7))
+def problem() -> InverseProblem:
+    return InverseProblem(RAY, random(2, 1, 6, 7))
 
 
 def net(inputs: int, outputs: int, seed: int) -> nn.Module:
@@ -74,7 +74,9 @@ def test_steps_take_the_parts_in_turn() -> None:
     expected, given = start(3), problem()
     for k, s in enumerate(steps):
         rows = list(range(k % 2, 6, 2))
-        part = Measured(RayTransform(SCAN.subset(rows), torch.float64), given.data[:, :, rows])
+        part = InverseProblem(
+            RayTransform(SCAN.subset(rows), torch.float64), given.data[:, :, rows]
+        )
         expected = s(expected, part)
     found = chain(start(3), given)
     for a, b in zip(found, expected, strict=True):

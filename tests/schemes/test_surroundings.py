@@ -18,7 +18,7 @@ from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gra
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, invertible_primal_dual
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,10 +38,10 @@ SPEC = EquilibriumGradient(
 )
 
 
-def problem(samples: slice = slice(None)) -> Measured:
+def problem(samples: slice = slice(None)) -> InverseProblem:
     operator = RayTransform(SCAN, torch.float64)
     images = torch.rand(2, 1, 5, 6, generator=torch.Generator().manual_seed(3)).double()
-    return Measured(operator, operator(images)[samples])
+    return InverseProblem(operator, operator(images)[samples])
 
 
 def reversible() -> Iterative:
@@ -62,7 +62,7 @@ SCHEMES: dict[str, Callable[[], Iterative]] = {
 }
 
 
-def gradients(call: Callable[[Measured], Tensor], model: nn.Module) -> list[Tensor]:
+def gradients(call: Callable[[InverseProblem], Tensor], model: nn.Module) -> list[Tensor]:
     loss = call(problem()).square().sum()
     return list(torch.autograd.grad(loss, list(model.parameters())))
 
@@ -129,7 +129,7 @@ def test_autocast_keeps_the_graph_of_weights_that_the_solver_has_lowered(
         spec = replace(SPEC, tolerance=1e-2, max_iterations=50, backward=name, bound=bound)
         model = equilibrium_gradient(spec)
         given = problem()
-        given = Measured(RayTransform(SCAN), given.data.float())
+        given = InverseProblem(RayTransform(SCAN), given.data.float())
         with torch.autocast("cpu", torch.bfloat16, enabled=lowered):
             image = model(given).image
         return list(torch.autograd.grad(image.float().square().sum(), list(model.parameters())))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError
 from learnedrecon.functionals.base import Regulariser, per_sample
-from learnedrecon.functionals.combined import Composed, Misfit, Multiple
+from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
 from learnedrecon.functionals.constraints import NonNegative
 from learnedrecon.functionals.fidelities import Huber, KullbackLeibler, LeastSquares
 from learnedrecon.functionals.norms import L1
@@ -39,8 +39,8 @@ WAYS: dict[str, tuple[Restart, bool]] = {
 }
 
 
-def least_squares(matrix: Tensor = MATRIX, y: Tensor = DATA) -> Composed:
-    return Composed(Misfit(LeastSquares(), y), Dense(matrix))
+def least_squares(matrix: Tensor = MATRIX, y: Tensor = DATA) -> FunctionalOf:
+    return FunctionalOf(Misfit(LeastSquares(), y), Dense(matrix))
 
 
 def zeros(number: int = 3, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -54,7 +54,7 @@ def test_the_lasso_fulfils_its_conditions(way: str) -> None:
     alpha = 0.5
     result = fista(
         least_squares(),
-        Multiple(L1(), alpha),
+        FunctionalMultiple(L1(), alpha),
         zeros(),
         restart=restart,
         lipschitz="backtracking" if searching else None,
@@ -74,7 +74,9 @@ def test_the_lasso_fulfils_its_conditions(way: str) -> None:
 def test_orthogonal_columns_give_soft_thresholding(dtype: torch.dtype) -> None:
     Q, _ = torch.linalg.qr(normal(30, 20, dtype=dtype))
     y = normal(3, 30, seed=1, dtype=dtype)
-    result = fista(least_squares(Q, y), Multiple(L1(), 0.4), zeros(dtype=dtype), tolerance=1e-12)
+    result = fista(
+        least_squares(Q, y), FunctionalMultiple(L1(), 0.4), zeros(dtype=dtype), tolerance=1e-12
+    )
     torch.testing.assert_close(result.solution, L1().prox(y @ Q.conj(), 0.4))
 
 
@@ -83,7 +85,10 @@ def test_without_a_constraint_it_is_least_squares() -> None:
     exact = torch.linalg.lstsq(MATRIX, DATA.T)[0].T
     torch.testing.assert_close(result.solution, exact, rtol=1e-5, atol=1e-6)
     ridge = fista(
-        least_squares(), Multiple(Misfit(LeastSquares(), zeros()), 0.3), zeros(), tolerance=1e-11
+        least_squares(),
+        FunctionalMultiple(Misfit(LeastSquares(), zeros()), 0.3),
+        zeros(),
+        tolerance=1e-11,
     )
     other = solve_normal(Dense(MATRIX), DATA @ MATRIX, 0.3, tolerance=1e-12)
     torch.testing.assert_close(ridge.solution, other.solution, rtol=1e-6, atol=1e-8)
@@ -113,8 +118,8 @@ def test_it_finds_the_certified_total_variation_image() -> None:
     y = ray(u) + 0.05 * normal(2, 1, 5, 12)
     certified = tv_reconstruction(ray, y, 0.2, nonnegative=False, gap=1e-8, max_iterations=50000)
     result = fista(
-        Composed(Misfit(LeastSquares(), y), ray),
-        Multiple(TotalVariation(prox_tolerance=1e-6), 0.2),
+        FunctionalOf(Misfit(LeastSquares(), y), ray),
+        FunctionalMultiple(TotalVariation(prox_tolerance=1e-6), 0.2),
         torch.zeros_like(u),
         tolerance=1e-4,
     )
@@ -129,7 +134,7 @@ def test_poisson_data_need_backtracking() -> None:
     matrix = normal(30, 10).abs()
     truth = normal(2, 10, seed=1).abs() * torch.tensor([[3.0], [300.0]], dtype=torch.float64)
     y = torch.poisson(truth @ matrix.T, generator=torch.Generator().manual_seed(0))
-    misfit = Composed(Misfit(KullbackLeibler(), y), Dense(matrix))
+    misfit = FunctionalOf(Misfit(KullbackLeibler(), y), Dense(matrix))
     start = torch.ones(2, 10, dtype=torch.float64) * y.mean(1, keepdim=True)
     result = fista(misfit, NonNegative(), start, tolerance=1e-8, max_iterations=50000)
     assert result.converged.all(), result.status
@@ -147,7 +152,7 @@ def test_restart_is_faster_on_a_strongly_convex_problem() -> None:
 
 def test_values_fall_as_theory_says() -> None:
     """F(u_k) - F* ≤ 2L‖u₀ - u*‖²/(k + 1)² (Beck, Teboulle 2009, theorem 4.4), never restarted."""
-    f, g = least_squares(), Multiple(L1(), 0.5)
+    f, g = least_squares(), FunctionalMultiple(L1(), 0.5)
     best = fista(f, g, zeros(), tolerance=1e-11, max_iterations=100000).solution
     constant = f.lipschitz()
     assert constant is not None
@@ -162,11 +167,14 @@ def test_values_fall_as_theory_says() -> None:
 @pytest.mark.parametrize("which", ["data", "operator"])
 def test_units_change_nothing(which: str, lipschitz: None, unit: float) -> None:
     solve = partial(fista, start=zeros(), tolerance=1e-6, lipschitz=lipschitz)
-    once = solve(least_squares(), Multiple(L1(), 0.5))
+    once = solve(least_squares(), FunctionalMultiple(L1(), 0.5))
     if which == "data":
-        scaled, factor = solve(least_squares(y=unit * DATA), Multiple(L1(), 0.5 * unit)), unit
+        scaled, factor = (
+            solve(least_squares(y=unit * DATA), FunctionalMultiple(L1(), 0.5 * unit)),
+            unit,
+        )
     else:
-        scaled = solve(least_squares(unit * MATRIX), Multiple(L1(), 0.5 * unit))
+        scaled = solve(least_squares(unit * MATRIX), FunctionalMultiple(L1(), 0.5 * unit))
         factor = 1 / unit
     assert once.converged.all()
     torch.testing.assert_close(scaled.solution / factor, once.solution, rtol=1e-5, atol=1e-7)
@@ -177,11 +185,11 @@ def test_samples_do_not_depend_on_one_another() -> None:
     y = DATA * torch.tensor([[1.0], [100.0], [0.0]], dtype=torch.float64)
     for lipschitz in (None, "backtracking"):
         solve = partial(fista, lipschitz=lipschitz, tolerance=1e-6)
-        together = solve(least_squares(y=y), Multiple(L1(), 0.5), zeros())
+        together = solve(least_squares(y=y), FunctionalMultiple(L1(), 0.5), zeros())
         assert together.converged.all(), together.status
         assert len(together.iterations.unique()) == 3
         for k in range(3):
-            alone = solve(least_squares(y=y[k : k + 1]), Multiple(L1(), 0.5), zeros(1))
+            alone = solve(least_squares(y=y[k : k + 1]), FunctionalMultiple(L1(), 0.5), zeros(1))
             assert alone.iterations[0] == together.iterations[k]
             torch.testing.assert_close(alone.solution[0], together.solution[k])
 
@@ -208,8 +216,8 @@ def test_huber_with_an_orthogonal_operator() -> None:
     """Samples with outliers: the conditions of ½-quadratic data, entry by entry."""
     identity = Diagonal(Space((3,), torch.float64), torch.ones(3, dtype=torch.float64))
     y = torch.tensor([[0.2, 5.0, -1.0]], dtype=torch.float64)
-    f = Composed(Misfit(Huber(1.0), y), identity)
-    result = fista(f, Multiple(L1(), 0.5), torch.zeros_like(y), tolerance=1e-10)
+    f = FunctionalOf(Misfit(Huber(1.0), y), identity)
+    result = fista(f, FunctionalMultiple(L1(), 0.5), torch.zeros_like(y), tolerance=1e-10)
     expected = torch.tensor([[0.0, 4.5, -0.5]], dtype=torch.float64)
     torch.testing.assert_close(result.solution, expected)
 
@@ -230,7 +238,7 @@ def test_too_small_a_constant_has_not_converged() -> None:
 
 def test_float32_stays_float32() -> None:
     matrix, y = MATRIX.float(), DATA.float()
-    result = fista(least_squares(matrix, y), Multiple(L1(), 0.5), zeros().float())
+    result = fista(least_squares(matrix, y), FunctionalMultiple(L1(), 0.5), zeros().float())
     assert result.converged.all(), result.status
     assert result.solution.dtype == torch.float32
 

@@ -12,7 +12,7 @@ from tests.solvers.dense import Dense, normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError
-from learnedrecon.functionals.combined import Composed, Misfit, Multiple
+from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
 from learnedrecon.functionals.constraints import Box, NonNegative
 from learnedrecon.functionals.fidelities import Huber, KullbackLeibler, LeastSquares
 from learnedrecon.functionals.norms import L1, GroupL1, HuberNorm
@@ -47,7 +47,7 @@ def noisy(number: int = 3) -> Tensor:
 def tv_terms(y: Tensor, weight: float, fidelity: Fidelity | None = None) -> list[Term]:
     return [
         Term(Misfit(fidelity or LeastSquares(), y), RAY),
-        Term(Multiple(GroupL1(), weight), GRADIENT),
+        Term(FunctionalMultiple(GroupL1(), weight), GRADIENT),
     ]
 
 
@@ -91,10 +91,10 @@ def test_optimality_conditions() -> None:
 
 
 PROBLEMS: dict[str, tuple[Fidelity, Regulariser]] = {
-    "lasso": (LeastSquares(), Multiple(L1(), 0.5)),
+    "lasso": (LeastSquares(), FunctionalMultiple(L1(), 0.5)),
     "non-negative least squares": (LeastSquares(), NonNegative()),
     "box": (LeastSquares(), Box(-0.1, 0.7)),
-    "robust": (Huber(0.1), Multiple(L1(), 0.05)),
+    "robust": (Huber(0.1), FunctionalMultiple(L1(), 0.05)),
 }
 
 
@@ -105,7 +105,7 @@ def test_it_agrees_with_fista(name: str) -> None:
     K = Dense(matrix)
     start = torch.zeros(3, 8, dtype=torch.float64)
     first = pdhg([Term(Misfit(fidelity, y), K)], simple, start, tolerance=1e-9)
-    second = fista(Composed(Misfit(fidelity, y), K), simple, start, tolerance=1e-9)
+    second = fista(FunctionalOf(Misfit(fidelity, y), K), simple, start, tolerance=1e-9)
     assert first.converged.all(), first.status
     assert second.converged.all(), second.status
     torch.testing.assert_close(first.solution, second.solution, rtol=1e-6, atol=1e-7)
@@ -133,7 +133,10 @@ def test_least_squares_of_complex_images() -> None:
     K = Dense(matrix)
     ridge = Misfit(LeastSquares(), torch.zeros(2, 5, dtype=COMPLEX))
     result = pdhg(
-        [Term(Misfit(LeastSquares(), y), K)], Multiple(ridge, 0.7), 0 * K.adjoint(y), tolerance=1e-9
+        [Term(Misfit(LeastSquares(), y), K)],
+        FunctionalMultiple(ridge, 0.7),
+        0 * K.adjoint(y),
+        tolerance=1e-9,
     )
     exact = solve_normal(K, K.adjoint(y), 0.7, tolerance=1e-12)
     torch.testing.assert_close(result.solution, exact.solution, rtol=1e-6, atol=1e-8)
@@ -145,10 +148,10 @@ def test_total_variation_of_complex_signals_agrees_with_fista() -> None:
     gradient = FiniteDifference(K.domain)
     start = torch.zeros(2, 7, dtype=COMPLEX)
     data = Misfit(LeastSquares(), y)
-    terms = [Term(data, K), Term(Multiple(GroupL1(-2), 0.5), gradient)]
+    terms = [Term(data, K), Term(FunctionalMultiple(GroupL1(-2), 0.5), gradient)]
     first = pdhg(terms, None, start, tolerance=1e-8)
-    total_variation = Multiple(TotalVariation(1, prox_tolerance=1e-7), 0.5)
-    second = fista(Composed(data, K), total_variation, start, tolerance=1e-5)
+    total_variation = FunctionalMultiple(TotalVariation(1, prox_tolerance=1e-7), 0.5)
+    second = fista(FunctionalOf(data, K), total_variation, start, tolerance=1e-5)
     assert first.converged.all(), first.status
     assert second.converged.all(), second.status
     torch.testing.assert_close(first.solution, second.solution, rtol=1e-4, atol=1e-4)
@@ -157,7 +160,7 @@ def test_total_variation_of_complex_signals_agrees_with_fista() -> None:
 def test_no_batch_is_no_error() -> None:
     y = torch.zeros(0, 1, 6, 17, dtype=torch.float64)
     assert pdhg(tv_terms(y, 0.2), NonNegative(), zeros(0)).solution.shape == (0, 1, 12, 10)
-    misfit = Composed(Misfit(LeastSquares(), y), RAY)
+    misfit = FunctionalOf(Misfit(LeastSquares(), y), RAY)
     for lipschitz in (None, 1.0):
         result = fista(misfit, NonNegative(), zeros(0), lipschitz=lipschitz)
         assert "empty" in result.status
@@ -179,7 +182,7 @@ def test_huber_total_variation_tends_to_total_variation() -> None:
     for delta in (0.3, 0.03, 0.003):
         terms = [
             Term(Misfit(LeastSquares(), y), RAY),
-            Term(Multiple(HuberNorm(delta, -3), 0.2 / delta), GRADIENT),
+            Term(FunctionalMultiple(HuberNorm(delta, -3), 0.2 / delta), GRADIENT),
         ]
         result = pdhg(terms, None, zeros(1), tolerance=1e-6, max_iterations=20000)
         errors.append(float((result.solution - exact).norm() / exact.norm()))
@@ -199,7 +202,7 @@ def test_units_change_nothing(which: str, unit: float) -> None:
     else:
         terms = [
             Term(Misfit(LeastSquares(), y), unit * RAY),
-            Term(Multiple(GroupL1(), 0.2 * unit), GRADIENT),
+            Term(FunctionalMultiple(GroupL1(), 0.2 * unit), GRADIENT),
         ]
         scaled, factor = solve(terms), 1 / unit
     assert once.converged.all()
@@ -213,7 +216,7 @@ def test_steps_are_stable_whatever_the_norms(norms: tuple[float, float]) -> None
     y = normal(1, 6)
     K = norms[0] * Dense(normal(6, 5))
     D = norms[1] * Dense(normal(4, 5, seed=1))
-    terms = [Term(Misfit(LeastSquares(), y), K), Term(Multiple(L1(), 1e-9), D)]
+    terms = [Term(Misfit(LeastSquares(), y), K), Term(FunctionalMultiple(L1(), 1e-9), D)]
     result = pdhg(terms, None, torch.zeros(1, 5, dtype=torch.float64), max_iterations=500)
     size = torch.linalg.lstsq(norms[0] * normal(6, 5), y.T)[0].norm()
     assert result.solution.norm() < 10 * size
@@ -279,7 +282,7 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least one term"):
         pdhg([], None, zeros())
     with pytest.raises(ConfigError, match="proximal map"):
-        pdhg([Term(Composed(Misfit(LeastSquares(), y), RAY), RAY)], None, zeros())
+        pdhg([Term(FunctionalOf(Misfit(LeastSquares(), y), RAY), RAY)], None, zeros())
     with pytest.raises(ConfigError, match="step_size > 0"):
         pdhg(tv_terms(y, 0.2), None, zeros(), step_size=0.0)
     with pytest.raises(ShapeError, match="batch"):

@@ -15,7 +15,7 @@ from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.contraction import GradientEquilibrium, Image, ProximalEquilibrium
 from learnedrecon.schemes.equilibrium_splitting import (
     AdmmEquilibrium,
@@ -51,10 +51,12 @@ class Ridge(Regulariser):
         return self.weight * u
 
 
-def problem(dtype: torch.dtype = torch.float64, regulariser: Regulariser | None = None) -> Measured:
+def problem(
+    dtype: torch.dtype = torch.float64, regulariser: Regulariser | None = None
+) -> InverseProblem:
     diagonal = (0.85 + 0.15 * random(4, 5, seed=5).tanh()).to(dtype).requires_grad_()
     operator = Diagonal(Space((4, 5), dtype), diagonal)
-    return Measured(operator, random(*SHAPE, seed=6).to(dtype), regulariser=regulariser)
+    return InverseProblem(operator, random(*SHAPE, seed=6).to(dtype), regulariser=regulariser)
 
 
 def network(epsilon: float = 0.3) -> NearIdentity:
@@ -114,8 +116,8 @@ class IgnoresTheJacobian(Implicit):
 @dataclass(frozen=True)
 class ForgetsTheData(Implicit):
     def attach(self, step: Step[S], point: S, problem: Problem, report: Report) -> S:
-        assert isinstance(problem, Measured)
-        cut = Measured(problem.measurement, problem.data.detach())
+        assert isinstance(problem, InverseProblem)
+        cut = InverseProblem(problem.operator, problem.data.detach())
         return super().attach(step, point, cut, report)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, PropertyError
-from learnedrecon.functionals.base import Fidelity, Regulariser, Step, per_sample, spread
+from learnedrecon.functionals.base import Fidelity, Regulariser, StepSize, per_sample, spread
 from learnedrecon.functionals.constraints import Box
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.functionals.norms import L1
@@ -115,14 +115,14 @@ def test_finds_a_broken_functional(kind: type[Quartic]) -> None:
 
 
 class WrongThreshold(L1):
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return super().prox(u, 1.0001 * step)
 
 
 class OneThresholdOff(L1):
     """In one entry only."""
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         wrong = super().prox(u, step)
         wrong[..., 0, 0] = super().prox(u, 1.001 * step)[..., 0, 0]
         return wrong
@@ -131,43 +131,43 @@ class OneThresholdOff(L1):
 class Hard(L1):
     """Hard thresholding, the proximal map of something that is not convex."""
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return torch.where(u.abs() > spread(step, u), u, 0)
 
 
 class Forgetful(L1):
     """Knows nothing of the step."""
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:  # noqa: ARG002
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
         return super().prox(u, 1.0)
 
 
 class OneStep(L1):
     """Takes the step of the first sample for all."""
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return super().prox(u, step.flatten()[0] if isinstance(step, Tensor) else step)
 
 
 class WritingProx(L1):
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return u.copy_(super().prox(u, step))
 
 
 class NarrowProx(L1):
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return super().prox(u, step).float()
 
 
 class WrongConjugate(L1):
-    def prox_conjugate(self, p: Tensor, step: Step) -> Tensor:
+    def prox_conjugate(self, p: Tensor, step: StepSize) -> Tensor:
         return 1.001 * super().prox_conjugate(p, step)
 
 
 class AntiMonotone(L1):
     """Right where it is compared with other points, but not a proximal map as a whole."""
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         right = super().prox(u, step)
         return torch.where(u.abs() > 20, -right, right)
 
@@ -175,7 +175,7 @@ class AntiMonotone(L1):
 class OpenBox(Box):
     """Projects onto a larger box than it says."""
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:  # noqa: ARG002
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
         return u.clamp(self.lower, self.upper + 1e-3)
 
 
@@ -203,7 +203,7 @@ def test_finds_a_broken_proximal_map(kind: type[Regulariser]) -> None:
 class WrongRoot(KullbackLeibler):
     """The other sign of t in the quadratic equation."""
 
-    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+    def prox(self, v: Tensor, y: Tensor, step: StepSize) -> Tensor:
         t = spread(step, v)
         return (v + t + ((v + t).square() + 4 * t * y).sqrt()) / 2
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DataError, PropertyError
-from learnedrecon.operators.linear import Adjoint, LinearOperator, Scaled
+from learnedrecon.operators.linear import Adjoint, LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.testing import Report, check_operator
@@ -189,7 +189,7 @@ class AdjointClips(Sound):
 class WrongH(Sound):
     @property
     def H(self) -> Adjoint:
-        return Adjoint(Scaled(self, 1 + 1e-8))
+        return Adjoint(LinearMultiple(self, 1 + 1e-8))
 
 
 class HStaysPut(Sound):

@@ -13,7 +13,7 @@ from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.testing import check_reconstructor
 from learnedrecon.testing.steps import Sealed
@@ -189,10 +189,10 @@ BROKEN: dict[type[Sound], str] = {
 }
 
 
-def problem(batch: int = 3) -> Measured:
+def problem(batch: int = 3) -> InverseProblem:
     generator = torch.Generator().manual_seed(0)
     data = torch.randn(batch, 1, 4, 9, dtype=torch.float64, generator=generator)
-    return Measured(RayTransform(SCAN, torch.float64), data)
+    return InverseProblem(RayTransform(SCAN, torch.float64), data)
 
 
 @pytest.mark.parametrize("kind", [Sound, ZeroLast])
@@ -224,7 +224,7 @@ def test_methods_without_weights_pass_and_say_so() -> None:
 def test_operators_with_a_tensor_per_sample_are_not_split() -> None:
     space = Space((6, 5), torch.float64)
     operator = Diagonal(space, space.random(leading=(3, 1)))
-    report = check_reconstructor(Sound(), Measured(operator, space.random(leading=(3, 1))))
+    report = check_reconstructor(Sound(), InverseProblem(operator, space.random(leading=(3, 1))))
     assert [f.note for f in report.skipped] == ["the operator has tensors for each sample"]
 
 

@@ -13,7 +13,7 @@ from learnedrecon.errors import DifferentiationError, PropertyError
 from learnedrecon.functionals.base import Regulariser, per_sample
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.step import Step
 from learnedrecon.testing import check_step
@@ -73,7 +73,7 @@ class WritesIntoData(Sound):
 class WritesIntoOperator(Sound):
     def forward(self, state: ImageState, problem: Problem) -> ImageState:
         result = super().forward(state, problem)
-        for tensor in getattr(problem, "measurement", nn.Module()).buffers():
+        for tensor in getattr(problem, "operator", nn.Module()).buffers():
             tensor.data.add_(1)
         return result
 
@@ -121,7 +121,7 @@ class NeedsMeasured(Sound):
 
     def forward(self, state: ImageState, problem: Problem) -> ImageState:
         image, memory = super().forward(state, problem)
-        return ImageState(image + isinstance(problem, Measured), memory)
+        return ImageState(image + isinstance(problem, InverseProblem), memory)
 
 
 class MixesTheBatch(Sound):
@@ -194,10 +194,10 @@ class UsesRegulariser(Sound):
         return super().forward(ImageState(u, state.memory), problem)
 
 
-def problem() -> Measured:
+def problem() -> InverseProblem:
     operator = Diagonal(Space((3, 4), torch.float64), random(3, 4).requires_grad_())
     weight = torch.tensor(0.2, dtype=torch.float64, requires_grad=True)
-    return Measured(operator, random(*SHAPE, seed=2), regulariser=Weighted(weight))
+    return InverseProblem(operator, random(*SHAPE, seed=2), regulariser=Weighted(weight))
 
 
 @pytest.mark.parametrize("step", [Sound(), UsesRegulariser()], ids=lambda s: type(s).__name__)
@@ -225,9 +225,9 @@ class DetachesProblem(Backward):
     """Forgets the gradients in the data."""
 
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
-        assert isinstance(problem, Measured)
-        blind = Measured(
-            problem.measurement, problem.data.detach(), regulariser=problem.regulariser
+        assert isinstance(problem, InverseProblem)
+        blind = InverseProblem(
+            problem.operator, problem.data.detach(), regulariser=problem.regulariser
         )
         return Backprop().run(steps, state, blind)
 
@@ -325,7 +325,7 @@ def test_nothing_of_the_callers_is_changed() -> None:
 
 
 def test_a_sealed_problem_gives_no_operator_and_the_same_else() -> None:
-    given = Measured(Diagonal(Space((3, 4), torch.float64), random(3, 4)), random(*SHAPE))
+    given = InverseProblem(Diagonal(Space((3, 4), torch.float64), random(3, 4)), random(*SHAPE))
     sealed = Sealed(given)
     u = random(*SHAPE, seed=5)
     assert torch.equal(sealed.forward(u), given.forward(u))
@@ -344,8 +344,10 @@ def test_a_batch_that_cannot_be_split_is_said_to_be_so() -> None:
 
     space, y = Space((3, 4), torch.float64), random(*SHAPE)
     single = ImageState(*(tensor[:1] for tensor in start()))
-    per_sample_operator = Measured(Diagonal(space, random(*SHAPE, seed=2)), y)
-    weighted = Measured(Diagonal(space, random(3, 4)), y, regulariser=Weighted(random(*SHAPE)))
+    per_sample_operator = InverseProblem(Diagonal(space, random(*SHAPE, seed=2)), y)
+    weighted = InverseProblem(
+        Diagonal(space, random(3, 4)), y, regulariser=Weighted(random(*SHAPE))
+    )
     assert note(replace(problem(), data=y[:1]), single) == "a batch of one"
     assert note(per_sample_operator, start()) == "the operator has tensors for each sample"
     assert note(weighted, start()) == "the regulariser has tensors for each sample"

@@ -12,7 +12,7 @@ from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gra
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, invertible_primal_dual
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.invertible import inversion_error
 from learnedrecon.schemes.step import Chain
@@ -33,7 +33,7 @@ def batch(seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     u = torch.rand(2, 1, 6, 6, generator=generator)
     operator = Diagonal(Space((6, 6)), torch.linspace(0.5, 1, 36).reshape(6, 6))
-    return Batch(Measured(operator, operator(u)), u, None, ("a", "b"))
+    return Batch(InverseProblem(operator, operator(u)), u, None, ("a", "b"))
 
 
 def equilibrium(iterations: int) -> Iterative:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from learnedrecon.errors import ConfigError, DataError, FileFormatError, ShapeError
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.losses import AbsoluteError, SquaredError
 from learnedrecon.training.spec import OptimiserSpec, ScheduleSpec, TrainingSpec
@@ -159,7 +159,7 @@ def test_tensors_of_the_problem_are_trained_saved_and_restored(tiny: ModuleType)
 
     def run(update: Supervised, model: Reconstructor, steps: range) -> None:
         for step in steps:
-            assert isinstance(batch.problem, Measured)
+            assert isinstance(batch.problem, InverseProblem)
             data = update.tensors["gain"] * batch.problem.data
             problem = replace(batch.problem, data=data)
             update(model, [batch._replace(problem=problem)], step=step)

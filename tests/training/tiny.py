@@ -16,7 +16,7 @@ from learnedrecon.data.batch import Batch
 from learnedrecon.metrics import FixedRange
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.specs import Entry, Registry
 from learnedrecon.training.accelerator import make_accelerator
@@ -126,7 +126,7 @@ class Source:
 
     def of(self, numbers: list[int]) -> Batch:
         truth = self.images[numbers]
-        problem = Measured(self.operator, self.operator(truth))
+        problem = InverseProblem(self.operator, self.operator(truth))
         return Batch(problem, truth, None, tuple(f"image-{k}" for k in numbers))
 
     def _image(self, position: int) -> int:

@@ -10,7 +10,7 @@ from learnedrecon.errors import ConfigError, FileFormatError
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.weights.checkpoint import MODEL, Blueprint, Loaded, load_weights, save_weights
 from learnedrecon.weights.tensorfile import read_tensors, with_prefix, write_tensors
 
@@ -107,7 +107,7 @@ def test_every_method_comes_back_bit_for_bit(tmp_path: Path, name: str) -> None:
     assert loaded.operator_spec == geometry
     assert loaded.operator is not None
     data = OPERATORS["parallel_beam"].build(geometry)(torch.rand(2, 1, 16, 16, generator=generator))
-    problem = Measured(loaded.operator, data)
+    problem = InverseProblem(loaded.operator, data)
     with torch.no_grad():
         image = model(problem).image
         assert torch.equal(loaded.model(problem).image, image)

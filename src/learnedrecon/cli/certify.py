@@ -27,7 +27,7 @@ def certify(
     from learnedrecon.evaluation.certificate import certify as certificate_of
     from learnedrecon.experiments.method import open_run, open_weights
     from learnedrecon.operators.registry import OPERATORS
-    from learnedrecon.problem import Measured
+    from learnedrecon.problem import InverseProblem
     from learnedrecon.schemes.reconstructor import Iterative
 
     method = open_run(run)[0] if run.is_dir() else open_weights(run)
@@ -38,7 +38,7 @@ def certify(
     model = copy.deepcopy(model).double()
     step = certified_step(model)
     if certificate.factor is not None and step is not None and attack:
-        problem = Measured(operator, operator.codomain.zeros((1, 1)))
+        problem = InverseProblem(operator, operator.codomain.zeros((1, 1)))
         scaled = model.scaling(problem)[0] if isinstance(model, Iterative) else problem
         step.requires_grad_(requires_grad=False)
         worst = measured_contraction(step, scaled, ascents=attack)

@@ -107,14 +107,14 @@ def example(method: Any) -> Any:  # noqa: ANN401 - a Method and a Problem, impor
     from learnedrecon import specs
     from learnedrecon.data.phantoms.shepp_logan import shepp_logan
     from learnedrecon.operators.registry import OPERATORS
-    from learnedrecon.problem import Measured
+    from learnedrecon.problem import InverseProblem
 
     operator = specs.build(OPERATORS, method.trained_on).cpu()
     ny, nx = operator.domain.shape
     phantom = torch.from_numpy(shepp_logan((ny, nx)))[None]
     images = getattr(method.spec, "image_scale", 1.0) * torch.stack([phantom, phantom.flip(-1)])
     method.model.cpu()
-    return Measured(operator, operator(images))
+    return InverseProblem(operator, operator(images))
 
 
 def show(report: "Report", what: str, *, verbose: bool) -> None:

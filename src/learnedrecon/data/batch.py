@@ -13,7 +13,7 @@ from learnedrecon.data.simulate import Simulation, Simulator
 from learnedrecon.errors import DataError, ShapeError, describe
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -98,8 +98,8 @@ class BatchBuilder:
         self.regulariser = None if regulariser is None else regulariser.to(self.device)
         self.cache = cache
         self.spec = spec
-        self._own = self._bench(operator, spec)
-        self._others: OrderedDict[Any, _Bench] = OrderedDict()
+        self._own = self._on_device(operator, spec)
+        self._others: OrderedDict[Any, _OnDevice] = OrderedDict()
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """One batch of samples that share a bucket.
@@ -123,10 +123,10 @@ class BatchBuilder:
         if data is None:
             data = _simulated(bench.simulator, truth, ids, tensors)
         operator = bench.operator.with_tensors(tensors)
-        problem = Measured(operator, data, self.fidelity, self.regulariser)
+        problem = InverseProblem(operator, data, self.fidelity, self.regulariser)
         return Batch(problem, truth, label, ids)
 
-    def _bench_for(self, samples: Sequence[Sample]) -> _Bench:
+    def _bench_for(self, samples: Sequence[Sample]) -> _OnDevice:
         spec = samples[0].spec
         other = next((sample for sample in samples if sample.spec != spec), None)
         if other is not None:
@@ -140,17 +140,17 @@ class BatchBuilder:
         if spec is None or spec == self.spec:
             return self._own
         if spec not in self._others:
-            self._others[spec] = self._bench(specs.build(OPERATORS, spec), spec)
+            self._others[spec] = self._on_device(specs.build(OPERATORS, spec), spec)
         self._others.move_to_end(spec)
         while len(self._others) > max(self.cache, 1):
             self._others.popitem(last=False)
         return self._others[spec]
 
-    def _bench(self, operator: Operator, spec: Any) -> _Bench:  # noqa: ANN401 - any operator spec
+    def _on_device(self, operator: Operator, spec: Any) -> _OnDevice:  # noqa: ANN401 - any operator spec
         operator = operator.to(self.device)
         if self.measurement is None:
-            return _Bench(operator, None)
-        return _Bench(operator, Simulator(self.measurement, operator, spec))
+            return _OnDevice(operator, None)
+        return _OnDevice(operator, Simulator(self.measurement, operator, spec))
 
     def _stacked(
         self, what: str, ids: Sequence[str], tensors: Sequence[Tensor | None]
@@ -191,7 +191,7 @@ class BatchBuilder:
         return {name: tensor for name, tensor in stacked.items() if tensor is not None}
 
 
-class _Bench(NamedTuple):
+class _OnDevice(NamedTuple):
     """An operator on the device, and what makes data with it."""
 
     operator: Operator

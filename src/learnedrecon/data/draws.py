@@ -11,7 +11,7 @@ import numpy as np
 
 from learnedrecon.data.loader import Loader
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def with_draws(batch: Batch, draws: tuple[int, ...]) -> Batch:
     """
     if not draws:
         return batch
-    if not isinstance(batch.problem, Measured):
+    if not isinstance(batch.problem, InverseProblem):
         raise ConfigError(
             describe(
                 expected="a measured problem, which can bring draws",

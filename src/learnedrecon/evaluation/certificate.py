@@ -11,8 +11,8 @@ from torch import nn
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.models.initial import WithRegulariser
-from learnedrecon.operators.linear import LinearOperator, Scaled
-from learnedrecon.problem import Measured
+from learnedrecon.operators.linear import LinearMultiple, LinearOperator
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import AnalysedStep, CertifiedStep, Contraction
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
@@ -156,10 +156,10 @@ def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
     if not isinstance(model.prepare, WithRegulariser | None):
         return None
     data = operator.codomain.zeros((1, 1))
-    seen = model.scaling(Measured(operator, data))[0].operator
+    seen = model.scaling(InverseProblem(operator, data))[0].operator
     if seen is operator:
         return 1.0
-    if not (isinstance(seen, Scaled) and seen.operator is operator):
+    if not (isinstance(seen, LinearMultiple) and seen.operator is operator):
         return None
     return abs(seen.scalar)
 

@@ -41,7 +41,7 @@ from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.solvers.direct.fbp import pseudo_inverse
 
 _LOG = logging.getLogger(__name__)
@@ -221,7 +221,7 @@ def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor,
     c = request.scale
     if c != 1.0 and not isinstance(scan.operator, LinearOperator):
         raise _misplaced("no --scale for a nonlinear operator", f"--scale {c}")
-    problem = Measured(scan.operator, scan.data / c, FIDELITIES[method.fidelity]())
+    problem = InverseProblem(scan.operator, scan.data / c, FIDELITIES[method.fidelity]())
     if number := getattr(method.spec, "draws", 0):
         problem = replace(problem, draws=draws_of(number))
     note_size(method, problem, request)
@@ -251,7 +251,7 @@ def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
         )
 
 
-def note_size(method: Method, problem: Measured, request: Request) -> None:
+def note_size(method: Method, problem: InverseProblem, request: Request) -> None:
     """Says so where the image is far larger or smaller than what the model was trained on."""
     known = getattr(method.spec, "image_scale", None)
     if known is None:

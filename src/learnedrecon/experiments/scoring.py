@@ -16,7 +16,7 @@ from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ def posed_to(method: Method, batches: Iterable[Batch]) -> Iterator[Batch]:
     """The same data with the data term that the method was trained with, or is defined for."""
     fidelity = FIDELITIES[method.fidelity]()
     for batch in batches:
-        assert isinstance(batch.problem, Measured)
+        assert isinstance(batch.problem, InverseProblem)
         yield batch._replace(problem=replace(batch.problem, fidelity=fidelity))
 
 

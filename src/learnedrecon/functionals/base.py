@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
 
-Step: TypeAlias = float | Tensor
+StepSize: TypeAlias = float | Tensor
 """A positive number, or one per sample, (batch,)."""
 
 
@@ -29,7 +29,7 @@ class Fidelity(nn.Module, ABC):
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         """∂D/∂v, of the shape of ``v``."""
 
-    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:  # noqa: ARG002
+    def prox(self, v: Tensor, y: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
         """argmin_w t·D(w; y) + ½‖w - v‖².
 
         Args:
@@ -42,7 +42,7 @@ class Fidelity(nn.Module, ABC):
         """
         refuse_prox(self)
 
-    def prox_conjugate(self, p: Tensor, y: Tensor, step: Step) -> Tensor:
+    def prox_conjugate(self, p: Tensor, y: Tensor, step: StepSize) -> Tensor:
         """argmin_q t·D*(q; y) + ½‖q - p‖² = p - t·prox_{D/t}(p/t) (Moreau 1965)."""
         t = spread(step, p)
         return p - t * self.prox(p / t, y, 1 / step)
@@ -70,7 +70,7 @@ class Regulariser(nn.Module, ABC):
     def gradient(self, u: Tensor) -> Tensor:
         """∇R(u), of the shape of ``u``."""
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:  # noqa: ARG002
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
         """argmin_w t·R(w) + ½‖w - u‖².
 
         Args:
@@ -82,7 +82,7 @@ class Regulariser(nn.Module, ABC):
         """
         refuse_prox(self)
 
-    def prox_conjugate(self, p: Tensor, step: Step) -> Tensor:
+    def prox_conjugate(self, p: Tensor, step: StepSize) -> Tensor:
         """argmin_q t·R*(q) + ½‖q - p‖² = p - t·prox_{R/t}(p/t) (Moreau 1965)."""
         t = spread(step, p)
         return p - t * self.prox(p / t, 1 / step)
@@ -97,7 +97,7 @@ def per_sample(entries: Tensor) -> Tensor:
     return entries.flatten(1).sum(1)
 
 
-def spread(step: Step, like: Tensor) -> Tensor | float:
+def spread(step: StepSize, like: Tensor) -> Tensor | float:
     """A number as it is, or (batch,) to (batch, 1, ...) in the precision of ``like``."""
     if not isinstance(step, Tensor):
         return step

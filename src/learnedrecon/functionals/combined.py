@@ -13,7 +13,7 @@ from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.norm import upper_norm
 
 if TYPE_CHECKING:
-    from learnedrecon.functionals.base import Fidelity, Step
+    from learnedrecon.functionals.base import Fidelity, StepSize
     from learnedrecon.operators.base import Operator
 
 
@@ -38,17 +38,17 @@ class Misfit(Regulariser):
     def gradient(self, u: Tensor) -> Tensor:
         return self.fidelity.gradient(u, self.data)
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return self.fidelity.prox(u, self.data, step)
 
-    def prox_conjugate(self, p: Tensor, step: Step) -> Tensor:
+    def prox_conjugate(self, p: Tensor, step: StepSize) -> Tensor:
         return self.fidelity.prox_conjugate(p, self.data, step)
 
     def lipschitz(self) -> float | None:
         return self.fidelity.lipschitz()
 
 
-class Multiple(Regulariser):
+class FunctionalMultiple(Regulariser):
     """u ↦ α R(u); its proximal map is that of R with the step tα.
 
     Args:
@@ -61,7 +61,7 @@ class Multiple(Regulariser):
 
     weight: Tensor | float
 
-    def __init__(self, functional: Regulariser, weight: Step) -> None:
+    def __init__(self, functional: Regulariser, weight: StepSize) -> None:
         super().__init__()
         self.functional = functional
         if isinstance(weight, Tensor):
@@ -84,7 +84,7 @@ class Multiple(Regulariser):
     def gradient(self, u: Tensor) -> Tensor:
         return spread(self.weight, u) * self.functional.gradient(u)
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return self.functional.prox(u, step * self.weight)
 
     def lipschitz(self) -> float | None:
@@ -93,10 +93,10 @@ class Multiple(Regulariser):
         return None if constant is None else largest * constant
 
 
-class Composed(Regulariser):
+class FunctionalOf(Regulariser):
     """u ↦ F(T(u)), with the gradient [∂T(u)]* ∇F(T(u)) by the chain rule.
 
-    ``Composed(Misfit(LeastSquares(), y), T)`` is what a :class:`Problem` minimises.
+    ``FunctionalOf(Misfit(LeastSquares(), y), T)`` is what a :class:`Problem` minimises.
 
     Args:
         functional: F.

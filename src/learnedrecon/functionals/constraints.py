@@ -13,7 +13,7 @@ from learnedrecon.functionals.base import Regulariser
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from learnedrecon.functionals.base import Step
+    from learnedrecon.functionals.base import StepSize
 
 
 class Box(Regulariser):
@@ -56,7 +56,7 @@ class Box(Regulariser):
             )
         )
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:  # noqa: ARG002
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
         self._require_real(u)
         return u.clamp(self.lower, self.upper)
 

@@ -16,7 +16,7 @@ from learnedrecon.functionals.pointwise import (
 )
 
 if TYPE_CHECKING:
-    from learnedrecon.functionals.base import Step
+    from learnedrecon.functionals.base import StepSize
 
 
 class LeastSquares(Fidelity):
@@ -28,7 +28,7 @@ class LeastSquares(Fidelity):
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         return v - y
 
-    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+    def prox(self, v: Tensor, y: Tensor, step: StepSize) -> Tensor:
         t = spread(step, v)
         return (v + t * y) / (1 + t)
 
@@ -67,7 +67,7 @@ class WeightedLeastSquares(Fidelity):
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         return self.weights * (v - y)
 
-    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+    def prox(self, v: Tensor, y: Tensor, step: StepSize) -> Tensor:
         t = spread(step, v) * self.weights
         return (v + t * y) / (1 + t)
 
@@ -96,7 +96,7 @@ class KullbackLeibler(Fidelity):
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         return 1 - y / _raised(v)
 
-    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+    def prox(self, v: Tensor, y: Tensor, step: StepSize) -> Tensor:
         t = spread(step, v)
         shifted, product = v - t, 4 * t * y
         positive_part = product > 0
@@ -129,7 +129,7 @@ class Huber(Fidelity):
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         return huber_slope(v - y, self.delta)
 
-    def prox(self, v: Tensor, y: Tensor, step: Step) -> Tensor:
+    def prox(self, v: Tensor, y: Tensor, step: StepSize) -> Tensor:
         return y + shrink_huber(v - y, self.delta, spread(step, v))
 
     def lipschitz(self) -> float:

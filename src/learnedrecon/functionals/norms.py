@@ -20,7 +20,7 @@ from learnedrecon.functionals.pointwise import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from learnedrecon.functionals.base import Step
+    from learnedrecon.functionals.base import StepSize
     from learnedrecon.operators.linear import LinearOperator
 
 _UNITARY = 1e-4
@@ -50,7 +50,7 @@ class L1(Regulariser):
     def gradient(self, u: Tensor) -> Tensor:
         return self._synthesise(direction(self._analyse(u)))
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         coefficients = self._analyse(u)
         return self._synthesise(shrink(coefficients, spread(step, coefficients)))
 
@@ -81,7 +81,7 @@ class GroupL1(Regulariser):
     def gradient(self, u: Tensor) -> Tensor:
         return direction(u, self.axis)
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return shrink(u, spread(step, u), self.axis)
 
 
@@ -108,7 +108,7 @@ class HuberNorm(Regulariser):
     def gradient(self, u: Tensor) -> Tensor:
         return huber_slope(u, self.delta, self.axis)
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return shrink_huber(u, self.delta, spread(step, u), self.axis)
 
     def lipschitz(self) -> float:

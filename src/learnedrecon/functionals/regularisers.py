@@ -1,4 +1,4 @@
-"""Fixed regularisers; learned ones are part of a Step."""
+"""Fixed regularisers; learned ones are part of a StepSize."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
-    from learnedrecon.functionals.base import Step
+    from learnedrecon.functionals.base import StepSize
 
 
 class Dirichlet(Regulariser):
@@ -76,7 +76,7 @@ class TotalVariation(Regulariser):
         safe = torch.where(lengths > 0, lengths, 1)
         return differences.adjoint(slopes / safe)
 
-    def prox(self, u: Tensor, step: Step) -> Tensor:
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:
         if self.smoothing:
             refuse_prox(self)
         result = total_variation_prox(u, step, axes=self.axes, tolerance=self.prox_tolerance)

@@ -14,7 +14,7 @@ from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
-    from learnedrecon.functionals.base import Step
+    from learnedrecon.functionals.base import StepSize
 
 _CHECK_EVERY = 10
 
@@ -37,7 +37,7 @@ class TVProxResult(NamedTuple):
 
 def total_variation_prox(
     x: Tensor,
-    step: Step,
+    step: StepSize,
     *,
     axes: int = 2,
     tolerance: float = 1e-4,
@@ -72,7 +72,9 @@ def total_variation_prox(
     return result
 
 
-def _solve(x: Tensor, step: Step, axes: int, tolerance: float, max_iterations: int) -> TVProxResult:
+def _solve(
+    x: Tensor, step: StepSize, axes: int, tolerance: float, max_iterations: int
+) -> TVProxResult:
     wide = x.to(torch.promote_types(x.dtype, torch.float64))
     loop = _Dual(wide, spread(step, wide), axes)
     size = per_sample(wide.abs().square()).sqrt()

@@ -11,7 +11,7 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.functionals.base import Regulariser
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.contraction import Image
 from learnedrecon.schemes.equilibrium_splitting import ImageAndMultiplier
 from learnedrecon.schemes.invertible_primal_dual import SplitPrimalDual
@@ -208,7 +208,7 @@ class WithRegulariser:
     def __call__(self, problem: Problem) -> Problem:
         if problem.regulariser is not None:
             return problem
-        if not isinstance(problem, Measured):
+        if not isinstance(problem, InverseProblem):
             raise ConfigError(
                 describe(
                     expected="a measured problem, or one with a regulariser",

@@ -48,7 +48,7 @@ def plain_scalar(value: complex, space: Space) -> float | complex:
     return number
 
 
-def refuse_elements(value: object, sign: str) -> None:
+def reject_tensors(value: object, sign: str) -> None:
     """Says how an operator is applied, where it was multiplied by an image instead.
 
     Raises:
@@ -80,7 +80,7 @@ def require_same(left: Space, right: Space, what: str) -> None:
         )
 
 
-def dealt(
+def split_tensors(
     tensors: dict[str, Tensor], left: Operator, right: Operator
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The tensors of the left and of the right part of an operator, by their names.

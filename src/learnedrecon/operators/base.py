@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.arithmetic import (
-    dealt,
     is_scalar,
     plain_scalar,
-    refuse_elements,
+    reject_tensors,
     require_same,
+    split_tensors,
 )
 from learnedrecon.operators.rows import row_indices
 
@@ -75,7 +75,7 @@ class Operator(nn.Module, ABC):
             ShapeError: the last axes of ``u`` are not those of the domain.
             DtypeError: ``u`` is not a floating tensor of the domain's kind.
         """
-        u = self.domain.admit(u, "an image")
+        u = self.domain.check(u, "an image")
         with without_autocast(u):
             return self.evaluate(u)
 
@@ -148,7 +148,7 @@ class Operator(nn.Module, ABC):
     def __matmul__(self, other: Operator) -> Operator:
         """(F @ G)(u) = F(G(u))."""
         if not isinstance(other, Operator):
-            refuse_elements(other, "@")
+            reject_tensors(other, "@")
             return NotImplemented
         return self._after(other)
 
@@ -163,7 +163,7 @@ class Operator(nn.Module, ABC):
     def __mul__(self, scalar: complex) -> Operator:
         """(a·F)(u) = a·F(u) for a real number, or a complex one into a complex space."""
         if not is_scalar(scalar, self.codomain):
-            refuse_elements(scalar, "*")
+            reject_tensors(scalar, "*")
             return NotImplemented
         return self._times(scalar)
 
@@ -180,13 +180,13 @@ class Operator(nn.Module, ABC):
         return self._times(-1.0)
 
     def _after(self, other: Operator) -> Operator:
-        return Composed(self, other)
+        return Composition(self, other)
 
     def _plus(self, other: Operator) -> Operator:
-        return Added(self, other)
+        return Sum(self, other)
 
     def _times(self, scalar: complex) -> Operator:
-        return Multiplied(self, scalar)
+        return Multiple(self, scalar)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
         """Moves buffers as ``nn.Module`` does, keeps complex ones complex and the spaces true."""
@@ -203,7 +203,7 @@ class Operator(nn.Module, ABC):
         return self
 
 
-class Composed(Operator):
+class Composition(Operator):
     """F ∘ G where one of the two is not linear: (F∘G)'(u) = F'(G(u)) G'(u).
 
     Its rows are those of F, or of G where F is pointwise.
@@ -226,20 +226,20 @@ class Composed(Operator):
         value, second = self.outer.linearise(between)
         return value, second @ first
 
-    def restrict(self, rows: tuple[int, ...]) -> Composed:
+    def restrict(self, rows: tuple[int, ...]) -> Composition:
         if self.outer.pointwise and self.row_axis is not None:
-            return Composed(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
-        return Composed(self.outer.subset(rows), self.inner)
+            return Composition(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
+        return Composition(self.outer.subset(rows), self.inner)
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Composed:
-        return Composed(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Composition:
+        return Composition(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Composed:
-        outer, inner = dealt(tensors, self.outer, self.inner)
-        return Composed(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Composition:
+        outer, inner = split_tensors(tensors, self.outer, self.inner)
+        return Composition(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
 
 
-class Added(Operator):
+class Sum(Operator):
     """F + G where one of the two is not linear, on a common domain and codomain."""
 
     def __init__(self, left: Operator, right: Operator) -> None:
@@ -259,18 +259,18 @@ class Added(Operator):
         (a, first), (b, second) = self.left.linearise(u), self.right.linearise(u)
         return a + b, first + second
 
-    def restrict(self, rows: tuple[int, ...]) -> Added:
-        return Added(self.left.subset(rows), self.right.subset(rows))
+    def restrict(self, rows: tuple[int, ...]) -> Sum:
+        return Sum(self.left.subset(rows), self.right.subset(rows))
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Added:
-        return Added(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Sum:
+        return Sum(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Added:
-        left, right = dealt(tensors, self.left, self.right)
-        return Added(self.left.with_tensors(left), self.right.with_tensors(right))
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Sum:
+        left, right = split_tensors(tensors, self.left, self.right)
+        return Sum(self.left.with_tensors(left), self.right.with_tensors(right))
 
 
-class Multiplied(Operator):
+class Multiple(Operator):
     """a·F for an F that is not linear."""
 
     def __init__(self, operator: Operator, scalar: complex) -> None:
@@ -288,14 +288,14 @@ class Multiplied(Operator):
         value, derivative = self.operator.linearise(u)
         return self.scalar * value, derivative * self.scalar
 
-    def restrict(self, rows: tuple[int, ...]) -> Multiplied:
-        return Multiplied(self.operator.subset(rows), self.scalar)
+    def restrict(self, rows: tuple[int, ...]) -> Multiple:
+        return Multiple(self.operator.subset(rows), self.scalar)
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Multiplied:
-        return Multiplied(self.operator.at_rows(rows, axis), self.scalar)
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Multiple:
+        return Multiple(self.operator.at_rows(rows, axis), self.scalar)
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Multiplied:
-        return Multiplied(self.operator.with_tensors(tensors), self.scalar)
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Multiple:
+        return Multiple(self.operator.with_tensors(tensors), self.scalar)
 
 
 def without_autocast(like: Tensor) -> AbstractContextManager[None]:

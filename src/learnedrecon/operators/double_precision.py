@@ -31,7 +31,7 @@ class Precise(LinearOperator):
 
     precise: tuple[str, ...] = ()
 
-    def settle(self) -> None:
+    def refresh(self) -> None:
         """Computes again what depends on the device or the precision."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
@@ -41,5 +41,5 @@ class Precise(LinearOperator):
         super()._apply(fn, recurse)
         for name, tensor in kept.items():
             setattr(self, name, moved(tensor, getattr(self, name).device))
-        self.settle()
+        self.refresh()
         return self

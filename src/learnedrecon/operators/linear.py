@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, overload
 
-from learnedrecon.operators.arithmetic import dealt, plain_scalar, require_same
-from learnedrecon.operators.base import Added, Composed, Operator, without_autocast
+from learnedrecon.operators.arithmetic import plain_scalar, require_same, split_tensors
+from learnedrecon.operators.base import Composition, Operator, Sum, without_autocast
 from learnedrecon.operators.norm import estimated_norm
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LinearOperator(Operator):
             ShapeError: the last axes of ``v`` are not those of the codomain.
             DtypeError: ``v`` is not a floating tensor of the codomain's kind.
         """
-        v = self.codomain.admit(v, "data")
+        v = self.codomain.check(v, "data")
         with without_autocast(v):
             return self.evaluate_adjoint(v)
 
@@ -85,14 +85,16 @@ class LinearOperator(Operator):
 
     def _after(self, other: Operator) -> Operator:
         return (
-            Composition(self, other) if isinstance(other, LinearOperator) else Composed(self, other)
+            LinearComposition(self, other)
+            if isinstance(other, LinearOperator)
+            else Composition(self, other)
         )
 
     def _plus(self, other: Operator) -> Operator:
-        return Sum(self, other) if isinstance(other, LinearOperator) else Added(self, other)
+        return LinearSum(self, other) if isinstance(other, LinearOperator) else Sum(self, other)
 
-    def _times(self, scalar: complex) -> Scaled:
-        return Scaled(self, scalar)
+    def _times(self, scalar: complex) -> LinearMultiple:
+        return LinearMultiple(self, scalar)
 
     if TYPE_CHECKING:  # rows, multiples, sums and compositions of linear operators are linear
 
@@ -163,7 +165,7 @@ class Adjoint(LinearOperator):
         return self.operator.norm_bound()
 
 
-class Scaled(LinearOperator):
+class LinearMultiple(LinearOperator):
     """a·T for a real number a, or for a complex one where the codomain is complex.
 
     Raises:
@@ -187,14 +189,14 @@ class Scaled(LinearOperator):
             return self.operator.evaluate_adjoint(self.scalar.conjugate() * v)
         return self.scalar * self.operator.evaluate_adjoint(v)
 
-    def restrict(self, rows: tuple[int, ...]) -> Scaled:
-        return Scaled(self.operator.subset(rows), self.scalar)
+    def restrict(self, rows: tuple[int, ...]) -> LinearMultiple:
+        return LinearMultiple(self.operator.subset(rows), self.scalar)
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Scaled:
-        return Scaled(self.operator.at_rows(rows, axis), self.scalar)
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> LinearMultiple:
+        return LinearMultiple(self.operator.at_rows(rows, axis), self.scalar)
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Scaled:
-        return Scaled(self.operator.with_tensors(tensors), self.scalar)
+    def with_tensors(self, tensors: dict[str, Tensor]) -> LinearMultiple:
+        return LinearMultiple(self.operator.with_tensors(tensors), self.scalar)
 
     def compute_norm(self) -> float:
         return abs(self.scalar) * self.operator.norm()
@@ -211,7 +213,7 @@ class Scaled(LinearOperator):
         return None if solved is None else solved / square
 
 
-class Sum(LinearOperator):
+class LinearSum(LinearOperator):
     """S + T on a common domain and codomain."""
 
     def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
@@ -230,15 +232,15 @@ class Sum(LinearOperator):
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.left.evaluate_adjoint(v) + self.right.evaluate_adjoint(v)
 
-    def restrict(self, rows: tuple[int, ...]) -> Sum:
-        return Sum(self.left.subset(rows), self.right.subset(rows))
+    def restrict(self, rows: tuple[int, ...]) -> LinearSum:
+        return LinearSum(self.left.subset(rows), self.right.subset(rows))
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Sum:
-        return Sum(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> LinearSum:
+        return LinearSum(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Sum:
-        left, right = dealt(tensors, self.left, self.right)
-        return Sum(self.left.with_tensors(left), self.right.with_tensors(right))
+    def with_tensors(self, tensors: dict[str, Tensor]) -> LinearSum:
+        left, right = split_tensors(tensors, self.left, self.right)
+        return LinearSum(self.left.with_tensors(left), self.right.with_tensors(right))
 
     def norm_bound(self) -> float | None:
         """‖S‖ + ‖T‖."""
@@ -246,7 +248,7 @@ class Sum(LinearOperator):
         return None if left is None or right is None else left + right
 
 
-class Composition(LinearOperator):
+class LinearComposition(LinearOperator):
     """S T: first T, then S; rows are those of S, or of T where S is pointwise."""
 
     def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
@@ -264,22 +266,24 @@ class Composition(LinearOperator):
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.inner.evaluate_adjoint(self.outer.evaluate_adjoint(v))
 
-    def restrict(self, rows: tuple[int, ...]) -> Composition:
+    def restrict(self, rows: tuple[int, ...]) -> LinearComposition:
         if self.outer.pointwise and self.row_axis is not None:
-            return Composition(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
-        return Composition(self.outer.subset(rows), self.inner)
+            return LinearComposition(
+                self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows)
+            )
+        return LinearComposition(self.outer.subset(rows), self.inner)
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Composition:
-        return Composition(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> LinearComposition:
+        return LinearComposition(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
 
     def norm_bound(self) -> float | None:
         """‖S‖‖T‖."""
         outer, inner = self.outer.norm_bound(), self.inner.norm_bound()
         return None if outer is None or inner is None else outer * inner
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Composition:
-        outer, inner = dealt(tensors, self.outer, self.inner)
-        return Composition(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
+    def with_tensors(self, tensors: dict[str, Tensor]) -> LinearComposition:
+        outer, inner = split_tensors(tensors, self.outer, self.inner)
+        return LinearComposition(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
 
     def compute_norm(self) -> float:
         """‖T*T‖ = ‖TT*‖ = ‖T‖², else by power iteration."""

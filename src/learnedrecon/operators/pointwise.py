@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learnedrecon.errors import DtypeError, describe
 from learnedrecon.operators.base import Operator
-from learnedrecon.operators.linear import Composition, LinearOperator, Scaled
+from learnedrecon.operators.linear import LinearComposition, LinearMultiple, LinearOperator
 
 if TYPE_CHECKING:
     from typing import Self
@@ -126,8 +126,8 @@ class ScaledArgument(Operator):
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
         value, derivative = self.operator.linearise(self.scale * u)
         if isinstance(self.scale, float):
-            return value, Scaled(derivative, self.scale)
-        return value, Composition(derivative, Diagonal(self.domain, self.scale))
+            return value, LinearMultiple(derivative, self.scale)
+        return value, LinearComposition(derivative, Diagonal(self.domain, self.scale))
 
     def restrict(self, rows: tuple[int, ...]) -> ScaledArgument:
         return ScaledArgument(self.operator.subset(rows), self.scale)

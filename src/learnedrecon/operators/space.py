@@ -73,7 +73,7 @@ class Space:
         """The zero element with the given leading axes."""
         return torch.zeros(leading + self.shape, dtype=self.dtype, device=device)
 
-    def admit(self, tensor: Tensor, what: str) -> Tensor:
+    def check(self, tensor: Tensor, what: str) -> Tensor:
         """Returns ``tensor`` if it belongs here, with any leading axes.
 
         Half precision is lifted to float32, because operators run in float32 or better.

@@ -38,7 +38,7 @@ class _Blocks(LinearOperator):
         """The parts."""
         return tuple(self.parts)  # type: ignore[arg-type]
 
-    def dealt(self, tensors: dict[str, Tensor]) -> list[LinearOperator]:
+    def split_tensors(self, tensors: dict[str, Tensor]) -> list[LinearOperator]:
         """The parts with their tensors, named '0.mask' for that of the first part.
 
         Raises:
@@ -118,7 +118,7 @@ class Stack(_Blocks):
         Raises:
             GeometryError: no number of a part in front, or a name that the part has not.
         """
-        return Stack(self.dealt(tensors), self.axis) if tensors else self
+        return Stack(self.split_tensors(tensors), self.axis) if tensors else self
 
     def restrict(self, rows: tuple[int, ...]) -> Stack:
         if self.row_axis != self.axis:
@@ -174,7 +174,7 @@ class HorizontalStack(_Blocks):
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> HorizontalStack:
         """As :meth:`Stack.with_tensors`."""
-        return HorizontalStack(self.dealt(tensors), self.axis) if tensors else self
+        return HorizontalStack(self.split_tensors(tensors), self.axis) if tensors else self
 
     def restrict(self, rows: tuple[int, ...]) -> HorizontalStack:
         return HorizontalStack([op.subset(rows) for op in self.operators], self.axis)
@@ -216,7 +216,7 @@ class BlockDiagonal(_Blocks):
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> BlockDiagonal:
         """As :meth:`Stack.with_tensors`."""
-        return BlockDiagonal(self.dealt(tensors), *self.axes) if tensors else self
+        return BlockDiagonal(self.split_tensors(tensors), *self.axes) if tensors else self
 
     def compute_norm(self) -> float:
         """The largest norm of a block."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.schemes.invertible import leaves
+from learnedrecon.schemes.invertible import as_leaves
 from learnedrecon.schemes.recomputation import Constancy, refuse_second_derivative
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.solvers.fixed_point import FixedPointResult, FixedPointSolver
@@ -70,7 +70,7 @@ class Implicit(FixedPointBackward):
     def attach(self, step: Step[S], point: S, problem: Problem, report: Report) -> S:
         constancy = Constancy([step])
         flags = [_is_inexact(tensor) for tensor in point]
-        start = leaves(point, flags)
+        start = as_leaves(point, flags)
         after = step(start, problem)
         constancy.require()
         solver = self.solver

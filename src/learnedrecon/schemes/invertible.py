@@ -25,7 +25,7 @@ class Unit(ABC, Generic[S]):
         """Whether the field of that name may be another one after it."""
         return True
 
-    def local(self, problem: Problem) -> Problem:
+    def problem_for_unit(self, problem: Problem) -> Problem:
         """What the other methods are given: the part of the problem that this unit sees."""
         return problem
 
@@ -52,7 +52,7 @@ class Unit(ABC, Generic[S]):
         with torch.no_grad():
             before = self.inverse(state, problem)
         with record():
-            self.forward(leaves(before, flags), problem)
+            self.forward(as_leaves(before, flags), problem)
         return detached(before)
 
 
@@ -82,7 +82,7 @@ class Coupling(Unit[S]):
 
     def replay(self, state: S, problem: Problem, flags: Sequence[bool], record: Recording) -> S:
         with record():
-            grown = self._increment(leaves(state, flags), problem)
+            grown = self._increment(as_leaves(state, flags), problem)
         with torch.no_grad():
             return detached(self._shifted(state, grown.detach(), -1))
 
@@ -98,7 +98,7 @@ class Coupling(Unit[S]):
 
 
 @dataclass(frozen=True)
-class Whole(Unit[S]):
+class WholeStep(Unit[S]):
     """A step that is undone by its own inverse.
 
     Attributes:
@@ -122,7 +122,7 @@ class InvertibleStep(Step[S]):
         """The state before the step, from the state after it."""
 
     def units(self) -> Sequence[Unit[S]]:
-        return [Whole(self)]
+        return [WholeStep(self)]
 
 
 class CouplingStep(InvertibleStep[S]):
@@ -154,7 +154,7 @@ def invert(step: Step[S], state: S, problem: Problem) -> S:
     """
     units: Sequence[Unit[S]] = units_of(step)
     for unit in reversed(units):
-        state = unit.inverse(state, unit.local(problem))
+        state = unit.inverse(state, unit.problem_for_unit(problem))
     return state
 
 
@@ -170,10 +170,10 @@ def inversion_error(step: Step[S], state: S, problem: Problem) -> float:
         ConfigError: a step without an inverse.
     """
     after = step(state, problem)
-    return drift(state, invert(step, after, problem), after)
+    return relative_error(state, invert(step, after, problem), after)
 
 
-def drift(before: S, recovered: S, after: S) -> float:
+def relative_error(before: S, recovered: S, after: S) -> float:
     """The largest distance of two fields, relative to the largest norm of a field."""
     size = max(_norm(z) for z in (*before, *after))
     gap = max(_norm(a - b) for a, b in zip(before, recovered, strict=True))
@@ -189,7 +189,7 @@ def detached(state: S) -> S:
     return type(state)(*(tensor.detach() for tensor in state))
 
 
-def leaves(state: S, flags: Sequence[bool]) -> S:
+def as_leaves(state: S, flags: Sequence[bool]) -> S:
     """The state as leaves of a new graph, those with a flag requiring gradients."""
     pairs = zip(state, flags, strict=True)
     return type(state)(*(tensor.detach().requires_grad_(flag) for tensor, flag in pairs))

@@ -69,7 +69,7 @@ class Cycle(Step[S]):
         steps: list[Any] = list(self.steps)
         for number in range(self.times):
             turn, place = divmod(number, len(steps))
-            yield _later(steps[place], turn * len(steps))
+            yield _iterate_later(steps[place], turn * len(steps))
 
 
 def iterations(scheme: Step[Any]) -> int:
@@ -138,7 +138,7 @@ def _elements(step: Any) -> list[Any]:  # noqa: ANN401 - any step
     return [step]
 
 
-def _later(step: Any, by: int) -> Any:  # noqa: ANN401 - any step
+def _iterate_later(step: Any, by: int) -> Any:  # noqa: ANN401 - any step
     if by and isinstance(step, OnSubset):
         return OnSubset(step.step, step.partition, step.k + by, drawn=step.drawn).train(
             step.training

@@ -49,7 +49,7 @@ class LearnedGradientStep(Step[ImageAndMemory]):
                 describe(
                     expected="a problem with a fixed regulariser",
                     found="regulariser = None",
-                    fix="give the problem one, such as Measured(..., regulariser=Dirichlet())",
+                    fix="give the problem one, such as InverseProblem(..., regulariser=Dirichlet())",
                 )
             )
         seen = torch.cat([u, problem.gradient(u), problem.regulariser.gradient(u), memory], dim=1)

@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from learnedrecon.errors import ConfigError, DifferentiationError, describe
 from learnedrecon.schemes.backward import Backward, Update
-from learnedrecon.schemes.invertible import detached, drift
+from learnedrecon.schemes.invertible import detached, relative_error
 from learnedrecon.schemes.recomputation import (
     Constancy,
     Unchanged,
@@ -83,14 +83,14 @@ class Reversible(Backward):
         units: list[Unit[S]] = [unit for step in steps for unit in units_of(step)]
         if not torch.is_grad_enabled():
             for unit in units:
-                state = unit.forward(state, unit.local(problem))
+                state = unit.forward(state, unit.problem_for_unit(problem))
             return state
         constancy = Constancy(steps)
         tape = _Tape(units, problem, state, self.tolerance)
         tape.watch.update(constancy.weights())
         for index, unit in enumerate(units):
             frame = _Frame(tape, index, [tensor.requires_grad for tensor in state])
-            seen = unit.local(problem)
+            seen = unit.problem_for_unit(problem)
             with saved_tensors_hooks(frame.pack, frame.unpack):
                 state = unit.forward(state, seen)
         constancy.require()
@@ -155,11 +155,11 @@ class _Tape(Generic[S]):
         with torch.no_grad(), self.autocast():
             for passed in range(self.position - 1, index, -1):
                 unit = self.units[passed]
-                self.state = unit.inverse(self.state, unit.local(self.problem))
+                self.state = unit.inverse(self.state, unit.problem_for_unit(self.problem))
         self.state = self.after = self._refreshed(self.state, self.units[: index + 1])
         with torch.enable_grad(), self.autocast():
             unit, flags = self.units[index], frame.flags
-            seen = unit.local(self.problem)
+            seen = unit.problem_for_unit(self.problem)
             self.state = unit.replay(self.state, seen, flags, frame.recording)
         self.position = index
         if index == 0:
@@ -186,7 +186,7 @@ class _Tape(Generic[S]):
         return refreshed
 
     def _report(self) -> None:
-        gap = drift(self.start, self.state, self.end)
+        gap = relative_error(self.start, self.state, self.end)
         self.state = self.start
         if not gap <= self.tolerance:
             logging.getLogger("learnedrecon").warning(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.operators.linear import LinearOperator, Scaled
+from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import ScaledArgument
-from learnedrecon.problem import Measured, Problem, Wrapper
+from learnedrecon.problem import InverseProblem, Problem, Wrapper
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +89,7 @@ def rescale(problem: Problem, c: Tensor | float) -> Problem:
     """The problem for the image in units of ``c``, with an operator of norm 1 if it is linear."""
     if isinstance(problem, Wrapper):
         return problem.rewrap(rescale(problem.inner, c))
-    if not isinstance(problem, Measured):
+    if not isinstance(problem, InverseProblem):
         raise ConfigError(
             describe(
                 expected="a measured problem, or a Wrapper around one",
@@ -97,10 +97,12 @@ def rescale(problem: Problem, c: Tensor | float) -> Problem:
                 fix="derive your problem from Wrapper, or scale the measured problem first",
             )
         )
-    operator = problem.measurement
+    operator = problem.operator
     if not isinstance(operator, LinearOperator):
-        return replace(problem, measurement=ScaledArgument(operator, c))
+        return replace(problem, operator=ScaledArgument(operator, c))
     norm = operator.norm()
     if norm == 0:
         return problem
-    return replace(problem, measurement=Scaled(operator, 1 / norm), data=problem.data / (c * norm))
+    return replace(
+        problem, operator=LinearMultiple(operator, 1 / norm), data=problem.data / (c * norm)
+    )

@@ -112,8 +112,8 @@ class _OnPart(Unit[S], Generic[S]):
     def changes(self, field: str) -> bool:
         return self.unit.changes(field)
 
-    def local(self, problem: Problem) -> Problem:
-        return self.unit.local(self.place.part(problem))
+    def problem_for_unit(self, problem: Problem) -> Problem:
+        return self.unit.problem_for_unit(self.place.part(problem))
 
     def forward(self, state: S, problem: Problem) -> S:
         return self.unit.forward(state, problem)

@@ -52,7 +52,7 @@ def checked_systems(
 ) -> Systems:
     """The systems A x = b, for an operator or a function A."""
     if isinstance(matrix, LinearOperator):
-        b = matrix.codomain.admit(b, "right-hand sides")
+        b = matrix.codomain.check(b, "right-hand sides")
         axes = matrix.codomain.ndim if axes is None else axes
         require_same_spaces(matrix.domain, matrix.codomain)
     require_floats(b, "right-hand sides")

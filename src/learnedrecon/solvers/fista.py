@@ -37,7 +37,7 @@ def fista(
     FISTA (Beck, Teboulle, SIAM J. Imaging Sci. 2(1), 2009) with the adaptive restart of O'Donoghue
     and Candès (Found. Comput. Math. 15, 2015): the momentum is dropped where it points uphill, by
     the gradient mapping (their section 3.2) or by the values of f + g. ``f`` is for example
-    ``Composed(Misfit(LeastSquares(), y), T)``. Every sample has its own momentum and, when
+    ``FunctionalOf(Misfit(LeastSquares(), y), T)``. Every sample has its own momentum and, when
     backtracking, its own step, and stands still once it is done.
 
     Args:

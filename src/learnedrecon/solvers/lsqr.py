@@ -51,7 +51,7 @@ def lsqr(
         DataError: they are not finite.
         ConfigError: damping, tolerance or number of iterations out of range.
     """
-    y = operator.codomain.admit(data, "data")
+    y = operator.codomain.check(data, "data")
     checked_limits(tolerance, max_iterations)
     if not (damping >= 0 and math.isfinite(damping)):
         raise ConfigError(

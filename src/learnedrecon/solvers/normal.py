@@ -47,7 +47,7 @@ def solve_normal(
         ShapeError, DtypeError, DataError, ConfigError: as for :func:`learnedrecon.solvers.cg.cg`,
             or the weight is negative or of another shape.
     """
-    b = operator.domain.admit(b, "right-hand sides")
+    b = operator.domain.check(b, "right-hand sides")
     checked_limits(tolerance, max_iterations)
     axes = operator.domain.ndim
     lam = checked_weight(weight, b, axes)

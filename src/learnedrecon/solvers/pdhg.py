@@ -87,7 +87,7 @@ def pdhg(
         raise ConfigError(
             describe(expected="at least one term F(Ku)", found="none", fix="use prox of G alone")
         )
-    u = checked_samples(terms[0].operator.domain.admit(start, "the start"))
+    u = checked_samples(terms[0].operator.domain.check(start, "the start"))
     loop = _Loop(terms, simple, u, step_size)
     history = [torch.full((len(u),), torch.inf, dtype=torch.float64, device=u.device)]
     going = torch.ones(len(u), dtype=torch.bool, device=u.device)

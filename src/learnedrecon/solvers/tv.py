@@ -208,7 +208,7 @@ def _checked(
     operator: LinearOperator, data: Tensor, weight: Tensor | float, gap: float, iterations: int
 ) -> tuple[Tensor, Tensor]:
     """Data with one leading axis, and α for each of them in the same order."""
-    data = operator.codomain.admit(data, "data")
+    data = operator.codomain.check(data, "data")
     axes = operator.codomain.ndim
     if data.ndim <= axes:
         raise ShapeError(
@@ -270,7 +270,7 @@ def _start(
     shape = operator.domain.shape
     if initial is None:
         return y.new_zeros(len(y), *shape)
-    initial = operator.domain.admit(initial, "the start")
+    initial = operator.domain.check(initial, "the start")
     if initial.shape != (*lead, *shape):
         raise ShapeError(
             describe(

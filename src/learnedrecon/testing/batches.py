@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def can_take_data(problem: Problem) -> bool:
-    """Whether the problem is a dataclass with a field ``data``, such as ``Measured``."""
+    """Whether the problem is a dataclass with a field ``data``, such as ``InverseProblem``."""
     return is_dataclass(problem) and any(field.name == "data" for field in fields(problem))
 
 

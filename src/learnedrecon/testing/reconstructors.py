@@ -13,7 +13,7 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.testing.batches import can_take_data, singles, why_not_split, with_data
 from learnedrecon.testing.numbers import distance, seeded
 from learnedrecon.testing.report import Checklist, Report, tolerance_of
-from learnedrecon.testing.steps import is_unchanged, shake, snapshot
+from learnedrecon.testing.steps import is_unchanged, perturb, snapshot
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def check_reconstructor(
 
     Args:
         model: the method.
-        problem: a dataclass with a field ``data``, (batch, channel, ...), such as ``Measured``.
+        problem: a dataclass with a field ``data``, such as ``InverseProblem``.
         seed: of the shaking and of the cotangent.
         tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
 
@@ -50,7 +50,7 @@ def check_reconstructor(
             describe(
                 expected="a problem that is a dataclass with a field 'data'",
                 found=type(problem).__name__,
-                fix="check the model on a Measured problem",
+                fix="check the model on an InverseProblem",
             )
         )
     checks = Checklist(type(model).__name__, tolerance_of(problem.data.dtype, given=tolerance))
@@ -133,7 +133,7 @@ def _check_iterates(
 def _check_parameters(checks: Checklist, model: Reconstructor, problem: Problem, seed: int) -> None:
     title = "gradients reach every parameter"
     twin = copy.deepcopy(model)
-    shake(twin, seed)
+    perturb(twin, seed)
     learned = {name: p for name, p in twin.named_parameters() if p.requires_grad}
     if not learned:
         checks.skip(title, "nothing is learned")
@@ -157,7 +157,7 @@ def _check_storage(
     torch.save(model.state_dict(), stored)
     stored.seek(0)
     twin = copy.deepcopy(model)
-    shake(twin, seed=1)
+    perturb(twin, seed=1)
     twin.load_state_dict(torch.load(stored, weights_only=True), strict=True)
     checks.require(
         "a stored state gives the same image",

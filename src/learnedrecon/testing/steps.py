@@ -82,12 +82,12 @@ def check_step(
 def perturbed(module: Step[S], seed: int) -> Step[S]:
     """A copy with slightly different weights, so that no gradient vanishes by a lucky start."""
     twin = copy.deepcopy(module)
-    shake(twin, seed)
+    perturb(twin, seed)
     return twin
 
 
 @torch.no_grad()
-def shake(module: nn.Module, seed: int) -> None:
+def perturb(module: nn.Module, seed: int) -> None:
     """Adds seeded noise to every parameter, in place."""
     generator = seeded(seed)
     for parameter in module.parameters():

@@ -123,14 +123,16 @@ def train(
         data = stack.enter_context(closing(_steps(source, spec.batch, progress.step)))
         log = stack.enter_context(Log(writers, step=progress.step, steps=spec.steps))
         stop = stack.enter_context(StopRequest(accelerator))
-        keeper = _Keeper(state, run, log, validate, main=accelerator.is_main_process)
+        checkpointer = _Checkpointer(state, run, log, validate, main=accelerator.is_main_process)
         if progress.unvalidated:
             finished = progress.step == spec.steps
-            progress = keeper.validated(replace(progress, finished=finished, unvalidated=False))
-            keeper.save(progress)
+            progress = checkpointer.validated(
+                replace(progress, finished=finished, unvalidated=False)
+            )
+            checkpointer.save(progress)
         while progress.step < spec.steps and not stopping:
             if isinstance(source, PreparedSource) and not source.prepare(progress.step, stop.poll):
-                keeper.save(progress)
+                checkpointer.save(progress)
                 break
             with undisturbed_generators():
                 batches = next(data)
@@ -143,17 +145,17 @@ def train(
             if step % spec.log_every == 0 or last:
                 log.write("train", step, metrics)
             if step % spec.validate_every == 0 or last:
-                progress = keeper.validated(progress)
+                progress = checkpointer.validated(progress)
 
             stopping = stop.poll()
             late = time.monotonic() - saved_at > (spec.checkpoint.seconds or math.inf)
             if step % spec.checkpoint.every == 0 or last or stopping or late:
-                keeper.save(progress)
+                checkpointer.save(progress)
                 saved_at = time.monotonic()
     return TrainingResult(progress.step, progress.best, interrupted=progress.step < spec.steps)
 
 
-class _Keeper:
+class _Checkpointer:
     """Validates and saves.
 
     Args:

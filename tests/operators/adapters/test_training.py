@@ -20,7 +20,7 @@ from learnedrecon.operators.adapters.scipy import from_scipy
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.pointwise import Diagonal
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ def primal_dual_scheme() -> Reconstructor:
     return learned_primal_dual(LearnedPrimalDual(iterations=3, primal=2, dual=2, hidden=8)).double()
 
 
-def problem(operator: Operator) -> tuple[Measured, torch.Tensor]:
+def problem(operator: Operator) -> tuple[InverseProblem, torch.Tensor]:
     """Smooth images and their data."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(4, 1, 3, 3, generator=generator, dtype=torch.float64)
     truth = torch.nn.functional.interpolate(coarse, SHAPE, mode="bilinear")
-    return Measured(operator, operator(truth).detach()), truth
+    return InverseProblem(operator, operator(truth).detach()), truth
 
 
 TRAINED: dict[str, tuple[Callable[[], Operator], Callable[[], Reconstructor]]] = {
@@ -129,13 +129,13 @@ class Cube(Operator):
 def test_the_gradient_in_the_weights_is_that_of_torch(name: str) -> None:
     make_operator, make_scheme = TRAINED[name]
     measured, truth = problem(make_operator())
-    operator = measured.measurement
+    operator = measured.operator
     twin: Operator = Cube(operator.domain, operator.codomain)
     if isinstance(operator, LinearOperator):
         twin = Dense(operator)
     model = make_scheme()
     gradients = []
-    for one in (measured, replace(measured, measurement=twin)):
+    for one in (measured, replace(measured, operator=twin)):
         loss = (model(one).image - truth).square().mean()
         gradients.append(torch.autograd.grad(loss, list(model.parameters())))
     for found, expected in zip(*gradients, strict=True):

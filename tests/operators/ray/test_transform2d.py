@@ -15,7 +15,7 @@ from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError
 from learnedrecon.operators.base import moved
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Measured
+from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import check_operator, dense_matrix
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def test_a_device_without_float64_leaves_it_to_the_cpu() -> None:
 def test_a_problem_that_moves_keeps_the_graph_of_the_geometry(operator: RayTransform) -> None:
     offset = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     own = operator.with_tensors({"axis_offset": offset})
-    problem = Measured(own, random(1, 1, 4, 9)).to("cpu")
+    problem = InverseProblem(own, random(1, 1, 4, 9)).to("cpu")
     value = problem.forward(random(1, 1, 6, 7)).square().sum()
     (gradient,) = torch.autograd.grad(value, offset)
     assert gradient != 0

@@ -179,7 +179,7 @@ def test_a_small_panel_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_measured_problem_in_3d() -> None:
     operator = RayTransform3D(SCANS["cone"], torch.float64)
     truth = operator.domain.random(leading=(2, 1))
-    problem = lr.Measured(operator, operator(truth))
+    problem = lr.InverseProblem(operator, operator(truth))
     assert problem.gradient(truth).abs().max() < 1e-12
     part = problem.subset([0, 2])
     assert part.data.shape == (2, 1, 2, 5, 7)
@@ -188,7 +188,7 @@ def test_a_measured_problem_in_3d() -> None:
 
 def test_networks_for_images_refuse_volumes() -> None:
     operator = RayTransform3D(SCANS["cone"])
-    problem = lr.Measured(operator, operator.codomain.zeros((1, 1)))
+    problem = lr.InverseProblem(operator, operator.codomain.zeros((1, 1)))
     model = lr.learned_primal_dual(lr.LearnedPrimalDual(iterations=1))
     with pytest.raises(ShapeError, match=r"2 space axes.*Found shape \(1, 7, 4, 5, 7\)"):
         model(problem)
@@ -199,7 +199,7 @@ def test_total_variation_of_a_volume() -> None:
     scan = ConeBeam((10, 10, 10), AngleRange(12, arc=TURN), FlatPanel(16, 16, 1.5), 40.0, 20.0)
     operator = RayTransform3D(scan)
     volume = draw_ellipsoids([ball], scan)[None, None]
-    problem = lr.Measured(operator, operator(volume))
+    problem = lr.InverseProblem(operator, operator(volume))
     image = lr.TV(lr.TotalVariationSpec(weight=0.05, gap=1e-2))(problem).image
     assert (image - volume).norm() < 0.1 * volume.norm()
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learnedrecon.errors import DifferentiationError, GeometryError, ShapeError
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.linear import Scaled
+from learnedrecon.operators.linear import LinearMultiple
 from learnedrecon.operators.mri.non_cartesian import NonCartesian, NonCartesianMRI
 from learnedrecon.operators.mri.trajectories import Kooshball, Points, Radial, Spiral, Stacked
 from learnedrecon.operators.pointwise import ScaledArgument
@@ -146,9 +146,9 @@ def test_multiples_are_inverted() -> None:
     operator = NonCartesianMRI(NonCartesian((16, 16), Radial(20, 32)), dtype=WIDE)
     data = operator(random(16, 16))
     expected = gridding(operator, data)
-    torch.testing.assert_close(gridding(Scaled(operator, -4.0), -4 * data), expected)
+    torch.testing.assert_close(gridding(LinearMultiple(operator, -4.0), -4 * data), expected)
     torch.testing.assert_close(gridding(ScaledArgument(operator, 0.5), 0.5 * data), expected)
-    for wrapped, seen in ((operator, data), (Scaled(operator, 2.0), 2 * data)):
+    for wrapped, seen in ((operator, data), (LinearMultiple(operator, 2.0), 2 * data)):
         torch.testing.assert_close(pseudo_inverse(wrapped, seen), expected)
 
 

@@ -12,7 +12,7 @@ from learnedrecon.errors import ConfigError
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Measured, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.contraction import Image
 from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
@@ -61,7 +61,7 @@ class WithoutParts(Step[Image]):
 
 def recorded(step: Step[Any], state: tuple[Tensor, ...], operator: Operator = RAY) -> Tape:
     tape = Tape()
-    step(state, Recording(Measured(operator, random(2, 1, 4, 9, seed=5)), tape))
+    step(state, Recording(InverseProblem(operator, random(2, 1, 4, 9, seed=5)), tape))
     return tape
 
 
@@ -72,7 +72,7 @@ def recorded(step: Step[Any], state: tuple[Tensor, ...], operator: Operator = RA
 def test_replayed_is_live(step: Step[Any], operator: Operator) -> None:
     state = Image(random(2, 1, 5, 6))
     tape = recorded(step, state, operator)
-    live = step(state, Measured(operator, random(2, 1, 4, 9, seed=5)))
+    live = step(state, InverseProblem(operator, random(2, 1, 4, 9, seed=5)))
     again = step(state, Replayed(tape, state, 1.0))
     torch.testing.assert_close(again.image, live.image, rtol=0, atol=0)
     assert tape.reason is None
@@ -91,13 +91,13 @@ def test_steps_whose_calls_depend_on_their_weights_are_found() -> None:
 def test_trained_tensors_of_the_operator_are_found() -> None:
     tape, u = Tape(), random(2, 1, 5, 6)
     data = random(2, 1, 4, 9).requires_grad_()
-    Recording(Measured(RAY, data), tape).gradient(u)
+    Recording(InverseProblem(RAY, data), tape).gradient(u)
     assert "operator call 1 (gradient)" in (tape.reason or "")
 
 
 def test_random_order_is_found() -> None:
     tape, step = Tape(), OnSubset(DeepGradientStep(network(2, 1)), Partition(2), 0, drawn=True)
-    problem = Measured(RAY, random(2, 1, 4, 9), draws=(1,))
+    problem = InverseProblem(RAY, random(2, 1, 4, 9), draws=(1,))
     step(Image(random(2, 1, 5, 6)), Recording(problem, tape))
     assert "random order" in (tape.reason or "")
 

@@ -188,7 +188,7 @@ class _Nonlinear(Operator):
         return self.calls(u)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
-        u = self.domain.admit(u, "an image")
+        u = self.domain.check(u, "an image")
         return self(u), _Tangent(self, u)
 
 

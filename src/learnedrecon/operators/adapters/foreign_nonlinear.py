@@ -60,7 +60,7 @@ class ForeignNonlinear(Operator):
         return interrupted(_Value.apply, u, self.curve)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
-        u = self.domain.admit(u, "an image")
+        u = self.domain.check(u, "an image")
         return self(u), Tangent(self, u)
 
 

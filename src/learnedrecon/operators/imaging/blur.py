@@ -126,9 +126,9 @@ class Blur(Precise):
         super().__init__(Space(plan.shape, dtype), Space(plan.result, dtype))
         self.spread = spread
         self.register_buffer("kernel", kernel, persistent=False)
-        self.settle()
+        self.refresh()
 
-    def settle(self) -> None:
+    def refresh(self) -> None:
         """Prepares the kernel once for the operator's own precision."""
         self._is_constant = _is_constant(self.kernel)
         self._convolution = Convolution(self.spread.plan(self.domain.dtype), self.kernel)
@@ -184,7 +184,7 @@ class Blur(Precise):
         """
         if self.spread.boundary != "circular":
             return None
-        b = self.domain.admit(b, "an image")
+        b = self.domain.check(b, "an image")
         plan = self._convolution.plan
         symbol = self._convolution.transfer(b).abs() ** 2 + weight
         if b.is_complex():

@@ -108,12 +108,12 @@ class Inpaint(LinearOperator):
                     fix="give it the leading axes of the images and the shape of one",
                 )
             )
-        return self._twin(self.domain, mask.to(self.mask.device))
+        return self._copy(self.domain, mask.to(self.mask.device))
 
     def at_rows(self, rows: tuple[int, ...], axis: int) -> Inpaint:
-        return self._twin(rows_of_space(self.domain, rows, axis), rows_of(self.mask, rows, axis))
+        return self._copy(rows_of_space(self.domain, rows, axis), rows_of(self.mask, rows, axis))
 
-    def _twin(self, space: Space, mask: Tensor) -> Inpaint:
+    def _copy(self, space: Space, mask: Tensor) -> Inpaint:
         twin = Inpaint.__new__(Inpaint)
         twin._set(space, mask)  # noqa: SLF001
         return twin
@@ -126,7 +126,7 @@ class Inpaint(LinearOperator):
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
         """(T*T + λ)⁻¹ b = b / (m² + λ)."""
-        b = self.domain.admit(b, "an image")
+        b = self.domain.check(b, "an image")
         return b / (self.mask.to(b.dtype.to_real()) ** 2 + weight)
 
     def compute_norm(self) -> float:

@@ -59,7 +59,7 @@ class Separable(Precise):
             b: (..., *shape).
             weight: λ > 0, a number or (batch, 1, ...).
         """
-        b = self.domain.admit(b, "an image")
+        b = self.domain.check(b, "an image")
         bases, symbol = {}, torch.ones((), dtype=torch.float64, device=b.device)
         for axis in self._axes:
             matrix = self._matrix(axis, b).to(torch.float64)

@@ -38,7 +38,7 @@ class Identity(LinearOperator):
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
         """(1 + λ)⁻¹ b."""
-        return self.domain.admit(b, "an image") / (1 + weight)
+        return self.domain.check(b, "an image") / (1 + weight)
 
     def compute_norm(self) -> float:
         return 1.0
@@ -76,7 +76,7 @@ class RealToComplex(LinearOperator):
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
         """(1 + λ)⁻¹ b."""
-        return self.domain.admit(b, "an image") / (1 + weight)
+        return self.domain.check(b, "an image") / (1 + weight)
 
     def compute_norm(self) -> float:
         return 1.0

@@ -82,7 +82,7 @@ class Wavelet(Precise):
             self.register_buffer(name, matrix, persistent=False)
         self._transform = _Transform(basis, self.analysis, self.synthesis)
 
-    def settle(self) -> None:
+    def refresh(self) -> None:
         self._transform = _Transform(self.basis, self.analysis, self.synthesis)
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Wavelet(Precise):
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
         """(W*W + λ)⁻¹ b = b / (1 + λ)."""
-        return self.domain.admit(b, "an image") / (1 + weight)
+        return self.domain.check(b, "an image") / (1 + weight)
 
     def compute_norm(self) -> float:
         """One, as for every isometry."""

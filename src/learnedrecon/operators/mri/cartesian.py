@@ -141,14 +141,14 @@ class CartesianMRI(LinearOperator):
             mask = binary_mask(tensors["mask"], self.grid.out, coils=coils)
         if "maps" in tensors:
             maps = _checked_maps(self.spec, tensors["maps"])
-        return self._twin(self.grid, mask, maps)
+        return self._copy(self.grid, mask, maps)
 
     def restrict(self, rows: tuple[int, ...]) -> CartesianMRI:
         old, mask, axis = self.grid.rows, self.mask, self.grid.row_axis
         if mask is not None and mask.shape[axis] > 1:
             mask = mask.index_select(axis, torch.tensor(rows, device=mask.device))
         kept = rows if old is None else tuple(old[row] for row in rows)
-        return self._twin(self.grid._replace(rows=kept), mask, self.maps)
+        return self._copy(self.grid._replace(rows=kept), mask, self.maps)
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
         """(A*A + λI)⁻¹ b = F* (F b)/(D + λ), D counting how often a point of k-space is measured.
@@ -170,7 +170,7 @@ class CartesianMRI(LinearOperator):
         cropped = {a for a in self.grid.axes if self.grid.shape[a] != self.grid.encoded[a]}
         if self.spec.coils is not None or cropped & set(self.varying):
             return None
-        b = self.domain.admit(b, "an image")
+        b = self.domain.check(b, "an image")
         positive_weight(weight, self.domain.ndim)
         counts = self._counts(b.dtype.to_real())
         for axis in set(self.grid.axes) - set(self.varying):
@@ -202,7 +202,7 @@ class CartesianMRI(LinearOperator):
         lead, masks, maps = self._samples()
         if math.prod(lead) > 1:
             return max(
-                self._twin(self.grid, mask, own).norm()
+                self._copy(self.grid, mask, own).norm()
                 for mask, own in zip(masks, maps, strict=True)
             )
         shape, encoded = self.grid.shape, self.grid.encoded
@@ -212,7 +212,7 @@ class CartesianMRI(LinearOperator):
         )
         if (self.spec.coils is None and separable) or not self.varying:
             return self.norm_bound()
-        one = self._twin(self.grid, masks[0], maps[0])
+        one = self._copy(self.grid, masks[0], maps[0])
         return require_settled(lanczos_norm(one), type(self).__name__)
 
     def _samples(self) -> tuple[tuple[int, ...], list[Tensor | None], list[Tensor | None]]:
@@ -246,7 +246,7 @@ class CartesianMRI(LinearOperator):
         whole = counts.new_zeros(*lead, *grid.encoded)
         return whole.index_add(grid.row_axis, rows, counts)
 
-    def _twin(self, grid: Grid, mask: Tensor | None, maps: Tensor | None) -> CartesianMRI:
+    def _copy(self, grid: Grid, mask: Tensor | None, maps: Tensor | None) -> CartesianMRI:
         """Another operator of the same scan; nothing is checked."""
         twin = CartesianMRI.__new__(CartesianMRI)
         twin._set(self.spec, grid, mask, maps, self.domain.dtype)  # noqa: SLF001

@@ -159,7 +159,7 @@ class NonCartesianMRI(LinearOperator):
         device = self.trajectory.device
         trajectory, maps = tensors.get("trajectory"), tensors.get("maps")
         trajectory = self.trajectory if trajectory is None else trajectory.to(device).double()
-        return self._twin(trajectory, self.maps if maps is None else maps.to(device))
+        return self._copy(trajectory, self.maps if maps is None else maps.to(device))
 
     def evaluate(self, u: Tensor) -> Tensor:
         points = self._points()
@@ -196,13 +196,13 @@ class NonCartesianMRI(LinearOperator):
             weights = points.new_ones(points.shape[-2])
         else:
             plane = Space(self.codomain.shape[-2:], torch.float64)
-            weights = plane.admit(weights, "weights").flatten(-2).to(points)
+            weights = plane.check(weights, "weights").flatten(-2).to(points)
         eigenvalues = toeplitz_eigenvalues(points, weights, self.domain.shape)
         return ToeplitzNormal(self.domain, eigenvalues.to(self.domain.dtype.to_real()), self.maps)
 
     def restrict(self, rows: tuple[int, ...]) -> NonCartesianMRI:
         chosen = torch.tensor(rows, device=self.trajectory.device)
-        return self._twin(self.trajectory.index_select(-3, chosen), self.maps)
+        return self._copy(self.trajectory.index_select(-3, chosen), self.maps)
 
     def compute_norm(self) -> float:
         """‖T‖ by Lanczos; the largest one where samples have tensors of their own."""
@@ -235,7 +235,7 @@ class NonCartesianMRI(LinearOperator):
                 )
             )
 
-    def _twin(self, trajectory: Tensor, maps: Tensor | None) -> NonCartesianMRI:
+    def _copy(self, trajectory: Tensor, maps: Tensor | None) -> NonCartesianMRI:
         """Another operator of the same spec; nothing is checked."""
         twin = NonCartesianMRI.__new__(NonCartesianMRI)
         twin._set(self.spec, trajectory, maps, self.domain.dtype)  # noqa: SLF001

@@ -113,7 +113,7 @@ class RayTransform(LinearOperator):
         if not transforms_are_active():  # vmap has no values to look at
             learnable_geometry.require_values(tensors, self._nominal)
         vectors = learnable_geometry.vectors_of(self._nominal, tensors)
-        return self._twin(self._nominal, tensors, vectors.to(self.vectors.device))
+        return self._copy(self._nominal, tensors, vectors.to(self.vectors.device))
 
     def evaluate(self, u: Tensor) -> Tensor:
         return ray_forward(u, self.vectors, self.sizes)
@@ -124,11 +124,11 @@ class RayTransform(LinearOperator):
     def restrict(self, rows: tuple[int, ...]) -> RayTransform:
         chosen = torch.tensor(rows, device=self.vectors.device)
         tensors = learnable_geometry.rows_of(self._tensors, rows)
-        return self._twin(
+        return self._copy(
             self._nominal.subset(rows), tensors, self.vectors.index_select(-2, chosen)
         )
 
-    def _twin(
+    def _copy(
         self, geometry: Geometry, tensors: dict[str, Tensor], vectors: Tensor
     ) -> RayTransform:
         """Another operator of the same sizes; nothing is checked."""
@@ -144,14 +144,14 @@ class RayTransform(LinearOperator):
         if learnable_geometry.is_one_scan(self._tensors):
             return _norm_of(self.geometry)
         own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
-        return max(estimated_norm(self._twin(self._nominal, {}, vectors)) for vectors in own)
+        return max(estimated_norm(self._copy(self._nominal, {}, vectors)) for vectors in own)
 
     def norm_bound(self) -> float:
         """‖T‖ in mm from above, once per geometry: no weight of a ray is negative."""
         if learnable_geometry.is_one_scan(self._tensors):
             return _bound_of(self.geometry)
         own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
-        twins = (self._twin(self._nominal, {}, vectors) for vectors in own)
+        twins = (self._copy(self._nominal, {}, vectors) for vectors in own)
         return max(non_negative_norm_bound(twin) for twin in twins)
 
     def extra_repr(self) -> str:

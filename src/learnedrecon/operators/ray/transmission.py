@@ -12,7 +12,7 @@ from torch import Tensor
 from learnedrecon.errors import DataError, GeometryError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.fields import number, require_kind, store
-from learnedrecon.operators.linear import LinearOperator, Scaled
+from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal, rows_of
 from learnedrecon.operators.ray.autograd import transforms_are_active
 from learnedrecon.operators.ray.geometry2d import Beam, Geometry
@@ -96,7 +96,7 @@ class TransmissionCT(Operator):
         self.tensor_names = ray.tensor_names | {"scatter"}
         self.register_buffer("scatter", scatter, persistent=False)
 
-    def _twin(self, transmission: Transmission, ray: RayTransform, scatter: Tensor | None) -> Self:
+    def _copy(self, transmission: Transmission, ray: RayTransform, scatter: Tensor | None) -> Self:
         twin = type(self).__new__(type(self))
         twin._set(transmission, ray, scatter)  # noqa: SLF001
         return twin
@@ -120,19 +120,21 @@ class TransmissionCT(Operator):
         scatter = tensors.get("scatter", self.scatter)
         if "scatter" in tensors:
             scatter = _admitted(tensors["scatter"], self)
-        return self._twin(self.transmission, self.ray.with_tensors(rest), scatter)
+        return self._copy(self.transmission, self.ray.with_tensors(rest), scatter)
 
     def restrict(self, rows: tuple[int, ...]) -> Self:
         part = replace(self.transmission, geometry=self.transmission.geometry.subset(rows))
         scatter = None if self.scatter is None else rows_of(self.scatter, rows, -2)
-        return self._twin(part, self.ray.restrict(rows), scatter)
+        return self._copy(part, self.ray.restrict(rows), scatter)
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self._scattered(self._direct(u))
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
         direct = self._direct(u)
-        derivative = Diagonal(self.codomain, direct) @ Scaled(self.ray, -self.transmission.mu)
+        derivative = Diagonal(self.codomain, direct) @ LinearMultiple(
+            self.ray, -self.transmission.mu
+        )
         return self._scattered(direct), derivative
 
     def line_integrals(self, y: Tensor, least: float) -> Tensor:
@@ -161,7 +163,7 @@ class TransmissionCT(Operator):
 
 
 def _admitted(scatter: Tensor, operator: TransmissionCT) -> Tensor:
-    scatter = operator.codomain.admit(scatter, "scatter")
+    scatter = operator.codomain.check(scatter, "scatter")
     if transforms_are_active() or bool(((scatter >= 0) & scatter.isfinite()).all()):
         return scatter
     raise DataError(

@@ -11,7 +11,7 @@ import torch
 from learnedrecon.errors import DifferentiationError, GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, ramp_response
 from learnedrecon.operators.autograd import apply_kernel
-from learnedrecon.operators.linear import Scaled
+from learnedrecon.operators.linear import LinearMultiple
 from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.non_cartesian import NonCartesianMRI
 from learnedrecon.operators.pointwise import ScaledArgument
@@ -63,7 +63,7 @@ def fbp(
         ShapeError: the last axes of the data are not (angle, detector).
         ConfigError: unknown window, or a bandwidth out of range.
     """
-    data = Space(geometry.data_shape).admit(data, "line integrals")
+    data = Space(geometry.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-2, -1))[..., None, None].expand(*data.shape[:-2], *geometry.shape)
     wide, added = widened(geometry)
@@ -105,7 +105,7 @@ def pseudo_inverse(
         return gridding(operator, data)
     if isinstance(operator, CartesianMRI):
         return operator.adjoint(data)
-    if isinstance(operator, Scaled):
+    if isinstance(operator, LinearMultiple):
         inner = data / operator.scalar
         return pseudo_inverse(operator.operator, inner, window=window, bandwidth=bandwidth)
     if isinstance(operator, ScaledArgument):

@@ -58,7 +58,7 @@ def fdk(
         ConfigError: unknown window, or a bandwidth out of range.
     """
     scan = _circular(geometry)
-    data = Space(scan.data_shape).admit(data, "line integrals")
+    data = Space(scan.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-3, -2, -1))[..., None, None, None].expand(*data.shape[:-3], *scan.shape)
     wide, added = _widened(scan)

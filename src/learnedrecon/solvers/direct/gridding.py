@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import DifferentiationError, GeometryError, describe
-from learnedrecon.operators.linear import Scaled
+from learnedrecon.operators.linear import LinearMultiple
 from learnedrecon.operators.mri.non_cartesian import NonCartesianMRI
 from learnedrecon.operators.pointwise import ScaledArgument
 from learnedrecon.operators.space import Space
@@ -45,7 +45,7 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
         ShapeError: data or weights of another shape.
         DifferentiationError: gradients are asked for in the trajectory, which the weights have not.
     """
-    if isinstance(operator, Scaled):
+    if isinstance(operator, LinearMultiple):
         return gridding(operator.operator, data / operator.scalar, weights=weights)
     if isinstance(operator, ScaledArgument):
         return gridding(operator.operator, data, weights=weights) / operator.scale
@@ -57,9 +57,9 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
                 fix="use the pseudo-inverse of that operator, or conjugate gradients",
             )
         )
-    data = operator.codomain.admit(data, "data")
+    data = operator.codomain.check(data, "data")
     plane = Space(operator.codomain.shape[-2:], torch.float64)
-    weights = _weights(operator) if weights is None else plane.admit(weights, "weights")
+    weights = _weights(operator) if weights is None else plane.check(weights, "weights")
     weights = weights.to(data.device, data.dtype.to_real())
     if operator.spec.coils is None:
         return operator.adjoint(weights * data)
