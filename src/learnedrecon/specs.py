@@ -27,11 +27,13 @@ class Entry(Generic[T]):
         spec: the frozen dataclass that configures it.
         build: from the spec to the thing.
         summary: one line for listings.
+        module: that the class comes from, for records of runs.
     """
 
     spec: type[Any]
     build: Callable[[Any], T]
     summary: str
+    module: str = "learnedrecon"
 
 
 Registry = Mapping[str, Entry[T]]

@@ -12,7 +12,7 @@ from learnedrecon.functionals.base import Regulariser
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.contraction import Image
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.equilibrium_splitting import ImageAndMultiplier
 from learnedrecon.schemes.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.schemes.learned_gradient import ImageAndMemory

@@ -10,14 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.schemes.contraction import (
-    ROUNDING,
-    AnalysedStep,
-    CertifiedStep,
-    Contraction,
-    require_positive,
-    unbounded,
-)
+from learnedrecon.schemes.contraction import ROUNDING, AnalysedStep, CertifiedStep, Contraction, require_positive, unbounded
 from learnedrecon.schemes.primal_dual import PrimalDual
 from learnedrecon.solvers.cg import cg
 

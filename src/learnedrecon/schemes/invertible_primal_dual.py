@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from learnedrecon.schemes.invertible import Coupling, CouplingStep
+from learnedrecon.schemes.invertible import CouplingStep
+from learnedrecon.schemes.units import Coupling
 from learnedrecon.schemes.primal_dual import PrimalDual
 
 if TYPE_CHECKING:

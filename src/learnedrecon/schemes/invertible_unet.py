@@ -14,7 +14,8 @@ from learnedrecon.errors import ConfigError, ShapeError, describe
 from learnedrecon.networks._checks import check_images
 from learnedrecon.networks.conv import ConvNet, ConvSpec
 from learnedrecon.networks.orthogonal import OrthogonalDownsampling
-from learnedrecon.schemes.invertible import Coupling, InvertibleStep, Unit
+from learnedrecon.schemes.invertible import InvertibleStep
+from learnedrecon.schemes.units import Coupling, Unit
 from learnedrecon.schemes.reversible import Reversible
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.schemes.contraction import Image
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Step
 
 if TYPE_CHECKING:
