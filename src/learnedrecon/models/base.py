@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.step import Step
 
 
-class LearnedScheme(Iterative):
+class LearnedScheme(Iterative, recorded=False):
     """An iterative scheme for the images and data of one kind of operator.
 
     Args:

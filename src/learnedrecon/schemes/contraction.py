@@ -83,7 +83,7 @@ def unbounded(epsilon: float) -> str:
     return "" if math.isfinite(epsilon) else "R has a layer whose norm has no known bound"
 
 
-def require_positive(name: str, value: float) -> None:
+def require_positive_number(name: str, value: float) -> None:
     """Refuses a number that is not positive and finite.
 
     Raises:
