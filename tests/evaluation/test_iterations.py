@@ -25,11 +25,12 @@ from learnedrecon.models.classical import FBP
 from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Cost, Counted, InverseProblem, Problem
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import NoScaling
 from learnedrecon.schemes.step import Repeat, Step
+from learnedrecon.testing.counting import Cost, Counted
 
 if TYPE_CHECKING:
     from pathlib import Path

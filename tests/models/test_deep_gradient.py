@@ -10,10 +10,11 @@ from learnedrecon.models.deep_gradient import DeepGradient, deep_gradient_descen
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.problem import Cost, Counted, InverseProblem
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.step import Chain
 from learnedrecon.solvers.direct.fbp import fbp
+from learnedrecon.testing.counting import Cost, Counted
 from learnedrecon.testing.steps import perturb
 
 SCAN = ParallelBeam((8, 8), AngleRange(6), FlatDetector(11))

@@ -18,11 +18,12 @@ from learnedrecon.models.subsets import (
 )
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Cost, Counted, InverseProblem
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.primal_dual import PrimalDualStep
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset
+from learnedrecon.testing.counting import Cost, Counted
 from learnedrecon.testing.steps import perturb
 
 RAY = RayTransform(ParallelBeam((6, 7), AngleRange(6), FlatDetector(9)), torch.float64)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import torch
 from pydantic import PlainSerializer, PlainValidator
 
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, GeometryError, describe
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import Problem
-from learnedrecon.solvers.direct.fbp import has_pseudo_inverse, pseudo_inverse
+from learnedrecon.solvers.direct.fbp import pseudo_inverse
 from learnedrecon.specs import from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -83,9 +83,10 @@ class AutomaticStart:
     fbp: FilteredBackprojection = FilteredBackprojection()
 
     def __call__(self, problem: Problem) -> Tensor:
-        if has_pseudo_inverse(problem.operator):
+        try:
             return self.fbp(problem)
-        return AdjointImage()(problem)
+        except GeometryError:
+            return AdjointImage()(problem)
 
 
 def start_of(

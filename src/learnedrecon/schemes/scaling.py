@@ -12,10 +12,12 @@ import torch
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import ScaledArgument
-from learnedrecon.problem import InverseProblem, Problem, Wrapper
+from learnedrecon.problem import changed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from learnedrecon.problem import InverseProblem, Problem
 
 
 class Scaling(ABC):
@@ -86,7 +88,7 @@ class AdjointScale(Scaling):
                     fix="use ImageScale(c)",
                 )
             )
-        size = problem.adjoint(problem.data).abs().flatten(1).amax(1) / operator.norm() ** 2
+        size = problem.back.abs().flatten(1).amax(1) / operator.norm() ** 2
         c = torch.where(size > 0, size, torch.ones_like(size))
         c = c.reshape(-1, *[1] * (operator.domain.ndim + 1))
         return rescale(problem, c), c
@@ -94,16 +96,10 @@ class AdjointScale(Scaling):
 
 def rescale(problem: Problem, c: Tensor | float) -> Problem:
     """The problem for the image in units of ``c``, with an operator of norm 1 if it is linear."""
-    if isinstance(problem, Wrapper):
-        return problem.rewrap(rescale(problem.inner, c))
-    if not isinstance(problem, InverseProblem):
-        raise ConfigError(
-            describe(
-                expected="a measured problem, or a Wrapper around one",
-                found=type(problem).__name__,
-                fix="derive your problem from Wrapper, or scale the measured problem first",
-            )
-        )
+    return changed(problem, lambda standard: _rescaled(standard, c))
+
+
+def _rescaled(problem: InverseProblem, c: Tensor | float) -> InverseProblem:
     operator = problem.operator
     if not isinstance(operator, LinearOperator):
         return replace(problem, operator=ScaledArgument(operator, c))

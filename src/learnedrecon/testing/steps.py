@@ -206,6 +206,9 @@ class Sealed(Problem):
     def gradient(self, u: Tensor) -> Tensor:
         return self._problem.gradient(u)
 
+    def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        return self._problem.solve(b, weight)
+
     def subset(self, rows: Rows) -> Sealed:
         return Sealed(self._problem.subset(rows))
 

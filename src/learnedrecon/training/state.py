@@ -17,7 +17,7 @@ from learnedrecon.weights.checkpoint import (
     MODEL,
     Blueprint,
     load_state,
-    save_weights,
+    write_weights,
 )
 from learnedrecon.weights.tensorfile import (
     read_tensors,
@@ -86,7 +86,7 @@ class Checkpoints:
     def save_best(self, model: nn.Module, progress: Progress) -> None:
         """Writes the weights that ``model`` has now."""
         extra = {"step": progress.step, "psnr": progress.best}
-        save_weights(self.best, model, blueprint=self.blueprint, extra=extra)
+        write_weights(self.best, model, self.blueprint, extra)
 
     def save_last(self, state: TrainingState, progress: Progress) -> None:
         """Writes all of ``state``, the global generators and ``progress``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 
 from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.generators import undisturbed_generators
@@ -69,48 +69,81 @@ class Blueprint:
         return cls(named_to_plain(models, model_spec), operator, fidelity)
 
 
-@dataclass(frozen=True, eq=False)
-class Loaded:
+class Loaded(NamedTuple):
     """A model that was saved, ready to reconstruct.
 
     Attributes:
-        model: in evaluation mode, on the CPU.
-        operator: the one it was trained with, or None if it was saved without.
-        model_spec: of the model.
-        operator_spec: of the operator, or None.
-        extra: what was saved beside, such as the step and the score.
-        fidelity: the name of the data term it was trained with; least squares where a file of an
+        model: In evaluation mode, on the CPU; ``model.spec`` says what it was built from.
+        operator: The operator it was trained with, or None if it was saved without.
+        extra: What was saved beside, such as the step and the score.
+        fidelity: Name of the data term it was trained with; least squares where a file of an
             earlier version does not say.
     """
 
     model: Reconstructor
     operator: Operator | None
-    model_spec: Any
-    operator_spec: Any
     extra: dict[str, Any]
     fidelity: FidelityName = "least_squares"
 
 
 def save_weights(
     path: str | os.PathLike[str],
-    model: nn.Module,
+    model: Reconstructor,
     *,
-    blueprint: Blueprint,
+    operator: Operator | None = None,
+    fidelity: FidelityName = "least_squares",
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the weights of ``model`` and its ``blueprint``, atomically.
+    """Writes the weights of a model with what rebuilds it and its operator, atomically.
+
+    :func:`load_weights` needs nothing else.
 
     Args:
-        path: a file, by convention ``*.safetensors``.
-        model: whose ``state_dict`` is written.
-        blueprint: from which :func:`load_weights` builds it again.
+        path: A file, by convention ``*.safetensors``.
+        model: A model of a registered class.
+        operator: T that it was trained with, of a registered class.
+        fidelity: Name of the data term that it was trained with.
         extra: JSON to keep beside.
 
     Raises:
-        FileFormatError: the folder cannot be written.
+        FileFormatError: The folder cannot be written.
+        ConfigError: The class of the model or of the operator is not registered.
+    """
+    spec = None if operator is None else _spec_of(operator)
+    write_weights(path, model, Blueprint.of(_spec_of(model), spec, fidelity=fidelity), extra)
+
+
+def write_weights(
+    path: str | os.PathLike[str],
+    model: nn.Module,
+    blueprint: Blueprint,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes weights for which the blueprint is at hand, such as those of a training.
+
+    Args:
+        path: A file.
+        model: The module whose ``state_dict`` is written.
+        blueprint: From which :func:`load_weights` builds it again.
+        extra: JSON to keep beside.
+
+    Raises:
+        FileFormatError: The folder cannot be written.
     """
     content = {**asdict(blueprint), "extra": dict(extra or {})}
     write_tensors(path, with_prefix(MODEL, model.state_dict()), content)
+
+
+def _spec_of(thing: Reconstructor | Operator) -> Any:  # noqa: ANN401 - any record
+    if thing.spec is None:
+        raise ConfigError(
+            describe(
+                expected="a model or operator with a record of its arguments, its 'spec'",
+                found=f"{type(thing).__name__} without one",
+                fix="build it from its class, and register the class with learnedrecon.register",
+            )
+        )
+    return thing.spec
 
 
 def load_weights(
@@ -155,9 +188,7 @@ def load_weights(
             )
         ) from error
     load_state(path, model, weights)
-    return Loaded(
-        model.eval(), operator, model_spec, operator_spec, content.get("extra", {}), fidelity
-    )
+    return Loaded(model.eval(), operator, content.get("extra", {}), fidelity)
 
 
 def weights_file(path: str | os.PathLike[str]) -> Path:
