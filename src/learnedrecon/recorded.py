@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Self, TypeAlias, get_type_hints
 
 from pydantic import ConfigDict
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.specs import from_plain
+
+Record: TypeAlias = Any
+"""A frozen dataclass whose fields are the arguments of a constructor."""
 
 _MISSING = inspect.Parameter.empty
 
@@ -27,16 +30,16 @@ class Recorded:
     """
 
     spec: Any = None
-    _recorded: ClassVar[bool] = False
+    recorded: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, recorded: bool = True) -> None:
         super().__init_subclass__()
-        cls._recorded = recorded
+        cls.recorded = recorded
         if "__init__" in cls.__dict__:
             setattr(cls, "__init__", _recording(cls.__dict__["__init__"]))  # noqa: B010
 
     @staticmethod
-    def check(spec: Any) -> None:  # noqa: ANN401 - the record of any subclass
+    def check(spec: Record) -> None:
         """Refuses arguments out of range; called before anything is built.
 
         Args:
@@ -47,12 +50,12 @@ class Recorded:
         """
 
     @classmethod
-    def from_spec(cls, spec: Any) -> Self:  # noqa: ANN401 - of this class
+    def from_spec(cls, spec: Record) -> Self:
         """A new instance with the arguments in ``spec``."""
         return cls(**arguments_of(spec))
 
 
-def arguments_of(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
+def arguments_of(spec: Record) -> dict[str, Any]:
     """The fields of a record by name, as they are."""
     return {each.name: getattr(spec, each.name) for each in fields(spec)}
 
@@ -90,9 +93,9 @@ def _make(cls: type[Any]) -> type[Any]:
             "__doc__": f"The arguments of {cls.__name__}.",
             "__pydantic_config__": ConfigDict(arbitrary_types_allowed=True, extra="forbid"),
             "_of": cls,
+            "__module__": cls.__module__,
         },
         frozen=True,
-        module=cls.__module__,
     )
 
 
@@ -114,7 +117,7 @@ class _Record:
         return self
 
 
-def _restored(cls: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - a record
+def _restored(cls: type[Any], values: dict[str, Any]) -> Record:
     return spec_type(cls)(**values)
 
 
@@ -123,7 +126,7 @@ def _recording(initialiser: Any) -> Any:  # noqa: ANN401 - a function, as decora
 
     @functools.wraps(initialiser)
     def recorded(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        if "spec" not in self.__dict__ and type(self)._recorded:
+        if "spec" not in self.__dict__ and type(self).recorded:
             bound = signature.bind(self, *args, **kwargs)
             values = dict(list(bound.arguments.items())[1:])
             spec = from_plain(spec_type(type(self)), values, "")
@@ -142,5 +145,3 @@ def _unreadable(cls: type[Any], found: str, fix: str) -> ConfigError:
             fix=f"{fix}; or derive it with recorded=False, then it is in no file",
         )
     )
-
-

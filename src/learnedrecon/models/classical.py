@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.models.checks import require_below_one, require_counts, require_positive
 from learnedrecon.models.start import FilteredBackprojection
-from learnedrecon.networks.filters import Window
+from learnedrecon.networks.filters import Window  # noqa: TC001 - recorded by its annotation
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.solvers.tv import tv_reconstruction
 
@@ -33,7 +34,7 @@ class FBP(Reconstructor):
         self.inverse = FilteredBackprojection(window, bandwidth)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         FilteredBackprojection(spec.window, spec.bandwidth)
 
     def forward(self, problem: Problem) -> Estimate:
@@ -70,7 +71,7 @@ class TV(Reconstructor):
         self.max_iterations = max_iterations
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_positive(spec, "weight")
         require_below_one(spec, "gap")
         require_counts(spec, {"max_iterations": 1})

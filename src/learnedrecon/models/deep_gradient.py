@@ -14,7 +14,7 @@ T*y.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Chain, Step
 
@@ -81,7 +82,7 @@ class DeepGradientDescent(LearnedScheme):
         super().__init__(Chain(steps), kind, start_of(start), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "hidden": 1})
         require_positive(spec, "image_scale")
 

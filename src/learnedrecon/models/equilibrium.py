@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import nn
@@ -36,6 +36,7 @@ from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import AdjointImage
 from learnedrecon.networks.bounded import Bound, NearIdentity
 from learnedrecon.networks.potential import Correction, PotentialNet, PotentialSpec
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.contraction import (
     ROUNDING,
     Contraction,
@@ -167,9 +168,7 @@ class GradientEquilibrium(ImageStep):
         ConfigError: λ or η is not positive.
     """
 
-    def __init__(
-        self, network: nn.Module, weight: float, step: float | None = None
-    ) -> None:
+    def __init__(self, network: nn.Module, weight: float, step: float | None = None) -> None:
         super().__init__()
         require_positive_number("weight", weight)
         require_positive_number("step", 1.0 if step is None else step)
@@ -280,7 +279,7 @@ class EquilibriumGradient(LearnedScheme):
         super().__init__(solver(step), kind, AdjointImage(), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_positive(spec, "weight", "image_scale")
         require_below_one(spec, "epsilon")
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from learnedrecon.models.equilibrium import (
 from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import AdjointImage
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.contraction import (
     ROUNDING,
     AnalysedStep,
@@ -255,7 +256,7 @@ class EquilibriumProximal(LearnedScheme):
         super().__init__(scheme, kind, AdjointImage(), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_positive(spec, "step", "image_scale")
         require_below_one(spec, "epsilon")
 
@@ -323,7 +324,7 @@ class EquilibriumADMM(LearnedScheme):
         super().__init__(solver(step), kind, AdjointImage(), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_positive(spec, "penalty", "image_scale")
         require_below_one(spec, "epsilon")
 
@@ -363,6 +364,6 @@ class EquilibriumPrimalDual(LearnedScheme):
         super().__init__(scheme, kind, AdjointImage(), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_positive(spec, "step", "image_scale")
         require_below_one(spec, "epsilon", "product")

@@ -12,7 +12,7 @@ model is close to it; leaky ReLU; fewer and narrower iterations.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import FilteredBackprojection, Start, start_of
 from learnedrecon.networks.conv import Convolutions
 from learnedrecon.networks.filters import RampFilter
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Chain, Step
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class FilteredPrimalDual(LearnedScheme):
         super().__init__(Chain(steps), kind, begin, image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1})
         require_positive(spec, "image_scale")
         like = as_like(spec.like)

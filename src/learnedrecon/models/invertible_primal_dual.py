@@ -17,7 +17,7 @@ where x', h' are the halves that stay. It is no paper's; T may be nonlinear.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.invertible import CouplingStep
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Chain
@@ -184,7 +185,7 @@ class InvertiblePrimalDual(LearnedScheme):
         super().__init__(Chain(steps, Reversible()), kind, start_of(start), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "hidden": 1})
         require_positive(spec, "image_scale")
 
@@ -234,6 +235,6 @@ class SplitPrimalDual(LearnedScheme):
         super().__init__(Chain(steps, Reversible()), kind, start_of(start), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1})
         require_positive(spec, "image_scale")

@@ -14,7 +14,7 @@ filtered back-projection.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
 from learnedrecon.problem import InverseProblem, Problem
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Repeat, Step
 
 
@@ -107,16 +108,14 @@ class LearnedGradient(LearnedScheme):
         like: LikeArgument = None,
     ) -> None:
         kind = as_like(like)
-        build = Convolutions(
-            (hidden, hidden), init="xavier_normal", biases=(0.01, 0.01, 0.0)
-        )
+        build = Convolutions((hidden, hidden), init="xavier_normal", biases=(0.01, 0.01, 0.0))
         network = kind.on_images(build, 3 + memory, 1 + memory)
         scheme = Repeat(LearnedGradientStep(network, memory), iterations)
         prepare = WithRegulariser(Dirichlet(kind.image_axes))
         super().__init__(scheme, kind, start_of(start), image_scale, prepare)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "memory": 0, "hidden": 1})
         require_positive(spec, "image_scale")
 

@@ -12,7 +12,7 @@ and (0.1036/19.70)·T*; a nonlinear one is u ↦ T(c·u) with the data as they a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Chain, Step
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class LearnedPrimalDual(LearnedScheme):
         super().__init__(Chain(steps), kind, start_of(start), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1})
         require_positive(spec, "image_scale")
 

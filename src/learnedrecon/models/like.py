@@ -111,7 +111,12 @@ class Like:
         )
 
     def _network(
-        self, build: Build, ends: tuple[int, int], axes: int, folded: int, is_complex: bool  # noqa: FBT001
+        self,
+        build: Build,
+        ends: tuple[int, int],
+        axes: int,
+        folded: int,
+        is_complex: bool,  # noqa: FBT001
     ) -> nn.Module:
         numbers = self.channels * (2 if is_complex else 1)
         network = build(numbers * ends[0], numbers * ends[1], axes)
@@ -128,17 +133,21 @@ class Like:
         if found != self:
             raise ShapeError(
                 describe(
-                    expected=f"a problem of {self._image_text()} and {self._data_text()}, for which"
+                    expected=f"a problem of {self.image_text} and {self.data_text}, for which"
                     " the model was built",
-                    found=f"{found._image_text()} and {found._data_text()}",
+                    found=f"{found.image_text} and {found.data_text}",
                     fix="build the model for the operator, by like=T, or like=Like.of(T, channels)",
                 )
             )
 
-    def _image_text(self) -> str:
+    @property
+    def image_text(self) -> str:
+        """The images in words."""
         return f"{_text(self.channels, self.image_axes, self.image_complex)} images"
 
-    def _data_text(self) -> str:
+    @property
+    def data_text(self) -> str:
+        """The data in words."""
         coils = f", {self.data_folded} more folded into the batch" if self.data_folded else ""
         return f"{_text(self.channels, self.data_axes, self.data_complex)} data{coils}"
 

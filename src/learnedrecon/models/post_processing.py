@@ -11,13 +11,14 @@ parameters (base 32), base 64 has 31 M.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.models.checks import require_positive
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import FilteredBackprojection, Start, start_of
 from learnedrecon.networks.unet import UNet, UNetSpec
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class PostProcessing(Reconstructor):
         self.network = self.like.on_images(build, 1, 1)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_positive(spec, "image_scale")
         network = spec.network
         if (network.in_channels, network.out_channels, network.dims) != (1, 1, 2):

@@ -89,9 +89,7 @@ class AutomaticStart:
             return AdjointImage()(problem)
 
 
-def start_of(
-    start: Start, fbp: FilteredBackprojection | None = None
-) -> Callable[[Problem], Any]:
+def start_of(start: Start, fbp: FilteredBackprojection | None = None) -> Callable[[Problem], Any]:
     """What makes u⁰.
 
     Args:

@@ -24,6 +24,7 @@ from learnedrecon.models.deep_gradient import deep_gradient_step
 from learnedrecon.models.learned_primal_dual import primal_dual_step
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset, Partition
 
@@ -100,7 +101,7 @@ class SubsetPrimalDual(LearnedScheme):
         self.draws = iterations if subsets.order == "random" else 0
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1})
         require_positive(spec, "image_scale")
 
@@ -140,6 +141,6 @@ class SubsetGradient(LearnedScheme):
         self.draws = iterations if subsets.order == "random" else 0
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "hidden": 1})
         require_positive(spec, "image_scale")

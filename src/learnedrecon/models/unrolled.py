@@ -14,14 +14,13 @@ T*y.
 
 from __future__ import annotations
 
-from typing import Any
-
 from learnedrecon.models.base import LearnedScheme
 from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.equilibrium import GradientEquilibrium
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
+from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Repeat
 
 
@@ -61,6 +60,6 @@ class UnrolledGradient(LearnedScheme):
         super().__init__(Repeat(step, iterations), kind, start_of(start), image_scale)
 
     @staticmethod
-    def check(spec: Any) -> None:
+    def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "layers": 2, "hidden": 1})
         require_positive(spec, "weight", "image_scale")

@@ -13,7 +13,6 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from learnedrecon.errors import ConfigError, DifferentiationError, describe
 from learnedrecon.schemes.backward import Backward, Update
-from learnedrecon.schemes.units import detached, relative_error
 from learnedrecon.schemes.recomputation import (
     Constancy,
     Unchanged,
@@ -21,6 +20,7 @@ from learnedrecon.schemes.recomputation import (
     refuse_second_derivative,
 )
 from learnedrecon.schemes.step import Step, units_of
+from learnedrecon.schemes.units import detached, relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

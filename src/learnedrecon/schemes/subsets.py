@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from learnedrecon.errors import ConfigError, GeometryError, describe
-from learnedrecon.schemes.units import Recording, Unit
 from learnedrecon.schemes.step import Step, units_of
+from learnedrecon.schemes.units import Recording, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
