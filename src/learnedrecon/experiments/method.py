@@ -15,13 +15,14 @@ from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.reconstructor import Reconstructor
 from learnedrecon.weights.checkpoint import FidelityName, load_weights, weights_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from learnedrecon.recorded import Record
 
 
 CLASSICAL = ("fbp", "tv")

@@ -9,12 +9,12 @@ from learnedrecon.models.checks import require_below_one, require_counts, requir
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.networks.filters import Window  # noqa: TC001 - recorded by its annotation
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.solvers.tv import tv_reconstruction
 
 if TYPE_CHECKING:
     from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
 class FBP(Reconstructor):

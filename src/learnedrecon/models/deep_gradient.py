@@ -24,12 +24,12 @@ from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Chain, Step
 
 if TYPE_CHECKING:
     from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
 class DeepGradientStep(Step[Image]):

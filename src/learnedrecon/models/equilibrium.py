@@ -36,7 +36,6 @@ from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import AdjointImage
 from learnedrecon.networks.bounded import Bound, NearIdentity
 from learnedrecon.networks.potential import Correction, PotentialNet, PotentialSpec
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.contraction import (
     ROUNDING,
     Contraction,
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
     from learnedrecon.schemes.step import Step
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]

@@ -37,7 +37,6 @@ from learnedrecon.models.equilibrium import (
 from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import AdjointImage
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.contraction import (
     ROUNDING,
     AnalysedStep,
@@ -51,6 +50,7 @@ from learnedrecon.solvers.cg import cg
 if TYPE_CHECKING:
     from learnedrecon.networks.bounded import NearIdentity
     from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
 class ImageAndMultiplier(NamedTuple):

@@ -25,11 +25,11 @@ from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import FilteredBackprojection, Start, start_of
 from learnedrecon.networks.conv import Convolutions
 from learnedrecon.networks.filters import RampFilter
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Chain, Step
 
 if TYPE_CHECKING:
     from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
 class FilteredPrimalDualStep(Step[PrimalDual]):

@@ -28,7 +28,6 @@ from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.invertible import CouplingStep
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Chain
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
 class InvertiblePrimalDualStep(CouplingStep[PrimalDual]):

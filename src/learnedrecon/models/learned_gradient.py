@@ -14,7 +14,7 @@ filtered back-projection.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,10 @@ from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Repeat, Step
+
+if TYPE_CHECKING:
+    from learnedrecon.recorded import Record
 
 
 class ImageAndMemory(NamedTuple):

@@ -18,11 +18,11 @@ from learnedrecon.models.checks import require_positive
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import FilteredBackprojection, Start, start_of
 from learnedrecon.networks.unet import UNet, UNetSpec
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 if TYPE_CHECKING:
     from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 _UNET = UNetSpec()
 

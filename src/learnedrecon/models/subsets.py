@@ -24,13 +24,13 @@ from learnedrecon.models.deep_gradient import deep_gradient_step
 from learnedrecon.models.learned_primal_dual import primal_dual_step
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset, Partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from learnedrecon.recorded import Record
     from learnedrecon.schemes.step import Step
 
 Order: TypeAlias = Literal["cyclic", "random"]

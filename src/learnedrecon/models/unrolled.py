@@ -14,14 +14,18 @@ T*y.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from learnedrecon.models.base import LearnedScheme
 from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.equilibrium import GradientEquilibrium
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
-from learnedrecon.recorded import Record
 from learnedrecon.schemes.step import Repeat
+
+if TYPE_CHECKING:
+    from learnedrecon.recorded import Record
 
 
 class UnrolledGradient(LearnedScheme):

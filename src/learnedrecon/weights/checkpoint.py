@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.generators import undisturbed_generators
 from learnedrecon.models.registry import MODELS
-from learnedrecon.operators.base import Operator
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.schemes.reconstructor import Reconstructor
 from learnedrecon.specs import build, named_from_plain, named_to_plain, unknown
 from learnedrecon.weights.tensorfile import (
     read_tensors,
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.schemes.reconstructor import Reconstructor
     from learnedrecon.specs import Registry
 
 FidelityName = Literal["least_squares", "kullback_leibler"]
