@@ -157,7 +157,7 @@ def unequal(
     Other weights of the same problem are what a comparison is for; other noise, another training
     set, or the test images among the training images are not seen in a table.
     """
-    from learnedrecon.config.sections import share_images
+    from learnedrecon.data.sections import share_images
     from learnedrecon.specs import to_plain
     from learnedrecon.training.run import differences
 

@@ -138,7 +138,8 @@ class Checkpoints:
 
     def _require_same_blueprint(self, content: dict[str, object]) -> None:
         for name, asked in asdict(self.blueprint).items():
-            if content.get(name, asked if name == "fidelity" else None) != asked:
+            later = name in {"fidelity", "modules"}  # not in files of earlier versions
+            if content.get(name, asked if later else None) != asked:
                 raise FileFormatError(
                     describe(
                         expected=f"{self.last} to be of the {name} {asked}",
