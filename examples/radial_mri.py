@@ -106,9 +106,9 @@ def reconstruct(operator: lr.NonCartesianMRI, data: Tensor, weight: float) -> di
     plain = operator.adjoint(data)
     again = operator(plain)
     plain = plain * ((again.conj() * data).sum().real / again.abs().square().sum())
-    trajectory = operator.spec.trajectory
+    trajectory = operator.scan.trajectory
     assert isinstance(trajectory, lr.Radial)
-    ramp = ramp_weights(trajectory, operator.spec.shape)
+    ramp = ramp_weights(trajectory, operator.scan.shape)
     return {
         "adjoint": plain,
         "gridding, ramp": lr.gridding(operator, data, weights=ramp),

@@ -23,6 +23,8 @@ ROOMS = (
     "files",
     "generators",
     "specs",
+    "recorded",
+    "registry",
     ("networks", "kernels", "metrics"),
     "operators",
     "functionals",

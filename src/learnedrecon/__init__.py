@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     )
     from learnedrecon.functionals.norms import L1, GroupL1, HuberNorm
     from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
-    from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
-    from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
-    from learnedrecon.models.initial import FilteredBackprojection
-    from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
-    from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
-    from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+    from learnedrecon.models.classical import FBP, TV
+    from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
+    from learnedrecon.models.learned_gradient import LearnedGradient
+    from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
+    from learnedrecon.models.post_processing import PostProcessing
+    from learnedrecon.models.start import FilteredBackprojection
     from learnedrecon.networks.as_real import AsReal
     from learnedrecon.operators.adapters.astra import from_astra
     from learnedrecon.operators.adapters.deepinv import from_deepinv, to_deepinv
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from learnedrecon.solvers.pdhg import Term, pdhg
     from learnedrecon.solvers.result import SolverResult
     from learnedrecon.solvers.tv import tv_reconstruction
-    from learnedrecon.weights.checkpoint import Blueprint, load_weights, save_weights
+    from learnedrecon.weights.checkpoint import load_weights, save_weights
 
 _HOMES = {
     "config.yaml_file": (
@@ -106,25 +106,12 @@ _HOMES = {
     "models.classical": (
         "FBP",
         "TV",
-        "TotalVariationSpec",
     ),
-    "models.filtered_primal_dual": (
-        "FilteredPrimalDual",
-        "filtered_primal_dual",
-    ),
-    "models.initial": ("FilteredBackprojection",),
-    "models.learned_gradient": (
-        "LearnedGradient",
-        "learned_gradient",
-    ),
-    "models.learned_primal_dual": (
-        "LearnedPrimalDual",
-        "learned_primal_dual",
-    ),
-    "models.post_processing": (
-        "FBPUNet",
-        "PostProcessing",
-    ),
+    "models.filtered_primal_dual": ("FilteredPrimalDual",),
+    "models.start": ("FilteredBackprojection",),
+    "models.learned_gradient": ("LearnedGradient",),
+    "models.learned_primal_dual": ("LearnedPrimalDual",),
+    "models.post_processing": ("PostProcessing",),
     "networks.as_real": ("AsReal",),
     "operators.adapters.astra": ("from_astra",),
     "operators.adapters.deepinv": (
@@ -220,7 +207,6 @@ _HOMES = {
     "solvers.result": ("SolverResult",),
     "solvers.tv": ("tv_reconstruction",),
     "weights.checkpoint": (
-        "Blueprint",
         "load_weights",
         "save_weights",
     ),
@@ -235,7 +221,6 @@ __all__ = [
     "AngleRange",
     "AsReal",
     "Backprop",
-    "Blueprint",
     "Box",
     "Cartesian",
     "CartesianMRI",
@@ -245,7 +230,6 @@ __all__ = [
     "ConeBeam",
     "Dirichlet",
     "Estimate",
-    "FBPUNet",
     "FanBeam",
     "FilteredBackprojection",
     "FilteredPrimalDual",
@@ -291,7 +275,6 @@ __all__ = [
     "Step",
     "Term",
     "TotalVariation",
-    "TotalVariationSpec",
     "Transmission",
     "TransmissionCT",
     "WeightedLeastSquares",
@@ -299,7 +282,6 @@ __all__ = [
     "cg_sense",
     "fbp",
     "fdk",
-    "filtered_primal_dual",
     "fista",
     "from_astra",
     "from_deepinv",
@@ -307,8 +289,6 @@ __all__ = [
     "from_pylops",
     "from_scipy",
     "gridding",
-    "learned_gradient",
-    "learned_primal_dual",
     "load_weights",
     "lsqr",
     "pdhg",

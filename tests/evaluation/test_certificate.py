@@ -30,12 +30,8 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import (
-    CertifiedStep,
-    GradientEquilibrium,
-    Image,
-    ProximalEquilibrium,
-)
+from learnedrecon.schemes.contraction import CertifiedStep, GradientEquilibrium, ProximalEquilibrium
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step

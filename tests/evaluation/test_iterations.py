@@ -26,7 +26,7 @@ from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.contraction import Image
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import NoScaling
 from learnedrecon.schemes.step import Repeat, Step

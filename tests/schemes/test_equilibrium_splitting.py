@@ -20,7 +20,8 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import Image, ProximalEquilibrium
+from learnedrecon.schemes.contraction import ProximalEquilibrium
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.equilibrium_splitting import (
     AdmmEquilibrium,
     ImageAndMultiplier,

@@ -16,7 +16,7 @@ from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import Image
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.iterations import (
     Cycle,
     iterations,

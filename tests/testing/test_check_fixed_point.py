@@ -16,7 +16,8 @@ from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.contraction import GradientEquilibrium, Image, ProximalEquilibrium
+from learnedrecon.schemes.contraction import GradientEquilibrium, ProximalEquilibrium
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.equilibrium_splitting import (
     AdmmEquilibrium,
     ImageAndMultiplier,

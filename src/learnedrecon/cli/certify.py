@@ -1,9 +1,12 @@
 """`learnedrecon certify`: what can be proved of a trained fixed point scheme."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from learnedrecon.errors import ConfigError
 
 
 def certify(
@@ -22,17 +25,17 @@ def certify(
     """
     import copy
 
-    from learnedrecon import specs
     from learnedrecon.evaluation.certificate import certified_step, measured_contraction
     from learnedrecon.evaluation.certificate import certify as certificate_of
     from learnedrecon.experiments.method import open_run, open_weights
-    from learnedrecon.operators.registry import OPERATORS
     from learnedrecon.problem import InverseProblem
     from learnedrecon.schemes.reconstructor import Iterative
 
     method = open_run(run)[0] if run.is_dir() else open_weights(run)
     model = method.model
-    operator = specs.build(OPERATORS, method.trained_on).double()
+    if method.operator is None:
+        raise _without_operator(run)
+    operator = method.operator.double()
     certificate = certificate_of(model, operator, smallest=smallest)
     typer.echo(str(certificate))
     model = copy.deepcopy(model).double()
@@ -46,3 +49,15 @@ def certify(
         typer.echo(f"  worst contraction found {worst:.6g}, {share:.1%} of the certified one")
     if not certificate.holds:
         raise typer.Exit(1)
+
+
+def _without_operator(run: Path) -> "ConfigError":
+    from learnedrecon.errors import ConfigError, describe
+
+    return ConfigError(
+        describe(
+            expected=f"weights with the operator that they were trained with in {run}",
+            found="none",
+            fix="name a run folder, or save the weights with save_weights(..., operator=T)",
+        )
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.models.initial import WithRegulariser
+from learnedrecon.models.learned_gradient import WithRegulariser
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import AnalysedStep, CertifiedStep, Contraction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +43,14 @@ class Operator(nn.Module, ABC):
         pointwise: whether every value depends on nothing but the entry in its place, so that
             F ∘ G has the rows of G.
         tensor_names: what :meth:`with_tensors` takes.
+        spec: the frozen dataclass that the operator was built from, such as a geometry; None where
+            there is none that says everything but tensors, as for compositions, subsets of k-space,
+            or samples with geometries of their own.
+        folded_axes: how many leading axes of the codomain networks treat as a batch, as for coils.
     """
 
+    spec: Any = None
+    folded_axes: int = 0
     row_axis: int | None = None
     pointwise: bool = False
     tensor_names: frozenset[str] = frozenset()
@@ -217,6 +223,7 @@ class Composition(Operator):
         self.row_axis = inner.row_axis if outer.pointwise else outer.row_axis
         self.pointwise = outer.pointwise and inner.pointwise
         self.tensor_names = outer.tensor_names | inner.tensor_names
+        self.folded_axes = inner.folded_axes if outer.pointwise else outer.folded_axes
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.outer.evaluate(self.inner.evaluate(u))
@@ -251,6 +258,7 @@ class Sum(Operator):
         self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
         self.pointwise = left.pointwise and right.pointwise
         self.tensor_names = left.tensor_names | right.tensor_names
+        self.folded_axes = left.folded_axes
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.left.evaluate(u) + self.right.evaluate(u)
@@ -277,6 +285,7 @@ class Multiple(Operator):
         super().__init__(operator.domain, operator.codomain)
         self.operator = operator
         self.scalar = plain_scalar(scalar, operator.codomain)
+        self.folded_axes = operator.folded_axes
         self.row_axis = operator.row_axis
         self.pointwise = operator.pointwise
         self.tensor_names = operator.tensor_names

@@ -176,6 +176,7 @@ class LinearMultiple(LinearOperator):
         super().__init__(operator.domain, operator.codomain)
         self.operator = operator
         self.scalar = plain_scalar(scalar, operator.codomain)
+        self.folded_axes = operator.folded_axes
         self.row_axis = operator.row_axis
         self.pointwise = operator.pointwise
         self.tensor_names = operator.tensor_names
@@ -225,6 +226,7 @@ class LinearSum(LinearOperator):
         self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
         self.pointwise = left.pointwise and right.pointwise
         self.tensor_names = left.tensor_names | right.tensor_names
+        self.folded_axes = left.folded_axes
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.left.evaluate(u) + self.right.evaluate(u)
@@ -259,6 +261,7 @@ class LinearComposition(LinearOperator):
         self.row_axis = inner.row_axis if outer.pointwise else outer.row_axis
         self.pointwise = outer.pointwise and inner.pointwise
         self.tensor_names = outer.tensor_names | inner.tensor_names
+        self.folded_axes = inner.folded_axes if outer.pointwise else outer.folded_axes
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.outer.evaluate(self.inner.evaluate(u))

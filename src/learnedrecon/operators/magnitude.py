@@ -38,6 +38,7 @@ class Phaseless(Operator):
         self.operator = operator
         self.row_axis = operator.row_axis
         self.tensor_names = operator.tensor_names
+        self.folded_axes = operator.folded_axes
 
     @abstractmethod
     def of(self, operator: LinearOperator) -> Self:

@@ -115,6 +115,7 @@ class ScaledArgument(Operator):
         self.operator = operator
         self.row_axis = operator.row_axis
         self.tensor_names = operator.tensor_names
+        self.folded_axes = operator.folded_axes
         if isinstance(scale, Tensor):
             self.register_buffer("scale", scale, persistent=False)
         else:

@@ -30,7 +30,7 @@ class _Blocks(LinearOperator):
         self.tensor_names = frozenset(
             f"{number}.{name}"
             for number, part in enumerate(operators)
-            for name in getattr(part, "tensor_names", ())
+            for name in part.tensor_names
         )
 
     @property
@@ -100,6 +100,7 @@ class Stack(_Blocks):
         super().__init__(operators, operators[0].domain, self._joined.space)
         self.axis = axis
         self.row_axis = self._common_rows()
+        self.folded_axes = _folded(operators, axis)
 
     def split(self, data: Tensor) -> list[Tensor]:
         """The data of each part."""
@@ -160,6 +161,7 @@ class HorizontalStack(_Blocks):
         self.axis = axis
         axes = {op.row_axis for op in operators}
         self.row_axis = axes.pop() if len(axes) == 1 else None
+        self.folded_axes = _folded(operators, -1)
 
     def split(self, images: Tensor) -> list[Tensor]:
         """The image of each part."""
@@ -205,6 +207,7 @@ class BlockDiagonal(_Blocks):
         self._images = Joined(domains, self.axes[0])
         self._data = Joined(codomains, self.axes[1])
         super().__init__(operators, self._images.space, self._data.space)
+        self.folded_axes = _folded(operators, self.axes[1])
 
     def evaluate(self, u: Tensor) -> Tensor:
         pairs = zip(self.operators, self._images.split(u), strict=True)
@@ -243,6 +246,14 @@ def _some(operators: Sequence[LinearOperator]) -> Sequence[LinearOperator]:
 def _axis_of(spaces: Sequence[Space], axis: int | None) -> int | None:
     """-1 where None is asked for and all spaces have one axis, which is the same thing."""
     return -1 if axis is None and all(space.ndim == 1 for space in spaces) else axis
+
+
+def _folded(operators: Sequence[LinearOperator], axis: int | None) -> int:
+    """The common number of folded axes, where data are joined along none of them."""
+    numbers = {op.folded_axes for op in operators}
+    if axis is None or len(numbers) > 1 or operators[0].codomain.ndim + axis < min(numbers):
+        return 0
+    return numbers.pop()
 
 
 def _require_one(spaces: Sequence[Space], what: str) -> None:

@@ -27,6 +27,9 @@ class Scaling(ABC):
     as they are. A fixed R acts on the image in units of c. ‖T‖ belongs to the operator at hand.
     """
 
+    image_scale: float | None = None
+    """c where it is one number that is stored with the weights, else None."""
+
     @abstractmethod
     def __call__(self, problem: Problem) -> tuple[Problem, Tensor | float]:
         """The scaled problem and c, a number or (batch, 1, ...)."""
@@ -59,6 +62,10 @@ class ImageScale(Scaling):
                     fix="give the size of a typical image value, such as 0.02 for 1/mm",
                 )
             )
+
+    @property
+    def image_scale(self) -> float:  # type: ignore[override]
+        return self.c
 
     def __call__(self, problem: Problem) -> tuple[Problem, float]:
         return rescale(problem, self.c), self.c

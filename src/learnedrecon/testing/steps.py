@@ -188,7 +188,7 @@ class Sealed(Problem):
         self.draws = problem.draws
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> Operator:  # type: ignore[override]
         raise PropertyError(
             describe(
                 expected="a step that never touches problem.operator",

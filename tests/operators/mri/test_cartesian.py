@@ -113,7 +113,7 @@ def test_the_norm_is_the_largest_singular_value(name: str, mask: str) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_subsets_are_rows_of_the_matrix(name: str, mask: str) -> None:
     operator, matrix = parts(SPECS[name], mask)
-    axis = operator.spec.row_axis
+    axis = operator.scan.row_axis
     number = operator.codomain.shape[axis]
     u = random(2, *operator.domain.shape)
     whole = (u.flatten(1) @ matrix.T).reshape(2, *operator.codomain.shape)

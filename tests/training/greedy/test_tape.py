@@ -13,7 +13,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.contraction import Image
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.step import Step

@@ -104,6 +104,7 @@ class Blur(Precise):
             itself works in the precision of what it is given.
 
     Attributes:
+        spread: as given; ``spec`` is None where a tensor replaced its kernel.
         kernel: k, (*kernel), or with the leading axes of the images; T and T* are differentiable
             in it any number of times where it requires gradients.
 
@@ -115,16 +116,19 @@ class Blur(Precise):
 
     precise = ("kernel",)
     tensor_names = frozenset({"kernel"})
+    spec: PointSpread | None
     kernel: Tensor
 
     def __init__(self, spread: PointSpread, dtype: torch.dtype = torch.float32) -> None:
         require_kind(spread, PointSpread, "Blur(PointSpread(shape, kernel))")
         self._set(spread, torch.tensor(spread.weights(), dtype=torch.float64), dtype)
+        self.spec = spread
 
     def _set(self, spread: PointSpread, kernel: Tensor, dtype: torch.dtype) -> None:
         plan = spread.plan(dtype)
         super().__init__(Space(plan.shape, dtype), Space(plan.result, dtype))
         self.spread = spread
+        self.spec = None
         self.register_buffer("kernel", kernel, persistent=False)
         self.refresh()
 

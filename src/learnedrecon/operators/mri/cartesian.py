@@ -58,7 +58,7 @@ class CartesianMRI(LinearOperator):
             works in the precision of what it is given.
 
     Attributes:
-        spec: as given.
+        scan: the sizes, as given; ``spec`` is None for some rows of a scan.
         mask: boolean, (*k-space or 1) or (*lead, 1, *k-space or 1), or None.
         maps: as given, or None.
 
@@ -89,6 +89,11 @@ class CartesianMRI(LinearOperator):
             mask = binary_mask(mask, grid.out, coils=spec.coils is not None)
         self._set(spec, grid, mask, _checked_maps(spec, maps), dtype)
 
+    @property
+    def spec(self) -> Cartesian | None:
+        """The sizes, as given; None for some rows of a scan."""
+        return self.scan if self.grid.rows is None else None
+
     def _set(
         self,
         spec: Cartesian,
@@ -99,9 +104,10 @@ class CartesianMRI(LinearOperator):
     ) -> None:
         coils = () if spec.coils is None else (spec.coils,)
         super().__init__(Space(grid.shape, dtype), Space((*coils, *grid.out), dtype))
-        self.spec, self.grid = spec, grid
+        self.scan, self.grid = spec, grid
         self.tensor_names = frozenset({"mask"} if spec.coils is None else {"mask", "maps"})
         self.row_axis = grid.row_axis
+        self.folded_axes = len(coils)
         one = _without_coils(mask, spec)
         hidden = torch.compiler.is_compiling() or transforms_are_active()
         self.varying = grid.axes if hidden else varying_axes(one, grid)
@@ -137,10 +143,10 @@ class CartesianMRI(LinearOperator):
         require_names(tensors, type(self).__name__)
         mask, maps = self.mask, self.maps
         if "mask" in tensors:
-            coils = self.spec.coils is not None
+            coils = self.scan.coils is not None
             mask = binary_mask(tensors["mask"], self.grid.out, coils=coils)
         if "maps" in tensors:
-            maps = _checked_maps(self.spec, tensors["maps"])
+            maps = _checked_maps(self.scan, tensors["maps"])
         return self._copy(self.grid, mask, maps)
 
     def restrict(self, rows: tuple[int, ...]) -> CartesianMRI:
@@ -168,7 +174,7 @@ class CartesianMRI(LinearOperator):
             ShapeError: λ varies over the image.
         """
         cropped = {a for a in self.grid.axes if self.grid.shape[a] != self.grid.encoded[a]}
-        if self.spec.coils is not None or cropped & set(self.varying):
+        if self.scan.coils is not None or cropped & set(self.varying):
             return None
         b = self.domain.check(b, "an image")
         positive_weight(weight, self.domain.ndim)
@@ -188,7 +194,7 @@ class CartesianMRI(LinearOperator):
         where all of k-space is measured.
         """
         most = float(self._counts(torch.float64).max())
-        if self.spec.coils is not None:
+        if self.scan.coils is not None:
             coil = -self.domain.ndim - 1
             most *= float(self._the_maps().detach().abs().square().sum(coil).max())
         return math.sqrt(most)
@@ -210,7 +216,7 @@ class CartesianMRI(LinearOperator):
             n == N or a not in self.varying
             for a, n, N in zip(self.grid.axes, shape, encoded, strict=True)
         )
-        if (self.spec.coils is None and separable) or not self.varying:
+        if (self.scan.coils is None and separable) or not self.varying:
             return self.norm_bound()
         one = self._copy(self.grid, masks[0], maps[0])
         return require_settled(lanczos_norm(one), type(self).__name__)
@@ -218,7 +224,7 @@ class CartesianMRI(LinearOperator):
     def _samples(self) -> tuple[tuple[int, ...], list[Tensor | None], list[Tensor | None]]:
         """Leading axes of mask and maps, and both without them, one pair for each sample."""
         number = self.domain.ndim
-        mask = _without_coils(self.mask, self.spec)
+        mask = _without_coils(self.mask, self.scan)
         lead = torch.broadcast_shapes(
             *([] if mask is None else [mask.shape[:-number]]),
             *([] if self.maps is None else [self.maps.shape[: -number - 1]]),
@@ -235,7 +241,7 @@ class CartesianMRI(LinearOperator):
     def _counts(self, dtype: torch.dtype) -> Tensor:
         """D: how often each point of the grid is measured, (*lead, *grid)."""
         grid = self.grid
-        mask = _without_coils(self.mask, self.spec)
+        mask = _without_coils(self.mask, self.scan)
         if mask is None:
             mask = self.weights.new_ones([1] * len(grid.shape), dtype=torch.bool)
         lead = mask.shape[: -len(grid.shape)]
@@ -249,14 +255,14 @@ class CartesianMRI(LinearOperator):
     def _copy(self, grid: Grid, mask: Tensor | None, maps: Tensor | None) -> CartesianMRI:
         """Another operator of the same scan; nothing is checked."""
         twin = CartesianMRI.__new__(CartesianMRI)
-        twin._set(self.spec, grid, mask, maps, self.domain.dtype)  # noqa: SLF001
+        twin._set(self.scan, grid, mask, maps, self.domain.dtype)  # noqa: SLF001
         return twin
 
     def _the_maps(self) -> Tensor:
         if self.maps is None:
             raise GeometryError(
                 describe(
-                    expected=f"maps of the {self.spec.coils} coils",
+                    expected=f"maps of the {self.scan.coils} coils",
                     found="none",
                     fix="give CartesianMRI its maps, or operator.with_tensors({'maps': maps})",
                 )
@@ -264,7 +270,7 @@ class CartesianMRI(LinearOperator):
         return self.maps
 
     def _maps_for(self, x: Tensor) -> Tensor | None:
-        return None if self.spec.coils is None else self._the_maps().to(x.dtype)
+        return None if self.scan.coils is None else self._the_maps().to(x.dtype)
 
     def _constants_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.dtype == self.phases.dtype:
@@ -280,7 +286,7 @@ class CartesianMRI(LinearOperator):
         if grid.rows is not None:
             after[grid.row_axis] = after[grid.row_axis][list(grid.rows)]
         weights = product_of_axes(after, dtype, device)
-        mask = _without_coils(self.mask, self.spec)
+        mask = _without_coils(self.mask, self.scan)
         if mask is not None:
             weights = weights * mask
         return product_of_axes(before, dtype, device), weights
@@ -295,7 +301,7 @@ class CartesianMRI(LinearOperator):
     def extra_repr(self) -> str:
         tensors = {"mask": self.mask, "maps": self.maps}
         given = [f"{name}: {tuple(t.shape)}" for name, t in tensors.items() if t is not None]
-        return ", ".join([repr(self.spec), *given])
+        return ", ".join([repr(self.scan), *given])
 
 
 def _without_coils(mask: Tensor | None, spec: Cartesian) -> Tensor | None:

@@ -96,6 +96,8 @@ class NonCartesianMRI(LinearOperator):
             make. The operator itself works in the precision of what it is given.
 
     Attributes:
+        scan: the spec, as given.
+        spec: the same; None where a tensor or a subset replaced the trajectory.
         trajectory: (..., interleave, sample, axis) float64, in radians per pixel and the order of
             the image's axes.
         maps: S, or None.
@@ -113,6 +115,7 @@ class NonCartesianMRI(LinearOperator):
 
     row_axis = -2
     tensor_names = frozenset({"maps", "trajectory"})
+    spec: NonCartesian | None
     trajectory: Tensor
     maps: Tensor | None
 
@@ -125,6 +128,7 @@ class NonCartesianMRI(LinearOperator):
         require_kind(spec, NonCartesian, "NonCartesianMRI(NonCartesian(shape, Radial(64, 512)))")
         trajectory = torch.from_numpy(spec.trajectory.points())
         self._set(spec, trajectory, None, dtype.to_complex())
+        self.spec = spec
         if maps is not None:
             non_cartesian_checks.check({"maps": maps}, spec.coils, spec.shape, trajectory.shape)
             self.maps = maps
@@ -134,7 +138,8 @@ class NonCartesianMRI(LinearOperator):
     ) -> None:
         coils = () if spec.coils is None else (spec.coils,)
         super().__init__(Space(spec.shape, dtype), Space((*coils, *trajectory.shape[-3:-1]), dtype))
-        self.spec = spec
+        self.scan, self.spec = spec, None
+        self.folded_axes = len(coils)
         self.register_buffer("trajectory", trajectory, persistent=False)
         self.register_buffer("maps", maps, persistent=False)
 
@@ -155,15 +160,17 @@ class NonCartesianMRI(LinearOperator):
         """
         if not tensors:
             return self
-        non_cartesian_checks.check(tensors, self.spec.coils, self.spec.shape, self.trajectory.shape)
+        non_cartesian_checks.check(tensors, self.scan.coils, self.scan.shape, self.trajectory.shape)
         device = self.trajectory.device
         trajectory, maps = tensors.get("trajectory"), tensors.get("maps")
         trajectory = self.trajectory if trajectory is None else trajectory.to(device).double()
-        return self._copy(trajectory, self.maps if maps is None else maps.to(device))
+        twin = self._copy(trajectory, self.maps if maps is None else maps.to(device))
+        twin.spec = self.spec if "trajectory" not in tensors else None
+        return twin
 
     def evaluate(self, u: Tensor) -> Tensor:
         points = self._points()
-        if self.spec.coils is not None:
+        if self.scan.coils is not None:
             n = self.domain.ndim
             u = self._maps_for(u) * u.unsqueeze(-n - 1)
             points = points.unsqueeze(-3)
@@ -172,7 +179,7 @@ class NonCartesianMRI(LinearOperator):
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         points = self._points()
-        if self.spec.coils is None:
+        if self.scan.coils is None:
             return nufft_adjoint(v.flatten(-2), points, self.domain.shape)
         images = nufft_adjoint(v.flatten(-2), points.unsqueeze(-3), self.domain.shape)
         return (self._maps_for(v).conj() * images).sum(-self.domain.ndim - 1)
@@ -214,7 +221,7 @@ class NonCartesianMRI(LinearOperator):
 
     def extra_repr(self) -> str:
         maps = "none" if self.maps is None else f"{tuple(self.maps.shape)}"
-        return f"{self.spec.shape}, trajectory {tuple(self.trajectory.shape)}, maps {maps}"
+        return f"{self.scan.shape}, trajectory {tuple(self.trajectory.shape)}, maps {maps}"
 
     def _points(self) -> Tensor:
         return self.trajectory.flatten(-3, -2)
@@ -225,10 +232,10 @@ class NonCartesianMRI(LinearOperator):
         return self.maps.to(like.dtype)
 
     def _require_maps(self) -> None:
-        if self.spec.coils is not None and self.maps is None:
+        if self.scan.coils is not None and self.maps is None:
             raise GeometryError(
                 describe(
-                    expected=f"maps of {self.spec.coils} coils",
+                    expected=f"maps of {self.scan.coils} coils",
                     found="an operator without",
                     fix="put them in: T.with_tensors({'maps': maps}), or NonCartesianMRI(spec,"
                     " maps)",
@@ -238,7 +245,7 @@ class NonCartesianMRI(LinearOperator):
     def _copy(self, trajectory: Tensor, maps: Tensor | None) -> NonCartesianMRI:
         """Another operator of the same spec; nothing is checked."""
         twin = NonCartesianMRI.__new__(NonCartesianMRI)
-        twin._set(self.spec, trajectory, maps, self.domain.dtype)  # noqa: SLF001
+        twin._set(self.scan, trajectory, maps, self.domain.dtype)  # noqa: SLF001
         return twin
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002

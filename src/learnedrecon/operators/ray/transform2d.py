@@ -78,6 +78,11 @@ class RayTransform(LinearOperator):
         self.register_buffer("vectors", vectors, persistent=False)
 
     @property
+    def spec(self) -> Geometry | None:
+        """The geometry, where there is one for all samples that can be said in these terms."""
+        return self.geometry if learnable_geometry.is_one_scan(self._tensors) else None
+
+    @property
     def geometry(self) -> Geometry:
         """The scan, with the values of the tensors that were put in, if any; no gradient flows.
 

@@ -56,13 +56,14 @@ class RayTransform3D(LinearOperator):
     """
 
     row_axis = -3
+    spec: Geometry3D
     vectors: Tensor
 
     def __init__(self, geometry: Geometry3D, dtype: torch.dtype = torch.float32) -> None:
         require_kind(geometry, Beam3D, "RayTransform3D(ConeBeam(shape, angles, FlatPanel(...)))")
         _warn_of_a_small_panel(geometry.seen, geometry.shape, geometry.pixel, geometry.detector)
         super().__init__(Space(geometry.shape, dtype), Space(geometry.data_shape, dtype))
-        self.geometry = geometry
+        self.geometry = self.spec = geometry
         rays = geometry.rays()
         self.sizes = Sizes(rays.cone, rays.detectors, rays.shape, rays.pixel)
         self.register_buffer("vectors", torch.tensor(rays.vectors), persistent=False)

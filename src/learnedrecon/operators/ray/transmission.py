@@ -82,6 +82,7 @@ class TransmissionCT(Operator):
     """
 
     row_axis = -2
+    spec: Transmission | None
     scatter: Tensor | None
 
     def __init__(self, transmission: Transmission, dtype: torch.dtype = torch.float32) -> None:
@@ -92,6 +93,7 @@ class TransmissionCT(Operator):
     def _set(self, transmission: Transmission, ray: RayTransform, scatter: Tensor | None) -> None:
         super().__init__(ray.domain, ray.codomain)
         self.transmission = transmission
+        self.spec = _said(transmission, ray) if scatter is None else None
         self.ray = ray
         self.tensor_names = ray.tensor_names | {"scatter"}
         self.register_buffer("scatter", scatter, persistent=False)
@@ -160,6 +162,12 @@ class TransmissionCT(Operator):
             return direct + self.scatter
         constant = self.transmission.scatter
         return direct if constant == 0.0 else direct + constant
+
+
+def _said(transmission: Transmission, ray: RayTransform) -> Transmission | None:
+    """The configuration with the values of tensors in the ray transform, where it can be said."""
+    geometry = ray.spec
+    return None if geometry is None else replace(transmission, geometry=geometry)
 
 
 def _admitted(scatter: Tensor, operator: TransmissionCT) -> Tensor:

@@ -61,7 +61,7 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
     plane = Space(operator.codomain.shape[-2:], torch.float64)
     weights = _weights(operator) if weights is None else plane.check(weights, "weights")
     weights = weights.to(data.device, data.dtype.to_real())
-    if operator.spec.coils is None:
+    if operator.scan.coils is None:
         return operator.adjoint(weights * data)
     image = operator.adjoint(weights.unsqueeze(-3) * data)
     return _divided(image, operator)

@@ -140,7 +140,7 @@ class Replayed(Problem):
         return self.tape.data[self.part]
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> Operator:  # type: ignore[override]
         raise self._unknown("the operator")
 
     def forward(self, u: Tensor) -> Tensor:
