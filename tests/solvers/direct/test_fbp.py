@@ -108,6 +108,28 @@ def test_a_disc_comes_out_at_its_value(name: str) -> None:
     assert outside.abs().max() < 0.08
 
 
+def half_fan(angles: AngleRange | tuple[float, ...]) -> FanBeam:
+    return fan(angles, -150.0)
+
+
+@pytest.mark.parametrize("make", [parallel, fan, half_fan])
+@pytest.mark.parametrize("views", ["five exposures a stop", "lost", "one half dense"])
+def test_uneven_views_keep_the_mean_value(
+    make: Callable[[AngleRange | tuple[float, ...]], Geometry], views: str
+) -> None:
+    stops = np.arange(0, 180, 2.5)
+    degrees = {
+        "five exposures a stop": np.repeat(stops, 5)
+        + np.random.default_rng(0).normal(0, 1e-3, 5 * len(stops)),
+        "lost": np.array([i for i in range(180) if i % 12 < 10]),
+        "one half dense": np.r_[np.arange(0, 90, 0.6), np.arange(90, 180, 3.0)],
+    }[views]
+    geometry = make(tuple(np.deg2rad(degrees if make is parallel else 2 * degrees)))
+    image = fbp(disc_lines(geometry), geometry) / VALUE
+    inside = image[distance_from_centre(geometry) < RADIUS - 6]
+    assert inside.mean().item() == pytest.approx(1.0, abs=5e-3)
+
+
 @pytest.mark.parametrize("make", [parallel, fan])
 def test_random_angles_keep_the_mean_value(
     make: Callable[[AngleRange | tuple[float, ...]], Geometry],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,12 @@ from learnedrecon.operators.space import Space
 from learnedrecon.solvers.direct.backprojection import Backprojection
 from learnedrecon.solvers.direct.fdk import fdk
 from learnedrecon.solvers.direct.gridding import gridding
-from learnedrecon.solvers.direct.views import coverage, detector_weights, fan_weights, widened
+from learnedrecon.solvers.direct.views import (
+    detector_weights,
+    fan_weights,
+    parallel_weights,
+    widened,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +146,7 @@ def _ray_weights(geometry: Geometry) -> Tensor:
     detector = geometry.detector
     share = detector_weights(geometry) / detector.pitch
     if isinstance(geometry, ParallelBeam):
-        return torch.from_numpy(coverage(geometry.angle_values, math.pi).weights[:, None] * share)
+        return torch.from_numpy(parallel_weights(geometry)[:, None] * share)
     distance = geometry.source_origin + geometry.origin_detector
     cosine = torch.from_numpy(distance / (distance**2 + detector.positions**2) ** 0.5)
     weights = torch.from_numpy(fan_weights(geometry) * share)

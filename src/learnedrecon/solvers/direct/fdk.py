@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,7 +15,12 @@ from learnedrecon.operators.autograd import apply_kernel
 from learnedrecon.operators.ray.geometry2d import FanBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, RotatingBeam3D
 from learnedrecon.operators.space import Space
-from learnedrecon.solvers.direct.views import coverage, detector_weights, fan_weights, widened
+from learnedrecon.solvers.direct.views import (
+    detector_weights,
+    fan_weights,
+    parallel_weights,
+    widened,
+)
 from learnedrecon.solvers.direct.voxel_backprojection import VoxelBackprojection
 
 if TYPE_CHECKING:
@@ -103,7 +107,7 @@ def _ray_weights(scan: RotatingBeam3D) -> tuple[Tensor, Tensor]:
     plane, panel = scan.mid_plane(), scan.detector
     share = detector_weights(plane) / panel.pitches[1]
     if not (isinstance(scan, ConeBeam) and isinstance(plane, FanBeam)):
-        views = coverage(plane.angle_values, math.pi).weights[:, None] * share
+        views = parallel_weights(plane)[:, None] * share
         return torch.from_numpy(views)[:, None], torch.ones((), dtype=torch.float64)
     distance = scan.source_origin + scan.origin_detector
     s, t = panel.column_positions, panel.row_positions[:, None]
