@@ -8,11 +8,11 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 import torch
+from learnedrecon.models.initial import FilteredBackprojection
 from numpy.typing import NDArray
 
 from learnedrecon.errors import GeometryError
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from learnedrecon.models.initial import WithRegulariser
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
-from learnedrecon.models.initial import WithRegulariser
 from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
 from learnedrecon.networks.conv import ConvNet
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam

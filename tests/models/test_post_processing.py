@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
+from learnedrecon.models.initial import FilteredBackprojection
 
 from learnedrecon.evaluation.scores import count_parameters
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.post_processing import FBPUNet, PostProcessing
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
