@@ -60,6 +60,14 @@ class Operator(nn.Module, ABC):
         self.domain = domain
         self.codomain = codomain
 
+    @property
+    def measured(self) -> Tensor | None:
+        """Boolean mask of the data that are measured, which broadcasts against them; None for all.
+
+        What is not measured is 0 in the data of this operator, such as k-space off the mask.
+        """
+        return None
+
     @abstractmethod
     def evaluate(self, u: Tensor) -> Tensor:
         """T(u) for a checked ``u``; subclasses write this, users call the operator."""
