@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.models.learned_gradient import WithRegulariser
+from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import AnalysedStep, CertifiedStep, Contraction
@@ -18,8 +19,6 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from learnedrecon.operators.base import Operator
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.step import Step
@@ -136,9 +135,10 @@ def certify(model: nn.Module, operator: Operator, *, smallest: float = 0.0) -> C
         return Certificate(reason=f"{name} changes the step that it inherits a proof for")
     if not isinstance(operator, LinearOperator):
         return Certificate(reason=f"{type(operator).__name__} is not linear")
-    norm = operator.norm_bound()
-    if norm is None:
+    bound = operator.norm_bound()
+    if bound is None:
         return Certificate(reason=f"{type(operator).__name__} has no upper bound of its norm")
+    norm = largest(bound)
     if not (0 <= smallest <= norm**2 and math.isfinite(norm)):
         raise _refused(f"0 ≤ μ ≤ ‖T‖² ≤ {norm**2:.4g}", smallest, "leave it out: 0 is always safe")
     scale = _scale(model, operator)
@@ -161,7 +161,8 @@ def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
         return 1.0
     if not (isinstance(seen, LinearMultiple) and seen.operator is operator):
         return None
-    return abs(seen.scalar)
+    scalar = seen.scalar
+    return largest(abs(scalar)) if isinstance(scalar, Tensor) else abs(scalar)
 
 
 def measured_contraction(

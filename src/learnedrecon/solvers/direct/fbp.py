@@ -110,7 +110,7 @@ def pseudo_inverse(
     if isinstance(operator, CartesianMRI):
         return operator.adjoint(data)
     if isinstance(operator, LinearMultiple):
-        inner = data / operator.scalar
+        inner = operator.divided(data)
         return pseudo_inverse(operator.operator, inner, window=window, bandwidth=bandwidth)
     if isinstance(operator, ScaledArgument):
         image = pseudo_inverse(operator.operator, data, window=window, bandwidth=bandwidth)
