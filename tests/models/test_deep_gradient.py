@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from learnedrecon.schemes.learned_gradient import DeepGradientStep
 
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.functionals.fidelities import KullbackLeibler
@@ -11,7 +12,6 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from learnedrecon.schemes.step import Chain
 from learnedrecon.solvers.direct.fbp import fbp
 from learnedrecon.testing.counting import Cost, Counted
@@ -38,7 +38,7 @@ def test_it_is_the_formula() -> None:
     data = RAY(truth())
     norm, c = RAY.norm(), SPEC.image_scale
     y = data / (c * norm)
-    u = fbp(data, SCAN) / c
+    u = fbp(RayTransform(SCAN), data) / c
     assert isinstance(model.scheme, Chain)
     for step in model.scheme:
         assert isinstance(step, DeepGradientStep)
