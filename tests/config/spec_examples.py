@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from learnedrecon.models.initial import FilteredBackprojection
 
 from learnedrecon.config.schema import LOSSES
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
 from learnedrecon.data.pairs import PairFolderSpec
 from learnedrecon.data.registry import DATASETS, NOISES
-from learnedrecon.models.classical import TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.registry import MODELS
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.finite_difference import Differences
@@ -32,8 +32,10 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetec
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.specs import Registry
 from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
+
+if TYPE_CHECKING:
+    from learnedrecon.specs import Registry
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "operator": OPERATORS,
@@ -51,7 +53,7 @@ PANEL = FlatPanel(3, 4)
 MOVED = FlatPanel(3, 4, (0.5, 0.75), 0.25, -0.5)
 POSES = ((0.0, -9.0, 0.0, 0.0, 9.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0),)
 FBP = FilteredBackprojection("hann", 0.5)
-FILE = "a \"folder\": it's\\ñ # 1"
+FILE = 'a "folder": it\'s\\ñ # 1'
 
 OPERATOR_EXAMPLES = (
     ParallelBeam((4, 5), ARC, FlatDetector(7)),

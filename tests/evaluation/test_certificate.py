@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from learnedrecon.models.initial import WithRegulariser
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, ShapeError
@@ -19,7 +20,6 @@ from learnedrecon.evaluation.certificate import (
 )
 from learnedrecon.functionals.regularisers import Dirichlet
 from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
-from learnedrecon.models.initial import WithRegulariser
 from learnedrecon.models.learned_primal_dual import learned_primal_dual
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
@@ -31,8 +31,8 @@ from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import CertifiedStep, GradientEquilibrium, ProximalEquilibrium
-from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.schemes.state import Image
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step
 from learnedrecon.testing.steps import perturb

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from PIL import Image as Picture
 from torch import Tensor, nn
 
@@ -22,13 +23,12 @@ from learnedrecon.evaluation.iterations import (
 )
 from learnedrecon.metrics import FixedRange
 from learnedrecon.models.classical import FBP
-from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import NoScaling
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Repeat, Step
 from learnedrecon.testing.counting import Cost, Counted
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from learnedrecon.schemes.learned_gradient import DeepGradientStep
+from learnedrecon.schemes.primal_dual import PrimalDualStep
 
 from learnedrecon.errors import GeometryError
 from learnedrecon.evaluation.scores import count_parameters
@@ -19,8 +21,6 @@ from learnedrecon.models.subsets import (
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDualStep
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset
 from learnedrecon.testing.counting import Cost, Counted

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from learnedrecon.schemes.equilibrium_splitting import (
+    AdmmEquilibrium,
+    ImageAndMultiplier,
+    PrimalDualEquilibrium,
+)
+from learnedrecon.schemes.primal_dual import PrimalDual
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError
@@ -21,15 +27,9 @@ from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import ProximalEquilibrium
-from learnedrecon.schemes.state import Image
-from learnedrecon.schemes.equilibrium_splitting import (
-    AdmmEquilibrium,
-    ImageAndMultiplier,
-    PrimalDualEquilibrium,
-)
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import Implicit
-from learnedrecon.schemes.primal_dual import PrimalDual
+from learnedrecon.schemes.state import Image
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step, dense_matrix
 

@@ -239,7 +239,7 @@ def test_the_method_fbp_takes_volumes() -> None:
     operator = RayTransform3D(cone(rows=3))
     data = normal(1, 1, *operator.codomain.shape).float()
     volume = fdk(operator, data)
-    torch.testing.assert_close(lr.FBP()(lr.InverseProblem(operator, data)).image, volume)
+    torch.testing.assert_close(lr.models.FBP()(lr.InverseProblem(operator, data)).image, volume)
     torch.testing.assert_close(pseudo_inverse(operator * 0.5, data), 2 * volume)
 
 
