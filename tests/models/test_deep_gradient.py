@@ -38,7 +38,7 @@ def test_it_is_the_formula() -> None:
     data = RAY(truth())
     norm, c = RAY.norm(), SPEC.image_scale
     y = data / (c * norm)
-    u = fbp(data, SCAN) / c
+    u = fbp(RayTransform(SCAN), data) / c
     assert isinstance(model.scheme, Chain)
     for step in model.scheme:
         assert isinstance(step, DeepGradientStep)

@@ -41,7 +41,7 @@ from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import InverseProblem
-from learnedrecon.solvers.direct.fbp import pseudo_inverse
+from learnedrecon.solvers.direct.pseudo_inverse import pseudo_inverse
 
 _LOG = logging.getLogger(__name__)
 

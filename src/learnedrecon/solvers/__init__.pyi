@@ -31,6 +31,7 @@ __all__ = [
     "fdk",
     "fista",
     "gridding",
+    "has_pseudo_inverse",
     "lsqr",
     "pdhg",
     "pseudo_inverse",
