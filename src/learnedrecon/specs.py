@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -43,7 +44,7 @@ Registry = Mapping[str, Entry[T]]
 
 def to_plain(spec: Any) -> Any:  # noqa: ANN401
     """A spec as dictionaries, lists, numbers and strings, ready for JSON and YAML."""
-    return TypeAdapter(type(spec)).dump_python(spec, mode="json")
+    return _adapter(type(spec)).dump_python(spec, mode="json")
 
 
 def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN401
@@ -61,14 +62,13 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
     refuse_deep(values, where)
     if is_dataclass(kind):
         _refuse_unknown(_options(kind), values, where)
-    adapter = TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(extra="forbid"))
     try:
-        return adapter.validate_python(values)
+        return _adapter(kind).validate_python(values)
     except ValidationError as error:
         raise _explained(error, kind, values, where) from error
     except LearnedReconError as error:
         raise _placed(error, where or kind.__name__) from None
-    except Exception as error:  # whatever a dataclass makes of impossible numbers  # noqa: BLE001
+    except Exception as error:  # whatever a dataclass makes of impossible numbers
         raise ConfigError(
             describe(
                 expected=f"possible values of '{where or kind.__name__}'",
@@ -76,6 +76,11 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
                 fix=f"correct '{where or kind.__name__}'",
             )
         ) from error
+
+
+@lru_cache(maxsize=256)
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(extra="forbid"))
 
 
 def _explained(
@@ -231,7 +236,7 @@ def _refuse_unknown(options: list[Any], value: Any, where: str) -> None:  # noqa
 
 
 def _refuse_unknown_keys(kind: type[Any], values: Mapping[str, Any], where: str) -> None:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     names = [field.name for field in fields(kind)]
     for key, value in values.items():
         name = key if isinstance(key, str) and len(key) < _LONG_KEY else shown(key)
@@ -239,6 +244,11 @@ def _refuse_unknown_keys(kind: type[Any], values: Mapping[str, Any], where: str)
         if key not in names:
             raise unknown(f"a known key in place of '{path}'", key, names)
         _refuse_unknown(_options(hints[key]), value, path)
+
+
+@lru_cache(maxsize=256)
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _nearest_dataclass(options: list[Any], values: Mapping[str, Any]) -> type[Any] | None:
