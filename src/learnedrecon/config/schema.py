@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
@@ -16,28 +15,12 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.specs import Entry
-from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
+from learnedrecon.training.losses import LOSSES, SquaredError
 from learnedrecon.training.spec import TrainingSpec
 from learnedrecon.weights.checkpoint import FidelityName
 
 if TYPE_CHECKING:
     from learnedrecon.specs import Registry
-    from learnedrecon.training.losses import Loss
-
-
-def _as_it_is(loss: Loss) -> Loss:
-    return loss
-
-
-LOSSES: Registry[Loss] = MappingProxyType(
-    {
-        "squared_error": Entry(SquaredError, _as_it_is, "mean or sum of squares"),
-        "log_squared_error": Entry(LogSquaredError, _as_it_is, "log ‖û - u‖²/‖u‖²"),
-        "absolute_error": Entry(AbsoluteError, _as_it_is, "mean or sum of absolute values"),
-    }
-)
-"""The losses that a configuration can name."""
 
 
 def _parser(registry: Registry[Any], where: str) -> PlainValidator:

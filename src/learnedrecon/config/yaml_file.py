@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import yaml
 
-from learnedrecon.config.schema import LOSSES, Config
+from learnedrecon.config.schema import Config
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import ConfigError, FileFormatError, describe
@@ -15,6 +15,7 @@ from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import from_plain, named_from_plain, named_to_plain, to_plain
+from learnedrecon.training.losses import LOSSES
 
 if TYPE_CHECKING:
     import os
