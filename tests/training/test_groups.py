@@ -204,7 +204,7 @@ def test_groups_do_not_depend_on_how_a_scheme_is_differentiated(
     found = []
     for backward in ("backprop", "reversible"):
         torch.manual_seed(0)
-        spec = InvertiblePrimalDual(3, 4, backward=backward)  # type: ignore[arg-type]
+        spec = InvertiblePrimalDual(3, 4, backward=backward)
         model = invertible_primal_dual(spec).double()
         groups = {f"scheme.steps.{k}": {"every": 1.0 + k, "last": 0.5 * k} for k in range(3)}
         loss = AlongTheWay(iterates=iterates)

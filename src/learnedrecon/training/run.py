@@ -74,7 +74,7 @@ class RunFolder:
 
         What may differ between two sessions of a run, as it changes no weight, is
         :data:`UNIMPORTANT`. Such a change, other files of data and another environment are logged.
-        A run that has no checkpoint is begun anew, whatever its configuration was.
+        A run that has no weights yet is begun anew, whatever its configuration was.
 
         Args:
             path: Path of the folder; made where it is missing.
@@ -124,17 +124,10 @@ class RunFolder:
         if overwrite:
             self._clear()
         self.checkpoints.data = data_digests(asked)
-        if self.checkpoints.last.exists():
+        if self.checkpoints.last.exists() or self.checkpoints.best.exists():
             self._require_continuable(asked)
+        if self.checkpoints.last.exists():
             self._tell_what_changed(asked)
-        elif self.checkpoints.best.exists():
-            raise ConfigError(
-                describe(
-                    expected=f"a state to go on from beside the weights {self.checkpoints.best}",
-                    found="none",
-                    fix="choose another folder, or overwrite the run (--fresh)",
-                )
-            )
         for folder in (self.figures, self.checkpoints.last.parent):
             folder.mkdir(parents=True, exist_ok=True)
         config = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True)
