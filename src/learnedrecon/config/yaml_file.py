@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from learnedrecon.config.extensions import import_modules
-from learnedrecon.config.schema import LOSSES, SPLITS, Config
+from learnedrecon.config.schema import SPLITS, Config
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.yaml_text import dump_yaml, load_yaml, read_yaml
 from learnedrecon.errors import ConfigError, describe, shown
@@ -14,6 +14,7 @@ from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import from_plain, named_from_plain, named_to_plain, to_plain
+from learnedrecon.training.losses import LOSSES
 
 if TYPE_CHECKING:
     import os
