@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from learnedrecon.functionals.base import Fidelity
-    from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.base import Operator
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.contraction import CertifiedStep
 
@@ -66,7 +66,7 @@ class Attack:
 def attack(
     certificate: ContractionCertificate,
     model: nn.Module,
-    operator: LinearOperator,
+    operator: Operator,
     *,
     fidelity: Fidelity,
     pairs: int = 4,
