@@ -1,4 +1,4 @@
-"""What a certificate rests on, and that it refuses what it does not know or what is contradicted."""
+"""What a certificate rests on: it refuses what it does not know, and what is contradicted."""
 
 from __future__ import annotations
 
