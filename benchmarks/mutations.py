@@ -15,11 +15,14 @@ not of what it computes, or of a choice that no mathematics fixes, is told in
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import random
 import re
+import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -56,8 +59,8 @@ def files_of(patterns: tuple[str, ...]) -> list[str]:
 
 
 def sample(number: int, seed: int, groups: list[str]) -> list[tuple[str, Mutation]]:
-    """As many changes of every group; a file counts for the first group that names it."""
-    seen, chosen = set[str](), []
+    """As many changes of every group in turn; a file counts for the first group that names it."""
+    seen, chosen = set[str](), list[tuple[int, str, Mutation]]()
     for group, patterns in GROUPS.items():
         generator = random.Random(f"{seed} {group}")  # noqa: S311
         files = [file for file in files_of(patterns) if file not in seen]
@@ -65,8 +68,9 @@ def sample(number: int, seed: int, groups: list[str]) -> list[tuple[str, Mutatio
         every = [one for file in files for one in mutations(file, _text(file))]
         share = min(len(every), number // len(GROUPS))
         if not groups or group in groups:
-            chosen += [(group, one) for one in generator.sample(every, share)]
-    return chosen
+            drawn = generator.sample(every, share)
+            chosen += [(place, group, one) for place, one in enumerate(drawn)]
+    return [(group, one) for _, group, one in sorted(chosen, key=lambda each: each[0])]
 
 
 def noticed_before(results: Path | None) -> set[tuple[str, str, str]]:
@@ -97,8 +101,9 @@ class Copy:
     """A copy of the repository in which files are changed and tests run.
 
     Args:
-        folder: where it is made.
-        limit: seconds for the tests of one change.
+        folder: Place of the copy.
+        limit: Seconds of the processor for the tests of one change; four times as many pass before
+            a busy machine is given up on.
     """
 
     def __init__(self, folder: Path, limit: float) -> None:
@@ -123,20 +128,24 @@ class Copy:
 
     def run(self, tests: list[str], limit: float) -> Verdict:
         """Whether tests fail in the copy, within a number of seconds."""
-        process = self.context.Process(target=_pytest, args=(str(self.folder), tests))
+        arguments = (str(self.folder), tests, math.ceil(limit))
+        process = self.context.Process(target=_pytest, args=arguments)
         process.start()
-        process.join(limit)
+        process.join(4 * limit)
         if process.is_alive():
             process.kill()
             process.join()
             return "time is up"
+        if process.exitcode == -signal.SIGXCPU:
+            return "time is up"
         return "survived" if process.exitcode == 0 else "noticed"
 
 
-def _pytest(folder: str, tests: list[str]) -> None:
+def _pytest(folder: str, tests: list[str], limit: int) -> None:
     """In a process of its own; no compiled files, whose times are too coarse to tell changes."""
     import pytest  # noqa: PLC0415
 
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
     sys.dont_write_bytecode = True
     os.chdir(folder)
     sys.path.insert(0, str(Path(folder, "src")))
@@ -155,9 +164,19 @@ def _text(file: str) -> str:
 
 
 def judged(
-    chosen: list[tuple[str, Mutation]], limit: float, known: set[tuple[str, str, str]]
+    chosen: list[tuple[str, Mutation]],
+    limit: float,
+    known: set[tuple[str, str, str]],
+    *,
+    first: bool,
 ) -> list[dict[str, Any]]:
-    """The verdict of every change.
+    """The verdict of every change, or of those before an interruption (Ctrl-C).
+
+    Args:
+        chosen: Changes and the groups of their files.
+        limit: Seconds of the processor for each.
+        known: Keys of those that are known to be noticed.
+        first: Whether all tests are run first as they are.
 
     Raises:
         SystemExit: tests fail where nothing is changed.
@@ -167,10 +186,13 @@ def judged(
         copy = Copy(Path(folder), limit)
         files = {one.file for _, one in chosen if one.key not in known}
         tests = sorted({test for file in files for test in tests_of(file)})
-        if copy.run(tests, 1800) != "survived":
+        if first and copy.run(tests, 3600) != "survived":
             raise SystemExit(f"not all tests pass as they are: {' '.join(tests)}")
         for index, (group, one) in enumerate(chosen, start=1):
-            verdict = "noticed" if one.key in known else copy.judge(one)
+            try:
+                verdict = "noticed" if one.key in known else copy.judge(one)
+            except KeyboardInterrupt:
+                break
             place = f"{one.file}:{one.line}"
             print(f"{index}/{len(chosen)} {verdict}: {place} {one.change}", flush=True)
             plain = {"group": group, "file": one.file, "line": one.line, "text": one.text}
@@ -207,7 +229,10 @@ def main(
     *,
     number: Annotated[int, typer.Option(help="Changes in all.")] = 180,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    limit: Annotated[float, typer.Option(help="Seconds for the tests of one change.")] = 180.0,
+    limit: Annotated[float, typer.Option(help="Seconds for each, of the processor.")] = 90.0,
+    first: Annotated[
+        bool, typer.Option(help="Run all tests as they are first; off where CI just did.")
+    ] = True,
     group: Annotated[list[str] | None, typer.Option(help="Only these groups of files.")] = None,
     again: Annotated[
         Path | None, typer.Option(help="Results of an earlier run, to go on from.")
@@ -215,10 +240,9 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the results go.")] = OUTPUT,
 ) -> None:
     """Judges a sample of changes."""
-    os.nice(5)
     begun, about = time.perf_counter(), record("mutations.py")
     known = noticed_before(again)
-    found = summary(judged(sample(number, seed, group or []), limit, known))
+    found = summary(judged(sample(number, seed, group or []), limit, known, first=first))
     seconds = time.perf_counter() - begun
     result = {**about, "seconds": seconds, "known_from_before": len(known), **found}
     write_text(output, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
