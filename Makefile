@@ -55,7 +55,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml CMakeLists.txt $(wildcard c
 
 # What the benchmarks compare with, in an environment of its own beside the same torch.
 peers: $(PEERS)/.installed
-	@echo "== $(PEERS)/bin/python benchmarks/ray_transform.py runs the comparison"
+	@echo "== $(PEERS)/bin/python -m benchmarks.ray_transform runs the comparison"
 
 $(PEERS)/.installed: requirements.lock benchmarks/peers.txt pyproject.toml CMakeLists.txt $(wildcard cpp/*.* cpp/*/*)
 	@echo "== setting up $(PEERS) (about two minutes the first time)"
