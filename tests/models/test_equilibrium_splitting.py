@@ -12,6 +12,13 @@ from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.certificate import certify, measured_contraction
+from learnedrecon.models.equilibrium import ProximalEquilibrium
+from learnedrecon.models.equilibrium_splitting import (
+    AdmmEquilibrium,
+    ImageAndMultiplier,
+    PrimalDualEquilibrium,
+)
+from learnedrecon.models.learned_primal_dual import PrimalDual
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.pointwise import Diagonal
@@ -20,16 +27,9 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import ProximalEquilibrium
-from learnedrecon.schemes.state import Image
-from learnedrecon.schemes.equilibrium_splitting import (
-    AdmmEquilibrium,
-    ImageAndMultiplier,
-    PrimalDualEquilibrium,
-)
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import Implicit
-from learnedrecon.schemes.primal_dual import PrimalDual
+from learnedrecon.schemes.state import Image
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step, dense_matrix
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from learnedrecon.functionals.regularisers import Dirichlet
+from learnedrecon.models.learned_gradient import ImageAndMemory, LearnedGradientStep
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.networks import AsReal, ConvNet, ConvSpec
 from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.backward import Checkpointed
-from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.step import Chain, Repeat
 from learnedrecon.testing import check_step
 
