@@ -12,7 +12,8 @@ from learnedrecon.schemes.primal_dual import FilteredPrimalDualStep, PrimalDual,
 from numpy.typing import NDArray
 from torch import nn
 
-from learnedrecon.networks.filters import RampFilter
+from learnedrecon.models.filtered_primal_dual import FilteredPrimalDualStep
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
@@ -61,9 +62,7 @@ def plain() -> PrimalDualStep:
 
 
 def filtered() -> FilteredPrimalDualStep:
-    return FilteredPrimalDualStep(
-        Mix(DUAL, DUAL + 2, seed=3), Mix(PRIMAL, PRIMAL + 3, seed=4), RampFilter()
-    )
+    return FilteredPrimalDualStep(Mix(DUAL, DUAL + 2, seed=3), Mix(PRIMAL, PRIMAL + 3, seed=4))
 
 
 def linear() -> InverseProblem:
@@ -147,9 +146,7 @@ def test_the_second_channel_goes_through_t(problem: InverseProblem) -> None:
 
 
 def test_the_filtered_step_takes_the_first() -> None:
-    step = FilteredPrimalDualStep(
-        only_from(DUAL + 2, DUAL, DUAL), only_from(PRIMAL + 3, PRIMAL, 0), RampFilter()
-    )
+    step = FilteredPrimalDualStep(only_from(DUAL + 2, DUAL, DUAL), only_from(PRIMAL + 3, PRIMAL, 0))
     for channel in range(PRIMAL):
         assert changed(step, linear(), "primal", channel)[1] == (channel == 0)
 

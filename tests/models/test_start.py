@@ -12,9 +12,8 @@ from torch import Tensor
 
 from learnedrecon import specs
 from learnedrecon.errors import GeometryError
-from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
-from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.registry import MODELS
+from learnedrecon.models.start import AdjointImage, FilteredBackprojection
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
@@ -25,9 +24,13 @@ from learnedrecon.testing import check_reconstructor
 from learnedrecon.testing.steps import perturb
 
 SHAPE, ROWS = (6, 5), (4, 7)
+METHODS: dict[str, dict[str, Any]] = {
+    "learned_gradient": {"iterations": 2, "memory": 3, "hidden": 4},
+    "filtered_primal_dual": {"iterations": 2, "primal": 2, "dual": 2, "hidden": 4},
+}
 SPECS: list[Any] = [
-    LearnedGradient(2, 3, 4, None, 0.5),
-    FilteredPrimalDual(2, 2, 2, 4, None, image_scale=0.5),
+    MODELS[name].spec(**values, start="adjoint", image_scale=0.5)
+    for name, values in METHODS.items()
 ]
 
 
@@ -66,8 +69,11 @@ def test_methods_run_on_any_linear_operator(spec: Any) -> None:  # noqa: ANN401
     model = built(spec)
     perturb(model, seed=1)
     check_reconstructor(model, problem())
-    with pytest.raises(GeometryError, match=r"Found Dense\. .*'fbp' of .* to None.*T\*y"):
-        built(type(spec)())(problem())
+    with pytest.raises(GeometryError, match=r"Found Dense"):
+        built(replace(spec, start="fbp"))(problem())
+    torch.testing.assert_close(
+        built(replace(spec, start="auto"))(problem()).image, built(spec)(problem()).image
+    )
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
@@ -91,10 +97,11 @@ def test_a_nonlinear_operator_starts_from_zero() -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
-def test_no_filtered_backprojection_goes_to_plain_data_and_back(spec: Any) -> None:  # noqa: ANN401
+def test_starts_go_to_plain_data_and_back(spec: Any) -> None:  # noqa: ANN401
     plain = specs.named_to_plain(MODELS, spec)
-    assert plain["fbp"] is None
+    assert plain["start"] == "adjoint"
     assert specs.named_from_plain(MODELS, plain) == spec
-    assert specs.named_from_plain(MODELS, plain | {"fbp": {}}) == replace(
-        spec, fbp=specs.named_from_plain(MODELS, {"name": "fbp"})
+    filtered = {"window": "hann", "bandwidth": 0.5}
+    assert specs.named_from_plain(MODELS, plain | {"start": filtered}) == replace(
+        spec, start=FilteredBackprojection("hann", 0.5)
     )

@@ -11,6 +11,8 @@ from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor
 
 from learnedrecon.functionals.regularisers import Dirichlet
+from learnedrecon.models.learned_gradient import ImageAndMemory, LearnedGradientStep
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.networks import AsReal, ConvNet, ConvSpec
 from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian

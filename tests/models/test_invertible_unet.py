@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError
+from learnedrecon.models.invertible_unet import InvertibleUNet, InvertibleUNetSpec
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.testing.steps import perturb

@@ -13,6 +13,7 @@ from torch import nn
 from learnedrecon.errors import ConfigError
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
+from learnedrecon.models.learned_gradient import ImageAndMemory, LearnedGradientStep
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
