@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -30,9 +29,6 @@ from learnedrecon.operators.mri.measured_lines import Grid, measured_lines, vary
 from learnedrecon.operators.norm import Memory, content_of, lanczos_norm, require_settled
 from learnedrecon.operators.ray.autograd import transforms_are_active
 from learnedrecon.operators.space import Space
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class CartesianMRI(LinearOperator):
@@ -324,12 +320,10 @@ class CartesianMRI(LinearOperator):
             weights = weights * mask
         return product_of_axes(before, dtype, device), weights
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves as every operator does; phases of another precision are computed, not converted."""
-        super()._apply(fn, recurse)
+    def refresh(self) -> None:
+        """Phases of another precision are computed, not converted."""
         device = self.phases.device
         self.phases, self.weights = self._constants(self.domain.dtype, device)
-        return self
 
     def extra_repr(self) -> str:
         tensors = {"mask": self.mask, "maps": self.maps}
