@@ -16,7 +16,7 @@ from learnedrecon.data.files.hdf5 import (
     reading,
     require_finite,
 )
-from learnedrecon.errors import DataError, FileFormatError, ShapeError, describe
+from learnedrecon.errors import DataError, FileFormatError, ShapeError, describe, shown
 
 if TYPE_CHECKING:
     import os
@@ -59,12 +59,29 @@ class ExchangeScan:
         white: beam without the object, float64 of shape (frame, detector).
         dark: no beam, float64 of shape (frame, detector).
         theta: angles in radians, float64 of shape (angle,).
+
+    Raises:
+        ShapeError: other shapes, such as one flat frame without its first axis.
     """
 
     counts: FloatArray
     white: FloatArray
     dark: FloatArray
     theta: FloatArray
+
+    def __post_init__(self) -> None:
+        counts, theta = np.shape(self.counts), np.shape(self.theta)
+        frames = np.shape(self.white), np.shape(self.dark)
+        fits = len(counts) == 2 and theta == counts[:1] and min(counts) > 0
+        if not fits or any(len(f) != 2 or f[0] < 1 or f[1:] != counts[1:] for f in frames):
+            raise ShapeError(
+                describe(
+                    expected="counts (angle, detector), white and dark (frame, detector) and theta "
+                    "(angle,)",
+                    found=f"counts {counts}, white {frames[0]}, dark {frames[1]}, theta {theta}",
+                    fix="give a single frame as frame[None]",
+                )
+            )
 
     def line_integrals(self, *, min_transmission: float = 1e-6) -> LineIntegrals:
         """``-ln((counts - dark)/(white - dark))`` with the means of the white and dark frames.
@@ -145,7 +162,7 @@ def _radians_per_unit(path: Path, theta: h5py.Dataset) -> float:
         raise FileFormatError(
             describe(
                 expected=f"the attribute units of '{_THETA}' in {path} to be degrees or radians",
-                found=repr(unit),
+                found=shown(unit),
                 fix="correct the attribute",
             )
         )
