@@ -32,8 +32,13 @@ MEMORY = 1 << 28
 SECONDS = 5.0
 """Of the processor, for one case."""
 
-STUCK = 300.0
-"""Seconds after which a case that never returns to Python ends the process, with its stack."""
+STUCK = 900.0
+"""Seconds after which a hundred cases of which one never returns to Python end the process."""
+
+LONGEST = 10_000
+"""Characters of a message."""
+
+TOO_LONG = "too long"
 
 
 class TooLong(BaseException):
@@ -45,10 +50,9 @@ class Counts:
     """What came of all cases.
 
     Attributes:
-        cases: damaged files; each is given to every reader of its format.
-        calls: of readers.
-        read: calls that gave a value.
-        refused: calls that gave a message of three parts.
+        cases: damaged files, each given to one reader of its format.
+        read: those that gave a value.
+        refused: those that gave a message of three parts.
         formats: cases of each format.
         tracebacks: by their last line and place.
         hangs: formats of cases beyond the bound of time.
@@ -59,7 +63,6 @@ class Counts:
     """
 
     cases: int = 0
-    calls: int = 0
     read: int = 0
     refused: int = 0
     formats: Counter[str] = field(default_factory=Counter)
@@ -76,88 +79,83 @@ class Counts:
         return sum(counter.total() for counter in (self.tracebacks, self.hangs, self.memory))
 
 
-def fuzz(cases: int, *, seed: int = 0, only: str = "") -> Counts:
+def fuzz(cases: range, *, seed: int = 0, only: str = "", counts: Counts | None = None) -> Counts:
     """Damages files and reads them.
 
     Args:
-        cases: damaged files, taken in turn from the formats.
+        cases: numbers of damaged files, taken in turn from the formats.
         seed: of all that is random.
         only: the format to keep to, or "" for all.
+        counts: what came of others, to be added to.
     """
-    counts = Counts()
+    counts = counts or Counts()
     before = os.environ.get("LEARNEDRECON_MAX_BYTES")
     os.environ["LEARNEDRECON_MAX_BYTES"] = str(MAX_BYTES)
     try:
         with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             files = [each for each in seeds(Path(name)) if only in ("", each.name)]
-            for file in files:
-                _check(file, Path(name), file.content, Counts())
-            for number in range(cases):
+            for number in cases:
+                if number % 100 == 0:
+                    faulthandler.dump_traceback_later(STUCK, exit=True)
                 file, rng = files[number % len(files)], random.Random(f"{seed}-{number}")
-                _check(file, Path(name), file.mutate(file.content, rng), counts)
+                path = Path(name) / f"case{file.ending}"
+                path.write_bytes(file.mutate(file.content, rng))
+                _check(file, rng.choice(file.readers), path, counts)
     finally:
+        faulthandler.cancel_dump_traceback_later()
         os.environ.pop("LEARNEDRECON_MAX_BYTES")
         if before is not None:
             os.environ["LEARNEDRECON_MAX_BYTES"] = before
     return counts
 
 
-def _check(file: Seed, folder: Path, content: bytes, counts: Counts) -> None:
-    path = folder / f"case{file.ending}"
-    path.write_bytes(content)
+def _check(file: Seed, read: Callable[[Path], object], path: Path, counts: Counts) -> None:
     counts.cases += 1
     counts.formats[file.name] += 1
-    for read in file.readers:
-        start, began = _reset_peak(), time.process_time()
-        signature = _outcome(read, path, counts)
-        seconds, growth = time.process_time() - began, _peak() - start
-        counts.slowest, counts.largest = max(counts.slowest, seconds), max(counts.largest, growth)
-        label = f"{file.name} {getattr(read, '__name__', '')}"
-        if signature == "too long" or seconds > SECONDS:
-            counts.hangs[label] += 1
-            counts.kept.setdefault(f"hang {label}", content)
-        elif signature:
-            counts.tracebacks[signature] += 1
-            counts.kept.setdefault(signature, content)
-        if growth > MEMORY:
-            counts.memory[label] += 1
-            counts.kept.setdefault(f"memory {label}", content)
+    start, began = _reset_peak(), time.process_time()
+    signature = _outcome(read, path, counts)
+    seconds, growth = time.process_time() - began, _peak() - start
+    counts.slowest, counts.largest = max(counts.slowest, seconds), max(counts.largest, growth)
+    label = f"{file.name} {getattr(read, '__name__', '')}"
+    if signature == TOO_LONG or seconds > SECONDS:
+        counts.hangs[label] += 1
+    elif signature:
+        counts.tracebacks[signature] += 1
+    if growth > MEMORY:
+        counts.memory[label] += 1
+    if signature or seconds > SECONDS or growth > MEMORY:
+        counts.kept.setdefault(f"{signature} {label}", path.read_bytes())
 
 
 def _outcome(read: Callable[[Path], object], path: Path, counts: Counts) -> str:
     """Empty for a value or a message; else what it was."""
-    counts.calls += 1
     handler = signal.signal(signal.SIGALRM, _interrupt)
     signal.setitimer(signal.ITIMER_REAL, 12 * SECONDS)
-    faulthandler.dump_traceback_later(STUCK, exit=True)
     try:
         read(path)
     except LearnedReconError as error:
         text = str(error)
         places = [text.rfind(part) for part in ("Expected ", " Found ", " What to do: ")]
-        if -1 in places or len(text) > 10_000:
+        if -1 in places or len(text) > LONGEST:
             return f"message of {len(text)} characters: {text[:120]}"
         counts.refused += 1
     except TooLong:
-        return "too long"
-    except Exception as error:  # what the fuzzer is for
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        own = [f for f in traceback.extract_tb(error.__traceback__) if "learnedrecon" in f.filename]
-        place = own[-1] if own else frame
-        return (
-            f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error!s:.100}"
-        )
+        return TOO_LONG
+    except Exception as error:  # noqa: BLE001 - what the fuzzer is for
+        frames = traceback.extract_tb(error.__traceback__)
+        place = next((f for f in reversed(frames) if "/learnedrecon/" in f.filename), frames[-1])
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        return f"{type(error).__name__} at {where}: {error!s:.100}"
     else:
         counts.read += 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
-        faulthandler.cancel_dump_traceback_later()
     return ""
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise TooLong
 
 

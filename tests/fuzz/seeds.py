@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import random
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -42,7 +39,10 @@ from learnedrecon.training.loggers import JsonLines
 from learnedrecon.weights import tensorfile
 from learnedrecon.weights.checkpoint import load_weights
 
-Mutate = Callable[[bytes, random.Random], bytes]
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 class Seed(NamedTuple):
@@ -60,7 +60,7 @@ class Seed(NamedTuple):
     ending: str
     content: bytes
     readers: tuple[Callable[[Path], object], ...]
-    mutate: Mutate = mutated
+    mutate: Callable[[bytes, random.Random], bytes] = mutated
 
 
 def seeds(folder: Path) -> list[Seed]:
