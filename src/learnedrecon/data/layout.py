@@ -14,6 +14,7 @@ True images may be CT slices in DICOM (.dcm, .dicom, .ima), which become attenua
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,20 @@ if TYPE_CHECKING:
 MEASUREMENT: Final = "measurement"
 TRUTH: Final = "truth"
 GEOMETRY: Final = "geometry"
+_FRAMES: Final = re.compile(r"(?i)(dark|flat|white|bright)(s|[-_]?(field|frame)s?)?[-_ ]?\d*$")
+_MEASURED: Final = re.compile(r"(?i)(observation|sinogram|projection|kspace)s?([-_ .\d]|$)")
+_CORRECT: Final = (
+    "correct the counts by them, with ExchangeScan(counts, white, dark, theta).line_integrals(), "
+    "and store the result; rename true images that are called so"
+)
+_SORT: Final = (
+    f"put measurements into a folder '{MEASUREMENT}' and true images of the same names into "
+    f"'{TRUTH}', one sample in each file"
+)
+_NOT_IMAGES: Final = (
+    (_FRAMES, "frames without an object", _CORRECT),
+    (_MEASURED, "measurements", _SORT),
+)
 _MOST_SAMPLES: Final = 10_000_000
 
 _ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | HDF5_ENDINGS | DICOM_ENDINGS
@@ -218,6 +233,7 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
         return _in_hdf5(files[0])
     if not files:
         raise _nothing(path)
+    _refuse_measurements(path, files)
     return Layout(path, {}, _by_stem(files), {}, ignored)
 
 
@@ -291,6 +307,21 @@ def _refuse_slices(files: Iterable[Path]) -> None:
                 fix=f"put CT slices into '{TRUTH}', and the measurements into npy, TIFF or HDF5",
             )
         )
+
+
+def _refuse_measurements(path: Path, files: Iterable[Path]) -> None:
+    """Refuses as true images what by its name is a frame without an object, or a measurement."""
+    for pattern, what, fix in _NOT_IMAGES:
+        names = [file.name for file in files if pattern.match(file.stem)]
+        if names:
+            more = f" and {len(names) - 3} more" if names[3:] else ""
+            raise DataError(
+                describe(
+                    expected=f"a folder of true images, {path}",
+                    found=f"{', '.join(names[:3])}{more}, {what} by the name",
+                    fix=fix,
+                )
+            )
 
 
 def _by_stem(files: Iterable[Path]) -> dict[str, ArrayRef]:

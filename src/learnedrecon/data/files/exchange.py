@@ -28,6 +28,7 @@ FloatArray = NDArray[np.float64]
 _COUNTS, _WHITE, _DARK, _THETA = (
     f"exchange/{name}" for name in ("data", "data_white", "data_dark", "theta")
 )
+_MANY_TURNS: Final = 8.0 * np.pi
 _RADIANS_PER_UNIT: Final = {
     "deg": np.pi / 180.0,
     "degree": np.pi / 180.0,
@@ -113,7 +114,7 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
     """Reads one detector row; no other row is loaded.
 
     Angles are in the unit that the attribute ``units`` of ``exchange/theta`` names, and in degrees
-    where there is none.
+    where there is none. Those of a scan of more than four turns are reduced to [0, 2π).
 
     Args:
         path: HDF5 file with ``exchange/data``, ``exchange/data_white`` and ``exchange/data_dark``
@@ -136,7 +137,11 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
             _read(path, key, read_dataset(stack, (slice(None), row)))
             for key, stack in stacks.items()
         )
-        radians = _read(path, _THETA, read_dataset(theta)) * _radians_per_unit(path, theta)
+        radians = _read(path, _THETA, read_dataset(theta))
+        unit = _radians_per_unit(path, theta)
+        if np.abs(radians).max() * unit > _MANY_TURNS:
+            radians = np.remainder(radians, 360.0 if unit < 1.0 else 2.0 * np.pi)
+        radians = radians * unit
     return ExchangeScan(counts, white, dark, radians)
 
 
