@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from learnedrecon.cli.failure import first_process
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -45,7 +47,8 @@ def results() -> "Console":
 
 def note(text: str) -> None:
     """Tells the user something that is not a result, on standard error."""
-    typer.echo(text, err=True)
+    if first_process():
+        typer.echo(text, err=True)
 
 
 class Notes(logging.Handler):
