@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from learnedrecon.models.initial import FilteredBackprojection
 from rich.console import Console
 from rich.table import Table
 
@@ -33,7 +34,6 @@ from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.search import tune
 from learnedrecon.files import write_text
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import to_plain

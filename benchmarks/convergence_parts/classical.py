@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from learnedrecon.models.initial import FilteredBackprojection
+
 from convergence_parts.scans import BLUR, TEXT, VALIDATION_IMAGES, experiment
 from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
 from learnedrecon.models.classical import FBP, TV
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.specs import to_plain
 
 if TYPE_CHECKING:

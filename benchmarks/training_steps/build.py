@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from learnedrecon.schemes.primal_dual import PrimalDualStep
 from torch import Tensor, nn
 
 from learnedrecon.models.learned_primal_dual import learned_primal_dual
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.primal_dual import PrimalDualStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from PIL import Image as Picture
 from torch import Tensor, nn
 
@@ -22,14 +23,14 @@ from learnedrecon.evaluation.iterations import (
 )
 from learnedrecon.metrics import FixedRange
 from learnedrecon.models.classical import FBP
-from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Cost, Counted, InverseProblem, Problem
-from learnedrecon.schemes.contraction import Image
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import NoScaling
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Repeat, Step
+from learnedrecon.testing.counting import Cost, Counted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 import torch
+from learnedrecon.models.initial import FilteredBackprojection
 from numpy.typing import NDArray
 
 from learnedrecon.errors import GeometryError
 from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
@@ -111,7 +111,7 @@ def test_total_variation_needs_a_linear_operator() -> None:
 
 def test_fbp_is_the_solver() -> None:
     image = FBP(FilteredBackprojection("hann", 0.7))(InverseProblem(RAY, data())).image
-    expected = fbp(data(), GEOMETRY, window="hann", bandwidth=0.7)
+    expected = fbp(RayTransform(GEOMETRY), data(), window="hann", bandwidth=0.7)
     torch.testing.assert_close(image, expected, rtol=0, atol=0)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pytest
 import torch
+from learnedrecon.models.initial import FilteredBackprojection
 from numpy.typing import NDArray
 from scipy.signal import correlate2d
 from torch import nn
 
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
 from learnedrecon.models.post_processing import FBPUNet, PostProcessing

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from learnedrecon.models.initial import AdjointImage
 from torch import Tensor
 
 from learnedrecon import specs
 from learnedrecon.errors import GeometryError
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
-from learnedrecon.models.initial import AdjointImage
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.linear import LinearOperator

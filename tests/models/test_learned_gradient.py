@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from learnedrecon.models.initial import WithRegulariser
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
-from learnedrecon.models.initial import WithRegulariser
 from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
 from learnedrecon.networks.conv import ConvNet
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
@@ -61,7 +61,7 @@ def test_with_zero_weights_it_is_its_start() -> None:
     for p in model.parameters():
         torch.nn.init.zeros_(p)
     y = data()
-    torch.testing.assert_close(model(InverseProblem(RAY, y)).image, fbp(y, GEOMETRY))
+    torch.testing.assert_close(model(InverseProblem(RAY, y)).image, fbp(RayTransform(GEOMETRY), y))
 
 
 def test_iterates_are_those_of_fewer_iterations() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from learnedrecon.models.initial import FilteredBackprojection
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learnedrecon import specs
@@ -23,7 +24,6 @@ from learnedrecon.models.equilibrium_splitting import (
     EquilibriumProximal,
 )
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDualSpec
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual

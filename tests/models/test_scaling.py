@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from learnedrecon.models.initial import FilteredBackprojection
 
 from learnedrecon import specs
 from learnedrecon.data.phantoms.ellipses import ellipse_phantom, ellipse_preset
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
-from learnedrecon.models.initial import FilteredBackprojection
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.post_processing import FBPUNet

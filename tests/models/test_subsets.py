@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from learnedrecon.schemes.learned_gradient import DeepGradientStep
+from learnedrecon.schemes.primal_dual import PrimalDualStep
 
 from learnedrecon.errors import GeometryError
 from learnedrecon.evaluation.scores import count_parameters
@@ -18,11 +20,10 @@ from learnedrecon.models.subsets import (
 )
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Cost, Counted, InverseProblem
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDualStep
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset
+from learnedrecon.testing.counting import Cost, Counted
 from learnedrecon.testing.steps import perturb
 
 RAY = RayTransform(ParallelBeam((6, 7), AngleRange(6), FlatDetector(9)), torch.float64)

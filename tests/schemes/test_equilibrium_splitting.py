@@ -14,6 +14,13 @@ from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.certificate import ContractionCertificate, certify
 from learnedrecon.evaluation.certificate_attack import measured_contraction
 from learnedrecon.functionals.fidelities import LeastSquares
+from learnedrecon.models.equilibrium import ProximalEquilibrium
+from learnedrecon.models.equilibrium_splitting import (
+    AdmmEquilibrium,
+    ImageAndMultiplier,
+    PrimalDualEquilibrium,
+)
+from learnedrecon.models.learned_primal_dual import PrimalDual
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.pointwise import Diagonal
@@ -22,15 +29,9 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import Image, ProximalEquilibrium
-from learnedrecon.schemes.equilibrium_splitting import (
-    AdmmEquilibrium,
-    ImageAndMultiplier,
-    PrimalDualEquilibrium,
-)
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import Implicit
-from learnedrecon.schemes.primal_dual import PrimalDual
+from learnedrecon.schemes.state import Image
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step, dense_matrix
 

@@ -8,12 +8,12 @@ import pickle
 
 import pytest
 import torch
+from learnedrecon.schemes.invertible_unet import InvertibleUNet, InvertibleUNetSpec
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
-from learnedrecon.schemes.invertible_unet import InvertibleUNet, InvertibleUNetSpec
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.testing.steps import perturb
 

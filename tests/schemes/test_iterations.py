@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
@@ -16,14 +17,13 @@ from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import Image
 from learnedrecon.schemes.iterations import (
     Cycle,
     iterations,
     model_with_iterations,
     with_iterations,
 )
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Chain, Repeat
 from learnedrecon.schemes.subsets import OnSubset
 from learnedrecon.testing import check_step

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
 from torch import nn
 
 from learnedrecon.errors import ConfigError
@@ -16,7 +17,6 @@ from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
 from learnedrecon.testing import check_step, dense_matrix
 
 if TYPE_CHECKING:

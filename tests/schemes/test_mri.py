@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
+from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor
 
 from learnedrecon.functionals.regularisers import Dirichlet
@@ -14,8 +16,6 @@ from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.backward import Checkpointed
-from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.step import Chain, Repeat
 from learnedrecon.testing import check_step
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 import torch
+from learnedrecon.schemes.primal_dual import FilteredPrimalDualStep, PrimalDual, PrimalDualStep
 from numpy.typing import NDArray
 from torch import nn
 
@@ -16,7 +17,6 @@ from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.primal_dual import FilteredPrimalDualStep, PrimalDual, PrimalDualStep
 from learnedrecon.testing import check_step, dense_matrix
 
 Array: TypeAlias = NDArray[np.float64]

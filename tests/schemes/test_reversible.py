@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
+from learnedrecon.schemes.invertible_primal_dual import (
+    InvertiblePrimalDualStep,
+    SplitPrimalDual,
+    SplitPrimalDualStep,
+)
+from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -20,12 +26,6 @@ from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.invertible import InvertibleStep, inversion_error, invert
-from learnedrecon.schemes.invertible_primal_dual import (
-    InvertiblePrimalDualStep,
-    SplitPrimalDual,
-    SplitPrimalDualStep,
-)
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_step

@@ -1,9 +1,12 @@
 """`learnedrecon certify`: what can be proved of a trained fixed point scheme."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from learnedrecon.errors import ConfigError
 
 
 def certify(
@@ -20,15 +23,15 @@ def certify(
 
     The exit code is 1 without a certificate, and where the search finds that it is false.
     """
-    from learnedrecon import specs
     from learnedrecon.evaluation.certificate import certify as certificate_of
     from learnedrecon.evaluation.certificate_attack import attack as attack_on
     from learnedrecon.experiments.experiment import FIDELITIES
     from learnedrecon.experiments.method import open_run, open_weights
-    from learnedrecon.operators.registry import OPERATORS
 
     method = open_run(run)[0] if run.is_dir() else open_weights(run)
-    operator = specs.build(OPERATORS, method.trained_on).double()
+    if method.operator is None:
+        raise _without_operator(run)
+    operator = method.operator.double()
     fidelity = FIDELITIES[method.fidelity]()
     certificate = certificate_of(method.model, operator, fidelity=fidelity, smallest=smallest)
     typer.echo(str(certificate))
@@ -39,3 +42,15 @@ def certify(
         typer.echo(f"  {found}")
         if found.refuted:
             raise typer.Exit(1)
+
+
+def _without_operator(run: Path) -> "ConfigError":
+    from learnedrecon.errors import ConfigError, describe
+
+    return ConfigError(
+        describe(
+            expected=f"weights with the operator that they were trained with in {run}",
+            found="none",
+            fix="name a run folder, or save the weights with save_weights(..., operator=T)",
+        )
+    )

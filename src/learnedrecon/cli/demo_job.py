@@ -25,7 +25,6 @@ from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
 from learnedrecon.files import write_text
 from learnedrecon.metrics.statistics import paired_difference
-from learnedrecon.models.classical import FBP, TV
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import to_plain
@@ -79,7 +78,7 @@ class DemoJob:
         with console.status("tuning FBP and TV on validation phantoms ..."):
             fbp, bandwidths = tuned_fbp(experiment, tuning)
             tv, weights = tuned_tv(experiment, tuning)
-        methods: dict[str, Reconstructor] = {"fbp": FBP(fbp), "tv": TV(tv), "lpd": model}
+        methods: dict[str, Reconstructor] = {"fbp": fbp, "tv": tv, "lpd": model}
         slice_ = _ct_batch(experiment)
         with console.status(f"reconstructing {self.images} test phantoms with each method ..."):
             scores = [

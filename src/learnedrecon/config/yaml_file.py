@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from learnedrecon.config.schema import LOSSES, Config
+from learnedrecon.config.extensions import import_modules
+from learnedrecon.config.schema import LOSSES, SPLITS, Config
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import ConfigError, FileFormatError, describe
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from learnedrecon.specs import Registry
 
 T = TypeVar("T")
-_SPLITS: Final = ("train", "validation", "test")
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -88,6 +88,7 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         _override(values, text)
     _locate_data(values, Path())
     if isinstance(values, dict):
+        import_modules(values.get("imports", ()))
         _refuse_unfilled(values.get("operator"), "operator", path)
         values = _with_named_specs(values)
     return from_plain(Config, values)
@@ -157,16 +158,9 @@ def _with_named_specs(values: dict[str, Any]) -> dict[str, Any]:
     """Specs in place of named sections, so that messages have whole paths of keys."""
     read = _read_named(values, {"operator": OPERATORS, "model": MODELS, "loss": LOSSES})
     if isinstance(values.get("data"), dict):
-        sections = {name: _with_split(name, value) for name, value in values["data"].items()}
-        read["data"] = _read_named(sections, dict.fromkeys(_SPLITS, DATASETS), "data.")
+        splits: dict[str, Registry[Any]] = dict.fromkeys(SPLITS, DATASETS)
+        read["data"] = _read_named(values["data"], splits, "data.")
     return read
-
-
-def _with_split(name: str, section: Any) -> Any:  # noqa: ANN401 - plain data
-    """Ellipses of the split that the section is named after, where it does not name one."""
-    if name in _SPLITS and isinstance(section, dict) and section.get("name") == "ellipses":
-        return {"split": name} | section
-    return section
 
 
 def _read_named(

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.evaluation.certificate_operator import Evidence, examine
 from learnedrecon.functionals.fidelities import LeastSquares
-from learnedrecon.models.initial import WithRegulariser
+from learnedrecon.models.learned_gradient import WithRegulariser
+from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import AnalysedStep, CertifiedStep, Contraction
@@ -157,10 +158,11 @@ def certify(
     assert isinstance(step, AnalysedStep)
     if not isinstance(operator, LinearOperator):
         return ContractionCertificate(reason=f"{type(operator).__name__} is not linear")
-    norm = operator.norm_bound()
-    if norm is None:
+    bound = operator.norm_bound()
+    if bound is None:
         name = type(operator).__name__
         return ContractionCertificate(reason=f"{name} has no upper bound of its norm")
+    norm = largest(bound)
     if not (0 <= smallest <= norm**2 and math.isfinite(norm)):
         raise _refused(f"0 ≤ μ ≤ ‖T‖² ≤ {norm**2:.4g}", smallest, "omit it: 0 is always safe")
     evidence = examine(operator)
@@ -265,7 +267,8 @@ def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
         return 1.0
     if not (isinstance(seen, LinearMultiple) and seen.operator is operator):
         return None
-    return abs(seen.scalar)
+    scalar = seen.scalar
+    return largest(abs(scalar)) if isinstance(scalar, Tensor) else abs(scalar)
 
 
 def _of(

@@ -60,7 +60,10 @@ def write_tensors(
     }
     header = {"format": _FORMAT, "version": str(VERSION), "sha256": _digest(stored, texts), **texts}
     with atomic_path(path) as temporary:
-        save_file(stored, temporary, metadata=header)
+        try:
+            save_file(stored, temporary, metadata=header)
+        except SafetensorError as error:  # which is no OSError, also of a full disk
+            raise OSError(str(error)) from error
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from learnedrecon.schemes.learned_gradient import DeepGradientStep
+from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
@@ -13,9 +15,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.contraction import Image
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Step
 from learnedrecon.schemes.subsets import OnSubset, Partition
 from learnedrecon.training.greedy.tape import Recording, Replayed, Tape, marks_of

@@ -24,9 +24,9 @@ from learnedrecon.models.registry import MODELS
 from learnedrecon.models.subsets import SubsetGradient
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Cost, Counted, Problem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.specs import build
+from learnedrecon.testing.counting import Cost, Counted
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.greedy.source import GreedySource
 from learnedrecon.training.greedy.update import Greedy, StageValidation
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from learnedrecon.data.batch import Batch
+    from learnedrecon.problem import Problem
     from learnedrecon.schemes.reconstructor import Estimate
 
 SCAN = ParallelBeam((8, 8), AngleRange(6), FlatDetector(11))

@@ -14,8 +14,9 @@ from learnedrecon.errors import ConfigError, ShapeError, describe
 from learnedrecon.networks._checks import check_images
 from learnedrecon.networks.conv import ConvNet, ConvSpec
 from learnedrecon.networks.orthogonal import OrthogonalDownsampling
-from learnedrecon.schemes.invertible import Coupling, InvertibleStep, Unit
+from learnedrecon.schemes.invertible import InvertibleStep
 from learnedrecon.schemes.reversible import Reversible
+from learnedrecon.schemes.units import Coupling, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

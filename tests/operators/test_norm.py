@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
-from learnedrecon.operators.norm import PowerResult, power_iteration
+from learnedrecon.operators.norm import PowerResult, lanczos_norm, power_iteration, require_settled
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
