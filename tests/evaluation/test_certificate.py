@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,7 +54,7 @@ SCAN = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
 RAY = RayTransform(SCAN, torch.float64)
 T = RAY / RAY.norm()
 SPACE = Space((9, 9), torch.float64)
-SMALL = PotentialLayers(layers=2, width=4, filters=6, threshold=0.3)
+SMALL: dict[str, Any] = {"network": PotentialLayers(2, 4, 6, 0.3)}
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -223,8 +222,8 @@ def test_proofs_are_not_inherited_by_other_steps_nor_by_other_layers() -> None:
 
 def test_the_scaling_of_a_model_is_part_of_its_certificate() -> None:
     """In millimetres ‖T‖ is not 1; the model divides by it and multiplies by its image scale."""
-    exact = FixedPointSolver(1e-12)
-    model = EquilibriumGradient(0.5, 0.6, network=SMALL, solver=exact, image_scale=0.02).double()
+    solver = FixedPointSolver(tolerance=1e-12)
+    model = EquilibriumGradient(0.5, 0.6, **SMALL, solver=solver, image_scale=0.02).double()
     for operator in (RAY, RAY / 1000, 50 * RAY):
         certificate = proof(model, operator)
         assert certificate.holds
@@ -259,7 +258,7 @@ def test_complex_images_are_certified_as_pairs_of_real_ones() -> None:
 
 
 def test_mu_is_that_of_the_operator_that_is_given() -> None:
-    model = EquilibriumGradient(0.5, network=SMALL).double()
+    model = EquilibriumGradient(**SMALL, weight=0.5).double()
     diagonal = Diagonal(SPACE, torch.full((9, 9), 4.0, dtype=torch.float64))
     certificate = proof(model, diagonal, mu=16.0)
     assert certificate.smallest == pytest.approx(1)
@@ -271,7 +270,7 @@ def test_mu_is_that_of_the_operator_that_is_given() -> None:
 
 
 def test_a_model_that_changes_its_problem_has_no_certificate() -> None:
-    model = EquilibriumGradient(network=SMALL).double()
+    model = EquilibriumGradient(**SMALL).double()
     model.prepare = lambda problem: problem
     assert "changes its problem" in proof(model, T).reason
     model.prepare = WithRegulariser(Dirichlet())
@@ -279,8 +278,8 @@ def test_a_model_that_changes_its_problem_has_no_certificate() -> None:
 
 
 def test_the_weights_of_the_precision_in_use_are_certified() -> None:
-    model = EquilibriumGradient(0.3, network=SMALL)
-    found = proof(model, RAY)
+    model = EquilibriumGradient(**SMALL, weight=0.3)
+    found = certify(model, RAY)
     step = certified_step(model)
     assert isinstance(step, GradientEquilibrium)
     weight, eta = (float(torch.as_tensor(size).detach()) for size in step.sizes())
@@ -309,8 +308,8 @@ def test_a_larger_epsilon_is_certified_where_mu_pays_for_it() -> None:
 
 
 def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> None:
-    model = EquilibriumGradient(epsilon=0.8, network=SMALL).double()
-    first = proof(model, T)
+    model = EquilibriumGradient(**SMALL, epsilon=0.8).double()
+    first = certify(model, T)
     assert first.holds
     perturb(model, seed=3)
     with torch.no_grad():
@@ -325,9 +324,9 @@ def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> N
 
 def test_without_a_bound_there_is_a_certificate_until_the_weights_have_grown() -> None:
     """The twin of the model above: as built, then with weights five times as large."""
-    free = replace(SMALL, bound="none")
-    model = EquilibriumGradient(0.5, 0.8, network=free).double()
-    first = proof(model, T)
+    network = PotentialLayers(2, 4, 6, 0.3, bound="none")
+    model = EquilibriumGradient(0.5, 0.8, network=network).double()
+    first = certify(model, T)
     assert first.holds
     assert first.epsilon == pytest.approx(0.8, rel=1e-5)
     step = certified_step(model)

@@ -56,7 +56,7 @@ def data(
                 )
             )
         write_text(write_geometry, geometry_file_text(view.geometry, file))
-        note(f"Wrote {write_geometry}: fill in what it marks with FILL IN.")
+        note(f"Wrote {write_geometry}: write values in place of FILL_IN.")
     if not view.usable:
         raise typer.Exit(1)
 

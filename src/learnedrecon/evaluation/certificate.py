@@ -268,7 +268,7 @@ def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
     if not (isinstance(seen, LinearMultiple) and seen.operator is operator):
         return None
     scalar = seen.scalar
-    return largest(abs(scalar)) if isinstance(scalar, Tensor) else abs(scalar)
+    return largest(scalar.abs()) if isinstance(scalar, Tensor) else abs(scalar)
 
 
 def _of(

@@ -260,6 +260,12 @@ class Composition(Operator):
         self.tensor_names = outer.tensor_names | inner.tensor_names
         self.folded_axes = inner.folded_axes if outer.pointwise else outer.folded_axes
 
+    @property
+    def measured(self) -> Tensor | None:
+        if self.outer.measured is None and self.outer.pointwise:
+            return self.inner.measured
+        return self.outer.measured
+
     def evaluate(self, u: Tensor) -> Tensor:
         return self.outer.evaluate(self.inner.evaluate(u))
 
@@ -354,6 +360,10 @@ class Multiple(Operator):
         self.pointwise = operator.pointwise
         self.tensor_names = operator.tensor_names
         self.folded_axes = operator.folded_axes
+
+    @property
+    def measured(self) -> Tensor | None:
+        return self.operator.measured
 
     def evaluate(self, u: Tensor) -> Tensor:
         value = self.operator.evaluate(u)

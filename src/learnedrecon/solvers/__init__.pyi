@@ -5,9 +5,10 @@ from .coils.coil_maps import rss as rss
 from .coils.coil_maps import whiten as whiten
 from .coils.espirit import espirit as espirit
 from .direct.fbp import fbp as fbp
-from .direct.fbp import pseudo_inverse as pseudo_inverse
 from .direct.fdk import fdk as fdk
 from .direct.gridding import gridding as gridding
+from .direct.pseudo_inverse import has_pseudo_inverse as has_pseudo_inverse
+from .direct.pseudo_inverse import pseudo_inverse as pseudo_inverse
 from .fista import fista as fista
 from .fixed_point import Picard as Picard
 from .lsqr import lsqr as lsqr
