@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from learnedrecon.errors import DtypeError, FileFormatError, describe, shown
+from learnedrecon.errors import ConfigError, DtypeError, FileFormatError, describe, shown
 from learnedrecon.files import atomic_path, reading, refuse_size, require_file, unreadable
 from learnedrecon.specs import refuse_deep
 
