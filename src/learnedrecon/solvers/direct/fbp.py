@@ -118,7 +118,7 @@ def pseudo_inverse(
         describe(
             expected="a ray transform, non-Cartesian MRI, a multiple of one, or transmission CT",
             found=type(operator).__name__,
-            fix="set 'fbp' of the model to None, which starts from T*y,"
+            fix="build the model with start='adjoint', which starts from T*y,"
             " or use a method that needs no filtered backprojection (LearnedPrimalDual, TV)",
         )
     )
@@ -130,8 +130,8 @@ def _refuse_gradients(operator: RayTransform) -> None:
             describe(
                 expected="a geometry without gradients for filtered back-projection",
                 found="angles, an axis offset or vectors that require them",
-                fix="call it under torch.no_grad(), or set 'fbp' of the model to"
-                " None, which starts from T*y",
+                fix="call it under torch.no_grad(), or build the model with start='adjoint', which "
+                "starts from T*y",
             )
         )
 
