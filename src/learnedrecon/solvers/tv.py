@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.errors import ConfigError, DataError, DtypeError, ShapeError, describe
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearOperator
@@ -72,6 +72,7 @@ def tv_reconstruction(
     Raises:
         GeometryError: not a linear operator, or the arguments in another order.
         ShapeError: no batch axis, or shapes that do not fit together.
+        DtypeError: complex images or data.
         DataError: data or start that are not finite, or an operator that is zero.
         ConfigError: α, the gap or the number of iterations is out of range, or u ≥ 0 is demanded
             of complex images.
@@ -226,6 +227,14 @@ def _checked(
     """Data with one leading axis, and α for each of them in the same order."""
     require_operator(operator, data, "tv_reconstruction", LinearOperator)  # type: ignore[type-abstract]
     data = operator.codomain.check(data, "data")
+    if operator.domain.is_complex or operator.codomain.is_complex:
+        raise DtypeError(
+            describe(
+                expected="real images and real data for total variation",
+                found=f"an operator from {operator.domain} to {operator.codomain}, complex",
+                fix="use a method for complex images, such as cg_sense or LearnedPrimalDual",
+            )
+        )
     axes = operator.codomain.ndim
     if data.ndim <= axes:
         raise ShapeError(
