@@ -70,7 +70,7 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
         raise _explained(error, kind, values, where) from error
     except LearnedReconError as error:
         raise _placed(error, where or kind.__name__) from None
-    except Exception as error:  # whatever a dataclass makes of impossible numbers  # noqa: BLE001
+    except Exception as error:  # whatever a dataclass makes of impossible numbers
         raise ConfigError(
             describe(
                 expected=f"possible values of '{where or kind.__name__}'",

@@ -103,11 +103,14 @@ class DataConfig:
                     fix="correct 'data.draws', or leave it away",
                 )
             )
-        for name in SPLITS:
-            object.__setattr__(self, name, in_section(getattr(self, name), name))
-        refuse_shared_images(
-            {"train": self.train, "validation": self.validation, "test": self.test}
-        )
+        for name, spec in self.sections.items():
+            object.__setattr__(self, name, in_section(spec, name))
+        refuse_shared_images(self.sections)
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The records of the datasets by their splits."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclass(frozen=True)

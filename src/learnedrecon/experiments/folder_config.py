@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-_LOG = logging.getLogger(__name__)
-
 _TEMPLATE = """\
 # A run on your own images in {path}
 #
