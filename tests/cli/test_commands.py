@@ -17,7 +17,7 @@ from learnedrecon.data.files.arrays import read_array, write_array
 from learnedrecon.data.files.dicom import hounsfield_to_attenuation, read_ct_dicom
 from learnedrecon.data.phantoms.shepp_logan import shepp_logan
 from learnedrecon.experiments.experiment import Experiment
-from learnedrecon.models.classical import TV
+from learnedrecon.models.classical import TV, TotalVariationSpec
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -194,7 +194,7 @@ def test_tv_is_the_solver_with_this_weight(
     result = cli(*words)
     assert result.exit_code == 0, result.output
     problem = InverseProblem(RayTransform(GEOMETRY), torch.from_numpy(sinogram)[None, None])
-    expected = TV(0.01)(problem).image[0, 0].numpy()
+    expected = TV(TotalVariationSpec(0.01))(problem).image[0, 0].numpy()
     np.testing.assert_allclose(np.load(output), expected, atol=1e-6)
 
 

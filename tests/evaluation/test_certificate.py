@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,13 +18,9 @@ from learnedrecon.evaluation.certificate import (
     measured_contraction,
 )
 from learnedrecon.functionals.regularisers import Dirichlet
-from learnedrecon.models.equilibrium import (
-    EquilibriumGradient,
-    GradientEquilibrium,
-    ProximalEquilibrium,
-)
-from learnedrecon.models.learned_gradient import WithRegulariser
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
+from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
+from learnedrecon.models.initial import WithRegulariser
+from learnedrecon.models.learned_primal_dual import learned_primal_dual
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.linear import LinearOperator
@@ -33,9 +30,9 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import CertifiedStep
-from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.schemes.contraction import CertifiedStep, GradientEquilibrium, ProximalEquilibrium
 from learnedrecon.schemes.state import Image
+from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step
 from learnedrecon.testing.steps import perturb
@@ -47,7 +44,7 @@ SCAN = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
 RAY = RayTransform(SCAN, torch.float64)
 T = RAY / RAY.norm()
 SPACE = Space((9, 9), torch.float64)
-SMALL: dict[str, Any] = {"network": PotentialLayers(2, 4, 6, 0.3)}
+SMALL: dict[str, Any] = {"layers": 2, "width": 4, "filters": 6, "threshold": 0.3}
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -176,7 +173,7 @@ def test_no_certificate_says_why() -> None:
     photons = TransmissionCT(Transmission(SCAN, 0.05), torch.float64)
     expanding = GradientEquilibrium(regulariser(1.5), 0.2)
     for model, operator, why in (
-        (LearnedPrimalDual(), T, "Chain is no fixed point"),
+        (learned_primal_dual(), T, "Chain is no fixed point"),
         (FixedPoint(WithBatchNorm()), T, "BatchNorm"),
         (step, photons, "TransmissionCT is not linear"),
         (step, Unbounded(), "Unbounded has no upper bound"),
@@ -207,8 +204,8 @@ def test_proofs_are_not_inherited_by_other_steps_nor_by_other_layers() -> None:
 
 def test_the_scaling_of_a_model_is_part_of_its_certificate() -> None:
     """In millimetres ‖T‖ is not 1; the model divides by it and multiplies by its image scale."""
-    solver = FixedPointSolver(tolerance=1e-12)
-    model = EquilibriumGradient(0.5, 0.6, **SMALL, solver=solver, image_scale=0.02).double()
+    spec = EquilibriumGradient(**SMALL, epsilon=0.6, image_scale=0.02, weight=0.5)
+    model = equilibrium_gradient(replace(spec, tolerance=1e-12, max_iterations=300)).double()
     for operator in (RAY, RAY / 1000, 50 * RAY):
         certificate = certify(model, operator)
         assert certificate.holds
@@ -243,7 +240,7 @@ def test_complex_images_are_certified_as_pairs_of_real_ones() -> None:
 
 
 def test_mu_is_that_of_the_operator_that_is_given() -> None:
-    model = EquilibriumGradient(**SMALL, weight=0.5).double()
+    model = equilibrium_gradient(EquilibriumGradient(**SMALL, weight=0.5)).double()
     diagonal = Diagonal(SPACE, torch.full((9, 9), 4.0, dtype=torch.float64))
     certificate = certify(model, diagonal, smallest=16.0)
     assert certificate.smallest == pytest.approx(1)
@@ -255,7 +252,7 @@ def test_mu_is_that_of_the_operator_that_is_given() -> None:
 
 
 def test_a_model_that_changes_its_problem_has_no_certificate() -> None:
-    model = EquilibriumGradient(**SMALL).double()
+    model = equilibrium_gradient(EquilibriumGradient(**SMALL)).double()
     model.prepare = lambda problem: problem
     assert "changes its problem" in certify(model, T).reason
     model.prepare = WithRegulariser(Dirichlet())
@@ -263,7 +260,7 @@ def test_a_model_that_changes_its_problem_has_no_certificate() -> None:
 
 
 def test_the_weights_of_the_precision_in_use_are_certified() -> None:
-    model = EquilibriumGradient(**SMALL, weight=0.3)
+    model = equilibrium_gradient(EquilibriumGradient(**SMALL, weight=0.3))
     found = certify(model, RAY)
     step = certified_step(model)
     assert isinstance(step, GradientEquilibrium)
@@ -293,7 +290,7 @@ def test_a_larger_epsilon_is_certified_where_mu_pays_for_it() -> None:
 
 
 def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> None:
-    model = EquilibriumGradient(**SMALL, epsilon=0.8).double()
+    model = equilibrium_gradient(EquilibriumGradient(**SMALL, epsilon=0.8)).double()
     first = certify(model, T)
     assert first.holds
     perturb(model, seed=3)
@@ -309,8 +306,8 @@ def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> N
 
 def test_without_a_bound_there_is_a_certificate_until_the_weights_have_grown() -> None:
     """The twin of the model above: as built, then with weights five times as large."""
-    network = PotentialLayers(2, 4, 6, 0.3, bound="none")
-    model = EquilibriumGradient(0.5, 0.8, network=network).double()
+    spec = EquilibriumGradient(**SMALL, epsilon=0.8, bound="none", weight=0.5)
+    model = equilibrium_gradient(spec).double()
     first = certify(model, T)
     assert first.holds
     assert first.epsilon == pytest.approx(0.8, rel=1e-5)

@@ -104,7 +104,7 @@ class DataConfig:
                 )
             )
         for name, spec in self.sections.items():
-            object.__setattr__(self, name, in_section(spec, name))
+            object.__setattr__(self, name, in_section(spec, section))
         refuse_shared_images(self.sections)
 
     @property
