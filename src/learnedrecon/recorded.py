@@ -52,7 +52,20 @@ class Recorded:
 
     @classmethod
     def from_spec(cls, spec: Record) -> Self:
-        """A new instance with the arguments in ``spec``."""
+        """A new instance with the arguments in ``spec``.
+
+        Raises:
+            ConfigError: ``spec`` is not the record of this class.
+        """
+        kind = spec_type(cls)
+        if not isinstance(spec, kind):
+            raise ConfigError(
+                describe(
+                    expected=f"a {kind.__name__} as the spec",
+                    found=f"{spec!r:.80} of type {type(spec).__name__}",
+                    fix=f"write {cls.__name__}(...) with the arguments themselves",
+                )
+            )
         return cls(**arguments_of(spec))
 
 

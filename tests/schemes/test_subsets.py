@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from learnedrecon.schemes.invertible_primal_dual import InvertiblePrimalDualStep
+from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, GeometryError
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDualStep
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.backward import Checkpointed
-from learnedrecon.schemes.invertible_primal_dual import InvertiblePrimalDualStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.scaling import AdjointScale, ImageScale
 from learnedrecon.schemes.step import Chain

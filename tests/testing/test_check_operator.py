@@ -407,15 +407,15 @@ def test_what_is_pointwise_must_be_so_entry_by_entry() -> None:
         check_operator(Unsorted(space, own))
 
 
-def test_the_norm_of_many_samples_is_the_largest() -> None:
-    class Mean(Diagonal):
+def test_the_norm_of_a_sample_is_its_own() -> None:
+    class Largest(Diagonal):
         def compute_norm(self) -> float:
-            return float(self.diagonal.abs().amax(-1).mean())
+            return float(self.diagonal.abs().max())
 
     space = Space((5,), torch.float64)
     own, at = (space.random(torch.Generator().manual_seed(k), (2, 1)) for k in range(2))
     with pytest.raises(PropertyError, match="largest singular value"):
-        check_operator(Mean(space, own), at=at)
+        check_operator(Largest(space, own), at=at)
 
 
 def test_what_torch_cannot_transform_is_noted() -> None:

@@ -42,7 +42,7 @@ def data(
     for line in view.lines:
         echo(line)
     if write_geometry is not None:
-        note(f"Wrote {write_geometry}: fill in what it marks with FILL IN.")
+        note(f"Wrote {write_geometry}: write values in place of FILL_IN.")
     if not view.usable:
         raise typer.Exit(1)
 

@@ -39,5 +39,5 @@ def init(
 
     text = init_config(output, preset, source=source, force=force)
     note(f"Wrote {output}. Next: learnedrecon train {output} -o runs/{output.stem}")
-    if "FILL IN" in text:
-        note(f"First fill in what {output} marks with FILL IN.")
+    if "FILL_IN" in text:
+        note(f"First write values in place of FILL_IN in {output}.")

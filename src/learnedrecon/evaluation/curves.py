@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from learnedrecon.errors import DataError, describe
 from learnedrecon.evaluation.iterations import IterationCurves, quartiles
 from learnedrecon.files import atomic_path
+from learnedrecon.training.spec import BestSpec
 
 if TYPE_CHECKING:
     import os
@@ -22,11 +23,6 @@ _LABELS = {
     "psnr": "PSNR [dB]",
     "change": "‖u$_{k+1}$ − u$_k$‖ / ‖u$_k$‖",
     "data_residual": "‖T(u$_k$) − y‖ / ‖y‖",
-}
-_TRAINING = {
-    "loss": ("train", "loss"),
-    "psnr": ("validation", "PSNR of the validation [dB]"),
-    "learning_rate": ("train", "learning rate"),
 }
 _FEW = 30
 
@@ -77,24 +73,37 @@ def draw_iterations(
 
 
 def draw_training(
-    records: Sequence[Mapping[str, Any]], target: str | os.PathLike[str], *, dpi: int = 110
+    records: Sequence[Mapping[str, Any]],
+    target: str | os.PathLike[str],
+    *,
+    best: BestSpec | None = None,
+    dpi: int = 110,
 ) -> None:
-    """Writes a PNG with loss, validation PSNR and learning rate against the steps of a training.
+    """Writes a PNG with loss, validation and learning rate against the steps of a training.
 
-    A dot marks the step of the best PSNR, with its number.
+    Of the validation the number that chooses the best weights is drawn, such as the PSNR; a dot
+    marks its best step.
 
     Args:
         records: Records of ``metrics.jsonl``: ``step``, ``event`` and numbers.
         target: Path of the file; written atomically.
+        best: Which number that is; the largest PSNR unless given.
         dpi: Dots per inch; the figure is 10 x 3.4 inches.
 
     Raises:
         FileFormatError: The file cannot be written.
     """
+    best = BestSpec() if best is None else best
+    label = "PSNR of the validation [dB]" if best.metric == "psnr" else best.metric
+    shown = {
+        "loss": ("train", "loss"),
+        best.metric: ("validation", label),
+        "learning_rate": ("train", "learning rate"),
+    }
     figure = Figure(figsize=(10, 3.4), layout="constrained", dpi=dpi)
     canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(_TRAINING), squeeze=False)[0]
-    for axis, (name, (event, label)) in zip(axes, _TRAINING.items(), strict=True):
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axis, (name, (event, label)) in zip(axes, shown.items(), strict=True):
         steps, values = series(records, event, name)
         axis.plot(steps, values, marker="." if len(steps) < _FEW else "", linewidth=1)
         axis.set_xlabel("step")
@@ -102,10 +111,10 @@ def draw_training(
         axis.grid(alpha=0.3)
         if name == "loss" and len(values) and np.nanmin(values) > 0:
             axis.set_yscale("log")
-    best = best_step(records)
-    if best is not None:
-        step, value = best
-        axes[1].plot(step, value, "o", markersize=6, label=f"best: {value:.2f} dB, step {step}")
+    found = best_step(records, best.metric, best.mode)
+    if found is not None:
+        step, value = found
+        axes[1].plot(step, value, "o", markersize=6, label=f"best: {value:.4g}, step {step}")
         axes[1].legend(fontsize=8)
     canvas.draw()
     with atomic_path(target) as temporary:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.evaluation.certificate import Certificate, certified_step, measured_contraction
+from learnedrecon.evaluation.certificate import ContractionCertificate
 from learnedrecon.evaluation.certificate import certify as certificate_of
+from learnedrecon.evaluation.certificate_attack import Attack
+from learnedrecon.evaluation.certificate_attack import attack as attack_on
+from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.experiments.method import find_method, require_operator
-from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.reconstructor import Iterative, Reconstructor
 
 if TYPE_CHECKING:
     import os
 
     from learnedrecon.operators.base import Operator
+    from learnedrecon.schemes.reconstructor import Reconstructor
 
 MOST_STEPS = 100_000
 """Steps of a search at most."""
-
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,26 +29,17 @@ class Certification:
 
     Attributes:
         certificate: What is proved, or why nothing is.
-        worst: Largest contraction that was found by search; None where nothing was searched.
+        attack: What was found by search; None where nothing was searched.
     """
 
-    certificate: Certificate
-    worst: float | None = None
-
-    @property
-    def refuted(self) -> bool:
-        """Whether the search passed the bound, which then is none."""
-        factor = self.certificate.factor
-        return (
-            self.worst is not None
-            and factor is not None
-            and not (self.worst <= factor * (1 + _ROUNDING))
-        )
+    certificate: ContractionCertificate
+    attack: Attack | None = None
 
     @property
     def holds(self) -> bool:
         """Whether there is a certificate that the search did not refute."""
-        return self.certificate.holds and not self.refuted
+        refuted = self.attack is not None and self.attack.refuted
+        return self.certificate.holds and not refuted
 
 
 def certify(
@@ -81,15 +71,9 @@ def certify(
         )
     found = find_method(method)
     given = require_operator(found, method) if operator is None else operator
-    certificate = certificate_of(found.model, given.double(), smallest=smallest)
-    step = certified_step(found.model)
-    if certificate.factor is None or step is None or not attack:
+    given, fidelity = given.double(), FIDELITIES[found.fidelity]()
+    certificate = certificate_of(found.model, given, fidelity=fidelity, smallest=smallest)
+    if not certificate.holds or not attack:
         return Certification(certificate)
-    model = copy.deepcopy(found.model).double()
-    step = certified_step(model)
-    assert step is not None
-    channels = found.channels
-    problem = InverseProblem(given.double(), given.codomain.zeros((1, channels)).double())
-    scaled = model.scaling(problem)[0] if isinstance(model, Iterative) else problem
-    step.requires_grad_(requires_grad=False)
-    return Certification(certificate, measured_contraction(step, scaled, ascents=attack))
+    searched = attack_on(certificate, found.model, given, fidelity=fidelity, ascents=attack)
+    return Certification(certificate, searched)

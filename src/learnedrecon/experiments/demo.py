@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.data import get_testdata_file
 
-from learnedrecon.config.yaml_file import read_config, read_yaml, write_geometry
+from learnedrecon.config.yaml_file import read_config, write_geometry
 from learnedrecon.data.datasets import SingleImage
 from learnedrecon.data.files.arrays import write_array
 from learnedrecon.data.files.dicom import hounsfield_to_attenuation, read_ct_dicom
 from learnedrecon.data.loader import evaluation_batches
+from learnedrecon.data.yaml_text import read_yaml
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.experiments.budget import fastest_threads, with_steps, within

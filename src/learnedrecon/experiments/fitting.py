@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from learnedrecon.config.schema import LOSSES, SPLITS, DataConfig, EvaluationConfig
+from learnedrecon.config.schema import SPLITS, DataConfig, EvaluationConfig
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
@@ -28,7 +28,7 @@ from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.schemes.reconstructor import Reconstructor
 from learnedrecon.specs import named_to_plain, to_plain
 from learnedrecon.training.accelerator import choose_device, make_accelerator
-from learnedrecon.training.losses import SquaredError
+from learnedrecon.training.losses import LOSSES, SquaredError
 from learnedrecon.training.run import RunFolder
 from learnedrecon.training.spec import TrainingSpec
 from learnedrecon.weights.checkpoint import MODEL, Blueprint, FidelityName, load_state

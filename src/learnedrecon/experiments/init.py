@@ -31,7 +31,7 @@ def init_config(
         force: Whether the file may be overwritten.
 
     Returns:
-        Its text; what has to be filled in by hand is marked with FILL IN.
+        Its text; what is not known is FILL_IN.
 
     Raises:
         ConfigError: Not one of preset and source, no such preset, or a file that is there.

@@ -19,7 +19,6 @@ from learnedrecon.errors import (
     DataError,
     DtypeError,
     FileFormatError,
-    GeometryError,
     ShapeError,
     describe,
 )
@@ -36,6 +35,7 @@ from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import InverseProblem
+from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse
 from learnedrecon.training.accelerator import choose_device
 
 if TYPE_CHECKING:
@@ -220,9 +220,9 @@ def _note_size(method: Method, problem: InverseProblem, scale: float) -> None:
 
 def _typical_size(problem: InverseProblem) -> float:
     """A large value of the image: of filtered back-projection, else of a step along T*y."""
-    try:
+    if has_pseudo_inverse(problem.operator):
         image = FBP("hann", 0.5)(problem).image
-    except GeometryError:
+    else:
         back = problem.adjoint(problem.data)
         seen = problem.forward(back)
         image = back * (back.norm() / seen.norm().clamp_min(1e-30)).square()

@@ -20,6 +20,7 @@ from learnedrecon.experiments.progress import training_loggers
 from learnedrecon.experiments.records import require_rebuilt
 from learnedrecon.experiments.strategy import Strategy
 from learnedrecon.models.registry import MODELS
+from learnedrecon.schemes.differentiation import set_backward
 from learnedrecon.schemes.reconstructor import Reconstructor
 from learnedrecon.specs import named_to_plain, to_plain
 from learnedrecon.training.accelerator import choose_device, make_accelerator
@@ -114,6 +115,8 @@ class Job:
         Raises:
             ConfigError: The model cannot be trained in this way.
         """
+        spec = self.material.training
+        set_backward(self.model, spec.backward, spec.checkpoint_every)
         return Strategy.of(
             self.material,
             self.model,
@@ -148,11 +151,11 @@ class Job:
             raise
         records = tuple(run.metrics.read())
         if self.accelerator.is_main_process:
-            draw_training(records, run.figures / "training.png")
+            draw_training(records, run.figures / "training.png", best=spec.best)
         if not result.interrupted:
             strategy.close()
-        found = best_step(records)
-        best = None if found is None else BestValidation(*found)
+        found = best_step(records, spec.best.metric, spec.best.mode)
+        best = None if found is None else BestValidation(*found, spec.best.metric)
         return TrainedRun(run.path, result.step, best, result.interrupted, records)
 
 

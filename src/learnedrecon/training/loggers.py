@@ -116,10 +116,12 @@ class JsonLines:
             if self.path.exists():
                 os.truncate(self.path, size)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a", encoding="utf-8", newline="\n")
+            self._file = self.path.open("a+", encoding="utf-8", newline="\n")
 
     def write(self, record: Record) -> None:
         assert self._file is not None
+        if not self.path.exists():
+            self._restore()
         line = json.dumps({key: _finite(value) for key, value in record.items()}) + "\n"
         with writing(self.path):
             self._file.write(line)
@@ -136,6 +138,17 @@ class JsonLines:
         if file is not None:
             with suppress(OSError):  # of what could not be flushed, which has been an error before
                 file.close()
+
+    def _restore(self) -> None:
+        """Writes the file again, records and all, which somebody removed while it was open."""
+        removed = self._file
+        assert removed is not None
+        with writing(self.path):
+            removed.seek(0)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+", encoding="utf-8", newline="\n")
+            self._file.write(removed.read())
+            removed.close()
 
     def read(self) -> list[Record]:
         """All whole records.
