@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from learnedrecon.models.initial import FilteredBackprojection
 
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.experiments.experiment import Experiment

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from learnedrecon.models.initial import WithRegulariser
 from tests.networks.attack import push_apart
 from torch import Tensor, nn
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from PIL import Image as Picture
 from torch import Tensor, nn
 
