@@ -31,11 +31,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
-
-from learnedrecon.files import write_text
 from measuring.machine import record
 from mutating.changes import Mutation, mutations
 from mutating.equivalent import EQUIVALENT
+
+from learnedrecon.files import write_text
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "src/learnedrecon"

@@ -28,7 +28,7 @@ from learnedrecon.data.loader import evaluation_batches
 from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.tuned_baselines import tuned_tv
-from learnedrecon.models.classical import TV, TotalVariationSpec
+from learnedrecon.models.classical import TV
 from studies.common.study import Study, not_measured, read
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def score(
 ) -> dict[str, Any]:
     """Mean PSNR and SSIM, each image with its own weight."""
     found = [
-        evaluate("", TV(TotalVariationSpec(weight)), [batch], demo.data_range)
+        evaluate("", TV(weight), [batch], demo.data_range)
         for batch, weight in zip(batches, weights, strict=True)
     ]
     return {
@@ -101,7 +101,7 @@ def by_discrepancy(problem: InverseProblem) -> float:
     low, high = 1e-4, 1e2
     while high > 1.01 * low:
         middle = math.sqrt(low * high)
-        image = TV(TotalVariationSpec(middle))(problem).image
+        image = TV(middle)(problem).image
         above = float((problem.forward(image) - problem.data).norm()) > target
         low, high = (low, middle) if above else (middle, high)
     return math.sqrt(low * high)

@@ -8,7 +8,6 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 import torch
-from learnedrecon.models.initial import FilteredBackprojection
 from numpy.typing import NDArray
 
 from learnedrecon.errors import GeometryError

@@ -14,6 +14,7 @@ from tests.models.in_numpy import IMAGE, RAY, C, T, data, gradient, network, num
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import certify
 from learnedrecon.evaluation.scores import count_parameters
+from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.models.equilibrium import (
     EquilibriumGradient,
     FixedPointSolver,

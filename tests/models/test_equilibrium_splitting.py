@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from learnedrecon.schemes.equilibrium_splitting import (
-    AdmmEquilibrium,
-    ImageAndMultiplier,
-    PrimalDualEquilibrium,
-)
-from learnedrecon.schemes.primal_dual import PrimalDual
-from torch import Tensor
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, GeometryError
-from learnedrecon.evaluation.certificate import certify, measured_contraction
+from learnedrecon.evaluation.certificate import (
+    ContractionCertificate,
+    certify,
+    measured_contraction,
+)
+from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.models.equilibrium import ProximalEquilibrium
 from learnedrecon.models.equilibrium_splitting import (
     AdmmEquilibrium,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import pytest
 import torch
-from learnedrecon.models.initial import FilteredBackprojection
 from numpy.typing import NDArray
 from scipy.signal import correlate2d
 from torch import nn

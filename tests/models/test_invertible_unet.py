@@ -8,7 +8,6 @@ import pickle
 
 import pytest
 import torch
-from learnedrecon.schemes.invertible_unet import InvertibleUNet, InvertibleUNetSpec
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from learnedrecon.models.initial import WithRegulariser
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.scores import count_parameters

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
 from torch import nn
 
 from learnedrecon.errors import ConfigError

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from learnedrecon.schemes.learned_gradient import ImageAndMemory, LearnedGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor
 
 from learnedrecon.functionals.regularisers import Dirichlet

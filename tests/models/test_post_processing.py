@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from learnedrecon.models.initial import FilteredBackprojection
 
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.models.post_processing import PostProcessing

@@ -8,7 +8,6 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 import torch
-from learnedrecon.schemes.primal_dual import FilteredPrimalDualStep, PrimalDual, PrimalDualStep
 from numpy.typing import NDArray
 from torch import nn
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from learnedrecon.models.initial import FilteredBackprojection
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learnedrecon import specs

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from learnedrecon.models.initial import FilteredBackprojection
 
 from learnedrecon import specs
 from learnedrecon.data.phantoms.ellipses import ellipse_phantom, ellipse_preset

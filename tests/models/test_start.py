@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from learnedrecon.models.initial import AdjointImage
 from torch import Tensor
 
 from learnedrecon import specs

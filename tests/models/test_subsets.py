@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDualStep
 
 from learnedrecon.errors import GeometryError
 from learnedrecon.evaluation.scores import count_parameters

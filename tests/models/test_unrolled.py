@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from learnedrecon.models.initial import FilteredBackprojection
 from scipy.signal import correlate2d
 from tests.models.in_numpy import IMAGE, RAY, C, T, data, number, scaled_data
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import certify
 from learnedrecon.evaluation.scores import count_parameters
+from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.problem import InverseProblem

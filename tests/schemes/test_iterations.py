@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError

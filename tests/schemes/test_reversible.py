@@ -8,12 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
-from learnedrecon.schemes.invertible_primal_dual import (
-    InvertiblePrimalDualStep,
-    SplitPrimalDual,
-    SplitPrimalDualStep,
-)
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 

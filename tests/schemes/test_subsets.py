@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from learnedrecon.schemes.invertible_primal_dual import InvertiblePrimalDualStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, GeometryError

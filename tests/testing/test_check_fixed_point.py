@@ -7,12 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import torch
-from learnedrecon.schemes.equilibrium_splitting import (
-    AdmmEquilibrium,
-    ImageAndMultiplier,
-    PrimalDualEquilibrium,
-)
-from learnedrecon.schemes.primal_dual import PrimalDual
 from torch import Tensor
 
 from learnedrecon.errors import PropertyError

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
