@@ -10,6 +10,7 @@ from torch import Tensor
 
 from learnedrecon.errors import DataError, PropertyError
 from learnedrecon.operators.imaging.inpaint import Inpaint
+from learnedrecon.operators.leading import Norm, per_sample
 from learnedrecon.operators.linear import Adjoint, LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
@@ -487,6 +488,9 @@ def test_a_batch_with_tensors_of_samples_is_a_stack_of_singles() -> None:
             return super().evaluate(u) * self.mask.mean()
 
         evaluate_adjoint = evaluate
+
+        def compute_norm(self) -> Norm:
+            return per_sample(self.mask.abs() * self.mask.mean(), 2)
 
         def _copy(self, space: Space, mask: Tensor) -> Shared:
             twin = Shared.__new__(Shared)
