@@ -63,6 +63,14 @@ class Operator(nn.Module, ABC):
         self.domain = domain
         self.codomain = codomain
 
+    @property
+    def measured(self) -> Tensor | None:
+        """Boolean mask of the data that are measured, which broadcasts against them; None for all.
+
+        What is not measured is 0 in the data of this operator, such as k-space off the mask.
+        """
+        return None
+
     @abstractmethod
     def evaluate(self, u: Tensor) -> Tensor:
         """T(u) for a checked ``u``; subclasses write this, users call the operator."""
@@ -279,6 +287,12 @@ class Composition(Operator):
         self.tensor_names = outer.tensor_names | inner.tensor_names
         self.folded_axes = inner.folded_axes if outer.pointwise else outer.folded_axes
 
+    @property
+    def measured(self) -> Tensor | None:
+        if self.outer.measured is None and self.outer.pointwise:
+            return self.inner.measured
+        return self.outer.measured
+
     def evaluate(self, u: Tensor) -> Tensor:
         return self.outer.evaluate(self.inner.evaluate(u))
 
@@ -373,6 +387,10 @@ class Multiple(Operator):
         self.pointwise = operator.pointwise
         self.tensor_names = operator.tensor_names
         self.folded_axes = operator.folded_axes
+
+    @property
+    def measured(self) -> Tensor | None:
+        return self.operator.measured
 
     def evaluate(self, u: Tensor) -> Tensor:
         value = self.operator.evaluate(u)

@@ -122,6 +122,10 @@ class ScaledArgument(Operator):
         else:
             self.scale = float(scale)
 
+    @property
+    def measured(self) -> Tensor | None:
+        return self.operator.measured
+
     def evaluate(self, u: Tensor) -> Tensor:
         return self.operator.evaluate(self.scale * u)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,7 +14,10 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.operators.leading import largest, over
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import ScaledArgument
-from learnedrecon.problem import InverseProblem, Problem, Wrapper
+from learnedrecon.problem import changed
+
+if TYPE_CHECKING:
+    from learnedrecon.problem import InverseProblem, Problem
 
 
 class Scaling(ABC):
@@ -22,6 +26,9 @@ class Scaling(ABC):
     A linear T becomes T/‖T‖ with data y/(c‖T‖); a nonlinear one becomes u ↦ T(c·u) with the data
     as they are. A fixed R acts on the image in units of c. ‖T‖ belongs to the operator at hand.
     """
+
+    image_scale: float | None = None
+    """c where it is one number that is stored with the weights, else None."""
 
     @abstractmethod
     def __call__(self, problem: Problem) -> tuple[Problem, Tensor | float]:
@@ -56,6 +63,10 @@ class ImageScale(Scaling):
                 )
             )
 
+    @property
+    def image_scale(self) -> float:  # type: ignore[override]
+        return self.c
+
     def __call__(self, problem: Problem) -> tuple[Problem, float]:
         return rescale(problem, self.c), self.c
 
@@ -77,7 +88,7 @@ class AdjointScale(Scaling):
                     fix="use ImageScale(c)",
                 )
             )
-        back = problem.adjoint(problem.data)
+        back = problem.back
         size = back.abs().flatten(-operator.domain.ndim).amax(-1)
         size = (size / over(operator.norm(), size, 0) ** 2).flatten(1).amax(1)
         c = torch.where(size > 0, size, torch.ones_like(size))
@@ -98,16 +109,10 @@ def rescale(problem: Problem, c: Tensor | float) -> Problem:
     Raises:
         ConfigError: another problem.
     """
-    if isinstance(problem, Wrapper):
-        return problem.rewrap(rescale(problem.inner, c))
-    if not isinstance(problem, InverseProblem):
-        raise ConfigError(
-            describe(
-                expected="a measured problem, or a Wrapper around one",
-                found=type(problem).__name__,
-                fix="derive your problem from Wrapper, or scale the measured problem first",
-            )
-        )
+    return changed(problem, lambda standard: _rescaled(standard, c))
+
+
+def _rescaled(problem: InverseProblem, c: Tensor | float) -> InverseProblem:
     operator = problem.operator
     if not isinstance(operator, LinearOperator):
         return replace(problem, operator=ScaledArgument(operator, c))

@@ -188,7 +188,7 @@ class Sealed(Problem):
         self.draws = problem.draws
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> Operator:  # type: ignore[override]
         raise PropertyError(
             describe(
                 expected="a step that never touches problem.operator",
@@ -205,6 +205,9 @@ class Sealed(Problem):
 
     def gradient(self, u: Tensor) -> Tensor:
         return self._problem.gradient(u)
+
+    def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        return self._problem.solve(b, weight)
 
     def subset(self, rows: Rows) -> Sealed:
         return Sealed(self._problem.subset(rows))

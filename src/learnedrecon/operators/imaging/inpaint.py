@@ -120,6 +120,10 @@ class Inpaint(LinearOperator):
         twin._set(space, mask)  # noqa: SLF001
         return twin
 
+    @property
+    def measured(self) -> Tensor:
+        return self.mask != 0
+
     def evaluate(self, u: Tensor) -> Tensor:
         return self.mask.to(u.dtype.to_real()) * u
 

@@ -38,7 +38,7 @@ class WaveletBasis:
         store(self, "shape", image_shape)
         store(self, "levels", count)
         scaling_filter(self.wavelet)
-        factor = 2 ** max(self.levels, 0)
+        factor = 2 ** min(max(self.levels, 0), 63)
         if self.levels < 1 or any(n < 1 or n % factor for n in self.shape):
             raise GeometryError(
                 describe(

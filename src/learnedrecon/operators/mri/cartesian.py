@@ -116,6 +116,10 @@ class CartesianMRI(LinearOperator):
         self.register_buffer("phases", phases, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
 
+    @property
+    def measured(self) -> Tensor | None:
+        return self.mask
+
     def evaluate(self, u: Tensor) -> Tensor:
         phases, weights = self._constants_for(u)
         return sense(phases * u, self._maps_for(u), weights, self.grid, self.lines, FORWARD)
