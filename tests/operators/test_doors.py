@@ -75,7 +75,7 @@ def test_the_adjoint_is_exact_up_to_the_limits(source: float, pitch: float) -> N
 
 def test_a_scan_of_poses_takes_the_counts_of_a_panel() -> None:
     vectors = CONE.to_vectors().vectors
-    with pytest.raises(GeometryError, match="panel.rows"):
+    with pytest.raises(GeometryError, match=r"panel\.rows"):
         RayVectors3D(CONE.shape, vectors, CONE.detector, 0.6)  # type: ignore[arg-type]
 
 
