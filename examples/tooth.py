@@ -6,6 +6,9 @@ The scan has 181 parallel views of 640 detector pixels, with the rotation axis o
 has to be chosen is chosen on simulated ellipses, measured as the tooth was: the weights of the
 network, the weight of total variation, the bandwidth of filtered back-projection. The tooth is seen
 once, at the end, and compared with the filtered back-projection (Ram-Lak) of all 181 views.
+
+Writes runs/tooth.png and runs/tooth.json; what the page shows was written to docs/figures/ and
+studies/results/ by --figure and --results.
 """
 
 from __future__ import annotations
@@ -164,8 +167,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of training, instead of --minutes")
     parser.add_argument("--images", type=int, default=10, help="to tune on; twice as many to test")
     parser.add_argument("--run", type=Path, default=Path("runs/tooth"))
-    parser.add_argument("--figure", type=Path, default=Path("docs/figures/tooth.png"))
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/tooth.json"))
+    parser.add_argument("--figure", type=Path, default=Path("runs/tooth.png"))
+    parser.add_argument("--results", type=Path, default=Path("runs/tooth.json"))
     given = parser.parse_args()
     (scan, axis), begun = read_scan(given.data), time.perf_counter()
     plan = Experiment(configuration(scan.every(EVERY)))

@@ -9,6 +9,9 @@ axis offset s what K steps of conjugate gradients leave of the measured line int
 
 and takes its derivative by autograd, through every T_s and T_s* of the K steps. It starts 8 pixels
 to either side of the reference, which is the centre of mass of the 181 projections.
+
+Writes runs/tooth-axis.png and runs/tooth-axis.json; what the page shows was
+written to docs/figures/ and studies/results/ by --figure and --results.
 """
 
 from __future__ import annotations
@@ -134,8 +137,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="use every n-th view")
     parser.add_argument("--steps", type=int, default=10, help="of conjugate gradients, K")
     parser.add_argument("--iterations", type=int, default=30, help="of the descent, at most")
-    parser.add_argument("--figure", type=Path, default=Path("docs/figures/tooth-axis.png"))
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/tooth-axis.json"))
+    parser.add_argument("--figure", type=Path, default=Path("runs/tooth-axis.png"))
+    parser.add_argument("--results", type=Path, default=Path("runs/tooth-axis.json"))
     given = parser.parse_args()
     begun, raw = time.perf_counter(), read_data_exchange(given.data)
     reference = centre_of_mass(raw)

@@ -52,7 +52,20 @@ class Recorded:
 
     @classmethod
     def from_spec(cls, spec: Record) -> Self:
-        """A new instance with the arguments in ``spec``."""
+        """A new instance with the arguments in ``spec``.
+
+        Raises:
+            ConfigError: ``spec`` is not the record of this class.
+        """
+        kind = spec_type(cls)
+        if not isinstance(spec, kind):
+            raise ConfigError(
+                describe(
+                    expected=f"a {kind.__name__} as the spec",
+                    found=f"{spec!r:.80} of type {type(spec).__name__}",
+                    fix=f"write {cls.__name__}(...) with the arguments themselves",
+                )
+            )
         return cls(**arguments_of(spec))
 
 
@@ -73,6 +86,11 @@ def record(cls: type[T]) -> type[T]:
 def arguments_of(spec: Record) -> dict[str, Any]:
     """The fields of a record by name, as they are."""
     return {each.name: getattr(spec, each.name) for each in fields(spec)}
+
+
+def class_of(kind: type[Any]) -> type[Any]:
+    """The class whose arguments a record of type ``kind`` holds; ``kind`` itself of others."""
+    return kind._of if issubclass(kind, _Record) else kind  # noqa: SLF001 - of this module
 
 
 def spec_type(cls: type[Any]) -> type[Any]:

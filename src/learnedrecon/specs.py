@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -41,11 +42,13 @@ class Entry(Generic[T]):
 
 
 Registry = Mapping[str, Entry[T]]
+_ADAPTERS: WeakKeyDictionary[type[Any], TypeAdapter[Any]] = WeakKeyDictionary()
+_HINTS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
 
 
 def to_plain(spec: Any) -> Any:  # noqa: ANN401
     """A spec as dictionaries, lists, numbers and strings, ready for JSON and YAML."""
-    return TypeAdapter(type(spec)).dump_python(spec, mode="json")
+    return _adapter(type(spec)).dump_python(spec, mode="json")
 
 
 def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN401
@@ -63,9 +66,8 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
     refuse_deep(values, where)
     if is_dataclass(kind):
         _refuse_unknown(_options(kind), values, where)
-    adapter = TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(extra="forbid"))
     try:
-        return adapter.validate_python(values)
+        return _adapter(kind).validate_python(values)
     except ValidationError as error:
         raise _explained(error, kind, values, where) from error
     except LearnedReconError as error:
@@ -78,6 +80,13 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
                 fix=f"correct '{where or kind.__name__}'",
             )
         ) from error
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        config = None if is_dataclass(kind) else ConfigDict(extra="forbid")
+        _ADAPTERS[kind] = TypeAdapter(kind, config=config)
+    return _ADAPTERS[kind]
 
 
 def _explained(
@@ -233,7 +242,7 @@ def _refuse_unknown(options: list[Any], value: Any, where: str) -> None:  # noqa
 
 
 def _refuse_unknown_keys(kind: type[Any], values: Mapping[str, Any], where: str) -> None:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     names = [field.name for field in fields(kind)]
     for key, value in values.items():
         name = key if isinstance(key, str) and len(key) < _LONG_KEY else shown(key)
@@ -241,6 +250,12 @@ def _refuse_unknown_keys(kind: type[Any], values: Mapping[str, Any], where: str)
         if key not in names:
             raise unknown(f"a known key in place of '{path}'", key, names)
         _refuse_unknown(_options(hints[key]), value, path)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def _nearest_dataclass(options: list[Any], values: Mapping[str, Any]) -> type[Any] | None:

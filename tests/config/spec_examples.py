@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
-
-from learnedrecon.models.initial import FilteredBackprojection
 
 from learnedrecon.config.schema import LOSSES
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
+from learnedrecon.data.noises import NOISES
 from learnedrecon.data.pairs import PairFolderSpec
-from learnedrecon.data.registry import DATASETS, NOISES
+from learnedrecon.data.registry import DATASETS
+from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
+from learnedrecon.models.equilibrium_splitting import DataStep
+from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
+from learnedrecon.models.start import FilteredBackprojection
+from learnedrecon.models.subsets import Subsets
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import PointSpread
@@ -24,7 +29,17 @@ from learnedrecon.operators.imaging.wavelet import WaveletBasis
 from learnedrecon.operators.matrix import Matrix
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.mri.non_cartesian import NonCartesian
-from learnedrecon.operators.mri.sampling import MASKS
+from learnedrecon.operators.mri.sampling import (
+    MASKS,
+    Equispaced,
+    EquispacedFraction,
+    Magic,
+    MagicFraction,
+    PoissonDisc,
+    RandomLines,
+)
+from learnedrecon.operators.mri.sampling import Radial as RadialMask
+from learnedrecon.operators.mri.sampling import Spiral as SpiralMask
 from learnedrecon.operators.mri.trajectories import Kooshball, Points, Radial, Spiral, Stacked
 from learnedrecon.operators.ray.beam3d import RayVectors3D
 from learnedrecon.operators.ray.flat_panel import FlatPanel
@@ -52,7 +67,6 @@ SHIFTED = FlatDetector(7, 0.5, 0.25)
 PANEL = FlatPanel(3, 4)
 MOVED = FlatPanel(3, 4, (0.5, 0.75), 0.25, -0.5)
 POSES = ((0.0, -9.0, 0.0, 0.0, 9.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0),)
-FBP = FilteredBackprojection("hann", 0.5)
 FILE = 'a "folder": it\'s\\ñ # 1'
 
 OPERATOR_EXAMPLES = (
@@ -61,7 +75,8 @@ OPERATOR_EXAMPLES = (
     FanBeam((4, 5), ARC, FlatDetector(7), 20.0, 10.0),
     FanBeam((4, 5), AngleRange(3, 0.1, 6.0), SHIFTED, 20.0, 10.0, 0.3),
     ConeBeam((2, 4, 5), ARC, PANEL, 20.0, 10.0),
-    ConeBeam((2, 4, 5), LIST, MOVED, 20.0, 10.0, (0.5, 0.25, 0.75), Orbit(1.0, 0.5, 0.1)),
+    ConeBeam((2, 4, 5), LIST, MOVED, 20.0, 10.0, (0.5, 0.25, 0.75), Orbit(1.0, 0.5)),
+    ConeBeam((2, 4, 5), LIST, PANEL, 20.0, 10.0, 0.5, Orbit(tilt=0.1)),
     ParallelBeam3D((2, 4, 5), ARC, PANEL),
     ParallelBeam3D((2, 4, 5), LIST, MOVED, (0.5, 0.25, 0.75), 0.1),
     RayVectors3D((2, 4, 5), POSES, (3, 4)),
@@ -78,7 +93,7 @@ OPERATOR_EXAMPLES = (
     PointSpread((8, 9), ((0.5, 0.25, 0.0), (0.0, 0.125, 0.125)), "valid", (1, 2), "fft"),
     PointSpread((8, 9), Box((3, 5)), "reflect"),
     PointSpread((8, 9), GaussianKernel((1.0, 0.5), 3.0), "zero"),
-    Decimation((8, 9)),
+    Decimation((8, 10)),
     Decimation((8, 9), (2, 3), "gaussian", "zero", 0.7),
     PixelMask((4, 5)),
     PixelMask((4, 5), 0.25, 3),
@@ -95,7 +110,7 @@ OPERATOR_EXAMPLES = (
 )
 DATA_EXAMPLES = (
     EllipseSpec(),
-    EllipseSpec("lodopab_like", (16, 17), "test", 9, 3, 0.5),
+    EllipseSpec("dival", (16, 17), "test", 9, 3, 0.5),
     SheppLoganSpec(),
     SheppLoganSpec((16, 17)),
     PairFolderSpec("folder"),
@@ -117,19 +132,75 @@ LOSS_EXAMPLES = (
     AbsoluteError(),
     AbsoluteError("sum"),
 )
-# Where the values of a field are not arbitrary: what sets it to something else than its default.
-OTHER_VALUES: dict[str, Any] = {
-    "fbp": FBP,
-    "checkpoint_every": 2,
-    "network": UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),
+MASK_EXAMPLES = (
+    *(entry.spec() for entry in MASKS.values()),
+    *(kind((4, 8), (0.08, 0.04)) for kind in (RandomLines, Equispaced, EquispacedFraction)),
+    *(kind((4, 8), (0.08, 0.04)) for kind in (Magic, MagicFraction)),
+    PoissonDisc(3.0, 8, 2.0),
+    RadialMask(3.0, 8),
+    SpiralMask(3.0, 8, 4),
+)
+
+_UNLIKE: dict[str, Any] = {
+    "start": FilteredBackprojection("hann", 0.5),
+    "like": Like(3, 1, 3, image_complex=False, data_folded=2),
+    "solver": FixedPointSolver(1e-4, 30, "jacobian_free", 0.1),
+    "data_step": DataStep(1e-3, 7),
+    "subsets": Subsets(3, "random"),
     "window": "hann",
-    "order": "random",
-    "bound": "none",
     "nonnegative": False,
-    "weight": 0.375,
-    "epsilon": 0.5,
-    "step": 0.5,
-    "product": 0.5,
-    "bandwidth": 0.5,
 }
-REQUIRED_VALUES: dict[str, Any] = {"weight": 0.25}
+_NETWORKS: dict[type[Any], Any] = {
+    UNetSpec: UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),
+    PotentialLayers: PotentialLayers(2, 5, 3, 0.5, "none"),
+}
+
+
+def model_examples() -> tuple[Any, ...]:
+    """Every model with its defaults, with every optional field set, and with null where it may."""
+    kinds = [entry.spec for entry in MODELS.values()]
+    return (
+        *(kind(**_required(kind)) for kind in kinds),
+        *(kind(**_required(kind) | {f.name: _unlike(f) for f in optional(kind)}) for kind in kinds),
+        *(
+            kind(start=name)
+            for kind in kinds
+            if "start" in {f.name for f in optional(kind)}
+            for name in ("auto", "zero", "adjoint", "fbp")
+        ),
+    )
+
+
+def optional(kind: type[Any]) -> list[Field[Any]]:
+    """The fields that have a default."""
+    return [f for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING]
+
+
+def default(field: Field[Any]) -> Any:  # noqa: ANN401
+    """What a field is where nobody says it."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _required(kind: type[Any]) -> dict[str, Any]:
+    known = {"weight": 0.25}
+    free = {f.name for f in optional(kind)}
+    return {f.name: known[f.name] for f in fields(kind) if f.name not in free}
+
+
+def _unlike(field: Field[Any]) -> Any:  # noqa: ANN401
+    usual = default(field)
+    if type(usual) in _NETWORKS:
+        return _NETWORKS[type(usual)]
+    if field.name in _UNLIKE:
+        return _UNLIKE[field.name]
+    return usual + 1 if isinstance(usual, int) else usual / 2
+
+
+EXAMPLES: dict[str, tuple[Any, ...]] = {
+    "operator": OPERATOR_EXAMPLES,
+    "model": model_examples(),
+    "data": DATA_EXAMPLES,
+    "noise": NOISE_EXAMPLES,
+    "loss": LOSS_EXAMPLES,
+    "mask": MASK_EXAMPLES,
+}

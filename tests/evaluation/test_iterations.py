@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
 from PIL import Image as Picture
 from torch import Tensor, nn
 
 from learnedrecon.data.batch import Batch
 from learnedrecon.errors import ConfigError, DataError
 from learnedrecon.evaluation.curves import draw_iterations
-from learnedrecon.evaluation.iterations import (
-    iteration_curves,
-    parse_iterations,
-    quartiles,
-)
+from learnedrecon.evaluation.iterations import iteration_curves, parse_iterations, quartiles
 from learnedrecon.metrics import FixedRange
 from learnedrecon.models.classical import FBP
+from learnedrecon.models.start import AdjointImage
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
@@ -50,9 +46,7 @@ class Grow(Step[Image]):
 
 
 def model(growth: list[float], times: int = 3) -> Iterative:
-    return Iterative(
-        ImageAlone(AdjointImage()), Repeat(Grow(growth), times), TheImage(), NoScaling()
-    )
+    return Iterative(Repeat(Grow(growth), times), AdjointImage(), NoScaling())
 
 
 def batch(samples: int, *, truth: bool = True) -> Batch:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "cone_beam.py"
-RESULTS = ROOT / "benchmarks" / "results" / "cone-beam.json"
+RESULTS = ROOT / "studies" / "results" / "cone-beam.json"
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_page_says_what_was_measured() -> None:
     """Every number of the tables is in the results, and the rest of the text agrees with them."""
     page = (ROOT / "docs" / "tooth.md").read_text(encoding="utf-8")
-    content = json.loads((ROOT / "benchmarks" / "results" / "tooth.json").read_text("utf-8"))
+    content = json.loads((ROOT / "studies" / "results" / "tooth.json").read_text("utf-8"))
     for score in content["tooth"].values():
         row = (score["psnr"], score["ssim"], score["nmse"], 1e3 * score["seconds"])
         assert "| {:.2f} | {:.3f} | {:.4f} | {:.1f} |".format(*row) in page

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "tooth_axis.py"
-RESULT = ROOT / "benchmarks" / "results" / "tooth-axis.json"
+RESULT = ROOT / "studies" / "results" / "tooth-axis.json"
 TOOTH = ROOT.parent / "shared" / "data" / "tooth.h5"
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
-from learnedrecon.schemes.invertible_primal_dual import (
-    InvertiblePrimalDualStep,
-    SplitPrimalDual,
-    SplitPrimalDualStep,
-)
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from learnedrecon.errors import ConfigError, DifferentiationError, GeometryError
+from learnedrecon.models.invertible_primal_dual import (
+    HalvedPrimalDual,
+    InvertiblePrimalDualStep,
+    SplitPrimalDualStep,
+)
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -71,9 +71,9 @@ def start() -> PrimalDual:
     return PrimalDual(random(2, 1, 4, 5), random(2, 1, 6, 7, seed=1))
 
 
-def split_start() -> SplitPrimalDual:
+def split_start() -> HalvedPrimalDual:
     images = [random(2, 2, 4, 5, seed=k) for k in range(2)]
-    return SplitPrimalDual(*images, *(random(2, 2, 6, 7, seed=2 + k) for k in range(2)))
+    return HalvedPrimalDual(*images, *(random(2, 2, 6, 7, seed=2 + k) for k in range(2)))
 
 
 class Turn(InvertibleStep[PrimalDual]):

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from learnedrecon.schemes.invertible_primal_dual import InvertiblePrimalDualStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, GeometryError
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDualStep
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem

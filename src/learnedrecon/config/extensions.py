@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from learnedrecon.config.schema import LOSSES
 from learnedrecon.data.noises import NOISES
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.registry import Registry, entry_of
+from learnedrecon.training.losses import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

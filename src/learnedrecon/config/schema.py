@@ -15,27 +15,13 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.registry import Registry, itself
-from learnedrecon.specs import Entry
-from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
+from learnedrecon.training.losses import LOSSES, SquaredError
 from learnedrecon.training.spec import TrainingSpec
 from learnedrecon.weights.checkpoint import FidelityName
 
 if TYPE_CHECKING:
     from learnedrecon.data.seeds import Split
-    from learnedrecon.training.losses import Loss
-
-
-LOSSES: Registry[Loss] = Registry(
-    "loss",
-    object,  # type: ignore[arg-type]
-    {
-        "squared_error": Entry(SquaredError, itself, "mean or sum of squares"),
-        "log_squared_error": Entry(LogSquaredError, itself, "log ‖û - u‖²/‖u‖²"),
-        "absolute_error": Entry(AbsoluteError, itself, "mean or sum of absolute values"),
-    },
-)
-"""The losses that a configuration can name."""
+    from learnedrecon.registry import Registry
 
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
@@ -104,10 +90,13 @@ class DataConfig:
                 )
             )
         for name in SPLITS:
-            object.__setattr__(self, name, in_section(getattr(self, name), name))
-        refuse_shared_images(
-            {"train": self.train, "validation": self.validation, "test": self.test}
-        )
+            object.__setattr__(self, name, in_section(self.sections[name], name))
+        refuse_shared_images(self.sections)
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The records of the datasets by their splits."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from learnedrecon import specs
 from learnedrecon.data.batch import Sample, check_fit
 from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
@@ -24,8 +22,8 @@ from learnedrecon.data.splits import (
     split_ids,
 )
 from learnedrecon.data.summary import FolderSummary, inspect_folder
-from learnedrecon.data.yaml_text import load_yaml
-from learnedrecon.errors import ConfigError, DataError, FileFormatError, ShapeError, describe
+from learnedrecon.data.yaml_text import read_yaml
+from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
 from learnedrecon.operators.ray.grids import with_shape
 from learnedrecon.operators.registry import OPERATORS
 
@@ -214,17 +212,7 @@ def read_geometry(path: Path) -> Any:  # noqa: ANN401 - any registered operator 
         FileFormatError: the file is not YAML.
         ConfigError: an unknown name or key, or a wrong value.
     """
-    try:
-        values = load_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FileFormatError(
-            describe(
-                expected=f"{path} to be YAML with the 'name' and the values of an operator",
-                found=" ".join(str(error).split()),
-                fix="correct the file",
-            )
-        ) from error
-    return specs.named_from_plain(OPERATORS, values, str(path))
+    return specs.named_from_plain(OPERATORS, read_yaml(path), str(path))
 
 
 def _channelled(array: ArrayRef | None, axes: int) -> tuple[int, ...] | None:

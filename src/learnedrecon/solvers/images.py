@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class ImagesOperator(LinearOperator):
         self.operator = operator
 
     def compute_norm(self) -> float:
-        return self.operator.norm()
+        return largest(self.operator.norm())
 
     @abstractmethod
     def keep(self, going: Tensor) -> None:

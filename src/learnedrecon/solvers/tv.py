@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.errors import ConfigError, DataError, DtypeError, ShapeError, describe
 from learnedrecon.operators.finite_difference import FiniteDifference
+from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.solvers.arguments import require_finite, require_operator
 from learnedrecon.solvers.images import ImagesOperator, SharedOperator, images_of
@@ -71,6 +72,7 @@ def tv_reconstruction(
     Raises:
         GeometryError: not a linear operator, or the arguments in another order.
         ShapeError: no batch axis, or shapes that do not fit together.
+        DtypeError: complex images or data.
         DataError: data or start that are not finite, or an operator that is zero.
         ConfigError: α, the gap or the number of iterations is out of range, or u ≥ 0 is demanded
             of complex images.
@@ -209,8 +211,8 @@ class _Loop:
 def _step_sizes(
     operator: LinearOperator, difference: FiniteDifference, y: Tensor, alpha: Tensor
 ) -> _Steps:
-    norm = operator.norm() * _NORM_MARGIN
-    kappa = math.sqrt(_GRADIENT_SHARE) * norm / max(difference.norm(), 1.0)
+    norm = largest(operator.norm()) * _NORM_MARGIN
+    kappa = math.sqrt(_GRADIENT_SHARE) * norm / max(largest(difference.norm()), 1.0)
     back = wide(operator.adjoint(y)).flatten(1).norm(dim=1)
     size = back / (norm**2 * math.sqrt(operator.domain.size))
     dual = torch.minimum(alpha / kappa, wide(y).abs().flatten(1).square().mean(1).sqrt())
@@ -225,6 +227,14 @@ def _checked(
     """Data with one leading axis, and α for each of them in the same order."""
     require_operator(operator, data, "tv_reconstruction", LinearOperator)  # type: ignore[type-abstract]
     data = operator.codomain.check(data, "data")
+    if operator.domain.is_complex or operator.codomain.is_complex:
+        raise DtypeError(
+            describe(
+                expected="real images and real data for total variation",
+                found=f"an operator from {operator.domain} to {operator.codomain}, complex",
+                fix="use a method for complex images, such as cg_sense or LearnedPrimalDual",
+            )
+        )
     axes = operator.codomain.ndim
     if data.ndim <= axes:
         raise ShapeError(
@@ -243,7 +253,7 @@ def _checked(
             )
         )
     require_finite(data, "data")
-    if operator.norm() == 0:
+    if largest(operator.norm()) == 0:
         raise DataError(
             describe(
                 expected="an operator that is not zero",

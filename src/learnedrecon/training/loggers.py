@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
-from learnedrecon.errors import FileFormatError, MissingExtraError, describe
-from learnedrecon.files import writing
+from learnedrecon.errors import MissingExtraError, describe, shown
+from learnedrecon.files import reading, require_file, unreadable, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -116,10 +116,12 @@ class JsonLines:
             if self.path.exists():
                 os.truncate(self.path, size)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a", encoding="utf-8", newline="\n")
+            self._file = self.path.open("a+", encoding="utf-8", newline="\n")
 
     def write(self, record: Record) -> None:
         assert self._file is not None
+        if not self.path.exists():
+            self._restore()
         line = json.dumps({key: _finite(value) for key, value in record.items()}) + "\n"
         with writing(self.path):
             self._file.write(line)
@@ -137,6 +139,17 @@ class JsonLines:
             with suppress(OSError):  # of what could not be flushed, which has been an error before
                 file.close()
 
+    def _restore(self) -> None:
+        """Writes the file again, records and all, which somebody removed while it was open."""
+        removed = self._file
+        assert removed is not None
+        with writing(self.path):
+            removed.seek(0)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+", encoding="utf-8", newline="\n")
+            self._file.write(removed.read())
+            removed.close()
+
     def read(self) -> list[Record]:
         """All whole records.
 
@@ -151,6 +164,7 @@ class JsonLines:
         size = 0
         if not self.path.exists():
             return records, size
+        require_file(self.path, "the records of a run")
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
@@ -163,18 +177,14 @@ class JsonLines:
         return records, size
 
     def _parse(self, line: bytes, number: int) -> Record:
-        try:
+        place, expected = f"line {number} of {self.path}", "a JSON object with a 'step'"
+        found, fix = f"the line {shown(line)}", "remove the line, or train in another folder"
+        with reading(place, expected, corrupt=found, fix=fix):
             record = json.loads(line)
-            _ = record["step"] > 0
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileFormatError(
-                describe(
-                    expected=f"a JSON object with a 'step' on line {number} of {self.path}",
-                    found=f"{line[:60]!r}",
-                    fix="remove the line, or train in another folder",
-                )
-            ) from error
-        return record
+            step = record["step"]
+        if isinstance(record, dict) and type(step) is int and step >= 0:
+            return record
+        raise unreadable(place, expected, found, fix)
 
 
 class TensorBoard:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, get_args
 
-from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.errors import ConfigError, FileFormatError, LearnedReconError, describe
+from learnedrecon.files import reading
 from learnedrecon.generators import undisturbed_generators
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from learnedrecon.specs import Registry
 
 FidelityName = Literal["least_squares", "kullback_leibler"]
+
+_BUILDABLE: Final = "a checkpoint of a model and an operator that can be built"
 
 MODEL = "model."
 AVERAGE = "average."
@@ -181,10 +184,12 @@ def load_weights(
         operator_spec = None
         if content.get("operator") is not None:
             operator_spec = named_from_plain(operators, content["operator"], "operator")
-        with undisturbed_generators():
+        with undisturbed_generators(), reading(path, _BUILDABLE, corrupt="one that is not"):
             model = build(models, model_spec)
             operator = None if operator_spec is None else build(operators, operator_spec)
-    except ConfigError as error:
+    except FileFormatError:
+        raise
+    except LearnedReconError as error:
         raise FileFormatError(
             describe(
                 expected=f"{path} to describe a model and an operator that are registered",
@@ -193,7 +198,7 @@ def load_weights(
             )
         ) from error
     load_state(path, model, weights)
-    return Loaded(model.eval(), operator, content.get("extra", {}), fidelity)
+    return Loaded(model.eval(), operator, _extra(content), fidelity)
 
 
 def outside(registry: Registry[Any], record: Mapping[str, Any] | None) -> dict[str, str]:
@@ -257,10 +262,16 @@ def _require_imported(
 
 
 def _fidelity_of(content: Mapping[str, Any]) -> FidelityName:
-    name: FidelityName = content.get("fidelity", "least_squares")
-    if name not in get_args(FidelityName):
-        raise unknown("'fidelity'", str(name), list(get_args(FidelityName)))
-    return name
+    name = content.get("fidelity", "least_squares")
+    for known in get_args(FidelityName):
+        if name == known:
+            return known
+    raise unknown("'fidelity'", name, list(get_args(FidelityName)))
+
+
+def _extra(content: Mapping[str, Any]) -> dict[str, Any]:
+    extra = content.get("extra")
+    return extra if isinstance(extra, dict) else {}
 
 
 def load_state(

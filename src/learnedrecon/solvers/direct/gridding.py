@@ -49,7 +49,7 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
         DifferentiationError: gradients are asked for in the trajectory, which the weights have not.
     """
     if isinstance(operator, LinearMultiple):
-        return gridding(operator.operator, data / operator.scalar, weights=weights)
+        return gridding(operator.operator, operator.divided(data), weights=weights)
     if isinstance(operator, ScaledArgument):
         return gridding(operator.operator, data, weights=weights) / operator.scale
     operator = require_operator(operator, data, "gridding", NonCartesianMRI)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
+import torch
+
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.base import Composition, Multiple, Operator
 from learnedrecon.operators.linear import LinearComposition, LinearMultiple
@@ -86,7 +88,7 @@ def _of_multiple(
     window: Window = "ram-lak",
     bandwidth: float = 1.0,
 ) -> Tensor:
-    if operator.scalar == 0:
+    if _vanishes(operator):
         raise GeometryError(
             describe(
                 expected="a multiple a·T with a ≠ 0",
@@ -94,14 +96,19 @@ def _of_multiple(
                 fix="remove the factor",
             )
         )
-    inner = data / operator.scalar
+    inner = operator.divided(data)
     return pseudo_inverse(operator.operator, inner, window=window, bandwidth=bandwidth)
 
 
 @has_pseudo_inverse.register(Multiple)
 @has_pseudo_inverse.register(LinearMultiple)
 def _multiple_has(operator: Multiple | LinearMultiple) -> bool:
-    return operator.scalar != 0 and has_pseudo_inverse(operator.operator)
+    return not _vanishes(operator) and has_pseudo_inverse(operator.operator)
+
+
+def _vanishes(operator: Multiple | LinearMultiple) -> bool:
+    """Whether a is 0, for some sample where there is one for each."""
+    return bool(torch.as_tensor(operator.scalar == 0).any())
 
 
 @pseudo_inverse.register(ScaledArgument)
