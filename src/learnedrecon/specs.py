@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import lru_cache
 from types import UnionType
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -32,14 +32,18 @@ class Entry(Generic[T]):
         spec: the frozen dataclass that configures it.
         build: from the spec to the thing.
         summary: one line for listings.
+        module: that the class comes from, for records of runs.
     """
 
     spec: type[Any]
     build: Callable[[Any], T]
     summary: str
+    module: str = "learnedrecon"
 
 
 Registry = Mapping[str, Entry[T]]
+_ADAPTERS: WeakKeyDictionary[type[Any], TypeAdapter[Any]] = WeakKeyDictionary()
+_HINTS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
 
 
 def to_plain(spec: Any) -> Any:  # noqa: ANN401
@@ -78,9 +82,11 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
         ) from error
 
 
-@lru_cache(maxsize=256)
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(extra="forbid"))
+    if kind not in _ADAPTERS:
+        config = None if is_dataclass(kind) else ConfigDict(extra="forbid")
+        _ADAPTERS[kind] = TypeAdapter(kind, config=config)
+    return _ADAPTERS[kind]
 
 
 def _explained(
@@ -246,9 +252,10 @@ def _refuse_unknown_keys(kind: type[Any], values: Mapping[str, Any], where: str)
         _refuse_unknown(_options(hints[key]), value, path)
 
 
-@lru_cache(maxsize=256)
 def _hints(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def _nearest_dataclass(options: list[Any], values: Mapping[str, Any]) -> type[Any] | None:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from learnedrecon.config.schema import LOSSES
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
+from learnedrecon.data.noises import NOISES
 from learnedrecon.data.pairs import PairFolderSpec
-from learnedrecon.data.registry import DATASETS, NOISES
-from learnedrecon.models.initial import FilteredBackprojection
-from learnedrecon.models.post_processing import FBPUNet
+from learnedrecon.data.registry import DATASETS
+from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
+from learnedrecon.models.equilibrium_splitting import DataStep
+from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
+from learnedrecon.models.start import FilteredBackprojection
+from learnedrecon.models.subsets import Subsets
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import PointSpread
@@ -137,16 +141,18 @@ MASK_EXAMPLES = (
     SpiralMask(3.0, 8, 4),
 )
 
-_UNET = UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False)
 _UNLIKE: dict[str, Any] = {
-    "fbp": FilteredBackprojection("hann", 0.5),
-    "network": _UNET,
+    "start": FilteredBackprojection("hann", 0.5),
+    "like": Like(3, 1, 3, image_complex=False, data_folded=2),
+    "solver": FixedPointSolver(1e-4, 30, "jacobian_free", 0.1),
+    "data_step": DataStep(1e-3, 7),
+    "subsets": Subsets(3, "random"),
     "window": "hann",
-    "order": "random",
-    "bound": "none",
-    "backward": "jacobian_free",
     "nonnegative": False,
-    "checkpoint_every": 2,
+}
+_NETWORKS: dict[type[Any], Any] = {
+    UNetSpec: UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),
+    PotentialLayers: PotentialLayers(2, 5, 3, 0.5, "none"),
 }
 
 
@@ -157,9 +163,10 @@ def model_examples() -> tuple[Any, ...]:
         *(kind(**_required(kind)) for kind in kinds),
         *(kind(**_required(kind) | {f.name: _unlike(f) for f in optional(kind)}) for kind in kinds),
         *(
-            kind(fbp=None)
+            kind(start=name)
             for kind in kinds
-            if "fbp" in {f.name for f in optional(kind)} and kind is not FBPUNet
+            if "start" in {f.name for f in optional(kind)}
+            for name in ("auto", "zero", "adjoint", "fbp")
         ),
     )
 
@@ -182,8 +189,8 @@ def _required(kind: type[Any]) -> dict[str, Any]:
 
 def _unlike(field: Field[Any]) -> Any:  # noqa: ANN401
     usual = default(field)
-    if field.name == "backward" and usual == "reversible":
-        return "checkpointed"
+    if type(usual) in _NETWORKS:
+        return _NETWORKS[type(usual)]
     if field.name in _UNLIKE:
         return _UNLIKE[field.name]
     return usual + 1 if isinstance(usual, int) else usual / 2

@@ -12,7 +12,7 @@ from tests.config.spec_examples import EXAMPLES, REGISTRIES
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.data.datasets import EllipseSpec
 from learnedrecon.errors import ConfigError, LearnedReconError
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.classical import FBP
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.specs import from_plain, named_from_plain, named_to_plain, to_plain
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ALL = [(room, spec) for room, specs in EXAMPLES.items() for spec in specs]
 CONFIG = Config(
     ParallelBeam((4, 5), AngleRange(3), FlatDetector(7)),
-    FilteredBackprojection(),
+    FBP().spec,
     DataConfig(*(EllipseSpec(split=split) for split in ("train", "validation", "test"))),
 )
 

@@ -23,7 +23,7 @@ from learnedrecon.data.noise import PoissonLog
 from learnedrecon.data.pairs import read_geometry as read_sample_geometry
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.data.yaml_text import load_yaml
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.classical import FBP
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.specs import named_from_plain, named_to_plain
 from learnedrecon.training.losses import AbsoluteError
@@ -106,7 +106,7 @@ def configs() -> Iterator[tuple[str, Config]]:
         EllipseSpec(split="test"),
     )
     data = DataConfig(*sections)
-    plain = Config(OPERATOR, FilteredBackprojection(), data)
+    plain = Config(OPERATOR, FBP().spec, data)
     for operator in EXAMPLES["operator"]:
         yield type(operator).__name__, replace(plain, operator=operator)
     for model in EXAMPLES["model"]:
@@ -121,7 +121,7 @@ def configs() -> Iterator[tuple[str, Config]]:
         "rest",
         Config(
             OPERATOR,
-            FilteredBackprojection(),
+            FBP().spec,
             full,
             "kullback_leibler",
             AbsoluteError("sum"),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from learnedrecon import specs
 from learnedrecon.data.batch import Sample, check_fit
 from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
 from learnedrecon.data.layout import Pair, find_layout
+from learnedrecon.data.sections import share_images
 from learnedrecon.data.seeds import Split
 from learnedrecon.data.splits import (
     FRACTIONS,
@@ -27,12 +29,12 @@ from learnedrecon.operators.registry import OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
     from learnedrecon.data.layout import ArrayRef
     from learnedrecon.operators.space import Space
+    from learnedrecon.recorded import Record
 
 __all__ = [
     "FolderSummary",
@@ -88,6 +90,15 @@ class PairFolderSpec:
                     fix="correct them, for example to (0.8, 0.1, 0.1)",
                 )
             )
+
+
+@share_images.register(PairFolderSpec)
+def _(one: PairFolderSpec, other: Record) -> bool:
+    """Sections of one folder differ only as other splits by the same fractions and seed."""
+    if not isinstance(other, PairFolderSpec) or _place(one) != _place(other):
+        return False
+    divided = None not in {one.split, other.split} and one.split != other.split
+    return not (divided and (one.fractions, one.seed) == (other.fractions, other.seed))
 
 
 class PairFolder(SampleDataset):
@@ -148,6 +159,10 @@ class PairFolder(SampleDataset):
     def ids(self) -> tuple[str, ...]:
         """Of the samples, in order."""
         return tuple(item.pair.id for item in self._items)
+
+
+def _place(spec: PairFolderSpec) -> Path:
+    return Path(spec.path).resolve()
 
 
 def _groups(pairs: Mapping[str, Pair], pattern: str | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from learnedrecon.errors import ConfigError, DtypeError, FileFormatError, describe, shown
@@ -64,7 +64,10 @@ def write_tensors(
     }
     header = {"format": _FORMAT, "version": str(VERSION), "sha256": _digest(stored, texts), **texts}
     with atomic_path(path) as temporary:
-        save_file(stored, temporary, metadata=header)
+        try:
+            save_file(stored, temporary, metadata=header)
+        except SafetensorError as error:  # which is no OSError, also of a full disk
+            raise OSError(str(error)) from error
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:

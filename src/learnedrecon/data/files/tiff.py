@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageSequence
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from learnedrecon.data.files.header import Header
 from learnedrecon.files import reading, unreadable
@@ -47,7 +47,7 @@ def read_tiff(path: Path) -> NDArray[Any]:
         if all(_decodable(series.keyframe) for series in file.series):
             series = [np.asarray(each.asarray()) for each in file.series]
             return series[0] if len(series) == 1 else np.stack(series)
-        compression = file.pages.first.compression.name
+        compression = getattr(file.pages.first.compression, "name", "unknown")
     return _by_pillow(path, header, compression)
 
 
@@ -95,7 +95,7 @@ def _by_pillow(path: Path, header: Header, compression: str) -> NDArray[Any]:
         try:
             with Image.open(path, formats=("TIFF",)) as picture:
                 pages = [np.asarray(page) for page in ImageSequence.Iterator(picture)]
-        except (Image.UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except (UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise other from error
     found = {(page.shape, page.dtype.newbyteorder("=")) for page in pages}
     shape = header.shape if len(pages) == 1 else header.shape[1:]
