@@ -1,4 +1,9 @@
-"""Atomic file writes, and which files a command may write."""
+"""Files: written as a whole or not at all, where commands may write, and how files are read.
+
+Whatever a library raises on a damaged file becomes one message by :func:`reading`; what is no file
+that ends, such as a pipe, is refused by :func:`require_file`; and memory is asked for only after
+:func:`refuse_size`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,9 @@ import re
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.errors import ConfigError, FileFormatError, LearnedReconError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,6 +37,16 @@ def writing(target: str | os.PathLike[str]) -> Iterator[None]:
                 fix="choose another folder, free space on the disk, or change its permissions",
             )
         ) from error
+
+
+_DENSEST: Final = 2048
+"""Times that an array may be larger than its file: deflate reaches 1032, LZW 1365."""
+
+_SMALL: Final = 1 << 28
+"""Bytes that any array may take, however small its file is."""
+
+_MAX_BYTES: Final = "LEARNEDRECON_MAX_BYTES"
+_COPY: Final = "copy or download the file again"
 
 
 @contextmanager
@@ -189,3 +204,156 @@ def _same(one: Path, other: Path) -> bool:
 
 def _refused(expected: str, found: str, fix: str) -> ConfigError:
     return ConfigError(describe(expected=expected, found=found, fix=fix))
+
+
+@contextmanager
+def reading(
+    path: str | os.PathLike[str], expected: str, *, corrupt: str | None = None, fix: str = _COPY
+) -> Iterator[None]:
+    """The boundary around a library that reads a file: all that it raises is one clear error.
+
+    Only calls of the library belong into it. Errors of this package pass as they are.
+
+    Args:
+        path: Name of the file in the message.
+        expected: Meaning of the file, as in "an HDF5 file".
+        corrupt: Kind of damage; by default that it is not what is expected, or is damaged.
+        fix: Advice for damaged files.
+
+    Raises:
+        FileFormatError: the file may not be opened, is damaged, or holds more than the memory.
+    """
+    try:
+        yield
+    except LearnedReconError:
+        raise
+    except PermissionError as error:
+        raise unreadable(path, expected, str(error), "change its permissions") from error
+    except FileNotFoundError as error:
+        raise unreadable(path, expected, "no such file", "check the path") from error
+    except MemoryError as error:
+        found = f"more than fits into the memory, too large ({error or type(error).__name__})"
+        raise unreadable(path, expected, found, _SMALLER) from error
+    except Exception as error:  # whatever its decoder raises
+        kind = corrupt or "something else, or a file that breaks off or is corrupt"
+        raise unreadable(path, expected, f"{kind} ({_reason(error)})", fix) from error
+
+
+def unreadable(
+    path: str | os.PathLike[str], expected: str, found: str, fix: str = _COPY
+) -> FileFormatError:
+    """The error for a file that is not what is ``expected``."""
+    return FileFormatError(
+        describe(expected=f"{os.fspath(path)} to be {expected}", found=found, fix=fix)
+    )
+
+
+def require_file(path: str | os.PathLike[str], expected: str) -> Path:
+    """The path, of which a file is there that has an end.
+
+    Raises:
+        FileFormatError: nothing there, or a folder, a pipe or a device, which may never end.
+    """
+    path = Path(path)
+    with reading(path, expected):
+        if path.is_file():
+            return path
+        if path.is_dir():
+            raise unreadable(path, expected, "a directory", "name a file in it")
+        if path.exists():
+            raise unreadable(path, expected, "a pipe or a device", "store it in a file first")
+    raise unreadable(path, expected, "no such file", "check the path")
+
+
+def refuse_size(path: str | os.PathLike[str], needed: int, *, stored: int | None = None) -> None:
+    """Refuses to take more bytes than the memory has, or than the file can truly hold.
+
+    A compressed file holds at most about a thousand times its size: a header that promises more
+    is damaged, or made to fill the memory. What is below 256 MiB always passes this second test.
+
+    Args:
+        path: The file, for its size and for the message.
+        needed: Bytes that are about to be taken.
+        stored: Bytes of the file, where its content is elsewhere.
+
+    Raises:
+        FileFormatError: ``needed`` is larger than the memory of this machine, or than the
+            environment's LEARNEDRECON_MAX_BYTES, which also switches the second test off.
+    """
+    most = byte_limit()
+    if os.environ.get(_MAX_BYTES) is None:
+        size = Path(path).stat().st_size if stored is None else stored
+        most = min(most, max(_SMALL, _DENSEST * size))
+    if needed > most:
+        raise unreadable(
+            path,
+            f"a file whose content takes at most {_bytes(most)}",
+            f"{_bytes(needed)}, which is too large",
+            _SMALLER,
+        )
+
+
+def byte_limit() -> int:
+    """Bytes that one thing may take: LEARNEDRECON_MAX_BYTES, or else the machine's memory.
+
+    Raises:
+        ConfigError: LEARNEDRECON_MAX_BYTES is no positive integer.
+    """
+    asked = os.environ.get(_MAX_BYTES)
+    if asked is None:
+        return _memory()
+    if not (asked.isascii() and asked.isdigit() and len(asked) < 20 and int(asked) > 0):
+        raise ConfigError(
+            describe(
+                expected=f"a positive number of bytes in {_MAX_BYTES}",
+                found=f"'{asked}'",
+                fix="correct or unset this environment variable",
+            )
+        )
+    return int(asked)
+
+
+def read_text(path: str | os.PathLike[str], expected: str, *, most: int = 1 << 23) -> str:
+    """The text of a file in UTF-8.
+
+    Args:
+        path: of the file.
+        expected: Meaning of the file, for messages.
+        most: Bytes that it may have.
+
+    Raises:
+        FileFormatError: no such file, a pipe, too large, or not UTF-8.
+    """
+    path = require_file(path, expected)
+    with reading(path, expected, fix="repair the file"):
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            found = f"more than {_bytes(most)}, which is too large for a text"
+            raise unreadable(path, expected, found, "name another file")
+        return content.decode("utf-8")
+
+
+_SMALLER: Final = (
+    f"use a part of it, or raise {_MAX_BYTES} where it is right; if it should be small, its "
+    "header is damaged"
+)
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system says it
+        return 1 << 36
+
+
+def _bytes(number: int) -> str:
+    for exponent, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if number >> exponent:
+            return f"{number / (1 << exponent):.3g} {unit}"
+    return f"{number} bytes"
+
+
+def _reason(error: Exception) -> str:
+    """What the library says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.registry import Registry, itself
 from learnedrecon.specs import Entry
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.schemes.reconstructor import Estimate
-    from learnedrecon.specs import Registry
 
 Reduction = Literal["mean", "sum"]
 
@@ -168,17 +167,15 @@ class DeepSupervision:
         return torch.stack(terms).sum(0) / sum(powers)
 
 
-def _as_it_is(loss: Loss) -> Loss:
-    return loss
-
-
-LOSSES: Registry[Loss] = MappingProxyType(
+LOSSES: Registry[Loss] = Registry(
+    "loss",
+    object,  # type: ignore[arg-type]
     {
-        "squared_error": Entry(SquaredError, _as_it_is, "mean or sum of squares"),
-        "log_squared_error": Entry(LogSquaredError, _as_it_is, "log ‖û - u‖²/‖u‖²"),
-        "absolute_error": Entry(AbsoluteError, _as_it_is, "mean or sum of absolute values"),
-        "deep_supervision": Entry(DeepSupervision, _as_it_is, "mean squares of every iterate"),
-    }
+        "squared_error": Entry(SquaredError, itself, "mean or sum of squares"),
+        "log_squared_error": Entry(LogSquaredError, itself, "log ‖û - u‖²/‖u‖²"),
+        "absolute_error": Entry(AbsoluteError, itself, "mean or sum of absolute values"),
+        "deep_supervision": Entry(DeepSupervision, itself, "mean squares of every iterate"),
+    },
 )
 """The losses that a configuration can name."""
 

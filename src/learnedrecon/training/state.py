@@ -18,7 +18,7 @@ from learnedrecon.weights.checkpoint import (
     MODEL,
     Blueprint,
     load_state,
-    save_weights,
+    write_weights,
 )
 from learnedrecon.weights.tensorfile import (
     read_tensors,
@@ -94,7 +94,7 @@ class Checkpoints:
     def save_best(self, model: nn.Module, progress: Progress) -> None:
         """Writes the weights that ``model`` has now."""
         extra = {"step": progress.step, self.metric: progress.best}
-        save_weights(self.best, model, blueprint=self.blueprint, extra=extra)
+        write_weights(self.best, model, self.blueprint, extra)
 
     def save_last(self, state: TrainingState, progress: Progress) -> None:
         """Writes all of ``state``, the global generators and ``progress``."""
@@ -165,7 +165,8 @@ class Checkpoints:
 
     def _require_same_blueprint(self, content: dict[str, object]) -> None:
         for name, asked in asdict(self.blueprint).items():
-            if content.get(name, asked if name == "fidelity" else None) != asked:
+            later = name in {"fidelity", "modules"}  # not in files of earlier versions
+            if content.get(name, asked if later else None) != asked:
                 raise FileFormatError(
                     describe(
                         expected=f"{self.last} to be of the {name} {asked}",
