@@ -17,11 +17,13 @@ from benchmarks.against.deepinv_tomography import DeepinvTransform, Options, rou
 from benchmarks.harness import memory
 from benchmarks.harness.cases import LODOPAB, SMALL
 from benchmarks.harness.timing import Budget, Contestant, interleaved, running
-from learnedrecon.models.learned_primal_dual import learned_primal_dual
+from learnedrecon.models.learned_primal_dual import (
+    LearnedPrimalDual,
+    PrimalDualStep,
+)
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.primal_dual import PrimalDualStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +75,7 @@ class ChannelsLast(nn.Module):
 def model_of(variant: Variant) -> Iterative:
     """Learned primal-dual with 10 steps of 32 channels, 253 220 weights drawn from seed 0."""
     torch.manual_seed(0)
-    model = learned_primal_dual()
+    model = LearnedPrimalDual()
     for step in model.modules():
         if isinstance(step, PrimalDualStep):
             step.dual_network = _prepared(step.dual_network, variant)

@@ -87,7 +87,7 @@ def _row(work: str, call: str, times: Mapping[str, Timing], key: str, peer: str)
 def _accuracy(operator: NonCartesianMRI, work: str) -> Row:
     """‖T u - exact‖/‖exact‖ for a random image; exact is ours in double precision."""
     image = _random(SIZE, SIZE)
-    wide = NonCartesianMRI(operator.spec, operator.maps, torch.complex128)
+    wide = NonCartesianMRI(operator.scan, operator.maps, torch.complex128)
     exact = wide(image.to(torch.complex128))
     mine = _distance(operator(image), exact)
     missing = sigpy_nufft.load() is None

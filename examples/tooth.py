@@ -62,7 +62,7 @@ class Scan:
     """Line integrals (1, 1, angle, detector), their noise in air; lengths in unbinned pixels."""
 
     lines: torch.Tensor
-    geometry: lr.ParallelBeam
+    geometry: lr.operators.ParallelBeam
     air: float
 
     def every(self, step: int) -> Scan:
@@ -72,7 +72,7 @@ class Scan:
 
     def problem(self) -> lr.InverseProblem:
         """The scan as y = Pu."""
-        return lr.InverseProblem(lr.RayTransform(self.geometry), self.lines)
+        return lr.InverseProblem(lr.operators.RayTransform(self.geometry), self.lines)
 
 
 def rotation_axis(lines: np.ndarray, theta: np.ndarray) -> float:
@@ -95,8 +95,8 @@ def read_scan(path: Path) -> tuple[Scan, float]:
     counts, white, dark = (f.reshape(len(f), -1, BINNING).mean(-1) for f in frames)
     lines = ExchangeScan(counts, white, dark, raw.theta).line_integrals().values
     offset = axis - (raw.counts.shape[1] - 1) / 2
-    detector = lr.FlatDetector(lines.shape[1], BINNING, offset)
-    geometry = lr.ParallelBeam((SIZE, SIZE), tuple(raw.theta), detector, PIXEL)
+    detector = lr.operators.FlatDetector(lines.shape[1], BINNING, offset)
+    geometry = lr.operators.ParallelBeam((SIZE, SIZE), tuple(raw.theta), detector, PIXEL)
     air = float(lines[:, np.r_[: MARGIN // BINNING, -MARGIN // BINNING : 0]].std())
     return Scan(torch.from_numpy(lines).float()[None, None], geometry, air), axis
 
@@ -106,12 +106,12 @@ def configuration(scan: Scan) -> Config:
 
     c, a dense matter, is the 99 % quantile of an FBP; noise in air has the deviation 1/√photons.
     """
-    image = lr.FBP(lr.FilteredBackprojection("hann", 0.8))(scan.problem()).image
+    image = lr.models.FBP("hann", 0.8)(scan.problem()).image
     c = float(image.quantile(0.99))
     phantoms = EllipseSpec("dival", SIZE, scale=c)
     return Config(
         operator=scan.geometry,
-        model=lr.FilteredPrimalDual(image_scale=c),
+        model=lr.models.FilteredPrimalDual(image_scale=c),
         data=DataConfig(
             train=phantoms,
             validation=replace(phantoms, split="validation"),
@@ -146,7 +146,7 @@ def trained(experiment: Experiment, folder: Path) -> lr.Reconstructor:
 def compare(methods: Mapping[str, lr.Reconstructor], full: Scan, figure: Path) -> list[Scores]:
     """Scores against all views; every pixel of the image is in the field of view."""
     sparse = full.every(EVERY)
-    reference = lr.FBP(lr.FilteredBackprojection())(full.problem()).image
+    reference = lr.models.FBP()(full.problem()).image
     batch = Batch(sparse.problem(), reference, None, ("tooth",))
     scores, panels = [], []
     for name, method in methods.items():
@@ -176,7 +176,7 @@ def main() -> None:
     network = trained(plan, given.run)
     seconds = time.perf_counter() - begun
     (fbp, _), (tv, _) = tuned_fbp(plan, given.images), tuned_tv(plan, given.images)
-    methods = {"FBP": lr.FBP(fbp), "TV": lr.TV(tv), "learned": network}
+    methods = {"FBP": fbp, "TV": tv, "learned": network}
     test = tuple(plan.batches("test", 2 * given.images))
     phantoms = [evaluate(n, m, test, plan.data_range) for n, m in methods.items()]
     tooth = compare(methods, scan, given.figure)

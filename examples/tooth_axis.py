@@ -57,7 +57,7 @@ def centre_of_mass(raw: ExchangeScan) -> float:
     return float(np.linalg.lstsq(waves, centre, rcond=None)[0][0])
 
 
-def transform_and_data(raw: ExchangeScan, every: int) -> tuple[lr.RayTransform, Tensor]:
+def transform_and_data(raw: ExchangeScan, every: int) -> tuple[lr.operators.RayTransform, Tensor]:
     """T of every ``every``-th view with the axis in the middle of the detector, and its y.
 
     Lengths are in pixels of the detector, which is binned by two.
@@ -65,12 +65,12 @@ def transform_and_data(raw: ExchangeScan, every: int) -> tuple[lr.RayTransform, 
     frames = (raw.counts, raw.white, raw.dark)
     counts, white, dark = (f.reshape(len(f), -1, BINNING).mean(-1) for f in frames)
     lines = ExchangeScan(counts, white, dark, raw.theta).line_integrals().values[::every]
-    detector = lr.FlatDetector(lines.shape[1], BINNING)
-    geometry = lr.ParallelBeam((SIZE, SIZE), tuple(raw.theta[::every]), detector, PIXEL)
-    return lr.RayTransform(geometry), torch.from_numpy(lines)
+    detector = lr.operators.FlatDetector(lines.shape[1], BINNING)
+    geometry = lr.operators.ParallelBeam((SIZE, SIZE), tuple(raw.theta[::every]), detector, PIXEL)
+    return lr.operators.RayTransform(geometry), torch.from_numpy(lines)
 
 
-def misfit(operator: lr.RayTransform, data: Tensor, steps: int) -> Tensor:
+def misfit(operator: lr.operators.RayTransform, data: Tensor, steps: int) -> Tensor:
     """‖Tu - y‖²/‖y‖² after ``steps`` steps of CGLS from u = 0 (Hestenes and Stiefel, 1952).
 
     In float64: in float32 the directions soon lose their conjugacy, and J its smoothness.
@@ -89,7 +89,7 @@ def misfit(operator: lr.RayTransform, data: Tensor, steps: int) -> Tensor:
 
 
 def descend(
-    operator: lr.RayTransform, data: Tensor, start: float, *, steps: int, iterations: int
+    operator: lr.operators.RayTransform, data: Tensor, start: float, *, steps: int, iterations: int
 ) -> list[Iterate]:
     """Gradient descent on the axis from the pixel ``start``, until it moves less than 0.01 pixels.
 

@@ -12,8 +12,7 @@ import typer
 from benchmarks.harness.tables import Table, table
 from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
-from learnedrecon.models.classical import FBP, TV
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.classical import FBP
 from learnedrecon.specs import to_plain
 from studies.common.scans import BLUR, TEXT, VALIDATION_IMAGES, experiment
 from studies.common.scores import classical_rows
@@ -30,20 +29,20 @@ def classical(job: Job) -> Found:
     """Both methods on every scan; blurs have no filtered back-projection."""
     found: dict[str, Any] = {}
     for scan in TEXT:
-        whole = experiment(scan, FilteredBackprojection())
+        whole = experiment(scan, FBP().spec)
 
-        def row(model: Reconstructor, spec: Any, name: str, scan: str = scan) -> dict[str, Any]:  # noqa: ANN401
-            at = experiment(scan, FilteredBackprojection())
+        def row(model: Reconstructor, name: str, scan: str = scan) -> dict[str, Any]:
+            at = experiment(scan, FBP().spec)
             scores = evaluate(name, model, at.batches("test"), at.data_range)
             job.say(f"{scan}, {name}: {scores.psnr.mean():.2f} dB")
             values = [round(float(value), 3) for value in scores.psnr]
-            return {"spec": to_plain(spec), **scores.to_plain(), "psnr_of_images": values}
+            return {"spec": to_plain(model.spec), **scores.to_plain(), "psnr_of_images": values}
 
         tv, tuned = tuned_tv(whole, VALIDATION_IMAGES)
-        found[scan] = {"tv": {**row(TV(tv), tv, "TV"), "tried": list(tuned.tried)}}
+        found[scan] = {"tv": {**row(tv, "TV"), "tried": list(tuned.tried)}}
         if scan != BLUR:
             fbp, _ = tuned_fbp(whole, VALIDATION_IMAGES)
-            found[scan]["fbp"] = row(FBP(fbp), fbp, "FBP")
+            found[scan]["fbp"] = row(fbp, "FBP")
     return {"scans": found}
 
 

@@ -33,8 +33,7 @@ from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.search import tune
 from learnedrecon.experiments.tuned_baselines import tuned_fbp
 from learnedrecon.files import write_text
-from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.classical import FBP, TV
 from learnedrecon.specs import to_plain
 from learnedrecon.training.accelerator import choose_device
 from learnedrecon.training.environment import environment
@@ -112,9 +111,9 @@ def classical(
         tuned = {"tuned": found.value, "tried": list(found.tried)}
         record(name, scores, time.perf_counter() - begun, tuned)
 
-    run("fbp", lambda b: FBP(FilteredBackprojection("hann", b)), 0.8, 1.25, 1.0)
-    run("tv_nonnegative", lambda w: TV(TotalVariationSpec(w)), 1.5, 1.5, None)
-    run("tv", lambda w: TV(TotalVariationSpec(w, nonnegative=False)), 1.5, 1.5, None)
+    run("fbp", lambda b: FBP("hann", b), 0.8, 1.25, 1.0)
+    run("tv_nonnegative", TV, 1.5, 1.5, None)
+    run("tv", lambda w: TV(w, nonnegative=False), 1.5, 1.5, None)
 
 
 @app.command()

@@ -28,7 +28,7 @@ from learnedrecon.data.files.dicom import hounsfield_to_attenuation, read_ct_dic
 from learnedrecon.data.loader import evaluation_batches
 from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.experiment import Experiment
-from learnedrecon.models.classical import TV, TotalVariationSpec
+from learnedrecon.models.classical import TV
 from studies.common.study import RESULTS, Study, not_measured, read
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def score(
 ) -> dict[str, Any]:
     """Mean PSNR and SSIM, each image with its own weight."""
     found = [
-        evaluate("", TV(TotalVariationSpec(weight)), [batch], demo.data_range)
+        evaluate("", TV(weight), [batch], demo.data_range)
         for batch, weight in zip(batches, weights, strict=True)
     ]
     return {
@@ -105,7 +105,7 @@ def by_discrepancy(problem: InverseProblem) -> float:
     low, high = 1e-2, 1.0
     while high > 1.02 * low:
         middle = math.sqrt(low * high)
-        image = TV(TotalVariationSpec(middle))(problem).image
+        image = TV(middle)(problem).image
         above = float((problem.forward(image) - problem.data).norm()) > target
         low, high = (low, middle) if above else (middle, high)
     return math.sqrt(low * high)

@@ -12,18 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.against.stand_in import stand_in_for_torchvision
-from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
-from learnedrecon.models.invertible_primal_dual import (
-    InvertiblePrimalDual,
-    SplitPrimalDualSpec,
-    invertible_primal_dual,
-    split_primal_dual,
+from learnedrecon.models.equilibrium import (
+    EquilibriumGradient,
+    FixedPointBackwardName,
+    FixedPointSolver,
 )
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDual
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.problem import InverseProblem
+from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
+from learnedrecon.schemes.reversible import Reversible
+from learnedrecon.schemes.step import Chain
 
 if TYPE_CHECKING:
     from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.schemes.reconstructor import Iterative
 
 ENDLESS = 1e-12  # a tolerance that no solver reaches in float32, so that all N iterations are done
 
@@ -96,27 +99,31 @@ class DeepinvUnrolled(nn.Module):
 
 
 def _lpd(every: Callable[[int], int | None]) -> Callable[[int], nn.Module]:
-    return lambda n: Images(learned_primal_dual(LearnedPrimalDual(n, checkpoint_every=every(n))))
+    def build(n: int) -> nn.Module:
+        k = every(n)
+        return _with(LearnedPrimalDual(n), Backprop() if k is None else Checkpointed(k))
+
+    return build
 
 
-def _split(backward: Any) -> Callable[[int], nn.Module]:  # noqa: ANN401
-    return lambda n: Images(split_primal_dual(SplitPrimalDualSpec(n, backward=backward)))
+def _split(backward: Backward) -> Callable[[int], nn.Module]:
+    return lambda n: _with(SplitPrimalDual(n), backward)
 
 
-def _invertible(backward: Any) -> Callable[[int], nn.Module]:  # noqa: ANN401
-    return lambda n: Images(invertible_primal_dual(InvertiblePrimalDual(n, backward=backward)))
+def _invertible(backward: Backward) -> Callable[[int], nn.Module]:
+    return lambda n: _with(InvertiblePrimalDual(n), backward)
 
 
-def _equilibrium(backward: Any) -> Callable[[int], nn.Module]:  # noqa: ANN401
+def _with(model: Iterative, backward: Backward) -> nn.Module:
+    """The images of a model that is differentiated in another way."""
+    assert isinstance(model.scheme, Chain)
+    model.scheme.backward_mode = backward
+    return Images(model)
+
+
+def _equilibrium(backward: FixedPointBackwardName) -> Callable[[int], nn.Module]:
     return lambda n: Images(
-        equilibrium_gradient(
-            EquilibriumGradient(
-                tolerance=ENDLESS,
-                backward_tolerance=ENDLESS,
-                max_iterations=n,
-                backward=backward,
-            )
-        )
+        EquilibriumGradient(solver=FixedPointSolver(ENDLESS, n, backward, ENDLESS))
     )
 
 
@@ -129,10 +136,10 @@ CASES: dict[str, Case] = {
     "lpd-backprop": Case("LPD", "Backprop", _lpd(lambda _: None), "linear"),
     "lpd-checkpointed-1": Case("LPD", "Checkpointed(1)", _lpd(lambda _: 1), "states"),
     "lpd-checkpointed-root": Case("LPD", "Checkpointed(√N)", _lpd(root), "states"),
-    "split-backprop": Case("split LPD", "Backprop", _split("backprop"), "linear"),
-    "split-reversible": Case("split LPD", "Reversible", _split("reversible"), "constant"),
+    "split-backprop": Case("split LPD", "Backprop", _split(Backprop()), "linear"),
+    "split-reversible": Case("split LPD", "Reversible", _split(Reversible()), "constant"),
     "invertible-reversible": Case(
-        "invertible LPD", "Reversible", _invertible("reversible"), "constant"
+        "invertible LPD", "Reversible", _invertible(Reversible()), "constant"
     ),
     "equilibrium-implicit": Case("equilibrium", "Implicit", _equilibrium("implicit"), "constant"),
     "equilibrium-jacobian-free": Case(
@@ -141,11 +148,11 @@ CASES: dict[str, Case] = {
     "deepinv": Case("deepinv, unrolled PGD", "autograd", DeepinvUnrolled, "peer"),
 }
 TIMED: dict[str, Callable[[int], nn.Module]] = {
-    "split LPD, Backprop": _split("backprop"),
-    "split LPD, Reversible": _split("reversible"),
-    "split LPD, Checkpointed(1)": _split("checkpointed"),
-    "invertible LPD, Backprop": _invertible("backprop"),
-    "invertible LPD, Reversible": _invertible("reversible"),
+    "split LPD, Backprop": _split(Backprop()),
+    "split LPD, Reversible": _split(Reversible()),
+    "split LPD, Checkpointed(1)": _split(Checkpointed()),
+    "invertible LPD, Backprop": _invertible(Backprop()),
+    "invertible LPD, Reversible": _invertible(Reversible()),
 }
 
 

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from learnedrecon.errors import GeometryError, ShapeError, describe
+from learnedrecon.errors import ConfigError, GeometryError, ShapeError, describe
 from learnedrecon.functionals.base import Fidelity, Regulariser
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.operators.base import Operator, moved
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.solvers.normal import NormalSolver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from learnedrecon.operators.rows import Rows
 
 
@@ -50,6 +53,47 @@ class Problem(ABC):
     def gradient(self, u: Tensor) -> Tensor:
         """∇_u D(T(u); y) = [∂T(u)]* ∂_v D(T(u); y)."""
 
+    @property
+    def back(self) -> Tensor:
+        """T*y of a linear T, (batch, channel, *domain.shape), computed once.
+
+        What requires a gradient is computed anew each time, as its graph serves one backward pass.
+
+        Raises:
+            GeometryError: T is not linear, so that [∂T(u)]*y depends on an image u.
+        """
+        if torch.compiler.is_compiling():
+            return self.adjoint(self.data)
+        kept: dict[str, Tensor] = vars(self).setdefault("_back", {})
+        mode = _gradient_mode()
+        if mode not in kept:
+            back = self.adjoint(self.data)
+            if back.requires_grad:
+                return back
+            kept[mode] = back
+        return kept[mode]
+
+    @abstractmethod
+    def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        """(T*T + λI)⁻¹ b of a linear T, the minimiser x of ½‖Tx‖² + λ/2 ‖x‖² - Re⟨b, x⟩.
+
+        Differentiable in b, λ and every tensor of T. With b = T*y + λz it is the proximal map of
+        ½‖Tx - y‖²/λ at z: the data consistency of MoDL (Aggarwal, Mani, Jacob, IEEE Trans. Med.
+        Imaging 38(2), 2019, eq. 8) and the first half of ADMM and of half-quadratic splitting.
+
+        Args:
+            b: (batch, channel, *domain.shape).
+            weight: λ ≥ 0, one number or one per sample, (batch,).
+
+        Returns:
+            (batch, channel, *domain.shape).
+
+        Raises:
+            GeometryError: T is not linear.
+            ShapeError, DtypeError, DataError, ConfigError: as for
+                :func:`learnedrecon.solvers.normal.solve_normal`.
+        """
+
     @abstractmethod
     def subset(self, rows: Rows) -> Problem:
         """The same problem with the rows ``rows`` of T and of y only."""
@@ -69,6 +113,7 @@ class InverseProblem(Problem):
         fidelity: D.
         regulariser: a fixed R, or None.
         draws: random integers of this batch, drawn by the data side.
+        solver: how exactly :meth:`solve` solves where T has no closed form.
 
     Raises:
         GeometryError: T is not an operator.
@@ -81,6 +126,7 @@ class InverseProblem(Problem):
     fidelity: Fidelity = field(default_factory=LeastSquares)
     regulariser: Regulariser | None = None
     draws: tuple[int, ...] = ()
+    solver: NormalSolver = field(default_factory=NormalSolver)
 
     def __post_init__(self) -> None:
         if not isinstance(self.operator, Operator):
@@ -112,11 +158,23 @@ class InverseProblem(Problem):
             raise GeometryError(
                 describe(
                     expected="the image at which a nonlinear T is linearised",
-                    found="adjoint(v) without 'at'",
-                    fix="call problem.adjoint(v, at=u)",
+                    found="adjoint(v) without 'at', or problem.back",
+                    fix="call problem.adjoint(v, at=u), for T*y with v = problem.data",
                 )
             )
         return self.operator.linearise(at)[1].adjoint(v)
+
+    def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        if not isinstance(self.operator, LinearOperator):
+            raise GeometryError(
+                describe(
+                    expected="a linear T for (T*T + λI)⁻¹b",
+                    found=type(self.operator).__name__,
+                    fix="linearise it, T(u + x) ≈ T(u) + T'(u)x with T(u), T'(u) = T.linearise(u), "
+                    "and solve the problem of T'(u)",
+                )
+            )
+        return self.solver(self.operator, b, weight)
 
     def gradient(self, u: Tensor) -> Tensor:
         value, derivative = self.operator.linearise(u)
@@ -192,6 +250,9 @@ class Wrapper(Problem):
     def gradient(self, u: Tensor) -> Tensor:
         return self.inner.gradient(u)
 
+    def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        return self.inner.solve(b, weight)
+
     def subset(self, rows: Rows) -> Self:
         return self.rewrap(self.inner.subset(rows))
 
@@ -199,62 +260,23 @@ class Wrapper(Problem):
         return self.rewrap(self.inner.to(device))
 
 
-@dataclass
-class Cost:
-    """How often T and T* were applied, in applications to one whole sample.
+def changed(problem: Problem, change: Callable[[InverseProblem], InverseProblem]) -> Problem:
+    """The standard problem inside all wrappers changed, and wrapped again.
 
-    An application of m of n rows to one image counts m/n; a batch or several channels count each.
-
-    Attributes:
-        forward: applications of T.
-        adjoint: applications of T*, or of [∂T]*.
+    Raises:
+        ConfigError: there is no standard problem inside.
     """
-
-    forward: float = 0.0
-    adjoint: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """Applications of either."""
-        return self.forward + self.adjoint
-
-
-@dataclass(eq=False)
-class Counted(Wrapper):
-    """Counts what a scheme asks of an operator; derivatives by autograd are not counted.
-
-    Attributes:
-        inner: the problem inside.
-        cost: where it is counted, shared with all subsets and copies.
-        whole: entries of one sample of all data.
-    """
-
-    inner: Problem
-    cost: Cost = field(default_factory=Cost)
-    whole: int = 0
-
-    def __post_init__(self) -> None:
-        self.whole = self.whole or self.inner.operator.codomain.size
-
-    def rewrap(self, inner: Problem) -> Self:
-        return type(self)(inner, self.cost, self.whole)
-
-    def forward(self, u: Tensor) -> Tensor:
-        self.cost.forward += self._share(u, self.operator.domain.size)
-        return self.inner.forward(u)
-
-    def adjoint(self, v: Tensor, at: Tensor | None = None) -> Tensor:
-        self.cost.adjoint += self._share(v, self.operator.codomain.size)
-        return self.inner.adjoint(v, at)
-
-    def gradient(self, u: Tensor) -> Tensor:
-        share = self._share(u, self.operator.domain.size)
-        self.cost.forward += share
-        self.cost.adjoint += share
-        return self.inner.gradient(u)
-
-    def _share(self, tensor: Tensor, size: int) -> float:
-        return tensor.numel() / size * self.operator.codomain.size / self.whole
+    if isinstance(problem, Wrapper):
+        return problem.rewrap(changed(problem.inner, change))
+    if not isinstance(problem, InverseProblem):
+        raise ConfigError(
+            describe(
+                expected="an InverseProblem, or a Wrapper around one",
+                found=type(problem).__name__,
+                fix="derive your problem from Wrapper",
+            )
+        )
+    return change(problem)
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -275,3 +297,10 @@ def _moved(module: M, device: torch.device | str) -> M:
         key: None if child is None else _moved(child, device) for key, child in children
     }
     return twin
+
+
+def _gradient_mode() -> str:
+    """Whether what is computed now can be part of a graph."""
+    if torch.is_inference_mode_enabled():
+        return "inference"
+    return "graph" if torch.is_grad_enabled() else "no graph"

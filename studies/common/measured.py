@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from learnedrecon.evaluation.certificate import certified_step, certify, measured_contraction
+from learnedrecon.evaluation.certificate import certified_step, certify
+from learnedrecon.evaluation.certificate_attack import measured_contraction
 from learnedrecon.evaluation.iterations import iteration_curves
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.fixed_point import FixedPoint
@@ -27,7 +28,7 @@ IMAGES = 50
 
 def certificate(model: Reconstructor, whole: Experiment) -> dict[str, Any]:
     """Bounds, the worst contraction of random and adversarial pairs, and how solving ends."""
-    proved = certify(model, whole.operator)
+    proved = certify(model, whole.operator, fidelity=whole.fidelity())
     step = certified_step(model)
     assert step is not None
     assert isinstance(model, Iterative)

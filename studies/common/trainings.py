@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from learnedrecon.models.deep_gradient import DeepGradient
-from learnedrecon.models.equilibrium import EquilibriumGradient
-from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDualSpec
+from learnedrecon.models.deep_gradient import DeepGradientDescent
+from learnedrecon.models.equilibrium import EquilibriumGradient, PotentialLayers
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDual
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
-from learnedrecon.models.subsets import SubsetPrimalDual
+from learnedrecon.models.subsets import SubsetPrimalDual, Subsets
 from learnedrecon.training.spec import (
     CheckpointSpec,
     GreedySpec,
@@ -73,23 +73,23 @@ class Training:
 
 
 def _certified(epsilon: float) -> Training:
-    model = EquilibriumGradient(epsilon=epsilon)
+    model = EquilibriumGradient(epsilon=epsilon).spec
     return Training(f"equilibrium, certified, ε = {epsilon}", SPARSE, model, 1500, 1e-2, seeds=1)
 
 
 def _subsets(parts: int) -> Training:
-    model = SubsetPrimalDual(iterations=8, hidden=HIDDEN, parts=parts)
+    model = SubsetPrimalDual(iterations=8, hidden=HIDDEN, subsets=Subsets(parts)).spec
     return Training(f"LPD on 1/{parts} of the angles per step", DENSE, model, steps=3000)
 
 
 TRAININGS: Mapping[str, Training] = {
     "equilibrium": Training(
-        "equilibrium, certified", SPARSE, EquilibriumGradient(), 1500, 1e-2, curves=True
+        "equilibrium, certified", SPARSE, EquilibriumGradient().spec, 1500, 1e-2, curves=True
     ),
     "equilibrium-free": Training(
         "equilibrium, without bound",
         SPARSE,
-        EquilibriumGradient(bound="none"),
+        EquilibriumGradient(network=PotentialLayers(bound="none")).spec,
         1500,
         5e-3,
         curves=True,
@@ -97,26 +97,32 @@ TRAININGS: Mapping[str, Training] = {
     "equilibrium-0.99": _certified(0.99),
     "equilibrium-0.9": _certified(0.9),
     "unrolled": Training(
-        "unrolled, 10 steps", SPARSE, LearnedGradient(10), 5000, 2e-3, seeds=1, curves=True
+        "unrolled, 10 steps", SPARSE, LearnedGradient(10).spec, 5000, 2e-3, seeds=1, curves=True
     ),
     "blur-equilibrium": Training(
-        "equilibrium, certified", BLUR, EquilibriumGradient(), 1500, 1e-2, seeds=1, curves=True
+        "equilibrium, certified", BLUR, EquilibriumGradient().spec, 1500, 1e-2, seeds=1, curves=True
     ),
     "blur-unrolled": Training(
-        "unrolled, 10 steps", BLUR, LearnedGradient(10, fbp=None), 5000, 2e-3, seeds=1, curves=True
+        "unrolled, 10 steps",
+        BLUR,
+        LearnedGradient(10, start="adjoint").spec,
+        5000,
+        2e-3,
+        seeds=1,
+        curves=True,
     ),
-    "lpd": Training("LPD", SPARSE, LearnedPrimalDual(iterations=8, hidden=HIDDEN), 6000),
+    "lpd": Training("LPD", SPARSE, LearnedPrimalDual(iterations=8, hidden=HIDDEN).spec, 6000),
     "invertible": Training(
-        "invertible LPD", SPARSE, InvertiblePrimalDual(iterations=8, hidden=HIDDEN), 6000
+        "invertible LPD", SPARSE, InvertiblePrimalDual(iterations=8, hidden=HIDDEN).spec, 6000
     ),
-    "split": Training("split LPD", SPARSE, SplitPrimalDualSpec(iterations=8, hidden=HIDDEN), 6000),
+    "split": Training("split LPD", SPARSE, SplitPrimalDual(iterations=8, hidden=HIDDEN).spec, 6000),
     "end-to-end": Training(
-        "end to end", SPARSE, DeepGradient(hidden=HIDDEN), 6000, images=GREEDY_IMAGES
+        "end to end", SPARSE, DeepGradientDescent(hidden=HIDDEN).spec, 6000, images=GREEDY_IMAGES
     ),
     "greedy": Training(
         "greedy",
         SPARSE,
-        DeepGradient(hidden=HIDDEN),
+        DeepGradientDescent(hidden=HIDDEN).spec,
         6000,
         strategy="greedy",
         fine_tune=1000,

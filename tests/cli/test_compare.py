@@ -13,7 +13,7 @@ from learnedrecon.experiments.method import Method
 from learnedrecon.experiments.scoring import draw, score
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.models.classical import FBP
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
@@ -64,7 +64,7 @@ class Noting(Reconstructor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = FBP(FilteredBackprojection())
+        self.model = FBP()
         self.seen: set[type] = set()
 
     def forward(self, problem: Problem) -> Estimate:

@@ -9,7 +9,7 @@ import pytest
 
 from learnedrecon.cli.init import preset_text, presets
 from learnedrecon.config.schema import Config
-from learnedrecon.config.yaml_file import parse_yaml
+from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.specs import from_plain
 
@@ -53,7 +53,7 @@ def settings(preset: str) -> list[str]:
 
 
 def config_of(preset: str) -> Config:
-    return from_plain(Config, parse_yaml(preset_text(preset), preset))
+    return from_plain(Config, load_yaml(preset_text(preset), preset))
 
 
 @pytest.mark.parametrize("preset", presets())

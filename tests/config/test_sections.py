@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from learnedrecon.config.sections import share_images
 
 from learnedrecon.config.schema import DataConfig
-from learnedrecon.config.sections import share_images
 from learnedrecon.data.datasets import EllipseDataset, EllipseSpec, SheppLoganSpec
 from learnedrecon.data.pairs import PairFolder, PairFolderSpec
 from learnedrecon.errors import ConfigError

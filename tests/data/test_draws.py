@@ -17,7 +17,7 @@ from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Counted
+from learnedrecon.testing.counting import Counted
 
 SCAN = ParallelBeam((16, 16), AngleRange(4), FlatDetector(23))
 

@@ -15,21 +15,18 @@ from torch import Tensor, nn
 from learnedrecon.data.batch import Batch
 from learnedrecon.errors import ConfigError, DataError
 from learnedrecon.evaluation.curves import draw_iterations
-from learnedrecon.evaluation.iterations import (
-    iteration_curves,
-    parse_iterations,
-    quartiles,
-)
+from learnedrecon.evaluation.iterations import iteration_curves, parse_iterations, quartiles
 from learnedrecon.metrics import FixedRange
 from learnedrecon.models.classical import FBP
-from learnedrecon.models.initial import AdjointImage, ImageAlone, TheImage
+from learnedrecon.models.start import AdjointImage
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
-from learnedrecon.problem import Cost, Counted, InverseProblem, Problem
-from learnedrecon.schemes.contraction import Image
+from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import NoScaling
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Repeat, Step
+from learnedrecon.testing.counting import Cost, Counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +46,7 @@ class Grow(Step[Image]):
 
 
 def model(growth: list[float], times: int = 3) -> Iterative:
-    return Iterative(
-        ImageAlone(AdjointImage()), Repeat(Grow(growth), times), TheImage(), NoScaling()
-    )
+    return Iterative(Repeat(Grow(growth), times), AdjointImage(), NoScaling())
 
 
 def batch(samples: int, *, truth: bool = True) -> Batch:

@@ -10,7 +10,7 @@ import torch
 
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError
-from learnedrecon.models.classical import TotalVariationSpec
+from learnedrecon.models.classical import TV
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
@@ -25,22 +25,19 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("tv", {"weight": math.nan}, "weight"),
     ("tv", {"weight": 1.0, "gap": 1.0}, "gap"),
     ("tv", {"weight": 1.0, "max_iterations": 0}, "max_iterations"),
-    ("fbp_unet", {"image_scale": -1.0}, "image_scale"),
-    ("fbp_unet", {"network": {"in_channels": 2, "out_channels": 2}}, "in_channels"),
+    ("post_processing", {"image_scale": -1.0}, "image_scale"),
+    ("post_processing", {"network": {"in_channels": 2, "out_channels": 2}}, "in_channels"),
     ("learned_gradient", {"iterations": 0}, "iterations"),
     ("learned_gradient", {"memory": -1}, "memory"),
     ("learned_primal_dual", {"primal": 1}, "primal"),
     ("learned_primal_dual", {"dual": 0}, "dual"),
     ("learned_primal_dual", {"image_scale": math.inf}, "image_scale"),
     ("filtered_primal_dual", {"hidden": 0}, "hidden"),
-    ("learned_gradient", {"checkpoint_every": 0}, "checkpoint_every"),
-    ("learned_primal_dual", {"checkpoint_every": -1}, "checkpoint_every"),
-    ("filtered_primal_dual", {"checkpoint_every": 0}, "checkpoint_every"),
     ("deep_gradient_descent", {"iterations": 0}, "iterations"),
-    ("subset_primal_dual", {"parts": 0}, "parts"),
-    ("subset_primal_dual", {"order": "shuffled"}, "order"),
-    ("subset_gradient", {"parts": -2}, "parts"),
-    ("filtered_primal_dual", {"fbp": {"bandwidth": -1.0}}, "bandwidth"),
+    ("subset_primal_dual", {"subsets": {"parts": 0}}, "parts"),
+    ("subset_primal_dual", {"subsets": {"order": "shuffled"}}, "order"),
+    ("subset_gradient", {"subsets": {"parts": -2}}, "parts"),
+    ("filtered_primal_dual", {"start": {"bandwidth": -1.0}}, "bandwidth"),
 ]
 
 
@@ -74,11 +71,10 @@ def test_the_smallest_ones_run(name: str, values: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "found"),
     [
-        (LearnedPrimalDual, {"iterations": "3"}, "a whole number.*iterations = '3'"),
-        (LearnedPrimalDual, {"hidden": 2.5}, r"a whole number.*hidden = 2\.5"),
-        (LearnedPrimalDual, {"checkpoint_every": 1.5}, r"checkpoint_every = 1\.5"),
-        (LearnedPrimalDual, {"image_scale": "1"}, "a number above 0.*image_scale = '1'"),
-        (TotalVariationSpec, {"weight": 1.0, "gap": None}, "a number between 0 and 1.*gap = None"),
+        (LearnedPrimalDual, {"iterations": "three"}, "'iterations'.*valid integer.*'three'"),
+        (LearnedPrimalDual, {"hidden": 2.5}, r"'hidden'.*fractional part.*2\.5"),
+        (LearnedPrimalDual, {"image_scale": "c"}, "'image_scale'.*valid number.*'c'"),
+        (TV, {"weight": 1.0, "gap": None}, "'gap'.*valid number.*None"),
     ],
 )
 def test_wrong_types_are_named(kind: type, values: dict[str, Any], found: str) -> None:

@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from learnedrecon.errors import GeometryError
-from learnedrecon.models.classical import FBP, TV, TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.classical import FBP, TV
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
@@ -74,8 +73,8 @@ def test_total_variation(nonnegative: bool) -> None:
             a, d = slopes - z, u + d - w
         return w
 
-    spec = TotalVariationSpec(alpha, nonnegative=nonnegative, gap=1e-10, max_iterations=200_000)
-    estimate = TV(spec)(InverseProblem(RAY, y))
+    method = TV(alpha, nonnegative=nonnegative, gap=1e-10, max_iterations=200_000)
+    estimate = method(InverseProblem(RAY, y))
     found = estimate.image.numpy().ravel()
     best = admm()
     assert estimate.status is not None
@@ -86,37 +85,33 @@ def test_total_variation(nonnegative: bool) -> None:
 
 
 def test_total_variation_says_when_it_is_not_done() -> None:
-    estimate = TV(TotalVariationSpec(0.05, gap=1e-9, max_iterations=25))(
-        InverseProblem(RAY, data())
-    )
+    estimate = TV(0.05, gap=1e-9, max_iterations=25)(InverseProblem(RAY, data()))
     assert estimate.status is not None
     assert estimate.status.startswith("Not converged")
 
 
 def test_total_variation_in_centimetres() -> None:
     """½‖Tu - y‖² + α Σ|∇u| with u ten times as large needs a tenth of α."""
-    spec = TotalVariationSpec(0.05, gap=1e-8)
     small = ParallelBeam(IMAGE, GEOMETRY.angles, FlatDetector(11, 0.11, 0.06), (0.09, 0.12))
     cm = RayTransform(small, torch.float64)
-    u = TV(spec)(InverseProblem(RAY, data())).image
-    v = TV(TotalVariationSpec(0.005, gap=1e-8))(InverseProblem(cm, data())).image
+    u = TV(0.05, gap=1e-8)(InverseProblem(RAY, data())).image
+    v = TV(0.005, gap=1e-8)(InverseProblem(cm, data())).image
     torch.testing.assert_close(v, 10 * u, rtol=1e-9, atol=1e-9)
 
 
 def test_total_variation_needs_a_linear_operator() -> None:
     operator = TransmissionCT(Transmission(GEOMETRY), torch.float64)
     with pytest.raises(GeometryError, match=r"linear(?s:.*)TransmissionCT(?s:.*)logarithm"):
-        TV(TotalVariationSpec(0.05))(InverseProblem(operator, torch.exp(-data())))
+        TV(0.05)(InverseProblem(operator, torch.exp(-data())))
 
 
 def test_fbp_is_the_solver() -> None:
-    image = FBP(FilteredBackprojection("hann", 0.7))(InverseProblem(RAY, data())).image
+    image = FBP("hann", 0.7)(InverseProblem(RAY, data())).image
     expected = fbp(data(), GEOMETRY, window="hann", bandwidth=0.7)
     torch.testing.assert_close(image, expected, rtol=0, atol=0)
 
 
 def test_fbp_takes_the_logarithm_of_transmissions() -> None:
     operator = TransmissionCT(Transmission(GEOMETRY, mu=0.2), torch.float64)
-    spec = FilteredBackprojection()
-    image = FBP(spec)(InverseProblem(operator, torch.exp(-0.2 * data()))).image
-    torch.testing.assert_close(image, FBP(spec)(InverseProblem(RAY, data())).image)
+    image = FBP()(InverseProblem(operator, torch.exp(-0.2 * data()))).image
+    torch.testing.assert_close(image, FBP()(InverseProblem(RAY, data())).image)

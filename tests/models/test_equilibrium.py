@@ -14,14 +14,17 @@ from tests.models.in_numpy import IMAGE, RAY, C, T, data, gradient, network, num
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import certify
 from learnedrecon.evaluation.scores import count_parameters
-from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
+from learnedrecon.functionals.fidelities import LeastSquares
+from learnedrecon.models.equilibrium import (
+    EquilibriumGradient,
+    FixedPointSolver,
+    PotentialLayers,
+)
 from learnedrecon.models.equilibrium_splitting import (
+    DataStep,
     EquilibriumADMM,
     EquilibriumPrimalDual,
     EquilibriumProximal,
-    equilibrium_admm,
-    equilibrium_primal_dual,
-    equilibrium_proximal,
 )
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.problem import InverseProblem
@@ -69,28 +72,25 @@ def primal_dual(step: torch.nn.Module, y: Array) -> Iterator[Array]:
 
 
 COMMON: dict[str, Any] = {
-    "layers": 2,
-    "width": 3,
-    "filters": 5,
-    "threshold": 0.15,
+    "network": PotentialLayers(2, 3, 5, 0.15),
     "epsilon": 0.7,
     "image_scale": C,
 }
 MODELS = {
     "gradient": (
-        lambda: equilibrium_gradient(EquilibriumGradient(**COMMON, weight=0.5)),
+        lambda: EquilibriumGradient(**COMMON, weight=0.5),
         gradient,
     ),
     "proximal": (
-        lambda: equilibrium_proximal(EquilibriumProximal(**COMMON, step=0.8)),
+        lambda: EquilibriumProximal(**COMMON, step=0.8),
         proximal,
     ),
     "admm": (
-        lambda: equilibrium_admm(EquilibriumADMM(**COMMON, penalty=2.0, data_tolerance=1e-13)),
+        lambda: EquilibriumADMM(**COMMON, penalty=2.0, data_step=DataStep(1e-13)),
         admm,
     ),
     "primal_dual": (
-        lambda: equilibrium_primal_dual(EquilibriumPrimalDual(**COMMON, step=0.7, product=0.5)),
+        lambda: EquilibriumPrimalDual(**COMMON, step=0.7, product=0.5),
         primal_dual,
     ),
 }
@@ -118,12 +118,12 @@ def test_every_iterate_in_numpy(name: str) -> None:
 
 def test_only_the_gradient_scheme_is_certified_where_t_has_a_null_space() -> None:
     for name, why in {"proximal": "μ > 0", "admm": "averaged", "primal_dual": "averaged"}.items():
-        assert why in certify(built(name), RAY).reason
-    assert certify(built("gradient"), RAY).holds
+        assert why in certify(built(name), RAY, fidelity=LeastSquares()).reason
+    assert certify(built("gradient"), RAY, fidelity=LeastSquares()).holds
 
 
 def test_3553_parameters() -> None:
-    assert count_parameters(equilibrium_gradient()) == 3_553
+    assert count_parameters(EquilibriumGradient()) == 3_553
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -142,7 +142,7 @@ def test_both_pieces_of_the_network_matter_to_the_iterates(name: str) -> None:
         assert float((images[0] - other).norm()) > 0.02 * float(images[0].norm())
 
 
-@pytest.mark.parametrize("build", [equilibrium_proximal, equilibrium_admm, equilibrium_primal_dual])
+@pytest.mark.parametrize("build", [EquilibriumProximal, EquilibriumADMM, EquilibriumPrimalDual])
 def test_denoisers_begin_near_the_identity(build: Callable[[], Iterative]) -> None:
     torch.manual_seed(0)
     (near,) = (m for m in build().modules() if isinstance(m, NearIdentity))
@@ -151,13 +151,13 @@ def test_denoisers_begin_near_the_identity(build: Callable[[], Iterative]) -> No
 
 
 def test_tolerances_of_both_solvers() -> None:
-    spec = EquilibriumGradient(tolerance=1e-3, backward_tolerance=1e-5, max_iterations=7)
-    scheme = equilibrium_gradient(spec).scheme
+    solver = FixedPointSolver(1e-3, 7, backward_tolerance=1e-5)
+    scheme = EquilibriumGradient(solver=solver).scheme
     assert isinstance(scheme, FixedPoint)
     assert scheme.solver == Anderson(1e-3, 7)
     assert scheme.backward_mode == Implicit(Anderson(1e-3, 7), 1e-5)
-    spec = replace(spec, backward="jacobian_free")
-    scheme = equilibrium_gradient(spec).scheme
+    solver = replace(solver, backward="jacobian_free")
+    scheme = EquilibriumGradient(solver=solver).scheme
     assert isinstance(scheme, FixedPoint)
     assert scheme.backward_mode == JacobianFree()
 
@@ -165,20 +165,20 @@ def test_tolerances_of_both_solvers() -> None:
 def test_fields_out_of_range() -> None:
     for build in (
         lambda: EquilibriumGradient(weight=0.0),
-        lambda: EquilibriumGradient(layers=0),
-        lambda: EquilibriumGradient(width=0),
-        lambda: EquilibriumGradient(filters=2.5),  # type: ignore[arg-type]
-        lambda: EquilibriumGradient(threshold=0.0),
-        lambda: EquilibriumGradient(bound="all"),  # type: ignore[arg-type]
+        lambda: PotentialLayers(layers=0),
+        lambda: PotentialLayers(width=0),
+        lambda: PotentialLayers(filters=2.5),  # type: ignore[arg-type]
+        lambda: PotentialLayers(threshold=0.0),
+        lambda: PotentialLayers(bound="all"),  # type: ignore[arg-type]
         lambda: EquilibriumGradient(epsilon=1.0),
-        lambda: EquilibriumGradient(backward_tolerance=0.0),
+        lambda: FixedPointSolver(backward_tolerance=0.0),
         lambda: EquilibriumProximal(step=-1.0),
         lambda: EquilibriumADMM(penalty=0.0),
-        lambda: EquilibriumADMM(data_iterations=0),
-        lambda: EquilibriumADMM(data_tolerance=1.0),
+        lambda: DataStep(max_iterations=0),
+        lambda: DataStep(tolerance=1.0),
         lambda: EquilibriumPrimalDual(product=1.0),
     ):
         with pytest.raises(ConfigError, match="Expected"):
             build()
     with pytest.raises(ConfigError, match="EquilibriumADMM"):
-        equilibrium_admm(EquilibriumProximal())  # type: ignore[arg-type]
+        EquilibriumADMM.from_spec(EquilibriumProximal().spec)

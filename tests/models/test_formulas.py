@@ -13,11 +13,11 @@ from scipy.signal import correlate2d
 from torch import nn
 
 from learnedrecon.models.classical import FBP
-from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual, filtered_primal_dual
-from learnedrecon.models.initial import FilteredBackprojection
-from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
-from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
+from learnedrecon.models.learned_gradient import LearnedGradient
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
+from learnedrecon.models.post_processing import PostProcessing
+from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.networks.unet import UNet, UNetSpec
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -192,17 +192,17 @@ def test_the_norm_is_the_largest_singular_value() -> None:
 def test_fbp() -> None:
     y = data()
     expected = [backprojected(ramp(v[0])) for v in y.numpy()]
-    assert_close(images(FBP(FilteredBackprojection()), y), expected)
+    assert_close(images(FBP(), y), expected)
 
 
 def test_fbp_with_a_window() -> None:
     y = data()
     expected = [backprojected(hann(v[0], 0.7)) for v in y.numpy()]
-    assert_close(images(FBP(FilteredBackprojection("hann", 0.7)), y), expected)
+    assert_close(images(FBP("hann", 0.7), y), expected)
 
 
 def test_learned_gradient() -> None:
-    model = with_random_weights(learned_gradient(LearnedGradient(iterations=3, image_scale=C)))
+    model = with_random_weights(LearnedGradient(iterations=3, image_scale=C))
     (network,) = (m for m in model.modules() if isinstance(m, nn.Sequential))
 
     def scheme(y: Array) -> Array:
@@ -218,9 +218,7 @@ def test_learned_gradient() -> None:
 
 
 def test_learned_primal_dual() -> None:
-    model = with_random_weights(
-        learned_primal_dual(LearnedPrimalDual(iterations=2, hidden=8, image_scale=C))
-    )
+    model = with_random_weights(LearnedPrimalDual(iterations=2, hidden=8, image_scale=C))
     networks = [m for m in model.modules() if isinstance(m, nn.Sequential)]
 
     def scheme(y: Array) -> Array:
@@ -236,9 +234,7 @@ def test_learned_primal_dual() -> None:
 
 def test_nonlinear_learned_primal_dual() -> None:
     operator = TransmissionCT(Transmission(GEOMETRY, MU), torch.float64)
-    model = with_random_weights(
-        learned_primal_dual(LearnedPrimalDual(iterations=3, hidden=8, image_scale=C))
-    )
+    model = with_random_weights(LearnedPrimalDual(iterations=3, hidden=8, image_scale=C))
     networks = [m for m in model.modules() if isinstance(m, nn.Sequential)]
 
     def transmission(u: Array) -> Array:
@@ -257,8 +253,7 @@ def test_nonlinear_learned_primal_dual() -> None:
 
 
 def test_filtered_primal_dual() -> None:
-    spec = FilteredPrimalDual(2, 3, 2, 6, FilteredBackprojection("hann", 0.8), image_scale=C)
-    model = with_random_weights(filtered_primal_dual(spec))
+    model = with_random_weights(FilteredPrimalDual(2, 3, 2, 6, start="fbp", image_scale=C))
     networks = [m for m in model.modules() if isinstance(m, nn.Sequential)]
 
     def scheme(y: Array) -> Array:
@@ -277,10 +272,8 @@ def test_filtered_primal_dual() -> None:
 
 
 def test_post_processing() -> None:
-    spec = FBPUNet(
-        FilteredBackprojection("hann", 0.9), UNetSpec(base=4, depth=1, groups=2), image_scale=C
-    )
-    model = with_random_weights(PostProcessing(spec))
+    start, spec = FilteredBackprojection("hann", 0.9), UNetSpec(base=4, depth=1, groups=2)
+    model = with_random_weights(PostProcessing(spec, start=start, image_scale=C))
     (network,) = (m for m in model.modules() if isinstance(m, UNet))
     y = data()
     starts = [backprojected(hann(v[0], 0.9)) for v in y.numpy()]

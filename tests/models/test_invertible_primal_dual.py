@@ -8,16 +8,12 @@ from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.scores import count_parameters
-from learnedrecon.models.invertible_primal_dual import (
-    InvertiblePrimalDual,
-    SplitPrimalDualSpec,
-    invertible_primal_dual,
-    split_primal_dual,
-)
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDual
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
+from learnedrecon.schemes.differentiation import BackwardName, set_backward
 from learnedrecon.schemes.invertible import inversion_error
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Chain
@@ -33,15 +29,15 @@ def data(batch: int = 2) -> Tensor:
 
 
 def test_the_paper_has_402600_parameters() -> None:
-    assert count_parameters(invertible_primal_dual()) == 402_600
+    assert count_parameters(InvertiblePrimalDual()) == 402_600
 
 
 def test_the_split_scheme_is_as_large_as_learned_primal_dual() -> None:
-    assert count_parameters(split_primal_dual()) == 253_220
+    assert count_parameters(SplitPrimalDual()) == 253_220
 
 
 def test_it_unrolls_the_papers_formulas() -> None:
-    model = invertible_primal_dual(InvertiblePrimalDual(3, 6)).double()
+    model = InvertiblePrimalDual(3, 6).double()
     scheme = model.scheme
     assert isinstance(scheme, Chain)
     norm, y = RAY.norm(), data()
@@ -56,7 +52,7 @@ def test_it_unrolls_the_papers_formulas() -> None:
 def test_the_split_scheme_unrolls_its_formulas_for_a_nonlinear_operator() -> None:
     operator = TransmissionCT(Transmission(GEOMETRY, 0.05), torch.float64)
     y = operator(0.5 * torch.ones(1, 1, 12, 12, dtype=torch.float64))
-    model = split_primal_dual(SplitPrimalDualSpec(3, 2, 2, 6)).double()
+    model = SplitPrimalDual(3, 2, 2, 6).double()
     scheme = model.scheme
     assert isinstance(scheme, Chain)
     x = [torch.zeros(1, 2, 12, 12).double() for _ in range(2)]
@@ -75,7 +71,7 @@ def test_the_split_scheme_unrolls_its_formulas_for_a_nonlinear_operator() -> Non
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_round_trip_at_the_papers_depth(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    model = invertible_primal_dual(InvertiblePrimalDual(hidden=8)).to(dtype)
+    model = InvertiblePrimalDual(hidden=8).to(dtype)
     problem, _ = model.scaling(InverseProblem(RAY, data().to(dtype)))
     start = model.initial(problem)
     error = inversion_error(model.scheme, start, problem)
@@ -84,29 +80,29 @@ def test_the_round_trip_at_the_papers_depth(dtype: torch.dtype) -> None:
 
 def test_one_argument_switches_the_way_back() -> None:
     gradients = []
-    for backward in ("reversible", "checkpointed", "backprop"):
+    ways: list[BackwardName] = ["reversible", "checkpointed", "backprop"]
+    for backward in ways:
         torch.manual_seed(0)
-        model = split_primal_dual(SplitPrimalDualSpec(4, 2, 2, 6, backward=backward)).double()
+        model = SplitPrimalDual(4, 2, 2, 6).double()
+        set_backward(model, backward)
         perturb(model, seed=0)
         loss = model(InverseProblem(RAY, data())).image.square().sum()
         gradients.append(torch.autograd.grad(loss, list(model.parameters())))
     for other in gradients[1:]:
         for found, expected in zip(gradients[0], other, strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
-    scheme = invertible_primal_dual().scheme
+    scheme = InvertiblePrimalDual().scheme
     assert isinstance(scheme, Chain)
     assert scheme.backward_mode == Reversible()
 
 
 def test_a_nonlinear_operator_is_refused() -> None:
     operator = TransmissionCT(Transmission(GEOMETRY, 0.05), torch.float64)
-    model = invertible_primal_dual(InvertiblePrimalDual(2, 4)).double()
+    model = InvertiblePrimalDual(2, 4).double()
     with pytest.raises(GeometryError, match="at=u"):
         model(InverseProblem(operator, data().abs()))
 
 
 def test_bad_specs() -> None:
-    with pytest.raises(ConfigError, match="one of reversible, checkpointed, backprop"):
-        InvertiblePrimalDual(backward="magic")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="InvertiblePrimalDual as the spec"):
-        invertible_primal_dual(SplitPrimalDualSpec())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="InvertiblePrimalDualSpec as the spec"):
+        InvertiblePrimalDual.from_spec(SplitPrimalDual().spec)

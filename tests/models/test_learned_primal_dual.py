@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from learnedrecon.evaluation.scores import count_parameters
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
@@ -18,7 +18,10 @@ from learnedrecon.schemes.step import Chain
 GEOMETRY = ParallelBeam((12, 12), AngleRange(9), FlatDetector(19))
 RAY = RayTransform(GEOMETRY, torch.float64)
 PHOTONS = TransmissionCT(Transmission(GEOMETRY, mu=0.05), torch.float64)
-SPEC = LearnedPrimalDual(iterations=3, hidden=6)
+
+
+def built() -> LearnedPrimalDual:
+    return LearnedPrimalDual(iterations=3, hidden=6)
 
 
 def image(batch: int = 2) -> torch.Tensor:
@@ -27,7 +30,7 @@ def image(batch: int = 2) -> torch.Tensor:
 
 
 def test_the_paper_has_253220_parameters() -> None:
-    assert count_parameters(learned_primal_dual(LearnedPrimalDual())) == 253_220
+    assert count_parameters(LearnedPrimalDual()) == 253_220
 
 
 @pytest.mark.parametrize("operator", [RAY, PHOTONS])
@@ -35,7 +38,7 @@ def test_the_same_weights_serve_a_linear_and_a_nonlinear_operator(
     operator: RayTransform | TransmissionCT,
 ) -> None:
     """The operator has no weights: the count and the model are one."""
-    model = learned_primal_dual(SPEC).double()
+    model = built().double()
     assert count_parameters(operator) == 0
     before = count_parameters(model)
     estimate = model(InverseProblem(operator, operator(image())))
@@ -47,7 +50,7 @@ def test_the_same_weights_serve_a_linear_and_a_nonlinear_operator(
 def test_the_papers_initial_weights() -> None:
     """PReLU slopes and biases 0, weights uniform in ±sqrt(6 / fans)."""
     torch.manual_seed(0)
-    model = learned_primal_dual(LearnedPrimalDual())
+    model = LearnedPrimalDual()
     slopes = [m for m in model.modules() if isinstance(m, torch.nn.PReLU)]
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(slopes) == 40
@@ -62,16 +65,16 @@ def test_the_papers_initial_weights() -> None:
 
 
 def test_every_iteration_has_its_own_weights() -> None:
-    model = learned_primal_dual(SPEC)
+    model = built()
     assert isinstance(model.scheme, Chain)
     assert len({id(p) for p in model.parameters()}) == 3 * 2 * 8
-    double = learned_primal_dual(LearnedPrimalDual(iterations=6, hidden=6))
+    double = LearnedPrimalDual(iterations=6, hidden=6)
     assert count_parameters(double) == 2 * count_parameters(model)
 
 
 @pytest.mark.parametrize("operator", [RAY, PHOTONS])
 def test_with_zero_weights_it_is_zero(operator: RayTransform | TransmissionCT) -> None:
-    model = learned_primal_dual(SPEC).double()
+    model = built().double()
     for p in model.parameters():
         torch.nn.init.zeros_(p)
     estimate = model(InverseProblem(operator, operator(image())))
@@ -80,7 +83,7 @@ def test_with_zero_weights_it_is_zero(operator: RayTransform | TransmissionCT) -
 
 def test_it_sees_the_data_only_through_the_dual_variable() -> None:
     """Dual networks of zero cut the data off: the image is that of the primal networks alone."""
-    model = learned_primal_dual(SPEC).double()
+    model = built().double()
     for name, p in model.named_parameters():
         if "dual_network" in name:
             torch.nn.init.zeros_(p)
@@ -90,7 +93,7 @@ def test_it_sees_the_data_only_through_the_dual_variable() -> None:
 
 
 def test_a_part_of_the_chain_gives_the_iterates() -> None:
-    model = learned_primal_dual(SPEC).double()
+    model = built().double()
     problem = InverseProblem(RAY, RAY(image()))
     scheme = model.scheme
     assert isinstance(scheme, Chain)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from learnedrecon.evaluation.scores import count_parameters
-from learnedrecon.models.initial import FilteredBackprojection
-from learnedrecon.models.post_processing import FBPUNet, PostProcessing
+from learnedrecon.models.post_processing import PostProcessing
+from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -24,8 +24,8 @@ GEOMETRIES: list[ParallelBeam | FanBeam] = [
 
 
 def test_the_sizes_in_millions() -> None:
-    default = count_parameters(PostProcessing(FBPUNet()))
-    large = count_parameters(PostProcessing(FBPUNet(network=UNetSpec(base=64))))
+    default = count_parameters(PostProcessing())
+    large = count_parameters(PostProcessing(network=UNetSpec(base=64)))
     assert default == pytest.approx(7.8e6, rel=0.01)
     assert large == pytest.approx(31e6, rel=0.01)
 
@@ -35,7 +35,7 @@ def test_the_sizes_in_millions() -> None:
 def test_untrained_it_is_fbp(geometry: ParallelBeam | FanBeam, image_scale: float) -> None:
     operator = RayTransform(geometry, torch.float64)
     y = operator(torch.rand(2, 1, 13, 10, dtype=torch.float64))
-    model = PostProcessing(FBPUNet(network=SMALL, image_scale=image_scale)).double()
+    model = PostProcessing(network=SMALL, image_scale=image_scale).double()
     expected = fbp(y, geometry, window="hann", bandwidth=0.8)
     torch.testing.assert_close(model(InverseProblem(operator, y)).image, expected)
 
@@ -44,5 +44,5 @@ def test_the_spec_says_how_the_start_is_made() -> None:
     geometry = GEOMETRIES[0]
     operator = RayTransform(geometry, torch.float64)
     y = operator(torch.rand(2, 1, 13, 10, dtype=torch.float64))
-    model = PostProcessing(FBPUNet(FilteredBackprojection("ram-lak"), SMALL)).double()
+    model = PostProcessing(SMALL, start=FilteredBackprojection("ram-lak")).double()
     torch.testing.assert_close(model(InverseProblem(operator, y)).image, fbp(y, geometry))

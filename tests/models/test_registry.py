@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from dataclasses import FrozenInstanceError, dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,32 +14,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
-from learnedrecon.models.classical import TotalVariationSpec
-from learnedrecon.models.deep_gradient import DeepGradient
-from learnedrecon.models.equilibrium import EquilibriumGradient
-from learnedrecon.models.equilibrium_splitting import (
-    EquilibriumADMM,
-    EquilibriumPrimalDual,
-    EquilibriumProximal,
-)
-from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
-from learnedrecon.models.initial import FilteredBackprojection
-from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDualSpec
-from learnedrecon.models.learned_gradient import LearnedGradient
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
-from learnedrecon.models.post_processing import FBPUNet
+from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
+from learnedrecon.models.equilibrium_splitting import DataStep
 from learnedrecon.models.registry import MODELS
-from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
-from learnedrecon.models.unrolled import UnrolledGradient
+from learnedrecon.models.start import FilteredBackprojection
+from learnedrecon.models.subsets import Subsets
 from learnedrecon.networks.potential import Correction, PotentialLayer
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.backward import Backprop, Checkpointed
+from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
+from learnedrecon.schemes.differentiation import set_backward
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
+from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_reconstructor, check_step
 from learnedrecon.testing.steps import perturb
@@ -49,47 +39,52 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 GEOMETRY = ParallelBeam((12, 10), AngleRange(7), FlatDetector(17, 1.1, 0.4))
-POTENTIAL: dict[str, Any] = {
-    "layers": 2,
-    "width": 3,
-    "filters": 4,
-    "threshold": 0.1,
+HANN = FilteredBackprojection("hann")
+EQUILIBRIUM: dict[str, Any] = {
+    "epsilon": 0.7,
+    "network": PotentialLayers(2, 3, 4, 0.1),
     "image_scale": 0.02,
 }
-EQUILIBRIUM: dict[str, Any] = {
-    **POTENTIAL,
-    "epsilon": 0.7,
-    "tolerance": 1e-11,
-    "backward_tolerance": 1e-11,
+
+
+def solver(iterations: int) -> FixedPointSolver:
+    return FixedPointSolver(1e-11, iterations, backward_tolerance=1e-11)
+
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "fbp": {"window": "hann", "bandwidth": 0.7},
+    "tv": {"weight": 0.02, "nonnegative": False},
+    "post_processing": {
+        "network": UNetSpec(base=4, depth=2, groups=2, resampling=("strided", "bilinear"))
+    },
+    "learned_gradient": {"iterations": 3, "memory": 4, "hidden": 6, "start": HANN},
+    "learned_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
+    "equilibrium_gradient": {**EQUILIBRIUM, "solver": solver(120), "weight": 0.5},
+    "equilibrium_proximal": {**EQUILIBRIUM, "solver": solver(200)},
+    "equilibrium_admm": {**EQUILIBRIUM, "solver": solver(60), "data_step": DataStep(1e-12, 30)},
+    "equilibrium_primal_dual": {**EQUILIBRIUM, "solver": solver(200)},
+    "unrolled_gradient": {"iterations": 3, "layers": 3, "hidden": 4, "start": HANN},
+    "filtered_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
+    "invertible_primal_dual": {"iterations": 3, "hidden": 6},
+    "split_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
+    "deep_gradient_descent": {"iterations": 3, "hidden": 6, "start": HANN},
+    "subset_primal_dual": {
+        "iterations": 3,
+        "primal": 3,
+        "dual": 2,
+        "hidden": 6,
+        "subsets": Subsets(7),
+    },
+    "subset_gradient": {"iterations": 3, "hidden": 6, "subsets": Subsets(7)},
 }
 SPECS: dict[str, Any] = {
-    "fbp": FilteredBackprojection("hann", 0.7),
-    "tv": TotalVariationSpec(0.02, nonnegative=False),
-    "fbp_unet": FBPUNet(
-        network=UNetSpec(base=4, depth=2, groups=2, resampling=("strided", "bilinear")),
-        image_scale=0.02,
-    ),
-    "learned_gradient": LearnedGradient(3, 4, 6, FilteredBackprojection("hann"), 0.02),
-    "learned_primal_dual": LearnedPrimalDual(3, 3, 2, 6, 0.02),
-    "equilibrium_gradient": EquilibriumGradient(**EQUILIBRIUM, max_iterations=120, weight=0.5),
-    "equilibrium_proximal": EquilibriumProximal(**EQUILIBRIUM, max_iterations=200),
-    "equilibrium_admm": EquilibriumADMM(
-        **EQUILIBRIUM, max_iterations=60, data_tolerance=1e-12, data_iterations=30
-    ),
-    "equilibrium_primal_dual": EquilibriumPrimalDual(**EQUILIBRIUM, max_iterations=200),
-    "unrolled_gradient": UnrolledGradient(
-        3, 3, 4, FilteredBackprojection("hann"), image_scale=0.02
-    ),
-    "filtered_primal_dual": FilteredPrimalDual(3, 3, 2, 6, image_scale=0.02),
-    "invertible_primal_dual": InvertiblePrimalDual(3, 6, 0.02),
-    "split_primal_dual": SplitPrimalDualSpec(3, 3, 2, 6, 0.02),
-    "deep_gradient_descent": DeepGradient(3, 6, FilteredBackprojection("hann"), 0.02),
-    "subset_primal_dual": SubsetPrimalDual(3, 3, 2, 6, 7, image_scale=0.02),
-    "subset_gradient": SubsetGradient(3, 6, 7, image_scale=0.02),
+    name: MODELS[name].spec(**values | ({} if name in {"fbp", "tv"} else {"image_scale": 0.02}))
+    for name, values in ARGUMENTS.items()
 }
 LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
-ITERATIVE = [name for name in LEARNED if name != "fbp_unet"]
-STORING = [name for name in ITERATIVE if hasattr(SPECS[name], "checkpoint_every")]
+ITERATIVE = [name for name in LEARNED if name != "post_processing"]
+STORING = [name for name in ITERATIVE if not name.startswith("equilibrium")]
+REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
 LINEAR |= {name for name in SPECS if name.startswith("equilibrium")}
 SPLITTING = {"equilibrium_proximal", "equilibrium_admm", "equilibrium_primal_dual"}
@@ -223,30 +218,25 @@ def test_gradients_reach_every_parameter_and_the_data(name: str) -> None:
 def test_checkpointing_gives_the_same_gradients(name: str, every: int) -> None:
     model, at = built(name), problem()
     expected = gradients(model, at)
-    assert scheme_of(model).backward_mode == Backprop()
-    frugal = specs.build(MODELS, replace(SPECS[name], checkpoint_every=every)).double()
+    own: Backward = Reversible() if name in REVERSIBLE else Backprop()
+    assert scheme_of(model).backward_mode == own
+    frugal = copy.deepcopy(model)
+    set_backward(frugal, "auto")
+    assert scheme_of(frugal).backward_mode == own
+    set_backward(frugal, "checkpointed", every)
     assert scheme_of(frugal).backward_mode == Checkpointed(every)
-    frugal.load_state_dict(model.state_dict(), strict=True)
     found = gradients(frugal, at)
     assert set(found) == set(expected)
     for weight, gradient in expected.items():
         torch.testing.assert_close(found[weight], gradient, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", STORING)
-def test_specs_from_before_checkpointing_are_read(name: str) -> None:
-    plain = specs.named_to_plain(MODELS, SPECS[name])
-    assert plain.pop("checkpoint_every") is None
-    assert specs.named_from_plain(MODELS, plain) == SPECS[name]
-
-
 @pytest.mark.parametrize("name", [name for name in SPECS if name != "tv"])
-def test_builders_have_a_default_spec(name: str) -> None:
+def test_constructors_have_a_default_for_all_arguments(name: str) -> None:
     build = MODELS[name].build
-    shapes = [
-        {key: t.shape for key, t in model.state_dict().items()}
-        for model in (build(), build(MODELS[name].spec()))  # type: ignore[call-arg]
-    ]
+    models = [MODELS[name].spec._of(), build(MODELS[name].spec())]
+    assert models[0].spec == models[1].spec == MODELS[name].spec()
+    shapes = [{key: t.shape for key, t in model.state_dict().items()} for model in models]
     assert shapes[0] == shapes[1]
 
 

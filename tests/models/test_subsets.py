@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from learnedrecon.errors import GeometryError
 from learnedrecon.evaluation.scores import count_parameters
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
-from learnedrecon.models.subsets import (
-    SubsetGradient,
-    SubsetPrimalDual,
-    subset_gradient,
-    subset_primal_dual,
-)
+from learnedrecon.models.deep_gradient import DeepGradientStep
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, PrimalDualStep
+from learnedrecon.models.subsets import Order, SubsetGradient, SubsetPrimalDual, Subsets
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Cost, Counted, InverseProblem
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDualStep
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset
+from learnedrecon.testing.counting import Cost, Counted
 from learnedrecon.testing.steps import perturb
 
 RAY = RayTransform(ParallelBeam((6, 7), AngleRange(6), FlatDetector(9)), torch.float64)
-SPEC = SubsetPrimalDual(4, 3, 2, 5, 3, image_scale=0.5)
-GRADIENT = SubsetGradient(4, 5, 3, fbp=None)
+C = 0.5
 DRAWS = (5, 1, 7, 3)
 
 
@@ -35,6 +27,14 @@ def matrix() -> torch.Tensor:
     """(6, 9, 42): T/‖T‖ as a matrix with an axis of angles."""
     unit = torch.eye(42, dtype=torch.float64).reshape(42, 1, 6, 7)
     return RAY(unit)[:, 0].permute(1, 2, 0) / RAY.norm()
+
+
+def primal_dual(parts: int = 3, order: Order = "cyclic") -> SubsetPrimalDual:
+    return SubsetPrimalDual(4, 3, 2, 5, subsets=Subsets(parts, order), image_scale=C).double()
+
+
+def gradient(parts: int = 3, order: Order = "cyclic") -> SubsetGradient:
+    return SubsetGradient(4, 5, subsets=Subsets(parts, order), start="adjoint").double()
 
 
 def problem(draws: tuple[int, ...] = ()) -> InverseProblem:
@@ -45,12 +45,12 @@ def problem(draws: tuple[int, ...] = ()) -> InverseProblem:
 
 
 @pytest.mark.parametrize(("order", "parts"), [("cyclic", (0, 1, 2, 0)), ("random", (2, 1, 1, 0))])
-def test_primal_dual_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
-    model = subset_primal_dual(replace(SPEC, order=order)).double()  # type: ignore[arg-type]
+def test_primal_dual_is_the_formula(order: Order, parts: tuple[int, ...]) -> None:
+    model = primal_dual(order=order)
     perturb(model, seed=2)
     at = problem(DRAWS)
-    c, whole = SPEC.image_scale, matrix()
-    y = at.data / (c * RAY.norm())
+    whole = matrix()
+    y = at.data / (C * RAY.norm())
     u = torch.zeros(2, 3, 6, 7, dtype=torch.float64)
     h = torch.zeros(2, 2, 2, 9, dtype=torch.float64)
     assert isinstance(model.scheme, Chain)
@@ -62,12 +62,12 @@ def test_primal_dual_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
         h = h + step.dual_network(torch.cat([h, forward, y[:, :, i::3]], dim=1))
         back = torch.einsum("adn,bad->bn", rows, h[:, 0]).reshape(2, 1, 6, 7)
         u = u + step.primal_network(torch.cat([u, back], dim=1))
-    torch.testing.assert_close(model(at).image, c * u[:, :1])
+    torch.testing.assert_close(model(at).image, C * u[:, :1])
 
 
 @pytest.mark.parametrize(("order", "parts"), [("cyclic", (0, 1, 2, 0)), ("random", (2, 1, 1, 0))])
-def test_gradient_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
-    model = subset_gradient(replace(GRADIENT, order=order)).double()  # type: ignore[arg-type]
+def test_gradient_is_the_formula(order: Order, parts: tuple[int, ...]) -> None:
+    model = gradient(order=order)
     perturb(model, seed=2)
     at, whole = problem(DRAWS), matrix()
     y = at.data[:, 0] / RAY.norm()
@@ -78,14 +78,14 @@ def test_gradient_is_the_formula(order: str, parts: tuple[int, ...]) -> None:
         assert isinstance(on_part.step, DeepGradientStep)
         rows = whole[i::3]
         residual = torch.einsum("adn,bn->bad", rows, u.flatten(1)) - y[:, i::3]
-        gradient = torch.einsum("adn,bad->bn", rows, residual).reshape(2, 1, 6, 7)
-        u = u + on_part.step.network(torch.cat([u, gradient], dim=1))
+        slope = torch.einsum("adn,bad->bn", rows, residual).reshape(2, 1, 6, 7)
+        u = u + on_part.step.network(torch.cat([u, slope], dim=1))
     torch.testing.assert_close(model(at).image, u)
 
 
 def test_one_part_is_learned_primal_dual() -> None:
-    model = subset_primal_dual(replace(SPEC, parts=1)).double()
-    whole = learned_primal_dual(LearnedPrimalDual(4, 3, 2, 5, 0.5)).double()
+    model = primal_dual(parts=1)
+    whole = LearnedPrimalDual(4, 3, 2, 5, image_scale=C).double()
     names = {name.replace(".step.", "."): p for name, p in model.state_dict().items()}
     whole.load_state_dict(names)
     torch.testing.assert_close(model(problem()).image, whole(problem()).image)
@@ -94,33 +94,33 @@ def test_one_part_is_learned_primal_dual() -> None:
 @pytest.mark.parametrize("parts", [1, 2, 3, 6])
 def test_the_cost_falls_by_the_number_of_parts(parts: int) -> None:
     cost, at = Cost(), problem()
-    subset_primal_dual(replace(SPEC, parts=parts)).double()(Counted(at, cost))
+    primal_dual(parts=parts)(Counted(at, cost))
     assert cost.forward == pytest.approx(2 * 4 / parts)
     assert cost.adjoint == pytest.approx(2 * 4 / parts)
     cost = Cost()
-    subset_gradient(replace(GRADIENT, parts=parts)).double()(Counted(at, cost))
+    gradient(parts=parts)(Counted(at, cost))
     assert cost.forward == pytest.approx(2 * 4 / parts)
     assert cost.adjoint == pytest.approx(2 * (4 / parts + 1)), "one for T*y"
 
 
 def test_their_sizes() -> None:
-    assert count_parameters(subset_primal_dual()) == 253_220
-    assert count_parameters(subset_gradient()) == 50_725
+    assert count_parameters(SubsetPrimalDual()) == 253_220
+    assert count_parameters(SubsetGradient()) == 50_725
 
 
 @pytest.mark.parametrize("parts", [4, 5, 7])
 def test_parts_that_do_not_divide_the_angles_are_named(parts: int) -> None:
     for model in (
-        subset_primal_dual(replace(SPEC, parts=parts)),
-        subset_gradient(replace(GRADIENT, parts=parts)),
+        primal_dual(parts=parts),
+        gradient(parts=parts),
     ):
         with pytest.raises(GeometryError, match=rf"into {parts} equal sets|{parts}|row"):
-            model.double()(problem())
+            model(problem())
 
 
 def test_missing_draws_are_named_and_counted() -> None:
-    spec = replace(SPEC, order="random")
-    assert (spec.draws, SPEC.draws) == (4, 0)
-    assert replace(GRADIENT, order="random").draws == 4
+    random = primal_dual(order="random")
+    assert (random.draws, primal_dual().draws) == (4, 0)
+    assert gradient(order="random").draws == 4
     with pytest.raises(GeometryError, match="random draws"):
-        subset_primal_dual(spec).double()(problem())
+        random(problem())

@@ -167,7 +167,7 @@ def test_masks_and_maps_may_be_mapped_over() -> None:
 
 
 def weighted(operator: Any, u: Tensor, maps: Tensor) -> Tensor:  # noqa: ANN401
-    operator = operator.with_tensors({"maps": maps}) if operator.spec.coils else operator
+    operator = operator.with_tensors({"maps": maps}) if operator.scan.coils else operator
     return operator.adjoint(operator(u)).abs().square().sum()
 
 

@@ -7,23 +7,23 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
-from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
-from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, invertible_primal_dual
-from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
-from learnedrecon.models.post_processing import FBPUNet, PostProcessing
-from learnedrecon.models.subsets import SubsetGradient, subset_gradient
+from learnedrecon.models.deep_gradient import DeepGradientStep
+from learnedrecon.models.equilibrium import EquilibriumGradient, FixedPointSolver, PotentialLayers
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual
+from learnedrecon.models.learned_gradient import LearnedGradient
+from learnedrecon.models.post_processing import PostProcessing
+from learnedrecon.models.subsets import Order, SubsetGradient, Subsets
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import Image
 from learnedrecon.schemes.iterations import (
-    Cycle,
+    CyclicChain,
     iterations,
     model_with_iterations,
     with_iterations,
 )
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Chain, Repeat
 from learnedrecon.schemes.subsets import OnSubset
 from learnedrecon.testing import check_step
@@ -88,9 +88,9 @@ def test_nested_compositions_are_counted_as_they_are_iterated() -> None:
 
 
 @pytest.mark.parametrize("order", ["cyclic", "random"])
-def test_parts_go_on_where_the_last_turn_ended(order: str) -> None:
+def test_parts_go_on_where_the_last_turn_ended(order: Order) -> None:
     """With 2 steps on 3 parts, the third iteration has the weights of the first and part 2."""
-    model = subset_gradient(SubsetGradient(2, 4, 3, order, None)).double()  # type: ignore[arg-type]
+    model = SubsetGradient(2, 4, subsets=Subsets(3, order), start="adjoint").double()
     perturb(model, seed=1)
     draws = (1, 1, 0, 2, 2)
     at = problem(draws)
@@ -107,8 +107,8 @@ def test_parts_go_on_where_the_last_turn_ended(order: str) -> None:
 
 
 def test_a_cycle_passes_the_kit_and_can_be_reversible() -> None:
-    check_step(Cycle([step(0), step(1)], 3), start(), problem())
-    model = invertible_primal_dual(InvertiblePrimalDual(2, 4)).double()
+    check_step(CyclicChain([step(0), step(1)], 3), start(), problem())
+    model = InvertiblePrimalDual(2, 4).double()
     perturb(model, seed=0)
     longer = model_with_iterations(model, 5)
     assert longer.scheme.backward_mode == model.scheme.backward_mode
@@ -117,14 +117,16 @@ def test_a_cycle_passes_the_kit_and_can_be_reversible() -> None:
 
 
 def test_a_fixed_point_allows_as_many_evaluations() -> None:
-    model = equilibrium_gradient(EquilibriumGradient(width=4, filters=6, tolerance=1e-9)).double()
+    model = EquilibriumGradient(
+        network=PotentialLayers(width=4, filters=6), solver=FixedPointSolver(1e-9)
+    ).double()
     longer = model_with_iterations(model, 7)
-    assert iterations(model.scheme) == EquilibriumGradient().max_iterations
+    assert iterations(model.scheme) == FixedPointSolver().max_iterations
     assert iterations(longer.scheme) == 7 == len(list(longer.iterates(problem())))
 
 
 def test_the_model_shares_its_weights_and_keeps_its_mode() -> None:
-    model = learned_gradient(LearnedGradient(2, 1, 4)).double().eval()
+    model = LearnedGradient(2, 1, 4).double().eval()
     longer = model_with_iterations(model, 6)
     assert not longer.training
     images = [e.image for e in longer.iterates(problem())]
@@ -134,11 +136,11 @@ def test_the_model_shares_its_weights_and_keeps_its_mode() -> None:
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    unet = PostProcessing(FBPUNet(network=UNetSpec(base=2, depth=1, groups=1)))
+    unet = PostProcessing(network=UNetSpec(base=2, depth=1, groups=1))
     with pytest.raises(ConfigError, match=r"learned iterative scheme.*PostProcessing"):
         model_with_iterations(unet, 3)
     for scheme in (Chain([step(0)]), Repeat(step(0), 2), step(0)):
         with pytest.raises(ConfigError, match="at least one iteration"):
             with_iterations(scheme, 0)
     with pytest.raises(ConfigError, match="0 steps"):
-        Cycle([], 2)
+        CyclicChain([], 2)

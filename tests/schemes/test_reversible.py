@@ -12,6 +12,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from learnedrecon.errors import ConfigError, DifferentiationError, GeometryError
+from learnedrecon.models.invertible_primal_dual import (
+    HalvedPrimalDual,
+    InvertiblePrimalDualStep,
+    SplitPrimalDualStep,
+)
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -20,12 +26,6 @@ from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.invertible import InvertibleStep, inversion_error, invert
-from learnedrecon.schemes.invertible_primal_dual import (
-    InvertiblePrimalDualStep,
-    SplitPrimalDual,
-    SplitPrimalDualStep,
-)
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_step
@@ -71,9 +71,9 @@ def start() -> PrimalDual:
     return PrimalDual(random(2, 1, 4, 5), random(2, 1, 6, 7, seed=1))
 
 
-def split_start() -> SplitPrimalDual:
+def split_start() -> HalvedPrimalDual:
     images = [random(2, 2, 4, 5, seed=k) for k in range(2)]
-    return SplitPrimalDual(*images, *(random(2, 2, 6, 7, seed=2 + k) for k in range(2)))
+    return HalvedPrimalDual(*images, *(random(2, 2, 6, 7, seed=2 + k) for k in range(2)))
 
 
 class Turn(InvertibleStep[PrimalDual]):

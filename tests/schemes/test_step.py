@@ -17,7 +17,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed, backward_mode
+from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_step
 
@@ -225,10 +225,3 @@ def test_a_composition_ignores_what_is_not_asked_to_be_differentiated() -> None:
     given = replace(problem(), data=random(2, 1, 6, 7).requires_grad_())
     with torch.no_grad():
         assert not Chain([ToyStep(0)], Checkpointed(1))(start(), given).image.requires_grad
-
-
-def test_how_specs_name_the_ways_to_differentiate() -> None:
-    assert backward_mode(None) == Backprop()
-    assert backward_mode(3) == Checkpointed(3)
-    with pytest.raises(ConfigError, match="every >= 1"):
-        backward_mode(0)

@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, GeometryError
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDualStep
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Cost, Counted, InverseProblem
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.backward import Checkpointed
-from learnedrecon.schemes.invertible_primal_dual import InvertiblePrimalDualStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.scaling import AdjointScale, ImageScale
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset, Partition
 from learnedrecon.testing import check_step
+from learnedrecon.testing.counting import Cost, Counted
 
 SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
 RAY = RayTransform(SCAN, torch.float64)

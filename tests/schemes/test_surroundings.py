@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
-from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, invertible_primal_dual
+from learnedrecon.models.equilibrium import EquilibriumGradient, FixedPointSolver, PotentialLayers
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
@@ -33,9 +33,7 @@ OF_DYNAMO = pytest.mark.filterwarnings(
     "ignore:The .grad attribute of a Tensor",
 )
 SCAN = ParallelBeam((5, 6), AngleRange(7), FlatDetector(9))
-SPEC = EquilibriumGradient(
-    layers=2, width=4, filters=6, threshold=0.2, epsilon=0.5, max_iterations=200, weight=1.0
-)
+LAYERS = PotentialLayers(layers=2, width=4, filters=6, threshold=0.2)
 
 
 def problem(samples: slice = slice(None)) -> InverseProblem:
@@ -46,13 +44,13 @@ def problem(samples: slice = slice(None)) -> InverseProblem:
 
 def reversible() -> Iterative:
     torch.manual_seed(0)
-    return invertible_primal_dual(InvertiblePrimalDual(3, hidden=4)).double()
+    return InvertiblePrimalDual(3, hidden=4).double()
 
 
 def equilibrium(backward: FixedPointBackwardName) -> Iterative:
     torch.manual_seed(0)
-    spec = replace(SPEC, tolerance=1e-12, backward_tolerance=1e-12, backward=backward)
-    return equilibrium_gradient(spec).double()
+    solver = FixedPointSolver(1e-12, 200, backward, 1e-12)
+    return EquilibriumGradient(1.0, 0.5, network=LAYERS, solver=solver).double()
 
 
 SCHEMES: dict[str, Callable[[], Iterative]] = {
@@ -126,8 +124,8 @@ def test_autocast_keeps_the_graph_of_weights_that_the_solver_has_lowered(
 
     def run(*, lowered: bool) -> list[Tensor]:
         torch.manual_seed(0)
-        spec = replace(SPEC, tolerance=1e-2, max_iterations=50, backward=name, bound=bound)
-        model = equilibrium_gradient(spec)
+        solver, layers = FixedPointSolver(1e-2, 50, name), replace(LAYERS, bound=bound)
+        model = EquilibriumGradient(1.0, 0.5, network=layers, solver=solver)
         given = problem()
         given = InverseProblem(RayTransform(SCAN), given.data.float())
         with torch.autocast("cpu", torch.bfloat16, enabled=lowered):

@@ -11,20 +11,21 @@ from torch import Tensor
 
 from learnedrecon.errors import PropertyError
 from learnedrecon.functionals.base import Regulariser, per_sample
+from learnedrecon.models.equilibrium import GradientEquilibrium, ProximalEquilibrium
+from learnedrecon.models.equilibrium_splitting import (
+    AdmmEquilibrium,
+    ImageAndMultiplier,
+    PrimalDualEquilibrium,
+)
+from learnedrecon.models.learned_primal_dual import PrimalDual
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.contraction import GradientEquilibrium, Image, ProximalEquilibrium
-from learnedrecon.schemes.equilibrium_splitting import (
-    AdmmEquilibrium,
-    ImageAndMultiplier,
-    PrimalDualEquilibrium,
-)
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import FixedPointBackward, Implicit, JacobianFree, Report
-from learnedrecon.schemes.primal_dual import PrimalDual
+from learnedrecon.schemes.state import Image
 from learnedrecon.solvers.fixed_point import Picard
 from learnedrecon.testing import check_fixed_point
 

@@ -8,19 +8,19 @@ import torch
 
 from learnedrecon.data.batch import Batch
 from learnedrecon.metrics import FixedRange
-from learnedrecon.models.equilibrium import EquilibriumGradient, equilibrium_gradient
-from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, invertible_primal_dual
+from learnedrecon.models.equilibrium import EquilibriumGradient, FixedPointSolver, PotentialLayers
+from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
+from learnedrecon.schemes.differentiation import set_backward
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.invertible import inversion_error
 from learnedrecon.schemes.step import Chain
 from learnedrecon.training.accelerator import make_accelerator
-from learnedrecon.training.diagnostics import diagnostics_of
 from learnedrecon.training.losses import SquaredError
 from learnedrecon.training.spec import TrainingSpec
-from learnedrecon.training.update import Supervised
+from learnedrecon.training.update import Supervised, diagnostics_of
 from learnedrecon.training.validation import MeanPsnr
 
 if TYPE_CHECKING:
@@ -38,16 +38,9 @@ def batch(seed: int = 0) -> Batch:
 
 def equilibrium(iterations: int) -> Iterative:
     torch.manual_seed(0)
-    spec = EquilibriumGradient(
-        layers=2,
-        width=2,
-        filters=3,
-        epsilon=0.5,
-        backward_tolerance=1e-4,
-        max_iterations=iterations,
-        weight=0.5,
-    )
-    return equilibrium_gradient(spec)
+    layers = PotentialLayers(layers=2, width=2, filters=3)
+    solver = FixedPointSolver(max_iterations=iterations, backward_tolerance=1e-4)
+    return EquilibriumGradient(0.5, 0.5, network=layers, solver=solver)
 
 
 def trained_once(model: Iterative) -> dict[str, float]:
@@ -88,7 +81,7 @@ def test_a_validation_says_so_too() -> None:
 
 def test_a_validation_reports_the_inversion_error_of_reversible_schemes() -> None:
     torch.manual_seed(0)
-    model = invertible_primal_dual(InvertiblePrimalDual(3, 4)).eval()
+    model = InvertiblePrimalDual(3, 4).eval()
     with torch.no_grad():
         numbers = MeanPsnr(lambda: [batch()], FixedRange(1.0))(model)
     scaled, _ = model.scaled(batch().problem)
@@ -96,7 +89,8 @@ def test_a_validation_reports_the_inversion_error_of_reversible_schemes() -> Non
     assert numbers["inversion_error"] == error
     assert 0 < error < 1e-5
     assert "inversion_error" not in trained_once(model)
-    stored = invertible_primal_dual(InvertiblePrimalDual(3, 4, backward="backprop")).eval()
+    stored = InvertiblePrimalDual(3, 4).eval()
+    set_backward(stored, "backprop")
     assert diagnostics_of(stored, batch().problem) == {}
 
 

@@ -1,9 +1,12 @@
 """`learnedrecon certify`: what can be proved of a trained fixed point scheme."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from learnedrecon.errors import ConfigError
 
 
 def certify(
@@ -18,31 +21,36 @@ def certify(
 ) -> None:
     """Print the contraction factor, its iterations and its stability, or why there is no proof.
 
-    The exit code is 1 without a certificate.
+    The exit code is 1 without a certificate, and where the search finds that it is false.
     """
-    import copy
-
-    from learnedrecon import specs
-    from learnedrecon.evaluation.certificate import certified_step, measured_contraction
     from learnedrecon.evaluation.certificate import certify as certificate_of
+    from learnedrecon.evaluation.certificate_attack import attack as attack_on
+    from learnedrecon.experiments.experiment import FIDELITIES
     from learnedrecon.experiments.method import open_run, open_weights
-    from learnedrecon.operators.registry import OPERATORS
-    from learnedrecon.problem import InverseProblem
-    from learnedrecon.schemes.reconstructor import Iterative
 
     method = open_run(run)[0] if run.is_dir() else open_weights(run)
-    model = method.model
-    operator = specs.build(OPERATORS, method.trained_on).double()
-    certificate = certificate_of(model, operator, smallest=smallest)
+    if method.operator is None:
+        raise _without_operator(run)
+    operator = method.operator.double()
+    fidelity = FIDELITIES[method.fidelity]()
+    certificate = certificate_of(method.model, operator, fidelity=fidelity, smallest=smallest)
     typer.echo(str(certificate))
-    model = copy.deepcopy(model).double()
-    step = certified_step(model)
-    if certificate.factor is not None and step is not None and attack:
-        problem = InverseProblem(operator, operator.codomain.zeros((1, 1)))
-        scaled = model.scaling(problem)[0] if isinstance(model, Iterative) else problem
-        step.requires_grad_(requires_grad=False)
-        worst = measured_contraction(step, scaled, ascents=attack)
-        share = worst / certificate.factor
-        typer.echo(f"  worst contraction found {worst:.6g}, {share:.1%} of the certified one")
     if not certificate.holds:
         raise typer.Exit(1)
+    if attack:
+        found = attack_on(certificate, method.model, operator, fidelity=fidelity, ascents=attack)
+        typer.echo(f"  {found}")
+        if found.refuted:
+            raise typer.Exit(1)
+
+
+def _without_operator(run: Path) -> "ConfigError":
+    from learnedrecon.errors import ConfigError, describe
+
+    return ConfigError(
+        describe(
+            expected=f"weights with the operator that they were trained with in {run}",
+            found="none",
+            fix="name a run folder, or save the weights with save_weights(..., operator=T)",
+        )
+    )

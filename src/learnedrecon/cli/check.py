@@ -56,7 +56,7 @@ def data(
                 )
             )
         write_text(write_geometry, geometry_file_text(view.geometry, file))
-        note(f"Wrote {write_geometry}: fill in what it marks with FILL IN.")
+        note(f"Wrote {write_geometry}: write values in place of FILL_IN.")
     if not view.usable:
         raise typer.Exit(1)
 
@@ -104,15 +104,13 @@ def example(method: Any) -> Any:  # noqa: ANN401 - a Method and a Problem, impor
     """Two phantoms of the right size, measured by the operator of the training."""
     import torch
 
-    from learnedrecon import specs
     from learnedrecon.data.phantoms.shepp_logan import shepp_logan
-    from learnedrecon.operators.registry import OPERATORS
     from learnedrecon.problem import InverseProblem
 
-    operator = specs.build(OPERATORS, method.trained_on).cpu()
+    operator = method.operator
     ny, nx = operator.domain.shape
     phantom = torch.from_numpy(shepp_logan((ny, nx)))[None]
-    images = getattr(method.spec, "image_scale", 1.0) * torch.stack([phantom, phantom.flip(-1)])
+    images = (method.model.image_scale or 1.0) * torch.stack([phantom, phantom.flip(-1)])
     method.model.cpu()
     return InverseProblem(operator, operator(images))
 

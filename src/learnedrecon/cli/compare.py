@@ -116,13 +116,13 @@ def tuned(name: str, experiment: "Experiment") -> "Method":
     from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
 
     note(f"Tuning {name} on validation images ...")
-    spec, found = tuned_fbp(experiment) if name == "fbp" else tuned_tv(experiment)
+    model, found = tuned_fbp(experiment) if name == "fbp" else tuned_tv(experiment)
     low, high = found.tried[0][0], found.tried[-1][0]
     what = "bandwidth" if name == "fbp" else "weight"
     note(f"{name}: {what} {found.value:.4g} is the best of {low:.2g} to {high:.2g}.")
-    if not getattr(spec, "nonnegative", True):
+    if not getattr(model, "nonnegative", True):
         note(f"{name}: without u >= 0, as true validation images have negative values.")
-    return classical(name, spec, device=torch.device(experiment.device))
+    return classical(name, model, device=torch.device(experiment.device))
 
 
 def refuse_other_operator(
@@ -157,7 +157,7 @@ def unequal(
     Other weights of the same problem are what a comparison is for; other noise, another training
     set, or the test images among the training images are not seen in a table.
     """
-    from learnedrecon.config.sections import share_images
+    from learnedrecon.data.sections import share_images
     from learnedrecon.specs import to_plain
     from learnedrecon.training.run import differences
 

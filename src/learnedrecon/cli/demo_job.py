@@ -13,11 +13,12 @@ import numpy as np
 from pydicom.data import get_testdata_file
 
 from learnedrecon.cli.demo_report import draw, print_closing, print_opening, print_table
-from learnedrecon.config.yaml_file import read_config, read_yaml, write_geometry
+from learnedrecon.config.yaml_file import read_config, write_geometry
 from learnedrecon.data.datasets import SingleImage
 from learnedrecon.data.files.arrays import write_array
 from learnedrecon.data.files.dicom import hounsfield_to_attenuation, read_ct_dicom
 from learnedrecon.data.loader import evaluation_batches
+from learnedrecon.data.yaml_text import read_yaml
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.experiments.budget import fastest_threads, with_steps, within
@@ -25,7 +26,6 @@ from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
 from learnedrecon.files import write_text
 from learnedrecon.metrics.statistics import paired_difference
-from learnedrecon.models.classical import FBP, TV
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import to_plain
@@ -79,7 +79,7 @@ class DemoJob:
         with console.status("tuning FBP and TV on validation phantoms ..."):
             fbp, bandwidths = tuned_fbp(experiment, tuning)
             tv, weights = tuned_tv(experiment, tuning)
-        methods: dict[str, Reconstructor] = {"fbp": FBP(fbp), "tv": TV(tv), "lpd": model}
+        methods: dict[str, Reconstructor] = {"fbp": fbp, "tv": tv, "lpd": model}
         slice_ = _ct_batch(experiment)
         with console.status(f"reconstructing {self.images} test phantoms with each method ..."):
             scores = [

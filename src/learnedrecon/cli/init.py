@@ -52,8 +52,8 @@ def init(
         text = config_text(source, output)
     write_text(output, text)
     note(f"Wrote {output}. Next: learnedrecon train {output} -o runs/{output.stem}")
-    if "FILL IN" in text:
-        note(f"First fill in what {output} marks with FILL IN.")
+    if "FILL_IN" in text:
+        note(f"First write values in place of FILL_IN in {output}.")
 
 
 def presets() -> dict[str, str]:

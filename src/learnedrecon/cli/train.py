@@ -1,7 +1,7 @@
 """`learnedrecon train`: learn the weights of a method."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,7 +65,7 @@ def train(
     model = experiment.model()
     refuse_without_weights(config, sum(p.numel() for p in model.parameters()))
     if weights is not None:
-        begin_with(weights, model, settings.model)
+        begin_with(weights, model)
     look_at_data(experiment)
     strategy = Strategy.of(experiment, model, accelerator, folder)
     require_run(folder, resume=resume)
@@ -125,7 +125,7 @@ def on_disk_text(run: "RunFolder") -> str:
     return f"{run.path} has the state after step {progress.step}: the same command goes on there."
 
 
-def begin_with(path: Path, model: "Reconstructor", spec: Any) -> None:  # noqa: ANN401 - any model spec
+def begin_with(path: Path, model: "Reconstructor") -> None:
     """Fills weights of another training into ``model``.
 
     Raises:
@@ -138,7 +138,7 @@ def begin_with(path: Path, model: "Reconstructor", spec: Any) -> None:  # noqa: 
     from learnedrecon.weights.checkpoint import load_weights
 
     loaded = load_weights(path)
-    asked, saved = (named_to_plain(MODELS, each) for each in (spec, loaded.model_spec))
+    asked, saved = (named_to_plain(MODELS, each) for each in (model.spec, loaded.model.spec))
     if found := differences(asked, saved, "model"):
         raise ConfigError(
             describe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -23,8 +23,10 @@ from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.generators import seed_generators, undisturbed_generators
 from learnedrecon.metrics.ranges import parse_range
+from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.recorded import Record, arguments_of
 from learnedrecon.training.validation import MeanPsnr
 from learnedrecon.weights.checkpoint import Blueprint, FidelityName
 
@@ -100,7 +102,20 @@ class Experiment:
     @property
     def blueprint(self) -> Blueprint:
         """What a checkpoint keeps of the configuration."""
-        return Blueprint.of(self.config.model, self.config.operator, fidelity=self.config.fidelity)
+        return Blueprint.of(self.model_spec, self.config.operator, fidelity=self.config.fidelity)
+
+    @cached_property
+    def model_spec(self) -> Record:
+        """The record of the method, for the images and data of T where it does not say for which.
+
+        The number of channels is that of the first true image or measurement.
+        """
+        spec = self.config.model
+        if "like" not in arguments_of(spec) or spec.like is not None:
+            return spec
+        sample = self.dataset("train")[0]
+        first = next(each for each in (sample.truth, sample.data) if each is not None)
+        return replace(spec, like=Like.of(self.operator, first.shape[0]))
 
     @cached_property
     def builder(self) -> BatchBuilder:
@@ -121,13 +136,13 @@ class Experiment:
         """The method, its weights drawn with the seed of the training and nothing disturbed."""
         with undisturbed_generators():
             seed_generators(self.config.training.seed)
-            return specs.build(MODELS, self.config.model)
+            return specs.build(MODELS, self.model_spec)
 
     @property
     def draws(self) -> int:
         """How many random integers every batch brings."""
         asked = self.config.data.draws
-        return getattr(self.config.model, "draws", 0) if asked is None else asked
+        return self.model().draws if asked is None else asked
 
     def training_batches(self, *, drop_last: bool = False) -> Drawing:
         """Batches to train on, without end, shuffled.

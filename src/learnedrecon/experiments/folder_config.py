@@ -80,7 +80,7 @@ _SIMULATION = """\
 
 
 def config_text(path: Path, output: Path) -> str:
-    """The YAML of a run on a folder; what is not known is null and marked with FILL IN.
+    """The YAML of a run on a folder; what is not known is FILL_IN.
 
     Says what it saw on standard error.
 

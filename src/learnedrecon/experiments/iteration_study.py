@@ -60,7 +60,7 @@ def along_iterations(method: Method, experiment: Experiment, text: str, target: 
         target,
         {
             **curves.to_plain(),
-            "model": specs.named_to_plain(MODELS, method.spec),
+            "model": specs.named_to_plain(MODELS, method.model.spec),
             "range": str(experiment.data_range),
         },
     )

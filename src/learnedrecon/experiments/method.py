@@ -13,6 +13,7 @@ from learnedrecon.config.yaml_file import read_config
 from learnedrecon.errors import ConfigError, FileFormatError, describe
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.base import Operator
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.schemes.reconstructor import Reconstructor
 from learnedrecon.weights.checkpoint import FidelityName, load_weights, weights_file
@@ -20,6 +21,8 @@ from learnedrecon.weights.checkpoint import FidelityName, load_weights, weights_
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from learnedrecon.recorded import Record
 
 
 CLASSICAL = ("fbp", "tv")
@@ -33,9 +36,8 @@ class Method:
     Attributes:
         label: for tables.
         model: in evaluation mode, on the device.
-        spec: of the model.
-        trained_on: the spec of the operator that the weights were trained with; None where there
-            are no weights.
+        operator: the one that the weights were trained with, on the CPU; None where there are no
+            weights.
         config: of the run, or None.
         extra: what was saved beside the weights, such as the step.
         fidelity: the name of the data term that its problems have.
@@ -43,11 +45,15 @@ class Method:
 
     label: str
     model: Reconstructor
-    spec: Any
-    trained_on: Any = None
+    operator: Operator | None = None
     config: Config | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     fidelity: FidelityName = "least_squares"
+
+    @property
+    def trained_on(self) -> Record:
+        """The spec of the operator that the weights were trained with, or None."""
+        return None if self.operator is None else self.operator.spec
 
 
 def open_run(
@@ -72,11 +78,11 @@ def open_run(
     method = open_weights(
         weights_file(path), label=path.resolve().name, config=config, device=device
     )
-    if method.spec != config.model:
+    if method.model.spec != experiment.model_spec:
         raise ConfigError(
             describe(
-                expected=f"the model of {path}, {specs.named_to_plain(MODELS, method.spec)}",
-                found=f"{specs.named_to_plain(MODELS, config.model)}",
+                expected=f"the model of {path}, {specs.named_to_plain(MODELS, method.model.spec)}",
+                found=f"{specs.named_to_plain(MODELS, experiment.model_spec)}",
                 fix="override nothing in 'model' of a trained run, or train another run",
             )
         )
@@ -99,28 +105,22 @@ def open_weights(
     return Method(
         label or path.stem,
         loaded.model.to(device),
-        loaded.model_spec,
-        loaded.operator_spec,
+        loaded.operator,
         config,
         loaded.extra,
         loaded.fidelity if config is None else config.fidelity,
     )
 
 
-def classical(
-    name: str,
-    spec: Any = None,  # noqa: ANN401 - any spec of MODELS
-    *,
-    device: torch.device = CPU,
-) -> Method:
+def classical(name: str, model: Reconstructor, *, device: torch.device = CPU) -> Method:
     """A method without weights.
 
     Args:
         name: for tables.
-        spec: its spec.
+        model: the method.
         device: of the model.
     """
-    return Method(name, specs.build(MODELS, spec).to(device).eval(), spec)
+    return Method(name, model.to(device).eval())
 
 
 def _untrained(path: Path, experiment: Experiment) -> Method:
@@ -135,7 +135,7 @@ def _untrained(path: Path, experiment: Experiment) -> Method:
         )
     name = experiment.blueprint.model["name"]
     config = experiment.config
-    return Method(name, model.to(experiment.device).eval(), config.model, fidelity=config.fidelity)
+    return Method(name, model.to(experiment.device).eval(), fidelity=config.fidelity)
 
 
 def _config_file(path: Path) -> Path:

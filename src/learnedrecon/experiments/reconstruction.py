@@ -35,14 +35,13 @@ from learnedrecon.experiments.tuned_baselines import natural_weight
 from learnedrecon.files import refuse_overwriting
 from learnedrecon.metrics.image import psnr, ssim
 from learnedrecon.metrics.ranges import MaxMinPerImage
-from learnedrecon.models.classical import TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.classical import FBP, TV
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import InverseProblem
-from learnedrecon.solvers.direct.fbp import pseudo_inverse
+from learnedrecon.solvers.direct.pseudo_inverse import pseudo_inverse
 
 _LOG = logging.getLogger(__name__)
 
@@ -125,8 +124,8 @@ def find_method(request: Request) -> Method:
     if not (request.scale > 0 and math.isfinite(request.scale)):
         raise _misplaced("--scale > 0", f"--scale {request.scale}")
     if request.model in CLASSICAL:
-        spec = FilteredBackprojection() if request.model == "fbp" else TotalVariationSpec(1.0)
-        return classical(request.model, spec, device=request.device)
+        model = FBP() if request.model == "fbp" else TV(1.0)
+        return classical(request.model, model, device=request.device)
     path = Path(request.model)
     if path.is_dir():
         return open_run(path, device=request.device)[0]
@@ -222,7 +221,7 @@ def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor,
     if c != 1.0 and not isinstance(scan.operator, LinearOperator):
         raise _misplaced("no --scale for a nonlinear operator", f"--scale {c}")
     problem = InverseProblem(scan.operator, scan.data / c, FIDELITIES[method.fidelity]())
-    if number := getattr(method.spec, "draws", 0):
+    if number := method.model.draws:
         problem = replace(problem, draws=draws_of(number))
     note_size(method, problem, request)
     start = time.perf_counter()
@@ -253,7 +252,7 @@ def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
 
 def note_size(method: Method, problem: InverseProblem, request: Request) -> None:
     """Says so where the image is far larger or smaller than what the model was trained on."""
-    known = getattr(method.spec, "image_scale", None)
+    known = method.model.image_scale
     if known is None:
         return
     image = pseudo_inverse(problem.operator, problem.data, window="hann", bandwidth=0.5)
@@ -273,8 +272,8 @@ def with_weight(scan: Scan, request: Request) -> Method:
         ConfigError: none was given; a number to begin with is.
     """
     if request.weight is not None:
-        spec = TotalVariationSpec(request.weight, nonnegative=not request.signed)
-        return classical("tv", spec, device=request.device)
+        model = TV(request.weight, nonnegative=not request.signed)
+        return classical("tv", model, device=request.device)
     begin = natural_weight(scan.operator, scan.data)
     raise ConfigError(
         describe(

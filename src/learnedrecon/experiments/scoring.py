@@ -91,5 +91,5 @@ def write_results(path: Path, content: dict[str, Any]) -> None:
 def plain(method: Method, scores: Scores) -> dict[str, Any]:
     """A method and its scores for JSON, with one number for every image."""
     each = {name: getattr(scores, name).tolist() for name in ("psnr", "ssim", "nmse")}
-    model = specs.named_to_plain(MODELS, method.spec)
+    model = specs.named_to_plain(MODELS, method.model.spec)
     return scores.to_plain() | {"model": model, "per_image": each}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
-from learnedrecon import specs
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.search import Tuned, tune
-from learnedrecon.models.classical import TotalVariationSpec
-from learnedrecon.models.initial import FilteredBackprojection
-from learnedrecon.models.registry import MODELS
+from learnedrecon.models.classical import FBP, TV
 from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
@@ -21,13 +18,12 @@ if TYPE_CHECKING:
     from learnedrecon.data.batch import Batch
     from learnedrecon.experiments.experiment import Experiment
     from learnedrecon.operators.base import Operator
+    from learnedrecon.schemes.reconstructor import Reconstructor
 
 _IMAGES: Final = 10
 
 
-def tuned_fbp(
-    experiment: Experiment, images: int = _IMAGES
-) -> tuple[FilteredBackprojection, Tuned]:
+def tuned_fbp(experiment: Experiment, images: int = _IMAGES) -> tuple[FBP, Tuned]:
     """Filtered back-projection with the Hann bandwidth of the largest mean PSNR.
 
     Args:
@@ -35,15 +31,15 @@ def tuned_fbp(
         images: how many validation images, at most.
     """
 
-    def spec(bandwidth: float) -> FilteredBackprojection:
-        return FilteredBackprojection("hann", bandwidth)
+    def method(bandwidth: float) -> FBP:
+        return FBP("hann", bandwidth)
 
     batches = tuple(experiment.batches("validation", images))
-    tuned = tune(_score_of(experiment, batches, spec), start=0.8, factor=1.3, upper=1.0)
-    return spec(tuned.value), tuned
+    tuned = tune(_score_of(experiment, batches, method), start=0.8, factor=1.3, upper=1.0)
+    return method(tuned.value), tuned
 
 
-def tuned_tv(experiment: Experiment, images: int = _IMAGES) -> tuple[TotalVariationSpec, Tuned]:
+def tuned_tv(experiment: Experiment, images: int = _IMAGES) -> tuple[TV, Tuned]:
     """Total variation with the weight of the largest mean PSNR.
 
     u ≥ 0 is demanded where all the validation images that it is tuned on have it: of images with
@@ -59,13 +55,13 @@ def tuned_tv(experiment: Experiment, images: int = _IMAGES) -> tuple[TotalVariat
     batches = tuple(experiment.batches("validation", images))
     signed = any(batch.truth is not None and bool((batch.truth < 0).any()) for batch in batches)
 
-    def spec(weight: float) -> TotalVariationSpec:
-        return TotalVariationSpec(weight, nonnegative=not signed)
+    def method(weight: float) -> TV:
+        return TV(weight, nonnegative=not signed)
 
     first = batches[0].problem
     start = natural_weight(first.operator, first.data[:1])
-    tuned = tune(_score_of(experiment, batches, spec), start=start)
-    return spec(tuned.value), tuned
+    tuned = tune(_score_of(experiment, batches, method), start=start)
+    return method(tuned.value), tuned
 
 
 @torch.no_grad()
@@ -90,12 +86,12 @@ def natural_weight(operator: Operator, data: torch.Tensor) -> float:
 
 
 def _score_of(
-    experiment: Experiment, batches: Sequence[Batch], spec: Callable[[float], Any]
+    experiment: Experiment, batches: Sequence[Batch], method: Callable[[float], Reconstructor]
 ) -> Callable[[float], float]:
     """From a parameter to the mean PSNR on validation images."""
 
     def score(value: float) -> float:
-        model = specs.build(MODELS, spec(value))
+        model = method(value)
         return float(evaluate("tuning", model, batches, experiment.data_range).psnr.mean())
 
     return score

@@ -4,31 +4,12 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from learnedrecon.errors import ConfigError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-S = TypeVar("S")
-
-
-def require_spec(spec: object, kind: type[S]) -> S:
-    """Returns ``spec`` if it is a ``kind``.
-
-    Raises:
-        ConfigError: it is something else.
-    """
-    if not isinstance(spec, kind):
-        raise ConfigError(
-            describe(
-                expected=f"a {kind.__name__} as the spec",
-                found=f"{spec!r:.80} of type {type(spec).__name__}",
-                fix=f"write {kind.__name__}(...) with the values that you want to set",
-            )
-        )
-    return spec
 
 
 def require_counts(spec: object, least: Mapping[str, int]) -> None:

@@ -8,81 +8,91 @@ training (``training.strategy: greedy``): every Γ_k is fitted to the truth alon
 computed once for every sample in place of once in every optimiser step.
 
 Differences from the paper: two dimensions; this Γ, where the paper has its own; T/‖T‖ and y/(c‖T‖)
-with the image in units of c; it starts from filtered back-projection where there is one.
+with the image in units of c; it starts from filtered back-projection where there is one, else from
+T*y.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from learnedrecon.models.checks import require_counts, require_positive, require_spec
-from learnedrecon.models.initial import (
-    AdjointImage,
-    FilteredBackprojection,
-    ImageAlone,
-    TheImage,
-)
-from learnedrecon.networks.conv import ConvNet, ConvSpec
-from learnedrecon.schemes.backward import backward_mode
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
-from learnedrecon.schemes.reconstructor import Iterative
-from learnedrecon.schemes.scaling import ImageScale
-from learnedrecon.schemes.step import Chain
+import torch
+from torch import nn
 
+from learnedrecon.models.base import LearnedScheme
+from learnedrecon.models.checks import require_counts, require_positive
+from learnedrecon.models.like import Like, LikeArgument, as_like
+from learnedrecon.models.start import Start, start_of
+from learnedrecon.networks.conv import Convolutions
+from learnedrecon.schemes.state import Image
+from learnedrecon.schemes.step import Chain, Step
 
-@dataclass(frozen=True)
-class DeepGradient:
-    """The configuration of the scheme.
-
-    Attributes:
-        iterations: the number of steps, each with its own weights.
-        hidden: channels of the two hidden layers of every Γ_k.
-        fbp: how u⁰ is made; None, for operators that have no filtered back-projection, starts from
-            T*y of the operator of norm 1 (from zero if T is nonlinear).
-        image_scale: c, the size of a typical image value, in its unit.
-        checkpoint_every: None to store every activation for the gradient; k to store the state
-            after every k steps and compute the rest again, with less memory and the same result.
-
-    Raises:
-        ConfigError: a field is out of range.
-    """
-
-    iterations: int = 5
-    hidden: int = 32
-    fbp: FilteredBackprojection | None = field(default_factory=FilteredBackprojection)
-    image_scale: float = 1.0
-    checkpoint_every: int | None = None
-
-    def __post_init__(self) -> None:
-        require_counts(self, {"iterations": 1, "hidden": 1, "checkpoint_every": 1})
-        require_positive(self, "image_scale")
+if TYPE_CHECKING:
+    from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
-def deep_gradient_descent(spec: DeepGradient | None = None) -> Iterative:
-    """Builds the scheme; weights are drawn from torch's default generator.
+class DeepGradientStep(Step[Image]):
+    """u ← u + Γ(u, ∇D(u)).
+
+    The argument of its only operator call is the state, so that greedy training can compute ∇D(u)
+    once for every sample.
 
     Args:
-        spec: the configuration, all of it default unless given.
+        network: Γ, from 2 images to 1.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, state: Image, problem: Problem) -> Image:
+        u = state.image
+        return Image(u + self.network(torch.cat([u, problem.gradient(u)], dim=1)).to(u.dtype))
+
+
+class DeepGradientDescent(LearnedScheme):
+    """The learned gradient with own weights in every step.
+
+    Weights are drawn from torch's default generator.
+
+    Args:
+        iterations: Number of steps, each with its own weights.
+        hidden: Channels of the two hidden layers of every Γ_k.
+        image_scale: c, the size of a typical image value, in its unit.
+        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        like: Operator whose images the networks are built for; real images with two axes unless
+            given.
 
     Raises:
-        ConfigError: another kind of spec.
+        ConfigError: An argument is out of range.
     """
-    spec = require_spec(DeepGradient() if spec is None else spec, DeepGradient)
-    return Iterative(
-        initial=ImageAlone(spec.fbp or AdjointImage()),
-        scheme=Chain(
-            [deep_gradient_step(spec.hidden) for _ in range(spec.iterations)],
-            backward_mode(spec.checkpoint_every),
-        ),
-        readout=TheImage(),
-        scaling=ImageScale(spec.image_scale),
-    )
+
+    def __init__(
+        self,
+        iterations: int = 5,
+        hidden: int = 32,
+        *,
+        image_scale: float = 1.0,
+        start: Start = "auto",
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        steps = [deep_gradient_step(kind, hidden) for _ in range(iterations)]
+        super().__init__(Chain(steps), kind, start_of(start), image_scale)
+
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_counts(spec, {"iterations": 1, "hidden": 1})
+        require_positive(spec, "image_scale")
 
 
-def deep_gradient_step(hidden: int) -> DeepGradientStep:
+def deep_gradient_step(like: Like, hidden: int) -> DeepGradientStep:
     """One step with new weights.
 
     Args:
-        hidden: channels of the two hidden layers of Γ.
+        like: The images.
+        hidden: Channels of the two hidden layers of Γ.
     """
-    return DeepGradientStep(ConvNet(ConvSpec((2, hidden, hidden, 1), last_scale=0.1)))
+    build = Convolutions((hidden, hidden), last_scale=0.1)
+    return DeepGradientStep(like.on_images(build, 2, 1))

@@ -15,147 +15,355 @@ ADMM is solved by conjugate gradients for every T; DE-PDHG is not in the paper.
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from learnedrecon.models.checks import (
-    require_below_one,
-    require_counts,
-    require_positive,
-    require_spec,
+import torch
+from torch import Tensor, nn
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.models.base import LearnedScheme
+from learnedrecon.models.checks import require_below_one, require_counts, require_positive
+from learnedrecon.models.equilibrium import (
+    LAYERS,
+    SOLVER,
+    FixedPointSolver,
+    PotentialLayers,
+    ProximalEquilibrium,
+    denoiser,
 )
-from learnedrecon.models.equilibrium import EquilibriumSpec
-from learnedrecon.models.initial import (
-    AdjointImage,
-    FirstPrimal,
-    ImageAlone,
-    MultiplierStart,
-    PrimalDualStart,
-    TheImage,
+from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
+from learnedrecon.models.like import LikeArgument, as_like
+from learnedrecon.models.start import AdjointImage
+from learnedrecon.schemes.contraction import (
+    ROUNDING,
+    AnalysedStep,
+    CertifiedStep,
+    Contraction,
+    require_positive_number,
+    unbounded,
 )
-from learnedrecon.schemes.contraction import ProximalEquilibrium
-from learnedrecon.schemes.equilibrium_splitting import AdmmEquilibrium, PrimalDualEquilibrium
-from learnedrecon.schemes.reconstructor import Iterative
-from learnedrecon.schemes.scaling import ImageScale
+from learnedrecon.solvers.cg import cg
+
+if TYPE_CHECKING:
+    from learnedrecon.networks.bounded import NearIdentity
+    from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
-@dataclass(frozen=True)
-class EquilibriumProximal(EquilibriumSpec):
-    """The configuration of DE-Prox.
+class ImageAndMultiplier(NamedTuple):
+    """The state of ADMM.
 
     Attributes:
+        image: z, (batch, channel, *domain.shape).
+        multiplier: w, the scaled dual variable, of the same shape.
+    """
+
+    image: Tensor
+    multiplier: Tensor
+
+
+class AdmmEquilibrium(CertifiedStep[ImageAndMultiplier]):
+    """x = (I + αT*T)⁻¹(z - w + αT*y); z ← R(x + w); w ← w + x - z, 'DE-ADMM'.
+
+    Gilton, Ongie, Willett, IEEE TCI 7, 2021; R takes the place of the proximal map. The data step
+    is solved by conjugate gradients for x - (z - w), whose right-hand side is -α times the gradient
+    of the data term at z - w; it is differentiated by the implicit function theorem. T is linear.
+
+    Fixed points have x = z and w = -αT*(Tz - y), so that z = R(z - αT*(Tz - y)): they are those of
+    :class:`ProximalEquilibrium` with η = α.
+
+    Contraction (the map is Douglas and Rachford's; Ryu et al., ICML 2019, prove a sharper factor):
+    let v = x + w, P(a) = (I + αT*T)⁻¹(a + αT*y), M = (I + αT*T)⁻¹ and R = Id + N, N ε-Lipschitz.
+    After a step z + w = v and z - w = 2R(v) - v = v + 2N(v), so that the next v is
+    P(v + 2N(v)) - N(v), and two of them differ by M(v - v') + (2M - I)(N(v) - N(v')). The
+    eigenvalues of M lie between 1/(1 + αL) and 1/(1 + αμ), those of 2M - I between
+    (1 - αL)/(1 + αL) and (1 - αμ)/(1 + αμ), hence
+
+        γ = 1/(1 + αμ) + ε·max(|1 - αμ|/(1 + αμ), |1 - αL|/(1 + αL)),
+
+    below 1 only if μ > 0. The norm of αMT* is at most √α/2, and z = R(v), hence the sensitivity
+    (1 + ε)√α/2. The proof is for data steps that are solved exactly.
+
+    Args:
+        network: R.
+        penalty: α > 0, trained as log α.
+        tolerance: of the residual of the data step, relative to its right-hand side.
+        max_iterations: of conjugate gradients; not converging is a warning in the log.
+
+    Raises:
+        ConfigError: α is not positive.
+        GeometryError: on a call, a nonlinear T.
+    """
+
+    def __init__(
+        self,
+        network: NearIdentity,
+        penalty: float = 1.0,
+        *,
+        tolerance: float = 1e-5,
+        max_iterations: int = 100,
+    ) -> None:
+        super().__init__()
+        require_positive_number("penalty", penalty)
+        self.network = network
+        self.log_penalty = nn.Parameter(torch.tensor(math.log(penalty)))
+        self.tolerance = tolerance
+        self.max_iterations = max_iterations
+
+    def begin(self, image: Tensor, problem: Problem) -> ImageAndMultiplier:  # noqa: ARG002
+        return ImageAndMultiplier(image, torch.zeros_like(image))
+
+    def forward(self, state: ImageAndMultiplier, problem: Problem) -> ImageAndMultiplier:
+        z, w = state
+        sum_of_both = self._data_step(z - w, problem) + w
+        image = self.network(sum_of_both)
+        return ImageAndMultiplier(image, sum_of_both - image)
+
+    def _data_step(self, start: Tensor, problem: Problem) -> Tensor:
+        penalty = self.log_penalty.exp()
+
+        def matrix(d: Tensor) -> Tensor:
+            return d + penalty * problem.adjoint(problem.forward(d))
+
+        result = cg(
+            matrix,
+            -penalty * problem.gradient(start),
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+            axes=start.ndim - 2,
+        )
+        if not bool(result.converged.all()):
+            logging.getLogger("learnedrecon").warning("The data step of ADMM: %s", result.status)
+        return start + result.solution
+
+    def lift(self, variable: Tensor) -> ImageAndMultiplier:
+        image = self.network(variable)
+        return ImageAndMultiplier(image, variable - image)
+
+    def read(self, state: ImageAndMultiplier) -> Tensor:
+        return state.image + state.multiplier
+
+    def contraction(self, largest: float, smallest: float) -> Contraction:
+        epsilon = self.network.deviation_bound()
+        penalty = float(self.log_penalty.detach().exp())
+        ends = [penalty * smallest, penalty * largest]
+        reflected = max(abs(1 - t) / (1 + t) for t in ends)
+        factor = 1 / (1 + ends[0]) + epsilon * reflected + 2 * ROUNDING
+        reason = unbounded(epsilon)
+        if not factor < 1:
+            reason = reason or (
+                f"1/(1 + αμ) + ε·‖2(I + αT*T)⁻¹ - I‖ is at most {factor:.4g} with "
+                f"μ = {smallest:.4g}; with μ = 0 a step of ADMM is averaged at best, so it needs a "
+                "larger μ or a smaller ε"
+            )
+        sensitivity = (1 + epsilon) * math.sqrt(penalty) / 2 * (1 + ROUNDING)
+        return Contraction(epsilon, penalty, factor, sensitivity, reason, variable="x + w")
+
+
+class PrimalDualEquilibrium(AnalysedStep[PrimalDual]):
+    """u⁺ = R(u - τT*h); h⁺ = (h + σ(T(2u⁺ - u) - y))/(1 + σ), 'DE-PDHG'.
+
+    The primal-dual hybrid gradient method (Chambolle, Pock 2011) for the data term ½‖Tu - y‖², with
+    R in the place of the proximal map of the primal variable. σ = p/τ with p < 1, so that τσ‖T‖² <
+    1 where ‖T‖ ≤ 1 (see :class:`Scaling`). T is linear. Fixed points have h = Tu - y and
+    u = R(u - τT*(Tu - y)): they are those of :class:`ProximalEquilibrium` with η = τ.
+
+    There is no certificate: with a proximal map in the place of R, a step is averaged in the norm
+    of ((1/τ, -T*), (-T, 1/σ)) (He, Yuan 2012), which is no contraction, and R near the identity
+    need not be a proximal map.
+
+    Args:
+        network: R.
+        step: τ > 0, trained as log τ.
+        product: p = τσ in (0, 1).
+
+    Raises:
+        ConfigError: τ or p is out of range.
+        GeometryError: on a call, a nonlinear T.
+    """
+
+    def __init__(self, network: NearIdentity, step: float = 0.95, product: float = 0.9) -> None:
+        super().__init__()
+        require_positive_number("step", step)
+        if not 0 < product < 1:
+            raise ConfigError(
+                describe(
+                    expected="a product τσ of the step sizes in (0, 1)",
+                    found=str(product),
+                    fix="use 0.9 for an operator of norm 1",
+                )
+            )
+        self.network = network
+        self.log_step = nn.Parameter(torch.tensor(math.log(step)))
+        self.product = product
+
+    def begin(self, image: Tensor, problem: Problem) -> PrimalDual:
+        return begin_with(image, problem, 1, 1)
+
+    def image(self, state: PrimalDual) -> Tensor:
+        return state.primal
+
+    def forward(self, state: PrimalDual, problem: Problem) -> PrimalDual:
+        u, h = state
+        tau = self.log_step.exp()
+        sigma = self.product / tau
+        image = self.network(u - tau * problem.adjoint(h))
+        ahead = problem.forward(2 * image - u) - problem.data
+        return PrimalDual(image, (h + sigma * ahead) / (1 + sigma))
+
+    def contraction(self, largest: float, smallest: float) -> Contraction:  # noqa: ARG002
+        reason = "a step of PDHG is averaged at best, and only with a proximal map in place of R"
+        if not self.product * largest < 1:
+            reason = f"τσ‖T‖² ≤ {self.product * largest:.4g} is not below 1, and {reason}"
+        epsilon = self.network.deviation_bound()
+        step = float(self.log_step.detach().exp())
+        return Contraction(epsilon, step, math.inf, math.inf, unbounded(epsilon) or reason)
+
+
+class EquilibriumProximal(LearnedScheme):
+    """DE-Prox, the fixed point of a proximal step with a learned denoiser.
+
+    Weights are drawn from torch's default generator.
+
+    Args:
         step: η > 0, for an operator of norm 1.
+        epsilon: ε in (0, 1): the smaller, the faster the iteration and the weaker R.
+        network: The network P.
+        solver: How the fixed point is found and differentiated.
+        image_scale: c, the size of a typical image value, in its unit.
+        like: Operator whose images the network is built for; real images with two axes unless
+            given.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: An argument is out of range.
     """
 
-    step: float = 0.95
+    def __init__(
+        self,
+        step: float = 0.95,
+        epsilon: float = 0.999,
+        *,
+        network: PotentialLayers = LAYERS,
+        solver: FixedPointSolver = SOLVER,
+        image_scale: float = 1.0,
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        scheme = solver(ProximalEquilibrium(denoiser(network, epsilon, kind), step))
+        super().__init__(scheme, kind, AdjointImage(), image_scale)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive(self, "step")
-
-
-def equilibrium_proximal(spec: EquilibriumProximal | None = None) -> Iterative:
-    """Builds DE-Prox; weights are drawn from torch's default generator.
-
-    Args:
-        spec: the configuration, all of it default unless given.
-
-    Raises:
-        ConfigError: another kind of spec.
-    """
-    spec = require_spec(EquilibriumProximal() if spec is None else spec, EquilibriumProximal)
-    return Iterative(
-        initial=ImageAlone(AdjointImage()),
-        scheme=spec.fixed_point(ProximalEquilibrium(spec.denoiser(), spec.step)),
-        readout=TheImage(),
-        scaling=ImageScale(spec.image_scale),
-    )
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_positive(spec, "step", "image_scale")
+        require_below_one(spec, "epsilon")
 
 
 @dataclass(frozen=True)
-class EquilibriumADMM(EquilibriumSpec):
-    """The configuration of DE-ADMM.
+class DataStep:
+    """The conjugate gradients of a data step.
 
     Attributes:
+        tolerance: Residual at which they stop, relative to the right-hand side.
+        max_iterations: Largest number of iterations.
+
+    Raises:
+        ConfigError: A field is out of range.
+    """
+
+    tolerance: float = 1e-5
+    max_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        require_below_one(self, "tolerance")
+        require_counts(self, {"max_iterations": 1})
+
+
+DATA_STEP = DataStep()
+
+
+class EquilibriumADMM(LearnedScheme):
+    """DE-ADMM, the fixed point of a step of ADMM with a learned denoiser.
+
+    Weights are drawn from torch's default generator.
+
+    Args:
         penalty: α > 0 at the start of training.
-        data_tolerance: of the data step, relative.
-        data_iterations: of conjugate gradients in a data step, at most.
+        epsilon: ε in (0, 1): the smaller, the faster the iteration and the weaker R.
+        network: The network P.
+        solver: How the fixed point is found and differentiated.
+        data_step: The conjugate gradients of the data step.
+        image_scale: c, the size of a typical image value, in its unit.
+        like: Operator whose images the network is built for; real images with two axes unless
+            given.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: An argument is out of range.
     """
 
-    penalty: float = 1.0
-    data_tolerance: float = 1e-5
-    data_iterations: int = 100
+    def __init__(
+        self,
+        penalty: float = 1.0,
+        epsilon: float = 0.999,
+        *,
+        network: PotentialLayers = LAYERS,
+        solver: FixedPointSolver = SOLVER,
+        data_step: DataStep = DATA_STEP,
+        image_scale: float = 1.0,
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        step = AdmmEquilibrium(
+            denoiser(network, epsilon, kind),
+            penalty,
+            tolerance=data_step.tolerance,
+            max_iterations=data_step.max_iterations,
+        )
+        super().__init__(solver(step), kind, AdjointImage(), image_scale)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive(self, "penalty")
-        require_below_one(self, "data_tolerance")
-        require_counts(self, {"data_iterations": 1})
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_positive(spec, "penalty", "image_scale")
+        require_below_one(spec, "epsilon")
 
 
-def equilibrium_admm(spec: EquilibriumADMM | None = None) -> Iterative:
-    """Builds DE-ADMM; weights are drawn from torch's default generator.
+class EquilibriumPrimalDual(LearnedScheme):
+    """DE-PDHG, the fixed point of a primal-dual step with a learned denoiser.
+
+    Weights are drawn from torch's default generator.
 
     Args:
-        spec: the configuration, all of it default unless given.
-
-    Raises:
-        ConfigError: another kind of spec.
-    """
-    spec = require_spec(EquilibriumADMM() if spec is None else spec, EquilibriumADMM)
-    step = AdmmEquilibrium(
-        spec.denoiser(),
-        spec.penalty,
-        tolerance=spec.data_tolerance,
-        max_iterations=spec.data_iterations,
-    )
-    return Iterative(
-        initial=MultiplierStart(AdjointImage()),
-        scheme=spec.fixed_point(step),
-        readout=TheImage(),
-        scaling=ImageScale(spec.image_scale),
-    )
-
-
-@dataclass(frozen=True)
-class EquilibriumPrimalDual(EquilibriumSpec):
-    """The configuration of DE-PDHG.
-
-    Attributes:
         step: τ > 0 at the start of training, for an operator of norm 1.
         product: τσ in (0, 1).
+        epsilon: ε in (0, 1): the smaller, the faster the iteration and the weaker R.
+        network: The network P.
+        solver: How the fixed point is found and differentiated.
+        image_scale: c, the size of a typical image value, in its unit.
+        like: Operator whose images the network is built for; real images with two axes unless
+            given.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: An argument is out of range.
     """
 
-    step: float = 0.95
-    product: float = 0.9
+    def __init__(
+        self,
+        step: float = 0.95,
+        product: float = 0.9,
+        epsilon: float = 0.999,
+        *,
+        network: PotentialLayers = LAYERS,
+        solver: FixedPointSolver = SOLVER,
+        image_scale: float = 1.0,
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        scheme = solver(PrimalDualEquilibrium(denoiser(network, epsilon, kind), step, product))
+        super().__init__(scheme, kind, AdjointImage(), image_scale)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive(self, "step")
-        require_below_one(self, "product")
-
-
-def equilibrium_primal_dual(spec: EquilibriumPrimalDual | None = None) -> Iterative:
-    """Builds DE-PDHG; weights are drawn from torch's default generator.
-
-    Args:
-        spec: the configuration, all of it default unless given.
-
-    Raises:
-        ConfigError: another kind of spec.
-    """
-    spec = require_spec(EquilibriumPrimalDual() if spec is None else spec, EquilibriumPrimalDual)
-    return Iterative(
-        initial=PrimalDualStart(1, 1, AdjointImage()),
-        scheme=spec.fixed_point(PrimalDualEquilibrium(spec.denoiser(), spec.step, spec.product)),
-        readout=FirstPrimal(),
-        scaling=ImageScale(spec.image_scale),
-    )
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_positive(spec, "step", "image_scale")
+        require_below_one(spec, "epsilon", "product")

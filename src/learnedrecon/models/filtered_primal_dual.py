@@ -5,98 +5,150 @@
 with F the ramp filter, from the filtered back-projection.
 
 Differences from learned primal-dual (Adler, Öktem 2018): the primal network sees the residual,
-back-projected with and without the ramp filter; channel 0 goes through T; it starts from the
+back-projected with and without the ramp filter; image 0 goes through T; it starts from the
 filtered back-projection and near the identity (last layers scaled by 0.1), so that an untrained
 model is close to it; leaky ReLU; fewer and narrower iterations.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from learnedrecon.models.checks import require_counts, require_positive, require_spec
-from learnedrecon.models.initial import (
-    AdjointImage,
-    FilteredBackprojection,
-    FirstPrimal,
-    PrimalDualStart,
-)
-from learnedrecon.networks.conv import ConvNet, ConvSpec
+import torch
+from torch import Tensor, nn
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.models.base import LearnedScheme
+from learnedrecon.models.checks import require_counts, require_positive
+from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
+from learnedrecon.models.like import Like, LikeArgument, as_like
+from learnedrecon.models.start import FilteredBackprojection, Start, start_of
+from learnedrecon.networks.conv import Convolutions
 from learnedrecon.networks.filters import RampFilter
-from learnedrecon.schemes.backward import backward_mode
-from learnedrecon.schemes.primal_dual import FilteredPrimalDualStep
-from learnedrecon.schemes.reconstructor import Iterative
-from learnedrecon.schemes.scaling import ImageScale
-from learnedrecon.schemes.step import Chain
+from learnedrecon.schemes.step import Chain, Step
+
+if TYPE_CHECKING:
+    from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
-@dataclass(frozen=True)
-class FilteredPrimalDual:
-    """The configuration of the scheme.
+class FilteredPrimalDualStep(Step[PrimalDual]):
+    """h ← h + Γ(h, T(u₀), y); u ← u + Λ(u, T*h₀, T*r, T*Fr) with the residual r = y - T(u₀).
 
-    Attributes:
-        iterations: the number of steps, each with its own weights.
-        primal: channels of u.
-        dual: channels of h.
-        hidden: channels of the two hidden layers of every network.
-        fbp: how u⁰ is made; None, for operators that have no filtered back-projection, starts from
-            T*y of the operator of norm 1 (from zero if T is nonlinear).
-        image_scale: c, the size of a typical image value, in its unit.
-        checkpoint_every: None to store every activation for the gradient; k to store the state
-            after every k steps and compute the rest again, with less memory and the same result.
+    The primal network sees, beside the dual variable, the gradient of ½‖T(u) - y‖² and its filtered
+    version: F is the ramp filter, so that T*F is close to a multiple of T⁻¹ for dense angles and
+    the network need not learn to undo the blur of T*T. All three back projections are one call.
 
-    Raises:
-        ConfigError: a field is out of range.
-    """
-
-    iterations: int = 6
-    primal: int = 5
-    dual: int = 5
-    hidden: int = 16
-    fbp: FilteredBackprojection | None = field(
-        default_factory=lambda: FilteredBackprojection("hann", 0.8)
-    )
-    image_scale: float = 1.0
-    checkpoint_every: int | None = None
-
-    def __post_init__(self) -> None:
-        require_counts(
-            self, {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1, "checkpoint_every": 1}
-        )
-        require_positive(self, "image_scale")
-
-
-def filtered_primal_dual(spec: FilteredPrimalDual | None = None) -> Iterative:
-    """Builds the scheme; weights are drawn from torch's default generator.
+    F is in frequencies per detector pixel. For a T of norm one whose n detector pixels just cover
+    the diagonal of the image, T*FT ≈ 1/(2n) in the pass band (T*T has the symbol ~ 1/|ξ| with its
+    top at the lowest frequency ~ 1/n), so the filtered residual is multiplied by 2n to be of the
+    size of an image error. A detector that is wider than the image by some factor makes it larger
+    by that factor; the network learns what is left.
 
     Args:
-        spec: the configuration, all of it default unless given.
+        dual_network: Γ, from d + 2 data to d.
+        primal_network: Λ, from p + 3 images to p.
+        sizes: (p, d), of the state that the scheme begins with.
+        channels: Channels of one image.
+    """
+
+    def __init__(
+        self,
+        dual_network: nn.Module,
+        primal_network: nn.Module,
+        *,
+        sizes: tuple[int, int] = (5, 5),
+        channels: int = 1,
+    ) -> None:
+        super().__init__()
+        self.dual_network = dual_network
+        self.primal_network = primal_network
+        self.filter = RampFilter()
+        self.sizes = sizes
+        self.channels = channels
+
+    def begin(self, image: Tensor, problem: Problem) -> PrimalDual:
+        return begin_with(image, problem, *self.sizes)
+
+    def image(self, state: PrimalDual) -> Tensor:
+        return state.primal[:, : self.channels]
+
+    def forward(self, state: PrimalDual, problem: Problem) -> PrimalDual:
+        primal, dual = state
+        c = self.channels
+        u = primal[:, :c]
+        prediction = problem.forward(u)
+        seen = torch.cat([dual, prediction, problem.data], dim=1)
+        dual = dual + self.dual_network(seen).to(dual.dtype)
+        residual = problem.data - prediction
+        filtered = 2 * residual.shape[-1] * self.filter(residual)
+        back = problem.adjoint(torch.cat([dual[:, :c], residual, filtered], dim=1), at=_thrice(u))
+        primal = primal + self.primal_network(torch.cat([primal, back], dim=1)).to(primal.dtype)
+        return PrimalDual(primal, dual)
+
+
+class FilteredPrimalDual(LearnedScheme):
+    """Learned primal-dual that sees the filtered residual.
+
+    Weights are drawn from torch's default generator.
+
+    Args:
+        iterations: Number of steps, each with its own weights.
+        primal: Number of images in u.
+        dual: Number of data in h.
+        hidden: Channels of the two hidden layers of every network.
+        image_scale: c, the size of a typical image value, in its unit.
+        start: u⁰, see :func:`learnedrecon.models.start.start_of`; the filtered back-projection of
+            "auto" and "fbp" has a Hann window of bandwidth 0.8.
+        like: Operator whose images and data the networks are built for; real images with two axes
+            unless given.
 
     Raises:
-        ConfigError: another kind of spec.
+        ConfigError: An argument is out of range, or complex data, which have no ramp filter.
     """
-    spec = require_spec(FilteredPrimalDual() if spec is None else spec, FilteredPrimalDual)
-    return Iterative(
-        initial=PrimalDualStart(spec.primal, spec.dual, spec.fbp or AdjointImage()),
-        scheme=Chain(
-            [_step(spec) for _ in range(spec.iterations)], backward_mode(spec.checkpoint_every)
-        ),
-        readout=FirstPrimal(),
-        scaling=ImageScale(spec.image_scale),
-    )
+
+    def __init__(
+        self,
+        iterations: int = 6,
+        primal: int = 5,
+        dual: int = 5,
+        hidden: int = 16,
+        *,
+        image_scale: float = 1.0,
+        start: Start = "auto",
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        steps = [_step(kind, primal, dual, hidden) for _ in range(iterations)]
+        begin = start_of(start, FilteredBackprojection("hann", 0.8))
+        super().__init__(Chain(steps), kind, begin, image_scale)
+
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_counts(spec, {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1})
+        require_positive(spec, "image_scale")
+        like = as_like(spec.like)
+        if like.data_complex or like.image_complex:
+            raise ConfigError(
+                describe(
+                    expected="real data for FilteredPrimalDual, whose ramp filter belongs to ray "
+                    "transforms",
+                    found="complex images or data",
+                    fix="use LearnedPrimalDual",
+                )
+            )
 
 
-def _step(spec: FilteredPrimalDual) -> FilteredPrimalDualStep:
+def _thrice(u: Tensor) -> Tensor:
+    """The image at which each of the three back projections is linearised."""
+    return u if u.shape[1] == 1 else torch.cat([u, u, u], dim=1)
+
+
+def _step(like: Like, primal: int, dual: int, hidden: int) -> FilteredPrimalDualStep:
+    build = Convolutions((hidden, hidden), activation="leaky_relu", slope=0.1, last_scale=0.1)
     return FilteredPrimalDualStep(
-        dual_network=_network(spec.dual + 2, spec.hidden, spec.dual),
-        primal_network=_network(spec.primal + 3, spec.hidden, spec.primal),
-        filter_=RampFilter(),
-    )
-
-
-def _network(channels: int, hidden: int, out: int) -> ConvNet:
-    return ConvNet(
-        ConvSpec(
-            (channels, hidden, hidden, out), activation="leaky_relu", slope=0.1, last_scale=0.1
-        )
+        like.on_data(build, dual + 2, dual),
+        like.on_images(build, primal + 3, primal),
+        sizes=(primal, dual),
+        channels=like.channels,
     )

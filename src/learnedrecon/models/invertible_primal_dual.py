@@ -17,137 +17,224 @@ where x', h' are the halves that stay. It is no paper's; T may be nonlinear.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
-from learnedrecon.models.checks import (
-    require_choice,
-    require_counts,
-    require_positive,
-    require_spec,
-)
-from learnedrecon.models.initial import BothPrimals, FirstPrimal, PrimalDualStart, SplitStart
-from learnedrecon.networks.conv import ConvNet, ConvSpec
-from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
-from learnedrecon.schemes.invertible_primal_dual import (
-    InvertiblePrimalDualStep,
-    SplitPrimalDualStep,
-)
-from learnedrecon.schemes.reconstructor import Iterative
+import torch
+from torch import Tensor, nn
+
+from learnedrecon.models.base import LearnedScheme
+from learnedrecon.models.checks import require_counts, require_positive
+from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
+from learnedrecon.models.like import LikeArgument, as_like
+from learnedrecon.models.start import Start, start_of
+from learnedrecon.networks.conv import Convolutions
+from learnedrecon.schemes.invertible import CouplingStep
 from learnedrecon.schemes.reversible import Reversible
-from learnedrecon.schemes.scaling import ImageScale
 from learnedrecon.schemes.step import Chain
+from learnedrecon.schemes.units import Coupling
 
-BackwardName: TypeAlias = Literal["reversible", "checkpointed", "backprop"]
-_BACKWARD: dict[str, Backward] = {
-    "reversible": Reversible(),
-    "checkpointed": Checkpointed(),
-    "backprop": Backprop(),
-}
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-
-@dataclass(frozen=True)
-class InvertiblePrimalDual:
-    """The configuration of the paper's scheme.
-
-    Attributes:
-        iterations: the number of steps, each with its own weights.
-        hidden: channels of the two hidden layers of every network.
-        image_scale: c, the size of a typical image value, in its unit.
-        backward: "reversible" stores the last state only, "checkpointed" every state, "backprop"
-            every activation; the gradients are the same up to rounding.
-
-    Raises:
-        ConfigError: a field is out of range.
-    """
-
-    iterations: int = 20
-    hidden: int = 32
-    image_scale: float = 1.0
-    backward: BackwardName = "reversible"
-
-    def __post_init__(self) -> None:
-        require_counts(self, {"iterations": 1, "hidden": 1})
-        require_positive(self, "image_scale")
-        require_choice(self, "backward", tuple(_BACKWARD))
+    from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
-def invertible_primal_dual(spec: InvertiblePrimalDual | None = None) -> Iterative:
-    """Builds the scheme; weights are drawn from torch's default generator.
+class InvertiblePrimalDualStep(CouplingStep[PrimalDual]):
+    """h ← h + Γ(T(x), y); x ← x + Λ(T*h): neither network sees the variable that it changes.
+
+    Rudzusika, Bajić, Öktem, Schönlieb, Etmann, Invertible learned primal-dual, 2021. One channel of
+    each variable. A nonlinear T is refused: [∂T(x)]*h could not be computed on the way back, where
+    x is what is looked for; use :class:`SplitPrimalDualStep`.
 
     Args:
-        spec: the configuration, all of it default unless given.
+        dual_network: Γ, from 2 channels to 1.
+        primal_network: Λ, from 1 channel to 1.
 
     Raises:
-        ConfigError: another kind of spec.
+        GeometryError: on a call, a nonlinear T.
     """
-    spec = require_spec(InvertiblePrimalDual() if spec is None else spec, InvertiblePrimalDual)
-    steps = [
-        InvertiblePrimalDualStep(_network(2, spec.hidden, 1), _network(1, spec.hidden, 1))
-        for _ in range(spec.iterations)
-    ]
-    return Iterative(
-        initial=PrimalDualStart(1, 1),
-        scheme=Chain(steps, _BACKWARD[spec.backward]),
-        readout=FirstPrimal(),
-        scaling=ImageScale(spec.image_scale),
-    )
+
+    def __init__(self, dual_network: nn.Module, primal_network: nn.Module) -> None:
+        super().__init__()
+        self.dual_network = dual_network
+        self.primal_network = primal_network
+
+    def begin(self, image: Tensor, problem: Problem) -> PrimalDual:
+        return begin_with(image, problem, 1, 1)
+
+    def image(self, state: PrimalDual) -> Tensor:
+        return state.primal
+
+    def couplings(self) -> Sequence[Coupling[PrimalDual]]:
+        return (Coupling("dual", self._dual), Coupling("primal", self._primal))
+
+    def _dual(self, state: PrimalDual, problem: Problem) -> Tensor:
+        prediction = problem.forward(state.primal)
+        return self.dual_network(torch.cat([prediction, problem.data], dim=1))
+
+    def _primal(self, state: PrimalDual, problem: Problem) -> Tensor:
+        return self.primal_network(problem.adjoint(state.dual))
 
 
-@dataclass(frozen=True)
-class SplitPrimalDualSpec:
-    """The configuration of the scheme with memory.
+class HalvedPrimalDual(NamedTuple):
+    """Primal and dual variables in two halves, each with memory channels.
 
     Attributes:
-        iterations: the number of steps, each with its own weights; each changes one half.
-        primal: channels of each half of x.
-        dual: channels of each half of h.
-        hidden: channels of the two hidden layers of every network.
-        image_scale: c, the size of a typical image value, in its unit.
-        backward: as in :class:`InvertiblePrimalDual`.
-
-    Raises:
-        ConfigError: a field is out of range.
+        primal: (batch, channels, *domain.shape); the image is the sum of the first channels of
+            both primal halves.
+        other_primal: of the same shape.
+        dual: (batch, channels, *codomain.shape).
+        other_dual: of the same shape.
     """
 
-    iterations: int = 10
-    primal: int = 5
-    dual: int = 5
-    hidden: int = 32
-    image_scale: float = 1.0
-    backward: BackwardName = "reversible"
-
-    def __post_init__(self) -> None:
-        require_counts(self, {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1})
-        require_positive(self, "image_scale")
-        require_choice(self, "backward", tuple(_BACKWARD))
+    primal: Tensor
+    other_primal: Tensor
+    dual: Tensor
+    other_dual: Tensor
 
 
-def split_primal_dual(spec: SplitPrimalDualSpec | None = None) -> Iterative:
-    """Builds the scheme; weights are drawn from torch's default generator.
+class SplitPrimalDualStep(CouplingStep[HalvedPrimalDual]):
+    """An invertible primal-dual step with memory: one half changes, and its network sees the other.
+
+    h ← h + Γ(h', T(x₀ + x'₀), y); x ← x + Λ(x', [∂T(x'₀)]*(h₀ + h'₀)), where x', h' are the halves
+    that stay. Steps alternate between the halves. A nonlinear T is linearised at the half that the
+    step does not change, so that it can be undone.
 
     Args:
-        spec: the configuration, all of it default unless given.
+        dual_network: Γ, from d + 2 channels to d.
+        primal_network: Λ, from p + 1 channels to p.
+        swapped: Whether the other halves change.
+        sizes: (p, d), of each half of the state that the scheme begins with.
+        channels: Channels of one image.
+    """
+
+    def __init__(
+        self,
+        dual_network: nn.Module,
+        primal_network: nn.Module,
+        *,
+        swapped: bool = False,
+        sizes: tuple[int, int] = (5, 5),
+        channels: int = 1,
+    ) -> None:
+        super().__init__()
+        self.dual_network = dual_network
+        self.primal_network = primal_network
+        self.swapped = swapped
+        self.sizes = sizes
+        self.channels = channels
+
+    def begin(self, image: Tensor, problem: Problem) -> HalvedPrimalDual:
+        primal, dual = begin_with(image, problem, *self.sizes)
+        return HalvedPrimalDual(primal, torch.zeros_like(primal), dual, dual.clone())
+
+    def image(self, state: HalvedPrimalDual) -> Tensor:
+        c = self.channels
+        return state.primal[:, :c] + state.other_primal[:, :c]
+
+    def couplings(self) -> Sequence[Coupling[HalvedPrimalDual]]:
+        prefix = "other_" if self.swapped else ""
+        return (Coupling(f"{prefix}dual", self._dual), Coupling(f"{prefix}primal", self._primal))
+
+    def _dual(self, state: HalvedPrimalDual, problem: Problem) -> Tensor:
+        kept = state.dual if self.swapped else state.other_dual
+        seen = torch.cat([kept, problem.forward(self.image(state)), problem.data], dim=1)
+        return self.dual_network(seen)
+
+    def _primal(self, state: HalvedPrimalDual, problem: Problem) -> Tensor:
+        kept = state.primal if self.swapped else state.other_primal
+        c = self.channels
+        residual = state.dual[:, :c] + state.other_dual[:, :c]
+        back = problem.adjoint(residual, at=kept[:, :c])
+        return self.primal_network(torch.cat([kept, back], dim=1))
+
+
+class InvertiblePrimalDual(LearnedScheme):
+    """Invertible learned primal-dual; the defaults are the paper's.
+
+    Weights are drawn from torch's default generator. Gradients need the last state only, see
+    :class:`Reversible`; ``model.scheme.backward_mode`` may be another.
+
+    Args:
+        iterations: Number of steps, each with its own weights.
+        hidden: Channels of the two hidden layers of every network.
+        image_scale: c, the size of a typical image value, in its unit.
+        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        like: Operator whose images and data the networks are built for; real images with two axes
+            unless given.
 
     Raises:
-        ConfigError: another kind of spec.
+        ConfigError: An argument is out of range.
     """
-    spec = require_spec(SplitPrimalDualSpec() if spec is None else spec, SplitPrimalDualSpec)
-    steps = [
-        SplitPrimalDualStep(
-            _network(spec.dual + 2, spec.hidden, spec.dual),
-            _network(spec.primal + 1, spec.hidden, spec.primal),
-            swapped=k % 2 == 1,
-        )
-        for k in range(spec.iterations)
-    ]
-    return Iterative(
-        initial=SplitStart(spec.primal, spec.dual),
-        scheme=Chain(steps, _BACKWARD[spec.backward]),
-        readout=BothPrimals(),
-        scaling=ImageScale(spec.image_scale),
-    )
+
+    def __init__(
+        self,
+        iterations: int = 20,
+        hidden: int = 32,
+        *,
+        image_scale: float = 1.0,
+        start: Start = "zero",
+        like: LikeArgument = None,
+    ) -> None:
+        kind, build = as_like(like), Convolutions((hidden, hidden), activation="prelu")
+        steps = [
+            InvertiblePrimalDualStep(kind.on_data(build, 2, 1), kind.on_images(build, 1, 1))
+            for _ in range(iterations)
+        ]
+        super().__init__(Chain(steps, Reversible()), kind, start_of(start), image_scale)
+
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_counts(spec, {"iterations": 1, "hidden": 1})
+        require_positive(spec, "image_scale")
 
 
-def _network(channels: int, hidden: int, out: int) -> ConvNet:
-    return ConvNet(ConvSpec((channels, hidden, hidden, out), activation="prelu"))
+class SplitPrimalDual(LearnedScheme):
+    """An invertible learned primal-dual with memory.
+
+    Weights are drawn from torch's default generator. Gradients need the last state only, see
+    :class:`Reversible`; ``model.scheme.backward_mode`` may be another.
+
+    Args:
+        iterations: Number of steps, each with its own weights; each changes one half.
+        primal: Number of images in each half of x.
+        dual: Number of data in each half of h.
+        hidden: Channels of the two hidden layers of every network.
+        image_scale: c, the size of a typical image value, in its unit.
+        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        like: Operator whose images and data the networks are built for; real images with two axes
+            unless given.
+
+    Raises:
+        ConfigError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        iterations: int = 10,
+        primal: int = 5,
+        dual: int = 5,
+        hidden: int = 32,
+        *,
+        image_scale: float = 1.0,
+        start: Start = "zero",
+        like: LikeArgument = None,
+    ) -> None:
+        kind, build = as_like(like), Convolutions((hidden, hidden), activation="prelu")
+        steps = [
+            SplitPrimalDualStep(
+                kind.on_data(build, dual + 2, dual),
+                kind.on_images(build, primal + 1, primal),
+                swapped=k % 2 == 1,
+                sizes=(primal, dual),
+                channels=kind.channels,
+            )
+            for k in range(iterations)
+        ]
+        super().__init__(Chain(steps, Reversible()), kind, start_of(start), image_scale)
+
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_counts(spec, {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1})
+        require_positive(spec, "image_scale")

@@ -7,78 +7,146 @@ scaled to norm 1. Γ: 3×3 convolutions 8-32-32-6, ReLU, Xavier normal, biases .
 13 318 parameters.
 
 Differences from the paper: T/‖T‖ and y/(c‖T‖) with the image in units of c (1 for phantoms); the
-gradient of R takes differences that vanish across the border.
+gradient of R takes differences that vanish across the border; T*y is the start of operators without
+filtered back-projection.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+from torch import Tensor, nn
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.functionals.base import Regulariser
 from learnedrecon.functionals.regularisers import Dirichlet
-from learnedrecon.models.checks import require_counts, require_positive, require_spec
-from learnedrecon.models.initial import (
-    AdjointImage,
-    FilteredBackprojection,
-    ImageStart,
-    TheImage,
-    WithRegulariser,
-)
-from learnedrecon.networks.conv import ConvNet, ConvSpec
-from learnedrecon.schemes.backward import backward_mode
-from learnedrecon.schemes.learned_gradient import LearnedGradientStep
-from learnedrecon.schemes.reconstructor import Iterative
-from learnedrecon.schemes.scaling import ImageScale
-from learnedrecon.schemes.step import Repeat
+from learnedrecon.models.base import LearnedScheme
+from learnedrecon.models.checks import require_counts, require_positive
+from learnedrecon.models.like import LikeArgument, as_like
+from learnedrecon.models.start import Start, start_of
+from learnedrecon.networks.conv import Convolutions
+from learnedrecon.problem import InverseProblem, Problem
+from learnedrecon.schemes.step import Repeat, Step
+
+if TYPE_CHECKING:
+    from learnedrecon.recorded import Record
+
+
+class ImageAndMemory(NamedTuple):
+    """The state of a learned gradient scheme.
+
+    Attributes:
+        image: u, (batch, channel, *space).
+        memory: s, (batch, memory channels, *space).
+    """
+
+    image: Tensor
+    memory: Tensor
+
+
+class LearnedGradientStep(Step[ImageAndMemory]):
+    """(du, s⁺) = Γ(u, ∇D(u), ∇R(u), s); u ← u + du; s ← relu(s⁺) (algorithm 2 of the paper).
+
+    The problem brings D and the fixed R. For complex images relu acts on real and imaginary parts.
+
+    Args:
+        network: Γ, from 3 + m images to 1 + m.
+        memory: m, the number of images in s that the scheme begins with.
+    """
+
+    def __init__(self, network: nn.Module, memory: int = 5) -> None:
+        super().__init__()
+        self.network = network
+        self.memory = memory
+
+    def begin(self, image: Tensor, problem: Problem) -> ImageAndMemory:  # noqa: ARG002
+        channels = self.memory * image.shape[1]
+        return ImageAndMemory(image, image.new_zeros(len(image), channels, *image.shape[2:]))
+
+    def forward(self, state: ImageAndMemory, problem: Problem) -> ImageAndMemory:
+        u, memory = state
+        if problem.regulariser is None:
+            raise ConfigError(
+                describe(
+                    expected="a problem with a fixed regulariser",
+                    found="regulariser = None",
+                    fix="give it one, such as InverseProblem(..., regulariser=Dirichlet())",
+                )
+            )
+        seen = torch.cat([u, problem.gradient(u), problem.regulariser.gradient(u), memory], dim=1)
+        update = self.network(seen).to(u.dtype)
+        c = u.shape[1]
+        return ImageAndMemory(u + update[:, :c], _relu(update[:, c:]))
+
+
+class LearnedGradient(LearnedScheme):
+    """The partially learned gradient scheme; the defaults are the paper's.
+
+    Weights are drawn from torch's default generator.
+
+    Args:
+        iterations: Number of repetitions of the step.
+        memory: Number of images in s.
+        hidden: Channels of the two hidden layers of Γ.
+        image_scale: c, the size of a typical image value, in its unit.
+        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        like: Operator whose images the network is built for; real images with two axes unless
+            given.
+
+    Raises:
+        ConfigError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        iterations: int = 10,
+        memory: int = 5,
+        hidden: int = 32,
+        *,
+        image_scale: float = 1.0,
+        start: Start = "auto",
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        build = Convolutions((hidden, hidden), init="xavier_normal", biases=(0.01, 0.01, 0.0))
+        network = kind.on_images(build, 3 + memory, 1 + memory)
+        scheme = Repeat(LearnedGradientStep(network, memory), iterations)
+        prepare = WithRegulariser(Dirichlet(kind.image_axes))
+        super().__init__(scheme, kind, start_of(start), image_scale, prepare)
+
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_counts(spec, {"iterations": 1, "memory": 0, "hidden": 1})
+        require_positive(spec, "image_scale")
 
 
 @dataclass(frozen=True)
-class LearnedGradient:
-    """The configuration of the scheme; the defaults are the paper's.
+class WithRegulariser:
+    """Puts a fixed R into a problem that has none; a problem that brings its own keeps it.
 
     Attributes:
-        iterations: how often the step is repeated.
-        memory: channels of s.
-        hidden: channels of the two hidden layers of Γ.
-        fbp: how u⁰ is made; None, for operators that have no filtered back-projection, starts from
-            T*y of the operator of norm 1 (from zero if T is nonlinear).
-        image_scale: c, the size of a typical image value, in its unit.
-        checkpoint_every: None to store every activation for the gradient; k to store the state
-            after every k steps and compute the rest again, with less memory and the same result.
-
-    Raises:
-        ConfigError: a field is out of range.
+        regulariser: R.
     """
 
-    iterations: int = 10
-    memory: int = 5
-    hidden: int = 32
-    fbp: FilteredBackprojection | None = field(default_factory=FilteredBackprojection)
-    image_scale: float = 1.0
-    checkpoint_every: int | None = None
+    regulariser: Regulariser
 
-    def __post_init__(self) -> None:
-        require_counts(self, {"iterations": 1, "memory": 0, "hidden": 1, "checkpoint_every": 1})
-        require_positive(self, "image_scale")
+    def __call__(self, problem: Problem) -> Problem:
+        if problem.regulariser is not None:
+            return problem
+        if not isinstance(problem, InverseProblem):
+            raise ConfigError(
+                describe(
+                    expected="an InverseProblem, or a problem with a regulariser",
+                    found=type(problem).__name__,
+                    fix="put the regulariser into the problem that it wraps",
+                )
+            )
+        return replace(problem, regulariser=self.regulariser)
 
 
-def learned_gradient(spec: LearnedGradient | None = None) -> Iterative:
-    """Builds the scheme; weights are drawn from torch's default generator.
-
-    Args:
-        spec: the configuration, all of it default unless given.
-
-    Raises:
-        ConfigError: another kind of spec.
-    """
-    spec = require_spec(LearnedGradient() if spec is None else spec, LearnedGradient)
-    channels = (3 + spec.memory, spec.hidden, spec.hidden, 1 + spec.memory)
-    network = ConvNet(ConvSpec(channels, init="xavier_normal", biases=(0.01, 0.01, 0.0)))
-    return Iterative(
-        initial=ImageStart(spec.fbp or AdjointImage(), spec.memory),
-        scheme=Repeat(
-            LearnedGradientStep(network), spec.iterations, backward_mode(spec.checkpoint_every)
-        ),
-        readout=TheImage(),
-        scaling=ImageScale(spec.image_scale),
-        prepare=WithRegulariser(Dirichlet()),
-    )
+def _relu(memory: Tensor) -> Tensor:
+    if not memory.is_complex():
+        return memory.relu()
+    return torch.complex(memory.real.relu(), memory.imag.relu())

@@ -12,83 +12,140 @@ and (0.1036/19.70)·T*; a nonlinear one is u ↦ T(c·u) with the data as they a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from learnedrecon.models.checks import require_counts, require_positive, require_spec
-from learnedrecon.models.initial import FirstPrimal, PrimalDualStart
-from learnedrecon.networks.conv import ConvNet, ConvSpec
-from learnedrecon.schemes.backward import backward_mode
-from learnedrecon.schemes.primal_dual import PrimalDualStep
-from learnedrecon.schemes.reconstructor import Iterative
-from learnedrecon.schemes.scaling import ImageScale
-from learnedrecon.schemes.step import Chain
+import torch
+from torch import Tensor, nn
+
+from learnedrecon.models.base import LearnedScheme
+from learnedrecon.models.checks import require_counts, require_positive
+from learnedrecon.models.like import Like, LikeArgument, as_like
+from learnedrecon.models.start import Start, start_of
+from learnedrecon.networks.conv import Convolutions
+from learnedrecon.schemes.step import Chain, Step
+
+if TYPE_CHECKING:
+    from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
 
-@dataclass(frozen=True)
-class LearnedPrimalDual:
-    """The configuration of the scheme; the defaults are the paper's.
+class PrimalDual(NamedTuple):
+    """The state of a primal-dual scheme: several images and several data, beside one another.
 
     Attributes:
-        iterations: the number of steps, each with its own weights.
-        primal: channels of u, at least 2.
-        dual: channels of h.
-        hidden: channels of the two hidden layers of every network.
-        image_scale: c, the size of a typical image value, in its unit.
-        checkpoint_every: None to store every activation for the gradient; k to store the state
-            after every k steps and compute the rest again, with less memory and the same result.
-
-    Raises:
-        ConfigError: a field is out of range.
+        primal: (batch, primal channels, *domain.shape); its first channels are the image.
+        dual: (batch, dual channels, *codomain.shape).
     """
 
-    iterations: int = 10
-    primal: int = 5
-    dual: int = 5
-    hidden: int = 32
-    image_scale: float = 1.0
-    checkpoint_every: int | None = None
-
-    def __post_init__(self) -> None:
-        require_counts(
-            self, {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1, "checkpoint_every": 1}
-        )
-        require_positive(self, "image_scale")
+    primal: Tensor
+    dual: Tensor
 
 
-def learned_primal_dual(spec: LearnedPrimalDual | None = None) -> Iterative:
-    """Builds the scheme; weights are drawn from torch's default generator.
+class PrimalDualStep(Step[PrimalDual]):
+    """h ← h + Γ(h, T(u₁), y); u ← u + Λ(u, [∂T(u₀)]* h₀) (algorithm 3 of the paper).
+
+    Image 1 of the primal variable goes through T and image 0 is the result; where T is nonlinear
+    its derivative is taken at image 0.
 
     Args:
-        spec: the configuration, all of it default unless given.
+        dual_network: Γ, from d + 2 data to d.
+        primal_network: Λ, from p + 1 images to p, with p ≥ 2.
+        sizes: (p, d), of the state that the scheme begins with.
+        channels: Channels of one image.
+    """
+
+    def __init__(
+        self,
+        dual_network: nn.Module,
+        primal_network: nn.Module,
+        *,
+        sizes: tuple[int, int] = (5, 5),
+        channels: int = 1,
+    ) -> None:
+        super().__init__()
+        self.dual_network = dual_network
+        self.primal_network = primal_network
+        self.sizes = sizes
+        self.channels = channels
+
+    def begin(self, image: Tensor, problem: Problem) -> PrimalDual:
+        return begin_with(image, problem, *self.sizes)
+
+    def image(self, state: PrimalDual) -> Tensor:
+        return state.primal[:, : self.channels]
+
+    def forward(self, state: PrimalDual, problem: Problem) -> PrimalDual:
+        primal, dual = state
+        c = self.channels
+        prediction = problem.forward(primal[:, c : 2 * c])
+        seen = torch.cat([dual, prediction, problem.data], dim=1)
+        dual = dual + self.dual_network(seen).to(dual.dtype)
+        back = problem.adjoint(dual[:, :c], at=primal[:, :c])
+        primal = primal + self.primal_network(torch.cat([primal, back], dim=1)).to(primal.dtype)
+        return PrimalDual(primal, dual)
+
+
+class LearnedPrimalDual(LearnedScheme):
+    """Learned primal-dual; the defaults are the paper's.
+
+    Weights are drawn from torch's default generator.
+
+    Args:
+        iterations: Number of steps, each with its own weights.
+        primal: Number of images in u, at least 2.
+        dual: Number of data in h.
+        hidden: Channels of the two hidden layers of every network.
+        image_scale: c, the size of a typical image value, in its unit.
+        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        like: Operator whose images and data the networks are built for; real images with two axes
+            unless given.
 
     Raises:
-        ConfigError: another kind of spec.
+        ConfigError: An argument is out of range.
     """
-    spec = require_spec(LearnedPrimalDual() if spec is None else spec, LearnedPrimalDual)
-    return Iterative(
-        initial=PrimalDualStart(spec.primal, spec.dual),
-        scheme=Chain(
-            [primal_dual_step(spec.primal, spec.dual, spec.hidden) for _ in range(spec.iterations)],
-            backward_mode(spec.checkpoint_every),
-        ),
-        readout=FirstPrimal(),
-        scaling=ImageScale(spec.image_scale),
-    )
+
+    def __init__(
+        self,
+        iterations: int = 10,
+        primal: int = 5,
+        dual: int = 5,
+        hidden: int = 32,
+        *,
+        image_scale: float = 1.0,
+        start: Start = "zero",
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        steps = [primal_dual_step(kind, primal, dual, hidden) for _ in range(iterations)]
+        super().__init__(Chain(steps), kind, start_of(start), image_scale)
+
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_counts(spec, {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1})
+        require_positive(spec, "image_scale")
 
 
-def primal_dual_step(primal: int, dual: int, hidden: int) -> PrimalDualStep:
+def begin_with(image: Tensor, problem: Problem, primal: int, dual: int) -> PrimalDual:
+    """The image in front of ``primal`` - 1 zero images, beside ``dual`` zero data."""
+    data, channels = problem.data, image.shape[1]
+    memory = image.new_zeros(image.shape[0], (primal - 1) * channels, *image.shape[2:])
+    zeros = data.new_zeros(data.shape[0], dual * channels, *data.shape[2:])
+    return PrimalDual(torch.cat([image, memory], dim=1), zeros)
+
+
+def primal_dual_step(like: Like, primal: int, dual: int, hidden: int) -> PrimalDualStep:
     """One step with new weights.
 
     Args:
-        primal: channels of u, at least 2.
-        dual: channels of h.
-        hidden: channels of the two hidden layers of both networks.
+        like: The images and data.
+        primal: Number of images in u, at least 2.
+        dual: Number of data in h.
+        hidden: Channels of the two hidden layers of both networks.
     """
+    build = Convolutions((hidden, hidden), activation="prelu")
     return PrimalDualStep(
-        dual_network=_network(dual + 2, hidden, dual),
-        primal_network=_network(primal + 1, hidden, primal),
+        like.on_data(build, dual + 2, dual),
+        like.on_images(build, primal + 1, primal),
+        sizes=(primal, dual),
+        channels=like.channels,
     )
-
-
-def _network(channels: int, hidden: int, out: int) -> ConvNet:
-    return ConvNet(ConvSpec((channels, hidden, hidden, out), activation="prelu"))

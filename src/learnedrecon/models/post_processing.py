@@ -10,67 +10,80 @@ parameters (base 32), base 64 has 31 M.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.models.checks import require_positive, require_spec
-from learnedrecon.models.initial import FilteredBackprojection
+from learnedrecon.models.checks import require_positive
+from learnedrecon.models.like import LikeArgument, as_like
+from learnedrecon.models.start import FilteredBackprojection, Start, start_of
 from learnedrecon.networks.unet import UNet, UNetSpec
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 if TYPE_CHECKING:
     from learnedrecon.problem import Problem
+    from learnedrecon.recorded import Record
 
-
-@dataclass(frozen=True)
-class FBPUNet:
-    """The configuration of the method.
-
-    Attributes:
-        fbp: how the input of the network is made.
-        network: the U-Net, from one channel to one.
-        image_scale: c, the size of a typical image value, in its unit.
-
-    Raises:
-        ConfigError: a network that is not from one channel to one, or a scale out of range.
-    """
-
-    fbp: FilteredBackprojection = field(default_factory=lambda: FilteredBackprojection("hann", 0.8))
-    network: UNetSpec = field(default_factory=UNetSpec)
-    image_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_positive(self, "image_scale")
-        channels = (self.network.in_channels, self.network.out_channels)
-        if channels != (1, 1):
-            raise ConfigError(
-                describe(
-                    expected="a network from one channel to one",
-                    found=f"in_channels = {channels[0]}, out_channels = {channels[1]}",
-                    fix="leave both at 1",
-                )
-            )
+_UNET = UNetSpec()
 
 
 class PostProcessing(Reconstructor):
     """u = c · Γ(u⁰/c), u⁰ an initial reconstruction; an untrained residual Γ gives u⁰.
 
+    Weights are drawn from torch's default generator.
+
     Args:
-        spec: the configuration, all of it default unless given.
+        network: The U-Net; its channels and axes follow from ``like``.
+        image_scale: c, the size of a typical image value, in its unit.
+        start: u⁰, see :func:`learnedrecon.models.start.start_of`; the filtered back-projection of
+            "auto" and "fbp" has a Hann window of bandwidth 0.8.
+        like: Operator whose images the network is built for; real images with two axes unless
+            given.
 
     Raises:
-        ConfigError: another kind of spec.
-        DtypeError: on a call, data of another precision than the weights.
+        ConfigError: A network with channels of its own, or a scale out of range.
+        DtypeError: On a call, data of another precision than the weights.
+        ShapeError: On a call, a problem of other images or data.
     """
 
-    def __init__(self, spec: FBPUNet | None = None) -> None:
+    def __init__(
+        self,
+        network: UNetSpec = _UNET,
+        *,
+        image_scale: float = 1.0,
+        start: Start = "auto",
+        like: LikeArgument = None,
+    ) -> None:
         super().__init__()
-        self.spec = require_spec(FBPUNet() if spec is None else spec, FBPUNet)
-        self.network = UNet(self.spec.network)
+        self.like = as_like(like)
+        self.scale = image_scale
+        self.start = start_of(start, FilteredBackprojection("hann", 0.8))
+
+        def build(inputs: int, outputs: int, axes: int) -> UNet:
+            return UNet(replace(network, in_channels=inputs, out_channels=outputs, dims=axes))
+
+        self.network = self.like.on_images(build, 1, 1)
+
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_positive(spec, "image_scale")
+        network = spec.network
+        if (network.in_channels, network.out_channels, network.dims) != (1, 1, 2):
+            raise ConfigError(
+                describe(
+                    expected="a network without channels and axes of its own",
+                    found=f"in_channels = {network.in_channels}, out_channels = "
+                    f"{network.out_channels}, dims = {network.dims}",
+                    fix="omit these, and give like=T",
+                )
+            )
+
+    @property
+    def image_scale(self) -> float:
+        return self.scale
 
     def forward(self, problem: Problem) -> Estimate:
+        self.like.require(problem)
         self.require_precision(problem)
-        c = self.spec.image_scale
-        u = self.spec.fbp(problem)
-        return Estimate(c * self.network(u / c).to(u.dtype))
+        u = self.start(problem)
+        return Estimate(self.scale * self.network(u / self.scale).to(u.dtype))

@@ -15,161 +15,132 @@ Differences from the paper: no step sizes outside the networks, and the parts ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from learnedrecon.models.checks import (
-    require_choice,
-    require_counts,
-    require_positive,
-    require_spec,
-)
+from learnedrecon.models.base import LearnedScheme
+from learnedrecon.models.checks import require_choice, require_counts, require_positive
 from learnedrecon.models.deep_gradient import deep_gradient_step
-from learnedrecon.models.initial import (
-    AdjointImage,
-    FilteredBackprojection,
-    FirstPrimal,
-    ImageAlone,
-    PartDualStart,
-    TheImage,
-)
 from learnedrecon.models.learned_primal_dual import primal_dual_step
-from learnedrecon.schemes.backward import backward_mode
-from learnedrecon.schemes.reconstructor import Iterative
-from learnedrecon.schemes.scaling import ImageScale
+from learnedrecon.models.like import LikeArgument, as_like
+from learnedrecon.models.start import Start, start_of
 from learnedrecon.schemes.step import Chain
 from learnedrecon.schemes.subsets import OnSubset, Partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from learnedrecon.recorded import Record
     from learnedrecon.schemes.step import Step
 
 Order: TypeAlias = Literal["cyclic", "random"]
 
 
 @dataclass(frozen=True)
-class SubsetPrimalDual:
-    """The configuration of learned primal-dual on parts of the data.
+class Subsets:
+    """The parts of the data that steps see, one at a time.
 
     Attributes:
-        iterations: the number of steps, each with its own weights.
-        primal: channels of u, at least 2.
-        dual: channels of h.
-        hidden: channels of the two hidden layers of every network.
         parts: m, which divides the number of angles or lines.
         order: "cyclic", or "random": parts as the data side draws them.
-        image_scale: c, the size of a typical image value, in its unit.
-        checkpoint_every: None to store every activation for the gradient; k to store the state
-            after every k steps and compute the rest again, with less memory and the same result.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
-    iterations: int = 10
-    primal: int = 5
-    dual: int = 5
-    hidden: int = 32
     parts: int = 2
     order: Order = "cyclic"
-    image_scale: float = 1.0
-    checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
-        least = {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1, "parts": 1}
-        require_counts(self, least | {"checkpoint_every": 1})
+        require_counts(self, {"parts": 1})
         require_choice(self, "order", ("cyclic", "random"))
-        require_positive(self, "image_scale")
 
-    @property
-    def draws(self) -> int:
-        """How many random numbers a problem must bring."""
-        return self.iterations if self.order == "random" else 0
+    def __call__(self, steps: Sequence[Step[Any]]) -> Chain[Any]:
+        """The steps, each on its part of the data."""
+        partition, drawn = Partition(self.parts), self.order == "random"
+        return Chain([OnSubset(step, partition, k, drawn=drawn) for k, step in enumerate(steps)])
 
 
-@dataclass(frozen=True)
-class SubsetGradient:
-    """The configuration of deep gradient descent on parts of the data.
+HALVES = Subsets()
 
-    Attributes:
-        iterations: the number of steps, each with its own weights.
-        hidden: channels of the two hidden layers of every Γ_k.
-        parts: m, which divides the number of angles or lines.
-        order: "cyclic", or "random": parts as the data side draws them.
-        fbp: how u⁰ is made, from all the data; None, for operators that have no filtered
-            back-projection, starts from T*y of the operator of norm 1 (from zero if T is
-            nonlinear).
+
+class SubsetPrimalDual(LearnedScheme):
+    """Learned primal-dual on parts of the data, from zero.
+
+    Weights are drawn from torch's default generator.
+
+    Args:
+        iterations: Number of steps, each with its own weights.
+        primal: Number of images in u, at least 2.
+        dual: Number of data in h.
+        hidden: Channels of the two hidden layers of every network.
+        subsets: The parts of the data.
         image_scale: c, the size of a typical image value, in its unit.
-        checkpoint_every: None to store every activation for the gradient; k to store the state
-            after every k steps and compute the rest again, with less memory and the same result.
+        like: Operator whose images and data the networks are built for; real images with two axes
+            unless given.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: An argument is out of range.
+        GeometryError: On a call, a T whose rows cannot be parted equally.
     """
 
-    iterations: int = 5
-    hidden: int = 32
-    parts: int = 2
-    order: Order = "cyclic"
-    fbp: FilteredBackprojection | None = field(default_factory=FilteredBackprojection)
-    image_scale: float = 1.0
-    checkpoint_every: int | None = None
+    def __init__(
+        self,
+        iterations: int = 10,
+        primal: int = 5,
+        dual: int = 5,
+        hidden: int = 32,
+        *,
+        subsets: Subsets = HALVES,
+        image_scale: float = 1.0,
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        steps = [primal_dual_step(kind, primal, dual, hidden) for _ in range(iterations)]
+        super().__init__(subsets(steps), kind, start_of("zero"), image_scale)
+        self.draws = iterations if subsets.order == "random" else 0
 
-    def __post_init__(self) -> None:
-        require_counts(self, {"iterations": 1, "hidden": 1, "parts": 1, "checkpoint_every": 1})
-        require_choice(self, "order", ("cyclic", "random"))
-        require_positive(self, "image_scale")
-
-    @property
-    def draws(self) -> int:
-        """How many random numbers a problem must bring."""
-        return self.iterations if self.order == "random" else 0
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_counts(spec, {"iterations": 1, "primal": 2, "dual": 1, "hidden": 1})
+        require_positive(spec, "image_scale")
 
 
-def subset_primal_dual(spec: SubsetPrimalDual | None = None) -> Iterative:
-    """Builds learned primal-dual on parts; weights are drawn from torch's default generator.
+class SubsetGradient(LearnedScheme):
+    """Deep gradient descent on parts of the data.
+
+    Weights are drawn from torch's default generator.
 
     Args:
-        spec: the configuration, all of it default unless given.
+        iterations: Number of steps, each with its own weights.
+        hidden: Channels of the two hidden layers of every Γ_k.
+        subsets: The parts of the data.
+        image_scale: c, the size of a typical image value, in its unit.
+        start: u⁰, from all the data, see :func:`learnedrecon.models.start.start_of`.
+        like: Operator whose images the networks are built for; real images with two axes unless
+            given.
 
     Raises:
-        ConfigError: another kind of spec.
-        GeometryError: on a call, a T whose rows cannot be parted equally.
+        ConfigError: An argument is out of range.
+        GeometryError: On a call, a T whose rows cannot be parted equally.
     """
-    spec = require_spec(SubsetPrimalDual() if spec is None else spec, SubsetPrimalDual)
-    steps = [primal_dual_step(spec.primal, spec.dual, spec.hidden) for _ in range(spec.iterations)]
-    return Iterative(
-        initial=PartDualStart(spec.primal, spec.dual, spec.parts),
-        scheme=_on_parts(steps, spec),
-        readout=FirstPrimal(),
-        scaling=ImageScale(spec.image_scale),
-    )
 
+    def __init__(
+        self,
+        iterations: int = 5,
+        hidden: int = 32,
+        *,
+        subsets: Subsets = HALVES,
+        image_scale: float = 1.0,
+        start: Start = "auto",
+        like: LikeArgument = None,
+    ) -> None:
+        kind = as_like(like)
+        steps = [deep_gradient_step(kind, hidden) for _ in range(iterations)]
+        super().__init__(subsets(steps), kind, start_of(start), image_scale)
+        self.draws = iterations if subsets.order == "random" else 0
 
-def subset_gradient(spec: SubsetGradient | None = None) -> Iterative:
-    """Builds deep gradient descent on parts; weights are drawn from torch's default generator.
-
-    Args:
-        spec: the configuration, all of it default unless given.
-
-    Raises:
-        ConfigError: another kind of spec.
-        GeometryError: on a call, a T whose rows cannot be parted equally.
-    """
-    spec = require_spec(SubsetGradient() if spec is None else spec, SubsetGradient)
-    steps = [deep_gradient_step(spec.hidden) for _ in range(spec.iterations)]
-    return Iterative(
-        initial=ImageAlone(spec.fbp or AdjointImage()),
-        scheme=_on_parts(steps, spec),
-        readout=TheImage(),
-        scaling=ImageScale(spec.image_scale),
-    )
-
-
-def _on_parts(steps: Sequence[Step[Any]], spec: SubsetPrimalDual | SubsetGradient) -> Chain[Any]:
-    partition, drawn = Partition(spec.parts), spec.order == "random"
-    return Chain(
-        [OnSubset(step, partition, k, drawn=drawn) for k, step in enumerate(steps)],
-        backward_mode(spec.checkpoint_every),
-    )
+    @staticmethod
+    def check(spec: Record) -> None:
+        require_counts(spec, {"iterations": 1, "hidden": 1})
+        require_positive(spec, "image_scale")

@@ -115,6 +115,41 @@ class ConvSpec:
         return self.biases if isinstance(self.biases, tuple) else (self.biases,) * self.layers
 
 
+@dataclass(frozen=True)
+class Convolutions:
+    """From channels in, channels out and a number of space axes to a :class:`ConvNet`.
+
+    Attributes:
+        hidden: Channels of the hidden layers.
+        activation: As in :class:`ConvSpec`.
+        slope: As in :class:`ConvSpec`.
+        init: As in :class:`ConvSpec`.
+        biases: As in :class:`ConvSpec`.
+        last_scale: As in :class:`ConvSpec`.
+    """
+
+    hidden: tuple[int, ...]
+    activation: Activation = "relu"
+    slope: float = 0.0
+    init: Init = "xavier_uniform"
+    biases: float | tuple[float, ...] = 0.0
+    last_scale: float = 1.0
+
+    def __call__(self, inputs: int, outputs: int, axes: int) -> ConvNet:
+        """A network with new weights, kernels of width 3 along every axis."""
+        return ConvNet(
+            ConvSpec(
+                (inputs, *self.hidden, outputs),
+                (3,) * axes,
+                activation=self.activation,
+                slope=self.slope,
+                init=self.init,
+                biases=self.biases,
+                last_scale=self.last_scale,
+            )
+        )
+
+
 class ConvNet(nn.Module):
     """Convolutions with zero padding and an activation between them: ``A_L ∘ ρ ∘ ... ∘ ρ ∘ A_1``.
 

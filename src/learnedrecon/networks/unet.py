@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 Down: TypeAlias = Literal["max_pool", "strided"]
 Up: TypeAlias = Literal["transposed", "bilinear"]
 
+_CONV: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {
+    1: nn.Conv1d,
+    2: nn.Conv2d,
+    3: nn.Conv3d,
+}
+_TRANSPOSED: dict[int, type[nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d]] = {
+    1: nn.ConvTranspose1d,
+    2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
+}
+_POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+_LAYERS = (*_CONV.values(), *_TRANSPOSED.values())
+
 
 @dataclass(frozen=True)
 class UNetSpec:
@@ -34,6 +48,7 @@ class UNetSpec:
             by a 3×3 convolution).
         residual: the network is ``u + Γ(u)``, and its last layer starts at zero: an untrained
             network is the identity.
+        dims: Number of space axes, 1 to 3.
 
     Raises:
         ConfigError: a field is out of range, or they do not fit each other.
@@ -46,12 +61,18 @@ class UNetSpec:
     groups: int = 8
     resampling: tuple[Down, Up] = ("max_pool", "transposed")
     residual: bool = True
+    dims: int = 2
 
     def __post_init__(self) -> None:
         _require(
             min(self.in_channels, self.out_channels, self.base, self.depth) >= 1,
             expected="in_channels, out_channels, base and depth of at least 1",
             found=f"{self.in_channels}, {self.out_channels}, {self.base} and {self.depth}",
+        )
+        _require(
+            self.dims in _CONV,
+            expected="dims of 1, 2 or 3",
+            found=f"dims={self.dims}",
         )
         _require(
             self.groups >= 0 and (self.groups == 0 or self.base % self.groups == 0),
@@ -81,8 +102,8 @@ class UNet(nn.Module):
     """The U-Net of Ronneberger et al. (2015), as used after FBP by Jin et al. (2017).
 
     Two 3×3 convolutions with zero padding and ReLU at each resolution, skip connections by
-    concatenation, a 1×1 convolution at the end. Maps (batch, in_channels, ny, nx) to
-    (batch, out_channels, ny, nx) for every ny, nx ≥ 1: the image is extended by its border values
+    concatenation, a 1×1 convolution at the end. Maps (batch, in_channels, *space) to
+    (batch, out_channels, *space) for every size: the image is extended by its border values
     to multiples of 2^depth, evenly on both sides, and the result is cropped.
 
     Normalisation is by groups and not by batches: a result of BatchNorm depends on the other images
@@ -102,25 +123,29 @@ class UNet(nn.Module):
         finer, coarser = widths[:-1], widths[1:]
         inputs = (spec.in_channels, *finer)
         self.encoder = nn.ModuleList(
-            _double_conv(a, b, spec.groups) for a, b in zip(inputs, widths, strict=True)
+            _double_conv(a, b, spec) for a, b in zip(inputs, widths, strict=True)
         )
-        self.down = nn.ModuleList(_down(width, down) for width in finer)
-        self.up = nn.ModuleList(_up(b, a, up) for a, b in zip(finer, coarser, strict=True))
-        self.decoder = nn.ModuleList(_double_conv(2 * a, a, spec.groups) for a in finer)
-        self.head = nn.Conv2d(spec.base, spec.out_channels, kernel_size=1)
+        self.down = nn.ModuleList(_down(width, down, spec.dims) for width in finer)
+        ends = zip(finer, coarser, strict=True)
+        self.up = nn.ModuleList(_up(b, a, up, spec.dims) for a, b in ends)
+        self.decoder = nn.ModuleList(_double_conv(2 * a, a, spec) for a in finer)
+        self.head = _CONV[spec.dims](spec.base, spec.out_channels, kernel_size=1)
         self._initialise()
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
         """Applies the network.
 
         Raises:
-            ShapeError: ``u`` is not (batch, in_channels, ny, nx).
+            ShapeError: ``u`` is not (batch, in_channels, *space).
             DtypeError: ``u`` is not real floating point.
         """
-        check_images(u, channels=self.spec.in_channels, dims=2, name="UNet")
-        (top, bottom), (left, right) = (_margins(n, 2**self.spec.depth) for n in u.shape[-2:])
-        v = functional.pad(u, (left, right, top, bottom), mode="replicate")
-        v = self._padded(v)[..., top : v.shape[-2] - bottom, left : v.shape[-1] - right]
+        check_images(u, channels=self.spec.in_channels, dims=self.spec.dims, name="UNet")
+        space = u.shape[2:]
+        margins = [_margins(n, 2**self.spec.depth) for n in space]
+        padding = [width for pair in reversed(margins) for width in pair]
+        v = self._padded(functional.pad(u, padding, mode="replicate"))
+        for axis, (before, _) in enumerate(margins):
+            v = v.narrow(axis + 2, before, space[axis])
         return u + v if self.spec.residual else v
 
     def _padded(self, v: torch.Tensor) -> torch.Tensor:
@@ -135,7 +160,7 @@ class UNet(nn.Module):
 
     def _initialise(self) -> None:
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            if isinstance(module, _LAYERS):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -143,29 +168,29 @@ class UNet(nn.Module):
             nn.init.zeros_(self.head.weight)
 
 
-def _double_conv(c_in: int, c_out: int, groups: int) -> nn.Sequential:
-    return nn.Sequential(*_conv(c_in, c_out, groups), *_conv(c_out, c_out, groups))
+def _double_conv(c_in: int, c_out: int, spec: UNetSpec) -> nn.Sequential:
+    return nn.Sequential(*_conv(c_in, c_out, spec), *_conv(c_out, c_out, spec))
 
 
-def _conv(c_in: int, c_out: int, groups: int) -> Sequence[nn.Module]:
-    convolution = nn.Conv2d(c_in, c_out, kernel_size=3, padding=1)
-    if groups == 0:
+def _conv(c_in: int, c_out: int, spec: UNetSpec) -> Sequence[nn.Module]:
+    convolution = _CONV[spec.dims](c_in, c_out, kernel_size=3, padding=1)
+    if spec.groups == 0:
         return convolution, nn.ReLU()
-    return convolution, nn.GroupNorm(groups, c_out), nn.ReLU()
+    return convolution, nn.GroupNorm(spec.groups, c_out), nn.ReLU()
 
 
-def _down(channels: int, kind: Down) -> nn.Module:
+def _down(channels: int, kind: Down, dims: int) -> nn.Module:
     if kind == "max_pool":
-        return nn.MaxPool2d(2)
-    return nn.Conv2d(channels, channels, kernel_size=2, stride=2)
+        return _POOL[dims](2)
+    return _CONV[dims](channels, channels, kernel_size=2, stride=2)
 
 
-def _up(c_in: int, c_out: int, kind: Up) -> nn.Module:
+def _up(c_in: int, c_out: int, kind: Up, dims: int) -> nn.Module:
     if kind == "transposed":
-        return nn.ConvTranspose2d(c_in, c_out, kernel_size=2, stride=2)
+        return _TRANSPOSED[dims](c_in, c_out, kernel_size=2, stride=2)
     return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
-        nn.Conv2d(c_in, c_out, kernel_size=3, padding=1),
+        nn.Upsample(scale_factor=2, mode=_LINEAR[dims], align_corners=False),
+        _CONV[dims](c_in, c_out, kernel_size=3, padding=1),
     )
 
 

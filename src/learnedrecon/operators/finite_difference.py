@@ -87,6 +87,8 @@ class FiniteDifference(LinearOperator):
     Shapes: (..., *shape) to (..., number of axes, *shape).
     """
 
+    spec: Differences
+
     def __init__(
         self,
         domain: Space,
@@ -95,7 +97,7 @@ class FiniteDifference(LinearOperator):
     ) -> None:
         require_kind(domain, Space, "FiniteDifference(Space(shape))")
         super().__init__(domain, Space((domain.ndim, *domain.shape), domain.dtype))
-        self.differences = Differences(domain.shape, boundary, spacing)  # type: ignore[arg-type]
+        self.spec = Differences(domain.shape, boundary, spacing)  # type: ignore[arg-type]
 
     def evaluate(self, u: Tensor) -> Tensor:
         n = self.domain.ndim
@@ -105,12 +107,12 @@ class FiniteDifference(LinearOperator):
             whole = slopes.select(-n - 1, index)
             part = whole.narrow(axis, 0, last)
             part.copy_(u.narrow(axis, 1, last)).sub_(u.narrow(axis, 0, last))
-            if self.differences.boundary != "neumann":
+            if self.spec.boundary != "neumann":
                 end = whole.narrow(axis, last, 1).sub_(u.narrow(axis, last, 1))
-                if self.differences.boundary == "periodic":
+                if self.spec.boundary == "periodic":
                     end.add_(u.narrow(axis, 0, 1))
-            if self.differences.spacings[index] != 1.0:
-                slopes.select(-n - 1, index).div_(self.differences.spacings[index])
+            if self.spec.spacings[index] != 1.0:
+                slopes.select(-n - 1, index).div_(self.spec.spacings[index])
         return slopes
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
@@ -119,15 +121,15 @@ class FiniteDifference(LinearOperator):
         for index, axis in enumerate(range(-n, 0)):
             last = v.shape[axis] - 1
             whole = v.select(-n - 1, index)
-            if self.differences.spacings[index] != 1.0:
-                whole = whole / self.differences.spacings[index]
+            if self.spec.spacings[index] != 1.0:
+                whole = whole / self.spec.spacings[index]
             part = whole.narrow(axis, 0, last)
             total.narrow(axis, 1, last).add_(part)
             total.narrow(axis, 0, last).sub_(part)
-            if self.differences.boundary != "neumann":
+            if self.spec.boundary != "neumann":
                 end = whole.narrow(axis, last, 1)
                 total.narrow(axis, last, 1).sub_(end)
-                if self.differences.boundary == "periodic":
+                if self.spec.boundary == "periodic":
                     total.narrow(axis, 0, 1).add_(end)
         return total
 
@@ -136,18 +138,18 @@ class FiniteDifference(LinearOperator):
 
         θ_a = π(n_a - 1)/(2n_a) for neumann, π⌊n_a/2⌋/n_a for periodic, π/2 - π/(2n_a + 1) for zero.
         """
-        pairs = zip(self.domain.shape, self.differences.spacings, strict=True)
+        pairs = zip(self.domain.shape, self.spec.spacings, strict=True)
         return math.sqrt(sum((2 * math.sin(self._angle(n)) / h) ** 2 for n, h in pairs))
 
     def norm_bound(self) -> float:
         return self.compute_norm()
 
     def _angle(self, n: int) -> float:
-        if self.differences.boundary == "periodic":
+        if self.spec.boundary == "periodic":
             return math.pi * (n // 2) / n
-        if self.differences.boundary == "zero":
+        if self.spec.boundary == "zero":
             return math.pi / 2 - math.pi / (2 * n + 1)
         return math.pi * (n - 1) / (2 * n)
 
     def extra_repr(self) -> str:
-        return f"boundary='{self.differences.boundary}', spacing={self.differences.spacing}"
+        return f"boundary='{self.spec.boundary}', spacing={self.spec.spacing}"

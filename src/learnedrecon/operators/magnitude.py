@@ -38,6 +38,7 @@ class Phaseless(Operator):
         self.operator = operator
         self.row_axis = operator.row_axis
         self.tensor_names = operator.tensor_names
+        self.folded_axes = operator.folded_axes
 
     @abstractmethod
     def of(self, operator: LinearOperator) -> Self:
@@ -64,6 +65,12 @@ class Phaseless(Operator):
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
         return self.of(self.operator.with_tensors(tensors))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.operator.tensors()
+
+    def own_axes(self, name: str) -> int:
+        return self.operator.own_axes(name)
 
 
 class PhaseRetrieval(Phaseless):

@@ -6,12 +6,14 @@ import math
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import GeometryError, ShapeError, describe
 from learnedrecon.operators.joined_space import Joined
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.leading import Norm, joined
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.norm import lanczos_norm, require_settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +32,7 @@ class _Blocks(LinearOperator):
         self.tensor_names = frozenset(
             f"{number}.{name}"
             for number, part in enumerate(operators)
-            for name in getattr(part, "tensor_names", ())
+            for name in part.tensor_names
         )
 
     @property
@@ -59,16 +61,27 @@ class _Blocks(LinearOperator):
             shares[int(number)][rest] = tensor
         return [op.with_tensors(own) for op, own in zip(self.operators, shares, strict=True)]
 
-    def compute_norm(self) -> float:
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            f"{number}.{name}": tensor
+            for number, part in enumerate(self.operators)
+            for name, tensor in part.tensors().items()
+        }
+
+    def own_axes(self, name: str) -> int:
+        number, _, rest = name.partition(".")
+        return self.operators[int(number)].own_axes(rest)
+
+    def compute_norm(self) -> Norm:
         """By Lanczos."""
         return require_settled(lanczos_norm(self), f"a {type(self).__name__}")
 
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         """√Σ‖T_k‖²."""
         bounds = self._bounds()
-        return None if bounds is None else math.hypot(*bounds)
+        return None if bounds is None else joined(bounds, math.hypot, torch.hypot)
 
-    def _bounds(self) -> list[float] | None:
+    def _bounds(self) -> list[Norm] | None:
         """Those of the parts, if all of them know one."""
         bounds = [bound for op in self.operators if (bound := op.norm_bound()) is not None]
         return bounds if len(bounds) == len(self.operators) else None
@@ -100,6 +113,7 @@ class Stack(_Blocks):
         super().__init__(operators, operators[0].domain, self._joined.space)
         self.axis = axis
         self.row_axis = self._common_rows()
+        self.folded_axes = _folded(operators, axis)
 
     def split(self, data: Tensor) -> list[Tensor]:
         """The data of each part."""
@@ -160,6 +174,7 @@ class HorizontalStack(_Blocks):
         self.axis = axis
         axes = {op.row_axis for op in operators}
         self.row_axis = axes.pop() if len(axes) == 1 else None
+        self.folded_axes = _folded(operators, -1)
 
     def split(self, images: Tensor) -> list[Tensor]:
         """The image of each part."""
@@ -205,6 +220,7 @@ class BlockDiagonal(_Blocks):
         self._images = Joined(domains, self.axes[0])
         self._data = Joined(codomains, self.axes[1])
         super().__init__(operators, self._images.space, self._data.space)
+        self.folded_axes = _folded(operators, self.axes[1])
 
     def evaluate(self, u: Tensor) -> Tensor:
         pairs = zip(self.operators, self._images.split(u), strict=True)
@@ -218,14 +234,14 @@ class BlockDiagonal(_Blocks):
         """As :meth:`Stack.with_tensors`."""
         return BlockDiagonal(self.split_tensors(tensors), *self.axes) if tensors else self
 
-    def compute_norm(self) -> float:
+    def compute_norm(self) -> Norm:
         """The largest norm of a block."""
-        return max(op.norm() for op in self.operators)
+        return joined([op.norm() for op in self.operators], max, torch.maximum)
 
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         """The largest bound of a block."""
         bounds = self._bounds()
-        return None if bounds is None else max(bounds)
+        return None if bounds is None else joined(bounds, max, torch.maximum)
 
 
 def _some(operators: Sequence[LinearOperator]) -> Sequence[LinearOperator]:
@@ -243,6 +259,14 @@ def _some(operators: Sequence[LinearOperator]) -> Sequence[LinearOperator]:
 def _axis_of(spaces: Sequence[Space], axis: int | None) -> int | None:
     """-1 where None is asked for and all spaces have one axis, which is the same thing."""
     return -1 if axis is None and all(space.ndim == 1 for space in spaces) else axis
+
+
+def _folded(operators: Sequence[LinearOperator], axis: int | None) -> int:
+    """The common number of folded axes, where data are joined along none of them."""
+    numbers = {op.folded_axes for op in operators}
+    if axis is None or len(numbers) > 1 or operators[0].codomain.ndim + axis < min(numbers):
+        return 0
+    return numbers.pop()
 
 
 def _require_one(spaces: Sequence[Space], what: str) -> None:

@@ -65,18 +65,6 @@ class Checkpointed(Backward):
         return state
 
 
-def backward_mode(checkpoint_every: int | None) -> Backward:
-    """What the field ``checkpoint_every`` of a spec stands for.
-
-    Args:
-        checkpoint_every: None stores every activation, k the state after every k steps.
-
-    Raises:
-        ConfigError: k < 1.
-    """
-    return Backprop() if checkpoint_every is None else Checkpointed(checkpoint_every)
-
-
 def _compose(steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
     for step in steps:
         state = step(state, problem)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from learnedrecon.schemes.implicit import FixedPointBackward, Implicit
-from learnedrecon.schemes.step import Step
+from learnedrecon.schemes.step import Step, require_state
 from learnedrecon.solvers.anderson import Anderson
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class FixedPoint(Step[S]):
         self.backward_result: FixedPointResult | None = None
 
     def forward(self, state: S, problem: Problem) -> S:
+        require_state(self, state)
         with torch.no_grad():
             self.result = self.solver.solve(self._map(state, problem), tuple(state))
         if not bool(self.result.converged.all()):
@@ -61,6 +62,15 @@ class FixedPoint(Step[S]):
         if not torch.is_grad_enabled():
             return self.step(point, problem)
         return self.backward_mode.attach(self.step, point, problem, self._note)
+
+    def begin(self, image: Tensor, problem: Problem) -> S:
+        return self.step.begin(image, problem)
+
+    def image(self, state: S) -> Tensor:
+        return self.step.image(state)
+
+    def states(self) -> type[Any]:
+        return self.step.states()
 
     def diagnostics(self) -> dict[str, float]:
         """Of the last call: ``iterations`` (mean), ``residual`` (worst), ``converged`` (share).
@@ -79,6 +89,7 @@ class FixedPoint(Step[S]):
         return found
 
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
+        require_state(self, state)
         with torch.no_grad():
             for values in self.solver.states(self._map(state, problem), tuple(state)):
                 yield type(state)(*values)

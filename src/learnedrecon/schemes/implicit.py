@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.schemes.invertible import as_leaves
 from learnedrecon.schemes.recomputation import Constancy, refuse_second_derivative
+from learnedrecon.schemes.units import as_leaves
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.solvers.fixed_point import FixedPointResult, FixedPointSolver
 

@@ -16,13 +16,15 @@ from learnedrecon.schemes.subsets import OnSubset
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from torch import Tensor
+
     from learnedrecon.problem import Problem
-    from learnedrecon.schemes.invertible import Unit
+    from learnedrecon.schemes.units import Unit
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 
 
-class Cycle(Step[S]):
+class CyclicChain(Step[S]):
     """Λ_1, ..., Λ_N, Λ_1, ...: steps in turn, ``times`` applications in all.
 
     The weights are shared by all turns. A step on a part of the data goes on with the parts, or the
@@ -57,6 +59,15 @@ class Cycle(Step[S]):
     def forward(self, state: S, problem: Problem) -> S:
         return self.backward_mode.run(list(self._all()), state, problem)
 
+    def begin(self, image: Tensor, problem: Problem) -> S:
+        return next(self._all()).begin(image, problem)
+
+    def image(self, state: S) -> Tensor:
+        return next(self._all()).image(state)
+
+    def states(self) -> type[Any]:
+        return next(self._all()).states()
+
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         for step in self._all():
             state = step(state, problem)
@@ -69,14 +80,14 @@ class Cycle(Step[S]):
         steps: list[Any] = list(self.steps)
         for number in range(self.times):
             turn, place = divmod(number, len(steps))
-            yield _iterate_later(steps[place], turn * len(steps))
+            yield _in_turn(steps[place], turn * len(steps))
 
 
 def iterations(scheme: Step[Any]) -> int:
     """How many iterations a scheme makes; of a fixed point at most."""
     if isinstance(scheme, FixedPoint):
         return int(scheme.solver.max_iterations)
-    return scheme.times if isinstance(scheme, Cycle) else len(_elements(scheme))
+    return scheme.times if isinstance(scheme, CyclicChain) else len(_elements(scheme))
 
 
 def with_iterations(scheme: Step[S], number: int) -> Step[S]:
@@ -104,8 +115,8 @@ def with_iterations(scheme: Step[S], number: int) -> Step[S]:
     backward = getattr(scheme, "backward_mode", None)
     if isinstance(scheme, Chain) and number <= len(scheme) == len(_elements(scheme)):
         return scheme[:number]
-    steps = list(scheme.steps) if isinstance(scheme, Cycle) else _elements(scheme)
-    return Cycle(steps, number, backward)  # type: ignore[arg-type]
+    steps = list(scheme.steps) if isinstance(scheme, CyclicChain) else _elements(scheme)
+    return CyclicChain(steps, number, backward)  # type: ignore[arg-type]
 
 
 def model_with_iterations(model: Reconstructor, number: int) -> Iterative:
@@ -138,7 +149,7 @@ def _elements(step: Any) -> list[Any]:  # noqa: ANN401 - any step
     return [step]
 
 
-def _iterate_later(step: Any, by: int) -> Any:  # noqa: ANN401 - any step
+def _in_turn(step: Any, by: int) -> Any:  # noqa: ANN401 - any step
     if by and isinstance(step, OnSubset):
         return OnSubset(step.step, step.partition, step.k + by, drawn=step.drawn).train(
             step.training

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import DtypeError, describe
+from learnedrecon.recorded import Recorded
 from learnedrecon.schemes.invertible import inversion_error
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.scaling import Scaling
@@ -27,15 +29,32 @@ class Estimate(NamedTuple):
         image: (batch, channel, *domain.shape).
         variance: of the image, of the same shape, or None.
         status: how a solver ended, one text per batch, or None where nothing was solved.
+        extra: further results by name, such as coil maps.
     """
 
     image: Tensor
     variance: Tensor | None = None
     status: str | None = None
+    extra: Mapping[str, Tensor] = MappingProxyType({})
 
 
-class Reconstructor(nn.Module, ABC):
-    """Problem → Estimate: learned or not, iterative or not."""
+class Reconstructor(Recorded, nn.Module, ABC, recorded=False):
+    """Problem → Estimate: learned or not, iterative or not.
+
+    The arguments of a subclass are recorded in ``spec``, from which configurations and weights
+    files build it again; see :class:`learnedrecon.recorded.Recorded`.
+
+    Attributes:
+        spec: The arguments, a frozen dataclass; None where they are not recorded.
+        draws: Random integers that every problem must bring.
+    """
+
+    draws: int = 0
+
+    @property
+    def image_scale(self) -> float | None:
+        """The size of a typical image that the weights are for, in its unit; None for any."""
+        return None
 
     @abstractmethod
     def forward(self, problem: Problem) -> Estimate:
@@ -91,57 +110,57 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-class Readout(Protocol):
-    """From the last state to the image, (batch, channel, *domain.shape)."""
-
-    def __call__(self, state: Any) -> Tensor:  # noqa: ANN401
-        """The image that ``state`` stands for."""
-        ...
-
-
-class Iterative(Reconstructor):
-    """u = c · readout((Λ_N ∘ ... ∘ Λ_1)(u⁰)), every learned iterative scheme.
+class Iterative(Reconstructor, recorded=False):
+    """u = c · image((Λ_N ∘ ... ∘ Λ_1)(u⁰)), every learned iterative scheme.
 
     Args:
-        initial: problem → state; a module or a frozen dataclass, so that it can be pickled.
-        scheme: (state, problem) → state.
-        readout: state → image.
-        scaling: problem → (problem, c).
-        prepare: problem → problem, before everything else; such as a fixed R that belongs to the
+        scheme: Λ_N ∘ ... ∘ Λ_1, (state, problem) → state.
+        start: Problem → u⁰, an image that :meth:`Step.begin` puts into a state, or a state.
+            A module or a frozen dataclass can be pickled with the method.
+        scaling: Problem → (problem, c).
+        prepare: Problem → problem, before everything else; such as a fixed R that belongs to the
             scheme, or a network that makes part of T.
 
     Raises:
-        DtypeError: on a call, data of another precision than the weights.
+        DtypeError: On a call, data of another precision than the weights.
+        ConfigError: On a call, a start that gives neither an image nor a state of the scheme.
     """
 
     def __init__(
         self,
-        initial: Callable[[Problem], Any],
         scheme: Step[Any],
-        readout: Readout,
+        start: Callable[[Problem], Any],
         scaling: Scaling,
         prepare: Callable[[Problem], Problem] | None = None,
     ) -> None:
         super().__init__()
-        self.initial = initial
         self.scheme = scheme
-        self.readout = readout
+        self.start = start
         self.scaling = scaling
         self.prepare = prepare
 
+    @property
+    def image_scale(self) -> float | None:
+        return self.scaling.image_scale
+
     def with_scheme(self, scheme: Step[Any]) -> Iterative:
-        """The same start, readout and scaling around another scheme, such as ``chain[:k]``."""
-        return Iterative(self.initial, scheme, self.readout, self.scaling, self.prepare)
+        """The same start and scaling around another scheme, such as ``chain[:k]``."""
+        return Iterative(scheme, self.start, self.scaling, self.prepare)
+
+    def initial(self, problem: Problem) -> Any:  # noqa: ANN401 - the state of the scheme
+        """The state that the scheme begins with, for a problem that has been scaled."""
+        begun = self.start(problem)
+        return self.scheme.begin(begun, problem) if isinstance(begun, Tensor) else begun
 
     def forward(self, problem: Problem) -> Estimate:
         scaled, c = self.scaled(problem)
         state = self.scheme(self.initial(scaled), scaled)
-        return Estimate(c * self.readout(state))
+        return Estimate(c * self.scheme.image(state))
 
     def iterates(self, problem: Problem) -> Iterator[Estimate]:
         scaled, c = self.scaled(problem)
         for state in self.scheme.iterates(self.initial(scaled), scaled):
-            yield Estimate(c * self.readout(state))
+            yield Estimate(c * self.scheme.image(state))
 
     def diagnostics(self, problem: Problem | None = None) -> dict[str, float]:
         """How the fixed points of the last call ended, and whether the scheme can be undone.

@@ -13,7 +13,6 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from learnedrecon.errors import ConfigError, DifferentiationError, describe
 from learnedrecon.schemes.backward import Backward, Update
-from learnedrecon.schemes.invertible import detached, relative_error
 from learnedrecon.schemes.recomputation import (
     Constancy,
     Unchanged,
@@ -21,6 +20,7 @@ from learnedrecon.schemes.recomputation import (
     refuse_second_derivative,
 )
 from learnedrecon.schemes.step import Step, units_of
+from learnedrecon.schemes.units import detached, relative_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.problem import Problem
-    from learnedrecon.schemes.invertible import Unit
+    from learnedrecon.schemes.units import Unit
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 

@@ -3,31 +3,91 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, overload
 
 from torch import nn
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.schemes.backward import Backprop, Backward
+from learnedrecon.schemes.state import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from torch import Tensor
+
     from learnedrecon.problem import Problem
-    from learnedrecon.schemes.invertible import Unit
+    from learnedrecon.schemes.units import Unit
 
 S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
+
+
+def require_state(step: Step[S], state: S) -> None:
+    """Refuses a state of another type than the step's, such as a bare tensor.
+
+    Raises:
+        ConfigError: Another type; both are named.
+    """
+    if not isinstance(state, step.states()):
+        raise ConfigError(
+            describe(
+                expected=f"a state of type {step.states().__name__} for {type(step).__name__}",
+                found=f"one of type {type(state).__name__}",
+                fix="begin with step.begin(image, problem), or return such a state from the start",
+            )
+        )
 
 
 class Step(nn.Module, ABC, Generic[S]):
     """Λ: (state, problem) → state, where a state is a NamedTuple of tensors.
 
-    A step holds networks and never an operator, which arrives with the problem.
+    A step holds networks and never an operator, which arrives with the problem. Its state is the
+    type parameter, ``class MyStep(Step[MyState])``, and :class:`Image` where there is none. A step
+    with another state writes :meth:`begin`, and :meth:`image` where the state has no ``image``.
     """
+
+    state_type: ClassVar[type[Any]] = Image
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for base in getattr(cls, "__orig_bases__", ()):
+            for kind in get_args(base):
+                if isinstance(kind, type) and issubclass(kind, tuple):
+                    cls.state_type = kind
 
     @abstractmethod
     def forward(self, state: S, problem: Problem) -> S:
         """Λ(state)."""
+
+    def begin(self, image: Tensor, problem: Problem) -> S:  # noqa: ARG002
+        """The state that begins with an image.
+
+        Args:
+            image: (batch, channel, *domain.shape).
+            problem: The problem that the scheme will run on.
+
+        Raises:
+            ConfigError: A step with a state of its own that does not say how it begins.
+        """
+        if self.state_type is not Image:
+            raise ConfigError(
+                describe(
+                    expected=f"{type(self).__name__}.begin(image, problem), as its state is "
+                    f"{self.state_type.__name__}",
+                    found="none",
+                    fix="write it, or let the start return such a state",
+                )
+            )
+        return Image(image)  # type: ignore[return-value]
+
+    def image(self, state: S) -> Tensor:
+        """The image that a state stands for, (batch, channel, *domain.shape)."""
+        found: Tensor = state.image  # type: ignore[attr-defined]
+        return found
+
+    def states(self) -> type[Any]:
+        """The type of the states that the step takes and gives."""
+        return self.state_type
 
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         """The state after every elementary step; the last one is ``self(state, problem)``."""
@@ -75,9 +135,20 @@ class Chain(Step[S]):
         self.backward_mode.check(steps)
 
     def forward(self, state: S, problem: Problem) -> S:
+        require_state(self, state)
         return self.backward_mode.run(list(self), state, problem)
 
+    def begin(self, image: Tensor, problem: Problem) -> S:
+        return self[0].begin(image, problem)
+
+    def image(self, state: S) -> Tensor:
+        return self[-1].image(state)
+
+    def states(self) -> type[Any]:
+        return self[0].states()
+
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
+        require_state(self, state)
         for step in self:
             for state in step.iterates(state, problem):  # noqa: PLR1704, B020
                 yield state
@@ -126,9 +197,20 @@ class Repeat(Step[S]):
         self.backward_mode.check([step])
 
     def forward(self, state: S, problem: Problem) -> S:
+        require_state(self, state)
         return self.backward_mode.run([self.step] * self.times, state, problem)
 
+    def begin(self, image: Tensor, problem: Problem) -> S:
+        return self.step.begin(image, problem)
+
+    def image(self, state: S) -> Tensor:
+        return self.step.image(state)
+
+    def states(self) -> type[Any]:
+        return self.step.states()
+
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
+        require_state(self, state)
         for _ in range(self.times):
             for state in self.step.iterates(state, problem):  # noqa: PLR1704, B020
                 yield state

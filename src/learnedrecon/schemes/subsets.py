@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from learnedrecon.errors import ConfigError, GeometryError, describe
-from learnedrecon.schemes.invertible import Recording, Unit
 from learnedrecon.schemes.step import Step, units_of
+from learnedrecon.schemes.units import Recording, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
 
     from learnedrecon.problem import Problem
 
@@ -82,6 +84,15 @@ class OnSubset(Step[S]):
 
     def forward(self, state: S, problem: Problem) -> S:
         return self.step(state, self.part(problem))
+
+    def begin(self, image: Tensor, problem: Problem) -> S:
+        return self.step.begin(image, self.part(problem))
+
+    def image(self, state: S) -> Tensor:
+        return self.step.image(state)
+
+    def states(self) -> type[Any]:
+        return self.step.states()
 
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         return self.step.iterates(state, self.part(problem))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,6 +64,42 @@ def solve_normal(
     return cg(
         normal, b, tolerance=tolerance, max_iterations=max_iterations, initial=initial, axes=axes
     )
+
+
+@dataclass(frozen=True)
+class NormalSolver:
+    """How :meth:`learnedrecon.problem.Problem.solve` solves (T*T + λI) x = b.
+
+    Attributes:
+        tolerance: Relative residual ‖b - (T*T + λI)x‖/‖b‖ at which conjugate gradients stop, in
+            (0, 1), also in the backward pass.
+        max_iterations: Largest number of their iterations; a solve that needs more is a warning in
+            the log.
+
+    Raises:
+        ConfigError: a tolerance or a number of iterations out of range.
+    """
+
+    tolerance: float = 1e-5
+    max_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        checked_limits(self.tolerance, self.max_iterations)
+
+    def __call__(self, operator: LinearOperator, b: Tensor, weight: Tensor | float) -> Tensor:
+        """(T*T + λI)⁻¹ b, see :func:`solve_normal`."""
+        result = solve_normal(
+            operator,
+            b,
+            weight,
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+        )
+        if not bool(result.converged.all()):
+            logging.getLogger("learnedrecon").warning(
+                "The solution of (T*T + λI)x = b is not as exact as asked for. %s", result.status
+            )
+        return result.solution
 
 
 def _in_closed_form(solution: Tensor, axes: int) -> SolverResult:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
 from learnedrecon.operators.finite_difference import FiniteDifference
+from learnedrecon.operators.leading import largest
 from learnedrecon.solvers.result import TVResult, describe_end
 from learnedrecon.solvers.tv_certificate import Certificate
 
@@ -194,8 +195,8 @@ class _Loop:
 def _step_sizes(
     operator: LinearOperator, difference: FiniteDifference, y: Tensor, alpha: Tensor
 ) -> _Steps:
-    norm = operator.norm() * _NORM_MARGIN
-    kappa = math.sqrt(_GRADIENT_SHARE) * norm / max(difference.norm(), 1.0)
+    norm = largest(operator.norm()) * _NORM_MARGIN
+    kappa = math.sqrt(_GRADIENT_SHARE) * norm / max(largest(difference.norm()), 1.0)
     back = operator.adjoint(y).double().flatten(1).norm(dim=1)
     size = back / (norm**2 * math.sqrt(operator.domain.size))
     dual = torch.minimum(alpha / kappa, y.double().flatten(1).square().mean(1).sqrt())
@@ -227,7 +228,7 @@ def _checked(
             )
         )
     _require_finite(data, "data")
-    if operator.norm() == 0:
+    if largest(operator.norm()) == 0:
         raise DataError(
             describe(
                 expected="an operator that is not zero",

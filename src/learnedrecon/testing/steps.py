@@ -42,10 +42,10 @@ def check_step(
 
     Alone: the type and the shapes of its state are kept, no argument is changed, it gives the same
     twice, it never touches ``problem.operator``, and it treats a batch as a stack of its samples
-    (where the problem can be split: more than one sample, and no tensors for each sample beside the
-    data). Composed: every one of ``modes`` gives the gradients of :class:`Backprop` in every
-    differentiable leaf, which are the weights, the data, the tensors of operator and regulariser
-    that require gradients, and the initial state; and the same second derivatives, unless it
+    (where the problem can be split: more than one sample, and no tensors for each sample but those
+    of data and operator). Composed: every one of ``modes`` gives the gradients of :class:`Backprop`
+    in every differentiable leaf, which are the weights, the data, the tensors of operator and
+    regulariser that require gradients, and the initial state; and the same second derivatives, unless it
     refuses them.
 
     Args:
@@ -188,7 +188,7 @@ class Sealed(Problem):
         self.draws = problem.draws
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> Operator:  # type: ignore[override]
         raise PropertyError(
             describe(
                 expected="a step that never touches problem.operator",
@@ -205,6 +205,9 @@ class Sealed(Problem):
 
     def gradient(self, u: Tensor) -> Tensor:
         return self._problem.gradient(u)
+
+    def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        return self._problem.solve(b, weight)
 
     def subset(self, rows: Rows) -> Sealed:
         return Sealed(self._problem.subset(rows))

@@ -8,7 +8,7 @@ import torch
 
 from learnedrecon.errors import DataError, describe
 from learnedrecon.metrics import psnr_torch
-from learnedrecon.training.diagnostics import diagnostics_of
+from learnedrecon.training.update import diagnostics_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
+from learnedrecon.models.deep_gradient import DeepGradientStep
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem, Problem
-from learnedrecon.schemes.contraction import Image
-from learnedrecon.schemes.learned_gradient import DeepGradientStep
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Step
 from learnedrecon.schemes.subsets import OnSubset, Partition
 from learnedrecon.training.greedy.tape import Recording, Replayed, Tape, marks_of

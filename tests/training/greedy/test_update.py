@@ -17,16 +17,15 @@ from learnedrecon.data.noise import RelativeGaussian
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, FileFormatError
 from learnedrecon.metrics import FixedRange
-from learnedrecon.models.deep_gradient import DeepGradient, deep_gradient_descent
-from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
+from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.registry import MODELS
-from learnedrecon.models.subsets import SubsetGradient
+from learnedrecon.models.subsets import Order, Subsets
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.problem import Cost, Counted, Problem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.specs import build
+from learnedrecon.testing.counting import Cost, Counted
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.greedy.source import GreedySource
 from learnedrecon.training.greedy.update import Greedy, StageValidation
@@ -45,12 +44,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from learnedrecon.data.batch import Batch
+    from learnedrecon.problem import Problem
     from learnedrecon.schemes.reconstructor import Estimate
 
 SCAN = ParallelBeam((8, 8), AngleRange(6), FlatDetector(11))
 IMAGES = 5
 STAGES = 3
-MODEL = DeepGradient(STAGES, 4, fbp=None)
+MODEL = MODELS["deep_gradient_descent"].spec(STAGES, 4, start="adjoint")
 SPEC = TrainingSpec(
     steps=STAGES * 4 + 2,
     batch=BatchSpec(size=2),
@@ -71,6 +71,11 @@ class Counting:
 
     def __call__(self, problem: Problem) -> Problem:
         return Counted(problem, self.cost)
+
+
+def subset_gradient(order: Order) -> object:
+    subsets = Subsets(3, order)
+    return MODELS["subset_gradient"].spec(3, 4, subsets=subsets, start="adjoint")
 
 
 def images(number: int = IMAGES) -> torch.Tensor:
@@ -158,7 +163,8 @@ def test_the_operator_is_applied_n_times_to_each_sample_and_not_in_every_step(
 
     torch.manual_seed(1)
     cost = Cost()
-    model = deep_gradient_descent(MODEL)
+    model = build(MODELS, MODEL)
+    assert isinstance(model, Iterative)
     model.prepare = Counting(cost)
     end_to_end = Supervised(
         model,
@@ -310,7 +316,7 @@ def test_files_of_other_data_are_not_used(tmp_path: Path) -> None:
 
 def test_a_step_whose_calls_depend_on_its_weights_is_not_cached(tmp_path: Path) -> None:
     spec = replace(SPEC, steps=6, greedy=None)
-    job = Job(tmp_path / "run", spec, LearnedPrimalDual(2, 2, 1, 4))
+    job = Job(tmp_path / "run", spec, LearnedPrimalDual(2, 2, 1, 4).spec)
     job.train()
     assert len(job.said) == 2
     assert "without a cache: operator call 2 (adjoint) depends on what is trained" in job.said[0]
@@ -319,10 +325,10 @@ def test_a_step_whose_calls_depend_on_its_weights_is_not_cached(tmp_path: Path) 
 
 def test_steps_on_parts_are_cached_and_random_parts_are_not(tmp_path: Path) -> None:
     spec = replace(SPEC, steps=3 * 6, greedy=GreedySpec(shard=2))
-    cyclic = Job(tmp_path / "cyclic", spec, SubsetGradient(3, 4, 3, fbp=None))
+    cyclic = Job(tmp_path / "cyclic", spec, subset_gradient("cyclic"))
     cyclic.train(validate=False)
     assert cyclic.cost.forward == pytest.approx(IMAGES), "three times a third"
-    random = Job(tmp_path / "random", spec, SubsetGradient(3, 4, 3, "random", fbp=None), draws=3)
+    random = Job(tmp_path / "random", spec, subset_gradient("random"), draws=3)
     random.train(validate=False)
     assert random.cost.forward > IMAGES
     assert "drawn at random" in random.said[0]
@@ -377,7 +383,7 @@ def test_what_greedy_training_has_not_got_is_refused(
 def test_shared_weights_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"own weights.*a Repeat"):
         Greedy(
-            learned_gradient(LearnedGradient(2, 1, 4)),
+            LearnedGradient(2, 1, 4),
             loss=SquaredError(),
             spec=SPEC,
             accelerator=make_accelerator("no", cpu=True),

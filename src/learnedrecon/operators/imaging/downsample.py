@@ -93,15 +93,17 @@ class Downsample(Separable):
     Shapes: (..., *shape) to (..., *(shape / factor)).
     """
 
+    spec: Decimation
+
     def __init__(self, decimation: Decimation, dtype: torch.dtype = torch.float32) -> None:
         require_kind(decimation, Decimation, "Downsample(Decimation(shape, factor=2))")
         pairs = zip(decimation.shape, decimation.factors, strict=True)
         matrices = [None if f == 1 else _matrix(decimation, n, f) for n, f in pairs]
         super().__init__(decimation.shape, matrices, dtype)
-        self.decimation = decimation
+        self.spec = decimation
 
     def extra_repr(self) -> str:
-        return repr(self.decimation)
+        return repr(self.spec)
 
 
 def _matrix(decimation: Decimation, n: int, factor: int) -> np.ndarray:

@@ -179,28 +179,28 @@ class Pad(LinearOperator):
     Shapes: (..., *shape) to (..., *(before + shape + after)).
     """
 
+    spec: Padding
+
     def __init__(self, padding: Padding, dtype: torch.dtype = torch.float32) -> None:
         require_kind(padding, Padding, "Pad(Padding(shape, ((1, 1), (2, 2))))")
         sizes = zip(padding.shape, padding.margins, strict=True)
         result = tuple(before + n + after for n, (before, after) in sizes)
         super().__init__(Space(padding.shape, dtype), Space(result, dtype))
-        self.padding = padding
+        self.spec = padding
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return extend(u, self.padding.margins, self.padding.boundary)
+        return extend(u, self.spec.margins, self.spec.boundary)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return fold(v, self.padding.margins, self.padding.boundary)
+        return fold(v, self.spec.margins, self.spec.boundary)
 
     def compute_norm(self) -> float:
         """The root of how often a pixel stands in the result at most."""
-        sizes = zip(self.padding.shape, self.padding.margins, strict=True)
-        return math.sqrt(
-            math.prod(multiplicity(n, *pair, self.padding.boundary) for n, pair in sizes)
-        )
+        sizes = zip(self.spec.shape, self.spec.margins, strict=True)
+        return math.sqrt(math.prod(multiplicity(n, *pair, self.spec.boundary) for n, pair in sizes))
 
     def norm_bound(self) -> float:
         return self.compute_norm()
 
     def extra_repr(self) -> str:
-        return repr(self.padding)
+        return repr(self.spec)

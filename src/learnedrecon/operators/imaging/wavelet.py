@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
-from learnedrecon.operators.double_precision import Precise, needs_rule
+from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint, needs_rule
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
 from learnedrecon.operators.imaging.boundary import window
 from learnedrecon.operators.imaging.wavelet_filters import Bank, scaling_filter
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 
 
@@ -38,7 +38,7 @@ class WaveletBasis:
         store(self, "shape", image_shape)
         store(self, "levels", count)
         scaling_filter(self.wavelet)
-        factor = 2 ** max(self.levels, 0)
+        factor = 2 ** min(max(self.levels, 0), 63)
         if self.levels < 1 or any(n < 1 or n % factor for n in self.shape):
             raise GeometryError(
                 describe(
@@ -50,7 +50,7 @@ class WaveletBasis:
             )
 
 
-class Wavelet(Precise):
+class Wavelet(LinearOperator):
     """W u, the coefficients of a periodic orthogonal wavelet basis: W*W = WW* = 1.
 
     The inverse is the adjoint, to rounding. Coefficients lie in one image of the same shape, nested
@@ -70,6 +70,7 @@ class Wavelet(Precise):
     """
 
     precise = ("analysis", "synthesis")
+    spec: WaveletBasis
     analysis: Tensor
     synthesis: Tensor
 
@@ -77,13 +78,13 @@ class Wavelet(Precise):
         require_kind(basis, WaveletBasis, "Wavelet(WaveletBasis(shape, 'db4', levels=3))")
         space = Space(basis.shape, dtype)
         super().__init__(space, space)
-        self.basis = basis
+        self.spec = basis
         for name, matrix in zip(self.precise, Bank.tensors(basis.wavelet), strict=True):
             self.register_buffer(name, matrix, persistent=False)
         self._transform = _Transform(basis, self.analysis, self.synthesis)
 
     def refresh(self) -> None:
-        self._transform = _Transform(self.basis, self.analysis, self.synthesis)
+        self._transform = _Transform(self.spec, self.analysis, self.synthesis)
 
     def evaluate(self, u: Tensor) -> Tensor:
         if needs_rule(u):
@@ -114,10 +115,10 @@ class Wavelet(Precise):
             the finest, by names as in PyWavelets: one letter for each axis, a for low-pass and d
             for high-pass along it. Writing into them writes into ``coefficients``.
         """
-        axes = len(self.basis.shape)
+        axes = len(self.spec.shape)
         parts: list[dict[str, Tensor]] = []
-        for level in range(self.basis.levels, 0, -1):
-            half = [n >> level for n in self.basis.shape]
+        for level in range(self.spec.levels, 0, -1):
+            half = [n >> level for n in self.spec.shape]
             names = map("".join, product("ad", repeat=axes))
             bands = {name: window(coefficients, _band(name, half)) for name in names}
             low = bands.pop("a" * axes)
@@ -125,7 +126,7 @@ class Wavelet(Precise):
         return parts
 
     def extra_repr(self) -> str:
-        return repr(self.basis)
+        return repr(self.spec)
 
 
 @dataclass(frozen=True, eq=False)

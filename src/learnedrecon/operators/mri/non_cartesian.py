@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.base import moved
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.mri import non_cartesian_checks
 from learnedrecon.operators.mri.nufft import nufft, nufft_adjoint
 from learnedrecon.operators.mri.toeplitz import ToeplitzNormal, toeplitz_eigenvalues
 from learnedrecon.operators.mri.trajectories import TRAJECTORIES, Trajectory
+from learnedrecon.operators.norm import lanczos_norm, require_settled
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
+
+    from learnedrecon.operators.leading import Norm
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,8 @@ class NonCartesianMRI(LinearOperator):
             make. The operator itself works in the precision of what it is given.
 
     Attributes:
+        scan: the spec, as given.
+        spec: the same; None where a tensor or a subset replaced the trajectory.
         trajectory: (..., interleave, sample, axis) float64, in radians per pixel and the order of
             the image's axes.
         maps: S, or None.
@@ -111,8 +112,10 @@ class NonCartesianMRI(LinearOperator):
     interleaves.
     """
 
+    precise = ("trajectory",)
     row_axis = -2
     tensor_names = frozenset({"maps", "trajectory"})
+    spec: NonCartesian | None
     trajectory: Tensor
     maps: Tensor | None
 
@@ -125,6 +128,7 @@ class NonCartesianMRI(LinearOperator):
         require_kind(spec, NonCartesian, "NonCartesianMRI(NonCartesian(shape, Radial(64, 512)))")
         trajectory = torch.from_numpy(spec.trajectory.points())
         self._set(spec, trajectory, None, dtype.to_complex())
+        self.spec = spec
         if maps is not None:
             non_cartesian_checks.check({"maps": maps}, spec.coils, spec.shape, trajectory.shape)
             self.maps = maps
@@ -134,7 +138,8 @@ class NonCartesianMRI(LinearOperator):
     ) -> None:
         coils = () if spec.coils is None else (spec.coils,)
         super().__init__(Space(spec.shape, dtype), Space((*coils, *trajectory.shape[-3:-1]), dtype))
-        self.spec = spec
+        self.scan, self.spec = spec, None
+        self.folded_axes = len(coils)
         self.register_buffer("trajectory", trajectory, persistent=False)
         self.register_buffer("maps", maps, persistent=False)
 
@@ -144,26 +149,28 @@ class NonCartesianMRI(LinearOperator):
         Args:
             tensors: "maps" (*lead, coil, *shape), complex; "trajectory"
                 (*lead, interleave, sample, axis), real, in radians per pixel. Leading axes are
-                those of the images, (batch, 1), or 1, or left away from the first one on. A
+                those of the images, (batch, 1), or 1, or omitted altogether. A
                 trajectory of its own for every sample costs a call of FINUFFT for each.
 
         Raises:
             GeometryError: other names, maps without coils, or frequencies beyond ±2π.
-            ShapeError: other last axes.
+            ShapeError: other last axes, or no channel axis.
             DtypeError: not tensors of floats.
             DataError: a number is not finite.
         """
         if not tensors:
             return self
-        non_cartesian_checks.check(tensors, self.spec.coils, self.spec.shape, self.trajectory.shape)
+        non_cartesian_checks.check(tensors, self.scan.coils, self.scan.shape, self.trajectory.shape)
         device = self.trajectory.device
         trajectory, maps = tensors.get("trajectory"), tensors.get("maps")
         trajectory = self.trajectory if trajectory is None else trajectory.to(device).double()
-        return self._copy(trajectory, self.maps if maps is None else maps.to(device))
+        twin = self._copy(trajectory, self.maps if maps is None else maps.to(device))
+        twin.spec = self.spec if "trajectory" not in tensors else None
+        return twin
 
     def evaluate(self, u: Tensor) -> Tensor:
         points = self._points()
-        if self.spec.coils is not None:
+        if self.scan.coils is not None:
             n = self.domain.ndim
             u = self._maps_for(u) * u.unsqueeze(-n - 1)
             points = points.unsqueeze(-3)
@@ -172,7 +179,7 @@ class NonCartesianMRI(LinearOperator):
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         points = self._points()
-        if self.spec.coils is None:
+        if self.scan.coils is None:
             return nufft_adjoint(v.flatten(-2), points, self.domain.shape)
         images = nufft_adjoint(v.flatten(-2), points.unsqueeze(-3), self.domain.shape)
         return (self._maps_for(v).conj() * images).sum(-self.domain.ndim - 1)
@@ -204,17 +211,16 @@ class NonCartesianMRI(LinearOperator):
         chosen = torch.tensor(rows, device=self.trajectory.device)
         return self._copy(self.trajectory.index_select(-3, chosen), self.maps)
 
-    def compute_norm(self) -> float:
-        """‖T‖ by Lanczos; the largest one where samples have tensors of their own."""
-        maps, lead = self.maps, self.trajectory.shape[:-3]
-        if maps is not None:
-            lead = torch.broadcast_shapes(lead, maps.shape[: -self.domain.ndim - 1])
-        result = lanczos_norm(_AllSamples(self, lead), tolerance=1e-4)
-        return require_settled(result, type(self).__name__)
+    def compute_norm(self) -> Norm:
+        """‖T‖ by Lanczos."""
+        return require_settled(lanczos_norm(self, tolerance=1e-4), type(self).__name__)
+
+    def own_axes(self, name: str) -> int:
+        return 3 if name == "trajectory" else self.domain.ndim + 1
 
     def extra_repr(self) -> str:
         maps = "none" if self.maps is None else f"{tuple(self.maps.shape)}"
-        return f"{self.spec.shape}, trajectory {tuple(self.trajectory.shape)}, maps {maps}"
+        return f"{self.scan.shape}, trajectory {tuple(self.trajectory.shape)}, maps {maps}"
 
     def _points(self) -> Tensor:
         return self.trajectory.flatten(-3, -2)
@@ -225,10 +231,10 @@ class NonCartesianMRI(LinearOperator):
         return self.maps.to(like.dtype)
 
     def _require_maps(self) -> None:
-        if self.spec.coils is not None and self.maps is None:
+        if self.scan.coils is not None and self.maps is None:
             raise GeometryError(
                 describe(
-                    expected=f"maps of {self.spec.coils} coils",
+                    expected=f"maps of {self.scan.coils} coils",
                     found="an operator without",
                     fix="put them in: T.with_tensors({'maps': maps}), or NonCartesianMRI(spec,"
                     " maps)",
@@ -238,31 +244,5 @@ class NonCartesianMRI(LinearOperator):
     def _copy(self, trajectory: Tensor, maps: Tensor | None) -> NonCartesianMRI:
         """Another operator of the same spec; nothing is checked."""
         twin = NonCartesianMRI.__new__(NonCartesianMRI)
-        twin._set(self.spec, trajectory, maps, self.domain.dtype)  # noqa: SLF001
+        twin._set(self.scan, trajectory, maps, self.domain.dtype)  # noqa: SLF001
         return twin
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves to other devices and precisions; the trajectory stays float64."""
-        trajectory = self.trajectory
-        self.trajectory = trajectory.new_empty(0, dtype=torch.float32)  # to see where it goes
-        super()._apply(fn, recurse)
-        self.trajectory = moved(trajectory, self.trajectory.device)
-        return self
-
-
-class _AllSamples(LinearOperator):
-    """T of all samples at once, block by block, for its norm."""
-
-    def __init__(self, operator: NonCartesianMRI, lead: tuple[int, ...]) -> None:
-        domain, codomain = operator.domain, operator.codomain
-        super().__init__(
-            Space((*lead, *domain.shape), domain.dtype),
-            Space((*lead, *codomain.shape), codomain.dtype),
-        )
-        self.operator = operator
-
-    def evaluate(self, u: Tensor) -> Tensor:
-        return self.operator(u)
-
-    def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return self.operator.adjoint(v)

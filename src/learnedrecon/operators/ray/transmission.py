@@ -12,6 +12,7 @@ from torch import Tensor
 from learnedrecon.errors import DataError, GeometryError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.fields import number, require_kind, store
+from learnedrecon.operators.leading import require_leading
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal, rows_of
 from learnedrecon.operators.ray.autograd import transforms_are_active
@@ -82,6 +83,7 @@ class TransmissionCT(Operator):
     """
 
     row_axis = -2
+    spec: Transmission | None
     scatter: Tensor | None
 
     def __init__(self, transmission: Transmission, dtype: torch.dtype = torch.float32) -> None:
@@ -92,6 +94,7 @@ class TransmissionCT(Operator):
     def _set(self, transmission: Transmission, ray: RayTransform, scatter: Tensor | None) -> None:
         super().__init__(ray.domain, ray.codomain)
         self.transmission = transmission
+        self.spec = _said(transmission, ray) if scatter is None else None
         self.ray = ray
         self.tensor_names = ray.tensor_names | {"scatter"}
         self.register_buffer("scatter", scatter, persistent=False)
@@ -121,6 +124,13 @@ class TransmissionCT(Operator):
         if "scatter" in tensors:
             scatter = _admitted(tensors["scatter"], self)
         return self._copy(self.transmission, self.ray.with_tensors(rest), scatter)
+
+    def tensors(self) -> dict[str, Tensor]:
+        own = {} if self.scatter is None else {"scatter": self.scatter}
+        return {**self.ray.tensors(), **own}
+
+    def own_axes(self, name: str) -> int:
+        return self.codomain.ndim if name == "scatter" else self.ray.own_axes(name)
 
     def restrict(self, rows: tuple[int, ...]) -> Self:
         part = replace(self.transmission, geometry=self.transmission.geometry.subset(rows))
@@ -162,8 +172,15 @@ class TransmissionCT(Operator):
         return direct if constant == 0.0 else direct + constant
 
 
+def _said(transmission: Transmission, ray: RayTransform) -> Transmission | None:
+    """The configuration with the values of tensors in the ray transform, where it can be said."""
+    geometry = ray.spec
+    return None if geometry is None else replace(transmission, geometry=geometry)
+
+
 def _admitted(scatter: Tensor, operator: TransmissionCT) -> Tensor:
     scatter = operator.codomain.check(scatter, "scatter")
+    require_leading(scatter, operator.codomain.ndim, "scatter")
     if transforms_are_active() or bool(((scatter >= 0) & scatter.isfinite()).all()):
         return scatter
     raise DataError(

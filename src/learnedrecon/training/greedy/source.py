@@ -240,7 +240,7 @@ class GreedySource:
         before = [step.state_dict() for step in list(chain_of(self.model))[:stage]]
         others = [
             part.state_dict()
-            for part in (self.model.initial, self.model.prepare)
+            for part in (self.model.start, self.model.prepare)
             if isinstance(part, nn.Module)
         ]
         key = digest(self.identity, stage, [*others, *before])

@@ -137,13 +137,12 @@ class StageModel(nn.Module):
         self._frozen = (model, list(chain)[:stage])
 
     def forward(self, problem: Problem) -> Estimate:
-        model, _ = self._frozen
         scale: Tensor | float
         if isinstance(problem, Replayed):
             scaled, state, scale = problem, problem.state, problem.scale
         else:
             scaled, state, scale = self.start(problem)  # type: ignore[assignment]
-        return Estimate(scale * model.readout(self.step(state, scaled)))
+        return Estimate(scale * self.step.image(self.step(state, scaled)))
 
     @torch.no_grad()
     def start(self, problem: Problem) -> tuple[Problem, Any, Tensor | float]:

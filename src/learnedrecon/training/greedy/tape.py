@@ -28,7 +28,7 @@ class Call:
     """One application of an operator to one batch.
 
     Attributes:
-        name: forward, adjoint or gradient.
+        name: forward, adjoint, gradient or solve.
         part: of the data, "" for all of them.
         marks: of the arguments, (batch, 3) each, side by side; see :func:`marks_of`.
         answer: (batch, ...).
@@ -97,6 +97,10 @@ class Recording(Wrapper):
     def gradient(self, u: Tensor) -> Tensor:
         return self._noted("gradient", [u], self.inner.gradient(u))
 
+    def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        given = [b, _per_sample(weight, b)]
+        return self._noted("solve", given, self.inner.solve(b, weight))
+
     def subset(self, rows: Rows) -> Self:
         return type(self)(self.inner.subset(rows), self.tape, _part(self.part, rows))
 
@@ -136,7 +140,7 @@ class Replayed(Problem):
         return self.tape.data[self.part]
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> Operator:  # type: ignore[override]
         raise self._unknown("the operator")
 
     def forward(self, u: Tensor) -> Tensor:
@@ -147,6 +151,9 @@ class Replayed(Problem):
 
     def gradient(self, u: Tensor) -> Tensor:
         return self._answer("gradient", u, None)
+
+    def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        return self._answer("solve", b, _per_sample(weight, b))
 
     def subset(self, rows: Rows) -> Replayed:
         return Replayed(
@@ -207,6 +214,12 @@ def marks_of(tensor: Tensor) -> Tensor:
     flat = flat.double()
     weights = torch.linspace(1, 2, flat.shape[1], dtype=torch.float64, device=flat.device)
     return torch.stack([flat.sum(1), flat @ weights, flat.abs().sum(1)], dim=1)
+
+
+def _per_sample(weight: Tensor | float, like: Tensor) -> Tensor:
+    """(batch, 1), for one number or one per sample."""
+    given = torch.as_tensor(weight, dtype=torch.float64, device=like.device)
+    return given.reshape(-1, 1).expand(like.shape[0], 1)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -1,0 +1,186 @@
+"""What a network must know of the images and data of an operator, and networks made for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from pydantic import PlainSerializer, PlainValidator
+from torch import nn
+
+from learnedrecon.errors import ConfigError, ShapeError, describe
+from learnedrecon.networks.as_real import AsReal
+from learnedrecon.networks.folded import Folded
+from learnedrecon.operators.base import Operator
+from learnedrecon.specs import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from learnedrecon.problem import Problem
+
+Build: TypeAlias = Callable[[int, int, int], nn.Module]
+"""From channels in, channels out and the number of space axes to a real network."""
+
+_MOST_AXES = 3
+
+
+@dataclass(frozen=True)
+class Like:
+    """The kinds of images and data that a model is built for, as plain numbers.
+
+    ``Like.of(T)`` takes them from an operator. A model asks it for networks by the number of
+    image-like or data-like variables that they see: all channels of the image count as one, complex
+    values become two real channels, and axes beyond ``image_axes`` or ``data_axes``, such as coils,
+    are folded into the batch.
+
+    Attributes:
+        channels: Channels of an image, 3 for RGB; data have as many.
+        image_axes: Space axes of an image that networks convolve over, 1 to 3.
+        data_axes: Axes of the data that networks convolve over, 1 to 3.
+        image_complex: Whether images are complex.
+        data_complex: Whether data are complex.
+        image_folded: Leading axes of an image that are folded into the batch.
+        data_folded: Leading axes of the data that are folded into the batch.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    channels: int = 1
+    image_axes: int = 2
+    data_axes: int = 2
+    image_complex: bool = False
+    data_complex: bool = False
+    image_folded: int = 0
+    data_folded: int = 0
+
+    def __post_init__(self) -> None:
+        axes = (self.image_axes, self.data_axes)
+        fits = self.channels >= 1 and min(axes) >= 1 and max(axes) <= _MOST_AXES
+        if not (fits and min(self.image_folded, self.data_folded) >= 0):
+            raise ConfigError(
+                describe(
+                    expected="at least one channel, and one to three axes to convolve over",
+                    found=f"{self}",
+                    fix="write Like.of(T), or correct the numbers",
+                )
+            )
+
+    @classmethod
+    def of(cls, operator: Operator, channels: int = 1) -> Like:
+        """The images and data of an operator.
+
+        Args:
+            operator: T.
+            channels: Channels of an image, which no operator knows: T acts on each.
+        """
+        image, data = operator.domain, operator.codomain
+        image_axes = min(image.ndim, _MOST_AXES)
+        data_axes = min(data.ndim - operator.folded_axes, _MOST_AXES)
+        return cls(
+            channels,
+            image_axes,
+            data_axes,
+            image.is_complex,
+            data.is_complex,
+            image.ndim - image_axes,
+            data.ndim - data_axes,
+        )
+
+    @property
+    def image_numbers(self) -> int:
+        """Real numbers of an image in every pixel."""
+        return self.channels * (2 if self.image_complex else 1)
+
+    def on_images(self, build: Build, inputs: int, outputs: int) -> nn.Module:
+        """A network from ``inputs`` image-like variables to ``outputs``.
+
+        Args:
+            build: From channels in, channels out and space axes to a real network.
+            inputs: Number of variables that it sees, each of the shape of an image.
+            outputs: Number of variables that it gives.
+        """
+        return self._network(
+            build, (inputs, outputs), self.image_axes, self.image_folded, self.image_complex
+        )
+
+    def on_data(self, build: Build, inputs: int, outputs: int) -> nn.Module:
+        """A network from ``inputs`` data-like variables to ``outputs``; see :meth:`on_images`."""
+        return self._network(
+            build, (inputs, outputs), self.data_axes, self.data_folded, self.data_complex
+        )
+
+    def _network(
+        self,
+        build: Build,
+        ends: tuple[int, int],
+        axes: int,
+        folded: int,
+        is_complex: bool,  # noqa: FBT001
+    ) -> nn.Module:
+        numbers = self.channels * (2 if is_complex else 1)
+        network = build(numbers * ends[0], numbers * ends[1], axes)
+        network = AsReal(network) if is_complex else network
+        return Folded(network, folded) if folded else network
+
+    def require(self, problem: Problem) -> None:
+        """Refuses a problem of other images or data than the model was built for.
+
+        Raises:
+            ShapeError: With both, and what to write.
+        """
+        found = Like.of(problem.operator, problem.data.shape[1])
+        if found != self:
+            raise ShapeError(
+                describe(
+                    expected=f"a problem of {self.image_text} and {self.data_text}, for which"
+                    " the model was built",
+                    found=f"{found.image_text} and {found.data_text}",
+                    fix="build the model for the operator, by like=T, or like=Like.of(T, channels)",
+                )
+            )
+
+    @property
+    def image_text(self) -> str:
+        """The images in words."""
+        return f"{_text(self.channels, self.image_axes, self.image_complex)} images"
+
+    @property
+    def data_text(self) -> str:
+        """The data in words."""
+        coils = f", {self.data_folded} more folded into the batch" if self.data_folded else ""
+        return f"{_text(self.channels, self.data_axes, self.data_complex)} data{coils}"
+
+
+def as_like(value: Any) -> Like:  # noqa: ANN401 - what a constructor is given
+    """The :class:`Like` of an operator, of plain data, or of None, real images with two axes.
+
+    Raises:
+        ConfigError: Something else.
+    """
+    if value is None:
+        return Like()
+    if isinstance(value, Operator):
+        return Like.of(value)
+    if isinstance(value, Like):
+        return value
+    return from_plain(Like, value, "like")
+
+
+def _text(channels: int, axes: int, is_complex: bool) -> str:  # noqa: FBT001
+    kind = "complex" if is_complex else "real"
+    return f"{kind} {axes}D" + ("" if channels == 1 else f", {channels}-channel")
+
+
+def _recorded(value: Any) -> Like | None:  # noqa: ANN401 - what a constructor is given
+    return None if value is None else as_like(value)
+
+
+def _plain(value: Like | None) -> Any:  # noqa: ANN401 - plain data
+    return None if value is None else to_plain(value)
+
+
+LikeArgument: TypeAlias = Annotated[
+    Operator | Like | None, PlainValidator(_recorded), PlainSerializer(_plain)
+]
+"""An argument ``like``: an operator, a :class:`Like`, or None for real images with two axes."""
