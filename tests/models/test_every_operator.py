@@ -20,18 +20,15 @@ from learnedrecon.models.registry import MODELS
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
 from learnedrecon.operators.imaging.point_spread import Gaussian
-from learnedrecon.operators.magnitude import PhaseRetrieval
 from learnedrecon.operators.matrix import MatrixOperator
 from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
-from learnedrecon.operators.mri.fourier import CentredFFT
 from learnedrecon.operators.ray.flat_panel import FlatPanel
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
 from learnedrecon.testing import check_reconstructor
 from learnedrecon.testing.steps import perturb
@@ -84,11 +81,6 @@ def transmission(dtype: torch.dtype) -> Operator:
     return TransmissionCT(Transmission(scan, 0.1), dtype)
 
 
-def phases(dtype: torch.dtype) -> Operator:
-    """Complex images, real data."""
-    return PhaseRetrieval(CentredFFT(Space((6, 5), dtype.to_complex())))
-
-
 class Column(NamedTuple):
     """Operators of one kind.
 
@@ -108,11 +100,10 @@ OPERATORS = {
     "cone": Column(cone),
     "matrix": Column(matrix),
     "transmission": Column(transmission),
-    "phase retrieval": Column(phases),
 }
 EQUILIBRIUM: dict[str, Any] = {
     "epsilon": 0.3,
-    "network": PotentialLayers(1, 3, 4, 0.1),
+    "network": PotentialLayers(1, 3, 4, 0.02),
     "solver": FixedPointSolver(1e-9, 40, backward_tolerance=1e-6),
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -146,8 +137,6 @@ REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("subset_gradient", "rgb blur"): NO_ROWS,
     ("tv", "transmission"): NOT_LINEAR,
     ("invertible_primal_dual", "transmission"): NOT_LINEAR,
-    ("equilibrium_gradient", "transmission"): NOT_LINEAR,
-    ("equilibrium_proximal", "transmission"): NOT_LINEAR,
     ("equilibrium_admm", "transmission"): NOT_LINEAR,
     ("equilibrium_primal_dual", "transmission"): NOT_LINEAR,
 }
