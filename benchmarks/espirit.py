@@ -1,42 +1,40 @@
 """ESPIRiT against SigPy's, on a measured brain and on simulated coils.
 
     make peers
-    .venv-peers/bin/python benchmarks/espirit.py        # a minute or two
+    .venv-peers/bin/python -m benchmarks.espirit        # a minute or two
 
-Prints a table and writes benchmarks/results/espirit.json with command, machine, versions and
-commit. The overlap of two maps at a pixel is |⟨S, S'⟩|, which does not see the phase that is common
-to the coils. Targets: at least .999 on 99 % of the pixels where both have maps; supports that
-differ by at most 1 % of SigPy's. Simulated data are the Shepp-Logan phantom times birdcage coils
-and white noise; there both are compared with the true maps as well, where the phantom is. Times
-alternate between the two; memory is what a fresh process needs beyond the data.
+Prints a table and writes benchmarks/results/espirit.json. The overlap of two maps at a pixel is
+|⟨S, S'⟩|, which does not see the phase that is common to the coils. Targets: at least .999 on 99 %
+of the pixels where both have maps; supports that differ by at most 1 % of SigPy's. Simulated data
+are the Shepp-Logan phantom times birdcage coils and white noise; there both are compared with the
+true maps as well, where the phantom is. Times alternate between the two; memory is what a fresh
+process needs beyond the data.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
-import time
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.harness import memory
+from benchmarks.harness.child import alone
+from benchmarks.harness.run import Benchmark, Settings
+from benchmarks.harness.tables import Cell, Table, table
+from benchmarks.harness.timing import Budget, Contestant, interleaved
 from learnedrecon.data.phantoms.birdcage import birdcage_maps
 from learnedrecon.data.phantoms.shepp_logan import shepp_logan
-from learnedrecon.files import write_text
 from learnedrecon.solvers.coils.espirit import espirit
-from measuring import memory
-from measuring.child import alone
-from measuring.machine import busy, record
-from measuring.timing import Budget, Contestant, interleaved
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).parent / "results" / "espirit.json"
 BRAIN = ROOT.parent / "shared" / "data" / "brain_kspace.npy"
 OVERLAP, SHARE, SUPPORT = 0.999, 0.99, 0.01
 BUDGET = Budget(rounds=5, turn=0.0, seconds=20.0)
@@ -151,7 +149,7 @@ def compared(case: Case, kspace: torch.Tensor) -> dict[str, Any]:
     return result
 
 
-def measured(case: Case) -> dict[str, Any]:
+def measured(case: Case, _: Settings) -> dict[str, Any]:
     """Agreement, times and memory of one case."""
     kspace = case.kspace()
     row: dict[str, Any] = {"name": case.name, **compared(case, kspace)}
@@ -164,61 +162,52 @@ def measured(case: Case) -> dict[str, Any]:
     row["times"] = {name: timing.to_plain() for name, timing in times.items()}
     row["times_faster"] = times["theirs"].median / times["ours"].median
     row["memory_mib"] = {
-        name: alone("espirit:extra_memory", {"name": who, "case": case.name})
+        name: alone("benchmarks.espirit:extra_memory", {"name": who, "case": case.name})
         for name, who in (("ours", "ours"), ("theirs", "sigpy"))
     }
     return row
 
 
-def table(rows: list[dict[str, Any]]) -> Table:
-    """What is printed."""
-    heads = ("data", "overlap ≥ .999", "smallest", "supports apart", "met")
-    found = Table(*heads, "ours", "SigPy", "times faster", "MiB", "SigPy's", "to truth", "SigPy's")
-    for row in rows:
-        seconds = [f"{row['times'][who]['median_s']:.3g} s" for who in ("ours", "theirs")]
-        mib = [f"{row['memory_mib'][who].get('mib', -1):.0f}" for who in ("ours", "theirs")]
-        truth = [
-            f"{row[key]['percentile_1']:.5f}" if key in row else ""
-            for key in ("truth_ours", "truth_theirs")
-        ]
+def tables(content: dict[str, Any]) -> list[Table]:
+    """Agreement, times and memory."""
+
+    def data(row: dict[str, Any]) -> str:
         ny, nx = row["shape"]
-        found.add_row(
-            f"{row['name']}, {row['coils']} × {ny} × {nx}",
-            f"{100 * row['share_above']:.2f} %",
-            f"{row['overlap']['smallest']:.6f}",
-            f"{100 * row['support_difference']:.3f} %",
-            "yes" if row["met"] else "no",
-            *seconds,
-            f"{row['times_faster']:.1f}",
-            *mib,
-            *truth,
-        )
-    return found
+        return f"{row['name']}, {row['coils']} × {ny} × {nx}"
+
+    def of(key: str, who: str, name: str, form: str) -> Cell:
+        return lambda row: form.format(row[key][who][name]) if name in row[key][who] else "failed"
+
+    def truth(who: str) -> Cell:
+        key = f"truth_{who}"
+        return lambda row: f"{row[key]['percentile_1']:.5f}" if key in row else ""
+
+    columns: dict[str, Cell] = {
+        "data": data,
+        "overlap ≥ .999": lambda row: f"{100 * row['share_above']:.2f} %",
+        "smallest": lambda row: f"{row['overlap']['smallest']:.6f}",
+        "supports apart": lambda row: f"{100 * row['support_difference']:.3f} %",
+        "met": "met",
+        "ours": of("times", "ours", "median_s", "{:.3g} s"),
+        "SigPy": of("times", "theirs", "median_s", "{:.3g} s"),
+        "times faster": lambda row: f"{row['times_faster']:.1f}",
+        "MiB": of("memory_mib", "ours", "mib", "{:.0f}"),
+        "SigPy's MiB": of("memory_mib", "theirs", "mib", "{:.0f}"),
+        "to truth": truth("ours"),
+        "SigPy's to truth": truth("theirs"),
+    }
+    note = "To truth: the first percentile of the overlap with the true maps."
+    return [table(content["rows"], columns, note)]
 
 
-def main(
-    *, output: Annotated[Path, typer.Option(help="Where to write the JSON.")] = RESULTS
-) -> None:
-    """Compares, measures, prints, writes."""
-    console = Console(width=170)
-    if not BRAIN.is_file():
-        raise SystemExit(
-            f"Expected {BRAIN.name} in ../shared/data. Found none. What to do: get it."
-        )
-    content: dict[str, Any] = record("espirit.py")
-    content["peers"] = {"sigpy": version("sigpy")}
-    content["missing_peers"] = []
-    content["targets"] = {"overlap": OVERLAP, "share": SHARE, "support_difference": SUPPORT}
-    if warning := busy():
-        console.print(warning, style="bold red")
-    begun = time.perf_counter()
-    content["rows"] = [measured(case) for case in CASES.values()]
-    content["seconds"] = time.perf_counter() - begun
-    write_text(output, json.dumps(content, indent=1) + "\n")
-    console.print(table(content["rows"]))
-    console.print("to truth: the first percentile of the overlap with the true maps", style="dim")
-    console.print(f"{output}, {content['seconds']:.0f} s")
+def collect(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """What the JSON has of the cases."""
+    targets = {"overlap": OVERLAP, "share": SHARE, "support_difference": SUPPORT}
+    return {"targets": targets, "rows": list(rows.values())}
 
+
+PARTS = {name: partial(measured, case) for name, case in CASES.items()}
+BENCHMARK = Benchmark("espirit", PARTS, tables, collect, ("sigpy",))
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(BENCHMARK.main)

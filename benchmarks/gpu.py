@@ -1,7 +1,7 @@
 """The Triton kernels on a GPU: are they right at real sizes, and how fast are they.
 
-    python benchmarks/gpu.py            # a few minutes; writes benchmarks/results/gpu.json
-    python benchmarks/gpu.py --tune     # also which blocks are best for the large batch
+    python -m benchmarks.gpu            # a few minutes; writes benchmarks/results/gpu.json
+    python -m benchmarks.gpu --tune     # also which blocks are best for the large batch
 
 Every case is compared with the CPU kernels in float64 on one image, and ⟨Tu,v⟩ with ⟨u,T*v⟩. Times
 are medians of CUDA events after a warm-up, with packing and unpacking. An 'update' is one sample of
@@ -24,8 +24,8 @@ import numpy as np
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.harness.tables import table
 from learnedrecon.files import write_text
 from learnedrecon.kernels import oracle, triton2d, triton3d
 from learnedrecon.kernels.geometry import RayGeometry2D
@@ -230,7 +230,7 @@ def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     triton = importlib.import_module("triton")
     return {
-        "command": "python benchmarks/gpu.py " + " ".join(sys.argv[1:]),
+        "command": "python -m benchmarks.gpu " + " ".join(sys.argv[1:]),
         "gpu": torch.cuda.get_device_name(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
@@ -238,15 +238,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def table(rows: list[dict[str, Any]]) -> Table:
-    """What is printed."""
-    columns = ("name", "batch", "dtype", "forward_ms", "forward_gups", "adjoint_ms", "adjoint_gups")
-    extra = ("forward_error", "adjoint_error", "gap", "astra_forward_ms", "astra_adjoint_ms")
-    result = Table(*columns, *extra)
-    for row in rows:
-        cells = (row.get(name, "") for name in (*columns, *extra))
-        result.add_row(*(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells))
-    return result
+COLUMNS = ("name", "batch", "dtype", "forward_ms", "forward_gups", "adjoint_ms", "adjoint_gups")
+EXTRA = ("forward_error", "adjoint_error", "gap", "astra_forward_ms", "astra_adjoint_ms")
 
 
 def require_gpu() -> None:
@@ -270,7 +263,7 @@ def main(
         rows.append(row | verify(case) | measure(case) | astra_times(case))
     content: dict[str, Any] = {**machine(), "rows": rows}
     console = Console(width=200)
-    console.print(table(rows))
+    console.print(table(rows, {name: name for name in (*COLUMNS, *EXTRA)}).rich())
     if tune:
         sweep = [{"blocks": tuple(blocks)} | measure(LARGE, blocks) for blocks in SWEEP]
         content["sweep"] = sweep

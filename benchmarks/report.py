@@ -1,7 +1,7 @@
-"""Writes the tables of the pages below from benchmarks/results/, between their markers.
+"""Writes the tables of the pages from the results, between their markers.
 
-    python benchmarks/report.py
-    python benchmarks/report.py --check      # fails if a page is not what it would write
+    python -m benchmarks.report
+    python -m benchmarks.report --check      # fails if a page is not what it would write
 
 A table named NAME stands between `<!-- begin NAME -->` and `<!-- end NAME -->` and is never typed
 by hand. A result that is not there is said with the command that measures it.
@@ -11,107 +11,157 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks import espirit, memory, operators, ray_transform, scaling, training_step
+from benchmarks.harness.run import RESULTS
+from benchmarks.harness.tables import Table, machine, on_page, table
 from learnedrecon.files import write_text
-from measuring.markdown import (
-    lines_of_scaling,
-    machine,
-    rows_of_parts,
-    step_shares,
-    step_variants,
-    steps,
-)
-from measuring.markdown_convergence import gradients_table, solvers_table
-from measuring.markdown_memory import depths, largest, machine_of, overhead
-from measuring.markdown_trainings import (
-    CERTIFIED,
-    GREEDY,
-    INVERTIBLE,
-    LONGER,
-    SUBSETS,
+from studies import (
+    baselines,
     certificates,
-    iterations,
-    machines,
-    scores,
+    demo,
+    ellipses,
+    gradients,
+    greedy,
+    invertible,
+    longer,
+    noise,
+    operator_table,
+    solvers,
+    subsets,
 )
+from studies.common.scores import machines
+from studies.common.study import RESULTS as STUDY_RESULTS
+from studies.common.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "docs" / "ray-transform.md", ROOT / "docs" / "depth.md")
-RESULTS = Path(__file__).parent / "results"
+DOCS = ROOT / "docs"
+OPERATORS = DOCS / "operators.md"
+NAMES = ("ray-transform.md", "speed.md", "depth.md", OPERATORS.name)
+PAGES = (*(DOCS / name for name in NAMES), ROOT / "studies" / "README.md")
 MARKED = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
+STUDIES: tuple[Study, ...] = (
+    longer.STUDY,
+    certificates.STUDY,
+    solvers.STUDY,
+    gradients.STUDY,
+    invertible.STUDY,
+    greedy.STUDY,
+    subsets.STUDY,
+    baselines.STUDY,
+    noise.STUDY,
+    ellipses.STUDY,
+    demo.STUDY,
+)
 
-RAY, SCALING, STEP, MEMORY = "ray_transform", "scaling", "training_step", "memory"
-TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
-    "machine": (RAY, machine),
-    "parallel": (RAY, rows_of_parts("parallel")),
-    "small": (RAY, rows_of_parts("small")),
-    "fan": (RAY, rows_of_parts("fan")),
-    "matrix": (RAY, rows_of_parts("matrix")),
-    "deepinv": (RAY, rows_of_parts("deepinv")),
-    "cone": (RAY, rows_of_parts("cone")),
-    "agreement": (RAY, rows_of_parts("agreement")),
-    "sweep": (RAY, rows_of_parts("sweep")),
-    "scaling-machine": (SCALING, machine),
-    "scaling": (SCALING, lines_of_scaling),
-    "step-machine": (STEP, machine),
-    "step": (STEP, steps),
-    "step-variants": (STEP, step_variants),
-    "step-shares": (STEP, step_shares),
-    "memory-depth-machine": (MEMORY, machine_of("depth")),
-    "memory-depth": (MEMORY, depths),
-    "memory-largest-machine": (MEMORY, machine_of("largest")),
-    "memory-largest": (MEMORY, largest),
-    "memory-time-machine": (MEMORY, machine_of("time")),
-    "memory-time": (MEMORY, overhead),
-    "solvers-machine": ("convergence-solvers", machine),
-    "solvers": ("convergence-solvers", solvers_table),
-    "gradients-machine": ("convergence-gradients", machine),
-    "gradients": ("convergence-gradients", gradients_table),
-}
 
-JOINT: dict[str, Callable[[Path], str]] = {
-    "iterations-machine": machines(LONGER),
-    "iterations": iterations,
-    "certified-machine": machines([name for name in CERTIFIED if name not in LONGER]),
-    "certified": certificates,
-    "invertible-machine": machines(INVERTIBLE),
-    "invertible": scores(INVERTIBLE),
-    "greedy-machine": machines(GREEDY),
-    "greedy": scores(GREEDY),
-    "subsets-machine": machines(SUBSETS),
-    "subsets": scores(SUBSETS),
+def of_result(name: str, render: Callable[[dict[str, Any]], Table | str]) -> Callable[[], str]:
+    """What is written of a benchmark's JSON."""
+
+    def write() -> str:
+        path = RESULTS / f"{name}.json"
+        if not path.exists():
+            return f"Not measured yet: `python -m benchmarks.{name}`.\n"
+        return on_page([render(json.loads(path.read_text(encoding="utf-8")))])
+
+    return write
+
+
+def of_memory(part: str, render: Callable[[dict[str, Any]], Table | str]) -> Callable[[], str]:
+    """What is written of a part of the memory of a training step."""
+
+    def rendered(content: dict[str, Any]) -> Table | str:
+        found = content["parts"].get(part)
+        if found is None:
+            return f"Not measured yet: `python -m benchmarks.memory --only {part}`.\n"
+        return render(found)
+
+    return of_result("memory", rendered)
+
+
+def index() -> str:
+    """All studies: claim, command, results, figure, and what they show."""
+
+    def recorded(study: Study) -> str:
+        names = study.recorded or ", ".join(f"{name}.json" for name in study.parts)
+        return f"`{names}`" + (f", `{study.figure[0]}`" if study.figure else "")
+
+    columns = {
+        "claim": lambda study: study.claim,
+        "command": lambda study: f"`python -m studies.{study.name}`",
+        "results, figure": recorded,
+        "what it shows": lambda study: study.shows,
+    }
+    return table(STUDIES, columns).markdown()
+
+
+def of_ray(part: str) -> Callable[[], str]:
+    """A part of the benchmark of the ray transform."""
+    return of_result("ray_transform", partial(ray_transform.part_of, name=part))
+
+
+def where(study: str, names: tuple[str, ...]) -> Callable[[], str]:
+    """The machine of some trainings."""
+    return partial(machines, STUDY_RESULTS, study, names)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "machine": of_result("ray_transform", machine),
+    **{name: of_ray(name) for name in ray_transform.PARTS},
+    "scaling-machine": of_result("scaling", machine),
+    "scaling": of_result("scaling", lambda content: scaling.tables(content)[0]),
+    "step-machine": of_result("training_step", machine),
+    "step": of_result("training_step", training_step.against_deepinv),
+    "step-variants": of_result("training_step", training_step.variants),
+    "step-shares": of_result("training_step", training_step.shares),
+    "operators-machine": of_result("operators", machine),
+    "operators": of_result("operators", lambda content: operators.tables(content)[0]),
+    "espirit-machine": of_result("espirit", machine),
+    "espirit": of_result("espirit", lambda content: espirit.tables(content)[0]),
+    **{f"memory-{name}-machine": of_memory(name, machine) for name in memory.TABLES},
+    **{f"memory-{name}": of_memory(name, render) for name, render in memory.TABLES.items()},
+    "solvers-machine": solvers.STUDY.where,
+    "solvers": solvers.STUDY.text,
+    "gradients-machine": gradients.STUDY.where,
+    "gradients": gradients.STUDY.text,
+    "iterations-machine": where("longer", longer.METHODS),
+    "iterations": longer.STUDY.text,
+    "certified-machine": where("certificates", certificates.OWN),
+    "certified": certificates.STUDY.text,
+    "invertible-machine": where("invertible", invertible.METHODS),
+    "invertible": invertible.STUDY.text,
+    "greedy-machine": where("greedy", greedy.METHODS),
+    "greedy": greedy.STUDY.text,
+    "subsets-machine": where("subsets", subsets.METHODS),
+    "subsets": subsets.STUDY.text,
+    "noise": noise.STUDY.text,
+    "studies": index,
 }
-"""Tables of several results."""
 
 
 def filled(page: str) -> str:
     """The page with every marked part written anew.
 
     Raises:
-        KeyError: a marker names no table.
+        KeyError: A marker names no table.
     """
+    return MARKED.sub(lambda match: f"{match[1]}{TABLES[match['name']]()}{match[3]}", page)
 
-    def write(match: re.Match[str]) -> str:
-        if match["name"] in JOINT:
-            return f"{match[1]}{JOINT[match['name']](RESULTS)}{match[3]}"
-        result, render = TABLES[match["name"]]
-        path = RESULTS / f"{result}.json"
-        if not path.exists():
-            script, _, part = result.partition("-")
-            only = f" --only {part}" if part else ""
-            text = f"Not measured yet: `python benchmarks/{script}.py{only}`.\n"
-        else:
-            text = render(json.loads(path.read_text(encoding="utf-8")))
-        return f"{match[1]}{text}{match[3]}"
 
-    return MARKED.sub(write, page)
+def written(path: Path) -> str:
+    """A page as it should be: with its marked parts written anew, or all of it from its JSON."""
+    if path == OPERATORS:
+        result = STUDY_RESULTS / "operator-table.json"
+        return operator_table.page(json.loads(result.read_text(encoding="utf-8")))
+    return filled(path.read_text(encoding="utf-8"))
 
 
 def main(
@@ -119,12 +169,11 @@ def main(
 ) -> None:
     """Fills the pages."""
     for path in PAGES:
-        page = path.read_text(encoding="utf-8")
-        new = filled(page)
-        if check and new != page:
-            raise SystemExit(f"{path.name} is not what benchmarks/report.py writes; run it")
+        new = written(path)
         if not check:
             write_text(path, new)
+        elif new != path.read_text(encoding="utf-8"):
+            raise SystemExit(f"{path.name} is not what python -m benchmarks.report writes; run it")
 
 
 if __name__ == "__main__":

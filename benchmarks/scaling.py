@@ -1,7 +1,7 @@
 """Time of the ray transform against angles, detector pixels, image size, batch and threads.
 
-    python benchmarks/scaling.py            # about three minutes
-    python benchmarks/scaling.py --quick
+    python -m benchmarks.scaling            # about three minutes
+    python -m benchmarks.scaling --quick
 
 Writes benchmarks/results/scaling.json with a straight line through every sweep and draws
 docs/figures/scaling.png; --quick writes both to runs/. An 'update' is one sample of one ray.
@@ -9,31 +9,35 @@ docs/figures/scaling.png; --quick writes both to runs/. An 'update' is one sampl
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import torch
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from learnedrecon.files import write_text
+from benchmarks.harness.cases import data_for, image_for, updates
+from benchmarks.harness.fit import straight_line
+from benchmarks.harness.run import Benchmark, Settings
+from benchmarks.harness.tables import Cell, Table, table
+from benchmarks.harness.timing import QUICK, Budget, Contestant, interleaved, running
+from learnedrecon.files import atomic_path
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Geometry, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from measuring.cases import data_for, image_for, updates
-from measuring.fit import straight_line
-from measuring.machine import busy, record
-from measuring.timing import QUICK, Budget, Contestant, interleaved, running
-from scaling_figure import draw
 
-RESULTS = Path(__file__).parent / "results" / "scaling.json"
-FIGURE = Path(__file__).parents[1] / "docs" / "figures" / "scaling.png"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
 CALLS = ("forward", "adjoint")
 CONSTANT_WITHIN = 0.3
+BUDGET = Budget(rounds=9, turn=0.1, seconds=25.0)
+COLOURS = {"forward": "#1f5fa8", "adjoint": "#c4561b"}
+MARKERS = {"forward": "o", "adjoint": "s"}
 
 
 @dataclass(frozen=True)
@@ -72,48 +76,27 @@ def scan(size: int, angles: int, detectors: int | None = None) -> ParallelBeam:
 def sweeps() -> list[Sweep]:
     """All of them."""
     base, cores = scan(256, 360), range(1, (os.cpu_count() or 1) + 1)
+    angles = [Point(n, scan(256, n)) for n in (90, 180, 360, 720, 1080, 1440)]
+    detectors = [Point(n, scan(362, 360, n)) for n in (272, 320, 368, 416, 464, 512)]
+    sizes = [Point(n * n / 1e3, scan(n, 360)) for n in (128, 192, 256, 384, 512, 768, 1024)]
+    small, large = (
+        [Point(n, base, n) for n in ns] for ns in ((1, 2, 3, 4, 6), (8, 12, 16, 24, 32))
+    )
+    threads = [Point(1 / n, scan(512, 720), threads=n) for n in cores]
+    wide, one = "360 angles, a detector as wide as the diagonal", "256², 360 × 363"
     return [
-        Sweep(
-            "angles",
-            "angles",
-            "256², 363 detector pixels",
-            tuple(Point(n, scan(256, n)) for n in (90, 180, 360, 720, 1080, 1440)),
-        ),
-        Sweep(
-            "detectors",
-            "detector pixels",
-            "362², 360 angles, pitch 1",
-            tuple(Point(n, scan(362, 360, n)) for n in (272, 320, 368, 416, 464, 512)),
-        ),
-        Sweep(
-            "size",
-            "pixels N² in thousands",
-            "360 angles, a detector as wide as the diagonal",
-            tuple(Point(n * n / 1e3, scan(n, 360)) for n in (128, 192, 256, 384, 512, 768, 1024)),
-        ),
-        Sweep(
-            "batch",
-            "images",
-            "256², 360 × 363",
-            tuple(Point(n, base, batch=n) for n in (1, 2, 3, 4, 6)),
-        ),
-        Sweep(
-            "large batch",
-            "images",
-            "256², 360 × 363",
-            tuple(Point(n, base, batch=n) for n in (8, 12, 16, 24, 32)),
-        ),
-        Sweep(
-            "threads",
-            "1 / threads",
-            "512², 720 × 725",
-            tuple(Point(1 / n, scan(512, 720), threads=n) for n in cores),
-        ),
+        Sweep("angles", "angles", "256², 363 detector pixels", tuple(angles)),
+        Sweep("detectors", "detector pixels", "362², 360 angles, pitch 1", tuple(detectors)),
+        Sweep("size", "pixels N² in thousands", wide, tuple(sizes)),
+        Sweep("batch", "images", one, tuple(small)),
+        Sweep("large batch", "images", one, tuple(large)),
+        Sweep("threads", "1 / threads", "512², 720 × 725", tuple(threads)),
     ]
 
 
-def measure(sweep: Sweep, budget: Budget, threads: int) -> dict[str, Any]:
+def measure(sweep: Sweep, settings: Settings) -> dict[str, Any]:
     """Medians, cost per update, and a line, for both calls."""
+    budget, threads = QUICK if settings.quick else BUDGET, settings.threads
     plain: dict[str, Any] = {"axis": sweep.axis, "fixed": sweep.fixed}
     plain["x"] = [point.x for point in sweep.points]
     for call in CALLS:
@@ -127,7 +110,7 @@ def measure(sweep: Sweep, budget: Budget, threads: int) -> dict[str, Any]:
             "timings": [times[str(k)].to_plain() for k in range(len(sweep.points))],
         }
         if len(seconds) > 2:
-            plain[call]["line"] = straight_line(plain["x"], seconds).to_plain()
+            plain[call]["line"] = straight_line(plain["x"], seconds)
     return plain
 
 
@@ -142,48 +125,54 @@ def constancy(size: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def main(
-    *,
-    quick: Annotated[bool, typer.Option(help="Few rounds; writes to runs/.")] = False,
-) -> None:
-    """Measures, fits, draws, writes."""
-    console = Console()
-    threads = torch.get_num_threads()
-    content: dict[str, Any] = {**record("scaling.py"), "quick": quick}
-    if warning := busy():
-        console.print(warning, style="bold red")
-    begun = time.perf_counter()
-    budget = QUICK if quick else Budget(rounds=9, turn=0.1, seconds=25.0)
-    content["sweeps"] = {sweep.name: measure(sweep, budget, threads) for sweep in sweeps()}
-    content["constant cost per update"] = constancy(content["sweeps"]["size"])
-    content["seconds"] = time.perf_counter() - begun
-    target = Path("runs") / RESULTS.name if quick else RESULTS
-    write_text(target, json.dumps(content, indent=1) + "\n")
-    draw(content, Path("runs") / FIGURE.name if quick else FIGURE)
-    console.print(table(content))
-    console.print(f"{target}, {content['seconds']:.0f} s")
+def collect(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The sweeps, and how constant the cost of an update is."""
+    kept: dict[str, Any] = {"sweeps": dict(found)}
+    if "size" in found:
+        kept["constant cost per update"] = constancy(found["size"])
+    return kept
 
 
-def table(content: dict[str, Any]) -> Table:
-    """The lines, and the cost per update at both ends."""
-    found = Table("sweep", "call", "slope", "R²", "ns/update, first to last")
-    for name, sweep in content["sweeps"].items():
-        for call in CALLS:
-            line = sweep[call].get("line", {"slope": float("nan"), "r2": float("nan")})
-            cost = sweep[call]["ns_per_update"]
-            found.add_row(
-                f"{name} ({sweep['axis']})",
-                call,
-                f"{1e3 * line['slope']:.4g} ms",
-                f"{line['r2']:.4f}",
-                " ".join(f"{c:.3f}" for c in cost),
-            )
-    constant = content["constant cost per update"]
+def tables(content: dict[str, Any]) -> list[Table]:
+    """A straight line through every sweep, and how constant the cost of an update is."""
+    rows = [
+        {"name": name, "call": call, **sweep, **sweep[call]}
+        for name, sweep in content["sweeps"].items()
+        for call in CALLS
+    ]
+
+    def of_line(key: str, form: str, scale: float = 1.0) -> Cell:
+        return lambda row: form.format(scale * row["line"][key]) if "line" in row else ""
+
+    columns: dict[str, Cell] = {
+        "time against": "name",
+        "fixed": "fixed",
+        "points": lambda row: f"{row['axis']}: {', '.join(f'{x:.4g}' for x in row['x'])}",
+        "call": "call",
+        "slope (ms)": of_line("slope", "{:.4g}", 1e3),
+        "R²": of_line("r2", "{:.4f}"),
+        "ns/update, ends": lambda row: "{:.3f} to {:.3f}".format(
+            *(row["ns_per_update"][k] for k in (0, -1))
+        ),
+    }
+    return [table(rows, columns, _constancy_in_words(content))]
+
+
+def _constancy_in_words(content: dict[str, Any]) -> str:
+    """The largest cost over the least, beside the distance from the middle that is the target."""
+    constant = content.get("constant cost per update")
+    if constant is None:
+        return ""
+    words = []
     for call in CALLS:
-        met = "yes" if constant[f"{call} met"] else "no"
-        bound = f"±{100 * constant['target']:.0f} %: {met}"
-        found.add_row("128² to 1024²", call, f"±{100 * constant[call]:.0f} %", "", bound)
-    return found
+        cost = content["sweeps"]["size"][call]["ns_per_update"]
+        verdict = "met" if constant[f"{call} met"] else "not met"
+        words.append(
+            f"{call} ±{constant[call]:.0%} ({verdict}; the largest is {max(cost) / min(cost):.2f} "
+            "times the least)"
+        )
+    target = f"±{constant['target']:.0%}"
+    return f"Cost per update from 128² to 1024², to be within {target}: {', '.join(words)}."
 
 
 def _contestant(name: str, point: Point, call: str, threads: int) -> Contestant:
@@ -196,5 +185,53 @@ def _contestant(name: str, point: Point, call: str, threads: int) -> Contestant:
     return Contestant(name, lambda: transform.adjoint(data), prepare)
 
 
+def draw(content: dict[str, Any], path: Path) -> None:
+    """The sweeps with their lines, then the cost per update against the image size."""
+    mpl.use("Agg")
+    figure, axes = plt.subplots(2, 4, figsize=(12.5, 5.6), layout="constrained")
+    for axis, (name, sweep) in zip(axes.flat, content["sweeps"].items(), strict=False):
+        _sweep(axis, name, sweep)
+    after = len(content["sweeps"])
+    if "size" in content["sweeps"]:
+        _cost(axes.flat[after], content["sweeps"]["size"])
+    for axis in axes.flat[after + 1 :]:
+        axis.set_visible(False)
+    axes.flat[0].legend(frameon=False)
+    isa, threads = content["isa"], content["threads"]
+    figure.suptitle(f"Ray transform, float32, {threads} threads, {isa}, {content['cpu']}", size=10)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def _sweep(axis: Axes, name: str, sweep: dict[str, Any]) -> None:
+    for call, colour in COLOURS.items():
+        found = sweep[call]
+        milliseconds = [1e3 * s for s in found["median_s"]]
+        axis.plot(sweep["x"], milliseconds, MARKERS[call], color=colour, label=call, ms=4)
+        if "line" in found:
+            line = found["line"]
+            ends = [min(sweep["x"]), max(sweep["x"])]
+            heights = [1e3 * (line["intercept"] + line["slope"] * x) for x in ends]
+            axis.plot(ends, heights, color=colour, lw=1)
+    rates = ", ".join(f"{sweep[c]['line']['r2']:.4f}" for c in COLOURS if "line" in sweep[c])
+    axis.set(xlabel=sweep["axis"], ylabel="ms", ylim=(0, None))
+    title = f"{name}: {sweep['fixed']}"
+    axis.set_title(f"{title}\nR² = {rates}" if rates else title, size=8)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _cost(axis: Axes, size: dict[str, Any]) -> None:
+    sides = [(1e3 * x) ** 0.5 for x in size["x"]]
+    for call, colour in COLOURS.items():
+        axis.plot(sides, size[call]["ns_per_update"], f"{MARKERS[call]}-", color=colour, ms=4, lw=1)
+    axis.set(xlabel="N", ylabel="ns per update", ylim=(0, None))
+    axis.set_title("cost per update, 360 angles", size=8)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+PARTS = {sweep.name: partial(measure, sweep) for sweep in sweeps()}
+BENCHMARK = Benchmark("scaling", PARTS, tables, collect, draw=draw)
+
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(BENCHMARK.main)

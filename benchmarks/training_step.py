@@ -1,8 +1,8 @@
 """A whole training step of learned primal-dual, on our ray transform and on deepinv's.
 
     make peers
-    .venv-peers/bin/python benchmarks/training_step.py            # about eight minutes
-    .venv-peers/bin/python benchmarks/training_step.py --only 128
+    .venv-peers/bin/python -m benchmarks.training_step            # about eight minutes
+    .venv-peers/bin/python -m benchmarks.training_step --only 128
 
 10 iterations, 32 channels, Adam; the same network with the same weights on both operators, at
 128²/30 angles × 183 with batch 5 and at 362²/1000 angles × 513 with batch 1. Then what
@@ -12,25 +12,22 @@ benchmarks/results/training_step.json; --only and --quick write to runs/.
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import torch
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from against.deepinv_tomography import ALL_OPTIONS, NAME, Options, installed
-from learnedrecon.files import write_text
-from measuring.child import alone
-from measuring.machine import busy, record
-from measuring.timing import Budget, Timing
-from training_steps.build import VARIANTS
+from benchmarks.against.deepinv_tomography import ALL_OPTIONS, NAME, Options, installed
+from benchmarks.harness.child import alone
+from benchmarks.harness.run import Benchmark, Settings
+from benchmarks.harness.tables import Table, bound, seconds, table
+from benchmarks.harness.timing import Budget, Timing
+from benchmarks.lpd_step import VARIANTS
 
-RESULTS = Path(__file__).parent / "results" / "training_step.json"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TARGETS = {"128": 2.0, "362": 10.0}
 WORK = {"128": "128², 30 × 183, batch 5", "362": "362², 1000 × 513, batch 1"}
 BUDGETS = {
@@ -82,9 +79,9 @@ def _against(
 ) -> dict[str, Any]:
     arguments = {"scan": scan, "threads": threads, "options": asdict(options), "variant": variant}
     if scan == "362":
-        return alone("training_steps.alone:once_against_deepinv", arguments, gib=GIB)
+        return alone("benchmarks.lpd_step:once_against_deepinv", arguments, gib=GIB)
     arguments["budget"] = asdict(QUICK if quick else BUDGETS[scan])
-    return alone("training_steps.alone:against_deepinv", arguments, gib=GIB)
+    return alone("benchmarks.lpd_step:against_deepinv", arguments, gib=GIB)
 
 
 def _of_options(found: dict[str, Any]) -> dict[str, float]:
@@ -97,7 +94,9 @@ def tried(scan: str, threads: int, *, quick: bool = False) -> dict[str, Any]:
     budget = QUICK if quick else BUDGETS[scan]
     names = list(VARIANTS)[:2] if quick else list(VARIANTS)
     arguments: dict[str, Any] = {"scan": scan, "names": names, "threads": threads}
-    found = alone("training_steps.alone:variants", {**arguments, "budget": asdict(budget)}, gib=GIB)
+    found = alone(
+        "benchmarks.lpd_step:all_variants", {**arguments, "budget": asdict(budget)}, gib=GIB
+    )
     if "failed" in found:
         return found
     for one in found.values():
@@ -106,87 +105,85 @@ def tried(scan: str, threads: int, *, quick: bool = False) -> dict[str, Any]:
     good = {name: one["median_s"] for name, one in found.items() if "median_s" in one}
     exact = {name: seconds for name, seconds in good.items() if not VARIANTS[name].bfloat16}
     arguments["names"] = list(dict.fromkeys(["as it is", min(exact, key=exact.__getitem__)]))
-    return {"variants": found, "shares": alone("training_steps.alone:our_shares", arguments)}
+    return {"variants": found, "shares": alone("benchmarks.lpd_step:our_shares", arguments)}
 
 
-def main(
-    *,
-    only: Annotated[list[str] | None, typer.Option(help="128 or 362.")] = None,
-    quick: Annotated[bool, typer.Option(help="One round, few variants; 128² only.")] = False,
-) -> None:
-    """Measures, prints, writes."""
-    console = Console(width=130)
-    threads = torch.get_num_threads()
-    if unknown := set(only or []) - set(WORK):
-        raise typer.BadParameter(f"expected 128 or 362; found {sorted(unknown)}")
-    content: dict[str, Any] = record("training_step.py")
-    if warning := busy():
-        console.print(warning, style="bold red")
-    begun = time.perf_counter()
-    content["scans"] = {}
-    for scan in only or (["128"] if quick else list(WORK)):
-        console.print(f"{WORK[scan]} ...", style="dim")
-        content["scans"][scan] = {
-            "work": WORK[scan],
-            "deepinv": compare(scan, threads, quick=quick),
-            "tried": tried(scan, threads, quick=quick),
-        }
-    content["seconds"] = time.perf_counter() - begun
-    target = Path("runs") / RESULTS.name if only or quick else RESULTS
-    write_text(target, json.dumps(content, indent=1) + "\n")
-    for table in tables(content):
-        console.print(table)
-    for peer in content["missing_peers"]:
-        console.print(f"missing: {peer} (make peers)", style="bold red")
-    console.print(f"{target}, {content['seconds']:.0f} s")
+def against_deepinv(content: dict[str, Any]) -> Table:
+    """Whole training steps on both operators; deepinv's fastest options first."""
+    rows = []
+    for found in content["scans"].values():
+        other = found["deepinv"]
+        if "failed" in other:
+            rows.append({"work": found["work"], "theirs": other["failed"]})
+            continue
+        pair = {who: seconds(other[who]["median_s"]) for who in ("ours", "theirs")}
+        rows.append({**other, "work": found["work"], **pair})
+        for options, one in other["all_options"].items():
+            if options != other["options"]:
+                pair = {who: seconds(one[f"{who}_s"]) for who in ("ours", "theirs")}
+                rows.append({"work": found["work"], "options": options, **pair, **one})
+    columns = {"training step": "work", "ours": "ours", "deepinv": "theirs"}
+    more = {"deepinv's options": "options", "reached": "ratio", "target": bound, "met": "met"}
+    return table(rows, {**columns, **more})
+
+
+def variants(content: dict[str, Any]) -> Table:
+    """What was tried where convolutions dominate, and what it gave."""
+    rows = []
+    for found in content["scans"].values():
+        tried = found["tried"]
+        if "failed" in tried:
+            rows.append((found["work"], tried["failed"], "", "", ""))
+            continue
+        plain = tried["variants"]["as it is"]["median_s"]
+        for name, one in tried["variants"].items():
+            cells = (
+                ("", one["failed"], "")
+                if "failed" in one
+                else (
+                    seconds(one["median_s"]),
+                    f"{plain / one['median_s']:.2f}",
+                    seconds(one["first_step_s"]),
+                )
+            )
+            rows.append((found["work"], name, *cells))
+    return Table(("training step", "networks", "time", "times faster", "first step"), tuple(rows))
+
+
+def shares(content: dict[str, Any]) -> Table:
+    """Where the time of a step goes."""
+    rows = []
+    for found in content["scans"].values():
+        names = {"ours": "ours", "theirs": "deepinv"}
+        parts = {names[who]: one for who, one in found["deepinv"].get("shares", {}).items()}
+        own = found["tried"].get("shares", {}).items()
+        parts |= {f"ours, {name}": one for name, one in own if name != "failed"}
+        for name, one in parts.items():
+            cells = [f"{seconds(one[k])} ({one[k] / one['step']:.0%})" for k in ("T", "T*", "rest")]
+            rows.append((found["work"], name, *cells, seconds(one["step"])))
+    heads = ("training step", "operator, networks", "T", "T*", "the rest", "all")
+    return Table(heads, tuple(rows))
 
 
 def tables(content: dict[str, Any]) -> list[Table]:
     """The comparison, the variants, and the shares."""
-    against = Table("training step", "ours", NAME, "ratio", "target", "met")
-    variants = Table("training step", "variant", "seconds", "first step", "times faster")
-    shares = Table("training step", "operator, variant", "T", "T*", "the rest", "all")
-    for found in content["scans"].values():
-        work, other = found["work"], found["deepinv"]
-        if "failed" in other:
-            against.add_row(work, "", other["failed"], "", "", "")
-        else:
-            times = [f"{other[who]['median_s']:.3g} s" for who in ("ours", "theirs")]
-            met = "yes" if other["met"] else "no"
-            for options, one in other["all_options"].items():
-                if options != other["options"]:
-                    pair = [f"{one[key]:.3g} s" for key in ("ours_s", "theirs_s")]
-                    against.add_row(f"{work}; {options}", *pair, f"{one['ratio']:.3g}", "", "")
-            work_and_options = f"{work}; {other['options']}"
-            against.add_row(
-                work_and_options, *times, f"{other['ratio']:.3g}", f"≥ {other['target']:g}", met
-            )
-            for who, one in other["shares"].items():
-                shares.add_row(work, who, *_seconds(one))
-        _add_variants(work, found["tried"], variants, shares)
-    return [against, variants, shares]
+    return [against_deepinv(content), variants(content), shares(content)]
 
 
-def _add_variants(work: str, found: dict[str, Any], variants: Table, shares: Table) -> None:
-    if "failed" in found:
-        variants.add_row(work, found["failed"], "", "", "")
-        return
-    plain = found["variants"]["as it is"]["median_s"]
-    for name, one in found["variants"].items():
-        if "failed" in one:
-            variants.add_row(work, name, one["failed"], "", "")
-            continue
-        seconds, first = one["median_s"], one["first_step_s"]
-        variants.add_row(work, name, f"{seconds:.3g}", f"{first:.3g}", f"{plain / seconds:.2f}")
-    for name, one in found["shares"].items():
-        if name != "failed":
-            shares.add_row(work, f"ours, {name}", *_seconds(one))
+def measured(scan: str, settings: Settings) -> dict[str, Any]:
+    """One scan."""
+    threads, quick = settings.threads, settings.quick
+    found = {"deepinv": compare(scan, threads, quick=quick)}
+    return {"work": WORK[scan], **found, "tried": tried(scan, threads, quick=quick)}
 
 
-def _seconds(one: dict[str, Any]) -> list[str]:
-    parts = [f"{one[key]:.3g} s ({one[key] / one['step']:.0%})" for key in ("T", "T*", "rest")]
-    return [*parts, f"{one['step']:.3g} s"]
+def collect(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the JSON has of the scans."""
+    return {"scans": dict(found)}
 
+
+PARTS = {scan: partial(measured, scan) for scan in WORK}
+BENCHMARK = Benchmark("training_step", PARTS, tables, collect)
 
 if __name__ == "__main__":
-    typer.run(main)
+    typer.run(BENCHMARK.main)

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "joseph.hpp"
+#include "ray2d/joseph.hpp"
 
 namespace joseph {
 namespace {

@@ -1,9 +1,9 @@
 // Which compiled kernels run.
 #pragma once
 
-#include "kernels.hpp"
-#include "volume_kernels.hpp"
-#include "voxel_kernels.hpp"
+#include "ray2d/kernels.hpp"
+#include "ray3d/kernels.hpp"
+#include "voxels/kernels.hpp"
 
 namespace joseph {
 

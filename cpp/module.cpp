@@ -5,10 +5,10 @@
 
 #include <stdexcept>
 
-#include "joseph.hpp"
-#include "moments.hpp"
-#include "volume_module.hpp"
-#include "voxels_module.hpp"
+#include "ray2d/joseph.hpp"
+#include "ray2d/moments.hpp"
+#include "ray3d/module.hpp"
+#include "voxels/module.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;

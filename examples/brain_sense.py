@@ -6,6 +6,9 @@ One slice, eight coils, a variable-density Poisson-disc mask. There is no ground
 method is judged by what it predicts of samples that it has not seen: a tenth of the acquired places
 in k-space (outside the centre, all coils) is left out for the test, another tenth for the choice of
 the regularisation. Coil maps come from the remaining centre, by ESPIRiT.
+
+Writes runs/brain.png and runs/brain.json; what the page shows was written to docs/figures/ and
+studies/results/ by --figure and --results.
 """
 
 from __future__ import annotations
@@ -195,8 +198,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A measured brain from undersampled k-space.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/brain_kspace.npy"))
     parser.add_argument("--quick", action="store_true", help="one weight for each method")
-    parser.add_argument("--figure", type=Path, default=Path("docs/figures/brain.png"))
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/brain.json"))
+    parser.add_argument("--figure", type=Path, default=Path("runs/brain.png"))
+    parser.add_argument("--results", type=Path, default=Path("runs/brain.json"))
     given = parser.parse_args()
     begun = time.perf_counter()
     scan, mask = read_scan(given.data, lambda whole: split(whole).used)

@@ -5,6 +5,9 @@
 The measurement is exact: chord lengths of ellipsoids, and photon noise. FDK is wrong away from the
 plane of the source, where the circle does not measure all that it needs; least squares asks of a
 volume only that it explains the data, and is stopped early against the noise.
+
+Writes runs/cone-beam.png and runs/cone-beam.json; what the page shows was
+written to docs/figures/ and studies/results/ by --figure and --results.
 """
 
 from __future__ import annotations
@@ -33,12 +36,12 @@ if TYPE_CHECKING:
 RADIUS, UNIT = 96.0, 0.01
 
 
-def scan(size: int, views: int) -> lr.ConeBeam:
+def scan(size: int, views: int) -> lr.operators.ConeBeam:
     """A full turn around a cube of 192 mm, seen with a half cone angle of 19 degrees."""
     pixels = 3 * size // 2
-    panel = lr.FlatPanel(pixels, pixels, 2.4 * 144 / pixels)
-    turn = lr.AngleRange(views, arc=2 * math.pi)
-    return lr.ConeBeam((size,) * 3, turn, panel, 300.0, 200.0, 2 * RADIUS / size)
+    panel = lr.operators.FlatPanel(pixels, pixels, 2.4 * 144 / pixels)
+    turn = lr.operators.AngleRange(views, arc=2 * math.pi)
+    return lr.operators.ConeBeam((size,) * 3, turn, panel, 300.0, 200.0, 2 * RADIUS / size)
 
 
 def least_squares(problem: lr.Problem, start: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -86,7 +89,7 @@ def reconstruct(
     not the ellipsoids.
     """
     begun = time.perf_counter()
-    fdk = lr.FBP(lr.FilteredBackprojection("hann"))(problem).image
+    fdk = lr.models.FBP("hann")(problem).image
     between = time.perf_counter()
     for count, volume in enumerate(least_squares(problem, fdk), start=1):
         if (problem.forward(volume) - problem.data).norm() <= 1.3 * noise or count == 50:
@@ -101,15 +104,17 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96, help="voxels along each side")
     parser.add_argument("--views", type=int, default=120)
     parser.add_argument("--photons", type=float, default=5e3, help="per detector pixel")
-    parser.add_argument("--figure", type=Path, default=Path("docs/figures/cone-beam.png"))
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/cone-beam.json"))
+    parser.add_argument("--figure", type=Path, default=Path("runs/cone-beam.png"))
+    parser.add_argument("--results", type=Path, default=Path("runs/cone-beam.json"))
     given, begun = parser.parse_args(), time.perf_counter()
     geometry, head = scan(given.size, given.views), head_ellipsoids(RADIUS)
     truth = UNIT * draw_ellipsoids(head, geometry)[None, None]
     lines = (UNIT * ellipsoid_lines(head, geometry.rays())).float()[None, None]
     data = PoissonLog(given.photons).apply(lines, [torch.Generator().manual_seed(0)])
     noise = float((data.exp() / given.photons).sum().sqrt())
-    volumes, seconds = reconstruct(lr.InverseProblem(lr.RayTransform3D(geometry), data), noise)
+    volumes, seconds = reconstruct(
+        lr.InverseProblem(lr.operators.RayTransform3D(geometry), data), noise
+    )
     comparison(rows(truth, volumes), given.figure, dpi=100)
     scores = {name: psnr(volume, truth) for name, volume in volumes.items()}
     content = {

@@ -75,7 +75,7 @@ def wave_images(size: int) -> np.ndarray:
     return np.exp(1j * pixels @ waves(size).T)
 
 
-def measure(trajectory: lr.Radial, coefficients: np.ndarray, size: int) -> Tensor:
+def measure(trajectory: lr.operators.Radial, coefficients: np.ndarray, size: int) -> Tensor:
     """The exact data (coil, spoke, sample) of the head."""
     k = trajectory.points()
     moved = [ellipse_transform(shepp_logan_ellipses(), k - wave, size) for wave in waves(size)]
@@ -88,7 +88,7 @@ def truth_of(size: int) -> Tensor:
     return torch.nn.functional.avg_pool2d(fine[None, None], 8)
 
 
-def sense(operator: lr.NonCartesianMRI, data: Tensor, weight: float) -> Tensor:
+def sense(operator: lr.operators.NonCartesianMRI, data: Tensor, weight: float) -> Tensor:
     """The minimiser of ½‖Tu - y‖² + λ/2 ‖u‖², T*T by FFTs alone; λ in units of ‖T‖²."""
     normal, size = operator.normal(), operator.norm() ** 2
     result = cg(
@@ -101,18 +101,20 @@ def sense(operator: lr.NonCartesianMRI, data: Tensor, weight: float) -> Tensor:
     return result.solution
 
 
-def reconstruct(operator: lr.NonCartesianMRI, data: Tensor, weight: float) -> dict[str, Tensor]:
+def reconstruct(
+    operator: lr.operators.NonCartesianMRI, data: Tensor, weight: float
+) -> dict[str, Tensor]:
     """T*y without density compensation, times the best constant; gridding; SENSE."""
     plain = operator.adjoint(data)
     again = operator(plain)
     plain = plain * ((again.conj() * data).sum().real / again.abs().square().sum())
     trajectory = operator.scan.trajectory
-    assert isinstance(trajectory, lr.Radial)
+    assert isinstance(trajectory, lr.operators.Radial)
     ramp = ramp_weights(trajectory, operator.scan.shape)
     return {
         "adjoint": plain,
-        "gridding, ramp": lr.gridding(operator, data, weights=ramp),
-        "gridding": lr.gridding(operator, data),
+        "gridding, ramp": lr.solvers.gridding(operator, data, weights=ramp),
+        "gridding": lr.solvers.gridding(operator, data),
         "SENSE": sense(operator, data, weight),
     }
 
@@ -135,16 +137,16 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=Path("runs/radial-mri.png"))
     given = parser.parse_args()
     spokes = math.ceil(math.pi / 2 * given.size / given.acceleration)
-    trajectory = lr.Radial(spokes, 2 * given.size)
+    trajectory = lr.operators.Radial(spokes, 2 * given.size)
     coefficients = coil_waves(given.coils, given.size)
     exact = measure(trajectory, coefficients, given.size).to(torch.complex64)
     noise = torch.randn(exact.shape, dtype=exact.dtype, generator=torch.Generator().manual_seed(0))
     data = exact + given.noise * exact.abs().square().mean().sqrt() * noise
     maps = torch.from_numpy(wave_images(given.size) @ coefficients.T).T.to(torch.complex64)
     maps = maps.reshape(given.coils, given.size, given.size)
-    spec = lr.NonCartesian((given.size, given.size), trajectory, given.coils)
+    spec = lr.operators.NonCartesian((given.size, given.size), trajectory, given.coils)
     truth, begun = truth_of(given.size).float(), time.perf_counter()
-    images = reconstruct(lr.NonCartesianMRI(spec, maps), data[None, None], given.weight)
+    images = reconstruct(lr.operators.NonCartesianMRI(spec, maps), data[None, None], given.weight)
     panels = []
     for name, image in images.items():
         score = f"{psnr(image.abs(), truth):.2f} dB"

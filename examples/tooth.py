@@ -6,6 +6,9 @@ The scan has 181 parallel views of 640 detector pixels, with the rotation axis o
 has to be chosen is chosen on simulated ellipses, measured as the tooth was: the weights of the
 network, the weight of total variation, the bandwidth of filtered back-projection. The tooth is seen
 once, at the end, and compared with the filtered back-projection (Ram-Lak) of all 181 views.
+
+Writes runs/tooth.png and runs/tooth.json; what the page shows was written to docs/figures/ and
+studies/results/ by --figure and --results.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ class Scan:
     """Line integrals (1, 1, angle, detector), their noise in air; lengths in unbinned pixels."""
 
     lines: torch.Tensor
-    geometry: lr.ParallelBeam
+    geometry: lr.operators.ParallelBeam
     air: float
 
     def every(self, step: int) -> Scan:
@@ -69,7 +72,7 @@ class Scan:
 
     def problem(self) -> lr.InverseProblem:
         """The scan as y = Pu."""
-        return lr.InverseProblem(lr.RayTransform(self.geometry), self.lines)
+        return lr.InverseProblem(lr.operators.RayTransform(self.geometry), self.lines)
 
 
 def rotation_axis(lines: np.ndarray, theta: np.ndarray) -> float:
@@ -92,8 +95,8 @@ def read_scan(path: Path) -> tuple[Scan, float]:
     counts, white, dark = (f.reshape(len(f), -1, BINNING).mean(-1) for f in frames)
     lines = ExchangeScan(counts, white, dark, raw.theta).line_integrals().values
     offset = axis - (raw.counts.shape[1] - 1) / 2
-    detector = lr.FlatDetector(lines.shape[1], BINNING, offset)
-    geometry = lr.ParallelBeam((SIZE, SIZE), tuple(raw.theta), detector, PIXEL)
+    detector = lr.operators.FlatDetector(lines.shape[1], BINNING, offset)
+    geometry = lr.operators.ParallelBeam((SIZE, SIZE), tuple(raw.theta), detector, PIXEL)
     air = float(lines[:, np.r_[: MARGIN // BINNING, -MARGIN // BINNING : 0]].std())
     return Scan(torch.from_numpy(lines).float()[None, None], geometry, air), axis
 
@@ -103,12 +106,12 @@ def configuration(scan: Scan) -> Config:
 
     c, a dense matter, is the 99 % quantile of an FBP; noise in air has the deviation 1/√photons.
     """
-    image = lr.FBP(lr.FilteredBackprojection("hann", 0.8))(scan.problem()).image
+    image = lr.models.FBP("hann", 0.8)(scan.problem()).image
     c = float(image.quantile(0.99))
     phantoms = EllipseSpec("dival", SIZE, scale=c)
     return Config(
         operator=scan.geometry,
-        model=lr.FilteredPrimalDual(image_scale=c),
+        model=lr.models.FilteredPrimalDual(image_scale=c),
         data=DataConfig(
             train=phantoms,
             validation=replace(phantoms, split="validation"),
@@ -143,7 +146,7 @@ def trained(experiment: Experiment, folder: Path) -> lr.Reconstructor:
 def compare(methods: Mapping[str, lr.Reconstructor], full: Scan, figure: Path) -> list[Scores]:
     """Scores against all views; every pixel of the image is in the field of view."""
     sparse = full.every(EVERY)
-    reference = lr.FBP(lr.FilteredBackprojection())(full.problem()).image
+    reference = lr.models.FBP()(full.problem()).image
     batch = Batch(sparse.problem(), reference, None, ("tooth",))
     scores, panels = [], []
     for name, method in methods.items():
@@ -164,8 +167,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of training, instead of --minutes")
     parser.add_argument("--images", type=int, default=10, help="to tune on; twice as many to test")
     parser.add_argument("--run", type=Path, default=Path("runs/tooth"))
-    parser.add_argument("--figure", type=Path, default=Path("docs/figures/tooth.png"))
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/tooth.json"))
+    parser.add_argument("--figure", type=Path, default=Path("runs/tooth.png"))
+    parser.add_argument("--results", type=Path, default=Path("runs/tooth.json"))
     given = parser.parse_args()
     (scan, axis), begun = read_scan(given.data), time.perf_counter()
     plan = Experiment(configuration(scan.every(EVERY)))
@@ -173,7 +176,7 @@ def main() -> None:
     network = trained(plan, given.run)
     seconds = time.perf_counter() - begun
     (fbp, _), (tv, _) = tuned_fbp(plan, given.images), tuned_tv(plan, given.images)
-    methods = {"FBP": lr.FBP(fbp), "TV": lr.TV(tv), "learned": network}
+    methods = {"FBP": fbp, "TV": tv, "learned": network}
     test = tuple(plan.batches("test", 2 * given.images))
     phantoms = [evaluate(n, m, test, plan.data_range) for n, m in methods.items()]
     tooth = compare(methods, scan, given.figure)

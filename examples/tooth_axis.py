@@ -9,6 +9,9 @@ axis offset s what K steps of conjugate gradients leave of the measured line int
 
 and takes its derivative by autograd, through every T_s and T_s* of the K steps. It starts 8 pixels
 to either side of the reference, which is the centre of mass of the 181 projections.
+
+Writes runs/tooth-axis.png and runs/tooth-axis.json; what the page shows was
+written to docs/figures/ and studies/results/ by --figure and --results.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ def centre_of_mass(raw: ExchangeScan) -> float:
     return float(np.linalg.lstsq(waves, centre, rcond=None)[0][0])
 
 
-def transform_and_data(raw: ExchangeScan, every: int) -> tuple[lr.RayTransform, Tensor]:
+def transform_and_data(raw: ExchangeScan, every: int) -> tuple[lr.operators.RayTransform, Tensor]:
     """T of every ``every``-th view with the axis in the middle of the detector, and its y.
 
     Lengths are in pixels of the detector, which is binned by two.
@@ -62,12 +65,12 @@ def transform_and_data(raw: ExchangeScan, every: int) -> tuple[lr.RayTransform, 
     frames = (raw.counts, raw.white, raw.dark)
     counts, white, dark = (f.reshape(len(f), -1, BINNING).mean(-1) for f in frames)
     lines = ExchangeScan(counts, white, dark, raw.theta).line_integrals().values[::every]
-    detector = lr.FlatDetector(lines.shape[1], BINNING)
-    geometry = lr.ParallelBeam((SIZE, SIZE), tuple(raw.theta[::every]), detector, PIXEL)
-    return lr.RayTransform(geometry), torch.from_numpy(lines)
+    detector = lr.operators.FlatDetector(lines.shape[1], BINNING)
+    geometry = lr.operators.ParallelBeam((SIZE, SIZE), tuple(raw.theta[::every]), detector, PIXEL)
+    return lr.operators.RayTransform(geometry), torch.from_numpy(lines)
 
 
-def misfit(operator: lr.RayTransform, data: Tensor, steps: int) -> Tensor:
+def misfit(operator: lr.operators.RayTransform, data: Tensor, steps: int) -> Tensor:
     """‖Tu - y‖²/‖y‖² after ``steps`` steps of CGLS from u = 0 (Hestenes and Stiefel, 1952).
 
     In float64: in float32 the directions soon lose their conjugacy, and J its smoothness.
@@ -86,7 +89,7 @@ def misfit(operator: lr.RayTransform, data: Tensor, steps: int) -> Tensor:
 
 
 def descend(
-    operator: lr.RayTransform, data: Tensor, start: float, *, steps: int, iterations: int
+    operator: lr.operators.RayTransform, data: Tensor, start: float, *, steps: int, iterations: int
 ) -> list[Iterate]:
     """Gradient descent on the axis from the pixel ``start``, until it moves less than 0.01 pixels.
 
@@ -134,8 +137,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="use every n-th view")
     parser.add_argument("--steps", type=int, default=10, help="of conjugate gradients, K")
     parser.add_argument("--iterations", type=int, default=30, help="of the descent, at most")
-    parser.add_argument("--figure", type=Path, default=Path("docs/figures/tooth-axis.png"))
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/tooth-axis.json"))
+    parser.add_argument("--figure", type=Path, default=Path("runs/tooth-axis.png"))
+    parser.add_argument("--results", type=Path, default=Path("runs/tooth-axis.json"))
     given = parser.parse_args()
     begun, raw = time.perf_counter(), read_data_exchange(given.data)
     reference = centre_of_mass(raw)

@@ -7,12 +7,12 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
-from learnedrecon.errors import FileFormatError
-from learnedrecon.files import atomic_path, write_text
+from learnedrecon.errors import ConfigError, FileFormatError
+from learnedrecon.files import atomic_path, plan_outputs, remove_leftovers, write_text
 
 
 @pytest.fixture
@@ -141,3 +141,81 @@ def test_two_writers_do_not_meet(target: Path) -> None:
         second.write_text("second", encoding="utf-8")
     assert target.read_text(encoding="utf-8") == "first"
     assert leftovers(target) == []
+
+
+def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    """The names of users' own hidden files resemble those of temporary files."""
+    target = tmp_path / "last.safetensors"
+    with atomic_path(target) as temporary:
+        left = temporary
+    target.unlink()
+    left.write_text("half")
+    mine = [
+        ".last-mine.safetensors",
+        ".last-abcdefgh.safetensors",
+        ".learnedrecon-last-notes.safetensors",
+        ".learnedrecon-last-abcdefgh.txt",
+        ".learnedrecon-best-abcdefgh.safetensors",
+        "last.safetensors",
+    ]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    remove_leftovers(target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(mine)
+    remove_leftovers(tmp_path / "missing" / "last.safetensors")
+
+
+def refused(match: str, *outputs: Path, **options: Any) -> None:  # noqa: ANN401
+    """By the rule of outputs, and with nothing changed."""
+    before = {path: path.read_bytes() for path in outputs if path.is_file()}
+    with pytest.raises(ConfigError, match=match):
+        plan_outputs(outputs, **options)
+    assert before == {path: path.read_bytes() for path in outputs if path.is_file()}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_no_output_is_an_input(tmp_path: Path, *, force: bool) -> None:
+    config, link = tmp_path / "config.yaml", tmp_path / "link.yaml"
+    config.write_text("mine")
+    link.symlink_to(config)
+    for path in (config, link, tmp_path / "missing" / ".." / "config.yaml"):
+        refused("another file than the input", path, inputs=[config], force=force)
+    refused("another file than the input", config, inputs=[link], force=force)
+    refused("another file than the input", config, inputs=[config], own=[config], force=force)
+    hard = tmp_path / "hard.yaml"
+    hard.hardlink_to(config)
+    refused("another file than the input", hard, inputs=[config], force=force)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_a_folder_that_is_read_holds_is_input(tmp_path: Path, *, force: bool) -> None:
+    weights = tmp_path / "run" / "checkpoints" / "best.safetensors"
+    write_text(weights, "weights")
+    write_text(tmp_path / "run" / "results.json", "{}")
+    inputs = [tmp_path / "run"]
+    refused("another file than the input", weights, inputs=inputs, force=force)
+    new = tmp_path / "run" / "new.json"
+    assert plan_outputs([str(new)], inputs=inputs, force=force) == (new,)
+    own = [tmp_path / "run" / "results.json", tmp_path / "run" / "results.png"]
+    assert plan_outputs(own, inputs=inputs, own=own, force=force) == tuple(own)
+
+
+def test_other_files_are_overwritten_with_force_alone(target: Path) -> None:
+    refused(r"no file at .*model\.json\. Found one\..*--force", target)
+    assert plan_outputs([target], force=True) == (target,)
+    assert plan_outputs([target], own=[target]) == (target,)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_two_results_are_two_files(tmp_path: Path, *, force: bool) -> None:
+    one = tmp_path / "r.png"
+    refused("two results for .*r.png.*another ending", one, one, force=force)
+    refused("two results", one, tmp_path / "." / "x" / ".." / "r.png", force=force)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_folders_and_devices_are_no_outputs(tmp_path: Path, *, force: bool) -> None:
+    refused("Found a folder", tmp_path, force=force)
+    refused("Found a device", Path(os.devnull), force=force)
+    (tmp_path / "file").write_text("")
+    refused("a folder at .*file. Found a file", tmp_path / "file" / "inside", force=force)

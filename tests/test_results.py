@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import report
+
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = ROOT / "studies" / "results"
+EVERY = sorted([*RESULTS.glob("*.json"), *(ROOT / "benchmarks" / "results").glob("*.json")])
 ELLIPSES = sorted(RESULTS.glob("ellipses-*.json"))
 DEMOS = sorted(RESULTS.glob("demo-*.json"))
 
@@ -45,22 +50,47 @@ def test_the_readme_has_the_recorded_demos(path: Path) -> None:
     assert f"| {result['training']['steps']} | {numbers} | {lead} | {real} |" in page
 
 
-def test_the_page_of_the_operators_has_the_recorded_numbers() -> None:
+def test_the_page_of_the_operators_counts_the_recorded_rows() -> None:
     result = _read(RESULTS / "operator-table.json")
     page = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
     assert len(result["rows"]) == result["size"]["rows"]
-    lines = {line for line in page.splitlines() if line.startswith("| ")}
-    for row in result["rows"]:
-        values = [x for kind in ("double", "single") for x in row[kind].values()]
-        numbers = [f"{x:.0e}" for x in values if isinstance(x, float) and x > 0]
-        own = [x for x in lines if x.startswith(f"| {row['case']} | {row['operator']}, ")]
-        assert any(all(number in line for number in numbers) for line in own), row["case"]
     assert f"{result['size']['checked']} properties" in page
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_page_of_the_brain_has_the_recorded_numbers() -> None:
+    result = _read(RESULTS / "brain.json")
+    page = (ROOT / "docs" / "brain.md").read_text(encoding="utf-8")
+    for method in result["methods"].values():
+        assert f"| {method['held_out_residual']:.3f} |" in page
+
+
+@pytest.mark.parametrize("page", report.PAGES, ids=lambda page: page.name)
+def test_a_page_is_what_the_report_writes(page: Path) -> None:
+    assert report.written(page) == page.read_text(encoding="utf-8")
+
+
+def test_every_study_is_a_claim_with_its_results() -> None:
+    """One study per file, with what it shows in two or three sentences, and what it recorded."""
+    named = {study.name for study in report.STUDIES}
+    files = {path.stem for path in (ROOT / "studies").glob("*.py")}
+    assert files - named == {"operator_table"}
+    for study in report.STUDIES:
+        assert study.claim.endswith(".")
+        assert 2 <= len(re.findall(r"[.] |[.]$", study.shows)) <= 3
+        recorded = list(RESULTS.glob(study.recorded)) if study.recorded else []
+        assert [*recorded, *study.parts]
+        assert [name for name in study.parts if not (RESULTS / f"{name}.json").exists()] == []
+        if study.figure:
+            assert (ROOT / "docs" / "figures" / study.figure[0]).exists()
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_every_result_says_how_it_was_made(path: Path) -> None:
+    """By a program that is here: a command, a module or a script."""
     result = _read(path)
-    assert result["command"].startswith(("python ", "learnedrecon "))
+    program, *rest = shlex.split(result["command"])
+    module = f"{rest[1].replace('.', '/')}.py" if rest[0] == "-m" else rest[0]
+    script = ROOT / module
+    assert program == "learnedrecon" or (program == "python" and script.is_file())
     assert result.get("seconds_in_all", result.get("seconds", 0)) > 0
     assert "environment" in result or "machine" in result

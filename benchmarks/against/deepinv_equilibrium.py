@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import stand_in_for_torchvision
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import stand_in_for_torchvision
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import stand_in_for_torchvision
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import stand_in_for_torchvision
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,17 +1,52 @@
-"""Files that are either whole or not there."""
+"""Files: written as a whole or not at all, where commands may write, and how files are read.
+
+Whatever a library raises on a damaged file becomes one message by :func:`reading`; what is no file
+that ends, such as a pipe, is refused by :func:`require_file`; and memory is asked for only after
+:func:`refuse_size`.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.errors import ConfigError, FileFormatError, LearnedReconError, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+
+@contextmanager
+def writing(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns what the system says against writing ``target`` into the message for users.
+
+    Raises:
+        FileFormatError: the folder cannot be written, or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FileFormatError(
+            describe(
+                expected=f"to be able to write {target}",
+                found=f"{error.strerror or error}",
+                fix="choose another folder, free space on the disk, or change its permissions",
+            )
+        ) from error
+
+
+_DENSEST: Final = 2048
+"""Times that an array may be larger than its file: deflate reaches 1032, LZW 1365."""
+
+_SMALL: Final = 1 << 28
+"""Bytes that any array may take, however small its file is."""
+
+_MAX_BYTES: Final = "LEARNEDRECON_MAX_BYTES"
+_COPY: Final = "copy or download the file again"
 
 
 @contextmanager
@@ -20,33 +55,43 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary file has the ending of ``target``, is flushed to the disk before the rename, and
     is removed if the block raises: a reader never sees half a file, and a crash never costs the
-    old one.
+    old one. What a killed process leaves, :func:`remove_leftovers` removes.
 
     Raises:
         FileFormatError: the folder cannot be written, or the disk is full.
     """
     target = Path(target)
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
+            dir=target.parent, prefix=_prefix(target), suffix=target.suffix
         )
         os.close(handle)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-        _flush_folder(target.parent)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+            _flush_folder(target.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(target: str | os.PathLike[str]) -> None:
+    """Removes the temporary files that killed writes of ``target`` left beside it.
+
+    No other file has their names: ``.learnedrecon-``, the name of the target, a hyphen, and the
+    eight characters of ``tempfile``. Nobody else may be writing ``target`` meanwhile.
+    """
+    target = Path(target)
+    name = re.escape(_prefix(target)) + "[a-z0-9_]{8}" + re.escape(target.suffix)
+    if target.parent.is_dir():
+        for entry in target.parent.iterdir():
+            if re.fullmatch(name, entry.name) and entry.is_file():
+                entry.unlink(missing_ok=True)
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:
@@ -71,27 +116,244 @@ def _umask() -> int:
     return mask
 
 
-def _cannot_write(target: Path, error: OSError) -> FileFormatError:
-    return FileFormatError(
-        describe(
-            expected=f"to be able to write {target}",
-            found=f"{error.strerror or error}",
-            fix="choose another folder, free space on the disk, or change its permissions",
-        )
-    )
+def _prefix(target: Path) -> str:
+    return f".learnedrecon-{target.stem}-"
+
+
+def plan_outputs(
+    outputs: Iterable[str | os.PathLike[str]],
+    *,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    own: Iterable[str | os.PathLike[str]] = (),
+    force: bool = False,
+) -> tuple[Path, ...]:
+    """Checks all files that a command is about to write, before it computes anything.
+
+    The one rule for every command: never over an input, whether or not it is forced; never over
+    another file unless it is forced; never two results into one file. Links are followed.
+
+    Args:
+        outputs: Files to be written; folders that are missing are made when they are.
+        inputs: Files and folders that the command reads; of a folder, everything in it is input.
+        own: Outputs which the command names itself in a place of its own, such as ``results.json``
+            in a run folder: these replace what it wrote there before.
+        force: Whether other files may be overwritten.
+
+    Returns:
+        The outputs in their order.
+
+    Raises:
+        ConfigError: An output breaks the rule, or is a folder, a device or inside of a file.
+    """
+    paths = tuple(Path(output) for output in outputs)
+    places = [path.resolve() for path in paths]
+    read = [Path(each) for each in inputs]
+    mine = {Path(each).resolve() for each in own}
+    for number, (path, place) in enumerate(zip(paths, places, strict=True)):
+        if place in places[:number]:
+            raise _refused(
+                "a file of its own for every result",
+                f"two results for {path}",
+                "name it with another ending, such as .json, or choose another name with -o",
+            )
+        _refuse_impossible(path, place)
+        if place in mine and not any(each.is_file() and _same(each, place) for each in read):
+            continue
+        if place.exists() and any(_holds(each, place) for each in read):
+            raise _refused(
+                f"another file than the input {path} to write to",
+                "the same for both",
+                "choose another name with -o",
+            )
+        if place.exists() and not force:
+            raise _refused(
+                f"no file at {path}",
+                "one",
+                "choose another name with -o, or overwrite it with --force",
+            )
+    return paths
 
 
 def refuse_overwriting(path: Path, *, force: bool) -> None:
-    """Refuses a file that exists.
+    """Refuses a file that exists; see :func:`plan_outputs`.
 
     Raises:
         ConfigError: it does, and ``force`` is not set.
     """
-    if path.exists() and not force:
+    plan_outputs([path], force=force)
+
+
+def _refuse_impossible(path: Path, place: Path) -> None:
+    fix = "choose another name with -o"
+    if place.exists() and not place.is_file():
+        kind = "a folder" if place.is_dir() else "a device or pipe"
+        raise _refused(f"a file at {path}", kind, fix)
+    parents = [each for each in place.parents if each.exists()]
+    if not parents[0].is_dir():
+        raise _refused(f"a folder at {parents[0]}", "a file", fix)
+
+
+def _holds(read: Path, place: Path) -> bool:
+    """Whether an input is the file ``place``, or a folder with it."""
+    return _same(read, place) or (read.is_dir() and place.is_relative_to(read.resolve()))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _refused(expected: str, found: str, fix: str) -> ConfigError:
+    return ConfigError(describe(expected=expected, found=found, fix=fix))
+
+
+@contextmanager
+def reading(
+    path: str | os.PathLike[str], expected: str, *, corrupt: str | None = None, fix: str = _COPY
+) -> Iterator[None]:
+    """The boundary around a library that reads a file: all that it raises is one clear error.
+
+    Only calls of the library belong into it. Errors of this package pass as they are.
+
+    Args:
+        path: Name of the file in the message.
+        expected: Meaning of the file, as in "an HDF5 file".
+        corrupt: Kind of damage; by default that it is not what is expected, or is damaged.
+        fix: Advice for damaged files.
+
+    Raises:
+        FileFormatError: the file may not be opened, is damaged, or holds more than the memory.
+    """
+    try:
+        yield
+    except LearnedReconError:
+        raise
+    except PermissionError as error:
+        raise unreadable(path, expected, str(error), "change its permissions") from error
+    except FileNotFoundError as error:
+        raise unreadable(path, expected, "no such file", "check the path") from error
+    except MemoryError as error:
+        found = f"more than fits into the memory, too large ({error or type(error).__name__})"
+        raise unreadable(path, expected, found, _SMALLER) from error
+    except Exception as error:  # whatever its decoder raises
+        kind = corrupt or "something else, or a file that breaks off or is corrupt"
+        raise unreadable(path, expected, f"{kind} ({_reason(error)})", fix) from error
+
+
+def unreadable(
+    path: str | os.PathLike[str], expected: str, found: str, fix: str = _COPY
+) -> FileFormatError:
+    """The error for a file that is not what is ``expected``."""
+    return FileFormatError(
+        describe(expected=f"{os.fspath(path)} to be {expected}", found=found, fix=fix)
+    )
+
+
+def require_file(path: str | os.PathLike[str], expected: str) -> Path:
+    """The path, of which a file is there that has an end.
+
+    Raises:
+        FileFormatError: nothing there, or a folder, a pipe or a device, which may never end.
+    """
+    path = Path(path)
+    with reading(path, expected):
+        if path.is_file():
+            return path
+        if path.is_dir():
+            raise unreadable(path, expected, "a directory", "name a file in it")
+        if path.exists():
+            raise unreadable(path, expected, "a pipe or a device", "store it in a file first")
+    raise unreadable(path, expected, "no such file", "check the path")
+
+
+def refuse_size(path: str | os.PathLike[str], needed: int, *, stored: int | None = None) -> None:
+    """Refuses to take more bytes than the memory has, or than the file can truly hold.
+
+    A compressed file holds at most about a thousand times its size: a header that promises more
+    is damaged, or made to fill the memory. What is below 256 MiB always passes this second test.
+
+    Args:
+        path: The file, for its size and for the message.
+        needed: Bytes that are about to be taken.
+        stored: Bytes of the file, where its content is elsewhere.
+
+    Raises:
+        FileFormatError: ``needed`` is larger than the memory of this machine, or than the
+            environment's LEARNEDRECON_MAX_BYTES, which also switches the second test off.
+    """
+    most = byte_limit()
+    if os.environ.get(_MAX_BYTES) is None:
+        size = Path(path).stat().st_size if stored is None else stored
+        most = min(most, max(_SMALL, _DENSEST * size))
+    if needed > most:
+        raise unreadable(
+            path,
+            f"a file whose content takes at most {_bytes(most)}",
+            f"{_bytes(needed)}, which is too large",
+            _SMALLER,
+        )
+
+
+def byte_limit() -> int:
+    """Bytes that one thing may take: LEARNEDRECON_MAX_BYTES, or else the machine's memory.
+
+    Raises:
+        ConfigError: LEARNEDRECON_MAX_BYTES is no positive integer.
+    """
+    asked = os.environ.get(_MAX_BYTES)
+    if asked is None:
+        return _memory()
+    if not (asked.isascii() and asked.isdigit() and len(asked) < 20 and int(asked) > 0):
         raise ConfigError(
             describe(
-                expected=f"no file at {path}",
-                found="one",
-                fix="choose another name with -o, or overwrite it with --force",
+                expected=f"a positive number of bytes in {_MAX_BYTES}",
+                found=f"'{asked}'",
+                fix="correct or unset this environment variable",
             )
         )
+    return int(asked)
+
+
+def read_text(path: str | os.PathLike[str], expected: str, *, most: int = 1 << 23) -> str:
+    """The text of a file in UTF-8.
+
+    Args:
+        path: of the file.
+        expected: Meaning of the file, for messages.
+        most: Bytes that it may have.
+
+    Raises:
+        FileFormatError: no such file, a pipe, too large, or not UTF-8.
+    """
+    path = require_file(path, expected)
+    with reading(path, expected, fix="repair the file"):
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            found = f"more than {_bytes(most)}, which is too large for a text"
+            raise unreadable(path, expected, found, "name another file")
+        return content.decode("utf-8")
+
+
+_SMALLER: Final = (
+    f"use a part of it, or raise {_MAX_BYTES} where it is right; if it should be small, its "
+    "header is damaged"
+)
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system says it
+        return 1 << 36
+
+
+def _bytes(number: int) -> str:
+    for exponent, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if number >> exponent:
+            return f"{number / (1 << exponent):.3g} {unit}"
+    return f"{number} bytes"
+
+
+def _reason(error: Exception) -> str:
+    """What the library says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

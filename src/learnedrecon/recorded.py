@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import Any, ClassVar, Self, TypeAlias, get_type_hints
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar, get_type_hints
 
 from pydantic import ConfigDict
 
@@ -15,6 +15,7 @@ from learnedrecon.specs import from_plain
 Record: TypeAlias = Any
 """A frozen dataclass whose fields are the arguments of a constructor."""
 
+T = TypeVar("T")
 _MISSING = inspect.Parameter.empty
 
 
@@ -68,9 +69,28 @@ class Recorded:
         return cls(**arguments_of(spec))
 
 
+def record(cls: type[T]) -> type[T]:
+    """Makes the instances of a class know their arguments, as those of :class:`Recorded` do.
+
+    Args:
+        cls: A class that is not :class:`Recorded`, such as an operator or a dataset; changed in
+            place.
+    """
+    if not issubclass(cls, Recorded) and "_spec_type" not in cls.__dict__:
+        spec_type(cls)
+        setattr(cls, "recorded", True)  # noqa: B010
+        setattr(cls, "__init__", _recording(cls.__init__))  # noqa: B010
+    return cls
+
+
 def arguments_of(spec: Record) -> dict[str, Any]:
     """The fields of a record by name, as they are."""
     return {each.name: getattr(spec, each.name) for each in fields(spec)}
+
+
+def class_of(kind: type[Any]) -> type[Any]:
+    """The class whose arguments a record of type ``kind`` holds; ``kind`` itself of others."""
+    return kind._of if issubclass(kind, _Record) else kind  # noqa: SLF001 - of this module
 
 
 def spec_type(cls: type[Any]) -> type[Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any, Generic, TypeVar
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.recorded import Recorded, spec_type
+from learnedrecon.recorded import arguments_of, record, spec_type
 from learnedrecon.specs import Entry
 
 T = TypeVar("T")
@@ -70,14 +71,16 @@ def entry_of(cls: type[Any], summary: str | None = None) -> Entry[Any]:
     """The entry of a class whose constructor arguments are its record.
 
     Args:
-        cls: A :class:`Recorded` class, or a frozen dataclass that is its own record.
+        cls: A class whose constructor arguments are annotated, or a frozen dataclass, which is its
+            own record.
         summary: One line for listings; the first line of the docstring unless given.
     """
     line = (cls.__doc__ or cls.__name__).strip().splitlines()[0]
     text = line if summary is None else summary
-    if issubclass(cls, Recorded):
-        return Entry(spec_type(cls), cls.from_spec, text, cls.__module__)
-    return Entry(cls, itself, text, cls.__module__)
+    if is_dataclass(cls):
+        return Entry(cls, itself, text, cls.__module__)
+    kind = spec_type(record(cls))
+    return Entry(kind, lambda spec: cls(**arguments_of(spec)), text, cls.__module__)
 
 
 def itself(value: T) -> T:

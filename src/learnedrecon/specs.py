@@ -10,13 +10,18 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from learnedrecon.errors import ConfigError, LearnedReconError, describe
+from learnedrecon.errors import ConfigError, LearnedReconError, describe, shown
 
 T = TypeVar("T")
+
+_DEEPEST: Final = 40
+_MOST: Final = 1_000_000
+_LONG_KEY: Final = 60
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,13 @@ class Entry(Generic[T]):
 
 
 Registry = Mapping[str, Entry[T]]
+_ADAPTERS: WeakKeyDictionary[type[Any], TypeAdapter[Any]] = WeakKeyDictionary()
+_HINTS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
 
 
 def to_plain(spec: Any) -> Any:  # noqa: ANN401
     """A spec as dictionaries, lists, numbers and strings, ready for JSON and YAML."""
-    return TypeAdapter(type(spec)).dump_python(spec, mode="json")
+    return _adapter(type(spec)).dump_python(spec, mode="json")
 
 
 def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN401
@@ -56,28 +63,95 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
         ConfigError: an unknown key (with the nearest known one), a missing key, or a wrong value.
         LearnedReconError: what the dataclass itself raises, with the path in front.
     """
+    refuse_deep(values, where)
     if is_dataclass(kind):
         _refuse_unknown(_options(kind), values, where)
-    adapter = TypeAdapter(kind, config=None if is_dataclass(kind) else ConfigDict(extra="forbid"))
     try:
-        return adapter.validate_python(values)
+        return _adapter(kind).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join([where, *_keys(first["loc"], values)]).strip(".") or kind.__name__
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, LearnedReconError):
-            raise type(cause)(f"In '{place}': {cause}") from None
-        if first["type"] == "missing":
-            raise ConfigError(
-                describe(expected=f"a value of '{place}'", found="none", fix=f"add '{place}'")
-            ) from error
+        raise _explained(error, kind, values, where) from error
+    except LearnedReconError as error:
+        raise _placed(error, where or kind.__name__) from None
+    except Exception as error:  # whatever a dataclass makes of impossible numbers
         raise ConfigError(
             describe(
-                expected=f"a valid value of '{place}' ({first['msg']})",
-                found=f"{first['input']!r:.80}",
-                fix=f"correct '{place}'",
+                expected=f"possible values of '{where or kind.__name__}'",
+                found=f"{shown(values)} ({error or type(error).__name__})",
+                fix=f"correct '{where or kind.__name__}'",
             )
         ) from error
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        config = None if is_dataclass(kind) else ConfigDict(extra="forbid")
+        _ADAPTERS[kind] = TypeAdapter(kind, config=config)
+    return _ADAPTERS[kind]
+
+
+def _explained(
+    error: ValidationError,
+    kind: type[Any],
+    values: Any,  # noqa: ANN401
+    where: str,
+) -> LearnedReconError:
+    """The first thing that pydantic found, in three parts."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join([where, *_keys(first["loc"], values)]).strip(".") or kind.__name__
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, LearnedReconError):
+        return _placed(cause, place)
+    if first["type"] == "missing" and isinstance(first["loc"][-1], int):
+        expected = f"a value number {first['loc'][-1] + 1} in the list that ends at '{place}'"
+        found = f"a list that is too short, {shown(first['input'])}"
+        return ConfigError(describe(expected=expected, found=found, fix="write the whole list"))
+    if first["type"] == "missing":
+        return ConfigError(
+            describe(expected=f"a value of '{place}'", found="none", fix=f"add '{place}'")
+        )
+    return ConfigError(
+        describe(
+            expected=f"a valid value of '{place}' ({first['msg']})",
+            found=shown(first["input"]),
+            fix=f"correct '{place}'",
+        )
+    )
+
+
+def _placed(error: LearnedReconError, place: str) -> LearnedReconError:
+    return type(error)(f"In '{place}': {error}")
+
+
+def refuse_deep(values: Any, where: str = "") -> None:  # noqa: ANN401
+    """Refuses plain data that hold more, or deeper, than any spec does, or themselves.
+
+    Raises:
+        ConfigError: more than forty levels, or more than a million values.
+    """
+    level, number = [values], 0
+    for _ in range(_DEEPEST):
+        inside: list[Any] = []
+        for value in level:
+            if isinstance(value, Mapping):
+                inside.extend(value.values())
+            elif isinstance(value, (list, tuple)):
+                inside.extend(value)
+            if number + len(inside) > _MOST:
+                break
+        number += len(inside)
+        if not inside or number > _MOST:
+            break
+        level = inside
+    else:
+        number = _MOST + 1
+    if number > _MOST:
+        raise ConfigError(
+            describe(
+                expected=f"'{where or 'values'}' of at most {_DEEPEST} levels and {_MOST} values",
+                found=f"more, {shown(values)}",
+                fix="write it without lists in lists and repeated aliases",
+            )
+        )
 
 
 def named_to_plain(registry: Registry[Any], spec: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -96,17 +170,18 @@ def named_from_plain(registry: Registry[Any], values: Mapping[str, Any], where: 
     Raises:
         ConfigError: no name, an unknown name (with the nearest known one), or wrong values.
     """
+    refuse_deep(values, where)
     if not isinstance(values, Mapping) or "name" not in values:
         raise ConfigError(
             describe(
                 expected=f"'{where}' with a 'name', one of {', '.join(sorted(registry))}",
-                found=f"{values!r:.80}",
+                found=shown(values),
                 fix=f"add '{where}.name'",
             )
         )
     name = values["name"]
-    if name not in registry:
-        raise unknown(f"'{where}.name'", str(name), registry)
+    if not isinstance(name, str) or name not in registry:
+        raise unknown(f"'{where}.name'", name, registry)
     rest = {key: value for key, value in values.items() if key != "name"}
     return from_plain(registry[name].spec, rest, where)
 
@@ -121,13 +196,13 @@ def build(registry: Registry[T], spec: Any) -> T:  # noqa: ANN401
     )
 
 
-def unknown(what: str, found: str, known: Mapping[str, Any] | list[str]) -> ConfigError:
+def unknown(what: str, found: object, known: Mapping[str, Any] | list[str]) -> ConfigError:
     """The error for a name that is not known, with the nearest one that is."""
     names = sorted(known)
-    near = difflib.get_close_matches(found, names, n=1)
+    near = difflib.get_close_matches(found[:80], names, n=1) if isinstance(found, str) else []
     hint = f"did you mean '{near[0]}'? Else choose one of these" if near else "choose one of these"
     return ConfigError(
-        describe(expected=f"{what}: one of {', '.join(names)}", found=f"'{found}'", fix=hint)
+        describe(expected=f"{what}: one of {', '.join(names)}", found=shown(found), fix=hint)
     )
 
 
@@ -136,7 +211,8 @@ def _keys(location: tuple[int | str, ...], values: Any) -> list[str]:  # noqa: A
     keys = []
     for number, part in enumerate(location):
         inside = isinstance(values, Mapping) and part in values
-        inside |= isinstance(values, (list, tuple)) and isinstance(part, int)
+        if isinstance(values, (list, tuple)) and isinstance(part, int):
+            inside = part < len(values)
         if inside:
             values = values[part]
         if inside or (number == len(location) - 1 and isinstance(values, Mapping)):
@@ -145,7 +221,10 @@ def _keys(location: tuple[int | str, ...], values: Any) -> list[str]:  # noqa: A
 
 
 def _refuse_unknown(options: list[Any], value: Any, where: str) -> None:  # noqa: ANN401
-    """Goes through nested dataclasses, so that every unknown key is named with its path."""
+    """Goes through nested dataclasses, so that every unknown key is named with its path.
+
+    Truth values are refused in place of numbers, which Python takes them for.
+    """
     if isinstance(value, Mapping):
         kind = _nearest_dataclass(options, value)
         if kind is not None:
@@ -154,16 +233,29 @@ def _refuse_unknown(options: list[Any], value: Any, where: str) -> None:  # noqa
         elements = [e for kind in options for hint in get_args(kind) for e in _options(hint)]
         for index, item in enumerate(value):
             _refuse_unknown(elements, item, f"{where}.{index}".strip("."))
+    elif isinstance(value, bool) and bool not in options and {int, float} & set(options):
+        raise ConfigError(
+            describe(
+                expected=f"a number as '{where}'", found=shown(value), fix=f"correct '{where}'"
+            )
+        )
 
 
 def _refuse_unknown_keys(kind: type[Any], values: Mapping[str, Any], where: str) -> None:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     names = [field.name for field in fields(kind)]
     for key, value in values.items():
-        path = f"{where}.{key}" if where else str(key)
+        name = key if isinstance(key, str) and len(key) < _LONG_KEY else shown(key)
+        path = f"{where}.{name}" if where else name
         if key not in names:
-            raise unknown(f"a known key in place of '{path}'", str(key), names)
+            raise unknown(f"a known key in place of '{path}'", key, names)
         _refuse_unknown(_options(hints[key]), value, path)
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def _nearest_dataclass(options: list[Any], values: Mapping[str, Any]) -> type[Any] | None:

@@ -80,7 +80,7 @@ def test_from_pairs_of_two_shapes_to_an_image(cli: Run, folder: Path, tmp_path: 
     config, run = tmp_path / "config.yaml", tmp_path / "run"
     written = cli("init", "--from", folder, "-o", config)
     assert written.exit_code == 0, written.output
-    for text in ("12 samples", "(20, 20)", "(24, 16)", "FILL IN"):
+    for text in ("12 samples", "(20, 20)", "(24, 16)", "FILL_IN"):
         assert text in written.stderr
 
     unfilled = cli("train", config, "-o", run, *options(*SHORT))
@@ -135,7 +135,7 @@ def test_true_images_alone_are_measured_by_simulation(cli: Run, tmp_path: Path) 
     written = cli("init", "--from", tmp_path / "images", "-o", config)
     assert written.exit_code == 0, written.output
     text = config.read_text()
-    assert "FILL IN" not in text
+    assert "FILL_IN" not in text
     assert f"learnedrecon train {config} -o runs/config" in text
     assert "Split by default: 4 train, 1 validation, 1 test." in written.stderr
     result = cli("train", config, "-o", run, *options(*SHORT))
@@ -239,6 +239,6 @@ def test_geometry_files_of_samples_are_used(cli: Run, tmp_path: Path) -> None:
         write_geometry(tmp_path / "mine" / "geometry" / f"{index}.yaml", scan)
     config = tmp_path / "config.yaml"
     assert cli("init", "--from", tmp_path / "mine", "-o", config).exit_code == 0
-    assert "FILL IN" not in config.read_text()
+    assert "FILL_IN" not in config.read_text()
     result = cli("train", config, "-o", tmp_path / "run", *options(*SHORT))
     assert result.exit_code == 0, result.output

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from learnedrecon.cli.init import preset_text, presets
 from learnedrecon.config.schema import Config
-from learnedrecon.config.yaml_file import parse_yaml
+from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.experiments.presets import preset_text, presets
 from learnedrecon.specs import from_plain
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def settings(preset: str) -> list[str]:
 
 
 def config_of(preset: str) -> Config:
-    return from_plain(Config, parse_yaml(preset_text(preset), preset))
+    return from_plain(Config, load_yaml(preset_text(preset), preset))
 
 
 @pytest.mark.parametrize("preset", presets())

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     Run = Callable[..., Result]
 
-SCAN = lr.ConeBeam((3, 4, 5), lr.AngleRange(4, arc=6.28), lr.FlatPanel(5, 6, 1.7), 30.0, 20.0)
+SCAN = lr.operators.ConeBeam(
+    (3, 4, 5), lr.operators.AngleRange(4, arc=6.28), lr.operators.FlatPanel(5, 6, 1.7), 30.0, 20.0
+)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import yaml
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.config.yaml_file import (
     dump_config,
-    parse_yaml,
     read_config,
     read_geometry,
     read_operator,
@@ -20,6 +19,7 @@ from learnedrecon.config.yaml_file import (
 from learnedrecon.data.datasets import EllipseSpec
 from learnedrecon.data.noise import PoissonCounts
 from learnedrecon.data.simulate import Simulation
+from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import ConfigError, FileFormatError
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.registry import MODELS
@@ -75,7 +75,7 @@ def test_the_operator_of_a_configuration(tmp_path: Path) -> None:
     [("3e-3", 3e-3), ("1.0e+4", 1e4), ("-2.5E2", -250.0), ("1e5", 1e5), ("e3", "e3"), ("3", 3)],
 )
 def test_numbers_with_exponents_are_numbers(text: str, value: object) -> None:
-    assert parse_yaml(text, "here") == value
+    assert load_yaml(text, "here") == value
 
 
 @pytest.mark.parametrize(
@@ -88,17 +88,17 @@ def test_numbers_with_exponents_are_numbers(text: str, value: object) -> None:
 )
 def test_a_key_that_comes_twice_is_named_with_its_line(text: str, found: str) -> None:
     with pytest.raises(FileFormatError, match=found):
-        parse_yaml(text, "here")
+        load_yaml(text, "here")
 
 
 def test_a_merge_may_be_overridden() -> None:
     text = "a: &x {k: 1, l: 2}\nb: {<<: *x, k: 3}\nc: {k: 4}\n"
-    assert parse_yaml(text, "here")["b"] == {"k": 3, "l": 2}
+    assert load_yaml(text, "here")["b"] == {"k": 3, "l": 2}
 
 
 def test_yaml_runs_no_code() -> None:
     with pytest.raises(FileFormatError, match="could not determine a constructor"):
-        parse_yaml("!!python/object/apply:os.getcwd []", "here")
+        load_yaml("!!python/object/apply:os.getcwd []", "here")
 
 
 def test_overrides_change_single_values(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from learnedrecon.data.noise import (
 from learnedrecon.data.noises import NOISES
 from learnedrecon.data.simulate import Simulation, Simulator, ellipse_simulation, noise_generator
 from learnedrecon.errors import ConfigError
+from learnedrecon.operators.imaging.inpaint import Inpaint
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.grids import on_grid, with_shape
@@ -237,3 +240,31 @@ def test_an_image_finer_than_the_grid_is_not_thinned_out() -> None:
 def assert_three_parts(caught: pytest.ExceptionInfo[Exception]) -> None:
     for part in ("Expected ", "Found ", "What to do: "):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("every", [1, 4, 16])
+def test_noise_acts_on_what_is_measured(every: int) -> None:
+    """Level times mean |y| of the acquired samples, whatever the acceleration, and 0 elsewhere."""
+    size, coils, level = 64, 4, 0.1
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(coils, size, size, generator=generator, dtype=torch.complex128)
+    maps = maps / maps.abs().square().sum(0).sqrt()
+    mask = torch.zeros(size)
+    mask[::every] = 1
+    operator = CartesianMRI(Cartesian((size, size), coils=coils), mask, maps, torch.complex128)
+    image = torch.rand(1, 1, size, size, generator=generator).to(torch.complex128)
+    clean = operator(image)
+    noise = Simulator(Simulation(RelativeGaussian(level)), operator)(image, ["a"]) - clean
+    there = mask.bool().expand_as(clean)
+    sigma = noise[there].abs().square().mean().sqrt()
+    assert float(sigma / (level * clean[there].abs().mean())) == pytest.approx(1, abs=0.06)
+    assert not noise[~there].any()
+
+
+def test_every_sample_has_noise_on_its_own_mask() -> None:
+    operator = Inpaint(torch.ones(8, 9))
+    masks = (torch.rand(3, 1, 8, 9, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    images = torch.rand(3, 1, 8, 9, generator=torch.Generator().manual_seed(2))
+    simulator = Simulator(Simulation(Gaussian(0.1)), operator)
+    noise = simulator(images, ["a", "b", "c"], {"mask": masks}) - masks * images
+    assert torch.equal(noise != 0, masks != 0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "cone_beam.py"
-RESULTS = ROOT / "benchmarks" / "results" / "cone-beam.json"
+RESULTS = ROOT / "studies" / "results" / "cone-beam.json"
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,10 @@ def example() -> ModuleType:
 
 def test_conjugate_gradients_solve_the_normal_equations(example: ModuleType) -> None:
     """Twice as many steps as there are unknowns, for the rounding."""
-    geometry = lr.ParallelBeam3D((2, 3, 3), lr.AngleRange(5), lr.FlatPanel(4, 6, 0.9))
-    operator = lr.RayTransform3D(geometry, torch.float64)
+    geometry = lr.operators.ParallelBeam3D(
+        (2, 3, 3), lr.operators.AngleRange(5), lr.operators.FlatPanel(4, 6, 0.9)
+    )
+    operator = lr.operators.RayTransform3D(geometry, torch.float64)
     data = operator.codomain.random()[None, None]
     steps = example.least_squares(
         lr.InverseProblem(operator, data), torch.zeros(1, 1, 2, 3, 3).double()

@@ -53,12 +53,12 @@ def test_the_transform_of_an_ellipse_is_the_limit_of_fine_sums(
 
 def test_the_data_are_those_of_the_operator_where_pixels_are_small(example: ModuleType) -> None:
     """Away from the border of k-space, where the pixels do not blur."""
-    size, trajectory = 96, lr.Radial(5, 192)
+    size, trajectory = 96, lr.operators.Radial(5, 192)
     coefficients = example.coil_waves(3, size)
     exact = example.measure(trajectory, coefficients, size)
     maps = torch.from_numpy(example.wave_images(size) @ coefficients.T).T.reshape(3, size, size)
-    spec = lr.NonCartesian((size, size), trajectory, 3)
-    operator = lr.NonCartesianMRI(spec, maps, torch.complex128)
+    spec = lr.operators.NonCartesian((size, size), trajectory, 3)
+    operator = lr.operators.NonCartesianMRI(spec, maps, torch.complex128)
     found = operator(example.truth_of(size)[0, 0])
     inner = slice(80, 113)
     error = (found - exact)[..., inner].norm() / exact[..., inner].norm()

@@ -53,11 +53,15 @@ def test_it_is_short_and_knows_no_machine() -> None:
 @pytest.mark.parametrize("arc", [np.pi, 2 * np.pi])
 def test_the_axis_of_a_simulated_scan(tooth: ModuleType, offset: float, arc: float) -> None:
     """Known to a twentieth of a pixel, with noise, on an off-centre object."""
-    detector = lr.FlatDetector(300, 1.0, offset)
-    geometry = lr.ParallelBeam((128, 128), lr.AngleRange(40, arc=arc), detector)
+    detector = lr.operators.FlatDetector(300, 1.0, offset)
+    geometry = lr.operators.ParallelBeam((128, 128), lr.operators.AngleRange(40, arc=arc), detector)
     image = np.zeros((128, 128), np.float32)
     image[20:90, 40:110] = 0.02 * shepp_logan(70)
-    lines = lr.RayTransform(geometry)(torch.from_numpy(image)[None, None])[0, 0].double().numpy()
+    lines = (
+        lr.operators.RayTransform(geometry)(torch.from_numpy(image)[None, None])[0, 0]
+        .double()
+        .numpy()
+    )
     lines += np.random.default_rng(0).normal(0, 0.002, lines.shape)
     axis = tooth.rotation_axis(lines, np.array(geometry.angle_values))
     assert axis == pytest.approx((300 - 1) / 2 + offset, abs=0.05)
@@ -85,8 +89,8 @@ def test_the_axis_that_is_found_gives_the_sharpest_image(tooth: ModuleType) -> N
         detector = scan.geometry.detector
         moved = replace(detector, axis_offset=detector.axis_offset + shift)
         geometry = replace(scan.geometry, detector=moved)
-        problem = lr.InverseProblem(lr.RayTransform(geometry), scan.lines)
-        return -float(lr.FBP(lr.FilteredBackprojection())(problem).image.clamp(max=0).sum())
+        problem = lr.InverseProblem(lr.operators.RayTransform(geometry), scan.lines)
+        return -float(lr.models.FBP()(problem).image.clamp(max=0).sum())
 
     here = negative(0.0)
     assert here < negative(-1.0)
@@ -100,7 +104,7 @@ def test_what_is_learned_from_is_like_the_tooth(tooth: ModuleType) -> None:
     config = tooth.configuration(sparse)
     batch = next(Experiment(config).batches("test", 20))
     assert batch.truth is not None
-    image = lr.FBP(lr.FilteredBackprojection())(scan.problem()).image
+    image = lr.models.FBP()(scan.problem()).image
     dense = [float(u.quantile(0.99)) for u in (batch.truth, image)]
     assert dense[0] == pytest.approx(dense[1], rel=0.25)
     assert config.model.image_scale == pytest.approx(dense[1], rel=0.1)
@@ -116,10 +120,9 @@ def test_a_few_steps_and_the_comparison(tooth: ModuleType, tmp_path: Path) -> No
     """TV beats FBP, and a network of 30 steps is already better than where it starts."""
     scan, _ = tooth.read_scan(TOOTH)
     plan = with_steps(Experiment(tooth.configuration(scan.every(6))), 30)
-    start = lr.FilteredBackprojection("hann", 0.8)
     methods = {
-        "fbp": lr.FBP(start),
-        "tv": lr.TV(lr.TotalVariationSpec(0.1)),
+        "fbp": lr.models.FBP("hann", 0.8),
+        "tv": lr.models.TV(0.1),
         "untrained": plan.model(),
         "learned": tooth.trained(plan, tmp_path / "run"),
     }
@@ -166,7 +169,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_page_says_what_was_measured() -> None:
     """Every number of the tables is in the results, and the rest of the text agrees with them."""
     page = (ROOT / "docs" / "tooth.md").read_text(encoding="utf-8")
-    content = json.loads((ROOT / "benchmarks" / "results" / "tooth.json").read_text("utf-8"))
+    content = json.loads((ROOT / "studies" / "results" / "tooth.json").read_text("utf-8"))
     for score in content["tooth"].values():
         row = (score["psnr"], score["ssim"], score["nmse"], 1e3 * score["seconds"])
         assert "| {:.2f} | {:.3f} | {:.4f} | {:.1f} |".format(*row) in page

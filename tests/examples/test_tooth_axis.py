@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "tooth_axis.py"
-RESULT = ROOT / "benchmarks" / "results" / "tooth-axis.json"
+RESULT = ROOT / "studies" / "results" / "tooth-axis.json"
 TOOTH = ROOT.parent / "shared" / "data" / "tooth.h5"
 
 
@@ -47,18 +47,18 @@ def test_it_is_short_and_knows_no_machine() -> None:
 def test_the_axis_of_a_simulated_scan(example: ModuleType, start: float) -> None:
     """Within a twentieth of a pixel, from data made on a grid eight times as fine, with noise."""
     pixels, truth = 160, 3.7
-    detector = lr.FlatDetector(pixels, example.BINNING, truth)
-    geometry = lr.ParallelBeam((64, 64), lr.AngleRange(60), detector, 3.0)
+    detector = lr.operators.FlatDetector(pixels, example.BINNING, truth)
+    geometry = lr.operators.ParallelBeam((64, 64), lr.operators.AngleRange(60), detector, 3.0)
     fine = replace(geometry, shape=(512, 512), pixel_size=3.0 / 8)
     image = torch.from_numpy(shepp_logan(512)).double()[None]
     for _ in range(3):
         image = torch.nn.functional.avg_pool2d(image, 11, 1, 5)
-    data = lr.RayTransform(fine)(image)[0]
+    data = lr.operators.RayTransform(fine)(image)[0]
     data = data + 0.005 * data.std() * torch.randn_like(data)
     centred = replace(geometry, detector=replace(detector, axis_offset=0.0))
     middle = (pixels * example.BINNING - 1) / 2
     path = example.descend(
-        lr.RayTransform(centred), data, middle + truth + start, steps=8, iterations=25
+        lr.operators.RayTransform(centred), data, middle + truth + start, steps=8, iterations=25
     )
     assert path[-1].axis == pytest.approx(middle + truth, abs=0.05)
     assert path[-1].misfit < 0.1 * path[0].misfit

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pytest
 import torch
 
 from learnedrecon.evaluation.scores import count_parameters
 from learnedrecon.functionals.fidelities import KullbackLeibler
 from learnedrecon.models.deep_gradient import DeepGradientDescent, DeepGradientStep
+from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
@@ -48,6 +52,22 @@ def test_it_is_the_formula() -> None:
         gradient = RAY.adjoint(RAY(u) / norm - y) / norm
         u = u + step.network(torch.cat([u, gradient], dim=1))
     torch.testing.assert_close(model(InverseProblem(RAY, data)).image, C * u)
+
+
+@pytest.mark.parametrize(
+    "start", ["adjoint", FilteredBackprojection(), FilteredBackprojection("hann", 0.5)], ids=str
+)
+def test_where_it_starts(start: Literal["adjoint"] | FilteredBackprojection) -> None:
+    """From T*y of the operator of norm 1, or the filtered back-projection that is asked for."""
+    model = DeepGradientDescent(2, 4, start=start, image_scale=0.5).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()  # every step is the identity
+    data = RAY(truth())
+    expected = RAY.adjoint(data) / RAY.norm() ** 2
+    if start != "adjoint":
+        expected = fbp(RAY, data, window=start.window, bandwidth=start.bandwidth)
+    torch.testing.assert_close(model(InverseProblem(RAY, data)).image, expected)
 
 
 def test_it_sees_the_gradient_of_any_data_term() -> None:

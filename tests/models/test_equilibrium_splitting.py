@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, GeometryError
-from learnedrecon.evaluation.certificate import certify, measured_contraction
+from learnedrecon.evaluation.certificate import (
+    ContractionCertificate,
+    certify,
+    measured_contraction,
+)
+from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.models.equilibrium import ProximalEquilibrium
 from learnedrecon.models.equilibrium_splitting import (
     AdmmEquilibrium,
@@ -34,6 +39,7 @@ from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.testing import check_step, dense_matrix
 
 if TYPE_CHECKING:
+    from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.problem import Problem
 
 SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
@@ -51,6 +57,10 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def regulariser(epsilon: float = 0.3) -> NearIdentity:
     torch.manual_seed(0)
     return NearIdentity(LipschitzNet(LipschitzSpec((1, 4, 1))), epsilon).double()
+
+
+def proof(model: nn.Module, operator: LinearOperator, mu: float = 0.0) -> ContractionCertificate:
+    return certify(model, operator, fidelity=LeastSquares(), smallest=mu)
 
 
 def admm(penalty: float = 0.7, epsilon: float = 0.3) -> AdmmEquilibrium:
@@ -138,7 +148,7 @@ def test_no_attack_gets_past_the_factor_of_admm(penalty: float) -> None:
     operator, step = well_posed(), admm(penalty, 0.1)
     step.requires_grad_(requires_grad=False)
     smallest = float(operator.diagonal.abs().min()) ** 2
-    certificate = certify(FixedPoint(step), operator, smallest=smallest)
+    certificate = proof(FixedPoint(step), operator, mu=smallest)
     assert certificate.holds, certificate.reason
     assert certificate.factor is not None
     given = InverseProblem(operator, random(1, 1, 4, 5))
@@ -150,7 +160,7 @@ def test_no_attack_gets_past_the_factor_of_admm(penalty: float) -> None:
 def test_iterations_and_stability_of_admm() -> None:
     operator, step = well_posed(), admm(1.0, 0.2)
     smallest = float(operator.diagonal.abs().min()) ** 2
-    certificate = certify(step, operator, smallest=smallest)
+    certificate = proof(step, operator, mu=smallest)
     number = certificate.iterations(1e-3)
     assert number is not None
     assert certificate.stability is not None
@@ -171,12 +181,12 @@ def test_iterations_and_stability_of_admm() -> None:
 
 
 def test_why_there_is_no_certificate() -> None:
-    assert "averaged at best" in certify(admm(), T).reason
+    assert "averaged at best" in proof(admm(), T).reason
     pdhg = PrimalDualEquilibrium(regulariser()).double()
-    found = certify(FixedPoint(pdhg), well_posed(), smallest=0.3)
+    found = proof(FixedPoint(pdhg), well_posed(), mu=0.3)
     assert "averaged at best" in found.reason
     assert found.factor is found.stability is None
-    assert "τσ‖T‖² ≤ 3.6 is not below 1" in certify(pdhg, 2 * Diagonal(SPACE, _ones())).reason
+    assert "τσ‖T‖² ≤ 3.6 is not below 1" in proof(pdhg, 2 * Diagonal(SPACE, _ones())).reason
 
 
 def _ones() -> Tensor:

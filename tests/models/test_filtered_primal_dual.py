@@ -48,7 +48,7 @@ def test_with_zero_weights_it_is_fbp(geometry: ParallelBeam | FanBeam, nonlinear
     if nonlinear:
         operator = TransmissionCT(Transmission(geometry, mu=0.01), torch.float64)
         problem = InverseProblem(operator, torch.exp(-0.01 * lines))
-    expected = fbp(lines, geometry, window="hann", bandwidth=0.8)
+    expected = fbp(RayTransform(geometry), lines, window="hann", bandwidth=0.8)
     torch.testing.assert_close(model(problem).image, expected)
 
 
@@ -57,7 +57,7 @@ def test_untrained_it_is_near_fbp() -> None:
     geometry = ParallelBeam((64, 64), AngleRange(30), FlatDetector(95))
     operator = RayTransform(geometry)
     y = operator(torch.from_numpy(shepp_logan(64)).float()[None, None])
-    start = fbp(y, geometry, window="hann", bandwidth=0.8)
+    start = fbp(RayTransform(geometry), y, window="hann", bandwidth=0.8)
     with torch.no_grad():
         found = FilteredPrimalDual()(InverseProblem(operator, y)).image
     assert 1e-4 < float((found - start).norm() / start.norm()) < 0.3

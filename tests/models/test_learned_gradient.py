@@ -63,7 +63,7 @@ def test_with_zero_weights_it_is_its_start() -> None:
     for p in model.parameters():
         torch.nn.init.zeros_(p)
     y = data()
-    torch.testing.assert_close(model(InverseProblem(RAY, y)).image, fbp(y, GEOMETRY))
+    torch.testing.assert_close(model(InverseProblem(RAY, y)).image, fbp(RayTransform(GEOMETRY), y))
 
 
 def test_iterates_are_those_of_fewer_iterations() -> None:

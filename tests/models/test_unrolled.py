@@ -13,6 +13,7 @@ from tests.models.in_numpy import IMAGE, RAY, C, T, data, number, scaled_data
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import certify
 from learnedrecon.evaluation.scores import count_parameters
+from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.problem import InverseProblem
@@ -102,9 +103,12 @@ def test_checkpointing_gives_the_same_gradients(every: int) -> None:
 
 def test_neither_the_steps_nor_their_fixed_point_have_a_certificate() -> None:
     model = built()
-    assert "no fixed point" in certify(model, RAY).reason
+    assert "no fixed point" in certify(model, RAY, fidelity=LeastSquares()).reason
     assert isinstance(model.scheme, Repeat)
-    assert "no known bound" in certify(FixedPoint(model.scheme.step), RAY).reason
+    assert (
+        "no known bound"
+        in certify(FixedPoint(model.scheme.step), RAY, fidelity=LeastSquares()).reason
+    )
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,15 @@ def test_reflections_on_both_sides_of_a_short_line(
     padding: Padding, width: int, points: int
 ) -> None:
     """Kernels that gradient ascent makes as bad as it can: the bound is attained, never passed."""
+    share = worst_line(padding, width, points)[1]
+    assert 0.9 < share <= 1
+
+
+def worst_line(padding: Padding, width: int, points: int) -> tuple[Tensor, float]:
+    """The kernel of a line that gradient ascent makes as bad as it can, and the part of its bound.
+
+    The bound is passed by none on the way.
+    """
     pad = extended(points, width // 2, padding)
     kernel = random(width).requires_grad_()
     ascent = torch.optim.Adam([kernel], lr=0.03, maximize=True)
@@ -95,7 +104,24 @@ def test_reflections_on_both_sides_of_a_short_line(
         ascent.zero_grad()
         share.backward()
         ascent.step()
-    assert float(share.detach()) > 0.9
+    return kernel.detach(), float(share.detach())
+
+
+@pytest.mark.parametrize(
+    ("padding", "width", "points"), [("reflect", 5, 3), ("symmetric", 5, 2), ("symmetric", 7, 3)]
+)
+def test_reflections_count_once_for_every_axis(padding: Padding, width: int, points: int) -> None:
+    """The product of the worst kernels of both axes: √2 in all would be passed, √2 each is not."""
+    line, share = worst_line(padding, width, points)
+    pad = extended(points, width // 2, padding)
+    rows = torch.stack([line @ pad[row : row + width] for row in range(points)])
+    plane = torch.kron(rows, rows)
+    exact = float(torch.linalg.matrix_norm(plane, 2))
+    weight = torch.outer(line, line)[None, None]
+    bound = float(conv_norm_bound(weight, padding=padding, shape=(points, points)))
+    assert 0.95 * share**2 * bound < exact <= bound
+    if padding == "reflect":
+        torch.testing.assert_close(true_norm(weight, (points, points), padding), exact)
 
 
 @settings(max_examples=40, deadline=None)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import forward_ad
 
+from learnedrecon.models.learned_primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.primal_dual import PrimalDual, PrimalDualStep
 from learnedrecon.schemes.scaling import ImageScale
 from learnedrecon.schemes.step import Chain
 from learnedrecon.testing import dense_matrix

@@ -161,7 +161,7 @@ def test_an_image_that_samples_share_gets_the_sum_of_their_gradients(
     operator: RayTransform,
 ) -> None:
     u, offset = random(9, 12).requires_grad_(), random(4)
-    many = operator.with_tensors({"axis_offset": offset})(u)
+    many = operator.with_tensors({"axis_offset": offset[:, None]})(u)[:, 0]
     assert many.shape == (4, 9, 11)
     (found,) = torch.autograd.grad(many.sum(), u)
     each = [operator.with_tensors({"axis_offset": s}) for s in offset]

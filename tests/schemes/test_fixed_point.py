@@ -148,6 +148,24 @@ def test_more_steps_of_the_jacobian_free_gradient_tend_to_the_implicit_one() -> 
     assert error(leaf_gradients(damped, weights), exact) < 1e-4
 
 
+@pytest.mark.parametrize("damping", [0.2, 0.5, 0.9])
+def test_a_damped_step_moves_by_its_damping(damping: float) -> None:
+    """z + d(Λ(z) - z): one step has d times the derivative; two have d((1 - d) + dJ*) more."""
+    step, given = Contraction(), measured()
+    point = FixedPoint(step, EXACT)(Image(torch.zeros(SHAPE, dtype=torch.float64)), given).image
+    z, weight = point.detach().requires_grad_(), step.network.weight
+    v = random(*SHAPE, seed=8)
+    once = step(Image(z), given).image
+    through, whole = torch.autograd.grad(once, (z, weight), v)
+    back = torch.autograd.grad(step(Image(z), given).image, weight, through)[0]
+    expected = [damping * whole, damping * ((2 - damping) * whole + damping * back)]
+    for number, gradient in enumerate(expected, start=1):
+        fixed = FixedPoint(step, EXACT, JacobianFree(number, damping))
+        end = fixed(Image(torch.zeros(SHAPE, dtype=torch.float64)), given).image
+        (found,) = torch.autograd.grad(end, weight, v)
+        torch.testing.assert_close(found, gradient, rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("backward", [Implicit(), JacobianFree(3)], ids=repr)
 def test_the_initial_state_has_no_derivative(backward: FixedPointBackward) -> None:
     start = torch.zeros(SHAPE, dtype=torch.float64, requires_grad=True)

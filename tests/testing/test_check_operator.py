@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DataError, PropertyError
+from learnedrecon.operators.imaging.inpaint import Inpaint
 from learnedrecon.operators.linear import Adjoint, LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
@@ -407,15 +408,15 @@ def test_what_is_pointwise_must_be_so_entry_by_entry() -> None:
         check_operator(Unsorted(space, own))
 
 
-def test_the_norm_of_many_samples_is_the_largest() -> None:
-    class Mean(Diagonal):
+def test_the_norm_of_a_sample_is_its_own() -> None:
+    class Largest(Diagonal):
         def compute_norm(self) -> float:
-            return float(self.diagonal.abs().amax(-1).mean())
+            return float(self.diagonal.abs().max())
 
     space = Space((5,), torch.float64)
     own, at = (space.random(torch.Generator().manual_seed(k), (2, 1)) for k in range(2))
     with pytest.raises(PropertyError, match="largest singular value"):
-        check_operator(Mean(space, own), at=at)
+        check_operator(Largest(space, own), at=at)
 
 
 def test_what_torch_cannot_transform_is_noted() -> None:
@@ -462,3 +463,41 @@ def test_a_given_tolerance_holds() -> None:
 
 def test_the_same_seed_measures_the_same() -> None:
     assert check_operator(Sound(), seed=3) == check_operator(Sound(), seed=3)
+
+
+def test_channels_do_not_mix() -> None:
+    class Mixes(Diagonal):
+        """Looks at its neighbour, but only where there are a batch and a channel axis."""
+
+        def evaluate(self, u: Tensor) -> Tensor:
+            return super().evaluate(u) + (0.1 * u.flip(-3) if u.ndim >= 4 else 0)
+
+        evaluate_adjoint = evaluate
+
+    space = Space((4, 3), torch.float64)
+    with pytest.raises(PropertyError, match="samples and channels do not mix"):
+        check_operator(Mixes(space, torch.ones(4, 3, dtype=torch.float64)))
+
+
+def test_a_batch_with_tensors_of_samples_is_a_stack_of_singles() -> None:
+    class Shared(Inpaint):
+        """Scales every sample by what all masks keep."""
+
+        def evaluate(self, u: Tensor) -> Tensor:
+            return super().evaluate(u) * self.mask.mean()
+
+        evaluate_adjoint = evaluate
+
+        def _copy(self, space: Space, mask: Tensor) -> Shared:
+            twin = Shared.__new__(Shared)
+            twin._set(space, mask)
+            return twin
+
+    masks = torch.rand(2, 1, 5, 4, dtype=torch.float64)
+    at = torch.randn(2, 1, 5, 4, dtype=torch.float64)
+    plain = Inpaint(masks[0, 0], torch.float64)
+    report = check_operator(plain.with_tensors({"mask": masks}), at=at)
+    assert report.measured("a batch with tensors of samples is a stack of singles") == 0
+    shared = Shared(masks[0, 0], torch.float64).with_tensors({"mask": masks})
+    with pytest.raises(PropertyError, match="a stack of singles"):
+        check_operator(shared, at=at)

@@ -18,10 +18,9 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.invertible import inversion_error
 from learnedrecon.schemes.step import Chain
 from learnedrecon.training.accelerator import make_accelerator
-from learnedrecon.training.diagnostics import diagnostics_of
 from learnedrecon.training.losses import SquaredError
 from learnedrecon.training.spec import TrainingSpec
-from learnedrecon.training.update import Supervised
+from learnedrecon.training.update import Supervised, diagnostics_of
 from learnedrecon.training.validation import MeanPsnr
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from learnedrecon.errors import FileFormatError
+from learnedrecon.errors import ConfigError, FileFormatError
 from learnedrecon.training.optimisers import (
     TensorFlowRMSProp,
     build_optimiser,
@@ -50,8 +50,31 @@ def test_rmsprop_leaves_what_has_no_gradient_and_takes_a_closure() -> None:
 
 def test_adam_has_the_numbers_of_the_spec() -> None:
     spec = OptimiserSpec(learning_rate=0.02, betas=(0.8, 0.95), epsilon=1e-5)
-    group = build_optimiser(spec, [torch.zeros(1, requires_grad=True)]).param_groups[0]
+    group = build_optimiser(spec, {"weight": torch.zeros(1, requires_grad=True)}).param_groups[0]
     assert (group["lr"], group["betas"], group["eps"]) == (0.02, (0.8, 0.95), 1e-5)
+
+
+def test_submodules_may_have_rates_of_their_own() -> None:
+    """Plain descent would move by the rate: RMSProp at its first step with ε = 0, s = 1, does."""
+    names = ("encoder.weight", "encoder.bias", "encoders", "decoder.weight")
+    parameters = {name: torch.ones(1, requires_grad=True) for name in names}
+    rates = {"encoder": 0.5, "decoder.weight": 0.25}
+    spec = OptimiserSpec("rmsprop", learning_rate=0.125, decay=1 - 1e-7, rates=rates)
+    optimiser = build_optimiser(spec, parameters)
+    torch.stack(list(parameters.values())).sum().backward()
+    optimiser.step()
+    moved = {name: 1 - parameter.item() for name, parameter in parameters.items()}
+    expected = dict(zip(names, (0.5, 0.5, 0.125, 0.25), strict=True))
+    assert moved == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rates", "message"),
+    [({"coder": 1.0}, "in the group 'coder'"), ({"a": 1.0, "a.b": 1.0}, "'a.b' in one group")],
+)
+def test_rates_that_fit_no_parameter_are_refused(rates: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_optimiser(OptimiserSpec(rates=rates), {"a.b": torch.ones(1, requires_grad=True)})
 
 
 @pytest.mark.parametrize("kind", ["adam", "rmsprop"])
@@ -60,16 +83,16 @@ def test_state_goes_on_exactly(kind: str, layout: torch.memory_format) -> None:
     spec = OptimiserSpec(kind=kind, learning_rate=0.1)  # type: ignore[arg-type]
     start = torch.linspace(-1, 1, 24).reshape(2, 3, 2, 2).contiguous(memory_format=layout)
     whole, first = (start.clone().requires_grad_() for _ in range(2))
-    descend(build_optimiser(spec, [whole]), whole, 10)
+    descend(build_optimiser(spec, {"weight": whole}), whole, 10)
 
-    before = build_optimiser(spec, [first])
+    before = build_optimiser(spec, {"weight": first})
     descend(before, first, 4)
     saved = {
         name: value.contiguous().clone()
         for name, value in optimiser_state(before, {"block.weight": first}).items()
     }
     second = first.detach().clone().requires_grad_()
-    after = build_optimiser(spec, [second])
+    after = build_optimiser(spec, {"weight": second})
     load_optimiser_state(after, {"block.weight": second}, saved)
     moments = [value for value in after.state[second].values() if value.ndim == 4]
     assert moments
@@ -84,7 +107,7 @@ def test_state_goes_on_exactly(kind: str, layout: torch.memory_format) -> None:
 )
 def test_foreign_state_is_refused(name: str, shape: tuple[int, ...], named: str) -> None:
     weight = torch.zeros(3, requires_grad=True)
-    optimiser = build_optimiser(OptimiserSpec(), [weight])
+    optimiser = build_optimiser(OptimiserSpec(), {"weight": weight})
     with pytest.raises(FileFormatError, match=named):
         load_optimiser_state(optimiser, {"weight": weight}, {name: torch.zeros(shape)})
     assert not optimiser.state

@@ -30,11 +30,12 @@ from learnedrecon.weights.checkpoint import Blueprint
 from learnedrecon.weights.tensorfile import read_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from learnedrecon.operators.base import Operator
     from learnedrecon.problem import Problem
+    from learnedrecon.training.loggers import Logger
 
 SIZE = 6
 IMAGES = 7
@@ -178,10 +179,17 @@ def validation() -> MeanPsnr:
 
 
 def fit(
-    path: Path, spec: TrainingSpec, *, source: BatchSource | None = None, loss: Loss | None = None
+    path: Path,
+    spec: TrainingSpec,
+    *,
+    source: BatchSource | None = None,
+    loss: Loss | None = None,
+    validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> TrainingResult:
     """A whole run, or the rest of one."""
-    return fit_in(folder(path, spec), spec, source=source, loss=loss)
+    run = folder(path, spec)
+    return fit_in(run, spec, source=source, loss=loss, validate=validate, loggers=loggers)
 
 
 def fit_in(
@@ -190,6 +198,8 @@ def fit_in(
     *,
     source: BatchSource | None = None,
     loss: Loss | None = None,
+    validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> TrainingResult:
     """The same in a folder that has been started."""
     torch.manual_seed(5)
@@ -202,7 +212,8 @@ def fit_in(
         update=update,
         run=run,
         spec=spec,
-        validate=validation(),
+        validate=validate or validation(),
+        loggers=loggers,
     )
 
 

@@ -163,3 +163,27 @@ def test_files_that_do_not_fit_are_named(
     with pytest.raises(FileFormatError, match=named) as caught:
         load(tiny, path)
     assert "weights.safetensors" in str(caught.value)
+
+
+HOSTILE: dict[str, dict[str, object]] = {
+    "no text as the data term": {"fidelity": {"a": 1}},
+    "a list as the model": {"model": [1]},
+    "a model with a list as its name": {"model": {"name": ["x"]}},
+    "weights that no memory holds": {"model": {"name": "fbp_unet", "network": {"base": 10**8}}},
+    "an operator with a list as its name": {"operator": {"name": ["x"]}},
+    "no operator": {"operator": 3},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_descriptions_of_nothing_are_named(tmp_path: Path, name: str) -> None:
+    content = {"model": {"name": "fbp"}, "operator": None, "extra": None} | HOSTILE[name]
+    path = tmp_path / "w.safetensors"
+    write_tensors(path, {"model.x": torch.ones(1)}, content)
+    with pytest.raises(FileFormatError, match=r"w\.safetensors.* Found .* What to do: "):
+        load_weights(path)
+
+
+def test_extra_of_another_kind_is_none(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "w.safetensors", {}, {"model": {"name": "fbp"}, "extra": [1]})
+    assert load_weights(tmp_path / "w.safetensors").extra == {}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from typing import TYPE_CHECKING
 
@@ -192,3 +193,58 @@ def test_numbers_that_are_not_finite_are_named(value: complex) -> None:
     require_finite("some/file", good)
     with pytest.raises(FileFormatError, match=r"some/file.* in b"):
         require_finite("some/file", {**good, "b": torch.tensor([1, value])})
+
+
+@pytest.mark.parametrize("length", [*range(640, 1409, 256), *(65536 + n for n in (640, 1408))])
+def test_a_header_of_any_length_is_no_pickle(tmp_path: Path, length: int) -> None:
+    """A file begins with its header's length; 640 is 80 02, as pickles of protocol 2 begin."""
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, {"x": torch.ones(2)}, {"note": ""})
+    missing = length - int.from_bytes(path.read_bytes()[:8], "little")
+    write_tensors(path, {"x": torch.ones(2)}, {"note": "x" * missing})
+    whole = path.read_bytes()
+    assert int.from_bytes(whole[:8], "little") == length
+    assert read_tensors(path)[1] == {"note": "x" * missing}
+    path.write_bytes(whole[:-1])
+    with pytest.raises(FileFormatError, match="truncated or corrupt"):
+        read_tensors(path)
+
+
+def signed(path: Path, content: str, complex_names: str = "[]") -> None:
+    """A file whose header has the right SHA-256, whatever else it says."""
+    stored = {"x": torch.ones(2, 2), "whole": torch.ones(3, dtype=torch.int64)}
+    texts = {"complex": complex_names, "content": content}
+    header = {"format": "learnedrecon", "version": "1", "sha256": tensorfile._digest(stored, texts)}
+    save_file(stored, path, metadata={**header, **texts})
+
+
+DEEP = '{"a": ' * 300 + "1" + "}" * 300
+NO_OBJECTS = ("[1]", "null", "not json", "[" * 100_000, "9" * 5000, "", "3", DEEP)
+
+
+@pytest.mark.parametrize("content", NO_OBJECTS)
+def test_content_that_is_no_object_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "weights.safetensors"
+    signed(path, content)
+    with pytest.raises(FileFormatError, match=r"weights\.safetensors.* What to do: ") as caught:
+        read_tensors(path)
+    assert len(str(caught.value)) < 1000
+    signed(path, "{}", content)
+    with pytest.raises(FileFormatError, match=r"weights\.safetensors.* What to do: "):
+        read_tensors(path)
+
+
+@pytest.mark.parametrize("names", ['["nothing"]', '["whole"]', "[[1]]", '[{"a": 1}]', "[null]"])
+def test_names_of_complex_tensors_are_checked(tmp_path: Path, names: str) -> None:
+    signed(tmp_path / "a.safetensors", "{}", '["x"]')
+    assert read_tensors(tmp_path / "a.safetensors")[0]["x"].is_complex()
+    signed(tmp_path / "a.safetensors", "{}", names)
+    with pytest.raises(FileFormatError, match="as the name of a complex tensor"):
+        read_tensors(tmp_path / "a.safetensors")
+
+
+def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    for path in (tmp_path / "pipe.safetensors", "/dev/zero"):
+        with pytest.raises(FileFormatError, match="a pipe or a device"):
+            read_tensors(path)

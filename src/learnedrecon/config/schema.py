@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import PlainSerializer, PlainValidator
 
 from learnedrecon import specs
-from learnedrecon.config.sections import refuse_shared_images
 from learnedrecon.data.registry import DATASETS
+from learnedrecon.data.sections import in_section, refuse_shared_images
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.specs import Entry
-from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
+from learnedrecon.training.losses import LOSSES, SquaredError
 from learnedrecon.training.spec import TrainingSpec
 from learnedrecon.weights.checkpoint import FidelityName
 
 if TYPE_CHECKING:
-    from learnedrecon.specs import Registry
-    from learnedrecon.training.losses import Loss
+    from learnedrecon.data.seeds import Split
+    from learnedrecon.registry import Registry
 
 
-def _as_it_is(loss: Loss) -> Loss:
-    return loss
-
-
-LOSSES: Registry[Loss] = MappingProxyType(
-    {
-        "squared_error": Entry(SquaredError, _as_it_is, "mean or sum of squares"),
-        "log_squared_error": Entry(LogSquaredError, _as_it_is, "log ‖û - u‖²/‖u‖²"),
-        "absolute_error": Entry(AbsoluteError, _as_it_is, "mean or sum of absolute values"),
-    }
-)
-"""The losses that a configuration can name."""
+SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
 
 def _parser(registry: Registry[Any], where: str) -> PlainValidator:
-    kinds = tuple(entry.spec for entry in registry.values())
-
     def parse(value: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+        kinds = tuple(entry.spec for entry in registry.values())
         return value if isinstance(value, kinds) else specs.named_from_plain(registry, value, where)
 
     return PlainValidator(parse)
@@ -84,7 +70,7 @@ class DataConfig:
 
     Raises:
         ConfigError: two of the three share images, see
-            :func:`learnedrecon.config.sections.share_images`.
+            :func:`learnedrecon.data.sections.share_images`.
     """
 
     train: DatasetSpec
@@ -103,9 +89,14 @@ class DataConfig:
                     fix="correct 'data.draws', or leave it away",
                 )
             )
-        refuse_shared_images(
-            {"train": self.train, "validation": self.validation, "test": self.test}
-        )
+        for name in SPLITS:
+            object.__setattr__(self, name, in_section(self.sections[name], name))
+        refuse_shared_images(self.sections)
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The records of the datasets by their splits."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclass(frozen=True)
@@ -148,6 +139,8 @@ class Config:
         loss: what training minimises.
         training: the optimisation; not used by methods without weights.
         evaluation: scores.
+        imports: Modules that register models, operators, datasets, losses or noises of yours; they
+            are looked for in the working folder and in the environment.
     """
 
     operator: OperatorSpec
@@ -157,3 +150,4 @@ class Config:
     loss: LossSpec = field(default_factory=SquaredError)
     training: TrainingSpec = field(default_factory=TrainingSpec)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    imports: tuple[str, ...] = ()

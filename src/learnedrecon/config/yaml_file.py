@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
-import yaml
-
-from learnedrecon.config.schema import LOSSES, Config
+from learnedrecon.config.extensions import import_modules
+from learnedrecon.config.schema import SPLITS, Config
 from learnedrecon.data.registry import DATASETS
-from learnedrecon.data.yaml_text import load_yaml
-from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.data.yaml_text import dump_yaml, load_yaml, read_yaml
+from learnedrecon.errors import ConfigError, LearnedReconError, describe, shown
 from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import from_plain, named_from_plain, named_to_plain, to_plain
+from learnedrecon.training.losses import LOSSES
 
 if TYPE_CHECKING:
     import os
@@ -22,51 +23,16 @@ if TYPE_CHECKING:
 
     from learnedrecon.specs import Registry
 
+_LOG = logging.getLogger(__name__)
+
 T = TypeVar("T")
-_SPLITS: Final = ("train", "validation", "test")
+FILL_IN: Final = "FILL_IN"
+"""What templates have in place of a value that nobody knows yet."""
 
 
-def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
-    """The plain data of a YAML file.
-
-    Raises:
-        FileFormatError: the file is missing, empty, truncated, or not YAML.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise FileFormatError(
-            describe(
-                expected=f"a YAML file {path}",
-                found="no such file",
-                fix="correct the path, or write a configuration with 'learnedrecon init'",
-            )
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise _not_yaml(path, str(error)) from error
-    values = parse_yaml(text, str(path))
-    if values is None:
-        raise _not_yaml(path, "an empty file")
-    return values
-
-
-def parse_yaml(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the text holds
-    """The plain data of YAML text; ``where`` it came from is for the message.
-
-    Raises:
-        FileFormatError: the text is not YAML.
-    """
-    try:
-        return load_yaml(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "not valid"
-        raise _not_yaml(Path(where), f"{problem}{line}") from error
-
-
-def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+def read_config(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), *, unused: Sequence[str] = ()
+) -> Config:
     """Reads a configuration file.
 
     A relative path of data in the file is taken from the folder of the file, one in an override
@@ -77,6 +43,8 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         path: of a YAML file.
         overrides: texts ``a.b=c`` with c in YAML; later ones win. One that gives a section another
             ``name`` drops the other keys of the section.
+        unused: Sections that do not matter to the caller, such as "training" where a finished run
+            is scored. If one is wrong, this is logged and its defaults stand in.
 
     Raises:
         FileFormatError: the file cannot be read.
@@ -88,14 +56,32 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         _override(values, text)
     _locate_data(values, Path())
     if isinstance(values, dict):
-        _refuse_unfilled(values.get("operator"), "operator", path)
+        import_modules(values.get("imports", ()))
+        _refuse_unfilled(values.get("operator", {}), "operator", path)
+        values = _without_wrong(values, unused, path)
         values = _with_named_specs(values)
     return from_plain(Config, values)
 
 
+def _without_wrong(
+    values: dict[str, Any], unused: Sequence[str], path: str | os.PathLike[str]
+) -> dict[str, Any]:
+    """The values without those sections of ``unused`` that are wrong."""
+    kinds = get_type_hints(Config, include_extras=True)
+    kept = dict(values)
+    for name in unused:
+        if name in kept:
+            try:
+                from_plain(kinds[name], kept[name], name)
+            except LearnedReconError as error:
+                _LOG.warning("'%s' of %s is wrong, and is not used here: %s", name, path, error)
+                del kept[name]
+    return kept
+
+
 def dump_config(config: Config) -> str:
     """The configuration as YAML, every value written out."""
-    return _dump(to_plain(config))
+    return dump_yaml(to_plain(config))
 
 
 def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
@@ -125,7 +111,7 @@ def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
 
 def dump_operator(spec: Any) -> str:  # noqa: ANN401 - any operator spec
     """An operator's spec as YAML."""
-    return _dump(operator_to_plain(spec))
+    return dump_yaml(operator_to_plain(spec))
 
 
 def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: ANN401
@@ -157,16 +143,9 @@ def _with_named_specs(values: dict[str, Any]) -> dict[str, Any]:
     """Specs in place of named sections, so that messages have whole paths of keys."""
     read = _read_named(values, {"operator": OPERATORS, "model": MODELS, "loss": LOSSES})
     if isinstance(values.get("data"), dict):
-        sections = {name: _with_split(name, value) for name, value in values["data"].items()}
-        read["data"] = _read_named(sections, dict.fromkeys(_SPLITS, DATASETS), "data.")
+        splits: dict[str, Registry[Any]] = dict.fromkeys(SPLITS, DATASETS)
+        read["data"] = _read_named(values["data"], splits, "data.")
     return read
-
-
-def _with_split(name: str, section: Any) -> Any:  # noqa: ANN401 - plain data
-    """Ellipses of the split that the section is named after, where it does not name one."""
-    if name in _SPLITS and isinstance(section, dict) and section.get("name") == "ellipses":
-        return {"split": name} | section
-    return section
 
 
 def _read_named(
@@ -184,14 +163,14 @@ def _operator(values: Any, where: str, path: str | os.PathLike[str]) -> Any:  # 
 
 
 def _refuse_unfilled(values: Any, where: str, path: str | os.PathLike[str]) -> None:  # noqa: ANN401
-    """Refuses null, which no operator has and which templates have where a length is not known."""
-    unfilled = [name for name, value in _leaves(values, where) if value is None]
+    """Refuses what templates have in place of what they do not know."""
+    unfilled = [name for name, value in _leaves(values, where) if value == FILL_IN]
     if unfilled:
         raise ConfigError(
             describe(
                 expected=f"{', '.join(unfilled)} in {path}",
-                found="null",
-                fix="fill in what the file marks with FILL IN",
+                found=f"{FILL_IN}, the mark of what is missing",
+                fix=f"write the value in place of {FILL_IN}",
             )
         )
 
@@ -204,10 +183,6 @@ def _leaves(values: Any, where: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN4
         yield from _leaves(value, f"{where}.{key}")
 
 
-def _dump(values: Any) -> str:  # noqa: ANN401 - plain data
-    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=96)
-
-
 def _override(values: Any, text: str) -> None:  # noqa: ANN401 - plain data
     path, sign, value = text.partition("=")
     keys = path.strip().split(".")
@@ -215,7 +190,7 @@ def _override(values: Any, text: str) -> None:  # noqa: ANN401 - plain data
         raise ConfigError(
             describe(
                 expected="--set path.to.key=value",
-                found=f"'{text}'",
+                found=shown(text),
                 fix="write for example --set training.steps=1000",
             )
         )
@@ -224,30 +199,20 @@ def _override(values: Any, text: str) -> None:  # noqa: ANN401 - plain data
             raise ConfigError(
                 describe(
                     expected=f"'{key}' in '{path}' to hold further keys",
-                    found=f"{values!r:.60}",
+                    found=shown(values),
                     fix="check the path against the configuration file",
                 )
             )
         values = values.setdefault(key, {})
-    new = parse_yaml(value, f"--set {path}")
+    new = load_yaml(value, f"--set {path}")
     if not isinstance(values, dict):
         raise ConfigError(
             describe(
                 expected="a configuration of keys and values",
-                found=f"{values!r:.60}",
+                found=shown(values),
                 fix="correct the file, or write a new one with 'learnedrecon init'",
             )
         )
     if keys[-1] == "name" and values.get("name", new) != new:
         values.clear()
     values[keys[-1]] = new
-
-
-def _not_yaml(path: Path, found: str) -> FileFormatError:
-    return FileFormatError(
-        describe(
-            expected=f"{path} to be a readable YAML file",
-            found=found,
-            fix="repair the file, or write a new one with 'learnedrecon init'",
-        )
-    )

@@ -58,7 +58,8 @@ class EllipseSpec:
     Attributes:
         preset: the law: adler2017, adler2018 or dival.
         size: pixels along each side, or ``(ny, nx)``.
-        split: "train", "validation" or "test"; no two share an image.
+        split: "train", "validation" or "test"; no two share an image. None is the section of the
+            configuration that it stands in, and "train" elsewhere.
         length: the number of images. As nothing is stored, a billion costs nothing, and then no
             image comes twice.
         seed: of the whole data set.
@@ -71,7 +72,7 @@ class EllipseSpec:
 
     preset: str = "adler2018"
     size: int | tuple[int, int] = 128
-    split: Split = "train"
+    split: Split | None = None
     length: int = 1_000_000_000
     seed: int = 0
     scale: float = 1.0
@@ -112,9 +113,10 @@ class EllipseDataset(SampleDataset):
     def __getitem__(self, index: int) -> Sample:
         index = checked_index(index, len(self))
         spec = self.spec
-        image = ellipse_phantom(self._law, index, spec.size, seed=spec.seed, split=spec.split)
+        split = spec.split or "train"
+        image = ellipse_phantom(self._law, index, spec.size, seed=spec.seed, split=split)
         image *= np.float32(spec.scale)
-        return Sample(f"{spec.split}-{index:07d}", None, torch.from_numpy(image)[None])
+        return Sample(f"{split}-{index:07d}", None, torch.from_numpy(image)[None])
 
 
 class ArrayDataset(SampleDataset):

@@ -29,14 +29,19 @@ _MAX_COUNT: Final = 2.0**31
 class Noise(ABC):
     """A random map from noiseless data to measured data."""
 
-    def apply(self, clean: Tensor, generators: Sequence[Generator]) -> Tensor:
-        """Draws one realisation for each sample.
+    def apply(
+        self, clean: Tensor, generators: Sequence[Generator], measured: Tensor | None = None
+    ) -> Tensor:
+        """Draws one realisation for each sample, on what is measured of it.
 
         Args:
             clean: noiseless data, shape (batch, ...), float32 or float64; Gaussian models take
                 complex64 and complex128 too.
             generators: one for each sample, on the device of ``clean``, see
                 :func:`sample_generator`. They advance.
+            measured: Boolean mask of the entries that are measured, which broadcasts against
+                ``clean``; None for all. The others stay as they are, and a level that is relative
+                to the data is relative to the measured ones.
 
         Returns:
             A new tensor with the shape, dtype and device of ``clean``.
@@ -51,12 +56,27 @@ class Noise(ABC):
         self._check_values(clean)
         if not generators:
             return clean.clone()
-        samples = zip(clean.unbind(), generators, strict=True)
-        return torch.stack([self._draw(sample, generator) for sample, generator in samples])
+        if measured is None:
+            samples = zip(clean.unbind(), generators, strict=True)
+            return torch.stack([self._draw(one, generator, one) for one, generator in samples])
+        there = measured.to(torch.bool).expand(clean.shape)
+        drawn = torch.stack(
+            [
+                self._draw(one, generator, one[mask])
+                for one, generator, mask in zip(clean, generators, there, strict=True)
+            ]
+        )
+        return torch.where(there, drawn, clean)
 
     @abstractmethod
-    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
-        """One realisation for one sample, without the batch axis."""
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:
+        """One realisation for one sample, without the batch axis.
+
+        Args:
+            clean: The noiseless sample.
+            generator: The random numbers.
+            measured: The entries of the sample that are measured, in any shape.
+        """
 
     def _check_dtype(self, clean: Tensor) -> None:
         _check_dtype(clean, (torch.float32, torch.float64, torch.complex64, torch.complex128))
@@ -69,7 +89,7 @@ class Noise(ABC):
 class NoNoise(Noise):
     """Data as they are; what comes is checked like everywhere else, and copied."""
 
-    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:  # noqa: ARG002 - none is drawn
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002 - none is drawn
         return clean
 
 
@@ -85,13 +105,15 @@ class Gaussian(Noise):
     def __post_init__(self) -> None:
         _check_number("sigma", self.sigma, zero_allowed=True)
 
-    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002
         return clean + self.sigma * _standard_normal(clean, generator)
 
 
 @dataclass(frozen=True)
 class RelativeGaussian(Noise):
     """White Gaussian noise of standard deviation ``level`` · mean(abs(y)), the mean per sample.
+
+    The mean is over what is measured, so that the level does not shrink with the acceleration.
 
     This is the noise of Adler and Öktem (2017, 2018) with ``level`` .05.
     """
@@ -101,8 +123,9 @@ class RelativeGaussian(Noise):
     def __post_init__(self) -> None:
         _check_number("level", self.level, zero_allowed=True)
 
-    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
-        return clean + self.level * clean.abs().mean() * _standard_normal(clean, generator)
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:
+        size = measured.abs().mean() if measured.numel() else measured.new_zeros(()).abs()
+        return clean + self.level * size * _standard_normal(clean, generator)
 
 
 @dataclass(frozen=True)
@@ -131,7 +154,7 @@ class PoissonCounts(Noise):
             f"{self.photons:g} photons",
         )
 
-    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002
         return torch.poisson(self.photons * clean, generator=generator) / self.photons
 
 
@@ -163,7 +186,7 @@ class PoissonLog(Noise):
             f"counts at {self.photons:g} photons",
         )
 
-    def _draw(self, clean: Tensor, generator: Generator) -> Tensor:
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002
         counts = torch.poisson(self.photons * torch.exp(-clean), generator=generator)
         counts = torch.where(counts == 0.0, self.min_count, counts)
         return -torch.log(counts / self.photons)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
@@ -16,21 +15,19 @@ from learnedrecon.data.noise import (
     PoissonLog,
     RelativeGaussian,
 )
-from learnedrecon.specs import Entry, Registry
+from learnedrecon.registry import Registry, itself
+from learnedrecon.specs import Entry
 
-
-def _as_it_is(noise: Noise) -> Noise:
-    return noise
-
-
-NOISES: Registry[Noise] = MappingProxyType(
+NOISES: Registry[Noise] = Registry(
+    "noise",
+    Noise,  # type: ignore[type-abstract]
     {
-        "none": Entry(NoNoise, _as_it_is, "data as they are"),
-        "gaussian": Entry(Gaussian, _as_it_is, "white, of one standard deviation"),
-        "relative_gaussian": Entry(RelativeGaussian, _as_it_is, "white, relative to mean |y|"),
-        "poisson_counts": Entry(PoissonCounts, _as_it_is, "photon counts of a transmission"),
-        "poisson_log": Entry(PoissonLog, _as_it_is, "the logarithm of photon counts"),
-    }
+        "none": Entry(NoNoise, itself, "data as they are"),
+        "gaussian": Entry(Gaussian, itself, "white, of one standard deviation"),
+        "relative_gaussian": Entry(RelativeGaussian, itself, "white, relative to mean |y|"),
+        "poisson_counts": Entry(PoissonCounts, itself, "photon counts of a transmission"),
+        "poisson_log": Entry(PoissonLog, itself, "the logarithm of photon counts"),
+    },
 )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import yaml
 
 from learnedrecon import specs
 from learnedrecon.data.batch import Sample, check_fit
 from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
 from learnedrecon.data.layout import Pair, find_layout
+from learnedrecon.data.sections import share_images
 from learnedrecon.data.seeds import Split
 from learnedrecon.data.splits import (
     FRACTIONS,
@@ -22,19 +22,19 @@ from learnedrecon.data.splits import (
     split_ids,
 )
 from learnedrecon.data.summary import FolderSummary, inspect_folder
-from learnedrecon.data.yaml_text import load_yaml
-from learnedrecon.errors import ConfigError, DataError, FileFormatError, ShapeError, describe
+from learnedrecon.data.yaml_text import read_yaml
+from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
 from learnedrecon.operators.ray.grids import with_shape
 from learnedrecon.operators.registry import OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
     from learnedrecon.data.layout import ArrayRef
     from learnedrecon.operators.space import Space
+    from learnedrecon.recorded import Record
 
 __all__ = [
     "FolderSummary",
@@ -90,6 +90,15 @@ class PairFolderSpec:
                     fix="correct them, for example to (0.8, 0.1, 0.1)",
                 )
             )
+
+
+@share_images.register(PairFolderSpec)
+def _(one: PairFolderSpec, other: Record) -> bool:
+    """Sections of one folder differ only as other splits by the same fractions and seed."""
+    if not isinstance(other, PairFolderSpec) or _place(one) != _place(other):
+        return False
+    divided = None not in {one.split, other.split} and one.split != other.split
+    return not (divided and (one.fractions, one.seed) == (other.fractions, other.seed))
 
 
 class PairFolder(SampleDataset):
@@ -152,6 +161,10 @@ class PairFolder(SampleDataset):
         return tuple(item.pair.id for item in self._items)
 
 
+def _place(spec: PairFolderSpec) -> Path:
+    return Path(spec.path).resolve()
+
+
 def _groups(pairs: Mapping[str, Pair], pattern: str | None) -> dict[str, str]:
     if pattern is not None:
         return groups_by_name(tuple(pairs), pattern)
@@ -199,17 +212,7 @@ def read_geometry(path: Path) -> Any:  # noqa: ANN401 - any registered operator 
         FileFormatError: the file is not YAML.
         ConfigError: an unknown name or key, or a wrong value.
     """
-    try:
-        values = load_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FileFormatError(
-            describe(
-                expected=f"{path} to be YAML with the 'name' and the values of an operator",
-                found=" ".join(str(error).split()),
-                fix="correct the file",
-            )
-        ) from error
-    return specs.named_from_plain(OPERATORS, values, str(path))
+    return specs.named_from_plain(OPERATORS, read_yaml(path), str(path))
 
 
 def _channelled(array: ArrayRef | None, axes: int) -> tuple[int, ...] | None:

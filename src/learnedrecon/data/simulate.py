@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from learnedrecon import specs
-from learnedrecon.data.noise import NoNoise, RelativeGaussian
+from learnedrecon.data.noise import RelativeGaussian
 from learnedrecon.data.noises import NoiseSpec
 from learnedrecon.data.phantoms.ellipses import ellipse_preset
 from learnedrecon.errors import ConfigError, describe
@@ -127,25 +127,25 @@ class Simulator:
             ConfigError: ``truth`` has more pixels than the grid along a side.
             DataError: values that the noise model does not allow.
         """
-        clean = self._clean(truth, tensors)
-        noise = self.simulation.noise
-        if isinstance(noise, NoNoise):
-            return noise.apply(clean, [Generator(clean.device)] * len(ids))
-        seed = self.simulation.seed
-        return noise.apply(clean, [noise_generator(seed, name, clean.device) for name in ids])
+        clean, measured = self._clean(truth, tensors)
+        seed, device = self.simulation.seed, clean.device
+        generators = [noise_generator(seed, name, device) for name in ids]
+        return self.simulation.noise.apply(clean, generators, measured)
 
-    def _clean(self, truth: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-        """T(u), one image at a time.
+    def _clean(self, truth: Tensor, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """T(u), one image at a time, and which of its entries are measured.
 
         Kernels choose their arithmetic by the size of the batch. A last bit that changes with it
         would turn into another Poisson count, and shift every count that is drawn after it.
         """
         operator = self.operator.to(truth.device)
-        parts = []
+        parts, masks = [], []
         for k in range(len(truth)):
             own = operator.with_tensors({name: each[k : k + 1] for name, each in tensors.items()})
             parts.append(own(self._enlarged(truth[k : k + 1])))
-        return torch.cat(parts)
+            if own.measured is not None:
+                masks.append(own.measured.expand(parts[-1].shape))
+        return torch.cat(parts), torch.cat(masks) if masks else None
 
     def _enlarged(self, truth: Tensor) -> Tensor:
         grid = self.simulation.grid

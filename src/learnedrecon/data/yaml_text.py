@@ -1,20 +1,45 @@
-"""YAML in which 3e-3 is a number and a key comes once."""
+"""YAML as its version 1.2 has it: 3e-3 and 010 are numbers, ``yes`` is a text, a key comes once."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from learnedrecon.errors import FileFormatError, describe
+from learnedrecon.files import read_text
+from learnedrecon.specs import refuse_deep
+
+if TYPE_CHECKING:
+    import os
+
+_EXPECTED: Final = "a readable YAML file"
 _MERGE: Final = "tag:yaml.org,2002:merge"
+_FIX: Final = "repair the file, or write a new one with 'learnedrecon init'"
+
+_PLAIN: Final = {
+    "null": (r"~|null|Null|NULL|", "~nN"),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "merge": ("<<", "<"),
+}
+"""What a scalar without quotes is, by the core schema of YAML 1.2 (and the merge key of 1.1)."""
 
 
-class _ScientificLoader(yaml.SafeLoader):
-    """YAML 1.1 reads 3e-3 as a text; this loader reads it as a number, and never runs code.
+class _CoreLoader(yaml.SafeLoader):
+    """The core schema of YAML 1.2, which never runs code.
 
-    A key that comes twice in one section is an error, of which YAML would keep the last.
+    PyYAML reads YAML 1.1, where ``yes`` is true, ``010`` is eight, ``1:30`` is ninety, 2001-01-01
+    is a date, and 3e-3 is a text. A key that comes twice in one section is an error, of which YAML
+    would keep the last.
     """
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as in yaml
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as in yaml
         own = [key for key, _ in node.value if key.tag != _MERGE]
@@ -28,18 +53,92 @@ class _ScientificLoader(yaml.SafeLoader):
             lines[name] = line
         return values
 
+    def construct_whole_number(self, node: yaml.ScalarNode) -> int:
+        """Decimal whatever zeros are in front, or with 0o octal and with 0x hexadecimal."""
+        text = str(self.construct_scalar(node))
+        bases = {"0o": 8, "0x": 16}
+        return int(text, bases.get(text[:2], 10))
 
-_ScientificLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+
+for _name, (_pattern, _first) in _PLAIN.items():
+    _CoreLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), [*_first]
+    )
+_CoreLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^$"), [""])
+_CoreLoader.add_constructor("tag:yaml.org,2002:int", _CoreLoader.construct_whole_number)
 
 
-def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the text holds
-    """The plain data of YAML text.
+class _Dumper(yaml.SafeDumper):
+    """Quotes the texts that YAML 1.1 or 1.2 would take for something else."""
+
+
+for _name, (_pattern, _first) in _PLAIN.items():
+    _Dumper.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), [*_first]
+    )
+
+
+def dump_yaml(values: Any) -> str:  # noqa: ANN401 - plain data
+    """Plain data as YAML text that :func:`load_yaml` and other readers understand alike."""
+    return str(
+        yaml.dump(values, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=96)
+    )
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
+    """The plain data of a YAML file.
 
     Raises:
-        yaml.YAMLError: the text is not YAML, or a key comes twice in one section.
+        FileFormatError: the file is missing, empty, truncated, too large, or not YAML.
     """
-    return yaml.load(text, Loader=_ScientificLoader)  # noqa: S506 - a SafeLoader
+    values = load_yaml(read_text(path, _EXPECTED), str(path))
+    if values is None:
+        raise _not_yaml(str(path), "an empty file")
+    return values
+
+
+def load_yaml(text: str, where: str = "a text") -> Any:  # noqa: ANN401 - whatever the text holds
+    """The plain data of YAML text: dictionaries, lists, texts, numbers, truth values and None.
+
+    Args:
+        text: YAML.
+        where: Origin of the text, for messages.
+
+    Raises:
+        FileFormatError: the text is not YAML, a key comes twice in one section, or there is
+            something else than plain data in it, such as a date.
+        ConfigError: more values or deeper ones than any file needs, by aliases for example.
+    """
+    try:
+        values = yaml.load(text, Loader=_CoreLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "not valid"
+        raise _not_yaml(where, f"{problem}{line}") from error
+    except RecursionError as error:
+        raise _not_yaml(where, "sections in sections, too deep to be read") from error
+    except Exception as error:  # whatever explicit tags make of their texts
+        raise _not_yaml(where, f"a value that is not valid ({error})") from error
+    refuse_deep(values, where)
+    strange = _strange(values)
+    if strange is not None:
+        raise _not_yaml(where, f"{strange}, where texts and numbers are expected")
+    return values
+
+
+def _strange(values: Any) -> str | None:  # noqa: ANN401
+    """The first thing that is not plain data, and None if all are; the depth is bounded."""
+    if isinstance(values, dict):
+        keys = [key for key in values if not isinstance(key, str)]
+        if keys:
+            return f"a key of type {type(keys[0]).__name__}"
+        return next(filter(None, map(_strange, values.values())), None)
+    if isinstance(values, list):
+        return next(filter(None, map(_strange, values)), None)
+    plain = values is None or isinstance(values, (str, int, float))
+    return None if plain else f"a value of type {type(values).__name__}"
+
+
+def _not_yaml(where: str, found: str) -> FileFormatError:
+    return FileFormatError(describe(expected=f"{where} to be {_EXPECTED}", found=found, fix=_FIX))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.evaluation.certificate_operator import Evidence, examine
+from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.models.learned_gradient import WithRegulariser
+from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.contraction import AnalysedStep, CertifiedStep, Contraction
@@ -18,35 +20,51 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from learnedrecon.functionals.base import Fidelity
     from learnedrecon.operators.base import Operator
-    from learnedrecon.problem import Problem
     from learnedrecon.schemes.step import Step
 
+Basis: TypeAlias = Literal["proved", "checked", "given"]
 _MARGIN = 1e-12
+_STATEMENTS = ("contraction", "deviation_bound", "lipschitz_bound", "norm_bound")
+
+
+class Ground(NamedTuple):
+    """A part that a certificate rests on.
+
+    Attributes:
+        part: Name of the part, such as "data term".
+        statement: What is taken to hold.
+        basis: "proved" by a theorem, "checked" by numbers that did not contradict it, or "given"
+            by whoever asked.
+    """
+
+    part: str
+    statement: str
+    basis: Basis
 
 
 @dataclass(frozen=True)
-class Certificate:
-    """Bounds on the safe side, or why there are none.
+class ContractionCertificate:
+    """Bounds on the safe side and what they rest on, or why there are none.
 
     Proved of the map with the weights as they are and the data term ½‖Tu - y‖², in exact
     arithmetic. Norms and μ are of the operator that the scheme sees: T/‖T‖ for a
     :class:`Scaling` that divides by the norm.
 
     Attributes:
-        norm: ‖T‖ is at most this.
+        norm: Bound of ‖T‖ from above.
         largest: L = ‖T‖², from above.
         smallest: μ ≤ λ_min(T*T), from below.
-        epsilon: the Lipschitz constant of R - Id is at most this.
+        epsilon: Bound of the Lipschitz constant of R - Id.
         eta: η.
         weight: λ, where R has one.
         factor: γ; None without a certificate.
         stability: ‖u(y) - u(y')‖ ≤ stability·‖y - y'‖ in the units of the image and the data, for
             one and the same image scale c; None without a certificate.
-        reason: why there is no certificate; empty where there is one.
-        variable: in which the step contracts.
+        reason: Why there is no certificate; empty where there is one.
+        variable: The variable in which the step contracts.
+        grounds: Every part that the proof rests on; empty without a certificate.
     """
 
     norm: float | None = None
@@ -59,6 +77,7 @@ class Certificate:
     stability: float | None = None
     reason: str = ""
     variable: str = "u"
+    grounds: tuple[Ground, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -69,7 +88,7 @@ class Certificate:
         """After how many undamped Picard iterations the distance to the fixed point has fallen.
 
         Args:
-            tolerance: the distance of the variable relative to that at the start, above 0.
+            tolerance: Distance of the variable relative to that at the start, above 0.
 
         Returns:
             A number that holds for every y and every start; None without a certificate.
@@ -89,7 +108,7 @@ class Certificate:
         return number
 
     def __str__(self) -> str:
-        """A table, or 'no certificate' and why."""
+        """A table and what it rests on, or 'no certificate' and why."""
         rows = {
             "L, bound of ‖T‖²": self.largest,
             "μ, T*T is at least": self.smallest,
@@ -105,48 +124,135 @@ class Certificate:
         for tolerance in (1e-2, 1e-4):
             number = self.iterations(tolerance)
             lines.append(f"  iterations to {tolerance:<10g}{number}")
-        return "\n".join([f"A contraction of {self.variable}, by proof:", *lines])
+        rests = [f"  {part:<16}{text} ({basis})" for part, text, basis in self.grounds]
+        head = f"A contraction of {self.variable}, by proof:"
+        return "\n".join([head, *lines, "It rests on:", *rests])
 
 
-def certify(model: nn.Module, operator: Operator, *, smallest: float = 0.0) -> Certificate:
-    """What is proved of ``model`` on ``operator``.
+def certify(
+    model: nn.Module, operator: Operator, *, fidelity: Fidelity, smallest: float = 0.0
+) -> ContractionCertificate:
+    """What is proved of ``model`` on ``operator``, and what the proof rests on.
+
+    Applies T and T* some 100 times, to refuse an operator whose adjoint, bound or μ is
+    contradicted by what it does.
 
     Args:
-        model: a scheme with a :class:`FixedPoint` of a step that knows its contraction factor, in
+        model: A scheme with a :class:`FixedPoint` of a step that knows its contraction factor, in
             the precision in which it is used.
         operator: T of the problems; a model's Scaling is applied to it here.
+        fidelity: D of the problems. Proofs are known for :class:`LeastSquares`.
         smallest: μ, a bound of λ_min(T*T) from below; 0 unless it is known to be larger.
 
     Returns:
         The certificate, or one without numbers and the reason.
 
     Raises:
-        ConfigError: μ is negative, not finite or larger than ‖T‖².
+        ConfigError: μ is negative, not finite, larger than ‖T‖², or larger than ‖Tu‖²/‖u‖² for
+            some u.
     """
     step = _step_of(model)
-    if isinstance(step, str):
-        return Certificate(reason=step)
-    for module in step.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
-            return Certificate(reason="BatchNorm has no Lipschitz bound for all images")
-    name = type(step).__name__
-    if not isinstance(step, AnalysedStep):
-        return Certificate(reason=f"{name} has no bound of its Lipschitz constant")
-    if _definer(step, "forward") is not _definer(step, "contraction"):
-        return Certificate(reason=f"{name} changes the step that it inherits a proof for")
+    reason = step if isinstance(step, str) else _unproved(step, fidelity)
+    if isinstance(step, str) or reason:
+        return ContractionCertificate(reason=reason)
+    assert isinstance(step, AnalysedStep)
     if not isinstance(operator, LinearOperator):
-        return Certificate(reason=f"{type(operator).__name__} is not linear")
-    norm = operator.norm_bound()
-    if norm is None:
-        return Certificate(reason=f"{type(operator).__name__} has no upper bound of its norm")
+        return ContractionCertificate(reason=f"{type(operator).__name__} is not linear")
+    bound = operator.norm_bound()
+    if bound is None:
+        name = type(operator).__name__
+        return ContractionCertificate(reason=f"{name} has no upper bound of its norm")
+    norm = largest(bound)
     if not (0 <= smallest <= norm**2 and math.isfinite(norm)):
-        raise _refused(f"0 ≤ μ ≤ ‖T‖² ≤ {norm**2:.4g}", smallest, "leave it out: 0 is always safe")
+        raise _refused(f"0 ≤ μ ≤ ‖T‖² ≤ {norm**2:.4g}", smallest, "omit it: 0 is always safe")
+    evidence = examine(operator)
+    if reason := _contradiction(operator, norm, evidence):
+        return ContractionCertificate(reason=reason)
+    if smallest > evidence.smallest * (1 + evidence.tolerance):
+        limit = f"μ ≤ {evidence.smallest:.4g}, which is ‖Tu‖²/‖u‖² for some u"
+        raise _refused(limit, smallest, "omit it: 0 is always safe")
     scale = _scale(model, operator)
     if scale is None:
-        return Certificate(reason="the model changes its problem before the scheme sees it")
+        return ContractionCertificate(
+            reason="the model changes its problem before the scheme sees it"
+        )
     scaled = norm * scale * (1 + _MARGIN)
     below = smallest * scale**2 * (1 - _MARGIN)
-    return _of(step.contraction(scaled**2, below), scaled, below, scale)
+    grounds = _grounds(step, operator, (norm, smallest), evidence)
+    return _of(step.contraction(scaled**2, below), scaled, below, scale, grounds)
+
+
+def certified_step(model: nn.Module) -> CertifiedStep[Any] | None:
+    """The step of a scheme that knows its contraction factor, if it has one."""
+    step = _step_of(model)
+    return step if isinstance(step, CertifiedStep) else None
+
+
+def _unproved(step: Step[Any], fidelity: Fidelity) -> str:
+    """Why nothing is proved of a step and a data term; empty where something may be."""
+    if type(fidelity) is not LeastSquares:
+        return f"proofs are for the data term LeastSquares, not for {type(fidelity).__name__}"
+    for module in step.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
+            return "BatchNorm has no Lipschitz bound for all images"
+    if not isinstance(step, AnalysedStep):
+        return f"{type(step).__name__} has no bound of its Lipschitz constant"
+    return next((reason for module in step.modules() if (reason := _borrowed(module))), "")
+
+
+def _borrowed(module: nn.Module) -> str:
+    """Whether what a module states of its map was written for another map."""
+    kind = type(module)
+    for statement in _STATEMENTS:
+        if not hasattr(kind, statement):
+            continue
+        if statement not in vars(kind):
+            return f"{kind.__name__} inherits a proof, and may change the map that it is for"
+        if module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001
+            return f"hooks of {kind.__name__} may change its map"
+        changed = [name for name in vars(module) if callable(getattr(kind, name, None))]
+        if changed:
+            return f"{', '.join(changed)} of a {kind.__name__} was replaced"
+    return ""
+
+
+def _contradiction(operator: LinearOperator, norm: float, evidence: Evidence) -> str:
+    """What T does that its adjoint or its bound says it does not; empty where there is nothing."""
+    name = type(operator).__name__
+    if not evidence.defect <= evidence.tolerance:
+        return (
+            f"the adjoint of {name} is wrong: ⟨Tu, v⟩ and ⟨u, T*v⟩ differ by "
+            f"{evidence.defect:.1e} of ‖Tu‖‖v‖"
+        )
+    if not evidence.norm <= norm * (1 + evidence.tolerance):
+        return f"the bound {norm:.6g} of ‖T‖ is wrong: {name} has ‖Tu‖ = {evidence.norm:.6g}·‖u‖"
+    return ""
+
+
+def _grounds(
+    step: Step[Any], operator: LinearOperator, bounds: tuple[float, float], evidence: Evidence
+) -> tuple[Ground, ...]:
+    """What a proof rests on, but for the numbers of the step itself."""
+    norm, smallest = bounds
+    name = type(operator).__name__
+    kinds = [type(m).__name__ for m in step.modules() if _states_a_bound(m) and m is not step]
+    gap = norm / evidence.norm - 1 if evidence.norm > 0 else 0.0
+    sharp = "exact" if gap <= evidence.tolerance else f"at most {gap:.1e} above ‖T‖"
+    least = f"{evidence.smallest:.6g}"
+    given = f"T*T ≥ {smallest:.6g}; ‖Tu‖²/‖u‖² = {least} was found"
+    return (
+        Ground("data term", "½‖Tu - y‖², LeastSquares", "proved"),
+        Ground("adjoint", f"of {name}, exact up to {evidence.defect:.0e}", "checked"),
+        Ground("norm", f"‖T‖ ≤ {norm:.6g} by {name}.norm_bound, {sharp}", "proved"),
+        Ground("μ", given, "given") if smallest else Ground("μ", "T*T ≥ 0", "proved"),
+        Ground("network", f"R - Id, by the bounds of {', '.join(dict.fromkeys(kinds))}", "proved"),
+        Ground("step size", f"allowed by {type(step).__name__} for this L", "proved"),
+        Ground("solver", "undamped Picard iterations in exact arithmetic", "given"),
+    )
+
+
+def _states_a_bound(module: nn.Module) -> bool:
+    return any(hasattr(type(module), statement) for statement in _STATEMENTS)
 
 
 def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
@@ -161,55 +267,16 @@ def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
         return 1.0
     if not (isinstance(seen, LinearMultiple) and seen.operator is operator):
         return None
-    return abs(seen.scalar)
+    scalar = seen.scalar
+    return largest(scalar.abs()) if isinstance(scalar, Tensor) else abs(scalar)
 
 
-def measured_contraction(
-    step: CertifiedStep[Any], problem: Problem, *, pairs: int = 4, ascents: int = 50, seed: int = 0
-) -> float:
-    """The largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ that is found; a bound of the factor from below.
-
-    Over random pairs, and over those that gradient ascent (Adam) makes of them, in the variable in
-    which the step contracts. Rounding is divided by ‖u - v‖ as well: use double precision.
-
-    Args:
-        step: Λ.
-        problem: a batch of one; its data play no part where Λ is affine in them.
-        pairs: how many at once.
-        ascents: steps of the ascent.
-        seed: of the random pairs.
-    """
-    data = problem.data[:1]
-    shape = (pairs, 1, *problem.operator.domain.shape)
-    generator = torch.Generator().manual_seed(seed)
-    start = [torch.randn(shape, generator=generator, dtype=data.dtype) for _ in range(2)]
-    u, d = (tensor.to(data.device).requires_grad_() for tensor in start)
-    ascent = torch.optim.Adam([u, d], lr=0.1, maximize=True)
-    worst = 0.0
-
-    def moved(variable: Tensor) -> Tensor:
-        return step.read(step(step.lift(variable), problem))
-
-    for _ in range(ascents):
-        with torch.enable_grad():
-            gap = moved(u + d) - moved(u)
-            ratios = gap.flatten(1).norm(dim=1) / d.flatten(1).norm(dim=1)
-        worst = max(worst, float(ratios.detach().max()))
-        u.grad, d.grad = torch.autograd.grad(ratios.sum(), (u, d))
-        ascent.step()
-    return worst
-
-
-def certified_step(model: nn.Module) -> CertifiedStep[Any] | None:
-    """The step of a scheme that knows its contraction factor, if it has one."""
-    step = _step_of(model)
-    return step if isinstance(step, CertifiedStep) else None
-
-
-def _of(found: Contraction, norm: float, smallest: float, scale: float) -> Certificate:
+def _of(
+    found: Contraction, norm: float, smallest: float, scale: float, grounds: tuple[Ground, ...]
+) -> ContractionCertificate:
     proved = not found.reason
     stability = found.sensitivity / (1 - found.factor) * (1 + _MARGIN) * scale if proved else None
-    return Certificate(
+    return ContractionCertificate(
         norm=norm,
         largest=norm**2,
         smallest=smallest,
@@ -220,12 +287,8 @@ def _of(found: Contraction, norm: float, smallest: float, scale: float) -> Certi
         stability=stability,
         reason=found.reason,
         variable=found.variable,
+        grounds=grounds if proved else (),
     )
-
-
-def _definer(step: object, name: str) -> type | None:
-    """The class whose method of that name ``step`` has."""
-    return next((kind for kind in type(step).__mro__ if name in vars(kind)), None)
 
 
 def _step_of(model: nn.Module) -> Step[Any] | str:

@@ -12,7 +12,7 @@ def geometry_text(
     shape: tuple[int, int] | None = None,
     theta: Sequence[float] | None = None,
 ) -> str:
-    """A parallel beam whose unknown lengths are null and marked with FILL IN.
+    """A parallel beam whose unknown lengths are FILL_IN.
 
     Args:
         data_shape: (angles, detector pixels).
@@ -25,11 +25,11 @@ def geometry_text(
     return _commented(
         ("name: parallel_beam", "CHECK: or fan_beam, with source_origin and origin_detector"),
         (f"shape: [{ny}, {nx}]", f"{'' if sure else 'CHECK: '}pixels of the image, (ny, nx)"),
-        ("pixel_size: null", "FILL IN: mm, of the image"),
+        ("pixel_size: FILL_IN", "mm, of the image"),
         *_angle_lines(angles, theta),
         ("detector:", ""),
         (f"  pixels: {pixels}", ""),
-        ("  pitch: null", "FILL IN: mm, between the centres of detector pixels"),
+        ("  pitch: FILL_IN", "mm, between the centres of detector pixels"),
         ("  axis_offset: 0.0", "CHECK: mm, from the detector's centre to the rotation axis"),
     )
 
@@ -48,12 +48,12 @@ def image_geometry_text(shape: tuple[int, int], pixel: tuple[float, float]) -> s
         (f"shape: [{ny}, {nx}]", "pixels of the image, (ny, nx), from the file"),
         (f"pixel_size: [{dy:.9g}, {dx:.9g}]", "mm, (dy, dx), from the file"),
         ("angles:", "at the midpoints of equal parts of the arc"),
-        ("  number: null", "FILL IN: how many views"),
+        ("  number: FILL_IN", "how many views"),
         ("  start: 0.0", "CHECK: radians"),
         ("  arc: 3.141592653589793", "CHECK: radians"),
         ("detector:", f"pixels x pitch of {diagonal:.4g} mm sees the whole image"),
-        ("  pixels: null", "FILL IN"),
-        ("  pitch: null", "FILL IN: mm, between the centres of detector pixels"),
+        ("  pixels: FILL_IN", ""),
+        ("  pitch: FILL_IN", "mm, between the centres of detector pixels"),
         ("  axis_offset: 0.0", "CHECK: mm, from the detector's centre to the rotation axis"),
     )
 
@@ -85,7 +85,7 @@ def geometry_file_text(body: str, source: object) -> str:
     """A geometry file: what to do with it, and the geometry."""
     return (
         f"# Scan geometry for {source}, lengths in mm and angles in radians.\n"
-        "# Fill in what is null, and look at what is marked with CHECK.\n"
+        "# Write values in place of FILL_IN, and look at what is marked with CHECK.\n"
         f"{body}"
     )
 

@@ -1,73 +1,112 @@
-"""What `learnedrecon evaluate --iterations` does."""
+"""Following a method along its iterations, beyond those that it was trained for too."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import Progress
-
-from learnedrecon import specs
 from learnedrecon.evaluation.curves import draw_iterations
-from learnedrecon.evaluation.iterations import iteration_curves, parse_iterations, quartiles
-from learnedrecon.experiments.scoring import posed_to, write_results
-from learnedrecon.models.registry import MODELS
+from learnedrecon.evaluation.iterations import (
+    IterationCurves,
+    iteration_curves,
+    parse_iterations,
+    quartiles,
+)
+from learnedrecon.experiments.evaluation import evaluation_overrides, planned_outputs
+from learnedrecon.experiments.method import open_run
+from learnedrecon.experiments.progress import progress_of
+from learnedrecon.experiments.scoring import posed_to, recorded, write_results
 from learnedrecon.schemes.iterations import model_with_iterations
+from learnedrecon.training.accelerator import choose_device
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
+    from collections.abc import Sequence
 
-    from learnedrecon.evaluation.iterations import IterationCurves
-    from learnedrecon.experiments.experiment import Experiment
-    from learnedrecon.experiments.method import Method
-
-_LOG = logging.getLogger(__name__)
+    from learnedrecon.experiments.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
 
-def along_iterations(method: Method, experiment: Experiment, text: str, target: Path) -> None:
-    """Writes the curves of a method over the iterations as JSON and as a figure.
+@dataclass(frozen=True, eq=False)
+class IterationStudy:
+    """The curves of one method over its iterations.
+
+    Attributes:
+        curves: PSNR, change and data residual of every test image.
+        files: The JSON and the figure.
+    """
+
+    curves: IterationCurves
+    files: tuple[Path, ...]
+
+
+def iteration_study(  # noqa: PLR0913 - the keywords of one call
+    run: str | os.PathLike[str],
+    iterations: str,
+    *,
+    overrides: Sequence[str] = (),
+    images: int | None = None,
+    data_range: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    device: str = "auto",
+    progress: Progress | bool = True,
+) -> IterationStudy:
+    """Writes PSNR, change and data residual of a method after each iteration, and draws them.
 
     Args:
-        method: a learned iterative one.
-        experiment: with the test images.
-        text: first and last iteration, such as "1:100".
-        target: the JSON; the figure goes into ``figures`` beside it where there is such a folder.
+        run: A run folder, or a configuration of a method without weights.
+        iterations: First and last iteration, such as "1:100".
+        overrides: Texts ``a.b=c`` that override values of the configuration.
+        images: Number of test images, at most.
+        data_range: Data range of the PSNR, "max-min" or such as "range=1".
+        output: The JSON to write, with the figure beside it; ``iterations.json`` and
+            ``figures/iterations.png`` in a run folder, or ``CONFIG-iterations.json`` beside a
+            configuration, unless given.
+        force: Whether other files may be overwritten; those that no ``output`` named always are.
+        device: "auto", "cpu" or "cuda".
+        progress: Callback, or whether bars are shown.
 
     Raises:
-        ConfigError: a method without iterations, or a wrong ``text``.
-        DataError: no test images, or without truth.
+        ConfigError: A method without iterations, wrong ``iterations``, or an output that is there.
+        DataError: No test images, or without truth.
     """
-    span = parse_iterations(text)
+    span = parse_iterations(iterations)
+    run = Path(run)
+    asked = [*overrides, *evaluation_overrides(images, data_range)]
+    method, experiment = open_run(run, asked, device=choose_device(device))
+    files = planned_outputs(
+        run, _files(run, output), experiment.config, named=output is not None, force=force
+    )
     model_with_iterations(method.model, span[1])
-    total = min(experiment.config.evaluation.images, len(experiment.dataset("test")))
+    total = min(experiment.evaluation.images, len(experiment.dataset("test")))
     draws = span[1] + 1 if experiment.draws else 0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"Running {method.label}", total=total)
+    with progress_of(progress)(f"Running {method.label}", total) as advance:
         curves = iteration_curves(
             method.label,
             method.model,
             posed_to(method, experiment.batches("test", draws=draws)),
             experiment.data_range,
             span,
-            on_batch=lambda number: progress.advance(task, number),
+            on_batch=advance,
         )
-    figures = target.parent / "figures"
-    figure = (figures if figures.is_dir() else target.parent) / f"{target.stem}.png"
-    write_results(
-        target,
-        {
-            **curves.to_plain(),
-            "model": specs.named_to_plain(MODELS, method.model.spec),
-            "range": str(experiment.data_range),
-        },
-    )
-    draw_iterations([curves], figure)
-    for line in summary(curves):
-        _LOG.info(line)
-    _LOG.info(f"Wrote {target} and {figure}.")
+    about = {"model": recorded(method), "range": str(experiment.data_range)}
+    write_results(files[0], {**curves.to_plain(), **about})
+    draw_iterations([curves], files[1])
+    _LOG.info("Wrote %s and %s.", *files)
+    return IterationStudy(curves, files)
+
+
+def _files(run: Path, output: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+    if output is not None:
+        return Path(output), Path(output).with_suffix(".png")
+    if run.is_dir():
+        return run / "iterations.json", run / "figures" / "iterations.png"
+    target = run.with_name(f"{run.stem}-iterations.json")
+    return target, target.with_suffix(".png")
 
 
 def summary(curves: IterationCurves) -> list[str]:

@@ -1,1 +1,7 @@
-"""Data terms D(v; y) and regularisers R(u)."""
+"""Data terms D(v; y) and regularisers R(u), with gradients and proximal maps."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

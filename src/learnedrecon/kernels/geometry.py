@@ -105,7 +105,7 @@ class RayGeometry2D:
     def table(self) -> RayTable:
         """Where the rays cross the image.
 
-        cpp/plan.cpp evaluates the same expressions in the same order. The length per step is
+        cpp/ray2d/views.cpp evaluates the same expressions in the same order. The length per step is
         √(dy² + (slope·dx)²), which holds for directions of any length.
         """
         (ny, nx), (dy, dx) = self.shape, self.pixel

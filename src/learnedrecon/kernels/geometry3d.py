@@ -108,7 +108,7 @@ class RayGeometry3D:
         """Where the rays of some angles (all if None) cross the volume.
 
         A ray walks along the axis in which it moves most voxels; if equal, y before x before z, so
-        that a scan in a plane is the two-dimensional one. cpp/volume_plan.cpp evaluates the same
+        that a scan in a plane is the two-dimensional one. cpp/ray3d/plan.cpp evaluates the same
         expressions in the same order. The length per step is √(Σ (slope · voxel size)²) over the
         three axes, which holds for directions of any length.
         """

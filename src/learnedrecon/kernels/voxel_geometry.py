@@ -41,5 +41,5 @@ class VoxelGeometry:
 
     @property
     def placement(self) -> NDArray[np.float64]:
-        """The numbers that cpp/module.cpp wants: dy, dx, row, column, rise, bottom."""
+        """The numbers that cpp/voxels/module.cpp wants: dy, dx, row, column, rise, bottom."""
         return np.array([*self.pixel, *self.centre, self.rise, self.bottom], dtype=np.float64)

@@ -1,6 +1,6 @@
 """Voxel-driven backprojection and its exact transpose, by the fastest kernel at hand.
 
-CPU tensors go to the compiled kernels (cpp/voxels.cpp), all others, or all of them where the
+CPU tensors go to the compiled kernels (cpp/voxels/), all others, or all of them where the
 package was installed without a C++ compiler, to :mod:`learnedrecon.kernels.oracle_voxels`. Nothing
 here is recorded by autograd.
 """

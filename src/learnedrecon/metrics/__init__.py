@@ -2,26 +2,6 @@
 
 from __future__ import annotations
 
-from learnedrecon.metrics.image import nmse, psnr, psnr_torch, ssim
-from learnedrecon.metrics.ranges import DataRange, FixedRange, MaxMinPerImage, parse_range
-from learnedrecon.metrics.statistics import (
-    PairedDifference,
-    Summary,
-    paired_difference,
-    summarise,
-)
+import lazy_loader
 
-__all__ = [
-    "DataRange",
-    "FixedRange",
-    "MaxMinPerImage",
-    "PairedDifference",
-    "Summary",
-    "nmse",
-    "paired_difference",
-    "parse_range",
-    "psnr",
-    "psnr_torch",
-    "ssim",
-    "summarise",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

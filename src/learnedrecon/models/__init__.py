@@ -1,1 +1,7 @@
-"""Methods, one file per paper: a spec, a builder, and how it differs from the paper."""
+"""Methods from a problem to an image, one module each; learned and classical."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import torch
 from pydantic import PlainSerializer, PlainValidator
 
-from learnedrecon.errors import ConfigError, GeometryError, describe
+from learnedrecon.errors import ConfigError, describe
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import Problem
-from learnedrecon.solvers.direct.fbp import pseudo_inverse
+from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.specs import from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _NAMES = ("auto", "zero", "adjoint", "fbp")
 
 @dataclass(frozen=True)
 class FilteredBackprojection:
-    """u⁰ = FBP(y) for operators that have one; see :func:`solvers.direct.fbp.pseudo_inverse`.
+    """u⁰ = FBP(y) for operators that have one; see ``pseudo_inverse``.
 
     Attributes:
         window: "ram-lak" or "hann".
@@ -68,7 +68,7 @@ class AdjointImage:
 
     def __call__(self, problem: Problem) -> Tensor:
         if isinstance(problem.operator, LinearOperator):
-            return problem.adjoint(problem.data)
+            return problem.back
         return ZeroImage()(problem)
 
 
@@ -83,10 +83,9 @@ class AutomaticStart:
     fbp: FilteredBackprojection = FilteredBackprojection()
 
     def __call__(self, problem: Problem) -> Tensor:
-        try:
+        if has_pseudo_inverse(problem.operator):
             return self.fbp(problem)
-        except GeometryError:
-            return AdjointImage()(problem)
+        return AdjointImage()(problem)
 
 
 def start_of(start: Start, fbp: FilteredBackprojection | None = None) -> Callable[[Problem], Any]:

@@ -6,19 +6,6 @@ torch's default generator (seed it before), draws nothing in the forward pass, a
 
 from __future__ import annotations
 
-from learnedrecon.networks.as_real import AsReal
-from learnedrecon.networks.conv import ConvNet, ConvSpec
-from learnedrecon.networks.filters import RampFilter, apply_filter, padded_length, ramp_response
-from learnedrecon.networks.unet import UNet, UNetSpec
+import lazy_loader
 
-__all__ = [
-    "AsReal",
-    "ConvNet",
-    "ConvSpec",
-    "RampFilter",
-    "UNet",
-    "UNetSpec",
-    "apply_filter",
-    "padded_length",
-    "ramp_response",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,7 @@
-"""Forward operators: T, its derivative T'(u) and their exact adjoints."""
+"""Forward operators T: linear and not, and what can be built from them."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

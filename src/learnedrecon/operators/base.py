@@ -18,6 +18,7 @@ from learnedrecon.operators.arithmetic import (
     require_same,
     split_tensors,
 )
+from learnedrecon.operators.leading import over
 from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Operator(nn.Module, ABC):
         pointwise: whether every value depends on nothing but the entry in its place, so that
             F ∘ G has the rows of G.
         tensor_names: what :meth:`with_tensors` takes.
+        precise: the names of buffers that keep their precision when the operator is moved.
         spec: the frozen dataclass that the operator was built from, such as a geometry; None where
             there is none that says everything but tensors, as for compositions, subsets of k-space,
             or samples with geometries of their own.
@@ -51,6 +53,7 @@ class Operator(nn.Module, ABC):
 
     spec: Any = None
     folded_axes: int = 0
+    precise: tuple[str, ...] = ()
     row_axis: int | None = None
     pointwise: bool = False
     tensor_names: frozenset[str] = frozenset()
@@ -59,6 +62,14 @@ class Operator(nn.Module, ABC):
         super().__init__()
         self.domain = domain
         self.codomain = codomain
+
+    @property
+    def measured(self) -> Tensor | None:
+        """Boolean mask of the data that are measured, which broadcasts against them; None for all.
+
+        What is not measured is 0 in the data of this operator, such as k-space off the mask.
+        """
+        return None
 
     @abstractmethod
     def evaluate(self, u: Tensor) -> Tensor:
@@ -103,6 +114,28 @@ class Operator(nn.Module, ABC):
                 fix="remove them from the samples, or use an operator that has them",
             )
         )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that :meth:`with_tensors` put in, or others of these names, by name."""
+        found = {name: getattr(self, name, None) for name in sorted(self.tensor_names)}
+        return {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
+
+    def own_axes(self, name: str) -> int:  # noqa: ARG002
+        """The number of axes of a tensor of :meth:`with_tensors` behind its leading axes."""
+        return self.domain.ndim
+
+    def of_sample(self, index: int) -> Self:
+        """The operator of one sample of a batch: the tensors that it has for itself alone.
+
+        Args:
+            index: along the first axis of the images (batch, channel, *domain.shape).
+        """
+        own = {
+            name: tensor[index : index + 1]
+            for name, tensor in self.tensors().items()
+            if tensor.ndim > self.own_axes(name) + 1 and tensor.shape[0] > 1
+        }
+        return self.with_tensors(own)
 
     def restrict(self, rows: tuple[int, ...]) -> Operator:
         """The operator of the given rows, for :meth:`subset`; ``rows`` have been checked."""
@@ -171,7 +204,7 @@ class Operator(nn.Module, ABC):
         if not is_scalar(scalar, self.codomain):
             reject_tensors(scalar, "*")
             return NotImplemented
-        return self._times(scalar)
+        return self.multiple(scalar)
 
     def __rmul__(self, scalar: complex) -> Operator:
         return self * scalar
@@ -180,10 +213,10 @@ class Operator(nn.Module, ABC):
         """(F/a)(u) = F(u)/a for a number that is not zero."""
         if not is_scalar(scalar, self.codomain):
             return NotImplemented
-        return self._times(1 / plain_scalar(scalar, self.codomain))
+        return self.multiple(1 / plain_scalar(scalar, self.codomain))
 
     def __neg__(self) -> Operator:
-        return self._times(-1.0)
+        return self.multiple(-1.0)
 
     def _after(self, other: Operator) -> Operator:
         return Composition(self, other)
@@ -191,11 +224,16 @@ class Operator(nn.Module, ABC):
     def _plus(self, other: Operator) -> Operator:
         return Sum(self, other)
 
-    def _times(self, scalar: complex) -> Operator:
+    def multiple(self, scalar: complex | Tensor) -> Operator:
+        """a·F, as ``a * F``, or with a number (*lead) for each sample."""
         return Multiple(self, scalar)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves buffers as ``nn.Module`` does, keeps complex ones complex and the spaces true."""
+        """Moves buffers as ``nn.Module`` does, keeps complex ones complex and the spaces true.
+
+        Buffers of :attr:`precise` move between devices and keep their precision. Whatever fails,
+        such as a device that is not there or has no room, leaves the operator as it was.
+        """
 
         def convert(tensor: Tensor) -> Tensor:
             if not tensor.is_complex():
@@ -203,10 +241,31 @@ class Operator(nn.Module, ABC):
             real = fn(tensor.real)
             return tensor.to(real.device, torch.promote_types(real.dtype, torch.complex64))
 
-        super()._apply(convert, recurse)
-        self.domain = _converted(self.domain, convert)
-        self.codomain = _converted(self.codomain, convert)
+        before = [(module, _state(module)) for module in self.modules()]
+        weights = [(parameter, parameter.data) for parameter in self.parameters()]
+        kept = {name: getattr(self, name) for name in self.precise}
+        try:
+            for name, tensor in kept.items():
+                setattr(
+                    self, name, tensor.new_empty(0, dtype=torch.float32)
+                )  # to see where it goes
+            super()._apply(convert, recurse)
+            for name, tensor in kept.items():
+                setattr(self, name, moved(tensor, getattr(self, name).device))
+            self.domain = _converted(self.domain, convert)
+            self.codomain = _converted(self.codomain, convert)
+            self.refresh()
+        except BaseException:
+            for module, state in before:
+                module.__dict__.clear()
+                module.__dict__.update(state)
+            for parameter, data in weights:
+                parameter.data = data
+            raise
         return self
+
+    def refresh(self) -> None:
+        """Computes again what depends on the device or the precision."""
 
 
 class Composition(Operator):
@@ -214,6 +273,9 @@ class Composition(Operator):
 
     Its rows are those of F, or of G where F is pointwise.
     """
+
+    outer: Operator
+    inner: Operator
 
     def __init__(self, outer: Operator, inner: Operator) -> None:
         require_same(outer.domain, inner.codomain, "spaces between two composed operators")
@@ -225,6 +287,12 @@ class Composition(Operator):
         self.tensor_names = outer.tensor_names | inner.tensor_names
         self.folded_axes = inner.folded_axes if outer.pointwise else outer.folded_axes
 
+    @property
+    def measured(self) -> Tensor | None:
+        if self.outer.measured is None and self.outer.pointwise:
+            return self.inner.measured
+        return self.outer.measured
+
     def evaluate(self, u: Tensor) -> Tensor:
         return self.outer.evaluate(self.inner.evaluate(u))
 
@@ -233,21 +301,30 @@ class Composition(Operator):
         value, second = self.outer.linearise(between)
         return value, second @ first
 
-    def restrict(self, rows: tuple[int, ...]) -> Composition:
+    def restrict(self, rows: tuple[int, ...]) -> Self:
         if self.outer.pointwise and self.row_axis is not None:
-            return Composition(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
-        return Composition(self.outer.subset(rows), self.inner)
+            return type(self)(self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows))
+        return type(self)(self.outer.subset(rows), self.inner)
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Composition:
-        return Composition(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Self:
+        return type(self)(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Composition:
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
         outer, inner = split_tensors(tensors, self.outer, self.inner)
-        return Composition(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
+        return type(self)(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {**self.outer.tensors(), **self.inner.tensors()}
+
+    def own_axes(self, name: str) -> int:
+        return (self.outer if name in self.outer.tensor_names else self.inner).own_axes(name)
 
 
 class Sum(Operator):
     """F + G where one of the two is not linear, on a common domain and codomain."""
+
+    left: Operator
+    right: Operator
 
     def __init__(self, left: Operator, right: Operator) -> None:
         require_same(left.domain, right.domain, "domains of a sum")
@@ -258,7 +335,7 @@ class Sum(Operator):
         self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
         self.pointwise = left.pointwise and right.pointwise
         self.tensor_names = left.tensor_names | right.tensor_names
-        self.folded_axes = left.folded_axes
+        self.folded_axes = max(left.folded_axes, right.folded_axes)
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.left.evaluate(u) + self.right.evaluate(u)
@@ -267,44 +344,81 @@ class Sum(Operator):
         (a, first), (b, second) = self.left.linearise(u), self.right.linearise(u)
         return a + b, first + second
 
-    def restrict(self, rows: tuple[int, ...]) -> Sum:
-        return Sum(self.left.subset(rows), self.right.subset(rows))
+    def restrict(self, rows: tuple[int, ...]) -> Self:
+        return type(self)(self.left.subset(rows), self.right.subset(rows))
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Sum:
-        return Sum(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Self:
+        return type(self)(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Sum:
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
         left, right = split_tensors(tensors, self.left, self.right)
-        return Sum(self.left.with_tensors(left), self.right.with_tensors(right))
+        return type(self)(self.left.with_tensors(left), self.right.with_tensors(right))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {**self.left.tensors(), **self.right.tensors()}
+
+    def own_axes(self, name: str) -> int:
+        return (self.left if name in self.left.tensor_names else self.right).own_axes(name)
 
 
 class Multiple(Operator):
-    """a·F for an F that is not linear."""
+    """a·F for an F that is not linear.
 
-    def __init__(self, operator: Operator, scalar: complex) -> None:
+    Args:
+        operator: F.
+        scalar: a, a number; or real numbers (*lead), one for each sample, as a tensor, in which
+            a·F is differentiable.
+
+    Raises:
+        DtypeError: a complex number and a real codomain.
+    """
+
+    operator: Operator
+    scalar: complex | Tensor
+
+    def __init__(self, operator: Operator, scalar: complex | Tensor) -> None:
         super().__init__(operator.domain, operator.codomain)
         self.operator = operator
-        self.scalar = plain_scalar(scalar, operator.codomain)
-        self.folded_axes = operator.folded_axes
+        if isinstance(scalar, Tensor) and (scalar.ndim or scalar.requires_grad):
+            self.register_buffer("scalar", scalar, persistent=False)
+        else:
+            self.scalar = plain_scalar(complex(scalar), operator.codomain)
         self.row_axis = operator.row_axis
         self.pointwise = operator.pointwise
         self.tensor_names = operator.tensor_names
+        self.folded_axes = operator.folded_axes
+
+    @property
+    def measured(self) -> Tensor | None:
+        return self.operator.measured
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return self.scalar * self.operator.evaluate(u)
+        value = self.operator.evaluate(u)
+        return over(self.scalar, value, self.codomain.ndim) * value
+
+    def divided(self, data: Tensor) -> Tensor:
+        """F's part of the data: ``data`` / a."""
+        return data / over(self.scalar, data, self.codomain.ndim)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
         value, derivative = self.operator.linearise(u)
-        return self.scalar * value, derivative * self.scalar
+        value = over(self.scalar, value, self.codomain.ndim) * value
+        return value, derivative.multiple(self.scalar)
 
-    def restrict(self, rows: tuple[int, ...]) -> Multiple:
-        return Multiple(self.operator.subset(rows), self.scalar)
+    def restrict(self, rows: tuple[int, ...]) -> Self:
+        return type(self)(self.operator.subset(rows), self.scalar)
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> Multiple:
-        return Multiple(self.operator.at_rows(rows, axis), self.scalar)
+    def at_rows(self, rows: tuple[int, ...], axis: int) -> Self:
+        return type(self)(self.operator.at_rows(rows, axis), self.scalar)
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> Multiple:
-        return Multiple(self.operator.with_tensors(tensors), self.scalar)
+    def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
+        return type(self)(self.operator.with_tensors(tensors), self.scalar)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.operator.tensors()
+
+    def own_axes(self, name: str) -> int:
+        return self.operator.own_axes(name)
 
 
 def without_autocast(like: Tensor) -> AbstractContextManager[None]:
@@ -320,6 +434,14 @@ def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
     if torch.device(device).type == "mps" and tensor.dtype == torch.float64:
         return tensor.cpu()
     return tensor.to(device)
+
+
+def _state(module: nn.Module) -> dict[str, Any]:
+    """What a module holds, with dictionaries of its own for its tensors and parts."""
+    return {
+        name: dict(value) if isinstance(value, dict) else value
+        for name, value in vars(module).items()
+    }
 
 
 def _converted(space: Space, convert: Callable[[Tensor], Tensor]) -> Space:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
-from learnedrecon.operators.arithmetic import plain_scalar, require_same, split_tensors
-from learnedrecon.operators.base import Composition, Operator, Sum, without_autocast
-from learnedrecon.operators.norm import estimated_norm
+import torch
+from torch import Tensor
+
+from learnedrecon.operators.base import Composition, Multiple, Operator, Sum, without_autocast
+from learnedrecon.operators.leading import Norm, over
+from learnedrecon.operators.norm import differentiable, estimated_norm
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from learnedrecon.operators.rows import Rows
+
+
+class _Known(NamedTuple):
+    """A norm, and how often each tensor of its operator had been written into."""
+
+    norm: Norm
+    versions: tuple[int, ...]
+
+    def holds(self, operator: LinearOperator) -> bool:
+        """Whether no tensor was changed in place since."""
+        return self.versions == _versions(operator)
 
 
 class LinearOperator(Operator):
@@ -46,20 +58,32 @@ class LinearOperator(Operator):
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
         return self(u), self
 
-    def norm(self) -> float:
-        """‖T‖, the largest singular value, by seeded power iteration; computed once."""
-        if self._norm is None:
-            self._norm = self.compute_norm()
-        return self._norm
+    def norm(self) -> Norm:
+        """‖T‖, the largest singular value, by seeded power iteration.
 
-    _norm: float | None = None
+        It is computed once, and again where a tensor was changed in place.
 
-    def compute_norm(self) -> float:
+        Returns:
+            A number; where samples have tensors of their own, one for each, (*lead) float64, which
+            does not depend on the others; where a tensor requires gradients, differentiable in it.
+        """
+        if torch.compiler.is_compiling():
+            return _norm_while_compiling(self)
+        if self._known is None or not self._known.holds(self):
+            _learn_norm(self)
+        assert self._known is not None
+        if torch.is_grad_enabled() and any(buffer.requires_grad for buffer in self.buffers()):
+            return differentiable(self, self._known.norm)
+        return self._known.norm
+
+    _known: _Known | None = None
+
+    def compute_norm(self) -> Norm:
         """‖T‖ without the cache; subclasses with a closed form or a shared cache replace this."""
         return estimated_norm(self)
 
-    def norm_bound(self) -> float | None:
-        """A number that ‖T‖ certainly does not exceed, or None where none is known.
+    def norm_bound(self) -> Norm | None:
+        """What ‖T‖ certainly does not exceed, as in :meth:`norm`, or None where none is known.
 
         :meth:`norm` is an estimate from below. Step sizes use this one, by
         :func:`learnedrecon.operators.norm.upper_norm`.
@@ -93,7 +117,7 @@ class LinearOperator(Operator):
     def _plus(self, other: Operator) -> Operator:
         return LinearSum(self, other) if isinstance(other, LinearOperator) else Sum(self, other)
 
-    def _times(self, scalar: complex) -> LinearMultiple:
+    def multiple(self, scalar: complex | Tensor) -> LinearMultiple:
         return LinearMultiple(self, scalar)
 
     if TYPE_CHECKING:  # rows, multiples, sums and compositions of linear operators are linear
@@ -137,6 +161,31 @@ class LinearOperator(Operator):
         def __neg__(self) -> LinearOperator: ...
 
 
+def _learn_norm(operator: LinearOperator) -> None:
+    """Computes the norm and keeps it."""
+    with torch.no_grad():
+        norm = operator.compute_norm()
+    operator._known = _Known(norm, _versions(operator))  # noqa: SLF001
+
+
+def _norm_while_compiling(operator: LinearOperator) -> Norm:
+    """The norm that is known, as a constant; else, or for tensors of samples, outside of the graph.
+
+    What fills a cache inside of a traced region would be traced, and see no numbers.
+    ``torch.compiler.disable`` as a decorator would import the compiler together with this module.
+    """
+    known = operator._known  # noqa: SLF001
+    if known is None or isinstance(known.norm, Tensor):
+        norm: Norm = torch.compiler.disable(LinearOperator.norm)(operator)
+        return norm
+    return known.norm
+
+
+def _versions(operator: LinearOperator) -> tuple[int, ...]:
+    """How often each tensor was written into; tensors of inference mode do not say."""
+    return tuple(0 if b.is_inference() else b._version for b in operator.buffers())  # noqa: SLF001
+
+
 class Adjoint(LinearOperator):
     """T*: Y → X; ``T.H.H`` acts as T."""
 
@@ -158,137 +207,98 @@ class Adjoint(LinearOperator):
     def with_tensors(self, tensors: dict[str, Tensor]) -> Adjoint:
         return Adjoint(self.operator.with_tensors(tensors))
 
-    def compute_norm(self) -> float:
+    def tensors(self) -> dict[str, Tensor]:
+        return self.operator.tensors()
+
+    def own_axes(self, name: str) -> int:
+        return self.operator.own_axes(name)
+
+    def norm(self) -> Norm:
         return self.operator.norm()
 
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         return self.operator.norm_bound()
 
 
-class LinearMultiple(LinearOperator):
+class LinearMultiple(LinearOperator, Multiple):  # type: ignore[misc]
     """a·T for a real number a, or for a complex one where the codomain is complex.
+
+    Args:
+        operator: T.
+        scalar: as in :class:`Multiple`.
 
     Raises:
         DtypeError: a complex number and a real codomain.
     """
 
-    def __init__(self, operator: LinearOperator, scalar: complex) -> None:
-        super().__init__(operator.domain, operator.codomain)
-        self.operator = operator
-        self.scalar = plain_scalar(scalar, operator.codomain)
-        self.folded_axes = operator.folded_axes
-        self.row_axis = operator.row_axis
-        self.pointwise = operator.pointwise
-        self.tensor_names = operator.tensor_names
+    operator: LinearOperator
 
-    def evaluate(self, u: Tensor) -> Tensor:
-        return self.scalar * self.operator.evaluate(u)
+    def __init__(self, operator: LinearOperator, scalar: complex | Tensor) -> None:
+        Multiple.__init__(self, operator, scalar)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         """a·T*v, or T*(āv): T is real-linear, so that a complex number does not pass through."""
         if isinstance(self.scalar, complex):
             return self.operator.evaluate_adjoint(self.scalar.conjugate() * v)
-        return self.scalar * self.operator.evaluate_adjoint(v)
+        image = self.operator.evaluate_adjoint(v)
+        return over(self.scalar, image, self.domain.ndim) * image
 
-    def restrict(self, rows: tuple[int, ...]) -> LinearMultiple:
-        return LinearMultiple(self.operator.subset(rows), self.scalar)
+    @property
+    def _size(self) -> Norm:
+        scalar = self.scalar
+        return scalar.abs() if isinstance(scalar, Tensor) else abs(scalar)
 
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> LinearMultiple:
-        return LinearMultiple(self.operator.at_rows(rows, axis), self.scalar)
+    def norm(self) -> Norm:
+        return self._size * self.operator.norm()
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> LinearMultiple:
-        return LinearMultiple(self.operator.with_tensors(tensors), self.scalar)
-
-    def compute_norm(self) -> float:
-        return abs(self.scalar) * self.operator.norm()
-
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         bound = self.operator.norm_bound()
-        return None if bound is None else abs(self.scalar) * bound
+        return None if bound is None else self._size * bound
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
-        if self.scalar == 0:
+        if not isinstance(self.scalar, Tensor) and self.scalar == 0:
             return b / weight
-        square = abs(self.scalar) ** 2
+        square = over(self._size**2, b, self.domain.ndim)
         solved = self.operator.normal_inverse(b, weight / square)
         return None if solved is None else solved / square
 
 
-class LinearSum(LinearOperator):
+class LinearSum(LinearOperator, Sum):  # type: ignore[misc]
     """S + T on a common domain and codomain."""
 
-    def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
-        require_same(left.domain, right.domain, "domains of a sum")
-        require_same(left.codomain, right.codomain, "codomains of a sum")
-        super().__init__(left.domain, left.codomain)
-        self.left = left
-        self.right = right
-        self.row_axis = left.row_axis if left.row_axis == right.row_axis else None
-        self.pointwise = left.pointwise and right.pointwise
-        self.tensor_names = left.tensor_names | right.tensor_names
-        self.folded_axes = left.folded_axes
+    left: LinearOperator
+    right: LinearOperator
 
-    def evaluate(self, u: Tensor) -> Tensor:
-        return self.left.evaluate(u) + self.right.evaluate(u)
+    def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
+        Sum.__init__(self, left, right)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.left.evaluate_adjoint(v) + self.right.evaluate_adjoint(v)
 
-    def restrict(self, rows: tuple[int, ...]) -> LinearSum:
-        return LinearSum(self.left.subset(rows), self.right.subset(rows))
-
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> LinearSum:
-        return LinearSum(self.left.at_rows(rows, axis), self.right.at_rows(rows, axis))
-
-    def with_tensors(self, tensors: dict[str, Tensor]) -> LinearSum:
-        left, right = split_tensors(tensors, self.left, self.right)
-        return LinearSum(self.left.with_tensors(left), self.right.with_tensors(right))
-
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         """‖S‖ + ‖T‖."""
         left, right = self.left.norm_bound(), self.right.norm_bound()
         return None if left is None or right is None else left + right
 
 
-class LinearComposition(LinearOperator):
+class LinearComposition(LinearOperator, Composition):  # type: ignore[misc]
     """S T: first T, then S; rows are those of S, or of T where S is pointwise."""
 
-    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
-        require_same(outer.domain, inner.codomain, "spaces between two composed operators")
-        super().__init__(inner.domain, outer.codomain)
-        self.outer = outer
-        self.inner = inner
-        self.row_axis = inner.row_axis if outer.pointwise else outer.row_axis
-        self.pointwise = outer.pointwise and inner.pointwise
-        self.tensor_names = outer.tensor_names | inner.tensor_names
-        self.folded_axes = inner.folded_axes if outer.pointwise else outer.folded_axes
+    outer: LinearOperator
+    inner: LinearOperator
 
-    def evaluate(self, u: Tensor) -> Tensor:
-        return self.outer.evaluate(self.inner.evaluate(u))
+    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
+        Composition.__init__(self, outer, inner)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.inner.evaluate_adjoint(self.outer.evaluate_adjoint(v))
 
-    def restrict(self, rows: tuple[int, ...]) -> LinearComposition:
-        if self.outer.pointwise and self.row_axis is not None:
-            return LinearComposition(
-                self.outer.at_rows(rows, self.row_axis), self.inner.subset(rows)
-            )
-        return LinearComposition(self.outer.subset(rows), self.inner)
-
-    def at_rows(self, rows: tuple[int, ...], axis: int) -> LinearComposition:
-        return LinearComposition(self.outer.at_rows(rows, axis), self.inner.at_rows(rows, axis))
-
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         """‖S‖‖T‖."""
         outer, inner = self.outer.norm_bound(), self.inner.norm_bound()
         return None if outer is None or inner is None else outer * inner
 
-    def with_tensors(self, tensors: dict[str, Tensor]) -> LinearComposition:
-        outer, inner = split_tensors(tensors, self.outer, self.inner)
-        return LinearComposition(self.outer.with_tensors(outer), self.inner.with_tensors(inner))
-
-    def compute_norm(self) -> float:
+    def compute_norm(self) -> Norm:
         """‖T*T‖ = ‖TT*‖ = ‖T‖², else by power iteration."""
         outer, inner = self.outer, self.inner
         if isinstance(outer, Adjoint) and outer.operator is inner:

@@ -66,6 +66,12 @@ class Phaseless(Operator):
     def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
         return self.of(self.operator.with_tensors(tensors))
 
+    def tensors(self) -> dict[str, Tensor]:
+        return self.operator.tensors()
+
+    def own_axes(self, name: str) -> int:
+        return self.operator.own_axes(name)
+
 
 class PhaseRetrieval(Phaseless):
     """T(u) = |Au|², the intensity of a field (Candès, Li, Soltanolkotabi 2015, equation 1.1).

@@ -13,8 +13,9 @@ from torch import Tensor
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
 from learnedrecon.operators.fields import require_kind
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.leading import Norm, require_leading
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.norm import lanczos_norm, require_settled
 from learnedrecon.operators.space import Space
 
 _SMALL = 512
@@ -112,7 +113,7 @@ class MatrixOperator(LinearOperator):
 
         Raises:
             GeometryError: another name, or a sparse operator.
-            ShapeError: another size.
+            ShapeError: another size, or no channel axis.
         """
         if not tensors:
             return self
@@ -129,9 +130,13 @@ class MatrixOperator(LinearOperator):
                     fix="give it the leading axes of the images and the size of the operator's",
                 )
             )
+        require_leading(matrix, 2, "matrix")
         twin = MatrixOperator.__new__(MatrixOperator)
         twin._set(self.domain, self.codomain, matrix)  # noqa: SLF001
         return twin
+
+    def own_axes(self, name: str) -> int:  # noqa: ARG002
+        return 2
 
     def evaluate(self, u: Tensor) -> Tensor:
         x = u.flatten(-self.domain.ndim)
@@ -157,21 +162,18 @@ class MatrixOperator(LinearOperator):
         part._set(self.domain, codomain, matrix)  # noqa: SLF001
         return part
 
-    def compute_norm(self) -> float:
-        """From singular values where the matrix is small, else by Lanczos.
-
-        The largest over all samples where there is one matrix for each.
-        """
+    def compute_norm(self) -> Norm:
+        """From singular values where the matrix is small, else by Lanczos."""
         if not self.is_sparse and (self.matrix.ndim > 2 or min(self.matrix.shape) <= _SMALL):
-            return float(torch.linalg.matrix_norm(self.matrix.detach(), 2).max())
+            return _singular(self.matrix)
         return require_settled(lanczos_norm(self), "a matrix")
 
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         """From singular values in float64, where the matrix is small."""
         if self.is_sparse or min(self.matrix.shape[-2:]) > _SMALL:
             return None
         wide = torch.promote_types(self.matrix.dtype, torch.float64)
-        return float(torch.linalg.matrix_norm(self.matrix.detach().to(wide), 2).max())
+        return _singular(self.matrix.to(wide))
 
     def sparse(self, which: str, like: Tensor) -> Tensor:
         """A or A* as a sparse matrix by rows, in the precision of ``like``."""
@@ -190,6 +192,11 @@ class MatrixOperator(LinearOperator):
     def extra_repr(self) -> str:
         kind = "sparse" if self.is_sparse else "dense"
         return f"{kind}, {self.domain.shape} to {self.codomain.shape}"
+
+
+def _singular(matrix: Tensor) -> Norm:
+    norm = torch.linalg.matrix_norm(matrix.detach(), 2)
+    return norm.double() if norm.ndim else float(norm)
 
 
 _PARTS = ("row_starts", "columns", "values", "column_starts", "rows", "adjoint_values")

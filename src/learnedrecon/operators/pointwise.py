@@ -10,6 +10,7 @@ from torch import Tensor
 
 from learnedrecon.errors import DtypeError, describe
 from learnedrecon.operators.base import Operator
+from learnedrecon.operators.leading import Norm, per_sample
 from learnedrecon.operators.linear import LinearComposition, LinearMultiple, LinearOperator
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ class Diagonal(LinearOperator):
             rows_of_space(self.domain, rows, axis), rows_of(self.diagonal, rows, axis)
         )
 
-    def compute_norm(self) -> float:
-        """The largest |d|, over every sample where there is one diagonal for each."""
-        return float(self.diagonal.detach().abs().max())
+    def compute_norm(self) -> Norm:
+        """The largest |d|."""
+        return per_sample(self.diagonal.abs(), self.domain.ndim)
 
-    def norm_bound(self) -> float:
+    def norm_bound(self) -> Norm:
         return self.compute_norm()
 
 
@@ -92,11 +93,11 @@ class RealPairing(LinearOperator):
     def at_rows(self, rows: tuple[int, ...], axis: int) -> Self:
         return type(self)(rows_of_space(self.domain, rows, axis), rows_of(self.factor, rows, axis))
 
-    def compute_norm(self) -> float:
-        """The largest |d|, over every sample where there is one d for each."""
-        return float(self.factor.detach().abs().max())
+    def compute_norm(self) -> Norm:
+        """The largest |d|."""
+        return per_sample(self.factor.abs(), self.domain.ndim)
 
-    def norm_bound(self) -> float:
+    def norm_bound(self) -> Norm:
         return self.compute_norm()
 
 
@@ -121,6 +122,10 @@ class ScaledArgument(Operator):
         else:
             self.scale = float(scale)
 
+    @property
+    def measured(self) -> Tensor | None:
+        return self.operator.measured
+
     def evaluate(self, u: Tensor) -> Tensor:
         return self.operator.evaluate(self.scale * u)
 
@@ -135,6 +140,12 @@ class ScaledArgument(Operator):
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> ScaledArgument:
         return ScaledArgument(self.operator.with_tensors(tensors), self.scale)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.operator.tensors()
+
+    def own_axes(self, name: str) -> int:
+        return self.operator.own_axes(name)
 
 
 def real_space(space: Space) -> Space:

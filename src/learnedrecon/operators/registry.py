@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING
-
+from learnedrecon.operators.base import Operator
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
 from learnedrecon.operators.imaging.downsample import Decimation, Downsample
@@ -21,12 +19,12 @@ from learnedrecon.operators.ray.geometry3d import ConeBeam, ParallelBeam3D
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
-from learnedrecon.specs import Entry, Registry
+from learnedrecon.registry import Registry
+from learnedrecon.specs import Entry
 
-if TYPE_CHECKING:
-    from learnedrecon.operators.base import Operator
-
-OPERATORS: Registry[Operator] = MappingProxyType(
+OPERATORS: Registry[Operator] = Registry(
+    "operator",
+    Operator,  # type: ignore[type-abstract]
     {
         "parallel_beam": Entry(ParallelBeam, RayTransform, "2D parallel-beam ray transform"),
         "fan_beam": Entry(FanBeam, RayTransform, "2D flat-panel fan-beam ray transform"),
@@ -45,5 +43,5 @@ OPERATORS: Registry[Operator] = MappingProxyType(
         "finite_difference": Entry(Differences, Differences.build, "the discrete gradient"),
         "wavelet": Entry(WaveletBasis, Wavelet, "periodic orthogonal wavelet transform"),
         "transmission_ct": Entry(Transmission, TransmissionCT, "exp(-μ P u), nonlinear"),
-    }
+    },
 )

@@ -6,12 +6,14 @@ import math
 from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from learnedrecon.errors import GeometryError, ShapeError, describe
 from learnedrecon.operators.joined_space import Joined
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.leading import Norm, joined
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.norm import lanczos_norm, require_settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,16 +61,27 @@ class _Blocks(LinearOperator):
             shares[int(number)][rest] = tensor
         return [op.with_tensors(own) for op, own in zip(self.operators, shares, strict=True)]
 
-    def compute_norm(self) -> float:
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            f"{number}.{name}": tensor
+            for number, part in enumerate(self.operators)
+            for name, tensor in part.tensors().items()
+        }
+
+    def own_axes(self, name: str) -> int:
+        number, _, rest = name.partition(".")
+        return self.operators[int(number)].own_axes(rest)
+
+    def compute_norm(self) -> Norm:
         """By Lanczos."""
         return require_settled(lanczos_norm(self), f"a {type(self).__name__}")
 
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         """√Σ‖T_k‖²."""
         bounds = self._bounds()
-        return None if bounds is None else math.hypot(*bounds)
+        return None if bounds is None else joined(bounds, math.hypot, torch.hypot)
 
-    def _bounds(self) -> list[float] | None:
+    def _bounds(self) -> list[Norm] | None:
         """Those of the parts, if all of them know one."""
         bounds = [bound for op in self.operators if (bound := op.norm_bound()) is not None]
         return bounds if len(bounds) == len(self.operators) else None
@@ -221,14 +234,14 @@ class BlockDiagonal(_Blocks):
         """As :meth:`Stack.with_tensors`."""
         return BlockDiagonal(self.split_tensors(tensors), *self.axes) if tensors else self
 
-    def compute_norm(self) -> float:
+    def compute_norm(self) -> Norm:
         """The largest norm of a block."""
-        return max(op.norm() for op in self.operators)
+        return joined([op.norm() for op in self.operators], max, torch.maximum)
 
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         """The largest bound of a block."""
         bounds = self._bounds()
-        return None if bounds is None else max(bounds)
+        return None if bounds is None else joined(bounds, max, torch.maximum)
 
 
 def _some(operators: Sequence[LinearOperator]) -> Sequence[LinearOperator]:

@@ -1,1 +1,7 @@
-"""Learned iterative schemes: steps, their compositions, and how these are differentiated."""
+"""How steps compose and how a composition is differentiated."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.operators.leading import largest, over
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import ScaledArgument
 from learnedrecon.problem import changed
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from learnedrecon.problem import InverseProblem, Problem
 
 
@@ -88,14 +88,27 @@ class AdjointScale(Scaling):
                     fix="use ImageScale(c)",
                 )
             )
-        size = problem.back.abs().flatten(1).amax(1) / operator.norm() ** 2
+        back = problem.back
+        size = back.abs().flatten(-operator.domain.ndim).amax(-1)
+        size = (size / over(operator.norm(), size, 0) ** 2).flatten(1).amax(1)
         c = torch.where(size > 0, size, torch.ones_like(size))
         c = c.reshape(-1, *[1] * (operator.domain.ndim + 1))
         return rescale(problem, c), c
 
 
 def rescale(problem: Problem, c: Tensor | float) -> Problem:
-    """The problem for the image in units of ``c``, with an operator of norm 1 if it is linear."""
+    """The problem for the image in units of ``c``, with an operator of norm 1 if it is linear.
+
+    ‖T‖ is one number for each sample where samples have tensors of their own, and differentiable
+    where these are. An operator of norm 0 is not divided.
+
+    Args:
+        problem: an InverseProblem, or a Wrapper around one.
+        c: a number, or (batch, 1, ...) with 1 for every axis of the domain.
+
+    Raises:
+        ConfigError: another problem.
+    """
     return changed(problem, lambda standard: _rescaled(standard, c))
 
 
@@ -104,8 +117,21 @@ def _rescaled(problem: InverseProblem, c: Tensor | float) -> InverseProblem:
     if not isinstance(operator, LinearOperator):
         return replace(problem, operator=ScaledArgument(operator, c))
     norm = operator.norm()
-    if norm == 0:
+    if largest(norm) == 0:
         return problem
+    if isinstance(norm, Tensor):
+        norm = torch.where(norm > 0, norm, torch.ones_like(norm))
+    size = over(norm, problem.data, operator.codomain.ndim)
     return replace(
-        problem, operator=LinearMultiple(operator, 1 / norm), data=problem.data / (c * norm)
+        problem,
+        operator=LinearMultiple(operator, 1 / norm),
+        data=problem.data / (_on_data(c, operator) * size),
     )
+
+
+def _on_data(c: Tensor | float, operator: LinearOperator) -> Tensor | float:
+    """A scale of images, (batch, 1, ...) with 1 for every axis of X, with 1 for those of Y."""
+    if not isinstance(c, Tensor):
+        return c
+    own = operator.domain.ndim
+    return c.reshape(*c.shape[: c.ndim - own], *[1] * operator.codomain.ndim)

@@ -1,1 +1,7 @@
-"""Classical reconstruction: plain functions without weights that say how they ended."""
+"""Classical reconstruction: iterative solvers and direct inversions."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, DataError, DtypeError, ShapeError, describe
+from learnedrecon.errors import (
+    ConfigError,
+    DataError,
+    DtypeError,
+    GeometryError,
+    ShapeError,
+    describe,
+)
+from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.ray.beam3d import Beam3D
+from learnedrecon.operators.ray.geometry2d import Beam
 from learnedrecon.operators.space import Space, inner, require_tensor
 
 if TYPE_CHECKING:
@@ -145,6 +155,49 @@ def checked_weight(weight: Tensor | float, like: Tensor, axes: int) -> Tensor:
             )
         )
     return given.reshape(*shape, *[1] * (like.ndim - 1)) if shape else given
+
+
+Kind = TypeVar("Kind", bound=Operator)
+
+
+def require_operator(operator: object, data: object, name: str, kind: type[Kind]) -> Kind:
+    """The operator, which must be of a kind and come before a tensor of data.
+
+    Args:
+        operator: what should be T.
+        data: what should be y.
+        name: of the function that is called.
+        kind: of the operator.
+
+    Raises:
+        GeometryError: another kind, a geometry, or the two the other way round.
+        DtypeError: the data are not a tensor.
+    """
+    if isinstance(operator, kind):
+        require_tensor(data, "data")
+        return operator
+    fix = f"write {name}(T, y) with T of the kind {kind.__name__}"
+    found = f"{operator!r:.80} of type {type(operator).__name__}"
+    if isinstance(data, Operator):
+        found = f"{type(operator).__name__} first and {type(data).__name__} second"
+        fix = f"swap the two: {name}(operator, data)"
+    elif isinstance(operator, Beam | Beam3D) or isinstance(data, Beam | Beam3D):
+        beam = operator if isinstance(operator, Beam | Beam3D) else data
+        transform = "RayTransform" if isinstance(beam, Beam) else "RayTransform3D"
+        found = f"the geometry {type(beam).__name__}"
+        fix = f"write {name}({transform}(geometry), data)"
+    elif isinstance(operator, Operator):
+        found = f"the operator {type(operator).__name__}"
+        fix = "linearise it: T(u), T'(u) = T.linearise(u)"
+        if kind is not LinearOperator:
+            fix = "call pseudo_inverse(T, y), which takes every kind that has one, or solve_normal"
+    raise GeometryError(
+        describe(
+            expected=f"an operator of the kind {kind.__name__}, then data, in {name}(T, y)",
+            found=found,
+            fix=fix,
+        )
+    )
 
 
 def require_floats(tensor: Tensor, what: str) -> None:

@@ -4,21 +4,8 @@ Every check returns a :class:`Report` with one number per property and raises
 :class:`~learnedrecon.errors.PropertyError` at the first property that does not hold.
 """
 
-from learnedrecon.testing.fixed_points import check_fixed_point
-from learnedrecon.testing.functionals import check_functional
-from learnedrecon.testing.numbers import dense_matrix
-from learnedrecon.testing.operators import check_operator
-from learnedrecon.testing.reconstructors import check_reconstructor
-from learnedrecon.testing.report import Finding, Report
-from learnedrecon.testing.steps import check_step
+from __future__ import annotations
 
-__all__ = [
-    "Finding",
-    "Report",
-    "check_fixed_point",
-    "check_functional",
-    "check_operator",
-    "check_reconstructor",
-    "check_step",
-    "dense_matrix",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,7 @@
-"""Training: one loop, exact resumption, and weights that know the model they belong to."""
+"""The training loop, its update, its losses and its run folders."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

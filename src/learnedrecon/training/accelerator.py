@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import GradientAccumulationPlugin
 
 from learnedrecon.errors import ConfigError, describe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 Precision = Literal["no", "bf16", "fp16"]
+
+_OFF = {"", "0", "no", "none", "false", "off"}
+_HARMLESS = {
+    "ACCELERATE_BYPASS_DEVICE_MAP",
+    "ACCELERATE_CPU_AFFINITY",
+    "ACCELERATE_DEBUG_MODE",
+    "ACCELERATE_DYNAMO_MODE",
+    "ACCELERATE_DYNAMO_USE_DYNAMIC",
+    "ACCELERATE_DYNAMO_USE_FULLGRAPH",
+    "ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION",
+    "ACCELERATE_ENABLE_RICH",
+    "ACCELERATE_MIXED_PRECISION",
+}
+_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+_STARTED_BY_TORCHRUN = ("MASTER_ADDR", "RANK", "WORLD_SIZE", "LOCAL_RANK")
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -53,22 +73,84 @@ def make_accelerator(precision: Precision = "no", *, cpu: bool = False) -> Accel
     here, so that runs of different precision can follow each other; earlier accelerators should
     then no longer be used.
 
+    How a run is trained is said by its configuration alone: variables of the environment by which
+    Accelerate would train in another way are refused. Several processes are started by torchrun;
+    their group is left when the process exits.
+
     Args:
-        precision: of networks under autocast; operators leave it by themselves.
-        cpu: use the CPU even where there is a GPU.
+        precision: Precision of networks under autocast; operators leave it by themselves.
+        cpu: Whether to use the CPU even where there is a GPU.
 
     Raises:
-        ConfigError: fp16 without a GPU, or a precision that this machine has not.
+        ConfigError: fp16 without a GPU, a precision that this machine has not, or a variable of
+            the environment that is in the way.
     """
+    refuse_variables(os.environ, cpu=cpu)
     if AcceleratorState._shared_state and not AcceleratorState().use_distributed:  # noqa: SLF001 (Accelerate has no public way)
         AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 (see above)
     try:
-        accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
+        accelerator = Accelerator(
+            mixed_precision=precision,
+            cpu=cpu,
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        )
     except (ValueError, RuntimeError) as error:
+        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 (see above)
         raise _cannot(precision, str(error)) from error
+    if accelerator.use_distributed:
+        atexit.register(_leave_group)
     if precision == "fp16" and accelerator.device.type == "cpu":
         raise _cannot(precision, "only a CPU")
     return accelerator
+
+
+def refuse_variables(variables: Mapping[str, str], *, cpu: bool) -> None:
+    """Refuses an environment in which Accelerate would train in another way than it is told.
+
+    Args:
+        variables: Variables of the environment.
+        cpu: Whether training on the CPU is asked for.
+
+    Raises:
+        ConfigError: A variable of Accelerate that is switched on, or one of several processes (as
+            in an interactive Slurm or MPI shell) without those that torchrun sets.
+    """
+    allowed = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": {"1"}}
+    if cpu:
+        allowed["ACCELERATE_USE_CPU"] = {"1", "true", "yes", "on"}
+    for name, value in variables.items():
+        on = value.strip().lower() not in _OFF | allowed.get(name, set())
+        if name.startswith("ACCELERATE_") and on and name not in _HARMLESS:
+            raise _in_the_way(name, value, "say how to train in the configuration")
+    several = [name for name in _SIZES if _number(variables, name, 1) != 1]
+    several += ["LOCAL_RANK"] if _number(variables, "LOCAL_RANK", -1) != -1 else []
+    missing = [name for name in _STARTED_BY_TORCHRUN if name not in variables]
+    if several and missing:
+        fix = f"start several processes by torchrun, which sets {', '.join(missing)} too"
+        raise _in_the_way(several[0], variables[several[0]], fix)
+
+
+def _number(variables: Mapping[str, str], name: str, default: int) -> int | None:
+    try:
+        return int(variables.get(name, default))
+    except ValueError:
+        return None
+
+
+def _in_the_way(name: str, value: str, fix: str) -> ConfigError:
+    return ConfigError(
+        describe(
+            expected="an environment that does not change how a run is trained",
+            found=f"the variable {name}={value:.40}",
+            fix=f"unset {name} ('env -u {name} ...'); {fix}",
+        )
+    )
+
+
+def _leave_group() -> None:
+    """Ends the group of processes, without which some of them abort when they exit."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def place(model: nn.Module, accelerator: Accelerator, *, channels_last: bool) -> None:

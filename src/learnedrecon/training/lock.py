@@ -70,6 +70,17 @@ class FolderLock:
             ) from error
         self._release = weakref.finalize(self, _release, handle, self.path)
 
+    def renew(self) -> None:
+        """Takes it anew where somebody removed the file while it was held.
+
+        Raises:
+            ConfigError: another process holds it by now.
+            FileFormatError: the folder cannot be written.
+        """
+        if self.held and not self.path.exists():
+            self.release()
+            self.acquire()
+
     def release(self) -> None:
         """Gives it back, if it is held."""
         if self._release is not None:

@@ -6,22 +6,25 @@ import json
 import math
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
-from learnedrecon.errors import FileFormatError, MissingExtraError, describe
+from learnedrecon.errors import MissingExtraError, describe, shown
+from learnedrecon.files import reading, require_file, unreadable, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import TextIO
 
 Record = dict[str, Any]
+
+_REFRESH = 0.1
 
 
 class Logger(Protocol):
@@ -96,7 +99,10 @@ class JsonLines:
     What is not finite, which JSON cannot say, becomes null.
 
     Args:
-        path: of the file.
+        path: Path of the file.
+
+    Raises:
+        FileFormatError: on any use, the file cannot be written or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,24 +112,43 @@ class JsonLines:
     def begin(self, *, step: int, steps: int) -> None:
         del steps
         _, size = self._scan(until=step)
-        if self.path.exists():
-            os.truncate(self.path, size)
-        self._file = self.path.open("a", encoding="utf-8", newline="\n")
+        with writing(self.path):
+            if self.path.exists():
+                os.truncate(self.path, size)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+", encoding="utf-8", newline="\n")
 
     def write(self, record: Record) -> None:
         assert self._file is not None
-        self._file.write(json.dumps({key: _finite(value) for key, value in record.items()}) + "\n")
-        self._file.flush()
+        if not self.path.exists():
+            self._restore()
+        line = json.dumps({key: _finite(value) for key, value in record.items()}) + "\n"
+        with writing(self.path):
+            self._file.write(line)
+            self._file.flush()
 
     def flush(self) -> None:
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with writing(self.path):
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
     def end(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # of what could not be flushed, which has been an error before
+                file.close()
+
+    def _restore(self) -> None:
+        """Writes the file again, records and all, which somebody removed while it was open."""
+        removed = self._file
+        assert removed is not None
+        with writing(self.path):
+            removed.seek(0)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+", encoding="utf-8", newline="\n")
+            self._file.write(removed.read())
+            removed.close()
 
     def read(self) -> list[Record]:
         """All whole records.
@@ -139,6 +164,7 @@ class JsonLines:
         size = 0
         if not self.path.exists():
             return records, size
+        require_file(self.path, "the records of a run")
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
@@ -151,18 +177,14 @@ class JsonLines:
         return records, size
 
     def _parse(self, line: bytes, number: int) -> Record:
-        try:
+        place, expected = f"line {number} of {self.path}", "a JSON object with a 'step'"
+        found, fix = f"the line {shown(line)}", "remove the line, or train in another folder"
+        with reading(place, expected, corrupt=found, fix=fix):
             record = json.loads(line)
-            _ = record["step"] > 0
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileFormatError(
-                describe(
-                    expected=f"a JSON object with a 'step' on line {number} of {self.path}",
-                    found=f"{line[:60]!r}",
-                    fix="remove the line, or train in another folder",
-                )
-            ) from error
-        return record
+            step = record["step"]
+        if isinstance(record, dict) and type(step) is int and step >= 0:
+            return record
+        raise unreadable(place, expected, found, fix)
 
 
 class TensorBoard:
@@ -206,64 +228,102 @@ class TensorBoard:
         self._writer.close()
 
 
+class SteadyConsole(Console):
+    """A console that goes silent where its reader has gone away, in place of ending the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Prints nothing more."""
+        self.quiet = True
+
+
 class RichProgress:
     """A bar with step, loss, PSNR and time left; a line now and then where there is no terminal.
 
-    The line of the last step is printed at the end, once, with all that is known of it.
+    The line of the last step is printed at the end, once, with all that is known of it. A display
+    that fails, as where the terminal was closed or the reader of a pipe has gone away, is given up
+    and never ends a training.
 
     Args:
-        console: where to; standard error by default.
-        every: seconds between two lines where there is no terminal.
+        console: Where the display goes; standard error by default.
+        every: Seconds between two lines where there is no terminal.
     """
 
     def __init__(self, console: Console | None = None, *, every: float = 30.0) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or SteadyConsole(stderr=True)
         self._every = every
         self._bar: ProgressBar | None = None
         self._loss = self._psnr = ""
         self._first = self._steps = 0
         self._due = 0.0
         self._last: Record | None = None
+        self._failed = False
 
     def begin(self, *, step: int, steps: int) -> None:
         self._first, self._steps, self._due = step, steps, 0.0
         self._loss = self._psnr = ""
         self._last = None
-        if self._console.is_terminal:
-            self._bar = ProgressBar(
-                TextColumn("step"),
-                MofNCompleteColumn(),
-                BarColumn(),
-                TextColumn("{task.fields[numbers]}"),
-                TimeRemainingColumn(),
-                console=self._console,
-            )
-            self._bar.add_task("", total=steps, completed=step, numbers="")
-            self._bar.start()
+        self._failed = False
+        with self._display():
+            if self._console.is_terminal:
+                self._bar = ProgressBar(
+                    TextColumn("step"),
+                    MofNCompleteColumn(),
+                    BarColumn(),
+                    TextColumn("{task.fields[numbers]}"),
+                    TimeRemainingColumn(),
+                    console=self._console,
+                    auto_refresh=False,
+                )
+                self._bar.add_task("", total=steps, completed=step, numbers="")
+                self._bar.start()
 
     def write(self, record: Record) -> None:
         if "loss" in record:
             self._loss = f"loss {record['loss']:.3e}"
         if "psnr" in record:
             self._psnr = f"PSNR {record['psnr']:.2f} dB"
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=record["step"], numbers=self._numbers)
-        elif record["step"] == self._steps:
-            self._last = record
-        elif record["seconds"] >= self._due:
-            self._due = record["seconds"] + self._every
-            self._print(record)
+        if not self._failed:
+            with self._display():
+                self._show(record)
 
     def flush(self) -> None:
         """Nothing to keep."""
 
     def end(self) -> None:
+        bar, last, self._bar, self._last = self._bar, self._last, None, None
+        if self._failed:
+            return
+        with self._display():
+            if bar is not None:
+                bar.refresh()
+                bar.stop()
+            if last is not None:
+                self._print(last)
+
+    def _show(self, record: Record) -> None:
+        due = record["seconds"] >= self._due
         if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-        if self._last is not None:
-            self._print(self._last)
-            self._last = None
+            task = self._bar.task_ids[0]
+            self._bar.update(task, completed=record["step"], numbers=self._numbers, refresh=due)
+            if due:
+                self._due = record["seconds"] + _REFRESH
+        elif record["step"] == self._steps:
+            self._last = record
+        elif due:
+            self._due = record["seconds"] + self._every
+            self._print(record)
+
+    @contextmanager
+    def _display(self) -> Iterator[None]:
+        """Gives the display up where it fails, in whatever way a console can fail."""
+        try:
+            yield
+        except (Exception, SystemExit):  # noqa: BLE001 (rich ends the process by SystemExit)
+            self._failed = True
+            bar, self._bar = self._bar, None
+            with suppress(Exception, SystemExit):
+                if bar is not None:
+                    bar.stop()
 
     @property
     def _numbers(self) -> str:
@@ -271,8 +331,10 @@ class RichProgress:
 
     def _print(self, record: Record) -> None:
         step = record["step"]
-        left = record["seconds"] / (step - self._first) * (self._steps - step)
-        parts = (f"step {step}/{self._steps}", self._numbers, f"{_clock(left)} left")
+        done = step - self._first
+        seconds = record["seconds"] / done * (self._steps - step) if done > 0 else None
+        left = "" if seconds is None else f"{_clock(seconds)} left"
+        parts = (f"step {step}/{self._steps}", self._numbers, left)
         self._console.print("  ".join(part for part in parts if part), highlight=False)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from learnedrecon.data.batch import Batch
     from learnedrecon.training.loggers import Logger
     from learnedrecon.training.run import RunFolder
-    from learnedrecon.training.spec import BatchSpec, TrainingSpec
+    from learnedrecon.training.spec import BatchSpec, BestSpec, TrainingSpec
     from learnedrecon.training.update import Update
 
 
@@ -60,7 +60,7 @@ class TrainingResult:
 
     Attributes:
         step: optimiser steps done in all.
-        best: the largest PSNR of a validation, in dB, or None.
+        best: The best number of a validation, the largest PSNR in dB by default, or None.
         interrupted: whether it was asked to stop before its last step; it is saved.
     """
 
@@ -95,8 +95,9 @@ def train(
         run: the folder with checkpoints and metrics.
         spec: how long, how often, ...
         validate: from the model (in evaluation mode, without gradients, in full precision, with the
-            averaged weights if there are such) to numbers; ``psnr`` chooses ``best``, and
-            ``partial_psnr``, of a model that is not whole yet, chooses nothing.
+            averaged weights if there are such) to numbers, of which ``spec.best`` names the one
+            that chooses ``best``; with ``partial_`` before its name, of a model that is not whole
+            yet, it chooses nothing.
         loggers: besides ``metrics.jsonl``, which is always written.
 
     Raises:
@@ -108,6 +109,7 @@ def train(
     with ExitStack() as stack:
         if accelerator.is_main_process:
             stack.enter_context(run.lock)
+        run.checkpoints.metric = spec.best.metric
         place(model, accelerator, channels_last=spec.channels_last)
         average = None if spec.average is None else MovingAverage(model, spec.average)
         state = TrainingState(model, update, average)
@@ -115,6 +117,7 @@ def train(
         if progress is None:
             seed_generators(spec.seed)
             progress = Progress()
+        accelerator.wait_for_everyone()  # before the first of them writes
         forward = across_processes(model, accelerator).train()
         writers = [run.metrics, *loggers] if accelerator.is_main_process else []
         saved_at = time.monotonic()
@@ -123,7 +126,9 @@ def train(
         data = stack.enter_context(closing(_steps(source, spec.batch, progress.step)))
         log = stack.enter_context(Log(writers, step=progress.step, steps=spec.steps))
         stop = stack.enter_context(StopRequest(accelerator))
-        checkpointer = _Checkpointer(state, run, log, validate, main=accelerator.is_main_process)
+        checkpointer = _Checkpointer(
+            state, run, log, validate, best=spec.best, main=accelerator.is_main_process
+        )
         if progress.unvalidated:
             finished = progress.step == spec.steps
             progress = checkpointer.validated(
@@ -152,6 +157,7 @@ def train(
             if step % spec.checkpoint.every == 0 or last or stopping or late:
                 checkpointer.save(progress)
                 saved_at = time.monotonic()
+        accelerator.wait_for_everyone()  # so that the result is there when any of them returns
     return TrainingResult(progress.step, progress.best, interrupted=progress.step < spec.steps)
 
 
@@ -163,6 +169,7 @@ class _Checkpointer:
         run: where.
         log: of validations.
         validate: see :func:`train`.
+        best: Which weights are kept.
         main: whether this process writes.
     """
 
@@ -173,8 +180,10 @@ class _Checkpointer:
         log: Log,
         validate: Callable[[nn.Module], Mapping[str, float]] | None,
         *,
+        best: BestSpec,
         main: bool,
     ) -> None:
+        self.best = best
         self.state = state
         self.run = run
         self.log = log
@@ -184,6 +193,7 @@ class _Checkpointer:
     def save(self, progress: Progress) -> None:
         """Writes ``last``, and the records until then."""
         if self.main:
+            self.run.restore()
             self.log.flush()
             self.run.checkpoints.save_last(self.state, progress)
 
@@ -196,15 +206,34 @@ class _Checkpointer:
         try:
             with _evaluating(model, self.state.average):
                 measured = self.validate(model)
-                if _better(measured, progress.best):
-                    better = replace(progress, best=measured["psnr"])
+                value = self._chooses(measured)
+                kept = progress.best if self.run.checkpoints.best.exists() else None
+                if value is not None and self.best.better(value, kept):
+                    better = replace(progress, best=value)
                     if self.main:
+                        self.run.restore()
                         self.run.checkpoints.save_best(model, better)
         except Exception:
             self.save(replace(progress, finished=False, unvalidated=True))
             raise
         self.log.write("validation", progress.step, measured)
         return better
+
+    def _chooses(self, measured: Mapping[str, float]) -> float | None:
+        """The number that chooses ``best``; None of a model that is not whole yet."""
+        name = self.best.metric
+        if f"partial_{name}" in measured:
+            return None
+        if name not in measured:
+            raise ConfigError(
+                describe(
+                    expected=f"a validation that returns '{name}', by which the best weights are "
+                    "chosen",
+                    found=f"{', '.join(measured) or 'nothing'}",
+                    fix="add it, or name another in 'training.best.metric'",
+                )
+            )
+        return measured[name]
 
 
 def _steps(source: BatchSource, spec: BatchSpec, start: int) -> Generator[tuple[Batch, ...]]:
@@ -238,17 +267,3 @@ def _evaluating(model: nn.Module, average: MovingAverage | None) -> Iterator[Non
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-def _better(measured: Mapping[str, float], best: float | None) -> bool:
-    if "partial_psnr" in measured:
-        return False
-    if "psnr" not in measured:
-        raise ConfigError(
-            describe(
-                expected="a validation that returns 'psnr', by which the best weights are chosen",
-                found=f"{', '.join(measured) or 'nothing'}",
-                fix="add it",
-            )
-        )
-    return measured["psnr"] > (-math.inf if best is None else best)

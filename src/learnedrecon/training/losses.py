@@ -1,4 +1,4 @@
-"""Losses: (estimate, batch) → one value for each sample.
+"""Losses: (output, batch) → one value for each sample, or several by name.
 
 The problem is at hand as ``batch.problem``, so a loss needs no truth: a data term or an adversarial
 one has the same signature.
@@ -7,28 +7,60 @@ one has the same signature.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.registry import Registry, itself
+from learnedrecon.specs import Entry
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Sequence
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.schemes.reconstructor import Estimate
 
 Reduction = Literal["mean", "sum"]
 
+Parts = Mapping[str, Tensor]
+"""The parts of a loss by name, each (batch,)."""
+
 
 class Loss(Protocol):
-    """What training minimises; the mean over the samples of a step is taken by the update."""
+    """What training minimises; the mean over the samples of a step is taken by the update.
 
-    def __call__(self, estimate: Estimate, batch: Batch) -> Tensor:
-        """The loss of every sample, (batch,)."""
+    A loss with the class attribute ``iterates = True`` is given every iterate of the model, a tuple
+    of estimates of which the last is the result (see :class:`SeesIterates`).
+    """
+
+    def __call__(self, output: Any, batch: Batch, /) -> Tensor | Parts:  # noqa: ANN401
+        """The loss of every sample, (batch,); or its named parts, which are logged and weighted.
+
+        Args:
+            output: What the model returns, such as an :class:`Estimate`.
+            batch: Problem, truth and label.
+        """
         ...
+
+
+@runtime_checkable
+class SeesIterates(Protocol):
+    """A loss that looks at every iterate.
+
+    Attributes:
+        iterates: Whether it does; its output is then ``tuple(model.iterates(problem))``.
+    """
+
+    iterates: bool
+
+
+def sees_iterates(loss: Loss) -> bool:
+    """Whether a loss is given every iterate of the model in place of its result."""
+    return isinstance(loss, SeesIterates) and loss.iterates
 
 
 @dataclass(frozen=True)
@@ -101,6 +133,51 @@ class LogSquaredError:
         assert batch.truth is not None
         size = batch.truth.abs().square().flatten(1).mean(1)
         return (error / torch.where(size > 0, size, 1) + self.floor).log()
+
+
+@dataclass(frozen=True)
+class DeepSupervision:
+    """Σ_k γ^(N-k) ‖u_k - u‖² / Σ_k γ^(N-k), the mean squared error of every iterate.
+
+    Deeply-supervised nets (Lee et al., AISTATS 2015), for unrolled schemes.
+
+    Attributes:
+        decay: γ in (0, 1], what an iterate counts relative to the next one.
+
+    Raises:
+        ConfigError: γ is not in (0, 1].
+        DataError: the batch has no truth.
+        ShapeError: the image has not the shape of the truth.
+    """
+
+    decay: float = 0.9
+
+    iterates: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay <= 1:
+            raise ConfigError(
+                describe(expected="decay in (0, 1]", found=f"{self.decay}", fix="use 1 or less")
+            )
+
+    def __call__(self, estimates: Sequence[Estimate], batch: Batch) -> Tensor:
+        error = SquaredError()
+        powers = [self.decay**k for k in reversed(range(len(estimates)))]
+        terms = [w * error(e, batch) for w, e in zip(powers, estimates, strict=True)]
+        return torch.stack(terms).sum(0) / sum(powers)
+
+
+LOSSES: Registry[Loss] = Registry(
+    "loss",
+    object,  # type: ignore[arg-type]
+    {
+        "squared_error": Entry(SquaredError, itself, "mean or sum of squares"),
+        "log_squared_error": Entry(LogSquaredError, itself, "log ‖û - u‖²/‖u‖²"),
+        "absolute_error": Entry(AbsoluteError, itself, "mean or sum of absolute values"),
+        "deep_supervision": Entry(DeepSupervision, itself, "mean squares of every iterate"),
+    },
+)
+"""The losses that a configuration can name."""
 
 
 def _difference(estimate: Estimate, batch: Batch) -> Tensor:

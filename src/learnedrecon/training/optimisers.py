@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from learnedrecon.errors import FileFormatError, describe
+from learnedrecon.training.groups import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,14 +27,19 @@ class TensorFlowRMSProp(torch.optim.Optimizer):
     ε is under the root.
 
     Args:
-        parameters: real tensors.
+        parameters: Real tensors, or groups of them.
         lr: η.
         decay: ρ.
         epsilon: ε.
     """
 
     def __init__(
-        self, parameters: Iterable[Tensor], *, lr: float, decay: float = 0.9, epsilon: float = 1e-10
+        self,
+        parameters: Iterable[Tensor] | Iterable[dict[str, Any]],
+        *,
+        lr: float,
+        decay: float = 0.9,
+        epsilon: float = 1e-10,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "decay": decay, "epsilon": epsilon})
 
@@ -65,15 +71,30 @@ _QUANTITIES = {
 }
 
 
-def build_optimiser(spec: OptimiserSpec, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-    """The optimiser that ``spec`` describes, over ``parameters``."""
+def build_optimiser(spec: OptimiserSpec, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
+    """The optimiser that ``spec`` describes.
+
+    Args:
+        spec: Kind and numbers.
+        parameters: Trained tensors by name.
+
+    Returns:
+        With one group of parameters for every rate of ``spec.rates``, and one for the rest; each
+        has its rate before the schedule as ``base_lr``.
+
+    Raises:
+        ConfigError: a rate of no parameter, or several of one.
+    """
+    members = members_of(spec.rates or {}, parameters)
+    special = {name for names in members.values() for name in names}
+    rest = [parameter for name, parameter in parameters.items() if name not in special]
+    chosen = [(rest, spec.learning_rate)] if rest else []
+    for group, rate in (spec.rates or {}).items():
+        chosen.append(([parameters[name] for name in members[group]], rate))
+    groups = [{"params": params, "lr": rate, "base_lr": rate} for params, rate in chosen]
     if spec.kind == "adam":
-        return torch.optim.Adam(
-            parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon
-        )
-    return TensorFlowRMSProp(
-        parameters, lr=spec.learning_rate, decay=spec.decay, epsilon=spec.epsilon
-    )
+        return torch.optim.Adam(groups, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon)
+    return TensorFlowRMSProp(groups, lr=spec.learning_rate, decay=spec.decay, epsilon=spec.epsilon)
 
 
 def optimiser_state(

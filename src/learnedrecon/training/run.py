@@ -1,7 +1,7 @@
 """The folder of a run: what was asked, where it ran, how it went, and the weights.
 
 config.yaml        what was asked
-environment.json   versions of packages, the machine, the commit
+environment.json   versions of packages, the machine, the commit; those of earlier sessions
 metrics.jsonl      one record on each line
 checkpoints/       last.safetensors to go on from, best.safetensors to reconstruct with
 figures/           for whoever draws some
@@ -11,16 +11,19 @@ figures/           for whoever draws some
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import yaml
 
 from learnedrecon.errors import ConfigError, FileFormatError, describe
-from learnedrecon.files import write_text
-from learnedrecon.training.environment import environment
+from learnedrecon.files import remove_leftovers, write_text, writing
+from learnedrecon.training.environment import decisive, environment
+from learnedrecon.training.inputs import data_digests
 from learnedrecon.training.lock import FolderLock
 from learnedrecon.training.loggers import JsonLines
+from learnedrecon.training.processes import by_one
 from learnedrecon.training.state import Checkpoints
 
 if TYPE_CHECKING:
@@ -28,6 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from learnedrecon.weights.checkpoint import Blueprint
+
+_LOG = logging.getLogger(__name__)
+
+UNIMPORTANT = ("data.workers", "evaluation.images", "training.checkpoint", "training.log_every")
+"""Values of a configuration on which the weights of a run do not depend, as paths of keys."""
 
 
 class RunFolder:
@@ -50,6 +58,7 @@ class RunFolder:
         self.metrics = JsonLines(self.path / "metrics.jsonl")
         self.checkpoints = Checkpoints(self.path / "checkpoints", blueprint)
         self.lock = FolderLock(self.path)
+        self._texts: dict[Path, str] = {}
 
     @classmethod
     def start(
@@ -63,13 +72,18 @@ class RunFolder:
     ) -> Self:
         """Makes the folder, or opens that of an unfinished run of the same configuration.
 
+        What may differ between two sessions of a run, as it changes no weight, is
+        :data:`UNIMPORTANT`. Such a change, other files of data and another environment are logged.
+        A run that has no weights yet is begun anew, whatever its configuration was.
+
         Args:
-            path: of the folder; made where it is missing.
-            config: what was asked, as plain data.
-            blueprint: of the model that is trained.
-            overwrite: begin anew, even if a finished or different run is there. Its checkpoints and
-                metrics are removed; nothing else is.
-            exclusive: take the lock; in a distributed run the main process alone does.
+            path: Path of the folder; made where it is missing.
+            config: Configuration as plain data.
+            blueprint: Blueprint of the model that is trained.
+            overwrite: Whether to begin anew, even if a finished or different run is there. Its
+                checkpoints and metrics are removed first; nothing else is.
+            exclusive: Whether this process takes the lock and writes; of the processes of a
+                distributed run the main one alone, and the others wait for it.
 
         Raises:
             ConfigError: there is a finished run, or one of another configuration; or files of
@@ -78,26 +92,51 @@ class RunFolder:
         """
         run = cls(path, blueprint)
         asked = json.loads(json.dumps(config, allow_nan=False))
-        if exclusive:
+
+        def prepare() -> None:
             run.lock.acquire()
-        try:
-            run._prepare(asked, overwrite=overwrite)
-        except BaseException:
-            run.lock.release()
-            raise
+            try:
+                run._prepare(asked, overwrite=overwrite)
+            except BaseException:
+                run.lock.release()
+                raise
+
+        by_one(prepare, main=exclusive)
         return run
+
+    def restore(self) -> None:
+        """Writes the folder again where somebody removed it, so that the run can end in it.
+
+        Raises:
+            ConfigError: another process has begun a run there.
+            FileFormatError: the folder cannot be written.
+        """
+        if not self._texts or self.config.exists():
+            return
+        self.figures.mkdir(parents=True, exist_ok=True)
+        self.lock.renew()
+        for file, text in self._texts.items():
+            write_text(file, text)
+        _LOG.warning("%s was removed while the run was going on, and is written again.", self.path)
 
     def _prepare(self, asked: dict[str, Any], *, overwrite: bool) -> None:
         self._refuse_files_of_others()
-        if self.config.exists() and not overwrite:
-            self._require_continuable(asked)
-        for folder in (self.figures, self.checkpoints.last.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
-        write_text(self.environment, json.dumps(environment(), indent=2) + "\n")
-        write_text(self.config, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
         if overwrite:
             self._clear()
+        self.checkpoints.data = data_digests(asked)
+        if self.checkpoints.last.exists() or self.checkpoints.best.exists():
+            self._require_continuable(asked)
+        if self.checkpoints.last.exists():
+            self._tell_what_changed(asked)
+        for folder in (self.figures, self.checkpoints.last.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        config = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True)
+        record = json.dumps(self._sessions(), indent=2) + "\n"
+        self._texts = {self.environment: record, self.config: config}
+        for file in (self.checkpoints.last, self.checkpoints.best, *self._texts):
+            remove_leftovers(file)
+        for file, text in self._texts.items():
+            write_text(file, text)
 
     def _refuse_files_of_others(self) -> None:
         """Refuses a folder with files of these names and without ``checkpoints/``: no run's."""
@@ -123,7 +162,8 @@ class RunFolder:
                     fix="choose another folder, or overwrite the run (--fresh)",
                 )
             ) from error
-        if found := differences(written, asked):
+        found = [each for each in differences(written, asked) if not _unimportant(each.where)]
+        if found:
             raise ConfigError(
                 describe(
                     expected=f"the configuration with which {self.path} was begun",
@@ -145,20 +185,57 @@ class RunFolder:
                 )
             )
 
-    def _clear(self) -> None:
-        for file in (self.checkpoints.last, self.checkpoints.best, self.metrics.path):
-            file.unlink(missing_ok=True)
+    def _tell_what_changed(self, asked: dict[str, Any]) -> None:
+        """Logs what is another than in the session before, and what that does to the result."""
+        written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        for where, old, new in differences(written, asked):
+            _LOG.info("The run goes on with %s %r in place of %r.", where, new, old)
+        for name, (before, now) in self.checkpoints.data_changed().items():
+            _LOG.warning(
+                "The files of 'data.%s' are not those with which the run was saved: %d files, of "
+                "other names or sizes, and %d before. It goes on with those that are there now, "
+                "to another result than an undisturbed run.",
+                name,
+                now.files,
+                before.files,
+            )
+        for where, old, new in differences(decisive(self._environment()), decisive(environment())):
+            _LOG.warning(
+                "The run goes on with %s %r in place of %r: its numbers will differ in the last "
+                "bits from those of an undisturbed run.",
+                where,
+                new,
+                old,
+            )
 
-    def _remove_leftovers(self) -> None:
-        """Removes what killed writes left; see :func:`learnedrecon.files.atomic_path`."""
-        for target in (
-            self.checkpoints.last,
-            self.checkpoints.best,
-            self.config,
-            self.environment,
-        ):
-            for leftover in target.parent.glob(f".{target.stem}-*{target.suffix}"):
-                leftover.unlink(missing_ok=True)
+    def _environment(self) -> dict[str, Any]:
+        """What the session before wrote; that of this one where there is nothing to read."""
+        try:
+            found = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            found = None
+        return found if isinstance(found, dict) else environment()
+
+    def _sessions(self) -> dict[str, Any]:
+        """This environment, and as ``earlier`` the different ones of earlier sessions."""
+        now = environment()
+        if not self.checkpoints.last.exists():
+            return now
+        before = self._environment()
+        earlier = before.pop("earlier", [])
+        if before != now:
+            earlier = [*earlier, before]
+        return {**now, "earlier": earlier} if earlier else now
+
+    def _clear(self) -> None:
+        """Removes the run; the state first, without which the rest is no run to go on with."""
+        for file in (self.checkpoints.last, self.checkpoints.best, self.metrics.path):
+            with writing(file):
+                file.unlink(missing_ok=True)
+
+
+def _unimportant(where: str) -> bool:
+    return any(where == name or where.startswith(f"{name}.") for name in UNIMPORTANT)
 
 
 class Difference(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +21,8 @@ class OptimiserSpec:
         betas: of Adam.
         decay: of RMSProp's mean square.
         epsilon: added to Adam's root, and under the root of RMSProp.
+        rates: Learning rates of submodules where they differ, by the name of the submodule; None
+            for one rate.
     """
 
     kind: Literal["adam", "rmsprop"] = "adam"
@@ -27,12 +30,15 @@ class OptimiserSpec:
     betas: tuple[float, float] = (0.9, 0.999)
     decay: float = 0.9
     epsilon: float = 1e-8
+    rates: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         _require(_positive(self.learning_rate), "learning_rate > 0", self.learning_rate)
         _require(all(0 <= beta < 1 for beta in self.betas), "betas in [0, 1)", self.betas)
         _require(0 <= self.decay < 1, "decay in [0, 1)", self.decay)
         _require(_positive(self.epsilon), "epsilon > 0", self.epsilon)
+        rates = self.rates or {}
+        _require(all(_positive(rate) for rate in rates.values()), "rates > 0", dict(rates))
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,28 @@ class CheckpointSpec:
 
 
 @dataclass(frozen=True)
+class BestSpec:
+    """Which of the validated weights are kept as ``best``.
+
+    Attributes:
+        metric: Name of a number that the validation returns.
+        mode: Whether the largest or the smallest is best.
+    """
+
+    metric: str = "psnr"
+    mode: Literal["max", "min"] = "max"
+
+    def __post_init__(self) -> None:
+        _require(bool(self.metric), "metric that has a name", repr(self.metric))
+
+    def better(self, value: float, best: float | None) -> bool:
+        """Whether ``value`` is better than what was best so far; never where it is NaN."""
+        if best is None:
+            return not math.isnan(value)
+        return value > best if self.mode == "max" else value < best
+
+
+@dataclass(frozen=True)
 class GreedySpec:
     """What greedy training needs besides; see :mod:`learnedrecon.training.greedy.update`.
 
@@ -138,6 +166,12 @@ class TrainingSpec:
         channels_last: whether convolution weights, and so activations, are laid out channels last.
         strategy: ``greedy`` trains one step of a chain after the other; None all together.
         greedy: what ``strategy: greedy`` needs besides; None for its defaults.
+        best: Which of the validated weights are kept.
+        groups: Weights of the parts of the loss, by submodule and part: the parameters of a
+            submodule follow the gradient of Σ_p w_p L_p. None for the sum of the parts.
+        backward: How the model is differentiated; ``auto`` leaves it to the model.
+        checkpoint_every: Steps of the scheme that share a stored state where ``backward`` is
+            ``checkpointed``; None for the model's own number.
     """
 
     steps: int = 100_000
@@ -154,6 +188,10 @@ class TrainingSpec:
     channels_last: bool = False
     strategy: Literal["greedy"] | None = None
     greedy: GreedySpec | None = None
+    best: BestSpec = field(default_factory=BestSpec)
+    groups: Mapping[str, Mapping[str, float]] | None = None
+    backward: Literal["auto", "backprop", "checkpointed", "reversible"] = "auto"
+    checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "validate_every", "log_every"):
@@ -171,6 +209,24 @@ class TrainingSpec:
             self.greedy is None or self.strategy == "greedy",
             "strategy: greedy where there is a section 'greedy'",
             self.strategy,
+        )
+        _require(
+            self.groups is None or self.strategy != "greedy",
+            "groups: null where the strategy is greedy",
+            dict(self.groups or {}),
+        )
+        weights = [weight for parts in (self.groups or {}).values() for weight in parts.values()]
+        _require(all(math.isfinite(w) for w in weights), "groups of finite weights", weights)
+        _require(self.groups is None or bool(weights), "groups with weights", self.groups)
+        _require(
+            self.checkpoint_every is None or self.checkpoint_every >= 1,
+            "checkpoint_every >= 1 or null",
+            self.checkpoint_every,
+        )
+        _require(
+            self.checkpoint_every is None or self.backward == "checkpointed",
+            "backward: checkpointed where there is 'checkpoint_every'",
+            self.backward,
         )
 
 

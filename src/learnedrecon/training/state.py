@@ -11,6 +11,7 @@ from learnedrecon.errors import FileFormatError, describe
 from learnedrecon.generators import GeneratorState
 from learnedrecon.specs import from_plain
 from learnedrecon.training.average import MovingAverage
+from learnedrecon.training.inputs import FilesDigest
 from learnedrecon.training.update import Update
 from learnedrecon.weights.checkpoint import (
     AVERAGE,
@@ -44,7 +45,7 @@ class Progress:
 
     Attributes:
         step: optimiser steps done.
-        best: the largest PSNR of a validation so far, in dB, or None.
+        best: The best number of a validation so far, the largest PSNR in dB by default, or None.
         finished: whether the run did all its steps, and the validation after them.
         unvalidated: whether the validation that is due after ``step`` failed, and is to be done.
     """
@@ -74,18 +75,25 @@ class Checkpoints:
     """``last`` to go on from, and ``best`` to reconstruct with; each one file, replaced at once.
 
     Args:
-        folder: where they are.
-        blueprint: of the model, kept in both.
+        folder: Folder of the two files.
+        blueprint: Blueprint of the model, kept in both.
+
+    Attributes:
+        data: Digests of the files that the run is trained on, kept in ``last``; see
+            :func:`learnedrecon.training.inputs.data_digests`.
+        metric: Name of the number by which ``best`` is chosen, under which it is kept.
     """
 
     def __init__(self, folder: Path, blueprint: Blueprint) -> None:
         self.last = folder / "last.safetensors"
         self.best = folder / "best.safetensors"
         self.blueprint = blueprint
+        self.data: dict[str, FilesDigest] = {}
+        self.metric = "psnr"
 
     def save_best(self, model: nn.Module, progress: Progress) -> None:
         """Writes the weights that ``model`` has now."""
-        extra = {"step": progress.step, "psnr": progress.best}
+        extra = {"step": progress.step, self.metric: progress.best}
         write_weights(self.best, model, self.blueprint, extra)
 
     def save_last(self, state: TrainingState, progress: Progress) -> None:
@@ -96,8 +104,13 @@ class Checkpoints:
             **with_prefix(GENERATORS, GeneratorState.capture().to_tensors()),
             **with_prefix(AVERAGE, {} if state.average is None else state.average.weights),
         }
-        extra = {"step": progress.step, "psnr": progress.best}
-        content = {**asdict(self.blueprint), "extra": extra, "progress": asdict(progress)}
+        extra = {"step": progress.step, self.metric: progress.best}
+        content = {
+            **asdict(self.blueprint),
+            "extra": extra,
+            "progress": asdict(progress),
+            "data": self.data,
+        }
         write_tensors(self.last, tensors, content)
 
     def progress(self) -> Progress | None:
@@ -107,6 +120,20 @@ class Checkpoints:
             FileFormatError: it is broken, or no training state.
         """
         return self._progress(read_tensors(self.last)[1]) if self.last.exists() else None
+
+    def data_changed(self) -> dict[str, tuple[FilesDigest, FilesDigest]]:
+        """The sections of data whose files are not those of ``last``: what they were, and are.
+
+        Raises:
+            FileFormatError: ``last`` is broken.
+        """
+        content = read_tensors(self.last)[1] if self.last.exists() else {}
+        before = content.get("data", {})
+        return {
+            name: (FilesDigest(*before[name]), digest)
+            for name, digest in self.data.items()
+            if name in before and tuple(before[name]) != digest
+        }
 
     def load_last(self, state: TrainingState) -> Progress | None:
         """Fills ``last`` into ``state`` and the global generators; None if there is none.
@@ -138,7 +165,8 @@ class Checkpoints:
 
     def _require_same_blueprint(self, content: dict[str, object]) -> None:
         for name, asked in asdict(self.blueprint).items():
-            if content.get(name, asked if name == "fidelity" else None) != asked:
+            later = name in {"fidelity", "modules"}  # not in files of earlier versions
+            if content.get(name, asked if later else None) != asked:
                 raise FileFormatError(
                     describe(
                         expected=f"{self.last} to be of the {name} {asked}",

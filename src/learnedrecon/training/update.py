@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from accelerate.utils import extract_model_from_parallel
+from torch import Tensor, distributed, nn
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
-from learnedrecon.training.diagnostics import diagnostics_of
+from learnedrecon.schemes.reconstructor import Reconstructor
+from learnedrecon.training.accelerator import across_processes
+from learnedrecon.training.groups import parameter_groups, require_parts
+from learnedrecon.training.losses import sees_iterates
 from learnedrecon.training.optimisers import (
     build_optimiser,
     load_optimiser_state,
@@ -22,10 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from accelerate import Accelerator
-    from torch import Tensor, nn
 
     from learnedrecon.data.batch import Batch
-    from learnedrecon.training.losses import Loss
+    from learnedrecon.problem import Problem
+    from learnedrecon.schemes.reconstructor import Estimate
+    from learnedrecon.training.losses import Loss, Parts
     from learnedrecon.training.spec import TrainingSpec
 
 _OPTIMISER = "optimiser."
@@ -70,24 +76,68 @@ class Update(Protocol):
         ...
 
 
+def diagnostics_of(model: nn.Module, problem: Problem | None = None) -> dict[str, float]:
+    """The :meth:`Reconstructor.diagnostics` of a model, which may be wrapped or compiled.
+
+    Args:
+        model: Model; nothing is said of what is no Reconstructor.
+        problem: see there.
+    """
+    inner = _unwrapped(model)
+    return inner.diagnostics(problem) if isinstance(inner, Reconstructor) else {}
+
+
+class EveryIterate(nn.Module):
+    """All iterates of a model as its output, also where it is wrapped for several processes.
+
+    Args:
+        model: A :class:`Reconstructor`, which may be wrapped or compiled.
+
+    Raises:
+        ConfigError: Something else, which has no iterates.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        inner = _unwrapped(model)
+        if not isinstance(inner, Reconstructor):
+            raise ConfigError(
+                describe(
+                    expected="a Reconstructor, whose iterates the loss looks at",
+                    found=type(inner).__name__,
+                    fix="use a loss of the result alone",
+                )
+            )
+        self.model = inner
+
+    def forward(self, problem: Problem) -> tuple[Estimate, ...]:
+        """An estimate after every step; the last is the result."""
+        return tuple(self.model.iterates(problem))
+
+
 class Supervised:
     """A step along the gradient of the mean loss over all samples of the batches.
 
-    Its numbers are the loss, the norm of the gradient before clipping, the learning rate, and the
-    model's diagnostics of the last batch, such as whether its fixed points converged.
+    Its numbers are the loss (the sum of its parts, and each part ``loss.NAME``), the norm of the
+    gradient before clipping, the learning rate, and the model's diagnostics of the last batch, such
+    as whether its fixed points converged.
+
+    Where ``spec.groups`` weights the parts L_p, the parameters of group g follow the gradient of
+    Σ_p w_gp L_p, each group its own; every weight enters once.
 
     Batches of unequal size count by their samples, so accumulation over parts is one large batch.
 
     Args:
-        model: whose parameters are trained, those that require a gradient.
-        loss: (estimate, batch) → (batch,).
-        spec: optimiser, schedule, clipping.
+        model: Model whose parameters are trained, those that require a gradient.
+        loss: (output, batch) → (batch,), or named parts.
+        spec: Optimiser, schedule, clipping, groups.
         accelerator: device, precision, processes; see :func:`make_accelerator`.
         tensors: leaves that are trained besides, by name, such as the angles of a scan that the
-            problems are made of. They are saved with the optimiser.
+            problems are made of. They are saved with the optimiser, and are parameters ``problem.``
+            and their name in groups.
 
     Raises:
-        ConfigError: nothing requires a gradient.
+        ConfigError: nothing requires a gradient, or groups or rates that do not fit the model.
     """
 
     def __init__(
@@ -113,29 +163,33 @@ class Supervised:
                     fix="evaluate it instead, or unfreeze its weights",
                 )
             )
-        self._plain = build_optimiser(spec.optimiser, list(self.parameters.values()))
+        self._groups = parameter_groups(spec.groups, self.parameters)
+        self._plain = build_optimiser(spec.optimiser, self.parameters)
         self._optimiser = accelerator.prepare_optimizer(self._plain)
+        self._every: nn.Module | None = None
 
     def __call__(
         self, model: nn.Module, batches: Sequence[Batch], *, step: int
     ) -> dict[str, float]:
-        rate = self.spec.optimiser.learning_rate * factor(
-            self.spec.schedule, step=step, steps=self.spec.steps
-        )
+        scale = factor(self.spec.schedule, step=step, steps=self.spec.steps)
         for group in self._optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["base_lr"] * scale
         self._optimiser.zero_grad()
-        losses = self._backward(model, batches)
+        parts = self._backward(self._with_iterates(model), batches)
+        losses = torch.stack(list(parts.values())).sum(0)
         norm = self.accelerator.clip_grad_norm_(
             list(self.parameters.values()), self.spec.clip_norm or math.inf
         )
-        loss, norm = torch.stack([losses.mean(), norm.to(losses)]).tolist()
+        numbers = [losses.mean(), norm.to(losses), *(values.mean() for values in parts.values())]
+        loss, norm, *means = torch.stack(numbers).tolist()
         if not math.isfinite(loss):
             raise _not_finite("loss", step, _ids(batches, ~losses.isfinite()))
         if not math.isfinite(norm) and self.accelerator.scaler is None:
             raise _not_finite("gradient", step, _ids(batches))
         self._optimiser.step()
-        found = {"loss": loss, "grad_norm": norm, "learning_rate": rate}
+        named = {f"loss.{name}": mean for name, mean in zip(parts, means, strict=True) if name}
+        rate = self.spec.optimiser.learning_rate * scale
+        found = {"loss": loss, **named, "grad_norm": norm, "learning_rate": rate}
         return {**found, **diagnostics_of(model)}
 
     def state(self) -> dict[str, Tensor]:
@@ -158,20 +212,73 @@ class Supervised:
         if self.accelerator.scaler is not None and scale:
             self.accelerator.scaler.load_state_dict({k: v.item() for k, v in scale.items()})
 
-    def _backward(self, model: nn.Module, batches: Sequence[Batch]) -> Tensor:
-        """Adds up the gradients; the loss of every sample, detached."""
+    def _with_iterates(self, model: nn.Module) -> nn.Module:
+        """What gives the loss its output: the model, or all its iterates."""
+        if not sees_iterates(self.loss):
+            return model
+        if self._every is None:
+            every = EveryIterate(model)
+            self._every = across_processes(every, self.accelerator)
+        return self._every
+
+    def _backward(self, model: nn.Module, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """Adds up the gradients; the parts of the loss of every sample, detached.
+
+        Several groups need several backward passes, whose gradients are averaged over processes at
+        the end, as the wrapper of the model does it for one.
+        """
         count = sum(len(batch.ids) for batch in batches)
-        losses = []
+        several = len(self._groups) > 1
+        found = []
         for index, batch in enumerate(batches):
-            last = index == len(batches) - 1
-            with nullcontext() if last else self.accelerator.no_sync(model):
+            together = index == len(batches) - 1 and not several
+            with nullcontext() if together else self.accelerator.no_sync(model):
                 with self.accelerator.autocast():
-                    estimate = model(batch.problem)
-                values = self.loss(estimate, batch)
-                _require_one_per_sample(values, batch)
-                self.accelerator.backward(values.sum() / count)
-            losses.append(values.detach())
-        return torch.cat(losses)
+                    output = model(batch.problem)
+                parts = self._parts(output, batch)
+                self._descend({name: values.sum() / count for name, values in parts.items()})
+            found.append({name: values.detach() for name, values in parts.items()})
+        if several and self.accelerator.use_distributed:
+            self._average_gradients()
+        return {name: torch.cat([parts[name] for parts in found]) for name in found[0]}
+
+    def _parts(self, output: Any, batch: Batch) -> Parts:  # noqa: ANN401 (whatever a model returns)
+        """The parts of the loss; one without a name where it has no parts."""
+        values = self.loss(output, batch)
+        parts = {"": values} if isinstance(values, Tensor) else values
+        if not parts:
+            raise ShapeError(
+                describe(
+                    expected="a loss with at least one part",
+                    found="none",
+                    fix="return a tensor (batch,), or a mapping from names to such tensors",
+                )
+            )
+        if self.spec.groups is not None:
+            require_parts(self.spec.groups, parts)
+        for part in parts.values():
+            _require_one_per_sample(part, batch)
+        return parts
+
+    def _descend(self, parts: Parts) -> None:
+        """Adds the gradient of every group's objective to its parameters."""
+        objectives = [(group, group.objective(parts)) for group in self._groups]
+        live = [(g, value) for g, value in objectives if value is not None and value.requires_grad]
+        for number, (group, value) in enumerate(live):
+            kept = number < len(live) - 1
+            inputs = list(group.parameters) if len(self._groups) > 1 else None
+            self.accelerator.backward(value, inputs=inputs, retain_graph=kept)
+
+    def _average_gradients(self) -> None:
+        for parameter in self.parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            distributed.all_reduce(parameter.grad)
+            parameter.grad /= self.accelerator.num_processes
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return extract_model_from_parallel(model, keep_torch_compile=False)
 
 
 def _require_one_per_sample(values: Tensor, batch: Batch) -> None:

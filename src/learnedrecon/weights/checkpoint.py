@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, get_args
 
-from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.errors import ConfigError, FileFormatError, LearnedReconError, describe
+from learnedrecon.files import reading
 from learnedrecon.generators import undisturbed_generators
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
@@ -22,7 +23,7 @@ from learnedrecon.weights.tensorfile import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from learnedrecon.specs import Registry
 
 FidelityName = Literal["least_squares", "kullback_leibler"]
+
+_BUILDABLE: Final = "a checkpoint of a model and an operator that can be built"
 
 MODEL = "model."
 AVERAGE = "average."
@@ -44,11 +47,13 @@ class Blueprint:
         model: a registered model spec with its ``name``.
         operator: the spec of the operator it was trained with, or None where that has none.
         fidelity: the name of the data term D whose gradient it was trained with.
+        modules: Module of the model or operator by its name, where the library does not bring it.
     """
 
     model: dict[str, Any]
     operator: dict[str, Any] | None = None
     fidelity: FidelityName = "least_squares"
+    modules: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -66,7 +71,9 @@ class Blueprint:
             ConfigError: a spec is not registered.
         """
         operator = None if operator_spec is None else named_to_plain(operators, operator_spec)
-        return cls(named_to_plain(models, model_spec), operator, fidelity)
+        model = named_to_plain(models, model_spec)
+        modules = outside(models, model) | outside(operators, operator)
+        return cls(model, operator, fidelity, modules)
 
 
 class Loaded(NamedTuple):
@@ -169,6 +176,7 @@ def load_weights(
     """
     path = weights_file(path)
     tensors, content = read_tensors(path)
+    _require_imported(path, content, (models, operators))
     weights = without_prefix(MODEL, tensors) | without_prefix(AVERAGE, tensors)
     try:
         fidelity = _fidelity_of(content)
@@ -176,10 +184,12 @@ def load_weights(
         operator_spec = None
         if content.get("operator") is not None:
             operator_spec = named_from_plain(operators, content["operator"], "operator")
-        with undisturbed_generators():
+        with undisturbed_generators(), reading(path, _BUILDABLE, corrupt="one that is not"):
             model = build(models, model_spec)
             operator = None if operator_spec is None else build(operators, operator_spec)
-    except ConfigError as error:
+    except FileFormatError:
+        raise
+    except LearnedReconError as error:
         raise FileFormatError(
             describe(
                 expected=f"{path} to describe a model and an operator that are registered",
@@ -188,7 +198,24 @@ def load_weights(
             )
         ) from error
     load_state(path, model, weights)
-    return Loaded(model.eval(), operator, content.get("extra", {}), fidelity)
+    return Loaded(model.eval(), operator, _extra(content), fidelity)
+
+
+def outside(registry: Registry[Any], record: Mapping[str, Any] | None) -> dict[str, str]:
+    """The module of a registered class by its name; empty for what the library brings.
+
+    Args:
+        registry: The registry that has the name.
+        record: Plain data with a ``name``, or None.
+    """
+    if record is None or record["name"] not in registry:
+        return {}
+    module = registry[record["name"]].module
+    return (
+        {}
+        if module == "learnedrecon" or module.startswith("learnedrecon.")
+        else {record["name"]: module}
+    )
 
 
 def weights_file(path: str | os.PathLike[str]) -> Path:
@@ -213,11 +240,38 @@ def weights_file(path: str | os.PathLike[str]) -> Path:
     )
 
 
+def _require_imported(
+    path: Path, content: Mapping[str, Any], registries: Sequence[Registry[Any]]
+) -> None:
+    """Refuses a file that names a class of a module that has not been imported.
+
+    Raises:
+        FileFormatError: The module is named; the file does not import it, as loading runs no code.
+    """
+    modules = content.get("modules", {})
+    for name, module in modules.items() if isinstance(modules, dict) else ():
+        if not any(name in registry for registry in registries):
+            raise FileFormatError(
+                describe(
+                    expected=f"'{name}' of {path} to be registered",
+                    found=f"nothing of that name; the file was written with the module {module}",
+                    fix=f"import {module} before loading, or name it under 'imports' in the "
+                    "configuration, if you trust it",
+                )
+            )
+
+
 def _fidelity_of(content: Mapping[str, Any]) -> FidelityName:
-    name: FidelityName = content.get("fidelity", "least_squares")
-    if name not in get_args(FidelityName):
-        raise unknown("'fidelity'", str(name), list(get_args(FidelityName)))
-    return name
+    name = content.get("fidelity", "least_squares")
+    for known in get_args(FidelityName):
+        if name == known:
+            return known
+    raise unknown("'fidelity'", name, list(get_args(FidelityName)))
+
+
+def _extra(content: Mapping[str, Any]) -> dict[str, Any]:
+    extra = content.get("extra")
+    return extra if isinstance(extra, dict) else {}
 
 
 def load_state(

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from learnedrecon.errors import DtypeError, FileFormatError, describe
-from learnedrecon.files import atomic_path
+from learnedrecon.errors import ConfigError, DtypeError, FileFormatError, describe, shown
+from learnedrecon.files import atomic_path, reading, refuse_size, require_file, unreadable
+from learnedrecon.specs import refuse_deep
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -28,6 +29,9 @@ VERSION = 1
 _FORMAT = "learnedrecon"
 _SHOWN = 3
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_LONGEST_HEADER: Final = 100_000_000
+_WHOLE: Final = "a whole safetensors file"
+_AGAIN: Final = "copy it again, or use another checkpoint; it is truncated or corrupt"
 
 
 def write_tensors(
@@ -60,7 +64,10 @@ def write_tensors(
     }
     header = {"format": _FORMAT, "version": str(VERSION), "sha256": _digest(stored, texts), **texts}
     with atomic_path(path) as temporary:
-        save_file(stored, temporary, metadata=header)
+        try:
+            save_file(stored, temporary, metadata=header)
+        except SafetensorError as error:  # which is no OSError, also of a full disk
+            raise OSError(str(error)) from error
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -70,23 +77,40 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
         FileFormatError: the file is missing, truncated, corrupt, newer than this package, a pickle,
             or not from this package.
     """
-    path = Path(path)
+    path = require_file(path, _WHOLE)
     _refuse_pickle(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            _check_header(path, header)
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
-    except (SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, FileFormatError):
-            raise
-        raise _broken(path, str(error)) from error
+    refuse_size(path, path.stat().st_size)
+    with reading(path, _WHOLE, fix=_AGAIN), safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        _check_header(path, header)
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
     texts = {name: header.get(name, "") for name in ("complex", "content")}
     if _digest(tensors, texts) != header.get("sha256"):
         raise _broken(path, "content whose SHA-256 is not the one in the header")
-    for name in json.loads(texts["complex"]):
+    with reading(path, _WHOLE, corrupt="a header that is not JSON", fix=_AGAIN):
+        complex_names, content = json.loads(texts["complex"]), json.loads(texts["content"])
+    if not isinstance(content, dict) or not isinstance(complex_names, list):
+        raise _broken(path, f"content {shown(content)} and complex names {shown(complex_names)}")
+    try:
+        refuse_deep(content, "content")
+    except ConfigError as error:
+        raise _broken(path, str(error)) from error
+    for name in complex_names:
+        if not isinstance(name, str) or not _is_pairs(tensors.get(name)):
+            raise _broken(path, f"{shown(name)} as the name of a complex tensor")
         tensors[name] = torch.view_as_complex(tensors[name])
-    return tensors, json.loads(texts["content"])
+    return tensors, content
+
+
+def _is_pairs(tensor: Tensor | None) -> bool:
+    """Whether these are real and imaginary parts, side by side."""
+    return (
+        tensor is not None
+        and tensor.is_floating_point()
+        and tensor.element_size() >= 2
+        and tensor.dtype is not torch.bfloat16
+        and tensor.shape[-1:] == (2,)
+    )
 
 
 def require_match(
@@ -165,18 +189,15 @@ def _digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
 
 
 def _refuse_pickle(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        raise FileFormatError(
-            describe(
-                expected=f"a checkpoint at {path}",
-                found=error.strerror or str(error),
-                fix="correct the path",
-            )
-        ) from error
-    if start.startswith(_PICKLE_STARTS):
+    """Names a pickle, and nothing else: a safetensors file may begin with the same two bytes.
+
+    That begins with the length of its header, eight bytes, and then a brace; in a pickle these
+    eight bytes are a far larger number.
+    """
+    with reading(path, _WHOLE), path.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if start.startswith(_PICKLE_STARTS) and not (length <= _LONGEST_HEADER and start[8:] == b"{"):
         raise FileFormatError(
             describe(
                 expected=f"a safetensors file at {path}",
@@ -196,24 +217,18 @@ def _check_header(path: Path, header: Mapping[str, str]) -> None:
             )
         )
     version = header.get("version", "")
-    if not version.isdigit() or int(version) > VERSION:
+    if version not in {str(number) for number in range(VERSION + 1)}:
         raise FileFormatError(
             describe(
                 expected=f"{path} to be of version {VERSION} or older",
-                found=f"version {version or 'missing'}",
+                found=f"version {version[:20] or 'missing'}",
                 fix="upgrade learnedrecon",
             )
         )
 
 
 def _broken(path: Path, found: str) -> FileFormatError:
-    return FileFormatError(
-        describe(
-            expected=f"{path} to be a whole safetensors file",
-            found=found,
-            fix="copy it again, or use another checkpoint; it is truncated or corrupt",
-        )
-    )
+    return unreadable(path, _WHOLE, found, _AGAIN)
 
 
 def _kind(tensor: Tensor) -> str:

@@ -247,6 +247,6 @@ def test_poses_are_the_same_operator() -> None:
     for name in ("cone", "helix", "laminography", "parallel laminography"):
         scan = SCANS[name]
         u = torch.randn(SHAPE, dtype=torch.float64)
-        expected = lr.RayTransform3D(scan)(u)
-        assert torch.equal(lr.RayTransform3D(scan.to_vectors())(u), expected)
+        expected = lr.operators.RayTransform3D(scan)(u)
+        assert torch.equal(lr.operators.RayTransform3D(scan.to_vectors())(u), expected)
         assert expected.abs().max() > 0.1

@@ -189,8 +189,8 @@ def test_a_measured_problem_in_3d() -> None:
 def test_networks_for_images_refuse_volumes() -> None:
     operator = RayTransform3D(SCANS["cone"])
     problem = lr.InverseProblem(operator, operator.codomain.zeros((1, 1)))
-    model = lr.learned_primal_dual(lr.LearnedPrimalDual(iterations=1))
-    with pytest.raises(ShapeError, match=r"2 space axes.*Found shape \(1, 7, 4, 5, 7\)"):
+    model = lr.models.LearnedPrimalDual(iterations=1)
+    with pytest.raises(ShapeError, match=r"real 2D images.*Found real 3D images"):
         model(problem)
 
 
@@ -200,7 +200,7 @@ def test_total_variation_of_a_volume() -> None:
     operator = RayTransform3D(scan)
     volume = draw_ellipsoids([ball], scan)[None, None]
     problem = lr.InverseProblem(operator, operator(volume))
-    image = lr.TV(lr.TotalVariationSpec(weight=0.05, gap=1e-2))(problem).image
+    image = lr.models.TV(weight=0.05, gap=1e-2)(problem).image
     assert (image - volume).norm() < 0.1 * volume.norm()
 
 

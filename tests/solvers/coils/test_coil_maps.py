@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,6 +65,21 @@ def test_low_resolution_maps_of_smooth_coils() -> None:
     overlap = (truth.conj() * maps).sum(0)[inner]
     assert float(overlap.abs().min()) > 0.999
     assert float((overlap / overlap.abs() - wave[inner]).abs().max()) < 0.1
+
+
+def test_low_resolution_maps_in_numpy() -> None:
+    """The window is sin²(πj/(n + 1)) for the samples j = 1..n of the centre of every axis."""
+    generator = torch.Generator().manual_seed(0)
+    kspace = torch.randn(3, 12, 11, dtype=DOUBLE, generator=generator)
+    windowed = np.zeros((3, 12, 11), complex)
+    window = np.outer(*(np.sin(np.pi * np.arange(1, n + 1) / (n + 1)) ** 2 for n in (6, 5)))
+    windowed[:, 3:9, 3:8] = kspace[:, 3:9, 3:8].numpy() * window
+    axes = (-2, -1)
+    shifted = np.fft.ifft2(np.fft.ifftshift(windowed, axes=axes), norm="ortho")
+    images = np.fft.fftshift(shifted, axes=axes)
+    expected = images / np.sqrt((np.abs(images) ** 2).sum(0))
+    found = low_resolution_maps(kspace, calibration=(6, 5), threshold=0.0)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_low_resolution_maps_are_normalised_on_their_support() -> None:

@@ -16,9 +16,11 @@ from learnedrecon.errors import ConfigError, GeometryError, ShapeError
 from learnedrecon.operators.ray.flat_panel import FlatPanel
 from learnedrecon.operators.ray.geometry2d import AngleRange
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D, RotatingBeam3D
+from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transform3d import RayTransform3D
-from learnedrecon.solvers.direct.fbp import fbp, pseudo_inverse
+from learnedrecon.solvers.direct.fbp import fbp
 from learnedrecon.solvers.direct.fdk import fdk
+from learnedrecon.solvers.direct.pseudo_inverse import pseudo_inverse
 from learnedrecon.solvers.direct.voxel_backprojection import VoxelBackprojection
 
 if TYPE_CHECKING:
@@ -55,8 +57,8 @@ PLANES: dict[str, RotatingBeam3D] = {
 def test_one_row_is_the_filtered_backprojection_of_the_plane(name: str, window: str) -> None:
     scan = PLANES[name]
     data = normal(2, *scan.data_shape)
-    expected = fbp(data[..., 0, :], scan.mid_plane(), window=window, bandwidth=0.9)  # type: ignore[arg-type]
-    volume = fdk(data, scan, window=window, bandwidth=0.9)  # type: ignore[arg-type]
+    expected = fbp(RayTransform(scan.mid_plane()), data[..., 0, :], window=window, bandwidth=0.9)  # type: ignore[arg-type]
+    volume = fdk(RayTransform3D(scan), data, window=window, bandwidth=0.9)  # type: ignore[arg-type]
     torch.testing.assert_close(volume[..., 0, :, :], expected, rtol=0, atol=1e-12)
     assert expected.abs().max() > 0.1
 
@@ -64,15 +66,17 @@ def test_one_row_is_the_filtered_backprojection_of_the_plane(name: str, window: 
 def test_the_middle_of_an_odd_panel_is_the_plane_too() -> None:
     scan = cone(rows=5)
     data = normal(*scan.data_shape)
-    torch.testing.assert_close(fdk(data, scan)[2], fbp(data[:, 2], scan.mid_plane()))
+    torch.testing.assert_close(
+        fdk(RayTransform3D(scan), data)[2], fbp(RayTransform(scan.mid_plane()), data[:, 2])
+    )
 
 
 def test_the_height_of_the_source() -> None:
     """A source 2 mm up sees in slice 4 what one at 0 sees in slice 2."""
     scan = cone(rows=5)
     data = normal(*scan.data_shape)
-    high = fdk(data, replace(scan, orbit=Orbit(height=2.0)))
-    torch.testing.assert_close(high[2:], fdk(data, scan)[:3])
+    high = fdk(RayTransform3D(replace(scan, orbit=Orbit(height=2.0))), data)
+    torch.testing.assert_close(high[2:], fdk(RayTransform3D(scan), data)[:3])
 
 
 @pytest.mark.parametrize("shift", [-1, 2])
@@ -81,8 +85,8 @@ def test_a_vertical_offset_by_whole_rows_shifts_the_rows(shift: int) -> None:
     data = torch.zeros(scan.data_shape, dtype=torch.float64)
     data[:, 2] = normal(40, 60)
     panel = replace(scan.detector, vertical_offset=1.3 * shift)
-    moved = fdk(data.roll(shift, 1), replace(scan, detector=panel))
-    torch.testing.assert_close(moved, fdk(data, scan))
+    moved = fdk(RayTransform3D(replace(scan, detector=panel)), data.roll(shift, 1))
+    torch.testing.assert_close(moved, fdk(RayTransform3D(scan), data))
 
 
 def test_parallel_rows_are_slices() -> None:
@@ -90,8 +94,8 @@ def test_parallel_rows_are_slices() -> None:
     panel = FlatPanel(4, 31, (0.7, 1.1), 0.4)
     scan = ParallelBeam3D((4, 20, 24), AngleRange(30), panel, (0.7, 1.0, 1.0))
     data = normal(2, *scan.data_shape)
-    expected = fbp(data.transpose(1, 2), scan.mid_plane())
-    torch.testing.assert_close(fdk(data, scan), expected)
+    expected = fbp(RayTransform(scan.mid_plane()), data.transpose(1, 2))
+    torch.testing.assert_close(fdk(RayTransform3D(scan), data), expected)
 
 
 BALL = Ellipsoid(0.02, (9.0, 9.0, 9.0), (2.0, -3.0, 1.0))
@@ -116,7 +120,7 @@ def distance_from_centre(scan: Geometry3D) -> Tensor:
 @pytest.mark.parametrize(("arc", "offset"), [(TURN, 0.0), (TURN, 28.0), (SHORT + 0.3, 0.0)])
 def test_a_ball_comes_out_at_its_value(arc: float, offset: float) -> None:
     scan = ball_scan(2, arc, offset)
-    volume = fdk(ellipsoid_lines([BALL], scan.rays()), scan) / BALL.value
+    volume = fdk(RayTransform3D(scan), ellipsoid_lines([BALL], scan.rays())) / BALL.value
     distance = distance_from_centre(scan)
     inside = volume[distance < 7]
     assert inside.mean().item() == pytest.approx(1.0, abs=0.01)
@@ -131,7 +135,7 @@ def test_a_column_is_the_same_at_every_height() -> None:
     """FDK is exact for what does not change along the axis, as its authors show."""
     scan = ball_scan(1)
     column = Ellipsoid(0.02, (9.0, 6.0, 1e6), (2.0, -3.0, 0.0), 0.5)
-    volume = fdk(ellipsoid_lines([column], scan.rays()), scan) / column.value
+    volume = fdk(RayTransform3D(scan), ellipsoid_lines([column], scan.rays())) / column.value
     y, x = (torch.arange(28) - 13.5)[:, None] + 3, torch.arange(28) - 13.5 - 2
     inside = volume[:, torch.hypot(x, y) < 4.5]
     assert inside.mean().item() == pytest.approx(1.0, abs=3e-3)
@@ -142,7 +146,7 @@ def test_the_error_falls_with_the_resolution() -> None:
     errors = []
     for factor in (1, 2):
         scan = ball_scan(factor)
-        volume = fdk(ellipsoid_lines([BALL], scan.rays()).float(), scan)
+        volume = fdk(RayTransform3D(scan), ellipsoid_lines([BALL], scan.rays()).float())
         truth = draw_ellipsoids([BALL], scan, samples=4)
         middle = slice(10 * factor, 14 * factor)
         gap = (volume - truth)[middle].norm() / truth[middle].norm()
@@ -154,7 +158,7 @@ def test_the_error_falls_with_the_resolution() -> None:
 def test_the_compiled_transform_gives_the_same_volume() -> None:
     """From T of a drawn ball instead of exact integrals."""
     scan = ball_scan(1)
-    exact = fdk(ellipsoid_lines([BALL], scan.rays()), scan)
+    exact = fdk(RayTransform3D(scan), ellipsoid_lines([BALL], scan.rays()))
     drawn = draw_ellipsoids([BALL], scan, samples=4).double()
     found = pseudo_inverse(RayTransform3D(scan), RayTransform3D(scan)(drawn))
     assert (found - exact).norm() < 0.12 * exact.norm()
@@ -184,10 +188,12 @@ def test_blocks_and_chunks_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     scan = cone(rows=5)
     v, u = normal(3, *scan.data_shape), normal(3, *scan.shape)
     kernel = VoxelBackprojection(scan)
-    whole = kernel.forward(v), kernel.adjoint(u), fdk(v, scan)
+    whole = kernel.forward(v), kernel.adjoint(u), fdk(RayTransform3D(scan), v)
     monkeypatch.setattr("learnedrecon.kernels.oracle_voxels._BLOCK", 7 * 3 * 5)
     monkeypatch.setattr("learnedrecon.solvers.direct.fdk._FILTERED_TOGETHER", 7 * 3 * 5 * 60)
-    torch.testing.assert_close((kernel.forward(v), kernel.adjoint(u), fdk(v, scan)), whole)
+    torch.testing.assert_close(
+        (kernel.forward(v), kernel.adjoint(u), fdk(RayTransform3D(scan), v)), whole
+    )
 
 
 @pytest.mark.parametrize("orbit", [Orbit(), Orbit(height=1.5)])
@@ -197,16 +203,18 @@ def test_centimetres_change_only_the_unit(orbit: Orbit) -> None:
     level = Orbit(height=orbit.height / 10)
     in_cm = ConeBeam(in_mm.shape, in_mm.angles, panel, 6.0, 4.0, (0.1, 0.1, 0.08), level)
     data = normal(*in_mm.data_shape)
-    torch.testing.assert_close(fdk(data, in_cm), 10 * fdk(data, in_mm))
+    torch.testing.assert_close(
+        fdk(RayTransform3D(in_cm), data), 10 * fdk(RayTransform3D(in_mm), data)
+    )
 
 
 def test_leading_axes_and_float32() -> None:
     scan = cone(rows=3)
     data = normal(2, 3, *scan.data_shape)
-    volumes = fdk(data, scan)
+    volumes = fdk(RayTransform3D(scan), data)
     assert volumes.shape == (2, 3, *scan.shape)
-    torch.testing.assert_close(volumes[1, 2], fdk(data[1, 2], scan))
-    single = fdk(data.float(), scan)
+    torch.testing.assert_close(volumes[1, 2], fdk(RayTransform3D(scan), data[1, 2]))
+    single = fdk(RayTransform3D(scan), data.float())
     assert single.dtype == torch.float32
     assert (single - volumes).norm() < 1e-5 * volumes.norm()
 
@@ -215,7 +223,7 @@ def test_leading_axes_and_float32() -> None:
 def test_an_empty_batch_gives_an_empty_volume(lead: tuple[int, ...]) -> None:
     scan = cone(rows=3)
     data = torch.zeros(*lead, *scan.data_shape, requires_grad=True)
-    volume = fdk(data, scan)
+    volume = fdk(RayTransform3D(scan), data)
     assert volume.shape == (*lead, *scan.shape)
     volume.sum().backward()
 
@@ -223,15 +231,15 @@ def test_an_empty_batch_gives_an_empty_volume(lead: tuple[int, ...]) -> None:
 def test_fdk_is_differentiable_in_the_data() -> None:
     scan = ConeBeam((2, 3, 2), AngleRange(3, arc=TURN), FlatPanel(2, 4, 1.5), 9.0, 5.0)
     data = normal(1, 3, 2, 4).requires_grad_()
-    assert torch.autograd.gradcheck(lambda y: fdk(y, scan), data)
-    assert torch.autograd.gradgradcheck(lambda y: fdk(y, scan), data)
+    assert torch.autograd.gradcheck(lambda y: fdk(RayTransform3D(scan), y), data)
+    assert torch.autograd.gradgradcheck(lambda y: fdk(RayTransform3D(scan), y), data)
 
 
 def test_the_method_fbp_takes_volumes() -> None:
     operator = RayTransform3D(cone(rows=3))
     data = normal(1, 1, *operator.codomain.shape).float()
-    volume = fdk(data, operator.geometry)
-    torch.testing.assert_close(lr.FBP()(lr.InverseProblem(operator, data)).image, volume)
+    volume = fdk(operator, data)
+    torch.testing.assert_close(lr.models.FBP()(lr.InverseProblem(operator, data)).image, volume)
     torch.testing.assert_close(pseudo_inverse(operator * 0.5, data), 2 * volume)
 
 
@@ -246,10 +254,10 @@ def test_errors_say_what_to_do() -> None:
     ]
     for other in others:
         with pytest.raises(GeometryError, match="which have a filtered backprojection"):
-            fdk(data, other)
-    with pytest.raises(GeometryError, match="Found FanBeam"):
-        fdk(data, scan.mid_plane())  # type: ignore[arg-type]
+            fdk(RayTransform3D(other), data)
+    with pytest.raises(GeometryError, match="Found the operator RayTransform"):
+        fdk(RayTransform(scan.mid_plane()), data)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="line integrals"):
-        fdk(data[:, 0], scan)
+        fdk(RayTransform3D(scan), data[:, 0])
     with pytest.raises(ConfigError, match="bandwidth"):
-        fdk(data, scan, bandwidth=1.5)
+        fdk(RayTransform3D(scan), data, bandwidth=1.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,9 @@ from learnedrecon.operators.adapters.checks import device_of
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space, inner
+
+if TYPE_CHECKING:
+    from learnedrecon.operators.leading import Norm
 
 
 def parts_of(space: Space) -> Space:
@@ -69,7 +74,7 @@ class LinearRealParts(LinearOperator):
         whole = self.operator.evaluate_adjoint(join(v, self.operator.codomain))
         return split(whole, self.operator.domain)
 
-    def compute_norm(self) -> float:
+    def compute_norm(self) -> Norm:
         return self.operator.norm()
 
 

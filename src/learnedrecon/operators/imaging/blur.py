@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
-from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
-from learnedrecon.operators.double_precision import Precise, needs_rule
+from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint, needs_rule
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
 from learnedrecon.operators.imaging.boundary import Boundary
 from learnedrecon.operators.imaging.convolution import Convolution, Plan
 from learnedrecon.operators.imaging.point_spread import Kernel, plain_kernel, weights_of
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.leading import Norm, per_sample, require_leading
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.norm import lanczos_norm, require_settled
 from learnedrecon.operators.space import Space, require_tensor
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class PointSpread:
             )
 
 
-class Blur(Precise):
+class Blur(LinearOperator):
     """T u = k * u, y_i = Σ_j k_j u_{i + c - j}: a convolution, as scipy.ndimage.convolve.
 
     The adjoint folds what lies beyond the border back to where it came from; it is exact for every
@@ -149,7 +150,7 @@ class Blur(Precise):
 
         Raises:
             GeometryError: another name.
-            ShapeError: a kernel of another size.
+            ShapeError: a kernel of another size, or without the channel axis.
             DtypeError: not a tensor of floats, or a complex one for real images.
         """
         if not tensors:
@@ -197,21 +198,16 @@ class Blur(Precise):
         return torch.fft.irfftn(spectrum, s=plan.shape, dim=plan.axes)
 
     @torch.no_grad()
-    def compute_norm(self) -> float:
-        """The largest |transfer function| where the boundary is circular, else by Lanczos.
-
-        Over every sample where there is one kernel for each.
-        """
+    def compute_norm(self) -> Norm:
+        """The largest |transfer function| where the boundary is circular, else by Lanczos."""
         plan = self._convolution.plan
         if plan.boundary == "circular":
             wide = torch.complex128 if self.kernel.is_complex() else torch.float64
-            return float(plan.transfer(self.kernel.to(wide), half=False).abs().max())
-        kernels = self.kernel.detach().reshape(-1, *plan.kernel)
-        if len(kernels) == 1:
-            return require_settled(lanczos_norm(self), "a blur")
-        return max(self.with_tensors({"kernel": kernel}).norm() for kernel in kernels)
+            transfer = plan.transfer(self.kernel.to(wide), half=False)
+            return per_sample(transfer.abs(), self.domain.ndim)
+        return require_settled(lanczos_norm(self), "a blur")
 
-    def norm_bound(self) -> float | None:
+    def norm_bound(self) -> Norm | None:
         """The largest |transfer function| and 1e-6 of it, where the boundary is circular.
 
         The addition covers transfer functions in single precision.
@@ -241,6 +237,7 @@ def _require_kernel(kernel: Tensor, sizes: tuple[int, ...], domain: Space) -> No
                 fix="give it the leading axes of the images and the spec's size",
             )
         )
+    require_leading(kernel, len(sizes), "kernel")
     if not (kernel.is_floating_point() or (kernel.is_complex() and domain.is_complex)):
         raise DtypeError(
             describe(

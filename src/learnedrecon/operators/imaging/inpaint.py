@@ -9,6 +9,7 @@ import torch
 
 from learnedrecon.errors import GeometryError, ShapeError, describe
 from learnedrecon.operators.fields import count, image_shape, number, require_kind, store
+from learnedrecon.operators.leading import Norm, per_sample, require_leading
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.pointwise import rows_of, rows_of_space
 from learnedrecon.operators.space import Space
@@ -94,7 +95,7 @@ class Inpaint(LinearOperator):
 
         Raises:
             GeometryError: another name.
-            ShapeError: other last axes.
+            ShapeError: other last axes, or no channel axis.
         """
         if set(tensors) != {"mask"}:
             super().with_tensors({k: t for k, t in tensors.items() if k != "mask"})
@@ -108,6 +109,7 @@ class Inpaint(LinearOperator):
                     fix="give it the leading axes of the images and the shape of one",
                 )
             )
+        require_leading(mask, len(shape), "mask")
         return self._copy(self.domain, mask.to(self.mask.device))
 
     def at_rows(self, rows: tuple[int, ...], axis: int) -> Inpaint:
@@ -117,6 +119,10 @@ class Inpaint(LinearOperator):
         twin = Inpaint.__new__(Inpaint)
         twin._set(space, mask)  # noqa: SLF001
         return twin
+
+    @property
+    def measured(self) -> Tensor:
+        return self.mask != 0
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.mask.to(u.dtype.to_real()) * u
@@ -129,9 +135,9 @@ class Inpaint(LinearOperator):
         b = self.domain.check(b, "an image")
         return b / (self.mask.to(b.dtype.to_real()) ** 2 + weight)
 
-    def compute_norm(self) -> float:
-        """The largest |m|, over every sample where there is one mask for each."""
-        return float(self.mask.detach().abs().max())
+    def compute_norm(self) -> Norm:
+        """The largest |m|."""
+        return per_sample(self.mask.abs(), self.domain.ndim)
 
-    def norm_bound(self) -> float:
+    def norm_bound(self) -> Norm:
         return self.compute_norm()

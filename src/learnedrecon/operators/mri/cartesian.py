@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.fields import require_kind
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.leading import Norm, per_sample
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.mri.cartesian_autograd import ADJOINT, FORWARD, sense
 from learnedrecon.operators.mri.cartesian_checks import (
@@ -27,11 +26,9 @@ from learnedrecon.operators.mri.fourier import (
     require_complex,
 )
 from learnedrecon.operators.mri.measured_lines import Grid, measured_lines, varying_axes
+from learnedrecon.operators.norm import Memory, content_of, lanczos_norm, require_settled
 from learnedrecon.operators.ray.autograd import transforms_are_active
 from learnedrecon.operators.space import Space
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class CartesianMRI(LinearOperator):
@@ -119,6 +116,10 @@ class CartesianMRI(LinearOperator):
         self.register_buffer("phases", phases, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
 
+    @property
+    def measured(self) -> Tensor | None:
+        return self.mask
+
     def evaluate(self, u: Tensor) -> Tensor:
         phases, weights = self._constants_for(u)
         return sense(phases * u, self._maps_for(u), weights, self.grid, self.lines, FORWARD)
@@ -187,42 +188,70 @@ class CartesianMRI(LinearOperator):
         spectrum = torch.fft.fftn(phases * b, dim=self.varying) / (counts + weight)
         return phases.conj() * torch.fft.ifftn(spectrum, dim=self.varying)
 
-    def norm_bound(self) -> float:
+    def norm_bound(self) -> Norm:
         """An upper bound of ‖A‖ that costs no iteration: max sqrt(Σ_c |S_c|²), times sqrt(max D).
 
         It is ‖A‖ itself for a single coil whose mask is constant along every cropped axis, and
         where all of k-space is measured.
         """
-        most = float(self._counts(torch.float64).max())
+        axes = self.domain.ndim
+        most = per_sample(self._counts(torch.float64), axes)
         if self.scan.coils is not None:
-            coil = -self.domain.ndim - 1
-            most *= float(self._the_maps().detach().abs().square().sum(coil).max())
-        return math.sqrt(most)
+            coils = self._the_maps().detach().abs().square().sum(-axes - 1)
+            most = most * per_sample(coils, axes)
+        return most.sqrt() if isinstance(most, Tensor) else math.sqrt(most)
 
-    def compute_norm(self) -> float:
-        """‖A‖, where samples have tensors of their own the largest of theirs.
+    def compute_norm(self) -> Norm:
+        """‖A‖ in closed form where :meth:`norm_bound` is exact, otherwise by the method of Lanczos.
 
-        In closed form where :meth:`norm_bound` is exact, otherwise by the method of Lanczos, which
-        takes some tens of applications: singular values lie close together below 1.
+        Singular values lie close together below 1, so that this takes some tens of applications.
+        Where samples have masks or maps of their own, all of them go through these at once, each
+        until it has settled or reaches its bound to 1e-5, which one or two applications show where
+        the centre of k-space is measured; and no mask is met twice.
         """
-        lead, masks, maps = self._samples()
-        if math.prod(lead) > 1:
-            return max(
-                self._copy(self.grid, mask, own).norm()
-                for mask, own in zip(masks, maps, strict=True)
-            )
-        shape, encoded = self.grid.shape, self.grid.encoded
         separable = all(
             n == N or a not in self.varying
-            for a, n, N in zip(self.grid.axes, shape, encoded, strict=True)
+            for a, n, N in zip(self.grid.axes, self.grid.shape, self.grid.encoded, strict=True)
         )
         if (self.scan.coils is None and separable) or not self.varying:
             return self.norm_bound()
-        one = self._copy(self.grid, masks[0], maps[0])
-        return require_settled(lanczos_norm(one), type(self).__name__)
+        lead, masks, maps = self._samples()
+        if not lead:
+            return require_settled(lanczos_norm(self), type(self).__name__)
+        keys = [
+            content_of(self.grid, *pair)
+            for pair in zip(_digests(self.mask, masks), _digests(self.maps, maps), strict=True)
+        ]
+
+        def computed(missing: list[int]) -> list[float]:
+            chosen = self._copy(
+                self.grid,
+                _chosen(self.mask, masks, missing, 1 if self.scan.coils is None else 2),
+                _chosen(self.maps, maps, missing, 1),
+            )
+            bound = torch.as_tensor(chosen.norm_bound(), dtype=torch.float64)
+            found = lanczos_norm(chosen, bound=bound, guess=self._smooth())
+            norm = require_settled(found, type(self).__name__)
+            return (
+                torch.as_tensor(norm, dtype=torch.float64)
+                .expand(len(missing), 1)
+                .flatten()
+                .tolist()
+            )
+
+        norms = _NORMS.recall(keys, computed)
+        return torch.tensor(norms, dtype=torch.float64).reshape(lead)
+
+    def _smooth(self) -> Tensor:
+        """A bump in the middle, whose spectrum lies within the few central points of k-space."""
+        bump = torch.ones((), dtype=torch.float64)
+        for n in self.domain.shape:
+            line = torch.exp(-4.5 * torch.linspace(-1, 1, n, dtype=torch.float64) ** 2)
+            bump = bump[..., None] * line
+        return bump
 
     def _samples(self) -> tuple[tuple[int, ...], list[Tensor | None], list[Tensor | None]]:
-        """Leading axes of mask and maps, and both without them, one pair for each sample."""
+        """Leading axes of mask and maps, and both of each sample, without leading axes."""
         number = self.domain.ndim
         mask = _without_coils(self.mask, self.scan)
         lead = torch.broadcast_shapes(
@@ -251,6 +280,10 @@ class CartesianMRI(LinearOperator):
         rows = torch.tensor(grid.rows, device=counts.device)
         whole = counts.new_zeros(*lead, *grid.encoded)
         return whole.index_add(grid.row_axis, rows, counts)
+
+    def own_axes(self, name: str) -> int:
+        coils = name == "maps" or self.scan.coils is not None
+        return self.domain.ndim + int(coils)
 
     def _copy(self, grid: Grid, mask: Tensor | None, maps: Tensor | None) -> CartesianMRI:
         """Another operator of the same scan; nothing is checked."""
@@ -291,17 +324,41 @@ class CartesianMRI(LinearOperator):
             weights = weights * mask
         return product_of_axes(before, dtype, device), weights
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves as every operator does; phases of another precision are computed, not converted."""
-        super()._apply(fn, recurse)
+    def refresh(self) -> None:
+        """Phases of another precision are computed, not converted."""
         device = self.phases.device
         self.phases, self.weights = self._constants(self.domain.dtype, device)
-        return self
 
     def extra_repr(self) -> str:
         tensors = {"mask": self.mask, "maps": self.maps}
         given = [f"{name}: {tuple(t.shape)}" for name, t in tensors.items() if t is not None]
         return ", ".join([repr(self.scan), *given])
+
+
+_NORMS = Memory()
+
+
+def _is_shared(tensor: Tensor | None, samples: list[Tensor | None]) -> bool:
+    """Whether all samples have the same tensor, or none."""
+    first = samples[0]
+    return tensor is None or first is None or tensor.numel() == first.numel()
+
+
+def _digests(tensor: Tensor | None, samples: list[Tensor | None]) -> list[bytes]:
+    """The content of the tensor of every sample, looked at once where they share one."""
+    if _is_shared(tensor, samples):
+        return [content_of(tensor)] * len(samples)
+    return [content_of(sample) for sample in samples]
+
+
+def _chosen(
+    tensor: Tensor | None, samples: list[Tensor | None], numbers: list[int], ones: int
+) -> Tensor | None:
+    """The tensors of some samples, (sample, 1, ..., *tensor); or the one that they share."""
+    if tensor is None or _is_shared(tensor, samples):
+        return tensor if tensor is None else tensor.detach()
+    chosen = [sample for k in numbers if (sample := samples[k]) is not None]
+    return torch.stack(chosen)[(slice(None), *[None] * ones)]
 
 
 def _without_coils(mask: Tensor | None, spec: Cartesian) -> Tensor | None:

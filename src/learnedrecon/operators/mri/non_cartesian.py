@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.base import moved
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.mri import non_cartesian_checks
 from learnedrecon.operators.mri.nufft import nufft, nufft_adjoint
 from learnedrecon.operators.mri.toeplitz import ToeplitzNormal, toeplitz_eigenvalues
 from learnedrecon.operators.mri.trajectories import TRAJECTORIES, Trajectory
+from learnedrecon.operators.norm import lanczos_norm, require_settled
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
+
+    from learnedrecon.operators.leading import Norm
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,7 @@ class NonCartesianMRI(LinearOperator):
     interleaves.
     """
 
+    precise = ("trajectory",)
     row_axis = -2
     tensor_names = frozenset({"maps", "trajectory"})
     spec: NonCartesian | None
@@ -149,12 +149,12 @@ class NonCartesianMRI(LinearOperator):
         Args:
             tensors: "maps" (*lead, coil, *shape), complex; "trajectory"
                 (*lead, interleave, sample, axis), real, in radians per pixel. Leading axes are
-                those of the images, (batch, 1), or 1, or left away from the first one on. A
+                those of the images, (batch, 1), or 1, or omitted altogether. A
                 trajectory of its own for every sample costs a call of FINUFFT for each.
 
         Raises:
             GeometryError: other names, maps without coils, or frequencies beyond ±2π.
-            ShapeError: other last axes.
+            ShapeError: other last axes, or no channel axis.
             DtypeError: not tensors of floats.
             DataError: a number is not finite.
         """
@@ -211,13 +211,12 @@ class NonCartesianMRI(LinearOperator):
         chosen = torch.tensor(rows, device=self.trajectory.device)
         return self._copy(self.trajectory.index_select(-3, chosen), self.maps)
 
-    def compute_norm(self) -> float:
-        """‖T‖ by Lanczos; the largest one where samples have tensors of their own."""
-        maps, lead = self.maps, self.trajectory.shape[:-3]
-        if maps is not None:
-            lead = torch.broadcast_shapes(lead, maps.shape[: -self.domain.ndim - 1])
-        result = lanczos_norm(_AllSamples(self, lead), tolerance=1e-4)
-        return require_settled(result, type(self).__name__)
+    def compute_norm(self) -> Norm:
+        """‖T‖ by Lanczos."""
+        return require_settled(lanczos_norm(self, tolerance=1e-4), type(self).__name__)
+
+    def own_axes(self, name: str) -> int:
+        return 3 if name == "trajectory" else self.domain.ndim + 1
 
     def extra_repr(self) -> str:
         maps = "none" if self.maps is None else f"{tuple(self.maps.shape)}"
@@ -247,29 +246,3 @@ class NonCartesianMRI(LinearOperator):
         twin = NonCartesianMRI.__new__(NonCartesianMRI)
         twin._set(self.scan, trajectory, maps, self.domain.dtype)  # noqa: SLF001
         return twin
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves to other devices and precisions; the trajectory stays float64."""
-        trajectory = self.trajectory
-        self.trajectory = trajectory.new_empty(0, dtype=torch.float32)  # to see where it goes
-        super()._apply(fn, recurse)
-        self.trajectory = moved(trajectory, self.trajectory.device)
-        return self
-
-
-class _AllSamples(LinearOperator):
-    """T of all samples at once, block by block, for its norm."""
-
-    def __init__(self, operator: NonCartesianMRI, lead: tuple[int, ...]) -> None:
-        domain, codomain = operator.domain, operator.codomain
-        super().__init__(
-            Space((*lead, *domain.shape), domain.dtype),
-            Space((*lead, *codomain.shape), codomain.dtype),
-        )
-        self.operator = operator
-
-    def evaluate(self, u: Tensor) -> Tensor:
-        return self.operator(u)
-
-    def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return self.operator.adjoint(v)

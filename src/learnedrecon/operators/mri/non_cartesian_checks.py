@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError, describe
+from learnedrecon.operators.leading import require_leading
 from learnedrecon.operators.mri.trajectories import require_frequencies
 from learnedrecon.operators.ray.autograd import transforms_are_active
 from learnedrecon.operators.space import require_tensor
@@ -33,7 +34,7 @@ def check(
 
     Raises:
         GeometryError: other names, maps without coils, or frequencies beyond ±2π.
-        ShapeError: other last axes.
+        ShapeError: other last axes, or no channel axis.
         DtypeError: not tensors of floats.
         DataError: a number is not finite.
     """
@@ -51,6 +52,7 @@ def check(
                     fix="compare it with the spec of the operator",
                 )
             )
+        require_leading(tensor, len(expected), name)
         if not transforms_are_active():  # vmap has no values to look at
             _require_values(name, tensor.detach())
 

@@ -9,6 +9,7 @@ import torch
 
 from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.fields import require_radians
+from learnedrecon.operators.leading import require_leading
 from learnedrecon.operators.ray.geometry2d import FanBeam
 from learnedrecon.operators.space import require_tensor
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from learnedrecon.operators.ray.geometry2d import Geometry
 
 NAMES = ("angles", "axis_offset", "vectors")
-_OWN_AXES = {"angles": 1, "axis_offset": 0, "vectors": 2}
+OWN_AXES = {"angles": 1, "axis_offset": 0, "vectors": 2}
 
 
 def vectors_of(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Tensor:
@@ -57,7 +58,7 @@ def vectors_of(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Tensor:
 
 def is_one_scan(tensors: Mapping[str, Tensor]) -> bool:
     """Whether :func:`with_values` can say what scan this is."""
-    return all(name != "vectors" and t.ndim == _OWN_AXES[name] for name, t in tensors.items())
+    return all(name != "vectors" and t.ndim == OWN_AXES[name] for name, t in tensors.items())
 
 
 def with_values(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Geometry:
@@ -66,7 +67,7 @@ def with_values(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Geometry:
     Raises:
         GeometryError: there is none: one geometry for each sample, or vectors.
     """
-    if any(name == "vectors" or t.ndim > _OWN_AXES[name] for name, t in tensors.items()):
+    if any(name == "vectors" or t.ndim > OWN_AXES[name] for name, t in tensors.items()):
         raise GeometryError(
             describe(
                 expected="a scan with one list of angles and one axis offset",
@@ -117,12 +118,13 @@ def require_shapes(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
 
     Raises:
         DtypeError: not a tensor, or not one of floats.
-        ShapeError: another number of angles.
+        ShapeError: another number of angles, or one leading axis where images have two.
     """
     angles = geometry.data_shape[0]
     last = {"angles": (angles,), "axis_offset": (), "vectors": (angles, 6)}
     for name, tensor in tensors.items():
         _require_floats(tensor, name, last[name])
+        require_leading(tensor, len(last[name]), name)
 
 
 def require_values(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:

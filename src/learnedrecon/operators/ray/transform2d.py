@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.operators.base import moved
 from learnedrecon.operators.fields import require_kind
+from learnedrecon.operators.leading import Norm, largest
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.norm import estimated_norm, non_negative_norm_bound
+from learnedrecon.operators.norm import (
+    Memory,
+    content_of,
+    estimated_norm,
+    non_negative_norm_bound,
+)
 from learnedrecon.operators.ray import learnable_geometry
 from learnedrecon.operators.ray.autograd import ray_adjoint, ray_forward, transforms_are_active
 from learnedrecon.operators.ray.geometry2d import Beam
@@ -54,6 +59,7 @@ class RayTransform(LinearOperator):
     Shapes: image (..., ny, nx) to sinogram (..., angle, detector).
     """
 
+    precise = ("vectors",)
     row_axis = -2
     tensor_names = frozenset(learnable_geometry.NAMES)
     vectors: Tensor
@@ -101,12 +107,12 @@ class RayTransform(LinearOperator):
         Args:
             tensors: "angles" (*lead, angles) in radians and "axis_offset" (*lead) in mm, as in
                 :class:`FlatDetector`; or "vectors" (*lead, angles, 6) in mm, as in
-                :class:`RayGeometry2D`. Leading axes are those of the images, or 1, or left away
-                from the first one on.
+                :class:`RayGeometry2D`. Leading axes are those of the images, or 1, or omitted
+                altogether.
 
         Raises:
             DtypeError: not tensors of floats.
-            ShapeError: another number of angles.
+            ShapeError: another number of angles, or no channel axis.
             DataError: a number is not finite.
             GeometryError: other names, or not a scan.
         """
@@ -119,6 +125,12 @@ class RayTransform(LinearOperator):
             learnable_geometry.require_values(tensors, self._nominal)
         vectors = learnable_geometry.vectors_of(self._nominal, tensors)
         return self._copy(self._nominal, tensors, vectors.to(self.vectors.device))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return dict(self._tensors)
+
+    def own_axes(self, name: str) -> int:
+        return learnable_geometry.OWN_AXES[name]
 
     def evaluate(self, u: Tensor) -> Tensor:
         return ray_forward(u, self.vectors, self.sizes)
@@ -141,35 +153,29 @@ class RayTransform(LinearOperator):
         twin._set(geometry, tensors, vectors, self.sizes, self.domain.dtype)  # noqa: SLF001
         return twin
 
-    def compute_norm(self) -> float:
-        """‖T‖ in mm, computed once per geometry, however many operators share it.
+    def compute_norm(self) -> Norm:
+        """‖T‖ in mm, computed once per scan, however many operators share it."""
+        return self._of_each_scan(_NORMS, lambda twin: largest(estimated_norm(twin)))
 
-        Where samples have geometries of their own, the largest of their norms.
-        """
-        if learnable_geometry.is_one_scan(self._tensors):
-            return _norm_of(self.geometry)
-        own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
-        return max(estimated_norm(self._copy(self._nominal, {}, vectors)) for vectors in own)
+    def norm_bound(self) -> Norm:
+        """‖T‖ in mm from above, once per scan: no weight of a ray is negative."""
+        return self._of_each_scan(_BOUNDS, non_negative_norm_bound)
 
-    def norm_bound(self) -> float:
-        """‖T‖ in mm from above, once per geometry: no weight of a ray is negative."""
-        if learnable_geometry.is_one_scan(self._tensors):
-            return _bound_of(self.geometry)
-        own = self.vectors.detach().reshape(-1, *self.vectors.shape[-2:])
-        twins = (self._copy(self._nominal, {}, vectors) for vectors in own)
-        return max(non_negative_norm_bound(twin) for twin in twins)
+    def _of_each_scan(self, memory: Memory, compute: Callable[[RayTransform], float]) -> Norm:
+        """A number of the scan, or of that of each sample, in double precision on the CPU."""
+        lead = self.vectors.shape[:-2]
+        own = self.vectors.detach().cpu().reshape(-1, *self.vectors.shape[-2:])
+
+        def computed(missing: list[int]) -> list[float]:
+            twins = (self._copy(self._nominal, {}, own[k].contiguous()) for k in missing)
+            return [compute(twin.to(torch.float64)) for twin in twins]
+
+        found = memory.recall([content_of(self.sizes, vectors) for vectors in own], computed)
+        return torch.tensor(found, dtype=torch.float64).reshape(lead) if lead else found[0]
 
     def extra_repr(self) -> str:
         given = [f"{name}: {tuple(tensor.shape)}" for name, tensor in self._tensors.items()]
         return ", ".join([repr(self._nominal), *given])
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves to other devices and precisions; the vectors of the rays stay float64."""
-        vectors = self.vectors
-        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
-        super()._apply(fn, recurse)
-        self.vectors = moved(vectors, self.vectors.device)
-        return self
 
 
 @lru_cache(maxsize=128)
@@ -191,11 +197,4 @@ def _warn_of_a_narrow_detector(
     )
 
 
-@lru_cache(maxsize=128)
-def _norm_of(geometry: Geometry) -> float:
-    return estimated_norm(RayTransform(geometry, torch.float64))
-
-
-@lru_cache(maxsize=128)
-def _bound_of(geometry: Geometry) -> float:
-    return non_negative_norm_bound(RayTransform(geometry, torch.float64))
+_NORMS, _BOUNDS = Memory(), Memory()

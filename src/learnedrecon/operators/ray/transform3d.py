@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
 from learnedrecon.kernels.sizes import Sizes
-from learnedrecon.operators.base import moved
 from learnedrecon.operators.fields import require_kind
-from learnedrecon.operators.lanczos import lanczos_norm, require_settled
+from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.norm import non_negative_norm_bound
+from learnedrecon.operators.norm import (
+    Memory,
+    content_of,
+    lanczos_norm,
+    non_negative_norm_bound,
+    require_settled,
+)
 from learnedrecon.operators.ray.autograd import ray_adjoint, ray_forward
 from learnedrecon.operators.ray.beam3d import Beam3D
 from learnedrecon.operators.space import Space
@@ -55,6 +60,7 @@ class RayTransform3D(LinearOperator):
     Shapes: volume (..., nz, ny, nx) to projections (..., angle, detector row, detector column).
     """
 
+    precise = ("vectors",)
     row_axis = -3
     spec: Geometry3D
     vectors: Tensor
@@ -79,22 +85,26 @@ class RayTransform3D(LinearOperator):
 
     def compute_norm(self) -> float:
         """‖T‖ in mm, computed once per geometry, however many operators share it."""
-        return _norm_of(self.geometry)
+        return self._of_the_scan(_NORMS, _lanczos)
 
     def norm_bound(self) -> float:
         """‖T‖ in mm from above, once per geometry: no weight of a ray is negative."""
-        return _bound_of(self.geometry)
+        return self._of_the_scan(_BOUNDS, non_negative_norm_bound)
+
+    def _of_the_scan(self, memory: Memory, compute: Callable[[RayTransform3D], float]) -> float:
+        """A number of the scan, in double precision on the CPU."""
+        vectors = self.vectors.cpu()
+        key = content_of(self.sizes, vectors)
+
+        def computed(_: list[int]) -> list[float]:
+            twin = RayTransform3D(self.geometry, torch.float64)
+            twin.vectors = vectors
+            return [compute(twin)]
+
+        return memory.recall([key], computed)[0]
 
     def extra_repr(self) -> str:
         return f"{self.geometry!r:.500}"
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves to other devices and precisions; the vectors of the rays stay float64."""
-        vectors = self.vectors
-        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
-        super()._apply(fn, recurse)
-        self.vectors = moved(vectors, self.vectors.device)
-        return self
 
 
 @lru_cache(maxsize=128)
@@ -115,12 +125,8 @@ def _warn_of_a_small_panel(
     )
 
 
-@lru_cache(maxsize=128)
-def _norm_of(geometry: Geometry3D) -> float:
-    operator = RayTransform3D(geometry, torch.float64)
-    return require_settled(lanczos_norm(operator), type(operator).__name__)
+_NORMS, _BOUNDS = Memory(), Memory()
 
 
-@lru_cache(maxsize=128)
-def _bound_of(geometry: Geometry3D) -> float:
-    return non_negative_norm_bound(RayTransform3D(geometry, torch.float64))
+def _lanczos(operator: RayTransform3D) -> float:
+    return largest(require_settled(lanczos_norm(operator), type(operator).__name__))

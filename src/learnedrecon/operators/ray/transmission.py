@@ -12,6 +12,7 @@ from torch import Tensor
 from learnedrecon.errors import DataError, GeometryError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.fields import number, require_kind, store
+from learnedrecon.operators.leading import require_leading
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal, rows_of
 from learnedrecon.operators.ray.autograd import transforms_are_active
@@ -124,6 +125,13 @@ class TransmissionCT(Operator):
             scatter = _admitted(tensors["scatter"], self)
         return self._copy(self.transmission, self.ray.with_tensors(rest), scatter)
 
+    def tensors(self) -> dict[str, Tensor]:
+        own = {} if self.scatter is None else {"scatter": self.scatter}
+        return {**self.ray.tensors(), **own}
+
+    def own_axes(self, name: str) -> int:
+        return self.codomain.ndim if name == "scatter" else self.ray.own_axes(name)
+
     def restrict(self, rows: tuple[int, ...]) -> Self:
         part = replace(self.transmission, geometry=self.transmission.geometry.subset(rows))
         scatter = None if self.scatter is None else rows_of(self.scatter, rows, -2)
@@ -172,6 +180,7 @@ def _said(transmission: Transmission, ray: RayTransform) -> Transmission | None:
 
 def _admitted(scatter: Tensor, operator: TransmissionCT) -> Tensor:
     scatter = operator.codomain.check(scatter, "scatter")
+    require_leading(scatter, operator.codomain.ndim, "scatter")
     if transforms_are_active() or bool(((scatter >= 0) & scatter.isfinite()).all()):
         return scatter
     raise DataError(

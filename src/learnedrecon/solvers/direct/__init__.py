@@ -1,1 +1,9 @@
-"""Direct reconstructions: filtered back-projection, FDK, gridding."""
+"""Reconstruction in one pass: filtered backprojection, gridding, and other pseudo-inverses.
+
+Importing this package registers the kinds of operators with
+:func:`learnedrecon.solvers.direct.pseudo_inverse.pseudo_inverse`.
+"""
+
+from learnedrecon.solvers.direct import fbp, fdk, gridding, isometries
+
+__all__ = ["fbp", "fdk", "gridding", "isometries"]

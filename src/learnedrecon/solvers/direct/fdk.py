@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -15,8 +14,16 @@ from learnedrecon.networks.filters import apply_filter, ramp_response
 from learnedrecon.operators.autograd import apply_kernel
 from learnedrecon.operators.ray.geometry2d import FanBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, RotatingBeam3D
+from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
-from learnedrecon.solvers.direct.views import coverage, detector_weights, fan_weights, widened
+from learnedrecon.solvers.arguments import require_operator
+from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
+from learnedrecon.solvers.direct.views import (
+    detector_weights,
+    fan_weights,
+    parallel_weights,
+    widened,
+)
 from learnedrecon.solvers.direct.voxel_backprojection import VoxelBackprojection
 
 if TYPE_CHECKING:
@@ -27,9 +34,9 @@ _FILTERED_TOGETHER = 1 << 22
 
 
 def fdk(
-    data: Tensor, geometry: Geometry3D, *, window: Window = "ram-lak", bandwidth: float = 1.0
+    operator: RayTransform3D, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
 ) -> Tensor:
-    """Reconstructs a volume from its line integrals.
+    """Filtered backprojection of line integrals, T⁺y for a three-dimensional ray transform T.
 
     Circular cone beams: the method of Feldkamp, Davis and Kress (J. Opt. Soc. Am. A 1(6), 1984). y
     is multiplied by D/√(D² + s² + t²), s and t the position on the panel and D its distance from
@@ -44,8 +51,8 @@ def fdk(
     number of times.
 
     Args:
-        data: line integrals, (..., angle, row, column), float32 or float64.
-        geometry: a circular cone beam, or a parallel beam without tilt.
+        operator: T, of a circular cone beam, or a parallel beam without tilt.
+        data: y, line integrals, (..., angle, row, column), float32 or float64.
         window: "ram-lak" or "hann".
         bandwidth: the cut as a part of the Nyquist frequency of the columns, in (0, 1].
 
@@ -53,11 +60,13 @@ def fdk(
         (..., nz, ny, nx) per mm times the unit of the data.
 
     Raises:
-        GeometryError: a helix, a tilt, or poses given one by one.
+        GeometryError: not a three-dimensional ray transform, or one of a helix, a tilt, or poses
+            given one by one.
         ShapeError: the last axes of the data are not (angle, row, column).
         ConfigError: unknown window, or a bandwidth out of range.
     """
-    scan = _circular(geometry)
+    require_operator(operator, data, "fdk", RayTransform3D)
+    scan = _circular(operator.geometry)
     data = Space(scan.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-3, -2, -1))[..., None, None, None].expand(*data.shape[:-3], *scan.shape)
@@ -73,6 +82,19 @@ def fdk(
         for part in weighted.split(together, dim=-3)
     ]
     return apply_kernel(VoxelBackprojection(wide), torch.cat(filtered, dim=-3))
+
+
+@pseudo_inverse.register(RayTransform3D)
+def _of_ray_transform(
+    operator: RayTransform3D, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
+) -> Tensor:
+    return fdk(operator, data, window=window, bandwidth=bandwidth)
+
+
+@has_pseudo_inverse.register(RayTransform3D)
+def _ray_transform_has(operator: RayTransform3D) -> bool:
+    geometry = operator.geometry
+    return isinstance(geometry, RotatingBeam3D) and geometry.is_circular
 
 
 def _circular(geometry: Geometry3D) -> RotatingBeam3D:
@@ -103,7 +125,7 @@ def _ray_weights(scan: RotatingBeam3D) -> tuple[Tensor, Tensor]:
     plane, panel = scan.mid_plane(), scan.detector
     share = detector_weights(plane) / panel.pitches[1]
     if not (isinstance(scan, ConeBeam) and isinstance(plane, FanBeam)):
-        views = coverage(plane.angle_values, math.pi).weights[:, None] * share
+        views = parallel_weights(plane)[:, None] * share
         return torch.from_numpy(views)[:, None], torch.ones((), dtype=torch.float64)
     distance = scan.source_origin + scan.origin_detector
     s, t = panel.column_positions, panel.row_positions[:, None]

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.errors import DifferentiationError, GeometryError, describe
+from learnedrecon.errors import DifferentiationError, describe
 from learnedrecon.operators.linear import LinearMultiple
 from learnedrecon.operators.mri.non_cartesian import NonCartesianMRI
 from learnedrecon.operators.pointwise import ScaledArgument
 from learnedrecon.operators.space import Space
+from learnedrecon.solvers.arguments import require_operator
 from learnedrecon.solvers.direct.density import density_weights
+from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from learnedrecon.networks.filters import Window
     from learnedrecon.operators.base import Operator
 
 
@@ -41,22 +44,15 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
         (..., *domain.shape), in the unit of the image.
 
     Raises:
-        GeometryError: not a non-Cartesian transform.
+        GeometryError: not a non-Cartesian transform or a multiple of one.
         ShapeError: data or weights of another shape.
         DifferentiationError: gradients are asked for in the trajectory, which the weights have not.
     """
     if isinstance(operator, LinearMultiple):
-        return gridding(operator.operator, data / operator.scalar, weights=weights)
+        return gridding(operator.operator, operator.divided(data), weights=weights)
     if isinstance(operator, ScaledArgument):
         return gridding(operator.operator, data, weights=weights) / operator.scale
-    if not isinstance(operator, NonCartesianMRI):
-        raise GeometryError(
-            describe(
-                expected="a NonCartesianMRI or a multiple of one",
-                found=type(operator).__name__,
-                fix="use the pseudo-inverse of that operator, or conjugate gradients",
-            )
-        )
+    operator = require_operator(operator, data, "gridding", NonCartesianMRI)
     data = operator.codomain.check(data, "data")
     plane = Space(operator.codomain.shape[-2:], torch.float64)
     weights = _weights(operator) if weights is None else plane.check(weights, "weights")
@@ -65,6 +61,22 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
         return operator.adjoint(weights * data)
     image = operator.adjoint(weights.unsqueeze(-3) * data)
     return _divided(image, operator)
+
+
+@pseudo_inverse.register(NonCartesianMRI)
+def _of_non_cartesian(
+    operator: NonCartesianMRI,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",  # noqa: ARG001
+    bandwidth: float = 1.0,  # noqa: ARG001
+) -> Tensor:
+    return gridding(operator, data)
+
+
+@has_pseudo_inverse.register(NonCartesianMRI)
+def _non_cartesian_has(operator: NonCartesianMRI) -> bool:
+    return not operator.trajectory.requires_grad
 
 
 def _weights(operator: NonCartesianMRI) -> Tensor:

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("learnedrecon")
 
 _SAME = 1e-6
+_STOP = math.radians(0.1)
+_STOP_SHARE = 0.05
 _JUMP = 2.5
+_LEAST_WEDGE = 0.05
+_LEAST_MISSING = 0.005
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,16 @@ class Coverage:
 def coverage(angles: tuple[float, ...], period: float) -> Coverage:
     """Quadrature weights of views on a circle: half the gap on either side of each.
 
-    Views that coincide modulo ``period`` share a weight. A gap that is more than 2.5 times the next
-    shorter one is a missing wedge, and so is every longer one, as long as these are at most a
-    quarter of all gaps (or one); a missing wedge counts as a gap of the length of that next shorter
-    one. Equal steps over an arc hence give weights that sum to the arc, and a single lost view is
-    made up for by its neighbours.
+    These are the lengths of the Voronoi cells, which sum to the period however the views are
+    spread: repeated, dense on one part, or with every sixth one lost. Views that coincide modulo
+    ``period`` share a weight, and so do exposures at one stop: runs of views that span at most
+    0.1° and a twentieth of the typical gap, the gap that a random direction lies in.
+
+    Where the longest gaps stand out they are missing wedges, and each counts as a gap of the length
+    of the next shorter one: the m longest, at most a quarter of all, where the shortest of them is
+    more than 2.5 m times that next one, and longer than it by more than a twentieth of the period.
+    Equal steps over an arc hence give weights that sum to the arc, and a few lost views are made up
+    for by their neighbours.
 
     Args:
         angles: radians, in any order.
@@ -58,10 +67,8 @@ def coverage(angles: tuple[float, ...], period: float) -> Coverage:
     turned = np.mod(np.asarray(angles, dtype=np.float64), period)
     order = np.argsort(turned, kind="stable")
     gaps = np.diff(turned[order], append=turned[order[0]] + period)
-    same = gaps <= _SAME * period / len(gaps)
-    if same.all():
-        return Coverage(period, np.full(len(turned), period / len(turned)), np.empty((0, 2)))
-    longest = _longest_regular(gaps[~same])
+    same = _within_stops(gaps, period)
+    longest = _longest_regular(gaps[~same], period)
     missing = gaps > longest
     counted = np.where(missing, longest, gaps)
     weights = np.empty_like(turned)
@@ -70,14 +77,30 @@ def coverage(angles: tuple[float, ...], period: float) -> Coverage:
     return Coverage(period, weights, np.stack([start, gaps[missing] - longest], axis=1))
 
 
-def _longest_regular(gaps: FloatArray) -> float:
-    """The longest gap that is not a missing wedge."""
+def _within_stops(gaps: FloatArray, period: float) -> NDArray[np.bool_]:
+    """Which gaps lie between exposures at one stop."""
+    same = gaps <= _SAME * period / len(gaps)
     ordered = np.sort(gaps)
-    candidates = max(1, len(ordered) // 4)
-    for index in range(max(1, len(ordered) - candidates), len(ordered)):
-        if ordered[index] > _JUMP * ordered[index - 1]:
-            return float(ordered[index - 1])
-    return float(ordered[-1])
+    typical = ordered[np.searchsorted(np.cumsum(ordered), period / 2)]
+    limit = min(_STOP, _STOP_SHARE * float(typical))
+    near = same | (gaps <= limit)
+    first = int(np.flatnonzero(~near)[0]) + 1
+    rolled, within = np.roll(gaps, -first), np.roll(near, -first)
+    run = np.cumsum(~within)
+    spans = np.bincount(run, np.where(within, rolled, 0.0))
+    return same | np.roll(within & (spans[run] <= limit), first)
+
+
+def _longest_regular(gaps: FloatArray, period: float) -> float:
+    """The longest gap that is not a missing wedge."""
+    ordered = np.sort(gaps)[::-1]
+    for number in range(max(1, len(ordered) // 4), 0, -1):
+        if number == len(ordered):
+            continue
+        last, following = float(ordered[number - 1]), float(ordered[number])
+        if last > _JUMP * number * following and last - following > _LEAST_WEDGE * period:
+            return following
+    return float(ordered[0])
 
 
 def _shared(weights: FloatArray, same_as_next: NDArray[np.bool_]) -> FloatArray:
@@ -89,6 +112,33 @@ def _shared(weights: FloatArray, same_as_next: NDArray[np.bool_]) -> FloatArray:
     return np.roll((sums / counts)[run], first)
 
 
+def parallel_weights(geometry: Geometry) -> FloatArray:
+    """Radians modulo π that each view of a parallel beam stands for, (angle,).
+
+    Missing wedges are logged as a warning.
+    """
+    scan = coverage(geometry.angle_values, math.pi)
+    missing = float(scan.wedges[:, 1].sum()) / math.pi
+    if missing > _LEAST_MISSING:
+        _warn_of_missing("directions", missing, scan)
+    return scan.weights
+
+
+def _warn_of_missing(what: str, share: float, scan: Coverage) -> None:
+    start, length = scan.wedges[np.argmax(scan.wedges[:, 1])]
+    _logger.warning(
+        "%.3g %% of all %s are not measured: there are no views over %.4g of %.4g degrees, the"
+        " longest stretch from %.4g to %.4g degrees. Filtered backprojection takes what is missing"
+        " for zero; use TV or a learned method, or check the list of angles.",
+        100 * share,
+        what,
+        math.degrees(float(scan.wedges[:, 1].sum())),
+        math.degrees(scan.period),
+        math.degrees(start),
+        math.degrees(start + length),
+    )
+
+
 def fan_weights(geometry: FanBeam) -> FloatArray:
     """Weights of every ray of a fan beam, (angle, detector): quadrature times redundancy.
 
@@ -96,15 +146,30 @@ def fan_weights(geometry: FanBeam) -> FloatArray:
     (θ + π - 2γ, -γ). With a taper c(θ) that is 1 inside the scanned arc, falls as sin² to 0 at its
     ends, and is 0 outside, the two share as w(θ, γ) = c(θ)/(c(θ) + c(θ + π - 2γ)), which sums to 1
     over the pair, and to 1 alone where only one of them was measured. A full turn has c = 1 and
-    w = ½. A short scan gets smooth weights in the manner of Parker (Med. Phys. 9(2), 1982).
+    w = ½. A short scan gets smooth weights in the manner of Parker (Med. Phys. 9(2), 1982). Lines
+    through the image that no ray measures are logged as a warning.
     """
     scan = coverage(geometry.angle_values, 2 * math.pi)
+    missing = _unmeasured(geometry, scan)
+    if missing > _LEAST_MISSING:
+        _warn_of_missing("lines through the image", missing, scan)
     distance = geometry.source_origin + geometry.origin_detector
     gamma = np.arctan2(geometry.detector.positions, distance)
     theta = np.asarray(geometry.angle_values, dtype=np.float64)[:, None]
     own = np.maximum(_taper(theta, scan), 1e-9)
     other = _taper(theta + math.pi - 2 * gamma, scan)
     return scan.weights[:, None] * own / (own + other)
+
+
+def _unmeasured(geometry: FanBeam, scan: Coverage) -> float:
+    """The share of the lines (θ, γ) through the image that no ray measures."""
+    if not len(scan.wedges):
+        return 0.0
+    widest = math.asin(min(1.0, geometry.radius / geometry.source_origin))
+    gamma = np.linspace(-widest, widest, 33)
+    theta = np.linspace(0, 2 * math.pi, 720, endpoint=False)[:, None]
+    measured = np.maximum(_taper(theta, scan), _taper(theta + math.pi - 2 * gamma, scan)) > 0
+    return float(np.average(1 - measured.mean(0), weights=np.cos(gamma)))
 
 
 def detector_weights(geometry: Geometry) -> FloatArray:

@@ -106,8 +106,8 @@ class Greedy:
 class StageValidation:
     """Validates the steps that are trained so far.
 
-    Until the last of them is trained, the number is called ``partial_psnr`` and chooses no best
-    weights.
+    Until the last of them is trained, the number that chooses the best weights has ``partial_``
+    before its name, and chooses none.
 
     Args:
         validate: of a model.
@@ -126,5 +126,6 @@ class StageValidation:
         stage, stages = self.update.stage, self.update.plan.stages
         measured = dict(self.validate(up_to(model, stage).eval()))
         if stage < stages - 1:
-            measured["partial_psnr"] = measured.pop("psnr")
+            name = self.update.plan.spec.best.metric
+            measured[f"partial_{name}"] = measured.pop(name)
         return {**measured, "stage": stage + 1}

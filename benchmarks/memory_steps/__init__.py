@@ -1,1 +1,0 @@
-"""Training steps whose memory is measured."""

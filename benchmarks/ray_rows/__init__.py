@@ -1,1 +1,0 @@
-"""The rows of benchmarks/ray_transform.py, one file for each kind of comparison."""

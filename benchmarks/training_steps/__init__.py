@@ -1,1 +1,0 @@
-"""Whole training steps of learned primal-dual, on our ray transform and on deepinv's."""

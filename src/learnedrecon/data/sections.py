@@ -1,0 +1,76 @@
+"""What the sections of a configuration have in common: whether their images are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from learnedrecon.data.datasets import EllipseSpec
+from learnedrecon.errors import ConfigError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from learnedrecon.data.seeds import Split
+    from learnedrecon.recorded import Record
+
+
+@singledispatch
+def share_images(one: Record, other: Record) -> bool:
+    """Whether an image of one dataset can be an image of the other.
+
+    By default datasets of different kinds or arguments do not. Another rule for a class of yours:
+    ``@share_images.register(MySpec)``. One folder that is a copy of another is not recognised.
+
+    Args:
+        one: The record of a dataset.
+        other: The record of another one.
+    """
+    return bool(one == other)
+
+
+@share_images.register(EllipseSpec)
+def _(one: EllipseSpec, other: Record) -> bool:
+    """Ellipses are the same where preset, size, seed and split are."""
+    return isinstance(other, EllipseSpec) and _law(one) == _law(other)
+
+
+@singledispatch
+def in_section(spec: Record, section: Split) -> Record:  # noqa: ARG001
+    """The record of a dataset that stands in a section of a configuration; by default itself."""
+    return spec
+
+
+@in_section.register(EllipseSpec)
+def _(spec: EllipseSpec, section: Split) -> EllipseSpec:
+    return spec if spec.split is not None else replace(spec, split=section)
+
+
+def refuse_shared_images(sections: Mapping[str, Record]) -> None:
+    """Refuses a configuration that would score what it was fitted to.
+
+    Args:
+        sections: Records of datasets by the names of their sections.
+
+    Raises:
+        ConfigError: Two of them share images.
+    """
+    names = list(sections)
+    for place, first in enumerate(names):
+        for second in names[place + 1 :]:
+            if share_images(sections[first], sections[second]):
+                raise ConfigError(
+                    describe(
+                        expected=f"other images in 'data.{second}' than in 'data.{first}'",
+                        found=f"sections that share images, {sections[first]} and "
+                        f"{sections[second]}",
+                        fix=f"give each its own split (split: {first}, split: {second}), with the "
+                        "same seed and, of a folder, the same fractions; or name another folder",
+                    )
+                )
+
+
+def _law(spec: EllipseSpec) -> tuple[object, ...]:
+    size = (spec.size, spec.size) if isinstance(spec.size, int) else tuple(spec.size)
+    return spec.preset, size, spec.seed, spec.split or "train"

@@ -1,0 +1,206 @@
+"""Attacks on certificates: pairs that contract least, and data that move the image most."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.evaluation.certificate import ContractionCertificate, certified_step
+from learnedrecon.problem import InverseProblem
+from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.schemes.implicit import Implicit
+from learnedrecon.schemes.reconstructor import Iterative
+from learnedrecon.solvers.anderson import Anderson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+    from learnedrecon.functionals.base import Fidelity
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.problem import Problem
+    from learnedrecon.schemes.contraction import CertifiedStep
+
+_ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-3}
+_WEIGHTS = {torch.float64: 0.0, torch.float32: 2.0**-20}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What a search for pairs that contract least has found.
+
+    Attributes:
+        found: Largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ of the search.
+        factor: γ of the certificate that was attacked.
+        allowed: Excess that rounding explains.
+    """
+
+    found: float
+    factor: float
+    allowed: float
+
+    @property
+    def share(self) -> float:
+        """Part of the proved factor that was found; near 1 for a tight certificate."""
+        return self.found / self.factor if self.factor > 0 else math.inf
+
+    @property
+    def refuted(self) -> bool:
+        """Whether a pair contracts less than was proved: the certificate is false."""
+        return not self.found <= self.factor + self.allowed
+
+    def __str__(self) -> str:
+        """One line, or two where the certificate is refuted."""
+        line = f"worst contraction found {self.found:.6g}, {self.share:.1%} of the certified one"
+        if self.refuted:
+            return f"{line}\nREFUTED: no contraction factor below {self.found:.6g} can be true"
+        return line
+
+
+def attack(
+    certificate: ContractionCertificate,
+    model: nn.Module,
+    operator: Operator,
+    *,
+    fidelity: Fidelity,
+    pairs: int = 4,
+    ascents: int = 50,
+    seed: int = 0,
+) -> Attack:
+    """A search for pairs that contract less than a certificate says.
+
+    On the step that the model runs, with its scaling and its data term, in the precision of the
+    operator.
+
+    Args:
+        certificate: What is attacked.
+        model: The scheme that it is for; a copy of it is attacked.
+        operator: T; float64 is advised, as rounding is divided by ‖u - v‖.
+        fidelity: D of the problems.
+        pairs: Pairs at once.
+        ascents: Steps of the ascent, see :func:`measured_contraction`.
+        seed: Seed of the random pairs and of the image whose data are used.
+
+    Returns:
+        What was found beside what was proved.
+
+    Raises:
+        ConfigError: there is nothing to attack, or no pairs, or no steps.
+    """
+    step = certified_step(model)
+    if certificate.factor is None or step is None:
+        raise _refused("a certificate that holds", certificate.reason, "certify another model")
+    dtype = operator.domain.dtype.to_real()
+    weights = {p.dtype for p in model.parameters() if p.is_floating_point()}
+    allowed = _ROUNDING[dtype] + max((_WEIGHTS[kind] for kind in weights), default=0.0)
+    twin = copy.deepcopy(model).to(dtype).requires_grad_(requires_grad=False)
+    image = operator.domain.random(torch.Generator().manual_seed(seed), (1, 1))
+    device = next((b.device for b in operator.buffers()), image.device)
+    problem: Problem = InverseProblem(operator, operator(image.to(device)).detach(), fidelity)
+    if isinstance(twin, Iterative):
+        problem = twin.scaled(problem)[0]
+    own = certified_step(twin)
+    assert own is not None
+    found = measured_contraction(own, problem, pairs=pairs, ascents=ascents, seed=seed)
+    return Attack(found, certificate.factor, allowed)
+
+
+def measured_contraction(
+    step: CertifiedStep[Any], problem: Problem, *, pairs: int = 4, ascents: int = 50, seed: int = 0
+) -> float:
+    """The largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ that is found; a bound of the factor from below.
+
+    Over random pairs, and over those that gradient ascent (Adam) makes of them, in the variable in
+    which the step contracts. Rounding is divided by ‖u - v‖ as well: use double precision.
+
+    Args:
+        step: Λ.
+        problem: A batch of one; its data play no part where Λ is affine in them.
+        pairs: Pairs at once.
+        ascents: Steps of the ascent.
+        seed: Seed of the random pairs.
+
+    Raises:
+        ConfigError: no pairs, or no steps.
+    """
+
+    def moved(variable: Tensor) -> Tensor:
+        return step.read(step(step.lift(variable), problem))
+
+    return _ascended(moved, problem.operator.domain.shape, problem.data, (pairs, ascents, seed))
+
+
+def measured_stability(
+    step: CertifiedStep[Any],
+    problem: InverseProblem,
+    *,
+    pairs: int = 4,
+    ascents: int = 50,
+    seed: int = 0,
+) -> float:
+    """The largest ‖u(y) - u(y')‖ / ‖y - y'‖ that is found, u(y) the image of the fixed point.
+
+    As :func:`measured_contraction`, over pairs of data; every step solves the fixed points of all
+    pairs to 1e-12 and their linearised equations to 1e-10.
+
+    Args:
+        step: Λ, with frozen weights, in double precision.
+        problem: A batch of one, whose data are replaced.
+        pairs: Pairs at once.
+        ascents: Steps of the ascent.
+        seed: Seed of the random pairs.
+
+    Raises:
+        ConfigError: no pairs, or no steps.
+    """
+    backward = Implicit(Anderson(1e-10, 2000))
+    fixed = FixedPoint(step, Anderson(1e-12, 2000), backward)
+    start = problem.operator.domain.zeros((pairs, 1)).to(problem.data)
+
+    def image(data: Tensor) -> Tensor:
+        end = fixed(step.lift(start), replace(problem, data=data))
+        found: Tensor = end.image
+        return found
+
+    shape = problem.operator.codomain.shape
+    return _ascended(image, shape, problem.data, (pairs, ascents, seed))
+
+
+def _ascended(
+    moved: Callable[[Tensor], Tensor],
+    shape: tuple[int, ...],
+    like: Tensor,
+    numbers: tuple[int, int, int],
+) -> float:
+    """The largest ‖f(u + d) - f(u)‖/‖d‖ that Adam finds from random u and d."""
+    pairs, ascents, seed = numbers
+    if min(pairs, ascents) < 1:
+        raise _refused(
+            "at least one pair and one step of the ascent",
+            f"pairs = {pairs}, ascents = {ascents}",
+            "ask for more, or do without an attack",
+        )
+    generator = torch.Generator().manual_seed(seed)
+    size = (pairs, 1, *shape)
+    start = [torch.randn(size, generator=generator, dtype=like.dtype) for _ in range(2)]
+    u, d = (tensor.to(like.device).requires_grad_() for tensor in start)
+    ascent = torch.optim.Adam([u, d], lr=0.1, maximize=True)
+    worst = 0.0
+    for _ in range(ascents):
+        with torch.enable_grad():
+            gap = moved(u + d) - moved(u)
+            ratios = gap.flatten(1).norm(dim=1) / d.flatten(1).norm(dim=1)
+        worst = max(worst, float(ratios.detach().max()))
+        u.grad, d.grad = torch.autograd.grad(ratios.sum(), (u, d), allow_unused=True)
+        ascent.step()
+    return worst
+
+
+def _refused(expected: str, found: str, fix: str) -> ConfigError:
+    return ConfigError(describe(expected=expected, found=found, fix=fix))

@@ -1,0 +1,27 @@
+from .image import nmse as nmse
+from .image import psnr as psnr
+from .image import psnr_torch as psnr_torch
+from .image import ssim as ssim
+from .ranges import DataRange as DataRange
+from .ranges import FixedRange as FixedRange
+from .ranges import MaxMinPerImage as MaxMinPerImage
+from .ranges import parse_range as parse_range
+from .statistics import PairedDifference as PairedDifference
+from .statistics import Summary as Summary
+from .statistics import paired_difference as paired_difference
+from .statistics import summarise as summarise
+
+__all__ = [
+    "DataRange",
+    "FixedRange",
+    "MaxMinPerImage",
+    "PairedDifference",
+    "Summary",
+    "nmse",
+    "paired_difference",
+    "parse_range",
+    "psnr",
+    "psnr_torch",
+    "ssim",
+    "summarise",
+]

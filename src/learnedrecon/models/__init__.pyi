@@ -1,0 +1,51 @@
+from .base import LearnedScheme as LearnedScheme
+from .classical import FBP as FBP
+from .classical import TV as TV
+from .deep_gradient import DeepGradientDescent as DeepGradientDescent
+from .equilibrium import EquilibriumGradient as EquilibriumGradient
+from .equilibrium import FixedPointSolver as FixedPointSolver
+from .equilibrium import PotentialLayers as PotentialLayers
+from .equilibrium_splitting import DataStep as DataStep
+from .equilibrium_splitting import EquilibriumADMM as EquilibriumADMM
+from .equilibrium_splitting import EquilibriumPrimalDual as EquilibriumPrimalDual
+from .equilibrium_splitting import EquilibriumProximal as EquilibriumProximal
+from .filtered_primal_dual import FilteredPrimalDual as FilteredPrimalDual
+from .invertible_primal_dual import InvertiblePrimalDual as InvertiblePrimalDual
+from .invertible_primal_dual import SplitPrimalDual as SplitPrimalDual
+from .learned_gradient import LearnedGradient as LearnedGradient
+from .learned_primal_dual import LearnedPrimalDual as LearnedPrimalDual
+from .like import Like as Like
+from .post_processing import PostProcessing as PostProcessing
+from .registry import MODELS as MODELS
+from .start import FilteredBackprojection as FilteredBackprojection
+from .subsets import SubsetGradient as SubsetGradient
+from .subsets import SubsetPrimalDual as SubsetPrimalDual
+from .subsets import Subsets as Subsets
+from .unrolled import UnrolledGradient as UnrolledGradient
+
+__all__ = [
+    "FBP",
+    "MODELS",
+    "TV",
+    "DataStep",
+    "DeepGradientDescent",
+    "EquilibriumADMM",
+    "EquilibriumGradient",
+    "EquilibriumPrimalDual",
+    "EquilibriumProximal",
+    "FilteredBackprojection",
+    "FilteredPrimalDual",
+    "FixedPointSolver",
+    "InvertiblePrimalDual",
+    "LearnedGradient",
+    "LearnedPrimalDual",
+    "LearnedScheme",
+    "Like",
+    "PostProcessing",
+    "PotentialLayers",
+    "SplitPrimalDual",
+    "SubsetGradient",
+    "SubsetPrimalDual",
+    "Subsets",
+    "UnrolledGradient",
+]

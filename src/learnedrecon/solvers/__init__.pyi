@@ -1,0 +1,43 @@
+from .anderson import Anderson as Anderson
+from .cg import cg as cg
+from .cg_sense import cg_sense as cg_sense
+from .coils.coil_maps import rss as rss
+from .coils.coil_maps import whiten as whiten
+from .coils.espirit import espirit as espirit
+from .direct.fbp import fbp as fbp
+from .direct.fdk import fdk as fdk
+from .direct.gridding import gridding as gridding
+from .direct.pseudo_inverse import has_pseudo_inverse as has_pseudo_inverse
+from .direct.pseudo_inverse import pseudo_inverse as pseudo_inverse
+from .fista import fista as fista
+from .fixed_point import Picard as Picard
+from .lsqr import lsqr as lsqr
+from .normal import NormalSolver as NormalSolver
+from .normal import solve_normal as solve_normal
+from .pdhg import Term as Term
+from .pdhg import pdhg as pdhg
+from .result import SolverResult as SolverResult
+from .tv import tv_reconstruction as tv_reconstruction
+
+__all__ = [
+    "Anderson",
+    "NormalSolver",
+    "Picard",
+    "SolverResult",
+    "Term",
+    "cg",
+    "cg_sense",
+    "espirit",
+    "fbp",
+    "fdk",
+    "fista",
+    "gridding",
+    "has_pseudo_inverse",
+    "lsqr",
+    "pdhg",
+    "pseudo_inverse",
+    "rss",
+    "solve_normal",
+    "tv_reconstruction",
+    "whiten",
+]

@@ -1,0 +1,143 @@
+"""Pseudo-inverses by kind of operator: one open function, and whether it has an answer."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.errors import GeometryError, describe
+from learnedrecon.operators.base import Composition, Multiple, Operator
+from learnedrecon.operators.linear import LinearComposition, LinearMultiple
+from learnedrecon.operators.pointwise import ScaledArgument
+from learnedrecon.solvers.arguments import require_operator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from learnedrecon.networks.filters import Window
+
+
+@singledispatch
+def pseudo_inverse(
+    operator: Operator,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",  # noqa: ARG001
+    bandwidth: float = 1.0,  # noqa: ARG001
+) -> Tensor:
+    """An approximate pseudo-inverse T⁺y in one pass, for the kinds of operators that have one.
+
+    Ray transforms by :func:`learnedrecon.solvers.direct.fbp.fbp` and, in three dimensions,
+    :func:`learnedrecon.solvers.direct.fdk.fdk`; non-Cartesian MRI by
+    :func:`learnedrecon.solvers.direct.gridding.gridding`; Cartesian MRI by its adjoint, the
+    zero-filled image; transmission I₀ exp(-μP) + s from the line integrals -log((y - s)/I₀)/μ with
+    the share of photons clipped below at 1e-6; partial isometries by their adjoint, diagonals by
+    division. a·T divides the data by a, T(c·) the image by c, and S∘T takes T⁺S⁺. These nest.
+
+    A kind of your own joins by ``@pseudo_inverse.register(MyOperator)`` above a function of the
+    same arguments; where the answer depends on the operator's values, register with
+    :func:`has_pseudo_inverse` too.
+
+    Args:
+        operator: T.
+        data: y, (..., *codomain.shape).
+        window: "ram-lak" or "hann", for filtered backprojection; others ignore it.
+        bandwidth: Cut-off as a share of the Nyquist frequency, in (0, 1], likewise.
+
+    Returns:
+        (..., *domain.shape).
+
+    Raises:
+        GeometryError: this operator has none, or the arguments are in another order.
+        DifferentiationError: gradients are asked for in the geometry of T, which this one has not.
+    """
+    require_operator(operator, data, "pseudo_inverse", Operator)  # type: ignore[type-abstract]
+    raise GeometryError(
+        describe(
+            expected="a ray transform, MRI, transmission CT, or another kind of operator that is"
+            " registered with pseudo_inverse",
+            found=type(operator).__name__,
+            fix="start from T*y, use a method that needs no filtered backprojection"
+            " (LearnedPrimalDual, TV), or register your own: @pseudo_inverse.register(MyOperator)",
+        )
+    )
+
+
+@singledispatch
+def has_pseudo_inverse(operator: Operator) -> bool:
+    """Whether :func:`pseudo_inverse` has an answer for an operator.
+
+    By its kind, and for some kinds by its values: no helical cone beam, no ray transform with a
+    geometry for each sample, or with one that requires gradients; a multiple or a composition where
+    its parts have one.
+
+    Args:
+        operator: T.
+    """
+    return pseudo_inverse.dispatch(type(operator)) is not pseudo_inverse.dispatch(object)
+
+
+@pseudo_inverse.register(Multiple)
+@pseudo_inverse.register(LinearMultiple)
+def _of_multiple(
+    operator: Multiple | LinearMultiple,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",
+    bandwidth: float = 1.0,
+) -> Tensor:
+    if _vanishes(operator):
+        raise GeometryError(
+            describe(
+                expected="a multiple a·T with a ≠ 0",
+                found="a = 0, whose data say nothing of the image",
+                fix="remove the factor",
+            )
+        )
+    inner = operator.divided(data)
+    return pseudo_inverse(operator.operator, inner, window=window, bandwidth=bandwidth)
+
+
+@has_pseudo_inverse.register(Multiple)
+@has_pseudo_inverse.register(LinearMultiple)
+def _multiple_has(operator: Multiple | LinearMultiple) -> bool:
+    return not _vanishes(operator) and has_pseudo_inverse(operator.operator)
+
+
+def _vanishes(operator: Multiple | LinearMultiple) -> bool:
+    """Whether a is 0, for some sample where there is one for each."""
+    return bool(torch.as_tensor(operator.scalar == 0).any())
+
+
+@pseudo_inverse.register(ScaledArgument)
+def _of_scaled_argument(
+    operator: ScaledArgument, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
+) -> Tensor:
+    image = pseudo_inverse(operator.operator, data, window=window, bandwidth=bandwidth)
+    return image / operator.scale
+
+
+@has_pseudo_inverse.register(ScaledArgument)
+def _scaled_argument_has(operator: ScaledArgument) -> bool:
+    return has_pseudo_inverse(operator.operator)
+
+
+@pseudo_inverse.register(Composition)
+@pseudo_inverse.register(LinearComposition)
+def _of_composition(
+    operator: Composition | LinearComposition,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",
+    bandwidth: float = 1.0,
+) -> Tensor:
+    between = pseudo_inverse(operator.outer, data, window=window, bandwidth=bandwidth)
+    return pseudo_inverse(operator.inner, between, window=window, bandwidth=bandwidth)
+
+
+@has_pseudo_inverse.register(Composition)
+@has_pseudo_inverse.register(LinearComposition)
+def _composition_has(operator: Composition | LinearComposition) -> bool:
+    return has_pseudo_inverse(operator.outer) and has_pseudo_inverse(operator.inner)

@@ -1,0 +1,33 @@
+from .loop import TrainingResult as TrainingResult
+from .loop import train as train
+from .losses import AbsoluteError as AbsoluteError
+from .losses import LogSquaredError as LogSquaredError
+from .losses import Loss as Loss
+from .losses import SquaredError as SquaredError
+from .run import RunFolder as RunFolder
+from .spec import BatchSpec as BatchSpec
+from .spec import CheckpointSpec as CheckpointSpec
+from .spec import GreedySpec as GreedySpec
+from .spec import OptimiserSpec as OptimiserSpec
+from .spec import ScheduleSpec as ScheduleSpec
+from .spec import TrainingSpec as TrainingSpec
+from .update import Supervised as Supervised
+from .update import Update as Update
+
+__all__ = [
+    "AbsoluteError",
+    "BatchSpec",
+    "CheckpointSpec",
+    "GreedySpec",
+    "LogSquaredError",
+    "Loss",
+    "OptimiserSpec",
+    "RunFolder",
+    "ScheduleSpec",
+    "SquaredError",
+    "Supervised",
+    "TrainingResult",
+    "TrainingSpec",
+    "Update",
+    "train",
+]

@@ -1,0 +1,130 @@
+"""A claim, what measures it, and where its evidence is."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import matplotlib.pyplot as plt
+import typer
+from rich.console import Console
+
+from benchmarks.harness.machine import record
+from benchmarks.harness.run import FIGURES, known
+from benchmarks.harness.tables import Table, machine, on_page
+from learnedrecon.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+RESULTS = Path(__file__).parents[1] / "results"
+RUNS = Path("runs") / "studies"
+
+Found = dict[str, Any]
+Figure = tuple[str, Callable[[Path, Path], None]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a part is run.
+
+    Attributes:
+        quick: Whether a few steps are enough, to see that it runs.
+        measure: Whether weights and scores of an earlier run are kept and the rest measured again.
+        say: Told what is done.
+    """
+
+    quick: bool = False
+    measure: bool = False
+    say: Callable[[str], None] = print
+
+    @property
+    def results(self) -> Path:
+        """The folder of the JSON."""
+        return Path("runs") if self.quick else RESULTS
+
+
+@dataclass(frozen=True)
+class Study:
+    """One claim of the lecture.
+
+    Attributes:
+        name: Of the module in studies/.
+        claim: What is held, as a sentence.
+        shows: What the evidence shows, in two sentences.
+        parts: By name; each returns what studies/results/NAME.json keeps beside command, machine
+            and seconds.
+        page: What a page has of the results in a folder: tables and paragraphs.
+        figure: Name of the figure in docs/figures/, and what draws it from the results in a folder.
+        recorded: The files in studies/results/, where they are not those of the parts.
+    """
+
+    name: str
+    claim: str
+    shows: str
+    parts: Mapping[str, Callable[[Job], Found]]
+    page: Callable[[Path], list[Table | str]]
+    figure: Figure | None = None
+    recorded: str = ""
+
+    def main(
+        self,
+        *,
+        only: Annotated[list[str] | None, typer.Option(help="A part; all by default.")] = None,
+        quick: Annotated[bool, typer.Option(help="A few steps; writes to runs/.")] = False,
+        measure: Annotated[bool, typer.Option(help="Train nothing; needs earlier runs.")] = False,
+        draw: Annotated[bool, typer.Option(help="Only print and draw what is recorded.")] = False,
+    ) -> None:
+        """Trains, measures, writes, prints, draws."""
+        console = Console(width=170)
+        job = Job(quick, measure, console.print)
+        for name in [] if draw else known(only, self.parts):
+            content = record(f"studies.{self.name}")
+            begun = time.perf_counter()
+            found = self.parts[name](job)
+            content = {"seconds": time.perf_counter() - begun, **content, **found}
+            target = job.results / f"{name}.json"
+            write_text(target, json.dumps(content, indent=1) + "\n")
+            console.print(f"{name}: {target}")
+        console.print(self.claim, style="bold")
+        for part in self.page(job.results):
+            console.print(part.rich() if isinstance(part, Table) else part)
+        if self.figure is not None:
+            name, draw_it = self.figure
+            path = (Path("runs") if quick else FIGURES) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw_it(job.results, path)
+            console.print(f"drawn: {path}")
+
+    def text(self, results: Path = RESULTS) -> str:
+        """What stands between the markers of a page."""
+        return on_page(self.page(results))
+
+    def where(self, results: Path = RESULTS) -> str:
+        """Where and how the first part was measured."""
+        found = read(results, next(iter(self.parts)))
+        return machine(found) if found else not_measured(self.name, *self.parts)
+
+
+def read(results: Path, name: str) -> Found | None:
+    """What a part has written, or None."""
+    path = results / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def save(figure: matplotlib.figure.Figure, path: Path) -> None:
+    """Writes a figure and frees it."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)
+
+
+def not_measured(study: str, *parts: str) -> str:
+    """What a page says of a result that is not there."""
+    return (
+        f"Not measured yet: `python -m studies.{study} {' '.join(f'--only {p}' for p in parts)}`."
+    )

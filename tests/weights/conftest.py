@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.training.conftest import tiny
+
+__all__ = ["tiny"]
