@@ -36,7 +36,7 @@ def test_a_measurement_is_never_overwritten(
     if link:
         os.link(scan, target)
     words = place.fbp(scan, to="again.npy" if link else "../" + place.folder.name + "/scan.npy")
-    parts = ("another output than the measurement", "for both", "another name")
+    parts = ("another file than the input", "the same for both", "another name")
     refused([*words, *(["--force"] if force else [])], parts)
     assert scan.read_bytes() == before
 
