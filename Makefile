@@ -33,7 +33,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 sanitize: $(VENV)/.installed
 	@echo "== building in $(SANITIZED)"
 	@$(BIN)/python -m cmake --version > /dev/null 2>&1 && cmake="$(BIN)/python -m cmake" || cmake=cmake; \
-	$$cmake -S . -B $(SANITIZED) -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="$(SANITIZE)" \
+	$$cmake -S . -B $(SANITIZED) -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="$(SANITIZE)" -DLEARNEDRECON_OPTIMISE=-O1 \
 	  -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
 	  -Dnanobind_DIR=$$($(BIN)/python -m nanobind --cmake_dir) > /dev/null && \
 	$$cmake --build $(SANITIZED) --parallel 2 && rm -rf $(SANITIZED)/site && \

@@ -176,7 +176,7 @@ class Ours(RayTransform):
 
 
 def all_variants(
-    scan: str, names: list[str], budget: dict[str, float], threads: int
+    scan: str, names: list[str], budget: dict[str, Any], threads: int
 ) -> dict[str, Any]:
     """Seconds of a step on our operator, each variant in turns, and what compiling took."""
     geometry, batch = SCANS[scan]
@@ -194,7 +194,7 @@ def all_variants(
         else:
             first[name] = {"first_step_s": time.perf_counter() - begun}
     contestants = [Contestant(name, step, running(threads)) for name, step in steps.items()]
-    times = interleaved(contestants, Budget(**_budget(budget)))
+    times = interleaved(contestants, Budget(**budget))
     return {
         name: found | ({"samples": list(times[name].samples)} if name in times else {})
         for name, found in first.items()
@@ -202,7 +202,7 @@ def all_variants(
 
 
 def against_deepinv(
-    scan: str, options: dict[str, bool], budget: dict[str, float], threads: int, variant: str
+    scan: str, options: dict[str, bool], budget: dict[str, Any], threads: int, variant: str
 ) -> dict[str, Any]:
     """Seconds of a step of the same network on both operators in turns, and the shares of each."""
     geometry, batch = SCANS[scan]
@@ -214,7 +214,7 @@ def against_deepinv(
         Contestant(name, training_step(operator, batch, networks), running(threads))
         for name, operator in operators.items()
     ]
-    times = interleaved(contestants, Budget(**_budget(budget)))
+    times = interleaved(contestants, Budget(**budget))
     found: dict[str, Any] = {name: list(one.samples) for name, one in times.items()}
     found["shares"] = {
         name: shares(operator, batch, variant, warm_up=False)
@@ -264,7 +264,3 @@ def shares(
     whole = time.perf_counter() - begun
     rest = whole - sum(watch.seconds.values())
     return {"step": whole, **watch.seconds, "rest": rest, "calls": dict(watch.calls)}
-
-
-def _budget(plain: dict[str, float]) -> dict[str, Any]:
-    return {**plain, "rounds": int(plain["rounds"])}

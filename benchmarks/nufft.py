@@ -93,16 +93,10 @@ def _accuracy(operator: NonCartesianMRI, work: str) -> Row:
     missing = sigpy_nufft.load() is None
     other = None if missing else _distance(SigPyTransform(operator).forward(image), exact)
     return Row(
-        PART,
-        work,
-        "T, relative error",
-        ours=mine,
-        theirs=other,
-        unit="from float64",
+        PART, work, "T, relative error", ours=mine, theirs=other, unit="from float64",
         peer=f"{sigpy_nufft.NAME}{' (missing)' if missing else ''}",
-        value=None if other is None else other / mine,
-        target=None,
-    )
+        value=None if other is None else other / mine, target=None
+    )  # fmt: skip
 
 
 def _distance(found: Tensor, exact: Tensor) -> float:

@@ -76,43 +76,21 @@ def scan(size: int, angles: int, detectors: int | None = None) -> ParallelBeam:
 def sweeps() -> list[Sweep]:
     """All of them."""
     base, cores = scan(256, 360), range(1, (os.cpu_count() or 1) + 1)
+    angles = [Point(n, scan(256, n)) for n in (90, 180, 360, 720, 1080, 1440)]
+    detectors = [Point(n, scan(362, 360, n)) for n in (272, 320, 368, 416, 464, 512)]
+    sizes = [Point(n * n / 1e3, scan(n, 360)) for n in (128, 192, 256, 384, 512, 768, 1024)]
+    small, large = (
+        [Point(n, base, n) for n in ns] for ns in ((1, 2, 3, 4, 6), (8, 12, 16, 24, 32))
+    )
+    threads = [Point(1 / n, scan(512, 720), threads=n) for n in cores]
+    wide, one = "360 angles, a detector as wide as the diagonal", "256², 360 × 363"
     return [
-        Sweep(
-            "angles",
-            "angles",
-            "256², 363 detector pixels",
-            tuple(Point(n, scan(256, n)) for n in (90, 180, 360, 720, 1080, 1440)),
-        ),
-        Sweep(
-            "detectors",
-            "detector pixels",
-            "362², 360 angles, pitch 1",
-            tuple(Point(n, scan(362, 360, n)) for n in (272, 320, 368, 416, 464, 512)),
-        ),
-        Sweep(
-            "size",
-            "pixels N² in thousands",
-            "360 angles, a detector as wide as the diagonal",
-            tuple(Point(n * n / 1e3, scan(n, 360)) for n in (128, 192, 256, 384, 512, 768, 1024)),
-        ),
-        Sweep(
-            "batch",
-            "images",
-            "256², 360 × 363",
-            tuple(Point(n, base, batch=n) for n in (1, 2, 3, 4, 6)),
-        ),
-        Sweep(
-            "large batch",
-            "images",
-            "256², 360 × 363",
-            tuple(Point(n, base, batch=n) for n in (8, 12, 16, 24, 32)),
-        ),
-        Sweep(
-            "threads",
-            "1 / threads",
-            "512², 720 × 725",
-            tuple(Point(1 / n, scan(512, 720), threads=n) for n in cores),
-        ),
+        Sweep("angles", "angles", "256², 363 detector pixels", tuple(angles)),
+        Sweep("detectors", "detector pixels", "362², 360 angles, pitch 1", tuple(detectors)),
+        Sweep("size", "pixels N² in thousands", wide, tuple(sizes)),
+        Sweep("batch", "images", one, tuple(small)),
+        Sweep("large batch", "images", one, tuple(large)),
+        Sweep("threads", "1 / threads", "512², 720 × 725", tuple(threads)),
     ]
 
 

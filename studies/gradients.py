@@ -30,10 +30,9 @@ from learnedrecon.schemes.step import Repeat, Step
 from learnedrecon.solvers.anderson import Anderson
 from studies import solvers
 from studies.common.differences import finite_differences
-from studies.common.figures import save
 from studies.common.fitting import trained_equilibrium
 from studies.common.fixed_points import fixed_point_of, part_of, work_of
-from studies.common.study import Study, not_measured, read
+from studies.common.study import Study, not_measured, read, save
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

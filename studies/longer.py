@@ -16,10 +16,9 @@ import numpy as np
 import typer
 
 from benchmarks.harness.tables import Cell, Table, table
-from studies.common.figures import save
 from studies.common.scans import BLUR, SPARSE, TEXT
 from studies.common.scores import baseline, reaches, there
-from studies.common.study import Study, not_measured
+from studies.common.study import Study, not_measured, save
 from studies.common.trained import parts
 
 if TYPE_CHECKING:

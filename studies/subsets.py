@@ -13,24 +13,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import typer
 
-from studies.common.figures import save
 from studies.common.scans import DENSE
-from studies.common.scores import baseline, reaches, score_table
-from studies.common.study import Study, read
-from studies.common.trained import parts
+from studies.common.scores import baseline, reaches
+from studies.common.study import read, save
+from studies.common.trained import of_trainings
 from studies.common.trainings import NUMBERS_OF_SUBSETS as NUMBERS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.harness.tables import Table
-
 METHODS = tuple(f"subsets-{number}" for number in NUMBERS)
-
-
-def page(results: Path) -> list[Table | str]:
-    """PSNR and costs."""
-    return [score_table(results, "subsets", METHODS)]
 
 
 def draw(results: Path, path: Path) -> None:
@@ -59,13 +51,12 @@ def draw(results: Path, path: Path) -> None:
     save(figure, path)
 
 
-STUDY = Study(
+STUDY = of_trainings(
     "subsets",
+    METHODS,
     "A step on one m-th of the angles costs one m-th of the operator calls; the image pays little.",
     "Calls fall as claimed, and time less, as networks cost the same. The image loses more than "
     "the spread of the seeds from the first halving on, and is below total variation from m = 4.",
-    parts(METHODS),
-    page,
     ("subsets.png", draw),
 )
 

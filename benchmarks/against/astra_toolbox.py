@@ -17,7 +17,13 @@ from torch import Tensor
 from learnedrecon.operators.ray.geometry2d import FanBeam
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
     from learnedrecon.operators.ray.geometry2d import Geometry
+
+    Array = NDArray[np.float32]
 
 NAME = "ASTRA CPU"
 
@@ -95,21 +101,20 @@ class _Apply(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, u: Tensor, projector: AstraProjector) -> Tensor:  # noqa: ANN401
         ctx.projector = projector
-        lead, space = u.shape[:-2], projector.data.shape
-        out = torch.empty((math.prod(lead), *space))
-        for image, result in zip(u.flatten(0, -3), out, strict=True):
-            np.copyto(projector.image, image.numpy())
-            projector.forward()
-            result.copy_(torch.from_numpy(projector.data))
-        return out.reshape(*lead, *space)
+        return _each(u, projector.image, projector.forward, projector.data)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         projector = ctx.projector
-        lead, space = v.shape[:-2], projector.image.shape
-        out = torch.empty((math.prod(lead), *space))
-        for data, result in zip(v.flatten(0, -3), out, strict=True):
-            np.copyto(projector.data, data.numpy())
-            projector.adjoint()
-            result.copy_(torch.from_numpy(projector.image))
-        return out.reshape(*lead, *space), None
+        return _each(v, projector.data, projector.adjoint, projector.image), None
+
+
+def _each(x: Tensor, given: Array, run: Callable[[], None], found: Array) -> Tensor:
+    """What a projector makes of every array (..., *given.shape), through its two buffers."""
+    lead = x.shape[:-2]
+    out = torch.empty((math.prod(lead), *found.shape))
+    for one, result in zip(x.flatten(0, -3), out, strict=True):
+        np.copyto(given, one.numpy())
+        run()
+        result.copy_(torch.from_numpy(found))
+    return out.reshape(*lead, *found.shape)

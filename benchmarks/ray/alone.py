@@ -50,7 +50,7 @@ def deepinv_memory(angles: int, options: dict[str, bool]) -> dict[str, Any]:
 
 
 def deepinv_times(
-    angles: int, options: dict[str, bool], budget: dict[str, float], threads: int
+    angles: int, options: dict[str, bool], budget: dict[str, Any], threads: int
 ) -> dict[str, Any]:
     """Seconds of T and T*, ours and theirs in turns."""
     geometry = _scan(angles)
@@ -62,7 +62,7 @@ def deepinv_times(
         return _times(geometry, theirs, budget, threads)
 
 
-def matrix_times(angles: int, budget: dict[str, float], threads: int) -> dict[str, Any]:
+def matrix_times(angles: int, budget: dict[str, Any], threads: int) -> dict[str, Any]:
     """Seconds of T and T*, ours and the stored matrices' in turns.
 
     Raises:
@@ -81,7 +81,7 @@ def matrix_times(angles: int, budget: dict[str, float], threads: int) -> dict[st
 
 
 def _times(
-    geometry: Geometry, theirs: Pair, budget: dict[str, float], threads: int
+    geometry: Geometry, theirs: Pair, budget: dict[str, Any], threads: int
 ) -> dict[str, Any]:
     transform = RayTransform(geometry)
     image, data = image_for(geometry), data_for(geometry)
@@ -90,7 +90,7 @@ def _times(
     result = {}
     for call, mine, other in zip(("forward", "adjoint"), ours, theirs, strict=True):
         contestants = [Contestant("ours", mine, prepare), Contestant("theirs", other, prepare)]
-        times = interleaved(contestants, _budget(budget))
+        times = interleaved(contestants, Budget(**budget))
         result[call] = {name: list(one.samples) for name, one in times.items()}
     return result
 
@@ -115,10 +115,6 @@ def _memory(make: Callable[[], Pair]) -> dict[str, Any]:
         "held_by_operator": built - before,
         "calls_and_held": calls - before,
     }
-
-
-def _budget(plain: dict[str, float]) -> Budget:
-    return Budget(rounds=int(plain["rounds"]), turn=plain["turn"], seconds=plain["seconds"])
 
 
 def _scan(angles: int) -> Geometry:

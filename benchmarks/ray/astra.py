@@ -183,17 +183,12 @@ def agreement_rows(settings: Settings) -> Iterator[Row]:
             missing = astra_toolbox.load() is None
             distances = {} if missing else _distances(geometry, call)
             yield Row(
-                "agreement",
-                describe_scan(geometry),
-                f"{call}, relative difference",
+                "agreement", describe_scan(geometry), f"{call}, relative difference",
                 ours=distances.get("ours from float64"),
-                theirs=distances.get("theirs from float64"),
-                unit="from float64",
+                theirs=distances.get("theirs from float64"), unit="from float64",
                 peer=f"{astra_toolbox.NAME} linear{' (missing)' if missing else ''}",
-                value=distances.get("ours from theirs"),
-                target=AGREEMENT,
-                at_most=True,
-            )
+                value=distances.get("ours from theirs"), target=AGREEMENT, at_most=True
+            )  # fmt: skip
 
 
 def _distances(geometry: Geometry, call: str) -> dict[str, float]:

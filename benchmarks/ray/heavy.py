@@ -168,14 +168,6 @@ def memory_row(
     """
     mine = ours["calls_and_held"]
     return Row(
-        part,
-        work,
-        "memory, T and T*",
-        ours=mine / 1e6,
-        theirs=theirs / 1e6,
-        unit="MB",
-        peer=peer,
-        value=theirs / max(mine, 1),
-        target=target,
-        details={"ours": ours},
-    )
+        part, work, "memory, T and T*", ours=mine / 1e6, theirs=theirs / 1e6, unit="MB",
+        peer=peer, value=theirs / max(mine, 1), target=target, details={"ours": ours}
+    )  # fmt: skip

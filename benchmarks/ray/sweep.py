@@ -84,17 +84,10 @@ def sweep_rows(settings: Settings) -> Iterator[Row]:
             yield from _costs(chosen, call, times)
         for case in chosen:
             yield Row(
-                "sweep, adjoint error",
-                f"{case.name}: {describe_scan(case.geometry)}",
-                "|⟨Tu,v⟩ - ⟨u,T*v⟩| / ‖Tu‖‖v‖",
-                ours=None,
-                theirs=None,
-                unit="",
-                peer="",
-                value=adjoint_error(case),
-                target=EXACT,
-                at_most=True,
-            )
+                "sweep, adjoint error", f"{case.name}: {describe_scan(case.geometry)}",
+                "|⟨Tu,v⟩ - ⟨u,T*v⟩| / ‖Tu‖‖v‖", ours=None, theirs=None, unit="", peer="",
+                value=adjoint_error(case), target=EXACT, at_most=True
+            )  # fmt: skip
 
 
 def _costs(chosen: list[Case], call: str, times: dict[str, Timing]) -> Iterator[Row]:
@@ -105,18 +98,11 @@ def _costs(chosen: list[Case], call: str, times: dict[str, Timing]) -> Iterator[
     best = min(cost.values())
     for case in chosen:
         yield Row(
-            f"sweep, {call}",
-            f"{case.name}: {describe_scan(case.geometry)}",
-            call,
-            ours=cost[case.name],
-            theirs=best,
-            unit="ns/update",
-            peer="best case of the sweep",
-            value=cost[case.name] / best,
-            target=WITHIN,
-            at_most=True,
-            details={"ours": times[case.name].to_plain(), "isa": joseph.current_isa()},
-        )
+            f"sweep, {call}", f"{case.name}: {describe_scan(case.geometry)}", call,
+            ours=cost[case.name], theirs=best, unit="ns/update", peer="best case of the sweep",
+            value=cost[case.name] / best, target=WITHIN, at_most=True,
+            details={"ours": times[case.name].to_plain(), "isa": joseph.current_isa()}
+        )  # fmt: skip
 
 
 def adjoint_error(case: Case) -> float:

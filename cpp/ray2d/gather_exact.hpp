@@ -63,7 +63,8 @@ inline Ramp<T, kVectors, true> ramp_of_fan(const Track<T>& track, ptrdiff_t wind
     const ptrdiff_t row = static_cast<ptrdiff_t>(place.row), middle = middle_of_stretch(row);
     const auto beyond = static_cast<typename S::Word>(row + place.skip - middle);
     const auto column = Fixed<T>::columns(static_cast<ptrdiff_t>(place.column));
-    const ptrdiff_t count = W::kInRegisters ? W::kSize : least<ptrdiff_t>(W::kSize, static_cast<ptrdiff_t>(span) + 2);
+    const ptrdiff_t needed = static_cast<ptrdiff_t>(span) + 2;
+    const ptrdiff_t count = W::kInRegisters ? W::kSize : least<ptrdiff_t>(W::kSize, needed);
     for (ptrdiff_t j = 0; j < count; j += S::kWidth) {
         const Index slopes = load<Index>(track.rays.slope + window + j);
         const Index step = steps_of<T>(slopes);

@@ -47,7 +47,8 @@ void aim_fans(const Track<T>* first, ptrdiff_t count, const Place& place, FanAim
         const Value corner = most(most(r0, r1), most(r2, r3));
         // Rays that are a pixel away may be nearer still.
         const Value nearest = corner / (1 - corner * magnitude<double>(d_along));
-        const Value bent = most(magnitude<double>(bend), magnitude<double>(bend + bend_across * last_row));
+        const Value turn = bend + bend_across * last_row;
+        const Value bent = most(magnitude<double>(bend), magnitude<double>(turn));
         const Value reach = least(bent * nearest * nearest + kSlack, all<double>(1e6));
         const Value more = least(1 - reach, Value{});
         const Value start = most(lowest + more - kSlack, all<double>(-1e9));
@@ -55,7 +56,6 @@ void aim_fans(const Track<T>* first, ptrdiff_t count, const Place& place, FanAim
         // Positions count in detector pixels from the middle: where these are columns apart, the
         // rounding of positions would be magnified.
         const Value deepest = 1 / least(least(r0, r1), least(r2, r3));
-        const Value turn = bend + bend_across * last_row;
         const Value slowest =
             bend * turn > 0 ? least(magnitude<double>(bend), magnitude<double>(turn)) : Value{};
         spread = spread * deepest * deepest < kMostColumns * slowest
@@ -91,7 +91,8 @@ __attribute__((noinline)) void scatter_fan(const FanAims<T>& fans, ptrdiff_t i,
     const ptrdiff_t column = static_cast<ptrdiff_t>(place.column);
     const ptrdiff_t start = fans.window[i];
     const ptrdiff_t first = start > track.begin ? start : track.begin;
-    const ptrdiff_t last = least<ptrdiff_t>(start + static_cast<ptrdiff_t>(fans.span[i]) + 2, track.end);
+    const ptrdiff_t beyond = start + static_cast<ptrdiff_t>(fans.span[i]) + 2;
+    const ptrdiff_t last = least<ptrdiff_t>(beyond, track.end);
     for (ptrdiff_t d = first; d < last; ++d) {
         for (ptrdiff_t r = 0; r < kRows; ++r) {
             Crossing<T> at;

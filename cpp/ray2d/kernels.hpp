@@ -1,4 +1,4 @@
-// What is compiled once per instruction set. Only plain pointers cross this border, and ray2d/kernels.cpp
+// What is compiled once per instruction set. Only plain pointers cross this border, and kernels.cpp
 // includes no header with inline functions of external linkage: the linker would keep one copy of
 // each, and it might be the one that needs AVX-512.
 #pragma once

@@ -78,7 +78,8 @@ struct FixedWords {
     static typename S::Index multiples(double step, ptrdiff_t first) {
         Vector words[S::kWidth / kWidth];
         for (int i = 0; i < S::kWidth / kWidth; ++i) {
-            words[i] = of(all<double>(step) * (lanes<double>() + static_cast<double>(first + i * kWidth)));
+            const auto n = lanes<double>() + static_cast<double>(first + i * kWidth);
+            words[i] = of(all<double>(step) * n);
         }
 #if defined(__AVX512F__)
         if constexpr (sizeof(T) == 4) {  // not through memory, which would wait for both halves
@@ -95,7 +96,8 @@ template <typename T>
 void fix(double start, double step, ptrdiff_t count, typename Bits<T>::Unsigned* words) {
     using D = Simd<double>;
     for (ptrdiff_t n = 0; n < count; n += D::kWidth) {
-        const auto at = all<double>(start) + all<double>(step) * (lanes<double>() + static_cast<double>(n));
+        const auto steps = lanes<double>() + static_cast<double>(n);
+        const auto at = all<double>(start) + all<double>(step) * steps;
         store(words + n, FixedWords<T>::of(at));
     }
 }

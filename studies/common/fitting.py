@@ -5,9 +5,11 @@ Projections are counted in schemes and in autograd alike.
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -163,6 +165,13 @@ def trained_equilibrium(name: str) -> tuple[Iterative, InverseProblem, Tensor]:
     assert isinstance(batch.problem, InverseProblem)
     assert batch.truth is not None
     return model, batch.problem, batch.truth
+
+
+def steps_trained(name: str) -> int:
+    """Steps of the first seed of a training until its best weights."""
+    lines = (RUNS / name / "0" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    validations = [found for found in map(json.loads, lines) if found["event"] == "validation"]
+    return max(validations, key=itemgetter("psnr"))["step"]
 
 
 def scored(model: Reconstructor, whole: Experiment) -> dict[str, Any]:

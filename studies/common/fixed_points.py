@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ DEFAULT = "deepinv, its default"
 BACKWARD = "deepinv, as in its backward pass"
 BEST = "deepinv, its best setting"
 PLAIN = "deepinv, not accelerated"
+SOLVERS = (PICARD, OURS, DEFAULT, BACKWARD, BEST, PLAIN)
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,18 @@ class Trace:
         return float(gaps.max()) if len(gaps) else 0.0
 
 
-def traces(work: Map, tolerance: float, limit: int) -> dict[str, Trace]:
+def traces(
+    work: Map, tolerance: float, limit: int, names: Sequence[str] = SOLVERS
+) -> dict[str, Trace]:
     """Everyone's, until all samples have a residual of at most ``tolerance``.
 
     The peer goes on until its own criterion is below it too.
     """
-    found = {name: Trace(solved(name, work, tolerance, limit).history) for name in (PICARD, OURS)}
-    if installed():
-        for name in (DEFAULT, BACKWARD, BEST, PLAIN):
+    found = {}
+    for name in names:
+        if name in {PICARD, OURS}:
+            found[name] = Trace(solved(name, work, tolerance, limit).history)
+        elif installed():
             found[name] = _watched(name, work, tolerance, limit)
     return found
 

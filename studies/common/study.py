@@ -7,20 +7,25 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import matplotlib.pyplot as plt
 import typer
 from rich.console import Console
 
 from benchmarks.harness.machine import record
 from benchmarks.harness.run import FIGURES, known
 from benchmarks.harness.tables import Table, machine, on_page
-from learnedrecon.files import write_text
+from learnedrecon.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 RESULTS = Path(__file__).parents[1] / "results"
 RUNS = Path("runs") / "studies"
 
 Found = dict[str, Any]
+Figure = tuple[str, Callable[[Path, Path], None]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Study:
     shows: str
     parts: Mapping[str, Callable[[Job], Found]]
     page: Callable[[Path], list[Table | str]]
-    figure: tuple[str, Callable[[Path, Path], None]] | None = None
+    figure: Figure | None = None
     recorded: str = ""
 
     def main(
@@ -109,6 +114,13 @@ def read(results: Path, name: str) -> Found | None:
     """What a part has written, or None."""
     path = results / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def save(figure: matplotlib.figure.Figure, path: Path) -> None:
+    """Writes a figure and frees it."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)
 
 
 def not_measured(study: str, *parts: str) -> str:

@@ -13,18 +13,32 @@ from learnedrecon.specs import to_plain
 from studies.common.fitting import all_seeds, best, summary
 from studies.common.measured import certificate, curves
 from studies.common.scans import TEXT, experiment
-from studies.common.study import RUNS, read
+from studies.common.scores import score_table
+from studies.common.study import RUNS, Study, read
 from studies.common.trainings import TRAININGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from studies.common.study import Found, Job
+    from benchmarks.harness.tables import Table
+    from studies.common.study import Figure, Found, Job
 
 
 def parts(names: Sequence[str]) -> dict[str, Callable[[Job], Found]]:
     """The parts of a study that trains these methods."""
     return {name: partial(trained, name) for name in names}
+
+
+def of_trainings(
+    name: str, methods: Sequence[str], claim: str, shows: str, figure: Figure | None = None
+) -> Study:
+    """A study whose parts are trainings, and whose page is the table of their scores."""
+
+    def page(results: Path) -> list[Table | str]:
+        return [score_table(results, name, methods)]
+
+    return Study(name, claim, shows, parts(methods), page, figure)
 
 
 def trained(name: str, job: Job) -> Found:

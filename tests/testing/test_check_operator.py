@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DataError, PropertyError
+from learnedrecon.operators.imaging.inpaint import Inpaint
 from learnedrecon.operators.linear import Adjoint, LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
@@ -462,3 +463,41 @@ def test_a_given_tolerance_holds() -> None:
 
 def test_the_same_seed_measures_the_same() -> None:
     assert check_operator(Sound(), seed=3) == check_operator(Sound(), seed=3)
+
+
+def test_channels_do_not_mix() -> None:
+    class Mixes(Diagonal):
+        """Looks at its neighbour, but only where there are a batch and a channel axis."""
+
+        def evaluate(self, u: Tensor) -> Tensor:
+            return super().evaluate(u) + (0.1 * u.flip(-3) if u.ndim >= 4 else 0)
+
+        evaluate_adjoint = evaluate
+
+    space = Space((4, 3), torch.float64)
+    with pytest.raises(PropertyError, match="samples and channels do not mix"):
+        check_operator(Mixes(space, torch.ones(4, 3, dtype=torch.float64)))
+
+
+def test_a_batch_with_tensors_of_samples_is_a_stack_of_singles() -> None:
+    class Shared(Inpaint):
+        """Scales every sample by what all masks keep."""
+
+        def evaluate(self, u: Tensor) -> Tensor:
+            return super().evaluate(u) * self.mask.mean()
+
+        evaluate_adjoint = evaluate
+
+        def _copy(self, space: Space, mask: Tensor) -> Shared:
+            twin = Shared.__new__(Shared)
+            twin._set(space, mask)
+            return twin
+
+    masks = torch.rand(2, 1, 5, 4, dtype=torch.float64)
+    at = torch.randn(2, 1, 5, 4, dtype=torch.float64)
+    plain = Inpaint(masks[0, 0], torch.float64)
+    report = check_operator(plain.with_tensors({"mask": masks}), at=at)
+    assert report.measured("a batch with tensors of samples is a stack of singles") == 0
+    shared = Shared(masks[0, 0], torch.float64).with_tensors({"mask": masks})
+    with pytest.raises(PropertyError, match="a stack of singles"):
+        check_operator(shared, at=at)

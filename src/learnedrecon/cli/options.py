@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from learnedrecon.cli.failure import first_process
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -55,7 +57,8 @@ def echo(text: str) -> None:
 
 def note(text: str) -> None:
     """Tells the user something that is not a result, on standard error."""
-    typer.echo(text, err=True)
+    if first_process():
+        typer.echo(text, err=True)
 
 
 def ascii_only() -> bool:

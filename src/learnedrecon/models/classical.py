@@ -83,7 +83,7 @@ class TV(Reconstructor):
 
     Args:
         weight: α, in the unit of the data squared per unit of the image; it has no default.
-        nonnegative: Whether u ≥ 0 is imposed.
+        nonnegative: Whether u ≥ 0 is imposed; if None, on real images only.
         gap: Relative primal-dual gap at which a sample is done.
         max_iterations: Number of iterations after which a sample that has not converged is
             returned, and said so.
@@ -99,7 +99,7 @@ class TV(Reconstructor):
         self,
         weight: float,
         *,
-        nonnegative: bool = True,
+        nonnegative: bool | None = None,
         gap: float = 1e-3,
         max_iterations: int = 5000,
     ) -> None:

@@ -32,6 +32,14 @@ def apply_kernel_adjoint(kernel: Kernel, v: Tensor) -> Tensor:
     return _Apply.apply(v, kernel, ADJOINT)
 
 
+def needs_rule(x: Tensor) -> bool:
+    """Whether T's own rule of differentiation is worth its overhead: its backward pass is T*.
+
+    Without gradients there is nothing to gain, and compilers see through the operations themselves.
+    """
+    return x.requires_grad and not torch.compiler.is_compiling()
+
+
 class _Apply(torch.autograd.Function):
     """x ↦ Tx or T*x; its derivative is itself and its transposed derivative the other one."""
 

@@ -44,6 +44,7 @@ class Operator(nn.Module, ABC):
         pointwise: whether every value depends on nothing but the entry in its place, so that
             F ∘ G has the rows of G.
         tensor_names: what :meth:`with_tensors` takes.
+        precise: the names of buffers that keep their precision when the operator is moved.
         spec: the frozen dataclass that the operator was built from, such as a geometry; None where
             there is none that says everything but tensors, as for compositions, subsets of k-space,
             or samples with geometries of their own.
@@ -52,6 +53,7 @@ class Operator(nn.Module, ABC):
 
     spec: Any = None
     folded_axes: int = 0
+    precise: tuple[str, ...] = ()
     row_axis: int | None = None
     pointwise: bool = False
     tensor_names: frozenset[str] = frozenset()
@@ -227,7 +229,11 @@ class Operator(nn.Module, ABC):
         return Multiple(self, scalar)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves buffers as ``nn.Module`` does, keeps complex ones complex and the spaces true."""
+        """Moves buffers as ``nn.Module`` does, keeps complex ones complex and the spaces true.
+
+        Buffers of :attr:`precise` move between devices and keep their precision. Whatever fails,
+        such as a device that is not there or has no room, leaves the operator as it was.
+        """
 
         def convert(tensor: Tensor) -> Tensor:
             if not tensor.is_complex():
@@ -235,10 +241,31 @@ class Operator(nn.Module, ABC):
             real = fn(tensor.real)
             return tensor.to(real.device, torch.promote_types(real.dtype, torch.complex64))
 
-        super()._apply(convert, recurse)
-        self.domain = _converted(self.domain, convert)
-        self.codomain = _converted(self.codomain, convert)
+        before = [(module, _state(module)) for module in self.modules()]
+        weights = [(parameter, parameter.data) for parameter in self.parameters()]
+        kept = {name: getattr(self, name) for name in self.precise}
+        try:
+            for name, tensor in kept.items():
+                setattr(
+                    self, name, tensor.new_empty(0, dtype=torch.float32)
+                )  # to see where it goes
+            super()._apply(convert, recurse)
+            for name, tensor in kept.items():
+                setattr(self, name, moved(tensor, getattr(self, name).device))
+            self.domain = _converted(self.domain, convert)
+            self.codomain = _converted(self.codomain, convert)
+            self.refresh()
+        except BaseException:
+            for module, state in before:
+                module.__dict__.clear()
+                module.__dict__.update(state)
+            for parameter, data in weights:
+                parameter.data = data
+            raise
         return self
+
+    def refresh(self) -> None:
+        """Computes again what depends on the device or the precision."""
 
 
 class Composition(Operator):
@@ -407,6 +434,14 @@ def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
     if torch.device(device).type == "mps" and tensor.dtype == torch.float64:
         return tensor.cpu()
     return tensor.to(device)
+
+
+def _state(module: nn.Module) -> dict[str, Any]:
+    """What a module holds, with dictionaries of its own for its tensors and parts."""
+    return {
+        name: dict(value) if isinstance(value, dict) else value
+        for name, value in vars(module).items()
+    }
 
 
 def _converted(space: Space, convert: Callable[[Tensor], Tensor]) -> Space:

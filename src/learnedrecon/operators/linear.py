@@ -67,13 +67,14 @@ class LinearOperator(Operator):
             A number; where samples have tensors of their own, one for each, (*lead) float64, which
             does not depend on the others; where a tensor requires gradients, differentiable in it.
         """
-        if self._known is None or not (torch.compiler.is_compiling() or self._known.holds(self)):
-            torch.compiler.disable(_learn_norm)(self)
+        if torch.compiler.is_compiling():
+            return _norm_while_compiling(self)
+        if self._known is None or not self._known.holds(self):
+            _learn_norm(self)
         assert self._known is not None
-        norm = self._known.norm
         if torch.is_grad_enabled() and any(buffer.requires_grad for buffer in self.buffers()):
-            return torch.compiler.disable(differentiable)(self, norm)
-        return norm
+            return differentiable(self, self._known.norm)
+        return self._known.norm
 
     _known: _Known | None = None
 
@@ -161,10 +162,23 @@ class LinearOperator(Operator):
 
 
 def _learn_norm(operator: LinearOperator) -> None:
-    """Computes the norm and keeps it, never inside of what is being compiled."""
+    """Computes the norm and keeps it."""
     with torch.no_grad():
         norm = operator.compute_norm()
     operator._known = _Known(norm, _versions(operator))  # noqa: SLF001
+
+
+def _norm_while_compiling(operator: LinearOperator) -> Norm:
+    """The norm that is known, as a constant; else, or for tensors of samples, outside of the graph.
+
+    What fills a cache inside of a traced region would be traced, and see no numbers.
+    ``torch.compiler.disable`` as a decorator would import the compiler together with this module.
+    """
+    known = operator._known  # noqa: SLF001
+    if known is None or isinstance(known.norm, Tensor):
+        norm: Norm = torch.compiler.disable(LinearOperator.norm)(operator)
+        return norm
+    return known.norm
 
 
 def _versions(operator: LinearOperator) -> tuple[int, ...]:

@@ -27,7 +27,8 @@ def with_data(problem: Problem, data: Tensor) -> Problem:
 def why_not_split(problem: Problem) -> str:
     """Why a batch cannot be taken apart into its samples; empty if it can.
 
-    A tensor counts as one for each sample if it is as deep as the data and as long as the batch.
+    An operator is taken apart by its ``of_sample``. A tensor counts as one for each sample if it is
+    as deep as the data and as long as the batch.
     """
     if not can_take_data(problem):
         return f"{type(problem).__name__} cannot be given other data"
@@ -36,7 +37,8 @@ def why_not_split(problem: Problem) -> str:
         return "a batch of one"
     rank = problem.operator.codomain.ndim + 2
     fidelity = getattr(problem, "fidelity", None)
-    parts = {"operator": problem.operator, "regulariser": problem.regulariser, "fidelity": fidelity}
+    alone = problem.operator.of_sample(0)
+    parts = {"operator": alone, "regulariser": problem.regulariser, "fidelity": fidelity}
     for name, part in parts.items():
         if not isinstance(part, nn.Module):
             continue
@@ -48,4 +50,8 @@ def why_not_split(problem: Problem) -> str:
 
 def singles(problem: Problem) -> list[Problem]:
     """One problem for each sample, of a problem that can be split."""
-    return [with_data(problem, y) for y in problem.data.split(1)]
+    assert is_dataclass(problem)
+    data = problem.data.split(1)
+    return [
+        replace(problem, operator=problem.operator.of_sample(k), data=y) for k, y in enumerate(data)
+    ]

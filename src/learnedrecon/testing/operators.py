@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,12 +40,13 @@ def check_operator(
 ) -> Report:
     """Checks everything that the interface of an operator promises.
 
-    Every operator: batches, samples that do not mix, precision, devices, arguments left alone,
+    Every operator: batches, samples and channels that do not mix, also where samples have tensors
+    of their own, precision, devices, arguments left alone,
     tensors that it does not know, subsets of rows, ``vmap`` and ``func.grad``. A linear one: the
     adjoint identity Re⟨Tu, v⟩ = Re⟨u, T*v⟩ relative to ‖Tu‖‖v‖ for random pairs, for v = Tu and for
     single pixels against single data, at scales 0.1, 1 and 10; entry by entry against the
     transposed matrix where it is small; ``.H``; linearity over the reals; the norm against singular
-    values, the largest over the samples where each has its own; autograd backwards, twice and
+    values, for each sample where these have tensors of their own; autograd backwards, twice and
     forwards. A nonlinear one: the same of its derivative at 0.1, 1 and 10 times the image, which is
     compared with central differences there, and autograd against both.
 
@@ -69,7 +71,9 @@ def check_operator(
     draw = Draw(operator, leading, device, seed)
     image = draw.image() if at is None else at.detach().to(operator.domain.dtype)
     _check_values(checks, operator, draw)
+    _check_channels(checks, operator, draw)
     _check_samples(checks, operator, image)
+    _check_singles(checks, operator, image, draw)
     _check_tensors(checks, operator, image)
     _check_precision(checks, operator, image)
     _check_devices(checks, operator, image)
@@ -99,6 +103,53 @@ def _check_values(checks: Checklist, operator: Operator, draw: Draw) -> None:
     checks.require(
         "a batch is a stack of singles", distance(values, singles), "treat every sample alone"
     )
+
+
+def _check_channels(checks: Checklist, operator: Operator, draw: Draw) -> None:
+    """Tensors are (batch, channel, ...): with both axes in front, every entry is for itself."""
+    lead = (2, 3) if not draw.leading else (2,)
+    images, data = draw.image(*lead), draw.data(*lead)
+    many = [torch.zeros_like(value) for value in (operator(images), images)]
+    value, derivative = operator.linearise(images)
+    back = derivative.adjoint(data)
+    for index in itertools.product(*map(range, lead)):
+        one, slope = operator.linearise(images[index])
+        many[0][index], many[1][index] = one, slope.adjoint(data[index])
+    fix = "let no leading axis see another: batch and channel are both in front of the domain's"
+    checks.require("samples and channels do not mix in T", distance(value, many[0]), fix)
+    star = "T*" if isinstance(operator, LinearOperator) else "T'(u)*"
+    checks.require(f"samples and channels do not mix in {star}", distance(back, many[1]), fix)
+
+
+def _check_singles(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
+    """Where samples have tensors of their own, ``of_sample`` is the operator of one of them."""
+    names = ("a batch with tensors of samples is a stack of singles", "so is its norm")
+    if len(draw.leading) < 2 or draw.leading[0] < 2:
+        for name in names:
+            checks.skip(name, "no batch and channel axes in front, or one sample")
+        return
+    number = draw.leading[0]
+    value, derivative = operator.linearise(image)
+    data = draw.data()
+    back = derivative.adjoint(data)
+    singles = [operator.of_sample(k) for k in range(number)]
+    pairs = [single.linearise(image[k : k + 1]) for k, single in enumerate(singles)]
+    ends = torch.cat([one for one, _ in pairs])
+    starts = torch.cat([slope.adjoint(data[k : k + 1]) for k, (_, slope) in enumerate(pairs)])
+    fix = "let tensors() and own_axes() say which tensors samples have for themselves"
+    gap = max(distance(value, ends), distance(back, starts))
+    checks.require(names[0], gap, fix)
+    if not isinstance(operator, LinearOperator):
+        checks.skip(names[1], "not linear")
+        return
+    whole = torch.as_tensor(operator.norm(), dtype=torch.float64).expand(draw.leading)
+    each = [
+        torch.as_tensor(single.norm(), dtype=torch.float64).expand(1, *draw.leading[1:])
+        for single in singles
+        if isinstance(single, LinearOperator)
+    ]
+    fix = "compute_norm gives one number for each sample, which does not depend on the others"
+    checks.require(names[1], distance(whole, torch.cat(each)), fix, within=1e-9)
 
 
 def _check_samples(checks: Checklist, operator: Operator, image: Tensor) -> None:

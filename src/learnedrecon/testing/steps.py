@@ -42,11 +42,11 @@ def check_step(
 
     Alone: the type and the shapes of its state are kept, no argument is changed, it gives the same
     twice, it never touches ``problem.operator``, and it treats a batch as a stack of its samples
-    (where the problem can be split: more than one sample, and no tensors for each sample beside the
-    data). Composed: every one of ``modes`` gives the gradients of :class:`Backprop` in every
-    differentiable leaf, which are the weights, the data, the tensors of operator and regulariser
-    that require gradients, and the initial state; and the same second derivatives, unless it
-    refuses them.
+    (where the problem can be split: more than one sample, and no tensors for each sample but those
+    of data and operator). Composed: every one of ``modes`` gives the gradients of :class:`Backprop`
+    in every differentiable leaf, which are the weights, the data, the tensors of operator and
+    regulariser that require gradients, and the initial state; and the same second derivatives,
+    unless it refuses them.
 
     Args:
         step: Λ.

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
-from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
-from learnedrecon.operators.double_precision import Precise, needs_rule
+from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint, needs_rule
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
 from learnedrecon.operators.imaging.boundary import Boundary
 from learnedrecon.operators.imaging.convolution import Convolution, Plan
 from learnedrecon.operators.imaging.point_spread import Kernel, plain_kernel, weights_of
 from learnedrecon.operators.leading import Norm, per_sample, require_leading
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.norm import lanczos_norm, require_settled
 from learnedrecon.operators.space import Space, require_tensor
 
@@ -93,7 +93,7 @@ class PointSpread:
             )
 
 
-class Blur(Precise):
+class Blur(LinearOperator):
     """T u = k * u, y_i = Σ_j k_j u_{i + c - j}: a convolution, as scipy.ndimage.convolve.
 
     The adjoint folds what lies beyond the border back to where it came from; it is exact for every

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learnedrecon.operators.double_precision import Precise
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Separable(Precise):
+class Separable(LinearOperator):
     """T u = (M_1 ⊗ ... ⊗ M_d) u, the matrix M_a along axis a; no matrix leaves an axis alone.
 
     Args:

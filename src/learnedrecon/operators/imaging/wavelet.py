@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint
-from learnedrecon.operators.double_precision import Precise, needs_rule
+from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint, needs_rule
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
 from learnedrecon.operators.imaging.boundary import window
 from learnedrecon.operators.imaging.wavelet_filters import Bank, scaling_filter
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 
 
@@ -50,7 +50,7 @@ class WaveletBasis:
             )
 
 
-class Wavelet(Precise):
+class Wavelet(LinearOperator):
     """W u, the coefficients of a periodic orthogonal wavelet basis: W*W = WW* = 1.
 
     The inverse is the adjoint, to rounding. Coefficients lie in one image of the same shape, nested

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -30,9 +29,6 @@ from learnedrecon.operators.mri.measured_lines import Grid, measured_lines, vary
 from learnedrecon.operators.norm import Memory, content_of, lanczos_norm, require_settled
 from learnedrecon.operators.ray.autograd import transforms_are_active
 from learnedrecon.operators.space import Space
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class CartesianMRI(LinearOperator):
@@ -210,8 +206,8 @@ class CartesianMRI(LinearOperator):
 
         Singular values lie close together below 1, so that this takes some tens of applications.
         Where samples have masks or maps of their own, all of them go through these at once, each
-        until it has settled or reaches its bound to 1e-5, as measured centres of k-space do; and no
-        mask is met twice.
+        until it has settled or reaches its bound to 1e-5, which one or two applications show where
+        the centre of k-space is measured; and no mask is met twice.
         """
         separable = all(
             n == N or a not in self.varying
@@ -234,7 +230,7 @@ class CartesianMRI(LinearOperator):
                 _chosen(self.maps, maps, missing, 1),
             )
             bound = torch.as_tensor(chosen.norm_bound(), dtype=torch.float64)
-            found = lanczos_norm(chosen, bound=bound)
+            found = lanczos_norm(chosen, bound=bound, guess=self._smooth())
             norm = require_settled(found, type(self).__name__)
             return (
                 torch.as_tensor(norm, dtype=torch.float64)
@@ -245,6 +241,14 @@ class CartesianMRI(LinearOperator):
 
         norms = _NORMS.recall(keys, computed)
         return torch.tensor(norms, dtype=torch.float64).reshape(lead)
+
+    def _smooth(self) -> Tensor:
+        """A bump in the middle, whose spectrum lies within the few central points of k-space."""
+        bump = torch.ones((), dtype=torch.float64)
+        for n in self.domain.shape:
+            line = torch.exp(-4.5 * torch.linspace(-1, 1, n, dtype=torch.float64) ** 2)
+            bump = bump[..., None] * line
+        return bump
 
     def _samples(self) -> tuple[tuple[int, ...], list[Tensor | None], list[Tensor | None]]:
         """Leading axes of mask and maps, and both of each sample, without leading axes."""
@@ -320,12 +324,10 @@ class CartesianMRI(LinearOperator):
             weights = weights * mask
         return product_of_axes(before, dtype, device), weights
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves as every operator does; phases of another precision are computed, not converted."""
-        super()._apply(fn, recurse)
+    def refresh(self) -> None:
+        """Phases of another precision are computed, not converted."""
         device = self.phases.device
         self.phases, self.weights = self._constants(self.domain.dtype, device)
-        return self
 
     def extra_repr(self) -> str:
         tensors = {"mask": self.mask, "maps": self.maps}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError, describe
+from learnedrecon.operators.leading import require_leading
 from learnedrecon.operators.ray.autograd import transforms_are_active
 from learnedrecon.operators.space import require_tensor
 
@@ -47,7 +48,8 @@ def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
 
     Raises:
         DtypeError: not a tensor, or complex.
-        ShapeError: axes that do not broadcast to those of k-space, or one mask for each coil.
+        ShapeError: axes that do not broadcast to those of k-space, one mask for each coil, or
+            per sample without the channel axis.
         DataError: values other than 0 and 1.
     """
     require_tensor(mask, "a mask")
@@ -72,6 +74,7 @@ def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
                 fix="give k-space sizes or 1; all coils of a sample share one mask",
             )
         )
+    require_leading(mask, number + int(coils and mask.ndim > number), "mask")
     found = mask.detach()
     if found.dtype != torch.bool and not _values_are_hidden():
         wrong = found[(found != 0) & (found != 1)]
@@ -95,7 +98,8 @@ def coil_maps(maps: Tensor, sizes: tuple[int, ...]) -> Tensor:
 
     Raises:
         DtypeError: not a tensor, or real.
-        ShapeError: other sizes.
+        ShapeError: other sizes, or per sample without the channel axis.
+        DataError: a number is not finite.
     """
     require_tensor(maps, "coil maps")
     if not maps.is_complex():
@@ -112,6 +116,16 @@ def coil_maps(maps: Tensor, sizes: tuple[int, ...]) -> Tensor:
                 expected=f"coil maps with last axes (coils, *image) = {sizes}",
                 found=f"shape {tuple(maps.shape)}",
                 fix="give (coil, ny, nx), or (batch, 1, coil, ny, nx) for each sample",
+            )
+        )
+    require_leading(maps, len(sizes), "maps")
+    if not _values_are_hidden() and not bool(maps.detach().isfinite().all()):
+        raise DataError(
+            describe(
+                expected="finite maps",
+                found="NaN or infinity",
+                fix="set the maps to 0 where no coil sees anything, as outside of the body; they"
+                " are 0/0 there where they were divided by their sum of squares",
             )
         )
     return maps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from learnedrecon.errors import DtypeError, describe
 from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from learnedrecon.operators.space import Space
 
@@ -79,11 +79,9 @@ class CentredFFT(LinearOperator):
         before = product_of_axes([phases_before(n) for n in sizes], dtype, device)
         return before, product_of_axes([phases_after(n) for n in sizes], dtype, device)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves as every operator does; phases of another precision are computed, not converted."""
-        super()._apply(fn, recurse)
+    def refresh(self) -> None:
+        """Phases of another precision are computed, not converted."""
         self.phases, self.phases_after = self._phases(self.domain.dtype, self.phases.device)
-        return self
 
 
 def phases_before(n: int, first: int = 0, size: int | None = None) -> Tensor:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.base import moved
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.mri import non_cartesian_checks
@@ -19,8 +18,6 @@ from learnedrecon.operators.norm import lanczos_norm, require_settled
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from learnedrecon.operators.leading import Norm
@@ -115,6 +112,7 @@ class NonCartesianMRI(LinearOperator):
     interleaves.
     """
 
+    precise = ("trajectory",)
     row_axis = -2
     tensor_names = frozenset({"maps", "trajectory"})
     spec: NonCartesian | None
@@ -248,11 +246,3 @@ class NonCartesianMRI(LinearOperator):
         twin = NonCartesianMRI.__new__(NonCartesianMRI)
         twin._set(self.scan, trajectory, maps, self.domain.dtype)  # noqa: SLF001
         return twin
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves to other devices and precisions; the trajectory stays float64."""
-        trajectory = self.trajectory
-        self.trajectory = trajectory.new_empty(0, dtype=torch.float32)  # to see where it goes
-        super()._apply(fn, recurse)
-        self.trajectory = moved(trajectory, self.trajectory.device)
-        return self

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.operators.base import moved
 from learnedrecon.operators.fields import require_kind
 from learnedrecon.operators.leading import Norm, largest
 from learnedrecon.operators.linear import LinearOperator
@@ -60,6 +59,7 @@ class RayTransform(LinearOperator):
     Shapes: image (..., ny, nx) to sinogram (..., angle, detector).
     """
 
+    precise = ("vectors",)
     row_axis = -2
     tensor_names = frozenset(learnable_geometry.NAMES)
     vectors: Tensor
@@ -176,14 +176,6 @@ class RayTransform(LinearOperator):
     def extra_repr(self) -> str:
         given = [f"{name}: {tuple(tensor.shape)}" for name, tensor in self._tensors.items()]
         return ", ".join([repr(self._nominal), *given])
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves to other devices and precisions; the vectors of the rays stay float64."""
-        vectors = self.vectors
-        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
-        super()._apply(fn, recurse)
-        self.vectors = moved(vectors, self.vectors.device)
-        return self
 
 
 @lru_cache(maxsize=128)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
 from learnedrecon.kernels.sizes import Sizes
-from learnedrecon.operators.base import moved
 from learnedrecon.operators.fields import require_kind
 from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearOperator
@@ -61,6 +60,7 @@ class RayTransform3D(LinearOperator):
     Shapes: volume (..., nz, ny, nx) to projections (..., angle, detector row, detector column).
     """
 
+    precise = ("vectors",)
     row_axis = -3
     spec: Geometry3D
     vectors: Tensor
@@ -105,14 +105,6 @@ class RayTransform3D(LinearOperator):
 
     def extra_repr(self) -> str:
         return f"{self.geometry!r:.500}"
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
-        """Moves to other devices and precisions; the vectors of the rays stay float64."""
-        vectors = self.vectors
-        self.vectors = vectors.new_empty(0, dtype=torch.float32)  # to see where it goes
-        super()._apply(fn, recurse)
-        self.vectors = moved(vectors, self.vectors.device)
-        return self
 
 
 @lru_cache(maxsize=128)
