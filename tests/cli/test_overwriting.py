@@ -12,7 +12,7 @@ import yaml
 
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.errors import ConfigError
-from learnedrecon.experiments.demo import demo, refuse_other_run
+from learnedrecon.experiments.demonstration import demo, refuse_other_run
 from learnedrecon.specs import to_plain
 
 if TYPE_CHECKING:
