@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from benchmarks.harness.tables import Cell, Table, table
 from learnedrecon.experiments.demonstration import demo
