@@ -39,7 +39,7 @@ def mri() -> CartesianMRI:
 
 def phantom() -> Tensor:
     u = torch.zeros(2, 1, *SHAPE, dtype=COMPLEX)
-    u[0, 0, 2:7, 2:6] = 1.0 + 0.5j
+    u[0, 0, 2:7, 2:6] = torch.tensor(1.0 + 0.5j)
     u[1, 0, 1:5, 3:8] = 2.0 * torch.exp(torch.tensor(2j))
     return u
 
@@ -53,7 +53,7 @@ def test_two_complex_pixels_in_closed_form(weight: float) -> None:
     )
     assert result.converged.all(), result.status
     mean, difference = y.mean(), y[0, 0, 0] - y[0, 0, 1]
-    shrunk = difference * max(0.0, 1 - 2 * weight / abs(difference))
+    shrunk = difference * (1 - 2 * weight / difference.abs()).clamp(min=0)
     expected = torch.stack([mean + shrunk / 2, mean - shrunk / 2]).reshape(1, 1, 2)
     torch.testing.assert_close(result.image, expected, rtol=1e-4, atol=1e-4)
 

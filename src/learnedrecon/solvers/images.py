@@ -47,7 +47,9 @@ class SharedOperator(ImagesOperator):
         return self.operator.adjoint(v)
 
     def norms(self, like: Tensor) -> Tensor:
-        return torch.full((len(like),), self.norm(), dtype=torch.float64, device=like.device)
+        return torch.full(
+            (len(like),), self.compute_norm(), dtype=torch.float64, device=like.device
+        )
 
     def keep(self, going: Tensor) -> None:
         del going
