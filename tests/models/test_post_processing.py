@@ -45,4 +45,6 @@ def test_the_spec_says_how_the_start_is_made() -> None:
     operator = RayTransform(geometry, torch.float64)
     y = operator(torch.rand(2, 1, 13, 10, dtype=torch.float64))
     model = PostProcessing(SMALL, start=FilteredBackprojection("ram-lak")).double()
-    torch.testing.assert_close(model(InverseProblem(operator, y)).image, fbp(RayTransform(geometry), y))
+    torch.testing.assert_close(
+        model(InverseProblem(operator, y)).image, fbp(RayTransform(geometry), y)
+    )
