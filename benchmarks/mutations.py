@@ -5,10 +5,10 @@
 
 The second goes on from an earlier run: what was noticed then is not judged again.
 
-A seeded sample of changes (:mod:`benchmarks.mutating.changes`), as many in every group of files. Each is made
-in a copy of the repository, where the tests that import the changed file run until one fails
-(``pytest -x -q -n 0``, without the slow ones) or the time is up. What is a change of the text and
-not of what it computes, or of a choice that no mathematics fixes, is told in
+A seeded sample of changes (:mod:`benchmarks.mutating.changes`), as many in every group of files.
+Each is made in a copy of the repository, where the tests that import the changed file run until
+one fails (``pytest -x -q -n 0``, without the slow ones) or the time is up. What changes the text
+and not what is computed, or a choice that no mathematics fixes, stands in
 ``mutating/equivalent.py``, each with its reason.
 """
 

@@ -1,5 +1,4 @@
 from .loop import TrainingResult as TrainingResult
-from .loop import train as train
 from .losses import AbsoluteError as AbsoluteError
 from .losses import DeepSupervision as DeepSupervision
 from .losses import LogSquaredError as LogSquaredError
@@ -33,5 +32,4 @@ __all__ = [
     "TrainingResult",
     "TrainingSpec",
     "Update",
-    "train",
 ]
