@@ -342,8 +342,8 @@ STUDY = Study(
     "solvers",
     "Anderson's iteration with a relative regularisation needs no tuning, treats every image of a "
     "batch as if it were alone, and says whether it has converged.",
-    "deepinv's Anderson with its best setting needs as many evaluations as ours with its defaults: "
-    "a tie. With its own defaults it needs many times as many, depends on units and neighbours, "
+    "deepinv's Anderson with its best setting needs as many evaluations as ours with its defaults, "
+    "or somewhat fewer: a tie at best. With its own defaults it needs many times as many, depends on units and neighbours, "
     "and stops by a rule that is not the residual.",
     {"solvers": measured, "anderson": best_setting},
     page,
