@@ -1,14 +1,14 @@
 """How many changes to the mathematics do the tests notice?
 
-    python benchmarks/mutations.py --number 180
-    python benchmarks/mutations.py --again benchmarks/results/mutations.json
+    python -m benchmarks.mutations --number 180
+    python -m benchmarks.mutations --again benchmarks/results/mutations.json
 
 The second goes on from an earlier run: what was noticed then is not judged again.
 
-A seeded sample of changes (:mod:`mutating.changes`), as many in every group of files. Each is made
-in a copy of the repository, where the tests that import the changed file run until one fails
-(``pytest -x -q -n 0``, without the slow ones) or the time is up. What is a change of the text and
-not of what it computes, or of a choice that no mathematics fixes, is told in
+A seeded sample of changes (:mod:`benchmarks.mutating.changes`), as many in every group of files.
+Each is made in a copy of the repository, where the tests that import the changed file run until
+one fails (``pytest -x -q -n 0``, without the slow ones) or the time is up. What changes the text
+and not what is computed, or a choice that no mathematics fixes, stands in
 ``mutating/equivalent.py``, each with its reason.
 """
 
@@ -31,10 +31,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
-from measuring.machine import record
-from mutating.changes import Mutation, mutations
-from mutating.equivalent import EQUIVALENT
 
+from benchmarks.harness.machine import record
+from benchmarks.mutating.changes import Mutation, mutations
+from benchmarks.mutating.equivalent import EQUIVALENT
 from learnedrecon.files import write_text
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +109,7 @@ class Copy:
     def __init__(self, folder: Path, limit: float) -> None:
         self.folder, self.limit = folder, limit
         skipped = shutil.ignore_patterns("__pycache__")
-        for name in ("src", "tests", "docs", "examples", "benchmarks"):
+        for name in ("src", "tests", "docs", "examples", "benchmarks", "studies"):
             shutil.copytree(ROOT / name, folder / name, ignore=skipped)
         for name in ("pyproject.toml", "README.md"):
             shutil.copy(ROOT / name, folder / name)
@@ -240,7 +240,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the results go.")] = OUTPUT,
 ) -> None:
     """Judges a sample of changes."""
-    begun, about = time.perf_counter(), record("mutations.py")
+    begun, about = time.perf_counter(), record("benchmarks.mutations")
     known = noticed_before(again)
     found = summary(judged(sample(number, seed, group or []), limit, known, first=first))
     seconds = time.perf_counter() - begun

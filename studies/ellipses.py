@@ -31,7 +31,7 @@ from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.experiments.budget import with_steps, within
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.search import tune
-from learnedrecon.experiments.tuned_baselines import tuned_fbp
+from learnedrecon.experiments.tuned_baselines import tuned
 from learnedrecon.files import write_text
 from learnedrecon.models.classical import FBP, TV
 from learnedrecon.specs import to_plain
@@ -144,9 +144,9 @@ def learned(
     extra["config"] = to_plain(experiment.config)
     if name == "nonlinear_lpd":
         test = experiment.batches("test", images)
-        spec, _ = tuned_fbp(experiment, 50)
-        of_log = evaluate("fbp", FBP(spec), test, experiment.data_range)
-        extra["fbp_of_log_data"] = {**of_log.to_plain(), "bandwidth": spec.bandwidth}
+        model = tuned("fbp", experiment, 50).model
+        of_log = evaluate("fbp", model, test, experiment.data_range)
+        extra["fbp_of_log_data"] = {**of_log.to_plain(), "bandwidth": model.spec.bandwidth}
     record(name, scores, time.perf_counter() - begun, extra)
     Console().print(f"{name}: {scores.to_plain()}")
 

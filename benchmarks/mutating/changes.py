@@ -110,8 +110,9 @@ def mutations(file: str, source: str) -> list[Mutation]:
 def _visited(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes below one that may be changed."""
     for child in _children(node):
-        yield child
-        yield from _visited(child)
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from _visited(child)
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
@@ -125,8 +126,6 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
             yield from (one for one in node.body if not (fields and isinstance(one, ast.AnnAssign)))
         case ast.AnnAssign():
             yield from () if node.value is None else (node.value,)
-        case ast.If() if ast.unparse(node.test) == "TYPE_CHECKING":
-            yield from ()
         case ast.Raise() | ast.JoinedStr() | ast.Import() | ast.ImportFrom():
             yield from ()
         case ast.Expr() if isinstance(node.value, ast.Constant):

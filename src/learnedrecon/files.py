@@ -235,7 +235,7 @@ def reading(
         found = f"more than fits into the memory, too large ({error or type(error).__name__})"
         raise unreadable(path, expected, found, _SMALLER) from error
     except Exception as error:  # whatever its decoder raises
-        kind = corrupt or f"a file that is not {expected}, or breaks off, or is corrupt"
+        kind = corrupt or "something else, or a file that breaks off or is corrupt"
         raise unreadable(path, expected, f"{kind} ({_reason(error)})", fix) from error
 
 

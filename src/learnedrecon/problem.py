@@ -14,7 +14,8 @@ from learnedrecon.errors import ConfigError, GeometryError, ShapeError, describe
 from learnedrecon.functionals.base import Fidelity, Regulariser
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.operators.base import Operator, moved
-from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.linear import LinearMultiple, LinearOperator
+from learnedrecon.operators.pointwise import ScaledArgument
 from learnedrecon.solvers.normal import NormalSolver
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class InverseProblem(Problem):
     Raises:
         GeometryError: T is not an operator.
         DtypeError: the data are not a tensor of floats of the codomain's kind.
+        DataError: the data term has none for these data, such as negative ones for
+            Kullback-Leibler.
         ShapeError: the data do not end in the codomain's axes, or have no batch axis.
     """
 
@@ -147,6 +150,7 @@ class InverseProblem(Problem):
                     fix="add the leading axes, for example data[None, None]",
                 )
             )
+        self.fidelity.check_data(self.data)
 
     def forward(self, u: Tensor) -> Tensor:
         return self.operator(u)
@@ -186,7 +190,7 @@ class InverseProblem(Problem):
             raise GeometryError(
                 describe(
                     expected="an operator with rows to choose from",
-                    found=type(operator).__name__,
+                    found=_named(operator),
                     fix="use the whole problem",
                 )
             )
@@ -277,6 +281,14 @@ def changed(problem: Problem, change: Callable[[InverseProblem], InverseProblem]
             )
         )
     return change(problem)
+
+
+def _named(operator: Operator) -> str:
+    """The class of an operator, and of the one that it scales."""
+    name = type(operator).__name__
+    if isinstance(operator, LinearMultiple | ScaledArgument):
+        return f"{name} of {_named(operator.operator)}"
+    return name
 
 
 M = TypeVar("M", bound=nn.Module)

@@ -88,6 +88,11 @@ def arguments_of(spec: Record) -> dict[str, Any]:
     return {each.name: getattr(spec, each.name) for each in fields(spec)}
 
 
+def class_of(kind: type[Any]) -> type[Any]:
+    """The class whose arguments a record of type ``kind`` holds; ``kind`` itself of others."""
+    return kind._of if issubclass(kind, _Record) else kind  # noqa: SLF001 - of this module
+
+
 def spec_type(cls: type[Any]) -> type[Any]:
     """The frozen dataclass of the constructor arguments of ``cls``, made once.
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon import specs
-from learnedrecon.models.equilibrium import EquilibriumGradient
+from learnedrecon.models.equilibrium import (
+    EquilibriumGradient,
+    GradientEquilibrium,
+    PotentialLayers,
+)
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
-from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
-from learnedrecon.schemes.contraction import Contraction, GradientEquilibrium
-from learnedrecon.weights.checkpoint import Blueprint, save_weights
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.weights.checkpoint import save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,24 +23,38 @@ if TYPE_CHECKING:
     import pytest
     from typer.testing import Result
 
+    from learnedrecon.networks.bounded import Bound
+    from learnedrecon.schemes.contraction import Contraction
+    from learnedrecon.schemes.reconstructor import Reconstructor
+    from learnedrecon.weights.checkpoint import FidelityName
+
     Run = Callable[..., Result]
 
-GEOMETRY = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
+RAY = RayTransform(ParallelBeam((9, 9), AngleRange(6), FlatDetector(13)))
 
 
-def weights(folder: Path, spec: object, factor: float = 1.0) -> Path:
-    torch.manual_seed(0)
+def weights(
+    folder: Path,
+    model: Reconstructor,
+    factor: float = 1.0,
+    fidelity: FidelityName = "least_squares",
+) -> Path:
     path = folder / "weights.safetensors"
-    model = specs.build(MODELS, spec)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(factor)
-    save_weights(path, model, blueprint=Blueprint.of(spec, GEOMETRY))
+    save_weights(path, model, operator=RAY, fidelity=fidelity)
     return path
 
 
+def equilibrium(bound: Bound = "layers") -> EquilibriumGradient:
+    torch.manual_seed(0)
+    layers = PotentialLayers(width=4, filters=6, bound=bound)
+    return EquilibriumGradient(epsilon=0.9, network=layers)
+
+
 def test_it_prints_the_proof(cli: Run, tmp_path: Path) -> None:
-    path = weights(tmp_path, EquilibriumGradient(width=4, filters=6, epsilon=0.9))
+    path = weights(tmp_path, equilibrium())
     result = cli("certify", path, "--attack", "5")
     assert result.exit_code == 0, result.output
     assert "A contraction of u, by proof" in result.output
@@ -54,25 +70,20 @@ def test_it_says_why_there_is_none(cli: Run, tmp_path: Path) -> None:
 
 
 def test_nothing_is_proved_of_weights_without_a_bound(cli: Run, tmp_path: Path) -> None:
-    spec = EquilibriumGradient(width=4, filters=6, epsilon=0.9, bound="none")
-    result = cli("certify", weights(tmp_path, spec, factor=3.0))
+    result = cli("certify", weights(tmp_path, equilibrium("none"), factor=3.0))
     assert result.exit_code == 1
     assert "No certificate: ε = " in result.output
     assert "is not below 1 + μ/λ" in result.output
 
 
 def test_other_data_terms_are_refused(cli: Run, tmp_path: Path) -> None:
-    spec = EquilibriumGradient(width=4, filters=6, epsilon=0.9)
-    path = tmp_path / "weights.safetensors"
-    blueprint = Blueprint.of(spec, GEOMETRY, fidelity="kullback_leibler")
-    save_weights(path, specs.build(MODELS, spec), blueprint=blueprint)
-    result = cli("certify", path)
+    result = cli("certify", weights(tmp_path, equilibrium(), fidelity="kullback_leibler"))
     assert result.exit_code == 1
     assert "not for KullbackLeibler" in result.output
 
 
 def test_a_mu_that_is_contradicted_is_an_error(cli: Run, tmp_path: Path) -> None:
-    path = weights(tmp_path, EquilibriumGradient(width=4, filters=6, epsilon=0.9))
+    path = weights(tmp_path, equilibrium())
     result = cli("certify", path, "--mu", "5")
     assert result.exit_code != 0
     assert "by proof" not in result.output
@@ -89,7 +100,7 @@ def test_a_refuted_certificate_is_said_and_fails(
         return found._replace(factor=found.factor / 2)
 
     monkeypatch.setattr(GradientEquilibrium, "contraction", half)
-    path = weights(tmp_path, EquilibriumGradient(width=4, filters=6, epsilon=0.9))
+    path = weights(tmp_path, equilibrium())
     result = cli("certify", path, "--attack", "5")
     assert result.exit_code == 1
     assert "REFUTED" in result.output

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import yaml
-from rich.console import Console
 
-from learnedrecon.cli.demo_job import DemoJob, refuse_other_run
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.errors import ConfigError
+from learnedrecon.experiments.demonstration import demo, refuse_other_run
 from learnedrecon.specs import to_plain
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def test_a_measurement_is_never_overwritten(
     if link:
         os.link(scan, target)
     words = place.fbp(scan, to="again.npy" if link else "../" + place.folder.name + "/scan.npy")
-    parts = ("another output than the measurement", "for both", "another name")
+    parts = ("another file than the input", "the same for both", "another name")
     refused([*words, *(["--force"] if force else [])], parts)
     assert scan.read_bytes() == before
 
@@ -97,7 +96,7 @@ def test_the_demo_overwrites_a_demo(cli: Run, tmp_path: Path) -> None:
     plain["model"]["hidden"] = 7
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain))
     with pytest.raises(ConfigError, match="Found one of another model"):
-        DemoJob(tmp_path, 1.0, 1, 2).run(Console(quiet=True))
+        demo(tmp_path, steps=1, images=2, progress=False)
 
 
 def test_scores_say_which_data_they_are_of(cli: Run, place: Place) -> None:

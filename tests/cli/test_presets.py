@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from learnedrecon.cli.init import preset_text, presets
 from learnedrecon.config.schema import Config
 from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.experiments.presets import preset_text, presets
 from learnedrecon.specs import from_plain
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from learnedrecon.config.sections import share_images
 
 from learnedrecon.config.schema import DataConfig
 from learnedrecon.data.datasets import EllipseDataset, EllipseSpec, SheppLoganSpec
 from learnedrecon.data.pairs import PairFolder, PairFolderSpec
+from learnedrecon.data.sections import share_images
 from learnedrecon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,15 +72,16 @@ def test_what_is_of_different_kinds_or_folders_shares_nothing(pairs: PairFolderS
     assert not share_images(pairs, replace(pairs, path=f"{pairs.path}/other"))
     assert share_images(pairs, replace(pairs, path=f"{pairs.path}/truth/.."))
     assert not share_images(pairs, ELLIPSES)
-    assert not share_images(SheppLoganSpec(), SheppLoganSpec())
+    assert not share_images(SheppLoganSpec(), ELLIPSES)
+    assert share_images(SheppLoganSpec(), SheppLoganSpec())
 
 
 def test_a_configuration_that_tests_on_its_training_images_is_refused(
     pairs: PairFolderSpec,
 ) -> None:
     validation = replace(ELLIPSES, split="validation")
-    with pytest.raises(ConfigError, match=r"'data.test'.*'data.train'.*split train.*split: test"):
-        DataConfig(ELLIPSES, validation, replace(ELLIPSES, length=7))
-    with pytest.raises(ConfigError, match=r"'data.test'.*'data.validation'.*split None"):
+    with pytest.raises(ConfigError, match=r"'data.test'.*'data.train'.*split='train'.*split: test"):
+        DataConfig(ELLIPSES, validation, replace(ELLIPSES, length=7, split="train"))
+    with pytest.raises(ConfigError, match=r"'data.test'.*'data.validation'.*split=None"):
         DataConfig(ELLIPSES, pairs, replace(pairs, split=None))
     DataConfig(ELLIPSES, validation, replace(ELLIPSES, split="test"))

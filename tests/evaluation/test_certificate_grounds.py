@@ -19,6 +19,7 @@ from learnedrecon.functionals.fidelities import (
     LeastSquares,
     WeightedLeastSquares,
 )
+from learnedrecon.models.equilibrium import GradientEquilibrium
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
 from learnedrecon.operators.linear import LinearOperator
@@ -27,7 +28,6 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetec
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import GradientEquilibrium
 
 if TYPE_CHECKING:
     from learnedrecon.functionals.base import Fidelity

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from learnedrecon import specs
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.data.datasets import ArrayDataset, EllipseDataset, EllipseSpec
 from learnedrecon.data.noise import RelativeGaussian
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.scores import evaluate
-from learnedrecon.experiments.experiment import Experiment, First
-from learnedrecon.experiments.tuned_baselines import natural_weight, tuned_fbp, tuned_tv
+from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.experiments.material import First
+from learnedrecon.experiments.tuned_baselines import tuned
 from learnedrecon.functionals.fidelities import KullbackLeibler
+from learnedrecon.models.classical import TV, natural_weight
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
-from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from learnedrecon.experiments.search import Tuned
+from learnedrecon.recorded import arguments_of, spec_type
 
 BEAM = ParallelBeam((16, 16), AngleRange(6), FlatDetector(24))
 
@@ -39,7 +34,7 @@ def config_of() -> Config:
     ellipses = EllipseSpec("dival", 16)
     return Config(
         BEAM,
-        FilteredPrimalDual(iterations=2, hidden=4),
+        spec_type(FilteredPrimalDual)(iterations=2, hidden=4),
         DataConfig(
             ellipses,
             replace(ellipses, split="validation"),
@@ -113,22 +108,28 @@ def test_validation_is_the_mean_psnr_of_the_validation_images(experiment: Experi
     assert measured["psnr"] == pytest.approx(scores.psnr.mean(), rel=1e-6)
 
 
-@pytest.mark.parametrize("tuned_method", [tuned_fbp, tuned_tv])
-def test_a_tuned_method_is_the_best_of_what_was_tried(
-    experiment: Experiment, tuned_method: Callable[[Experiment, int], tuple[Any, Tuned]]
-) -> None:
-    spec, tuned = tuned_method(experiment, 3)
-    assert tuned.score == max(score for _, score in tuned.tried)
-    model = specs.build(MODELS, spec)
+@pytest.mark.parametrize("name", ["fbp", "tv"])
+def test_a_tuned_method_is_the_best_of_what_was_tried(experiment: Experiment, name: str) -> None:
+    model, argument, found, _ = tuned(name, experiment, 3)
+    assert found is not None
+    assert arguments_of(model.spec)[argument] == found.value
+    assert found.score == max(score for _, score in found.tried)
     scores = evaluate("", model, experiment.batches("validation", 3), experiment.data_range)
-    assert scores.psnr.mean() == pytest.approx(tuned.score, rel=1e-6)
+    assert scores.psnr.mean() == pytest.approx(found.score, rel=1e-6)
 
 
 def test_the_tuned_weight_lies_inside_what_was_tried(experiment: Experiment) -> None:
-    spec, tuned = tuned_tv(experiment, 3)
-    values = [value for value, _ in tuned.tried]
-    assert values[0] < tuned.value < values[-1]
-    assert spec.weight == tuned.value
+    found = tuned("tv", experiment, 3).found
+    assert found is not None
+    values = [value for value, _ in found.tried]
+    assert values[0] < found.value < values[-1]
+
+
+def test_methods_with_weights_and_unknown_names_are_not_tuned(experiment: Experiment) -> None:
+    with pytest.raises(ConfigError, match="whose weights have to be trained"):
+        tuned("learned_gradient", experiment)
+    with pytest.raises(ConfigError, match="did you mean 'tv'"):
+        tuned("tvv", experiment)
 
 
 @pytest.mark.parametrize(("preset", "nonnegative"), [("dival", True), ("adler2018", False)])
@@ -136,33 +137,36 @@ def test_total_variation_is_nonnegative_where_the_truths_are(
     preset: str, nonnegative: bool
 ) -> None:
     config = config_of()
-    data = {
-        split: replace(getattr(config.data, split), preset=preset)
-        for split in ("train", "validation", "test")
-    }
+    data = {name: replace(spec, preset=preset) for name, spec in config.data.sections.items()}
     signed = Experiment(replace(config, data=replace(config.data, **data)))
-    spec, tuned = tuned_tv(signed, 3)
-    assert spec.nonnegative is nonnegative
-    other = specs.build(MODELS, replace(spec, nonnegative=not nonnegative))
+    model, _, found, others = tuned("tv", signed, 3)
+    assert found is not None
+    assert others == {"nonnegative": nonnegative}
+    other = TV(found.value, nonnegative=not nonnegative)
+    assert model.spec == replace(other.spec, nonnegative=nonnegative)
     scores = evaluate("", other, signed.batches("validation", 3), signed.data_range)
-    assert tuned.score > scores.psnr.mean() + (0 if nonnegative else 1)
+    assert found.score > scores.psnr.mean() + (0 if nonnegative else 1)
 
 
 def test_the_natural_weight_is_a_thousandth_of_the_largest_back_projection() -> None:
     operator = RayTransform(BEAM)
     data = operator(torch.rand(3, 1, 16, 16))
     peaks = [operator.adjoint(each).abs().max().item() for each in data]
-    assert natural_weight(operator, data) == pytest.approx(1e-3 * sum(peaks) / 3)
-    assert natural_weight(operator, 5 * data) == pytest.approx(5 * natural_weight(operator, data))
-    assert natural_weight(operator, 0 * data) == 1.0
+
+    def weight(values: torch.Tensor) -> float:
+        return natural_weight(InverseProblem(operator, values))
+
+    assert weight(data) == pytest.approx(1e-3 * sum(peaks) / 3)
+    assert weight(5 * data) == pytest.approx(5 * weight(data))
+    assert weight(0 * data) == 1.0
 
 
 def test_no_total_variation_of_transmissions() -> None:
     operator = TransmissionCT(Transmission(BEAM))
     with pytest.raises(GeometryError, match="TransmissionCT"):
-        natural_weight(operator, torch.ones(1, 1, 6, 24))
+        natural_weight(InverseProblem(operator, torch.ones(1, 1, 6, 24)))
 
 
 def test_operators_without_geometry_have_a_natural_weight() -> None:
     operator = FiniteDifference(Space((4, 4)))
-    assert natural_weight(operator, torch.ones(1, 1, 2, 4, 4)) > 0
+    assert natural_weight(InverseProblem(operator, torch.ones(1, 1, 2, 4, 4))) > 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.models.settled import SPLITTING, settle
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from learnedrecon import specs
@@ -19,7 +20,6 @@ from learnedrecon.models.equilibrium_splitting import DataStep
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
-from learnedrecon.networks.potential import Correction, PotentialLayer
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -87,7 +87,6 @@ STORING = [name for name in ITERATIVE if not name.startswith("equilibrium")]
 REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
 LINEAR |= {name for name in SPECS if name.startswith("equilibrium")}
-SPLITTING = {"equilibrium_proximal", "equilibrium_admm", "equilibrium_primal_dual"}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
 
@@ -114,18 +113,6 @@ def built(name: str, dtype: torch.dtype = torch.float64) -> Reconstructor:
     if name in SPLITTING:
         settle(model)
     return model
-
-
-@torch.no_grad()
-def settle(model: torch.nn.Module) -> None:
-    """Makes R contract where T has a null space: N near the identity, or P far from it."""
-    far = any(isinstance(module, Correction) for module in model.modules())
-    for layer in model.modules():
-        if isinstance(layer, PotentialLayer) and far:
-            layer.log_threshold[1:] = 3  # all but one are linear
-        elif isinstance(layer, PotentialLayer):
-            layer.filters.weight[0] *= 0.05  # the others are cut off everywhere
-            layer.filters.bias[0], layer.filters.bias[1:] = 0.01, 2
 
 
 def gradients(model: Reconstructor, at: InverseProblem) -> dict[str, torch.Tensor]:

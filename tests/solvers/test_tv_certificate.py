@@ -8,7 +8,7 @@ from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
-from learnedrecon.solvers.tv_certificate import Certificate, solve_poisson
+from learnedrecon.solvers.tv_certificate import OptimalityCertificate, solve_poisson
 
 RAY = RayTransform(ParallelBeam((9, 8), AngleRange(5), FlatDetector(13)), torch.float64)
 GRADIENT = FiniteDifference(RAY.domain)
@@ -33,7 +33,7 @@ def test_poisson_is_solved(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("sign", [-1.0, 0.0, 1.0])
 def test_any_pair_is_made_feasible(nonnegative: bool, size: float, sign: float) -> None:
     """|q| ≤ α, and T*p + ∇*q = 0 (or ≥ 0), whatever it is made from."""
-    certificate = Certificate(RAY, nonnegative=nonnegative)
+    certificate = OptimalityCertificate(RAY, nonnegative=nonnegative)
     y, weight = normal(6, 5, 13, seed=1), torch.linspace(0.1, 3.0, 6, dtype=torch.float64)
     p = size * (normal(6, 5, 13, seed=2) + sign)
     point = certificate.feasible_dual(p, size * normal(6, 2, 9, 8, seed=3), y, weight)
@@ -48,7 +48,7 @@ def test_any_pair_is_made_feasible(nonnegative: bool, size: float, sign: float) 
 @pytest.mark.parametrize("nonnegative", [True, False])
 def test_weak_duality(nonnegative: bool) -> None:
     """D(p, q) ≤ P(u) for every feasible pair and every admissible image."""
-    certificate = Certificate(RAY, nonnegative=nonnegative)
+    certificate = OptimalityCertificate(RAY, nonnegative=nonnegative)
     u = normal(50, 9, 8, seed=4).abs() if nonnegative else normal(50, 9, 8, seed=4)
     y = RAY(u) + 0.1 * normal(50, 5, 13, seed=5)
     weight = torch.full((50,), 0.05, dtype=torch.float64)
@@ -59,7 +59,7 @@ def test_weak_duality(nonnegative: bool) -> None:
 
 def test_a_feasible_point_of_the_best_size_stays() -> None:
     """With s = 1 optimal, that is ⟨p, y⟩ = -‖p‖², nothing is to be repaired."""
-    certificate = Certificate(RAY, nonnegative=False)
+    certificate = OptimalityCertificate(RAY, nonnegative=False)
     q = 0.2 * normal(1, 2, 9, 8)
     start = certificate.feasible_dual(
         normal(1, 5, 13, seed=1), q, normal(1, 5, 13, seed=2), torch.tensor([10.0])

@@ -218,16 +218,8 @@ def signed(path: Path, content: str, complex_names: str = "[]") -> None:
     save_file(stored, path, metadata={**header, **texts})
 
 
-NO_OBJECTS = (
-    "[1]",
-    "null",
-    "not json",
-    "[" * 100_000,
-    "9" * 5000,
-    "",
-    "3",
-    '{"a": ' * 300 + "1" + "}" * 300,
-)
+DEEP = '{"a": ' * 300 + "1" + "}" * 300
+NO_OBJECTS = ("[1]", "null", "not json", "[" * 100_000, "9" * 5000, "", "3", DEEP)
 
 
 @pytest.mark.parametrize("content", NO_OBJECTS)

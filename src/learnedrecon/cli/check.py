@@ -1,11 +1,11 @@
 """`learnedrecon check`: look at data, operators and models before trusting them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from learnedrecon.cli.options import note, results
+from learnedrecon.cli.options import Force, echo, note, results
 
 if TYPE_CHECKING:
     from learnedrecon.testing import Report
@@ -33,29 +33,15 @@ def data(
         Path | None,
         typer.Option("--write-geometry", metavar="G.yaml", help="Write a geometry to fill in."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the geometry.")] = False,
+    force: Force = False,
 ) -> None:
     """Say what is in a file or folder, what is missing, and how to go on."""
-    from learnedrecon.errors import ShapeError, describe
-    from learnedrecon.experiments.data_report import look_at
-    from learnedrecon.experiments.geometry_text import geometry_file_text
-    from learnedrecon.files import refuse_overwriting, write_text
+    from learnedrecon.experiments.checking import check_data
 
-    if write_geometry is not None:
-        refuse_overwriting(write_geometry, force=force)
-    view = look_at(file, key)
+    view = check_data(file, key=key, write_geometry=write_geometry, force=force)
     for line in view.lines:
-        typer.echo(line)
+        echo(line)
     if write_geometry is not None:
-        if view.geometry is None:
-            raise ShapeError(
-                describe(
-                    expected=f"a measurement (angle, detector) in {file}",
-                    found="none",
-                    fix="name the file of a measurement, and its data set with --key",
-                )
-            )
-        write_text(write_geometry, geometry_file_text(view.geometry, file))
         note(f"Wrote {write_geometry}: write values in place of FILL_IN.")
     if not view.usable:
         raise typer.Exit(1)
@@ -70,18 +56,11 @@ def operator(
     verbose: Verbose = False,
 ) -> None:
     """Check the adjoint, linearity and derivatives of an operator, in both precisions."""
-    import torch
+    from learnedrecon.experiments.checking import check_operator
 
-    from learnedrecon import specs
-    from learnedrecon.config.yaml_file import read_operator
-    from learnedrecon.operators.registry import OPERATORS
-    from learnedrecon.testing import check_operator
-
-    spec = read_operator(file)
-    for dtype in (torch.float64, torch.float32):
-        report = check_operator(specs.build(OPERATORS, spec).to(dtype))
+    for dtype, report in check_operator(file).items():
         show(report, str(dtype), verbose=verbose)
-    typer.echo("Everything that was checked holds.")
+    echo("Everything that was checked holds.")
 
 
 @app.command()
@@ -91,28 +70,10 @@ def model(
     verbose: Verbose = False,
 ) -> None:
     """Check that a model treats samples alone, trains everywhere, and survives being stored."""
-    from learnedrecon.experiments.method import open_run, open_weights
-    from learnedrecon.testing import check_reconstructor
+    from learnedrecon.experiments.checking import check_model
 
-    method = open_run(file)[0] if file.is_dir() else open_weights(file)
-    report = check_reconstructor(method.model, example(method), tolerance=1e-4)
-    show(report, method.label, verbose=verbose)
-    typer.echo("Everything that was checked holds.")
-
-
-def example(method: Any) -> Any:  # noqa: ANN401 - a Method and a Problem, imported below
-    """Two phantoms of the right size, measured by the operator of the training."""
-    import torch
-
-    from learnedrecon.data.phantoms.shepp_logan import shepp_logan
-    from learnedrecon.problem import InverseProblem
-
-    operator = method.operator
-    ny, nx = operator.domain.shape
-    phantom = torch.from_numpy(shepp_logan((ny, nx)))[None]
-    images = (method.model.image_scale or 1.0) * torch.stack([phantom, phantom.flip(-1)])
-    method.model.cpu()
-    return InverseProblem(operator, operator(images))
+    show(check_model(file), str(file), verbose=verbose)
+    echo("Everything that was checked holds.")
 
 
 def show(report: "Report", what: str, *, verbose: bool) -> None:
@@ -121,7 +82,7 @@ def show(report: "Report", what: str, *, verbose: bool) -> None:
 
     held = len(report.findings) - len(report.skipped)
     skipped = f", {len(report.skipped)} do not apply" if report.skipped else ""
-    typer.echo(f"{report.subject}, {what}: {held} properties hold{skipped}.")
+    echo(f"{report.subject}, {what}: {held} properties hold{skipped}.")
     if not verbose:
         return
     table = Table(title=f"{report.subject}, {what}", title_justify="left")

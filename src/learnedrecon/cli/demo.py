@@ -1,11 +1,11 @@
 """``learnedrecon demo``: the main job, end to end, in minutes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from learnedrecon.cli.options import ascii_only, echo, results
 
 
 def demo(
@@ -24,8 +24,10 @@ def demo(
 
     Then a sparse-view scan of a real CT slice is simulated and reconstructed by all three.
     """
-    from rich.console import Console
+    from learnedrecon.experiments.demo_report import closing, demo_table
+    from learnedrecon.experiments.demonstration import demo as run
 
-    from learnedrecon.cli.demo_job import DemoJob
-
-    DemoJob(output=output, minutes=minutes, steps=steps, images=images).run(Console())
+    found = run(output, minutes=minutes, steps=steps, images=images)
+    results().print(demo_table(found.scores, found.real, ascii_only=ascii_only()))
+    for paragraph in closing(found.results, found.folder):
+        echo(paragraph)

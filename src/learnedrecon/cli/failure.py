@@ -2,16 +2,28 @@
 
 import os
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from types import FrameType
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from learnedrecon.errors import LearnedReconError, describe
+from learnedrecon.errors import DataError, LearnedReconError, describe
 
 FAILED = 2
 INTERRUPTED = 130
+TERMINATED = 143
+
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM, as by a batch system: it ends a command as ctrl-C does."""
 
 
 class Commands(TyperGroup):
@@ -28,9 +40,11 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the context of click, which typer hides
-        """Runs the command that was asked for."""
+        """Runs the command that was asked for; of several processes the first one prints."""
+        quiet = nullcontext() if first_process() else redirect_stdout(None)
         try:
-            return super().invoke(ctx)
+            with terminable(), quiet:
+                return super().invoke(ctx)
         except BrokenPipeError:
             raise
         except (LearnedReconError, OSError) as error:
@@ -38,9 +52,52 @@ class Commands(TyperGroup):
                 raise
             complain(error)
             raise typer.Exit(FAILED) from None
+        except (MemoryError, RuntimeError) as error:
+            if debugging(ctx) or not out_of_memory(error):
+                raise
+            complain(_of_memory(error))
+            raise typer.Exit(FAILED) from None
+        except TerminatedError:
+            sys.stderr.write("\nTerminated.\n")
+            raise typer.Exit(TERMINATED) from None
         except KeyboardInterrupt:
             sys.stderr.write("\nInterrupted.\n")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def first_process() -> bool:
+    """Whether this is the first, or the only, of the processes that torchrun starts."""
+    return "MASTER_ADDR" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """In the block ctrl-C and SIGTERM raise, so that files are left whole; what is ignored stays.
+
+    SIGTERM raises :class:`TerminatedError`.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise TerminatedError
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        raising = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: end}
+        for number, handler in raising.items():
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is not enough memory, of the machine or of its GPU."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
 
 
 def debugging(ctx: Any) -> bool:  # noqa: ANN401 - the context of click, which typer hides
@@ -66,6 +123,18 @@ def _place_and_text(text: str) -> tuple[str, str]:
     places = re.findall(r"In ('[^']*'): ", prefix[0]) if prefix else []
     place = f" in {max(places, key=len)}" if places else ""
     return place, text[len(prefix[0]) if prefix else 0 :]
+
+
+def _of_memory(error: Exception) -> DataError:
+    lines = str(error).splitlines() or ["none left"]
+    return DataError(
+        describe(
+            expected="enough memory",
+            found=f"{lines[0].rstrip('.'):.200}",
+            fix="make batches (training.batch.size, evaluation.batch_size), images or the model "
+            "smaller; what was saved before is whole",
+        )
+    )
 
 
 def _of_the_system(error: Exception) -> str:

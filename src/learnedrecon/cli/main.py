@@ -12,7 +12,8 @@ from learnedrecon.cli.environment import env
 from learnedrecon.cli.evaluate import evaluate
 from learnedrecon.cli.failure import Commands
 from learnedrecon.cli.init import init
-from learnedrecon.cli.options import show_notes
+from learnedrecon.cli.list import list_names
+from learnedrecon.cli.options import show_notes, spell_out
 from learnedrecon.cli.reconstruct import reconstruct
 from learnedrecon.cli.train import train
 
@@ -29,22 +30,37 @@ app = typer.Typer(
 def options(
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="Import a module of yours that registers classes, as 'imports' in a configuration "
+            "does; repeatable.",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
     ] = False,
 ) -> None:
     """Learned iterative reconstruction: train methods, compare them, reconstruct measurements."""
     del debug
+    spell_out()
     show_notes()
     if version:
         from importlib.metadata import version as version_of
 
         typer.echo(version_of("learnedrecon"))
         raise typer.Exit
+    if modules:
+        from learnedrecon.config.extensions import import_modules
+
+        import_modules(modules)
 
 
 for command in (demo, init, train, evaluate, compare, certify, reconstruct, env):
     app.command()(command)
+app.command(name="list")(list_names)
 app.add_typer(check.app, name="check")
 
 

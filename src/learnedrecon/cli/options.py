@@ -1,11 +1,15 @@
 """Options that several commands share, and where they print."""
 
-import json
+import codecs
+import io
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from learnedrecon.cli.failure import first_process
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +25,9 @@ Overrides = Annotated[
 ]
 Images = Annotated[
     int | None, typer.Option("--images", min=1, help="At most this many test images.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Overwrite files that are not of this command.")
 ]
 Range = Annotated[
     str | None,
@@ -43,9 +50,46 @@ def results() -> "Console":
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
+def echo(text: str) -> None:
+    """Prints a result on standard output."""
+    typer.echo(text)
+
+
 def note(text: str) -> None:
     """Tells the user something that is not a result, on standard error."""
-    typer.echo(text, err=True)
+    if first_process():
+        typer.echo(text, err=True)
+
+
+def ascii_only() -> bool:
+    """Whether standard output shows nothing but ASCII."""
+    return not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+
+
+def spell_out() -> None:
+    """Lets terminals that lack a character show others that say the same, and never fail.
+
+    Half of what is printed is mathematics; an encoding without it is no reason to lose a result.
+    """
+    codecs.register_error("learnedrecon", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="learnedrecon")
+
+
+_SPELLED = {
+    "±": "+-", "×": "x", "·": "*", "≤": "<=", "≥": ">=", "‖": "||", "²": "^2", "∇": "grad ",
+    "→": "->", "←": "<-", "…": "...", "–": "-", "−": "-", "“": '"', "”": '"', "’": "'",
+    "α": "alpha", "γ": "gamma", "ε": "epsilon", "η": "eta", "λ": "lambda", "μ": "mu", "σ": "sigma",
+    "Λ": "Lambda", "û": "u^", "é": "e", "ö": "oe", "ü": "ue", "ä": "ae", "ß": "ss",
+}  # fmt: skip
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_SPELLED.get(each, "?") for each in missing), error.end
 
 
 class Notes(logging.Handler):
@@ -61,11 +105,3 @@ def show_notes() -> None:
     logger.setLevel(logging.INFO)
     if not any(isinstance(each, Notes) for each in logger.handlers):
         logger.addHandler(Notes())
-
-
-def evaluation_overrides(images: int | None, data_range: str | None) -> list[str]:
-    """The options of scores as overrides of a configuration."""
-    return [
-        *([] if images is None else [f"evaluation.images={images}"]),
-        *([] if data_range is None else [f"evaluation.range={json.dumps(data_range)}"]),
-    ]

@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
-from learnedrecon.cli.options import Device, Geometry
+from learnedrecon.cli.options import Device, Force, Geometry, echo
 
 
 def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A run folder, a weights file, 'fbp' or 'tv'.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A run folder, a weights file, or a method without weights, such as 'fbp', 'tv'.",
+        ),
     ],
     file: Annotated[
         Path, typer.Argument(help="The measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
@@ -31,12 +35,13 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         float | None, typer.Option("--weight", help="Of total variation; 'compare' tunes it.")
     ] = None,
     signed: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--signed/--nonnegative",
-            help="Whether total variation may go below 0; 'compare' says what the images need.",
+            help="Whether total variation may go below 0, which it may not by default; 'compare' "
+            "says what the images need.",
         ),
-    ] = False,
+    ] = None,
     scale: Annotated[
         float,
         typer.Option(
@@ -45,16 +50,28 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
             "for attenuation in 1/mm and a model of phantoms in [0, 1].",
         ),
     ] = 1.0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the image.")] = False,
+    force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Reconstruct an image from a measurement, with a trained model or without learning.
 
     The geometry is that of the training unless --geometry gives another one.
     """
-    from learnedrecon.experiments.reconstruction import Request, refuse_output, run
-    from learnedrecon.training.accelerator import choose_device
+    from learnedrecon.experiments.reconstruction import reconstruct as reconstructed
+    from learnedrecon.experiments.reconstruction import report
 
-    where = choose_device(device)
-    refuse_output(output, file, force=force)
-    run(Request(model, file, output, geometry, key, simulate, weight, signed, scale, where))
+    asked = {"weight": weight, "nonnegative": None if signed is None else not signed}
+    result = reconstructed(
+        model,
+        file,
+        operator=geometry,
+        output=output,
+        arguments={name: value for name, value in asked.items() if value is not None},
+        key=key,
+        simulate=simulate,
+        scale=scale,
+        force=force,
+        device=device,
+    )
+    for line in report(result):
+        echo(line)

@@ -90,10 +90,13 @@ class DataConfig:
                 )
             )
         for name in SPLITS:
-            object.__setattr__(self, name, in_section(getattr(self, name), name))
-        refuse_shared_images(
-            {"train": self.train, "validation": self.validation, "test": self.test}
-        )
+            object.__setattr__(self, name, in_section(self.sections[name], name))
+        refuse_shared_images(self.sections)
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The records of the datasets by their splits."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 from learnedrecon.config.extensions import import_modules
 from learnedrecon.config.schema import SPLITS, Config
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.yaml_text import dump_yaml, load_yaml, read_yaml
-from learnedrecon.errors import ConfigError, describe, shown
+from learnedrecon.errors import ConfigError, LearnedReconError, describe, shown
 from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
     from learnedrecon.specs import Registry
 
+_LOG = logging.getLogger(__name__)
+
 T = TypeVar("T")
 FILL_IN: Final = "FILL_IN"
 """What templates have in place of a value that nobody knows yet."""
 
 
-def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+def read_config(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), *, unused: Sequence[str] = ()
+) -> Config:
     """Reads a configuration file.
 
     A relative path of data in the file is taken from the folder of the file, one in an override
@@ -38,6 +43,8 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         path: of a YAML file.
         overrides: texts ``a.b=c`` with c in YAML; later ones win. One that gives a section another
             ``name`` drops the other keys of the section.
+        unused: Sections that do not matter to the caller, such as "training" where a finished run
+            is scored. If one is wrong, this is logged and its defaults stand in.
 
     Raises:
         FileFormatError: the file cannot be read.
@@ -50,9 +57,26 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     _locate_data(values, Path())
     if isinstance(values, dict):
         import_modules(values.get("imports", ()))
-        _refuse_unfilled(values.get("operator"), "operator", path)
+        _refuse_unfilled(values.get("operator", {}), "operator", path)
+        values = _without_wrong(values, unused, path)
         values = _with_named_specs(values)
     return from_plain(Config, values)
+
+
+def _without_wrong(
+    values: dict[str, Any], unused: Sequence[str], path: str | os.PathLike[str]
+) -> dict[str, Any]:
+    """The values without those sections of ``unused`` that are wrong."""
+    kinds = get_type_hints(Config, include_extras=True)
+    kept = dict(values)
+    for name in unused:
+        if name in kept:
+            try:
+                from_plain(kinds[name], kept[name], name)
+            except LearnedReconError as error:
+                _LOG.warning("'%s' of %s is wrong, and is not used here: %s", name, path, error)
+                del kept[name]
+    return kept
 
 
 def dump_config(config: Config) -> str:

@@ -14,19 +14,15 @@ True images may be CT slices in DICOM (.dcm, .dicom, .ima), which become attenua
 from __future__ import annotations
 
 import difflib
-import struct
+import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import h5py
-import numpy as np
-import tifffile
-from PIL import Image
 
-from learnedrecon.data.files.arrays import read_array
+from learnedrecon.data.files.arrays import HDF5_ENDINGS, array_header, numbers, read_array
 from learnedrecon.data.files.dicom import (
     DICOM_ENDINGS,
     dicom_header,
@@ -34,7 +30,9 @@ from learnedrecon.data.files.dicom import (
     read_attenuation,
 )
 from learnedrecon.data.files.hdf5 import (
+    broken_links,
     get_dataset,
+    get_item,
     list_datasets,
     listing,
     open_hdf5,
@@ -42,6 +40,7 @@ from learnedrecon.data.files.hdf5 import (
     reading,
 )
 from learnedrecon.errors import DataError, FileFormatError, describe
+from learnedrecon.files import unreadable
 
 if TYPE_CHECKING:
     import os
@@ -52,20 +51,23 @@ if TYPE_CHECKING:
 MEASUREMENT: Final = "measurement"
 TRUTH: Final = "truth"
 GEOMETRY: Final = "geometry"
-
-_HDF5: Final = frozenset({".h5", ".hdf5"})
-_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | _HDF5 | DICOM_ENDINGS
-_HEADER_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    struct.error,
+_FRAMES: Final = re.compile(r"(?i)(dark|flat|white|bright)(s|[-_]?(field|frame)s?)?[-_ ]?\d*$")
+_MEASURED: Final = re.compile(r"(?i)(observation|sinogram|projection|kspace)s?([-_ .\d]|$)")
+_CORRECT: Final = (
+    "correct the counts by them, with ExchangeScan(counts, white, dark, theta).line_integrals(), "
+    "and store the result; rename true images that are called so"
 )
+_SORT: Final = (
+    f"put measurements into a folder '{MEASUREMENT}' and true images of the same names into "
+    f"'{TRUTH}', one sample in each file"
+)
+_NOT_IMAGES: Final = (
+    (_FRAMES, "frames without an object", _CORRECT),
+    (_MEASURED, "measurements", _SORT),
+)
+_MOST_SAMPLES: Final = 10_000_000
+
+_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | HDF5_ENDINGS | DICOM_ENDINGS
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class ArrayRef:
         if self.index is None:
             return read_array(self.path, self.key)
         with open_hdf5(self.path) as file:
-            return read_dataset(get_dataset(file, self.key or ""), self.index)
+            values = read_dataset(get_dataset(file, self.key or ""), self.index)
+        return numbers(values, str(self))
 
     def shape(self) -> tuple[int, ...]:
         """Its shape, from the header of the file.
@@ -107,13 +110,8 @@ class ArrayRef:
         """
         if self.is_dicom:
             return dicom_header(self.path)[0]
-        if self.path.suffix.lower() in _HDF5 and self.key is not None:
-            with open_hdf5(self.path) as file:
-                shape = tuple(get_dataset(file, self.key).shape or ())
-            return shape if self.index is None else shape[1:]
-        with suppress(*_HEADER_ERRORS):
-            return _header(self.path)
-        return read_array(self.path, self.key).shape
+        shape = array_header(self.path, self.key).shape
+        return shape if self.index is None else shape[1:]
 
     def pixel_size(self) -> tuple[float, float] | None:
         """``(dy, dx)`` in mm where the file says it, as DICOM does.
@@ -218,7 +216,7 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
         DataError: nothing in the folder, or two files of one name.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() in _HDF5:
+    if path.is_file() and path.suffix.lower() in HDF5_ENDINGS:
         return _in_hdf5(path)
     if not path.is_dir():
         raise FileFormatError(
@@ -231,10 +229,11 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
     if any((path / name).is_dir() for name in (MEASUREMENT, TRUTH)):
         return _in_subfolders(path)
     files, ignored = _arrays_in(path)
-    if len(files) == 1 and files[0].suffix.lower() in _HDF5 and _has_keys(files[0]):
+    if len(files) == 1 and files[0].suffix.lower() in HDF5_ENDINGS and _has_keys(files[0]):
         return _in_hdf5(files[0])
     if not files:
         raise _nothing(path)
+    _refuse_measurements(path, files)
     return Layout(path, {}, _by_stem(files), {}, ignored)
 
 
@@ -272,18 +271,23 @@ def _in_hdf5(path: Path) -> Layout:
 
 def _below(file: h5py.File, path: Path, name: str) -> dict[str, ArrayRef]:
     with reading(path):
-        item = file.get(name)
+        item = get_item(file, name)
     if isinstance(item, h5py.Dataset):
         number = item.shape[0] if item.shape else 0
+        if number > _MOST_SAMPLES:
+            raise unreadable(path, "a file of samples", f"{number} of them", "split the file")
         return {f"{index:07d}": ArrayRef(path, name, index) for index in range(number)}
     if isinstance(item, h5py.Group):
+        broken = broken_links(item)
+        if broken:
+            get_dataset(file, f"{name}/{broken[0]}")  # says where the link leads
         return {key: ArrayRef(path, f"{name}/{key}") for key in list_datasets(item)}
     return {}
 
 
 def _has_keys(path: Path) -> bool:
     with open_hdf5(path) as file, reading(path):
-        return MEASUREMENT in file or TRUTH in file
+        return any(get_item(file, name) is not None for name in (MEASUREMENT, TRUTH))
 
 
 def _arrays_in(folder: Path) -> tuple[list[Path], tuple[Path, ...]]:
@@ -305,6 +309,21 @@ def _refuse_slices(files: Iterable[Path]) -> None:
         )
 
 
+def _refuse_measurements(path: Path, files: Iterable[Path]) -> None:
+    """Refuses as true images what by its name is a frame without an object, or a measurement."""
+    for pattern, what, fix in _NOT_IMAGES:
+        names = [file.name for file in files if pattern.match(file.stem)]
+        if names:
+            more = f" and {len(names) - 3} more" if names[3:] else ""
+            raise DataError(
+                describe(
+                    expected=f"a folder of true images, {path}",
+                    found=f"{', '.join(names[:3])}{more}, {what} by the name",
+                    fix=fix,
+                )
+            )
+
+
 def _by_stem(files: Iterable[Path]) -> dict[str, ArrayRef]:
     found: dict[str, ArrayRef] = {}
     for file in files:
@@ -318,21 +337,6 @@ def _by_stem(files: Iterable[Path]) -> dict[str, ArrayRef]:
             )
         found[file.stem] = ArrayRef(file)
     return found
-
-
-def _header(path: Path) -> tuple[int, ...]:
-    match path.suffix.lower():
-        case ".npy":
-            return tuple(np.lib.format.open_memmap(path, mode="r").shape)
-        case ".tif" | ".tiff":
-            with tifffile.TiffFile(path) as file:
-                return tuple(file.series[0].shape)
-        case ".png":
-            with Image.open(path, formats=("PNG",)) as picture:
-                return (picture.height, picture.width)
-    with open_hdf5(path) as file:
-        (shape,) = list_datasets(file).values()
-    return shape
 
 
 def _without(names: Iterable[str], what: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learnedrecon.data.files.hdf5 import require_finite
+from learnedrecon.data.datasets import image_tensor
 from learnedrecon.data.layout import Layout, find_layout
 from learnedrecon.data.splits import groups_by_subject
 from learnedrecon.errors import FileFormatError, LearnedReconError
@@ -121,7 +121,7 @@ def _summarised(arrays: Iterable[ArrayRef]) -> tuple[ArraySummary | None, tuple[
         number += 1
         try:
             values = array.read()
-            require_finite(values, str(array))
+            image_tensor(values, str(array))
         except LearnedReconError as error:
             problems.append(str(error))
             continue

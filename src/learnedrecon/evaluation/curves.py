@@ -1,8 +1,8 @@
-"""Figures of curves over the iterations."""
+"""Figures of curves: over the iterations of a method, and over the steps of a training."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from learnedrecon.errors import DataError, describe
 from learnedrecon.evaluation.iterations import IterationCurves, quartiles
 from learnedrecon.files import atomic_path
+from learnedrecon.training.spec import BestSpec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -23,6 +24,7 @@ _LABELS = {
     "change": "‖u$_{k+1}$ − u$_k$‖ / ‖u$_k$‖",
     "data_residual": "‖T(u$_k$) − y‖ / ‖y‖",
 }
+_FEW = 30
 
 
 def draw_iterations(
@@ -68,6 +70,87 @@ def draw_iterations(
     canvas.draw()
     with atomic_path(target) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def draw_training(
+    records: Sequence[Mapping[str, Any]],
+    target: str | os.PathLike[str],
+    *,
+    best: BestSpec | None = None,
+    dpi: int = 110,
+) -> None:
+    """Writes a PNG with loss, validation and learning rate against the steps of a training.
+
+    Of the validation the number that chooses the best weights is drawn, such as the PSNR; a dot
+    marks its best step.
+
+    Args:
+        records: Records of ``metrics.jsonl``: ``step``, ``event`` and numbers.
+        target: Path of the file; written atomically.
+        best: Which number that is; the largest PSNR unless given.
+        dpi: Dots per inch; the figure is 10 x 3.4 inches.
+
+    Raises:
+        FileFormatError: The file cannot be written.
+    """
+    best = BestSpec() if best is None else best
+    label = "PSNR of the validation [dB]" if best.metric == "psnr" else best.metric
+    shown = {
+        "loss": ("train", "loss"),
+        best.metric: ("validation", label),
+        "learning_rate": ("train", "learning rate"),
+    }
+    figure = Figure(figsize=(10, 3.4), layout="constrained", dpi=dpi)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axis, (name, (event, label)) in zip(axes, shown.items(), strict=True):
+        steps, values = series(records, event, name)
+        axis.plot(steps, values, marker="." if len(steps) < _FEW else "", linewidth=1)
+        axis.set_xlabel("step")
+        axis.set_title(label, fontsize=10)
+        axis.grid(alpha=0.3)
+        if name == "loss" and len(values) and np.nanmin(values) > 0:
+            axis.set_yscale("log")
+    found = best_step(records, best.metric, best.mode)
+    if found is not None:
+        step, value = found
+        axes[1].plot(step, value, "o", markersize=6, label=f"best: {value:.4g}, step {step}")
+        axes[1].legend(fontsize=8)
+    canvas.draw()
+    with atomic_path(target) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def series(
+    records: Sequence[Mapping[str, Any]], event: str, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The steps and the values of a number in the records of a training.
+
+    Args:
+        records: Records of ``metrics.jsonl``.
+        event: "train" or "validation".
+        name: Name of the number, such as "loss"; what is null there is NaN.
+    """
+    found = [(r["step"], r[name]) for r in records if r["event"] == event and name in r]
+    steps = np.array([step for step, _ in found], dtype=int)
+    return steps, np.array([np.nan if v is None else v for _, v in found], dtype=float)
+
+
+def best_step(
+    records: Sequence[Mapping[str, Any]], name: str = "psnr", mode: str = "max"
+) -> tuple[int, float] | None:
+    """The step of the best validation and its value; None before any.
+
+    Args:
+        records: Records of ``metrics.jsonl``.
+        name: Name of the number that is compared.
+        mode: "max" where the largest is best, or "min".
+    """
+    steps, values = series(records, "validation", name)
+    if not np.isfinite(values).any():
+        return None
+    place = int(np.nanargmax(values) if mode == "max" else np.nanargmin(values))
+    return int(steps[place]), float(values[place])
 
 
 def _line(axis: Axes, curves: IterationCurves, name: str) -> None:

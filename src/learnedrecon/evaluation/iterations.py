@@ -10,6 +10,7 @@ import torch
 
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.metrics.image import psnr_torch
+from learnedrecon.metrics.pictures import pictures
 from learnedrecon.schemes.iterations import iterations, model_with_iterations
 from learnedrecon.schemes.reconstructor import Iterative
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 QUARTILES = (0.25, 0.5, 0.75)
+MOST_ITERATIONS = 100_000
+"""Iterations that are run and drawn at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +82,18 @@ def parse_iterations(text: str) -> tuple[int, int]:
     """``"1:100"`` as first and last iteration, ``"100"`` as ``"1:100"``.
 
     Raises:
-        ConfigError: something else, or not 1 <= first <= last.
+        ConfigError: something else, or not 1 <= first <= last <= MOST_ITERATIONS.
     """
     first, colon, last = text.rpartition(":")
     try:
         found = (int(first) if colon else 1, int(last))
     except ValueError:
         found = (0, 0)
-    if not 1 <= found[0] <= found[1]:
+    if not 1 <= found[0] <= found[1] <= MOST_ITERATIONS:
         raise ConfigError(
             describe(
-                expected="iterations FIRST:LAST with 1 <= FIRST <= LAST, such as 1:100",
+                expected=f"iterations FIRST:LAST with 1 <= FIRST <= LAST <= {MOST_ITERATIONS}, such"
+                " as 1:100",
                 found=f"'{text}'",
                 fix="correct --iterations",
             )
@@ -107,7 +111,9 @@ def iteration_curves(
     *,
     on_batch: Callable[[int], None] | None = None,
 ) -> IterationCurves:
-    """Runs ``model`` once per batch for the last iteration of ``span``, and one more.
+    """Curves of ``model``, run once per batch for the last iteration of ``span`` and one more.
+
+    True images without a PSNR, constant ones with the range 'max-min', are omitted.
 
     Args:
         method: the name for figures.
@@ -134,6 +140,9 @@ def iteration_curves(
     if not columns:
         raise _no_truth("no test images")
     table = torch.cat(columns, dim=2).cpu().numpy()
+    table = table[:, :, ~np.isnan(table[0, 0])]
+    if table.shape[2] == 0:
+        raise _no_truth("constant ones alone, which have no PSNR with the range 'max-min'")
     assert isinstance(model, Iterative)
     return IterationCurves(
         method,
@@ -169,11 +178,15 @@ def _rows(model: Iterative, batch: Batch, data_range: DataRange) -> Iterator[Ten
 
 
 def _psnr(truth: Tensor, image: Tensor, data_range: DataRange) -> Tensor:
-    """Of every image; -inf where it is not finite."""
+    """Of every image; -inf where it is not finite, NaN where its range is not defined."""
     finite = image.isfinite().flatten(1).all(dim=1)
     tame = torch.where(finite.reshape(-1, *[1] * (image.ndim - 1)), image, torch.zeros_like(image))
-    found = psnr_torch(truth=truth, estimate=tame, data_range=data_range)
-    return torch.where(finite, found, -torch.inf)
+    u, v = pictures(truth), pictures(tame)
+    there = data_range.defined(u)
+    found = torch.full((len(u),), torch.nan, dtype=torch.float64, device=u.device)
+    if bool(there.any()):
+        found[there] = psnr_torch(truth=u[there], estimate=v[there], data_range=data_range)
+    return torch.where(finite | ~there, found, -torch.inf)
 
 
 def _relative(difference: Tensor, size: Tensor) -> Tensor:

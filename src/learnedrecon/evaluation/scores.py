@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ import numpy as np
 import torch
 
 from learnedrecon.errors import DataError, describe
-from learnedrecon.metrics.image import nmse, psnr, ssim
+from learnedrecon.metrics.image import SSIM_WINDOW, nmse, psnr, ssim
+from learnedrecon.metrics.pictures import pictures
 from learnedrecon.metrics.statistics import Summary, summarise
 from learnedrecon.operators.linear import LinearOperator
 
@@ -26,17 +28,23 @@ if TYPE_CHECKING:
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
+_NO_SUMMARY = Summary(math.nan, math.nan, math.nan)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one method scored.
+    """Scores of one method, image by image.
+
+    Complex images are scored by their magnitudes, and a volume as
+    :func:`learnedrecon.metrics.pictures.pictures` says. A score that is not defined is NaN and
+    counts in no mean: PSNR and SSIM of a constant true image where the data range is that of the
+    image, NMSE of a true image that is zero, and SSIM of images smaller than its window.
 
     Attributes:
-        method: its name.
-        psnr: in dB, one per image.
-        ssim: one per image.
+        method: Name of the method.
+        psnr: PSNR in dB, one per image.
+        ssim: SSIM, one per image.
         nmse: ‖u - û‖²/‖u‖², one per image.
         seconds: per image, from the problem to the image on its device: the seconds of a batch over
             its number of images, the median over batches. ‖T‖, which is known once for a scan, and
@@ -44,6 +52,7 @@ class Scores:
             that it shows where there are one or two batches.
         parameters: the number of learned numbers.
         status: how its solver ended over all batches, see :func:`condensed`.
+        ids: Names of the images, in their order.
     """
 
     method: str
@@ -53,23 +62,45 @@ class Scores:
     seconds: float
     parameters: int
     status: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
         return len(self.psnr)
 
+    @property
+    def undefined(self) -> tuple[str, ...]:
+        """Names of the images without a finite PSNR and NMSE, which count in no mean of it."""
+        without = ~np.isfinite(self.psnr) | ~np.isfinite(self.nmse)
+        names = self.ids or tuple(f"number {k}" for k in range(self.images))
+        return tuple(name for name, missing in zip(names, without, strict=True) if missing)
+
+    def named(self) -> dict[str, np.ndarray]:
+        """The three scores by name, each (images,)."""
+        return {"psnr": self.psnr, "ssim": self.ssim, "nmse": self.nmse}
+
     def summary(self) -> dict[str, Summary]:
-        """Mean, standard deviation and standard error of every metric."""
-        return {name: summarise(getattr(self, name)) for name in ("psnr", "ssim", "nmse")}
+        """Mean, standard deviation and standard error of every metric; NaN without an image."""
+        there = {name: values[np.isfinite(values)] for name, values in self.named().items()}
+        return {name: summarise(v) if len(v) else _NO_SUMMARY for name, v in there.items()}
 
     def to_plain(self) -> dict[str, Any]:
-        """Means and standard deviations as plain numbers, for JSON."""
+        """Means and standard deviations as plain numbers, for JSON; null where there is none."""
         plain: dict[str, Any] = {"images": self.images}
         for name, value in self.summary().items():
-            plain[name] = value.mean
-            plain[f"{name}_std"] = None if self.images == 1 else value.std
+            plain[name] = None if np.isnan(value.mean) else value.mean
+            plain[f"{name}_std"] = None if np.isnan(value.std) else value.std
         plain |= {"seconds": self.seconds, "parameters": self.parameters}
+        if self.undefined:
+            plain["undefined"] = list(self.undefined)
         return plain | ({"status": list(self.status)} if self.status else {})
+
+    def per_image(self) -> dict[str, list[float | None]]:
+        """Every score as plain numbers, null where it is not defined."""
+        return {
+            name: [float(value) if np.isfinite(value) else None for value in values]
+            for name, values in self.named().items()
+        }
 
 
 def count_parameters(model: torch.nn.Module) -> int:
@@ -96,17 +127,20 @@ def evaluate(
         on_batch: told the number of images done, for progress.
 
     Raises:
-        DataError: no images, or a batch without truth.
+        DataError: No images, a batch without truth, an estimate that is not finite, or no image
+            with a PSNR.
     """
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     seconds: list[float] = []
     status: list[str] = []
+    ids: list[str] = []
     with _evaluating(model):
         for batch in batches:
             truth = _truth_of(batch)
             estimate, elapsed = _timed(model, batch.problem, truth.device)
             rows.append(_measured(truth, estimate.image, data_range))
             seconds.append(elapsed / len(batch.ids))
+            ids.extend(batch.ids)
             if estimate.status is not None:
                 status.append(estimate.status)
             if on_batch is not None:
@@ -114,6 +148,8 @@ def evaluate(
     if not rows:
         raise _no_truth(())
     columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    if np.isnan(columns[0]).all():
+        raise _undefined(ids)
     return Scores(
         method=method,
         psnr=columns[0],
@@ -122,6 +158,7 @@ def evaluate(
         seconds=float(np.median(seconds)),
         parameters=count_parameters(model),
         status=condensed(status),
+        ids=tuple(ids),
     )
 
 
@@ -171,10 +208,51 @@ def _wait_for(device: torch.device) -> None:
 def _measured(
     truth: Tensor, image: Tensor, data_range: DataRange
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """PSNR, SSIM and NMSE of a batch, NaN where they are not defined."""
+    u, v = pictures(truth), pictures(image)
+    ranged = data_range.defined(u).cpu()
+    large = min(u.shape[-2:]) >= SSIM_WINDOW
+    nonzero = u.flatten(1).any(dim=1).cpu()
+
+    def where(mask: Tensor, metric: Callable[[Tensor, Tensor], np.ndarray]) -> np.ndarray:
+        found = np.full(len(u), np.nan)
+        if bool(mask.any()):
+            found[mask.numpy()] = metric(u[mask.to(u.device)], v[mask.to(v.device)])
+        return found
+
+    require_finite(image)
     return (
-        psnr(truth=truth, estimate=image, data_range=data_range),
-        ssim(truth=truth, estimate=image, data_range=data_range),
-        nmse(truth=truth, estimate=image),
+        where(ranged, lambda a, b: psnr(truth=a, estimate=b, data_range=data_range)),
+        where(ranged & large, lambda a, b: ssim(truth=a, estimate=b, data_range=data_range)),
+        where(nonzero, lambda a, b: nmse(truth=a, estimate=b)),
+    )
+
+
+def require_finite(image: Tensor) -> None:
+    """Refuses an estimate of which no score would mean anything.
+
+    Raises:
+        DataError: NaN or infinity.
+    """
+    finite = image.isfinite().flatten(1).all(dim=1)
+    if not bool(finite.all()):
+        raise DataError(
+            describe(
+                expected="finite images",
+                found=f"NaN or infinity in the estimates at batch index "
+                f"{(~finite).nonzero().flatten().tolist()}",
+                fix="find out which step made them; a mean over such images means nothing",
+            )
+        )
+
+
+def _undefined(ids: Sequence[str]) -> DataError:
+    return DataError(
+        describe(
+            expected="a true image that is not constant, for the range 'max-min'",
+            found=f"{len(ids)} constant ones, {', '.join(ids[:4])}",
+            fix="choose another test set, or a fixed range, --range range=1",
+        )
     )
 
 

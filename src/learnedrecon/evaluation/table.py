@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from learnedrecon.evaluation.scores import Scores
+    from learnedrecon.metrics.statistics import Summary
 
 _COLUMNS = ("method", "PSNR (dB)", "SSIM", "NMSE", "ms / image", "parameters")
 
 
-def rows(scores: Sequence[Scores]) -> list[tuple[str, ...]]:
-    """One row of text per method: mean ± standard deviation over the images."""
-    return [_row(score) for score in scores]
+def rows(scores: Sequence[Scores], *, sign: str = "±") -> list[tuple[str, ...]]:
+    """One row of text per method: mean and standard deviation over the images, NMSE as its mean.
+
+    Args:
+        scores: The methods.
+        sign: Text between mean and standard deviation.
+    """
+    return [_row(score, sign) for score in scores]
 
 
-def rich_table(scores: Sequence[Scores], title: str) -> Table:
-    """A table for the terminal."""
+def rich_table(scores: Sequence[Scores], title: str, *, ascii_only: bool = False) -> Table:
+    """A table for a terminal of 80 columns; a name that is too long for it is folded, never cut.
+
+    Args:
+        scores: The methods.
+        title: Text above the table.
+        ascii_only: Whether the terminal shows nothing but ASCII.
+    """
+    sign = "+-" if ascii_only else "±"
     several = any(score.images > 1 for score in scores)
-    caption = "±: one standard deviation over the images" if several else None
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
-    for index, name in enumerate(_COLUMNS):
-        table.add_column(name, justify="left" if index == 0 else "right")
-    for row in rows(scores):
+    caption = f"{sign}: one standard deviation over the images" if several else None
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.ASCII_DOUBLE_HEAD if ascii_only else box.SIMPLE_HEAD,
+        padding=(0, 1),
+        show_edge=False,
+    )
+    table.add_column(_COLUMNS[0], overflow="fold")
+    for name in _COLUMNS[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows(scores, sign=sign):
         table.add_row(*row)
     return table
 
@@ -38,20 +62,24 @@ def markdown_table(scores: Sequence[Scores]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(score: Scores) -> tuple[str, ...]:
+def _row(score: Scores, sign: str) -> tuple[str, ...]:
     summary = score.summary()
-    many = score.images > 1
-
-    def text(name: str, digits: int) -> str:
-        mean = f"{summary[name].mean:.{digits}f}"
-        return f"{mean} ± {summary[name].std:.{digits}f}" if many else mean
-
+    spread = sign if score.images > 1 else ""
     parameters = f"{score.parameters:,}".replace(",", " ")
     return (
         score.method,
-        text("psnr", 2),
-        text("ssim", 3),
-        text("nmse", 4),
+        _text(summary["psnr"], 2, spread),
+        _text(summary["ssim"], 3, spread),
+        _text(summary["nmse"], 4, ""),
         f"{1e3 * score.seconds:.1f}",
         parameters,
     )
+
+
+def _text(found: Summary, digits: int, sign: str) -> str:
+    """Mean and standard deviation; a dash where no image has the score."""
+    if math.isnan(found.mean):
+        return "-"
+    mean = f"{found.mean:.{digits}f}"
+    spread = sign and not math.isnan(found.std)
+    return f"{mean} {sign} {found.std:.{digits}f}" if spread else mean

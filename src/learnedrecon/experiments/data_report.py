@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import h5py
 import numpy as np
 
 from learnedrecon.data.files.arrays import read_array
 from learnedrecon.data.files.dicom import read_ct_dicom
 from learnedrecon.data.files.exchange import read_data_exchange
-from learnedrecon.data.files.hdf5 import list_datasets, open_hdf5, reading
-from learnedrecon.data.splits import NUMBERED, numbered_objects, split_ids
+from learnedrecon.data.files.hdf5 import get_item, list_datasets, open_hdf5, reading
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
-from learnedrecon.errors import FileFormatError, describe
+from learnedrecon.errors import LearnedReconError
+from learnedrecon.experiments.folder_config import try_config
+from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, image_geometry_text
 from learnedrecon.experiments.measurement import is_data_exchange, is_dicom
+from learnedrecon.files import require_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,10 +51,7 @@ def look_at(path: Path, key: str | None = None) -> View:
     """
     if path.is_dir():
         return _folder(path)
-    if not path.is_file():
-        raise FileFormatError(
-            describe(expected=f"a file or folder {path}", found="none", fix="correct the path")
-        )
+    require_file(path, "a file or a folder")
     if is_dicom(path):
         return _dicom(path)
     if path.suffix.lower() in _HDF5 and key is None:
@@ -59,51 +59,11 @@ def look_at(path: Path, key: str | None = None) -> View:
     return _array(str(path), read_array(path, key))
 
 
-def folder_lines(summary: FolderSummary) -> tuple[str, ...]:
-    """A folder of pairs in sentences."""
-    arrays = (("measurements", summary.measurement), ("true images", summary.truth))
-    return (
-        f"{summary.path}: {len(summary.ids)} samples.",
-        *(_array_line(name, array) for name, array in arrays),
-        *_split_lines(summary),
-        *([f"{summary.geometries} with a geometry of their own."] if summary.geometries else []),
-        *(f"PROBLEM: {line}" for line in (*summary.unmatched, *summary.problems)),
-        *([f"{len(summary.ignored)} other files, ignored."] if summary.ignored else []),
-    )
-
-
-def _split_lines(summary: FolderSummary) -> tuple[str, ...]:
-    """How many samples each split has by default, and which have none."""
-    if summary.truth is None or not summary.ids:
-        return ()
-    splits = split_ids(summary.ids, groups=summary.groups)
-    counts = {name: len(ids) for name, ids in splits.items()}
-    text = ", ".join(f"{number} {name}" for name, number in counts.items())
-    empty = [name for name, number in counts.items() if not number]
-    warning = f" Too few: none for {' and '.join(empty)}." if empty else ""
-    return (f"Split by default: {text}.{warning}", *_group_lines(summary))
-
-
-def _group_lines(summary: FolderSummary) -> tuple[str, ...]:
-    """What stays together in a split, or seems to be in need of it."""
-    if summary.groups:
-        subjects = len(set(summary.groups.values()))
-        return (f"Slices of one patient share a split: {subjects} patients or series (DICOM).",)
-    objects = numbered_objects(summary.ids)
-    if not objects:
-        return ()
-    warning = (
-        f"WARNING: these seem to be numbered slices of {objects} objects. By default each slice is "
-        "put into a split by itself, so that one object is both learned from and tested on."
-    )
-    return (warning, f"If so, keep the slices of an object together: group: '{NUMBERED}'")
-
-
 def _folder(path: Path) -> View:
     summary = inspect_folder(path)
     lines = list(folder_lines(summary))
     if summary.truth is not None and summary.usable:
-        lines.append(f"Next: learnedrecon init --from {path} -o config.yaml")
+        lines.append(_next_line(path, summary))
     elif summary.truth is None:
         lines.append("Without true images nothing can be learned; 'reconstruct' takes one file.")
     geometry = None
@@ -112,6 +72,15 @@ def _folder(path: Path) -> View:
         angles, pixels = summary.measurement.shapes[0][0][-2:]
         geometry = geometry_text((angles, pixels), shape=shape)
     return View(tuple(lines), geometry, summary.usable)
+
+
+def _next_line(path: Path, summary: FolderSummary) -> str:
+    """The command that goes on, which has been tried, or why there is none."""
+    try:
+        try_config(path, summary)
+    except LearnedReconError as error:
+        return f"Nothing can be learned from it as it is: {error}"
+    return f"Next: learnedrecon init --from {path} -o config.yaml"
 
 
 def _is_stack(array: ArraySummary) -> bool:
@@ -123,19 +92,6 @@ def _image_shape(truth: ArraySummary) -> tuple[int, int] | None:
         return None
     ny, nx = truth.shapes[0][0][-2:]
     return ny, nx
-
-
-def _array_line(name: str, array: ArraySummary | None) -> str:
-    if array is None:
-        return f"No {name}."
-    shapes = ", ".join(f"{shape} ({number}x)" for shape, number in array.shapes[:5])
-    dtypes = ", ".join(dtype for dtype, _ in array.dtypes)
-    if array.low is None:
-        return f"{array.number} {name}, none of which can be read."
-    values = "magnitudes" if "complex" in dtypes else "values"
-    return (
-        f"{array.number} {name}: {shapes}, {dtypes}, {values} {array.low:.4g} to {array.high:.4g}."
-    )
 
 
 def _dicom(path: Path) -> View:
@@ -162,7 +118,7 @@ def _hdf5(path: Path) -> View:
     with open_hdf5(path) as file:
         datasets = list_datasets(file)
         with reading(path):
-            dtypes = {name: str(file[name].dtype) for name in datasets}
+            dtypes = {name: str(_type_of(file, name)) for name in datasets}
     if {name.split("/")[0] for name in datasets} & _PAIR_KEYS:
         return _folder(path)
     lines = [f"{path}: HDF5 with {len(datasets)} data sets."]
@@ -172,6 +128,11 @@ def _hdf5(path: Path) -> View:
         return View(tuple(lines))
     view = _array(str(path), read_array(path))
     return View((*lines, *view.lines), view.geometry)
+
+
+def _type_of(file: h5py.File, key: str) -> object:
+    item = get_item(file, key)
+    return item.dtype if isinstance(item, h5py.Dataset) else "nothing"
 
 
 def _exchange(path: Path) -> View:

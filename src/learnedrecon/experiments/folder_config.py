@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from learnedrecon.config.yaml_file import dump_operator
+from learnedrecon.config.yaml_file import FILL_IN, dump_operator
 from learnedrecon.data.files.dicom import WATER
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.pairs import read_geometry
+from learnedrecon.data.registry import DATASETS, build_dataset
 from learnedrecon.data.splits import NUMBERED
 from learnedrecon.data.summary import FolderSummary, inspect_folder
+from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import DataError, ShapeError, describe
-from learnedrecon.experiments.data_report import folder_lines
+from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, nested, simulated_geometry_text
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.specs import named_from_plain
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from learnedrecon.data.summary import ArraySummary
-
-_LOG = logging.getLogger(__name__)
 
 _LOG = logging.getLogger(__name__)
 
@@ -97,6 +98,27 @@ def config_text(path: Path, output: Path) -> str:
     for line in folder_lines(summary):
         _LOG.info(line)
     _refuse_unusable(summary)
+    for line in _pixel_lines(path):
+        _LOG.info(line)
+    return _text(path, output, summary)
+
+
+def try_config(path: Path, summary: FolderSummary) -> None:
+    """Makes the configuration of a folder and opens its datasets, as far as nothing is missing.
+
+    Raises:
+        LearnedReconError: why 'init' or 'train' would fail.
+    """
+    _refuse_unusable(summary)
+    text = _text(path, Path("config.yaml"), summary)
+    if FILL_IN not in text:
+        values = load_yaml(text)
+        operator = named_from_plain(OPERATORS, values["operator"], "operator")
+        for split in ("train", "validation"):
+            build_dataset(named_from_plain(DATASETS, values["data"][split], "data"), operator)
+
+
+def _text(path: Path, output: Path, summary: FolderSummary) -> str:
     assert summary.truth is not None
     shape = _image_shape(summary.truth)
     several = len(summary.truth.shapes) > 1
@@ -164,17 +186,21 @@ def _dicom_lines(path: Path) -> tuple[str, ...]:
 
 def _pixel_size(path: Path) -> tuple[float, float] | None:
     """The pixel size that most of the images have, (dy, dx) in mm; None where no file says it."""
-    sizes = Counter(truth.pixel_size() for truth in find_layout(path).truths.values())
-    known = [size for size, _ in sizes.most_common() if size is not None]
-    if not known:
-        return None
-    dy, dx = known[0]
-    if len(sizes) > 1:
-        _LOG.info(
-            f"Not every file has pixels of {dy:g} x {dx:g} mm, as most have: all are measured as "
-            "if they had."
-        )
-    return known[0]
+    known = [size for size, _ in _pixel_sizes(path).most_common() if size is not None]
+    return known[0] if known else None
+
+
+def _pixel_sizes(path: Path) -> Counter[tuple[float, float] | None]:
+    return Counter(truth.pixel_size() for truth in find_layout(path).truths.values())
+
+
+def _pixel_lines(path: Path) -> tuple[str, ...]:
+    size = _pixel_size(path)
+    if size is None or len(_pixel_sizes(path)) == 1:
+        return ()
+    dy, dx = size
+    most = f"Not every file has pixels of {dy:g} x {dx:g} mm, as most have"
+    return (f"{most}: all are measured as if they had.",)
 
 
 def _image_shape(truth: ArraySummary) -> tuple[int, int]:

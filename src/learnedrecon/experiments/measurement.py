@@ -1,58 +1,57 @@
-"""Measurements and images in the files of users."""
+"""Measurements and images in the files of users, as the spaces of an operator have them."""
 
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from learnedrecon.data.datasets import image_tensor
 from learnedrecon.data.files.arrays import read_array
 from learnedrecon.data.files.dicom import DICOM_ENDINGS, read_attenuation
 from learnedrecon.data.files.exchange import read_data_exchange
 from learnedrecon.data.files.hdf5 import list_datasets, open_hdf5
-from learnedrecon.errors import DataError, GeometryError, ShapeError, describe
-from learnedrecon.operators.ray.beam3d import Beam3D
+from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
+from learnedrecon.experiments.acquisition import angles_of, data_axes, pixel_of, refuse_values
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
-from learnedrecon.operators.ray.transmission import Transmission
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from torch import Tensor
 
-    from learnedrecon.operators.ray.geometry2d import Geometry
     from learnedrecon.operators.space import Space
+    from learnedrecon.recorded import Record
 
 _LOG = logging.getLogger(__name__)
 
-_LOG = logging.getLogger(__name__)
-
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 
 _HDF5 = {".h5", ".hdf5"}
 _MAGIC = b"DICM"
-_TRANSMISSIONS = (-0.25, 1.5)
-_COUNTS = 50.0
 
 
 class Measurement(NamedTuple):
     """What a file holds.
 
     Attributes:
-        values: (angle, detector), or a stack of these in front.
-        theta: angles in radians, or None where the file does not say.
+        values: The numbers, with the axes that they have in the file.
+        theta: Angles in radians, or None where the file does not say.
+        path: The file, for messages.
     """
 
     values: Array
     theta: tuple[float, ...] | None = None
+    path: Path = Path("the measurement")
 
 
 def read_measurement(path: Path, key: str | None) -> Measurement:
     """Reads npy, TIFF, PNG, HDF5 and Data Exchange; the latter corrected by flat and dark frames.
 
     Raises:
-        FileFormatError: the file cannot be read.
-        ShapeError: it has fewer than two axes, or more than three.
+        FileFormatError: The file cannot be read.
         DataError: NaN, infinity, or frames that cannot be corrected.
     """
     if key is None and is_data_exchange(path):
@@ -62,24 +61,23 @@ def read_measurement(path: Path, key: str | None) -> Measurement:
             _LOG.info(
                 f"{lines.clipped} of {lines.values.size} transmissions were below 1e-6: clipped."
             )
-        return Measurement(lines.values.astype(np.float32), tuple(scan.theta.tolist()))
-    return Measurement(_single(path, read_array(path, key)))
+        return Measurement(lines.values.astype(np.float32), tuple(scan.theta.tolist()), path)
+    return Measurement(read_array(path, key), None, path)
 
 
 def read_image(path: Path, key: str | None) -> tuple[Array, tuple[float, float] | None]:
     """Reads npy, TIFF, PNG, HDF5 and DICOM; Hounsfield units become attenuation in 1/mm.
 
     Returns:
-        The image (ny, nx), and its pixel size (dy, dx) in mm where the file says it.
+        The image, and its pixel size (dy, dx) in mm where the file says it.
 
     Raises:
-        FileFormatError: the file cannot be read.
-        ShapeError: not two axes.
+        FileFormatError: The file cannot be read.
         DataError: NaN or infinity.
     """
     if is_dicom(path):
         return read_attenuation(path)
-    return read_array(path, key, ndim=2).astype(np.float32), None
+    return read_array(path, key), None
 
 
 def is_dicom(path: Path) -> bool:
@@ -100,16 +98,16 @@ def is_data_exchange(path: Path) -> bool:
         return "exchange/data" in list_datasets(file)
 
 
-def assumed_geometry(measurement: Measurement, path: Path) -> ParallelBeam:
+def assumed_geometry(measurement: Measurement) -> ParallelBeam:
     """The parallel beam of a file that has angles: detector pixels are taken to be 1 mm.
 
     Raises:
-        GeometryError: the file has no angles.
+        GeometryError: The file has no angles.
     """
     if measurement.theta is None:
         raise GeometryError(
             describe(
-                expected=f"the geometry of the scan in {path}",
+                expected=f"the geometry of the scan in {measurement.path}",
                 found="none: the file has no angles, and the method was trained on no scan",
                 fix="give --geometry G.yaml; 'learnedrecon check data FILE --write-geometry G.yaml'"
                 " writes one to fill in",
@@ -123,95 +121,123 @@ def assumed_geometry(measurement: Measurement, path: Path) -> ParallelBeam:
     return ParallelBeam((pixels, pixels), measurement.theta, FlatDetector(pixels))
 
 
-def check_data(measurement: Measurement, spec: Any, space: Space, path: Path) -> None:  # noqa: ANN401 - any operator spec
-    """Refuses data of another shape than the geometry's; says so where angles differ.
+def as_data(measurement: Measurement, spec: Record, space: Space, channels: int = 1) -> Tensor:
+    """A measurement as data of an operator, in single precision.
+
+    Angles in the file that are not those of the geometry are logged.
+
+    Args:
+        measurement: Numbers of the shape of the codomain, with channels or a stack in front, or
+            both, the stack first.
+        spec: The record of the operator, or None.
+        space: Its codomain.
+        channels: Channels that the method is built for.
+
+    Returns:
+        (batch, channel, *codomain).
 
     Raises:
-        ShapeError: with both shapes.
+        ShapeError: Another shape, with both.
+        DtypeError: Complex numbers for a real codomain.
+        DataError: Values that float32 cannot hold, or that the operator cannot have measured.
     """
-    shape, angles = measurement.values.shape, ray_geometry(spec).angle_values
-    if shape[-2:] != space.shape:
+    names = data_axes(spec)
+    what = "data" + (f" ({names})" if names else "")
+    data = stacked(measurement.values, space, channels, f"{what} in {measurement.path}")
+    refuse_values(spec, measurement.values, measurement.path)
+    angles = angles_of(spec)
+    theta = measurement.theta
+    if (
+        theta is not None
+        and angles is not None
+        and (len(theta) != len(angles) or not np.allclose(angles, theta, atol=1e-3))
+    ):
+        _LOG.info(
+            f"The angles in {measurement.path} are not those of the geometry, which are used."
+        )
+    return data
+
+
+def as_image(
+    image: Array,
+    pixel: tuple[float, float] | None,
+    spec: Record,
+    space: Space,
+    *,
+    path: Path,
+    channels: int = 1,
+) -> Tensor:
+    """An image as one of the domain of an operator; where pixel sizes differ, this is logged.
+
+    Args:
+        image: Numbers of the shape of the domain, or with channels in front.
+        pixel: Its pixel size in mm, or None.
+        spec: The record of the operator, or None.
+        space: Its domain.
+        path: The file, for messages.
+        channels: Channels that the method is built for.
+
+    Returns:
+        (batch, channel, *domain).
+
+    Raises:
+        ShapeError: Another shape, with both.
+        DtypeError: Complex numbers for a real domain.
+    """
+    truth = stacked(image, space, channels, f"an image in {path}")
+    known = pixel_of(spec)
+    if pixel is not None and known is not None and not np.allclose(pixel, known, rtol=1e-2):
+        _LOG.info(
+            f"{path} has pixels of {pixel[0]:g} x {pixel[1]:g} mm, the geometry of "
+            f"{known[0]:g} x {known[1]:g} mm: it is measured as if of these."
+        )
+    return truth
+
+
+def stacked(values: Array | Tensor, space: Space, channels: int, what: str) -> Tensor:
+    """Numbers as a batch of elements of a space.
+
+    Args:
+        values: (*space), (channel, *space) where there are as many, (stack, *space), or (stack,
+            channel, *space). A tensor keeps its precision, an array becomes single.
+        space: The space of one sample.
+        channels: Number of channels that is meant.
+        what: What it is, for messages.
+
+    Returns:
+        (batch, channel, *space).
+
+    Raises:
+        ShapeError: Other last axes, or another number of channels.
+        DtypeError: Complex numbers for a real space.
+    """
+    tensor = values if isinstance(values, torch.Tensor) else image_tensor(values, what)
+    shape = tuple(tensor.shape)
+    leading = shape[: len(shape) - space.ndim]
+    fits = shape[-space.ndim :] == space.shape and len(leading) <= 2
+    if fits and len(leading) < 2:
+        as_channels = leading == (channels,) and channels > 1
+        single = (1, *leading) if as_channels or not leading else (*leading, 1)
+        tensor = tensor.reshape(*(single if len(single) == 2 else (1, 1)), *space.shape)
+    if not fits or tensor.shape[1] != channels:
+        front = f"({channels}, " if channels > 1 else "("
         raise ShapeError(
             describe(
-                expected=f"data of shape {space.shape} (angles, detector pixels), as the geometry",
-                found=f"{shape} in {path}",
+                expected=f"{what} of shape {front}{', '.join(map(str, space.shape))}), as the "
+                "operator has it, or a stack of these",
+                found=f"{shape}",
                 fix="correct the geometry and give it with --geometry, or transpose the data",
             )
         )
-    if measurement.theta is not None and not np.allclose(angles, measurement.theta, atol=1e-3):
-        _LOG.info(f"The angles in {path} are not those of the geometry, which are used.")
-
-
-def check_transmission(measurement: Measurement, spec: Transmission, path: Path) -> None:
-    """Refuses what the detector of ``spec`` cannot show, such as other counts and line integrals.
-
-    Raises:
-        DataError: values far outside of [s, s + I₀], which is [0, 1] for shares of photons.
-    """
-    low, high = float(measurement.values.min()), float(measurement.values.max())
-    least, most = (spec.scatter + spec.intensity * share for share in _TRANSMISSIONS)
-    if low < least or high > most:
-        counts = high > spec.scatter + spec.intensity * _COUNTS
-        kind = "raw counts" if counts else "line integrals, logarithms of transmissions"
-        ends = f"{spec.scatter:g} and {spec.scatter + spec.intensity:g}"
-        raise DataError(
+    if tensor.is_complex() and not space.is_complex:
+        raise DtypeError(
             describe(
-                expected=f"transmissions between {ends} in {path}, as the operator measures them",
-                found=f"values from {low:.4g} to {high:.4g}, which look like {kind}",
-                fix="divide counts by those without an object; for line integrals y store exp(-y), "
-                "or take a model of line integrals",
+                expected=f"{what} of real numbers, as the operator has them",
+                found=f"{tensor.dtype}",
+                fix="name the operator of complex data with --geometry, such as one of MRI, or "
+                "store the part that is meant",
             )
         )
-
-
-def check_image(image: Array, pixel: tuple[float, float] | None, spec: Any, path: Path) -> None:  # noqa: ANN401 - any operator spec
-    """Refuses an image of another shape than the geometry's; says so where pixel sizes differ.
-
-    Raises:
-        ShapeError: with both shapes.
-    """
-    geometry = ray_geometry(spec)
-    if image.shape != geometry.shape:
-        raise ShapeError(
-            describe(
-                expected=f"an image of shape {geometry.shape} (ny, nx), as the geometry has it",
-                found=f"{image.shape} in {path}",
-                fix="resample the image, or give --geometry with its shape and pixel size",
-            )
-        )
-    if pixel is not None and not np.allclose(pixel, geometry.pixel, rtol=1e-2):
-        _LOG.info(
-            f"{path} has pixels of {pixel[0]:g} x {pixel[1]:g} mm, the geometry of "
-            f"{geometry.pixel[0]:g} x {geometry.pixel[1]:g} mm: it is measured as if of these."
-        )
-
-
-def ray_geometry(spec: Any) -> Geometry:  # noqa: ANN401 - any operator spec
-    """The beam of an operator.
-
-    Raises:
-        GeometryError: that of a volume.
-    """
-    if isinstance(spec, Beam3D):
-        raise GeometryError(
-            describe(
-                expected="the geometry of an image",
-                found=f"{type(spec).__name__}, a scan of a volume",
-                fix="reconstruct volumes in Python, by learnedrecon.fdk or learnedrecon.TV; on the"
-                " command line 'check operator' takes them",
-            )
-        )
-    return spec.geometry if isinstance(spec, Transmission) else spec
-
-
-def _single(path: Path, values: NDArray[Any]) -> Array:
-    if values.ndim not in {2, 3} or values.dtype.kind == "c":
-        raise ShapeError(
-            describe(
-                expected=f"real data (angle, detector) in {path}, or a stack of these",
-                found=f"{values.dtype} of shape {values.shape}",
-                fix="store one sinogram, or several along the first axis; complex data need a "
-                "complex operator, which is not here yet",
-            )
-        )
-    return values.astype(np.float32)
+    if space.is_complex:
+        tensor = tensor.to(torch.promote_types(tensor.dtype, torch.complex64))
+    return tensor

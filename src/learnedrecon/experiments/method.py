@@ -1,8 +1,10 @@
-"""Methods by what the user calls them: a run folder, a weights file, a configuration, a name."""
+"""Methods by what users call them: a run folder, a weights file, a configuration, a name."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,23 +12,25 @@ import torch
 from learnedrecon import specs
 from learnedrecon.config.schema import Config
 from learnedrecon.config.yaml_file import read_config
-from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.errors import ConfigError, FileFormatError, LearnedReconError, describe
 from learnedrecon.experiments.experiment import Experiment
+from learnedrecon.experiments.tuned_baselines import without_weights
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
-from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.recorded import arguments_of
 from learnedrecon.schemes.reconstructor import Reconstructor
 from learnedrecon.weights.checkpoint import FidelityName, load_weights, weights_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    import os
+    from collections.abc import Mapping, Sequence
 
     from learnedrecon.recorded import Record
 
+_LOG = logging.getLogger(__name__)
 
-CLASSICAL = ("fbp", "tv")
 CPU = torch.device("cpu")
+_NOT_USED = ("training", "loss")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +38,13 @@ class Method:
     """Something that reconstructs.
 
     Attributes:
-        label: for tables.
-        model: in evaluation mode, on the device.
-        operator: the one that the weights were trained with, on the CPU; None where there are no
-            weights.
-        config: of the run, or None.
-        extra: what was saved beside the weights, such as the step.
-        fidelity: the name of the data term that its problems have.
+        label: Name for tables.
+        model: The model in evaluation mode, on the device.
+        operator: The operator that the weights were trained with, on the CPU; None where there are
+            no weights.
+        config: Configuration of the run, or None.
+        extra: What was saved beside the weights, such as the step.
+        fidelity: Name of the data term that its problems have.
     """
 
     label: str
@@ -52,8 +56,65 @@ class Method:
 
     @property
     def trained_on(self) -> Record:
-        """The spec of the operator that the weights were trained with, or None."""
+        """The record of the operator that the weights were trained with, or None."""
         return None if self.operator is None else self.operator.spec
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the model is built for; 1 where it does not say."""
+        like = {} if self.model.spec is None else arguments_of(self.model.spec)
+        known = like.get("like")
+        return 1 if known is None else int(known.channels)
+
+
+def find_method(
+    method: str | os.PathLike[str] | Reconstructor | Method,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    device: torch.device = CPU,
+) -> Method:
+    """The method that a user names.
+
+    Args:
+        method: A run folder, a weights file, the name of a registered method without weights, such
+            as "fbp", or a model.
+        arguments: Arguments of a method that is given by its name.
+        device: Device of the model.
+
+    Raises:
+        ConfigError: Wrong arguments, arguments for what has its own, or a method with weights.
+        FileFormatError: No such run or file, or broken weights.
+    """
+    if isinstance(method, Method):
+        return method
+    if isinstance(method, Reconstructor):
+        return Method(type(method).__name__, method.to(device).eval())
+    if str(method) in MODELS:
+        model = without_weights(str(method), arguments)
+        return Method(str(method), model.to(device))
+    if arguments:
+        raise ConfigError(
+            describe(
+                expected=f"{', '.join(arguments)} for the name of a method that has it",
+                found=f"{method}, which has its own arguments",
+                fix="omit it or correct it",
+            )
+        )
+    path = Path(method)
+    if path.is_dir():
+        return _of_folder(path, device)
+    if not path.exists():
+        raise FileFormatError(
+            describe(
+                expected="a run folder, a weights file, or the name of a method such as 'fbp' or "
+                "'tv'",
+                found=f"'{path}', which does not exist",
+                fix="correct the path, or see 'learnedrecon list models'",
+            )
+        )
+    folder = path.parent.parent
+    beside = path.parent.name == "checkpoints" and (folder / "config.yaml").is_file()
+    return open_weights(path, config=_config_of(folder) if beside else None, device=device)
 
 
 def open_run(
@@ -61,17 +122,20 @@ def open_run(
 ) -> tuple[Method, Experiment]:
     """A run folder, or a configuration of a method without weights, and its experiment.
 
+    Sections that a finished training does not need any more may be wrong, which is logged.
+
     Args:
-        path: of the folder, or of a YAML file.
-        overrides: of the configuration.
-        device: of the model and of batches.
+        path: Path of the folder, or of a YAML file.
+        overrides: Overrides of the configuration.
+        device: Device of the model and of batches.
 
     Raises:
-        FileFormatError: no such path, no checkpoint, or broken files.
-        ConfigError: a wrong configuration, or one whose method must be trained first.
+        FileFormatError: No such path, no checkpoint, or broken files.
+        ConfigError: A wrong configuration, or one whose method must be trained first.
     """
     folder = path.is_dir()
-    config = read_config(path / "config.yaml" if folder else _config_file(path), overrides)
+    file = path / "config.yaml" if folder else _config_file(path)
+    config = read_config(file, overrides, unused=_NOT_USED)
     experiment = Experiment(config, device)
     if not folder:
         return _untrained(path, experiment), experiment
@@ -99,9 +163,9 @@ def open_weights(
     """The method in a weights file.
 
     Raises:
-        FileFormatError: the file is missing, broken, or not ours.
+        FileFormatError: The file is missing, broken, or not ours.
     """
-    loaded = load_weights(path, models=MODELS, operators=OPERATORS)
+    loaded = load_weights(path)
     return Method(
         label or path.stem,
         loaded.model.to(device),
@@ -112,28 +176,53 @@ def open_weights(
     )
 
 
-def classical(name: str, model: Reconstructor, *, device: torch.device = CPU) -> Method:
-    """A method without weights.
+def require_operator(method: Method, name: object) -> Operator:
+    """The operator that a method was trained with.
 
     Args:
-        name: for tables.
-        model: the method.
-        device: of the model.
+        method: The method.
+        name: What the user called it, for the message.
+
+    Raises:
+        ConfigError: It has none.
     """
-    return Method(name, model.to(device).eval())
+    if method.operator is None:
+        raise ConfigError(
+            describe(
+                expected=f"weights with the operator that they were trained with in {name}",
+                found="none",
+                fix="name a run folder, give an operator, or save the weights with "
+                "save_weights(..., operator=T)",
+            )
+        )
+    return method.operator
+
+
+def _of_folder(path: Path, device: torch.device) -> Method:
+    config = _config_of(path)
+    return open_weights(weights_file(path), label=path.resolve().name, config=config, device=device)
+
+
+def _config_of(folder: Path) -> Config | None:
+    """The configuration of a run; None, which is logged, where it cannot be read."""
+    try:
+        return read_config(folder / "config.yaml", unused=_NOT_USED)
+    except LearnedReconError as error:
+        _LOG.warning("The configuration of %s is not used: %s", folder, error)
+        return None
 
 
 def _untrained(path: Path, experiment: Experiment) -> Method:
     model = experiment.model()
+    name = experiment.blueprint.model["name"]
     if any(True for _ in model.parameters()):
         raise ConfigError(
             describe(
                 expected=f"a run folder, or a configuration of a method without weights, as {path}",
-                found=f"a configuration of '{experiment.blueprint.model['name']}', which has some",
+                found=f"a configuration of '{name}', which has some",
                 fix=f"train it with 'learnedrecon train {path}', then name the run folder",
             )
         )
-    name = experiment.blueprint.model["name"]
     config = experiment.config
     return Method(name, model.to(experiment.device).eval(), fidelity=config.fidelity)
 

@@ -1,49 +1,53 @@
-"""What `learnedrecon reconstruct` does."""
+"""From a measurement, in a file or in memory, to an image."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from learnedrecon import specs
-from learnedrecon.config.yaml_file import read_config, read_operator
 from learnedrecon.data.draws import draws_of
 from learnedrecon.data.files.arrays import write_array
-from learnedrecon.data.noise import NoNoise
-from learnedrecon.data.simulate import Simulation, Simulator
-from learnedrecon.errors import ConfigError, DataError, FileFormatError, GeometryError, describe
-from learnedrecon.experiments.experiment import FIDELITIES
-from learnedrecon.experiments.measurement import (
-    Measurement,
-    assumed_geometry,
-    check_data,
-    check_image,
-    check_transmission,
-    is_dicom,
-    read_image,
-    read_measurement,
+from learnedrecon.errors import (
+    ConfigError,
+    DataError,
+    DtypeError,
+    FileFormatError,
+    ShapeError,
+    describe,
 )
-from learnedrecon.experiments.method import CLASSICAL, Method, classical, open_run, open_weights
-from learnedrecon.experiments.tuned_baselines import natural_weight
-from learnedrecon.files import refuse_overwriting
-from learnedrecon.metrics.image import psnr, ssim
+from learnedrecon.experiments.experiment import FIDELITIES
+from learnedrecon.experiments.method import Method, find_method
+from learnedrecon.experiments.scan import Scan, measured, operator_record, simulated
+from learnedrecon.experiments.tuned_baselines import tunable_of, without_weights
+from learnedrecon.files import plan_outputs
+from learnedrecon.metrics.image import SSIM_WINDOW, psnr, ssim
+from learnedrecon.metrics.pictures import pictures
 from learnedrecon.metrics.ranges import MaxMinPerImage
-from learnedrecon.models.classical import FBP, TV
+from learnedrecon.models.classical import FBP
+from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.operators.ray.transmission import Transmission
-from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import InverseProblem
-from learnedrecon.solvers.direct.pseudo_inverse import pseudo_inverse
+from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse
+from learnedrecon.training.accelerator import choose_device
 
-_LOG = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from learnedrecon.recorded import Record
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+    Path_ = str | os.PathLike[str]
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,183 +55,106 @@ _WRITABLE = (".npy", ".tif", ".tiff", ".png", ".h5", ".hdf5")
 _FAMILIAR = 5.0
 
 
-class Request(NamedTuple):
-    """The arguments of the command, see there."""
-
-    model: str
-    file: Path
-    output: Path
-    geometry: Path | None
-    key: str | None
-    simulate: bool
-    weight: float | None
-    signed: bool
-    scale: float
-    device: torch.device
-
-
 @dataclass(frozen=True, eq=False)
-class Scan:
-    """What is reconstructed.
+class Reconstruction:
+    """An image that was reconstructed, and how.
 
     Attributes:
-        spec: of the operator.
-        operator: T, on the device.
-        data: (batch, 1, angle, detector).
-        truth: (1, 1, ny, nx) where the data were simulated, or None.
+        image: (batch, channel, *domain), on the CPU.
+        operator: T that it was reconstructed with.
+        seconds: Seconds that it took.
+        status: How a solver ended, or None.
+        truth: The image that was measured by simulation, or None.
+        psnr: PSNR in dB with the range of the true image; None where it is not defined.
+        ssim: SSIM likewise.
+        file: File that it was written to, or None.
     """
 
-    spec: Any
+    image: Tensor
     operator: Operator
-    data: Tensor
-    truth: Tensor | None = None
+    seconds: float
+    status: str | None
+    truth: Tensor | None
+    psnr: float | None
+    ssim: float | None
+    file: Path | None
 
 
-def run(request: Request) -> None:
-    """Reads, reconstructs, writes, and says what was done.
+def reconstruct(  # noqa: PLR0913 - the keywords of one call
+    method: Path_ | Reconstructor | Method,
+    measurement: Path_ | Tensor | NDArray[Any],
+    *,
+    operator: Path_ | Operator | Record = None,
+    output: Path_ | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    simulate: bool = False,
+    scale: float = 1.0,
+    force: bool = False,
+    device: str = "auto",
+) -> Reconstruction:
+    """Reconstructs an image from a measurement, with a trained model or without learning.
 
-    Raises:
-        LearnedReconError: in all the ways in which a file, a model or a geometry can be wrong.
-    """
-    method = find_method(request)
-    given = None if request.geometry is None else read_operator(request.geometry)
-    scan = (
-        simulated(request, method, given) if request.simulate else measured(request, method, given)
-    )
-    if method.trained_on is not None and scan.spec != method.trained_on:
-        _LOG.info("This geometry is not the one that the model was trained with.")
-    if request.model == "tv":
-        method = with_weight(scan, request)
-    image, seconds, status = reconstructed(method, scan, request)
-    require_finite_image(method, scan, image)
-    write_array(request.output, image.squeeze(1).squeeze(0).cpu().numpy())
-    if request.output.suffix.lower() == ".png":
-        _LOG.info(
-            "A PNG shows from the smallest value to the largest; other formats keep the numbers."
-        )
-    report(request.output, scan, image, seconds)
-    if status is not None:
-        _LOG.info(status)
-
-
-def find_method(request: Request) -> Method:
-    """The method that the user named; the weight of total variation may still be missing.
-
-    Raises:
-        ConfigError: --weight, --signed or --scale out of place or range.
-        FileFormatError: no such run or file, or broken weights.
-    """
-    if request.weight is not None and request.model != "tv":
-        raise _misplaced("--weight for 'tv' alone", f"--weight with {request.model}")
-    if request.signed and request.model != "tv":
-        raise _misplaced("--signed for 'tv' alone", f"--signed with {request.model}")
-    if not (request.scale > 0 and math.isfinite(request.scale)):
-        raise _misplaced("--scale > 0", f"--scale {request.scale}")
-    if request.model in CLASSICAL:
-        model = FBP() if request.model == "fbp" else TV(1.0)
-        return classical(request.model, model, device=request.device)
-    path = Path(request.model)
-    if path.is_dir():
-        return open_run(path, device=request.device)[0]
-    if not path.exists():
-        raise FileFormatError(
-            describe(
-                expected="a run folder, a weights file, 'fbp' or 'tv' as MODEL",
-                found=f"'{path}', which does not exist",
-                fix="correct the path",
-            )
-        )
-    config = path.parent.parent / "config.yaml"
-    beside = path.parent.name == "checkpoints" and config.is_file()
-    settings = read_config(config) if beside else None
-    return open_weights(path, config=settings, device=request.device)
-
-
-def measured(request: Request, method: Method, given: Any) -> Scan:  # noqa: ANN401 - any operator spec
-    """The measurement in the file.
+    Args:
+        method: A run folder, a weights file, the name of a registered method without weights, such
+            as "fbp" or "tv", or a model.
+        measurement: A file, or an array or tensor (*codomain), (channel, *codomain), or a stack of
+            these; an image (*domain) where it is to be simulated.
+        operator: T, its record, or a file with it; that of the training unless given.
+        output: File for the image, or None.
+        arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}. One
+            that data can choose, as the weight of total variation, is chosen where it is missing.
+        key: Data set in an HDF5 file.
+        simulate: Whether ``measurement`` is a true image that is measured first, with the noise of
+            the run where it has some.
+        scale: Size of the image relative to those that the model was trained on.
+        force: Whether ``output`` may be overwritten.
+        device: "auto", "cpu" or "cuda".
 
     Raises:
-        ShapeError: it does not fit the geometry.
-        GeometryError: there is no geometry.
-        DataError: values that the operator cannot have measured.
-        ConfigError: an image, as DICOM has it.
+        FileFormatError: A file is missing, broken or not of its kind.
+        ConfigError: Wrong arguments, a wrong scale, or an output that is there.
+        GeometryError: No operator, or one that the method is not for.
+        ShapeError: A measurement that does not fit the operator.
+        DtypeError: Complex data for a real operator, or a complex image for a file of pictures.
+        DataError: A measurement that the operator cannot have made, or an image that is not finite.
     """
-    if is_dicom(request.file):
-        raise ConfigError(
-            describe(
-                expected=f"a measurement in {request.file}",
-                found="an image, a slice in DICOM",
-                fix="add --simulate to measure it first",
-            )
-        )
-    measurement = read_measurement(request.file, request.key)
-    spec = given or method.trained_on or assumed_geometry(measurement, request.file)
-    refuse_other_kind(method, spec)
-    operator = specs.build(OPERATORS, spec).to(request.device)
-    check_data(measurement, spec, operator.codomain, request.file)
-    if isinstance(spec, Transmission):
-        check_transmission(measurement, spec, request.file)
-    return Scan(spec, operator, _batched(measurement, operator).to(request.device))
+    where = choose_device(device)
+    file = _planned(output, measurement, operator, force=force)
+    _require_scale(scale)
+    lacking = _lacking(method, arguments)
+    known = None if lacking else find_method(method, arguments=arguments, device=where)
+    given = operator if isinstance(operator, Operator) else operator_record(operator)
+    scan = (simulated if simulate else measured)(measurement, known, given, key, where)
+    if known is None:
+        known = find_method(method, arguments=_chosen(str(method), arguments, scan), device=where)
+    elif known.trained_on is not None and scan.operator.spec != known.trained_on:
+        _LOG.warning("This geometry is not the one that the model was trained with.")
+    _refuse_picture(file, scan.operator)
+    image, seconds, status = reconstructed(known, scan, scale)
+    require_finite_image(known, scan, image)
+    result = _result(image.cpu(), scan, seconds, status, file)
+    if file is not None:
+        _write(file, result.image)
+    return result
 
 
-def simulated(request: Request, method: Method, given: Any) -> Scan:  # noqa: ANN401 - any operator spec
-    """The image in the file, measured with the noise of the run where it has some.
-
-    Raises:
-        ShapeError: the image does not fit the geometry.
-        GeometryError: there is no geometry.
-    """
-    image, pixel = read_image(request.file, request.key)
-    spec = given or method.trained_on
-    if spec is None:
-        raise GeometryError(
-            describe(
-                expected="a geometry to measure the image with",
-                found=f"none: {request.model} was trained on no scan",
-                fix="give --geometry G.yaml",
-            )
-        )
-    refuse_other_kind(method, spec)
-    check_image(image, pixel, spec, request.file)
-    operator = specs.build(OPERATORS, spec).to(request.device)
-    simulation = simulation_of(method, image.shape)
-    truth = torch.from_numpy(image)[None, None].to(request.device)
-    data = Simulator(simulation, operator, spec)(truth, (request.file.stem,))
-    return Scan(spec, operator, data, truth)
-
-
-def simulation_of(method: Method, shape: tuple[int, ...]) -> Simulation:
-    """How the run makes its data; without noise where there is no run, or it has data.
-
-    A grid that is coarser than the image would blur it, and is left away.
-    """
-    simulation = None if method.config is None else method.config.data.simulation
-    if simulation is None:
-        _LOG.info("Measured without noise: only a run that simulates knows how its data are made.")
-        return Simulation(NoNoise())
-    _LOG.info(f"Measured with {simulation.noise}.")
-    grid = simulation.grid
-    coarse = grid is not None and (grid[0] < shape[0] or grid[1] < shape[1])
-    return replace(simulation, grid=None) if coarse else simulation
-
-
-def reconstructed(method: Method, scan: Scan, request: Request) -> tuple[Tensor, float, str | None]:
+def reconstructed(method: Method, scan: Scan, scale: float) -> tuple[Tensor, float, str | None]:
     """The image, the seconds it took, and how the solver ended.
 
     Raises:
-        ConfigError: a --scale for a nonlinear operator.
+        ConfigError: A scale for a nonlinear operator.
     """
-    c = request.scale
-    if c != 1.0 and not isinstance(scan.operator, LinearOperator):
-        raise _misplaced("no --scale for a nonlinear operator", f"--scale {c}")
-    problem = InverseProblem(scan.operator, scan.data / c, FIDELITIES[method.fidelity]())
+    if scale != 1.0 and not isinstance(scan.operator, LinearOperator):
+        raise _misplaced("no --scale for a nonlinear operator", f"--scale {scale}")
+    problem = InverseProblem(scan.operator, scan.data / scale, FIDELITIES[method.fidelity]())
     if number := method.model.draws:
         problem = replace(problem, draws=draws_of(number))
-    note_size(method, problem, request)
+    _note_size(method, problem, scale)
     start = time.perf_counter()
     with torch.no_grad():
         estimate = method.model(problem)
-    return c * estimate.image, time.perf_counter() - start, estimate.status
+    return scale * estimate.image, time.perf_counter() - start, estimate.status
 
 
 def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
@@ -238,7 +165,8 @@ def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
     """
     bad = int((~image.isfinite()).sum())
     if bad:
-        low, high = scan.data.min().item(), scan.data.max().item()
+        sizes = scan.data.abs() if scan.data.is_complex() else scan.data
+        low, high = sizes.min().item(), sizes.max().item()
         raise DataError(
             describe(
                 expected=f"a finite image from '{method.label}'",
@@ -250,73 +178,83 @@ def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
         )
 
 
-def note_size(method: Method, problem: InverseProblem, request: Request) -> None:
+def _lacking(method: Path_ | Reconstructor | Method, arguments: Mapping[str, Any] | None) -> bool:
+    """Whether the argument is missing that data choose of a method that is given by its name.
+
+    Raises:
+        ConfigError: Another argument is wrong.
+    """
+    if not isinstance(method, str) or method not in MODELS:
+        return False
+    tunable, given = tunable_of(method), dict(arguments or {})
+    needed = {each.name for each in fields(MODELS[method].spec) if each.default is MISSING}
+    if tunable is None or tunable.argument in given or tunable.argument not in needed:
+        return False
+    without_weights(method, {**given, tunable.argument: 1.0})
+    return True
+
+
+def _chosen(name: str, arguments: Mapping[str, Any] | None, scan: Scan) -> Mapping[str, Any]:
+    """The arguments of a named method, with the one that is chosen from the data.
+
+    Raises:
+        ConfigError: Nothing but a truth can choose it; a number to begin with is given.
+    """
+    tunable, given = tunable_of(name), dict(arguments or {})
+    assert tunable is not None
+    problem = InverseProblem(scan.operator, scan.data)
+    if tunable.by_data is not None:
+        given[tunable.argument] = tunable.by_data(problem)
+        _LOG.info(f"{name}: {tunable.argument} {given[tunable.argument]:.4g}, from the data alone.")
+        return given
+    begin = tunable.start(problem)
+    raise ConfigError(
+        describe(
+            expected=f"--{tunable.argument} for '{name}', which one measurement cannot tune",
+            found="none",
+            fix=f"begin with --{tunable.argument} {begin:.2g} and look at the image, or take what "
+            f"'learnedrecon compare RUN {name}' finds for a run of the same geometry and noise",
+        )
+    )
+
+
+def _note_size(method: Method, problem: InverseProblem, scale: float) -> None:
     """Says so where the image is far larger or smaller than what the model was trained on."""
     known = method.model.image_scale
-    if known is None:
+    if known is None or not isinstance(problem.operator, LinearOperator):
         return
-    image = pseudo_inverse(problem.operator, problem.data, window="hann", bandwidth=0.5)
-    size = image.abs().flatten().quantile(0.99).item() if image.numel() < 2**24 else known
+    size = _typical_size(problem)
     if not known / _FAMILIAR < size < known * _FAMILIAR:
-        better = request.scale * size / known
-        _LOG.info(
+        better = scale * size / known
+        _LOG.warning(
             f"The values of the image are about {size:.2g}; the model was trained on values about "
             f"{known:g}. Consider --scale {better:.2g}."
         )
 
 
-def with_weight(scan: Scan, request: Request) -> Method:
-    """Total variation with the weight that the user gave.
-
-    Raises:
-        ConfigError: none was given; a number to begin with is.
-    """
-    if request.weight is not None:
-        model = TV(request.weight, nonnegative=not request.signed)
-        return classical("tv", model, device=request.device)
-    begin = natural_weight(scan.operator, scan.data)
-    raise ConfigError(
-        describe(
-            expected="--weight for total variation, which one measurement cannot tune",
-            found="none",
-            fix=f"begin with --weight {begin:.2g} and look at the image, or take what "
-            "'learnedrecon compare RUN tv' finds for a run of the same geometry and noise",
-        )
-    )
+def _typical_size(problem: InverseProblem) -> float:
+    """A large value of the image: of filtered back-projection, else of a step along T*y."""
+    if has_pseudo_inverse(problem.operator):
+        image = FBP("hann", 0.5)(problem).image
+    else:
+        back = problem.adjoint(problem.data)
+        seen = problem.forward(back)
+        image = back * (back.norm() / seen.norm().clamp_min(1e-30)).square()
+    sizes = image.abs().flatten()
+    return sizes[:: max(1, len(sizes) >> 23)].quantile(0.99).item()
 
 
-def refuse_other_kind(method: Method, spec: Any) -> None:  # noqa: ANN401 - any operator spec
-    """Refuses line integrals for a model of transmissions, and the other way round.
-
-    Raises:
-        GeometryError: the operators are not of one kind.
-    """
-    kinds = [
-        isinstance(specs.build(OPERATORS, each), LinearOperator)
-        for each in (method.trained_on or spec, spec)
-    ]
-    if kinds[0] != kinds[1]:
-        raise GeometryError(
-            describe(
-                expected=f"an operator as in the training, {type(method.trained_on).__name__}",
-                found=type(spec).__name__,
-                fix="take the logarithm of transmissions, or another model",
-            )
-        )
-
-
-def refuse_output(path: Path, measurement: Path, *, force: bool) -> None:
-    """Refuses an output that cannot be written, or would cost a file, before anything is computed.
-
-    Args:
-        path: the image to write.
-        measurement: the file that is reconstructed; it is never written to.
-        force: whether another file may be overwritten.
-
-    Raises:
-        FileFormatError: an ending that cannot be written.
-        ConfigError: there is a file.
-    """
+def _planned(
+    output: Path_ | None,
+    measurement: Path_ | Tensor | NDArray[Any],
+    operator: Path_ | Operator | Record,
+    *,
+    force: bool,
+) -> Path | None:
+    """The file to write, checked before anything is computed."""
+    if output is None:
+        return None
+    path = Path(output)
     if path.suffix.lower() not in _WRITABLE:
         raise FileFormatError(
             describe(
@@ -325,32 +263,91 @@ def refuse_output(path: Path, measurement: Path, *, force: bool) -> None:
                 fix="choose one of these endings",
             )
         )
-    if path.exists() and measurement.exists() and path.samefile(measurement):
-        raise ConfigError(
+    inputs = [each for each in (measurement, operator) if isinstance(each, str | Path)]
+    plan_outputs([path], inputs=inputs, force=force)
+    return path
+
+
+def _refuse_picture(file: Path | None, operator: Operator) -> None:
+    """Refuses a complex image for TIFF and PNG, and a volume for PNG.
+
+    Raises:
+        DtypeError: The image will be complex.
+        ShapeError: It will not have two axes.
+    """
+    ending = "" if file is None else file.suffix.lower()
+    if ending in {".png", ".tif", ".tiff"} and operator.domain.is_complex:
+        raise DtypeError(
             describe(
-                expected="another output than the measurement",
-                found=f"{path} for both",
-                fix="choose another name with -o",
+                expected=f"real images for {file}",
+                found="an operator of complex images",
+                fix="name an output that ends in .npy or .h5",
             )
         )
-    refuse_overwriting(path, force=force)
+    if ending == ".png" and operator.domain.ndim != 2:
+        raise ShapeError(
+            describe(
+                expected=f"an image of two axes for {file}",
+                found=f"one of shape {operator.domain.shape}",
+                fix="name an output that ends in .npy, .tif or .h5",
+            )
+        )
 
 
-def report(output: Path, scan: Scan, image: Tensor, seconds: float) -> None:
-    """Prints what was written, and scores where the truth is known."""
-    low, high = image.min().item(), image.max().item()
-    shape = tuple(image.squeeze(1).squeeze(0).shape)
-    _LOG.info(f"Wrote {output}: {shape}, values {low:.4g} to {high:.4g}, {seconds:.2f} s.")
-    if scan.truth is not None:
-        pair = {"truth": scan.truth.cpu(), "estimate": image.cpu()}
-        values = [float(metric(**pair, data_range=MaxMinPerImage())[0]) for metric in (psnr, ssim)]
-        _LOG.info(f"PSNR {values[0]:.2f} dB, SSIM {values[1]:.3f}, data range max-min.")
+def _write(file: Path, image: Tensor) -> None:
+    """Writes without the axes of a single image and a single channel."""
+    values = image.squeeze(1).squeeze(0).numpy()
+    window = None
+    if file.suffix.lower() == ".png":
+        low = float(values.min())
+        window = (low, low + 1.0) if low == values.max() else None
+        _LOG.info(
+            "A PNG shows from the smallest value to the largest; other formats keep the numbers."
+        )
+    write_array(file, values, window=window)
 
 
-def _batched(measurement: Measurement, operator: Operator) -> Tensor:
-    values = torch.from_numpy(measurement.values)
-    return values.reshape(-1, 1, *operator.codomain.shape)
+def _result(
+    image: Tensor, scan: Scan, seconds: float, status: str | None, file: Path | None
+) -> Reconstruction:
+    truth = None if scan.truth is None else scan.truth.cpu()
+    decibel = similarity = None
+    if truth is not None:
+        u, v = pictures(truth[:1]), pictures(image[:1])
+        if bool(MaxMinPerImage().defined(u).all()):
+            pair = {"truth": u, "estimate": v}
+            decibel = float(psnr(**pair, data_range=MaxMinPerImage())[0])
+            if min(u.shape[-2:]) >= SSIM_WINDOW:
+                similarity = float(ssim(**pair, data_range=MaxMinPerImage())[0])
+    return Reconstruction(image, scan.operator, seconds, status, truth, decibel, similarity, file)
+
+
+def report(result: Reconstruction) -> list[str]:
+    """What was reconstructed and, where the truth is known, how well, in lines of text.
+
+    Args:
+        result: A reconstruction.
+    """
+    sizes = result.image.abs() if result.image.is_complex() else result.image
+    what = "magnitudes" if result.image.is_complex() else "values"
+    shape = tuple(result.image.squeeze(1).squeeze(0).shape)
+    low, high = sizes.min().item(), sizes.max().item()
+    begin = "Reconstructed" if result.file is None else f"Wrote {result.file}:"
+    lines = [f"{begin} {shape}, {what} {low:.4g} to {high:.4g}, {result.seconds:.2f} s."]
+    if result.psnr is not None:
+        similar = "" if result.ssim is None else f", SSIM {result.ssim:.3f}"
+        lines.append(f"PSNR {result.psnr:.2f} dB{similar}, data range max-min.")
+    elif result.truth is not None:
+        lines.append(
+            "The true image is constant: it has no PSNR and no SSIM with the range max-min."
+        )
+    return lines if result.status is None else [*lines, result.status]
+
+
+def _require_scale(scale: float) -> None:
+    if not (scale > 0 and math.isfinite(scale)):
+        raise _misplaced("--scale > 0", f"--scale {scale}")
 
 
 def _misplaced(expected: str, found: str) -> ConfigError:
-    return ConfigError(describe(expected=expected, found=found, fix="leave it away or correct it"))
+    return ConfigError(describe(expected=expected, found=found, fix="omit it or correct it"))

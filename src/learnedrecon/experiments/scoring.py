@@ -1,4 +1,4 @@
-"""What evaluating and comparing share: progress, files, figures."""
+"""Scores, files and figures that evaluations and comparisons share."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from learnedrecon import specs
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.experiments.experiment import FIDELITIES
+from learnedrecon.experiments.progress import silent
 from learnedrecon.files import write_text
+from learnedrecon.metrics.image import psnr
+from learnedrecon.metrics.pictures import pictures
 from learnedrecon.models.registry import MODELS
 from learnedrecon.problem import InverseProblem
 
@@ -22,28 +23,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
+
     from learnedrecon.data.batch import Batch
-    from learnedrecon.experiments.experiment import Experiment
+    from learnedrecon.experiments.material import Material
     from learnedrecon.experiments.method import Method
+    from learnedrecon.experiments.progress import Progress
 
 _SHOWN = 3
 
 
-def score(method: Method, experiment: Experiment) -> Scores:
-    """Scores a method on the test images of an experiment, with a bar on standard error.
+def score(method: Method, material: Material, progress: Progress = silent) -> Scores:
+    """Scores a method on test images.
+
+    Args:
+        method: The method.
+        material: Test images and data range.
+        progress: Callback that is told the number of images done.
 
     Raises:
-        DataError: no test images, or without truth.
+        DataError: No test images, none with a score, or without truth.
     """
-    total = min(experiment.config.evaluation.images, len(experiment.dataset("test")))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"Scoring {method.label}", total=total)
+    total = min(material.evaluation.images, len(material.dataset("test")))
+    with progress(f"Scoring {method.label}", total) as advance:
         return evaluate(
             method.label,
             method.model,
-            posed_to(method, experiment.batches("test")),
-            experiment.data_range,
-            on_batch=lambda number: progress.advance(task, number),
+            posed_to(method, material.batches("test")),
+            material.data_range,
+            on_batch=advance,
         )
 
 
@@ -56,40 +64,82 @@ def posed_to(method: Method, batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 @torch.no_grad()
-def draw(methods: Sequence[Method], experiment: Experiment, target: Path) -> None:
+def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
     """Writes a figure of the first test images: truth, methods, error maps, PSNR on the images.
 
+    Of a volume the middle slice is shown, of complex images the magnitude, of several channels the
+    first.
+
     Args:
-        methods: the columns.
-        experiment: with the test images.
-        target: a PNG.
+        methods: The columns.
+        material: Test images and data range.
+        target: Path of a PNG.
     """
     rows = []
-    for shared in experiment.batches("test", _SHOWN, batch_size=1):
+    for shared in material.batches("test", _SHOWN, batch_size=1):
         assert shared.truth is not None
         panels = []
         for method in methods:
             (batch,) = posed_to(method, [shared])
-            scores = evaluate(method.label, method.model, [batch], experiment.data_range)
-            image = method.model(batch.problem).image[0, 0].cpu().numpy()
-            panels.append(Panel(method.label, image, f"{scores.psnr[0]:.2f} dB"))
-        truth = shared.truth[0, 0].cpu().numpy()
+            estimate = method.model(batch.problem).image
+            panels.append(
+                Panel(method.label, shown(estimate), _decibel(shared, estimate, material))
+            )
+        truth = shown(shared.truth)
         window = (float(truth.min()), float(truth.max()))
         rows.append(Row(shared.ids[0], Panel("truth", truth), tuple(panels), window))
     comparison(rows, target)
+
+
+def shown(images: torch.Tensor) -> np.ndarray:
+    """The picture (ny, nx) of the first of some images; the middle slice of a volume.
+
+    Args:
+        images: (batch, channel, *space).
+    """
+    slices = pictures(images[:1, :1])[0]
+    return slices[len(slices) // 2].detach().cpu().numpy()
+
+
+def _decibel(batch: Batch, estimate: torch.Tensor, material: Material) -> str:
+    """The PSNR of one image in words; nothing where it has none."""
+    assert batch.truth is not None
+    truth = pictures(batch.truth)
+    if not bool(material.data_range.defined(truth).all()):
+        return ""
+    pair = {"truth": truth, "estimate": pictures(estimate)}
+    return f"{psnr(**pair, data_range=material.data_range)[0]:.2f} dB"
 
 
 def write_results(path: Path, content: dict[str, Any]) -> None:
     """Writes plain data as JSON, atomically.
 
     Raises:
-        FileFormatError: the file cannot be written.
+        FileFormatError: The file cannot be written.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def plain(method: Method, scores: Scores) -> dict[str, Any]:
     """A method and its scores for JSON, with one number for every image."""
-    each = {name: getattr(scores, name).tolist() for name in ("psnr", "ssim", "nmse")}
-    model = specs.named_to_plain(MODELS, method.model.spec)
-    return scores.to_plain() | {"model": model, "per_image": each}
+    return scores.to_plain() | {"model": recorded(method), "per_image": scores.per_image()}
+
+
+def recorded(method: Method) -> dict[str, Any]:
+    """The record of a method as plain data; its class alone where it is not registered."""
+    spec = method.model.spec
+    if spec is None or MODELS.name_of(spec) is None:
+        return {"class": type(method.model).__qualname__}
+    return specs.named_to_plain(MODELS, spec)
+
+
+def undefined_text(scores: Sequence[Scores]) -> str | None:
+    """A sentence on the images without a score, or None where all have one."""
+    names = list(dict.fromkeys(name for each in scores for name in each.undefined))
+    if not names:
+        return None
+    some = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
+    return (
+        f"{len(names)} of {scores[0].images} test images have a score that is not defined, as the "
+        f"truth is constant or zero or the estimate exact, and are left out of its mean: {some}."
+    )

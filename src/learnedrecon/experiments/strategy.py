@@ -1,8 +1,7 @@
-"""What `learnedrecon train` trains with: all steps together, or one after the other."""
+"""What a training trains with: all steps of a scheme together, or one after the other."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Self
 
 from torch import nn
 
-from learnedrecon.specs import to_plain
 from learnedrecon.training.greedy.source import GreedySource
 from learnedrecon.training.greedy.update import Greedy, StageValidation
 from learnedrecon.training.loop import BatchSource
@@ -21,10 +19,11 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
-    from learnedrecon.experiments.experiment import Experiment
+    from learnedrecon.experiments.material import Material
     from learnedrecon.schemes.reconstructor import Reconstructor
+    from learnedrecon.training.losses import Loss
 
-_LOG = logging.getLogger(__name__)
+    Validate = Callable[[nn.Module], Mapping[str, float]]
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,9 +33,9 @@ class Strategy:
     """What depends on the strategy of a training.
 
     Attributes:
-        source: of batches.
-        update: one optimiser step.
-        validate: from the model to numbers.
+        source: Source of batches.
+        update: One optimiser step.
+        validate: From the model to numbers.
     """
 
     source: BatchSource
@@ -45,33 +44,41 @@ class Strategy:
 
     @classmethod
     def of(
-        cls, experiment: Experiment, model: Reconstructor, accelerator: Accelerator, folder: Path
+        cls,
+        material: Material,
+        model: Reconstructor,
+        loss: Loss,
+        accelerator: Accelerator,
+        *,
+        cache: Path,
+        identity: str,
+        validate: Validate | None = None,
     ) -> Self:
-        """What ``training.strategy`` of the configuration asks for.
+        """What ``training.strategy`` of the material asks for.
 
         Args:
-            experiment: with the configuration.
-            model: that is trained.
-            accelerator: device, precision, processes.
-            folder: of the run.
+            material: Data and optimisation.
+            model: Model that is trained.
+            loss: What is minimised.
+            accelerator: Device, precision, processes.
+            cache: Folder for what a greedy training keeps on the disk.
+            identity: What the cache depends on; another one makes it anew.
+            validate: From the model to numbers; the mean PSNR unless given.
 
         Raises:
-            ConfigError: the model or the training cannot be trained in this way.
+            ConfigError: The model or the training cannot be trained in this way.
         """
-        config = experiment.config
-        spec, processes = config.training, accelerator.num_processes
-        loader = experiment.training_batches(drop_last=processes > 1)
-        validate = experiment.validation()
+        spec, processes = material.training, accelerator.num_processes
+        loader = material.training_batches(drop_last=processes > 1)
+        check = material.validation() if validate is None else validate
         if spec.strategy != "greedy":
-            update = Supervised(model, loss=config.loss, spec=spec, accelerator=accelerator)
-            return cls(loader.for_process(accelerator.process_index, processes), update, validate)
-        greedy = Greedy(model, loss=config.loss, spec=spec, accelerator=accelerator)
-        plain = to_plain(config)
-        identity = json.dumps({name: plain[name] for name in ("operator", "model", "data")})
+            update = Supervised(model, loss=loss, spec=spec, accelerator=accelerator)
+            return cls(loader.for_process(accelerator.process_index, processes), update, check)
+        greedy = Greedy(model, loss=loss, spec=spec, accelerator=accelerator)
         source = GreedySource(
-            loader, greedy.model, greedy.plan, folder / "cache", identity=identity, say=_LOG.info
+            loader, greedy.model, greedy.plan, cache, identity=identity, say=_LOG.info
         )
-        return cls(source, greedy, StageValidation(validate, greedy))
+        return cls(source, greedy, StageValidation(check, greedy))
 
     def close(self) -> None:
         """Removes what is not needed when the training is finished."""

@@ -1,97 +1,123 @@
-"""Classical methods at their best: parameters chosen on validation images, not by hand."""
+"""Methods without learning at their best: parameters chosen on validation images, not by hand."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
-from learnedrecon.errors import GeometryError, describe
+from learnedrecon.errors import ConfigError, describe
 from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.search import Tuned, tune
-from learnedrecon.models.classical import FBP, TV
-from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.models.registry import MODELS
+from learnedrecon.recorded import class_of
+from learnedrecon.specs import build, named_from_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from learnedrecon.data.batch import Batch
-    from learnedrecon.experiments.experiment import Experiment
-    from learnedrecon.operators.base import Operator
+    from learnedrecon.experiments.material import Material
     from learnedrecon.schemes.reconstructor import Reconstructor
+    from learnedrecon.schemes.tunable import Tunable
 
 _IMAGES: Final = 10
 
 
-def tuned_fbp(experiment: Experiment, images: int = _IMAGES) -> tuple[FBP, Tuned]:
-    """Filtered back-projection with the Hann bandwidth of the largest mean PSNR.
+class TunedMethod(NamedTuple):
+    """A method at its best.
 
-    Args:
-        experiment: whose operator, validation images and data range are used.
-        images: how many validation images, at most.
+    Attributes:
+        model: The method.
+        argument: Name of the argument that was chosen; None where nothing is to be chosen.
+        found: The values that were tried; None likewise.
+        others: Arguments that the true images decided.
     """
 
-    def method(bandwidth: float) -> FBP:
-        return FBP("hann", bandwidth)
-
-    batches = tuple(experiment.batches("validation", images))
-    tuned = tune(_score_of(experiment, batches, method), start=0.8, factor=1.3, upper=1.0)
-    return method(tuned.value), tuned
-
-
-def tuned_tv(experiment: Experiment, images: int = _IMAGES) -> tuple[TV, Tuned]:
-    """Total variation with the weight of the largest mean PSNR.
-
-    u ≥ 0 is demanded where all the validation images that it is tuned on have it: of images with
-    negative values the nonnegative minimiser would miss whatever lies below 0.
-
-    Args:
-        experiment: whose operator, validation images and data range are used.
-        images: how many validation images, at most.
-
-    Raises:
-        GeometryError: the operator is not linear.
-    """
-    batches = tuple(experiment.batches("validation", images))
-    signed = any(batch.truth is not None and bool((batch.truth < 0).any()) for batch in batches)
-
-    def method(weight: float) -> TV:
-        return TV(weight, nonnegative=not signed)
-
-    first = batches[0].problem
-    start = natural_weight(first.operator, first.data[:1])
-    tuned = tune(_score_of(experiment, batches, method), start=start)
-    return method(tuned.value), tuned
+    model: Reconstructor
+    argument: str | None = None
+    found: Tuned | None = None
+    others: Mapping[str, Any] = {}
 
 
 @torch.no_grad()
-def natural_weight(operator: Operator, data: torch.Tensor) -> float:
-    """A weight of total variation to begin with: 10⁻³ max |T*y|, the mean over the batch.
+def tuned(name: str, material: Material, images: int = _IMAGES) -> TunedMethod:
+    """A registered method with the argument of the largest mean PSNR on validation images.
 
-    The minimiser is constant once the weight is of the order of max |T*y|.
+    The method says by its class attribute ``tunable`` what is to be chosen; one that has none is
+    taken with its defaults.
+
+    Args:
+        name: Name of a registered method without weights, such as "tv".
+        material: Validation images and data range.
+        images: Number of validation images, at most.
 
     Raises:
-        GeometryError: the operator is not linear.
+        ConfigError: An unknown name, a method with weights, or arguments without a default.
+        GeometryError: The method does not exist for the operator.
+        DataError: No peak of the PSNR was found.
     """
-    if not isinstance(operator, LinearOperator):
-        raise GeometryError(
+    tunable = tunable_of(name)
+    if tunable is None:
+        return TunedMethod(without_weights(name))
+    batches = tuple(material.batches("validation", images))
+    truths = [batch.truth for batch in batches if batch.truth is not None]
+    others = tunable.by_truths(truths)
+
+    def method(value: float) -> Reconstructor:
+        return without_weights(name, {**tunable.fixed, **others, tunable.argument: value})
+
+    found = tune(
+        _score_of(material, batches, method),
+        start=tunable.start(batches[0].problem),
+        factor=tunable.factor,
+        upper=tunable.upper,
+    )
+    return TunedMethod(method(found.value), tunable.argument, found, others)
+
+
+def tunable_of(name: str) -> Tunable | None:
+    """What is to be chosen of a registered method.
+
+    Raises:
+        ConfigError: An unknown name.
+    """
+    if name not in MODELS:
+        named_from_plain(MODELS, {"name": name}, "method")
+    tunable: Tunable | None = class_of(MODELS[name].spec).tunable
+    return tunable
+
+
+def without_weights(name: str, arguments: Mapping[str, Any] | None = None) -> Reconstructor:
+    """A registered method that has nothing to learn.
+
+    Args:
+        name: Name of the method, such as "fbp".
+        arguments: Its arguments.
+
+    Raises:
+        ConfigError: An unknown name, a wrong or missing argument, or a method with weights.
+    """
+    spec = named_from_plain(MODELS, {"name": name, **(arguments or {})}, name)
+    model = build(MODELS, spec)
+    if any(True for _ in model.parameters()):
+        raise ConfigError(
             describe(
-                expected="a linear operator for total variation",
-                found=type(operator).__name__,
-                fix="take the logarithm of transmissions, or leave 'tv' away",
+                expected=f"a method without weights by its name, or a run folder for '{name}'",
+                found=f"'{name}', whose weights have to be trained",
+                fix="train it with 'learnedrecon train CONFIG', then name the run folder",
             )
         )
-    size = operator.adjoint(data).abs().flatten(1).amax(1).mean().item()
-    return 1e-3 * size or 1.0
+    return model.eval()
 
 
 def _score_of(
-    experiment: Experiment, batches: Sequence[Batch], method: Callable[[float], Reconstructor]
+    material: Material, batches: Sequence[Batch], method: Callable[[float], Reconstructor]
 ) -> Callable[[float], float]:
     """From a parameter to the mean PSNR on validation images."""
 
     def score(value: float) -> float:
-        model = method(value)
-        return float(evaluate("tuning", model, batches, experiment.data_range).psnr.mean())
+        scores = evaluate("tuning", method(value), batches, material.data_range)
+        return scores.summary()["psnr"].mean
 
     return score

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 Images: TypeAlias = "torch.Tensor | NDArray[np.generic]"
 
-_SSIM_WINDOW = 7
+SSIM_WINDOW = 7
+"""Pixels along each side of the window of SSIM, the least that an image must have."""
 
 
 def psnr(*, truth: Images, estimate: Images, data_range: DataRange) -> NDArray[np.float64]:
@@ -89,17 +90,17 @@ def ssim(*, truth: Images, estimate: Images, data_range: DataRange) -> NDArray[n
         ConfigError: ``data_range`` is a bare number or string.
     """
     u, v = _prepared(truth, estimate, device="cpu")
-    if min(u.shape[-2:]) < _SSIM_WINDOW:
+    if min(u.shape[-2:]) < SSIM_WINDOW:
         raise ShapeError(
             describe(
-                expected=f"images of at least {_SSIM_WINDOW}×{_SSIM_WINDOW} pixels, for SSIM",
+                expected=f"images of at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels, for SSIM",
                 found=f"shape {tuple(u.shape)}",
                 fix="use PSNR or NMSE for images this small",
             )
         )
     return np.array(
         [
-            structural_similarity(a, b, data_range=value, channel_axis=0, win_size=_SSIM_WINDOW)
+            structural_similarity(a, b, data_range=value, channel_axis=0, win_size=SSIM_WINDOW)
             for a, b, value in zip(u.numpy(), v.numpy(), _ranges(u, data_range), strict=True)
         ],
         dtype=np.float64,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
+
+import torch
 
 from learnedrecon.errors import ConfigError, DataError, describe
-
-if TYPE_CHECKING:
-    import torch
 
 PRESETS = "'range=NUMBER' (the same for all images, 'range=1') or 'max-min' (of each true image)"
 
@@ -38,6 +37,10 @@ class FixedRange:
         """The range of each image of ``truth`` (batch, channel, ny, nx): shape (batch,)."""
         return truth.new_full((len(truth),), self.value)
 
+    def defined(self, truth: torch.Tensor) -> torch.Tensor:
+        """The images that have a range, all: bool, (batch,)."""
+        return truth.new_ones(len(truth), dtype=torch.bool)
+
     def __str__(self) -> str:
         return f"range={self.value:.17g}"
 
@@ -63,6 +66,11 @@ class MaxMinPerImage:
                 )
             )
         return value
+
+    def defined(self, truth: torch.Tensor) -> torch.Tensor:
+        """The images that have a range, those that are not constant: bool, (batch,)."""
+        flat = truth.flatten(start_dim=1)
+        return flat.amax(dim=1) > flat.amin(dim=1)
 
     def __str__(self) -> str:
         return "max-min"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.models.checks import require_below_one, require_counts, require_positive
@@ -10,11 +10,44 @@ from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.networks.filters import Window  # noqa: TC001 - recorded by its annotation
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
+from learnedrecon.schemes.tunable import Tunable
 from learnedrecon.solvers.tv import tv_reconstruction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
     from learnedrecon.problem import Problem
     from learnedrecon.recorded import Record
+
+
+def natural_weight(problem: Problem) -> float:
+    """A weight of total variation to begin with: 10⁻³ max |T*y|, the mean over the batch.
+
+    The minimiser is constant once the weight is of the order of max |T*y|.
+
+    Args:
+        problem: A batch.
+
+    Raises:
+        GeometryError: The operator is not linear.
+    """
+    _require_linear(problem)
+    size = problem.adjoint(problem.data).abs().flatten(1).amax(1).mean().item()
+    return 1e-3 * size or 1.0
+
+
+def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
+    """The argument ``nonnegative``: u ≥ 0 where all true images have it.
+
+    Of images with negative values the nonnegative minimiser would miss whatever lies below 0.
+
+    Args:
+        truths: Batches of true images.
+    """
+    signed = any(truth.is_complex() or bool((truth < 0).any()) for truth in truths)
+    return {"nonnegative": not signed}
 
 
 class FBP(Reconstructor):
@@ -28,6 +61,10 @@ class FBP(Reconstructor):
         ConfigError: An unknown window, or a bandwidth out of range.
         GeometryError: On a call, an operator that has none.
     """
+
+    tunable: ClassVar[Tunable | None] = Tunable(
+        "bandwidth", lambda _: 0.8, factor=1.3, upper=1.0, fixed={"window": "hann"}
+    )
 
     def __init__(self, window: Window = "ram-lak", bandwidth: float = 1.0) -> None:
         super().__init__()
@@ -46,7 +83,7 @@ class TV(Reconstructor):
 
     Args:
         weight: α, in the unit of the data squared per unit of the image; it has no default.
-        nonnegative: Whether u ≥ 0 is imposed.
+        nonnegative: Whether u ≥ 0 is imposed; if None, on real images only.
         gap: Relative primal-dual gap at which a sample is done.
         max_iterations: Number of iterations after which a sample that has not converged is
             returned, and said so.
@@ -56,11 +93,13 @@ class TV(Reconstructor):
         GeometryError: On a call, a nonlinear operator.
     """
 
+    tunable: ClassVar[Tunable | None] = Tunable("weight", natural_weight, by_truths=sign_of)
+
     def __init__(
         self,
         weight: float,
         *,
-        nonnegative: bool = True,
+        nonnegative: bool | None = None,
         gap: float = 1e-3,
         max_iterations: int = 5000,
     ) -> None:
@@ -77,15 +116,7 @@ class TV(Reconstructor):
         require_counts(spec, {"max_iterations": 1})
 
     def forward(self, problem: Problem) -> Estimate:
-        operator = problem.operator
-        if not isinstance(operator, LinearOperator):
-            raise GeometryError(
-                describe(
-                    expected="a linear operator for total variation by PDHG",
-                    found=type(operator).__name__,
-                    fix="take the logarithm of transmission data and use the ray transform",
-                )
-            )
+        operator = _require_linear(problem)
         result = tv_reconstruction(
             operator,
             problem.data,
@@ -95,3 +126,16 @@ class TV(Reconstructor):
             max_iterations=self.max_iterations,
         )
         return Estimate(result.image, status=result.status)
+
+
+def _require_linear(problem: Problem) -> LinearOperator:
+    operator = problem.operator
+    if not isinstance(operator, LinearOperator):
+        raise GeometryError(
+            describe(
+                expected="a linear operator for total variation by PDHG",
+                found=type(operator).__name__,
+                fix="take the logarithm of transmission data and use the ray transform",
+            )
+        )
+    return operator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.scaling import Scaling
+    from learnedrecon.schemes.tunable import Tunable
 
 
 class Estimate(NamedTuple):
@@ -47,9 +48,11 @@ class Reconstructor(Recorded, nn.Module, ABC, recorded=False):
     Attributes:
         spec: The arguments, a frozen dataclass; None where they are not recorded.
         draws: Random integers that every problem must bring.
+        tunable: The argument of a method without weights that data choose, or None.
     """
 
     draws: int = 0
+    tunable: ClassVar[Tunable | None] = None
 
     @property
     def image_scale(self) -> float | None:

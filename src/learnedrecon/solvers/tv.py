@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.errors import ConfigError, DataError, DtypeError, ShapeError, describe
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.leading import largest
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.solvers.arguments import require_finite, require_operator
+from learnedrecon.solvers.images import ImagesOperator, SharedOperator, images_of
 from learnedrecon.solvers.result import TVResult, describe_end
-from learnedrecon.solvers.tv_certificate import Certificate
-
-if TYPE_CHECKING:
-    from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.solvers.tv_certificate import OptimalityCertificate, wide
 
 _CHECK_EVERY = 25
 _RELAXATION = 1.8
@@ -30,16 +30,18 @@ def tv_reconstruction(
     data: Tensor,
     weight: Tensor | float,
     *,
-    nonnegative: bool = True,
+    nonnegative: bool | None = None,
     gap: float = 1e-3,
     max_iterations: int = 5000,
     initial: Tensor | None = None,
 ) -> TVResult:
     """The minimiser of P(u) = ½‖Tu - y‖² + α Σ_i |(∇u)_i|₂, over u ≥ 0 or over all u.
 
-    ∇ are forward differences per pixel (:class:`FiniteDifference`), the lengths are isotropic, α
-    has the unit of ‖y‖² over the unit of u. Every image of the batch is a problem of its own, and
-    leaves the iteration when it is done; its result does not depend on the others.
+    ∇ are forward differences per pixel (:class:`FiniteDifference`), the lengths are isotropic and,
+    of complex images, those of real and imaginary part together; α has the unit of ‖y‖² over the
+    unit of u, and :mod:`learnedrecon.solvers.tv_weight` chooses it. Every image of the batch is a
+    problem of its own, and leaves the iteration when it is done; its result does not depend on the
+    others.
 
     What is certified: every 25 iterations P(u) and a dual value D ≤ min P are computed in float64
     (see :mod:`learnedrecon.solvers.tv_certificate`). An image is done when P(u) - D ≤ gap·P(u); so
@@ -53,10 +55,11 @@ def tv_reconstruction(
     next to max|y|, which changes no digit and keeps squares within the range of float32.
 
     Args:
-        operator: T, real and linear, the same for all samples; its norm is computed once.
-        data: y, (batch, ..., *codomain.shape), float32 or float64. The iteration runs in its dtype.
+        operator: T, linear, of real or complex images; with tensors for each sample, if any.
+        data: y, (batch, ..., *codomain.shape), in single or double precision, in which the
+            iteration runs.
         weight: α > 0, one number or one per sample, (batch,).
-        nonnegative: whether u ≥ 0 is demanded.
+        nonnegative: Whether u ≥ 0 is demanded; if None, of real images only.
         gap: the relative gap to stop at, in (0, 1). On images of 128² iteration in float32 stalls
             near 3e-5; give float64 data for less.
         max_iterations: at most this many, rounded up to a multiple of 25.
@@ -67,19 +70,25 @@ def tv_reconstruction(
         suffice.
 
     Raises:
+        GeometryError: not a linear operator, or the arguments in another order.
         ShapeError: no batch axis, or shapes that do not fit together.
+        DtypeError: complex images or data.
         DataError: data or start that are not finite, or an operator that is zero.
-        ConfigError: α, the gap or the number of iterations is out of range.
+        ConfigError: α, the gap or the number of iterations is out of range, or u ≥ 0 is demanded
+            of complex images.
     """
+    constrained = _constrained(operator, nonnegative)
     y, alpha = _checked(operator, data, weight, gap, max_iterations)
     lead = data.shape[: data.ndim - operator.codomain.ndim]
     scale = _power_of_two(y)
-    limits = torch.finfo(y.dtype)
+    limits = torch.finfo(alpha.dtype)
     y, alpha = y / _over(scale, y), (alpha / scale).clamp(limits.tiny, limits.max)
     u = _start(operator, y, initial, lead)
     u /= _over(scale, u)
-    certificate = Certificate(operator, nonnegative=nonnegative)
-    loop = _Loop(operator, y, alpha, u, nonnegative=nonnegative)
+    loop = _Loop(images_of(operator, lead), y, alpha, u, nonnegative=constrained)
+    certificate = OptimalityCertificate(
+        loop.operator, nonnegative=constrained, shared=isinstance(loop.operator, SharedOperator)
+    )
     ends = _Ends(u, scale)
     active = torch.arange(len(y), device=y.device)
     iterations = 0
@@ -88,7 +97,7 @@ def tv_reconstruction(
         iterations += _CHECK_EVERY
         primal = certificate.primal(image, loop.y, loop.alpha)
         point = certificate.feasible_dual(p, q, loop.y, loop.alpha)
-        ends.record(active, image, primal, certificate.dual(point, loop.y.double()), iterations)
+        ends.record(active, image, primal, certificate.dual(point, wide(loop.y)), iterations)
         going = ~(ends.gap()[active] <= gap)
         if not bool(going.all()):
             active = active[going]
@@ -149,7 +158,13 @@ class _Loop:
     """The iteration on the images that are still running."""
 
     def __init__(
-        self, operator: LinearOperator, y: Tensor, alpha: Tensor, u: Tensor, *, nonnegative: bool
+        self,
+        operator: ImagesOperator,
+        y: Tensor,
+        alpha: Tensor,
+        u: Tensor,
+        *,
+        nonnegative: bool,
     ) -> None:
         self.operator = operator
         self.nonnegative = nonnegative
@@ -174,19 +189,20 @@ class _Loop:
     def _step(self) -> tuple[Tensor, Tensor, Tensor]:
         kappa, axes = self.steps.kappa, self.operator.domain.ndim
         tau, sigma = _over(self.steps.tau, self.u), _over(self.steps.sigma, self.y)
-        force = self.operator.adjoint(self.p).add_(self.difference.adjoint(self.q), alpha=kappa)
+        force = self.operator.adjoint(self.p) + kappa * self.difference.adjoint(self.q)
         x = self.u - tau * force
         if self.nonnegative:
             x.clamp_(min=0)
         ahead = torch.lerp(self.u, x, 2.0)
         p = (self.p + sigma * (self.operator(ahead) - self.y)).div_(1 + sigma)
         q = self.difference(ahead).mul_(_over(kappa * self.steps.sigma, self.q)).add_(self.q)
-        length = q.square().sum(-axes - 1, keepdim=True).sqrt_()
+        length = q.abs().square().sum(-axes - 1, keepdim=True).sqrt_()
         q.div_(length.mul_(_over(kappa / self.alpha, q)).clamp_(min=1))
         return x, p, q
 
     def keep(self, going: Tensor) -> None:
         """Goes on with these images only."""
+        self.operator.keep(going)
         self.y, self.alpha = self.y[going], self.alpha[going]
         self.u, self.p, self.q = self.u[going], self.p[going], self.q[going]
         self.steps = _Steps(self.steps.kappa, self.steps.tau[going], self.steps.sigma[going])
@@ -197,19 +213,28 @@ def _step_sizes(
 ) -> _Steps:
     norm = largest(operator.norm()) * _NORM_MARGIN
     kappa = math.sqrt(_GRADIENT_SHARE) * norm / max(largest(difference.norm()), 1.0)
-    back = operator.adjoint(y).double().flatten(1).norm(dim=1)
+    back = wide(operator.adjoint(y)).flatten(1).norm(dim=1)
     size = back / (norm**2 * math.sqrt(operator.domain.size))
-    dual = torch.minimum(alpha / kappa, y.double().flatten(1).square().mean(1).sqrt())
+    dual = torch.minimum(alpha / kappa, wide(y).abs().flatten(1).square().mean(1).sqrt())
     ratio = torch.where(size > 0, _STEP_RATIO * size / dual, 1)
     both = norm * math.sqrt(1 + _GRADIENT_SHARE)
-    return _Steps(kappa, (ratio / both).to(y.dtype), (1 / (ratio * both)).to(y.dtype))
+    return _Steps(kappa, (ratio / both).to(alpha.dtype), (1 / (ratio * both)).to(alpha.dtype))
 
 
 def _checked(
     operator: LinearOperator, data: Tensor, weight: Tensor | float, gap: float, iterations: int
 ) -> tuple[Tensor, Tensor]:
     """Data with one leading axis, and α for each of them in the same order."""
+    require_operator(operator, data, "tv_reconstruction", LinearOperator)  # type: ignore[type-abstract]
     data = operator.codomain.check(data, "data")
+    if operator.domain.is_complex or operator.codomain.is_complex:
+        raise DtypeError(
+            describe(
+                expected="real images and real data for total variation",
+                found=f"an operator from {operator.domain} to {operator.codomain}, complex",
+                fix="use a method for complex images, such as cg_sense or LearnedPrimalDual",
+            )
+        )
     axes = operator.codomain.ndim
     if data.ndim <= axes:
         raise ShapeError(
@@ -227,7 +252,7 @@ def _checked(
                 fix="choose for example gap=1e-3, max_iterations=5000",
             )
         )
-    _require_finite(data, "data")
+    require_finite(data, "data")
     if largest(operator.norm()) == 0:
         raise DataError(
             describe(
@@ -240,9 +265,23 @@ def _checked(
     return y, _weights(weight, data, len(y))
 
 
+def _constrained(operator: LinearOperator, nonnegative: bool | None) -> bool:  # noqa: FBT001
+    """Whether u ≥ 0 is demanded."""
+    is_complex = isinstance(operator, LinearOperator) and operator.domain.is_complex
+    if nonnegative and is_complex:
+        raise ConfigError(
+            describe(
+                expected="real images for u ≥ 0",
+                found="an operator on complex images",
+                fix="set nonnegative=False, or compose with RealToComplex for real images",
+            )
+        )
+    return not is_complex if nonnegative is None else nonnegative
+
+
 def _weights(weight: Tensor | float, data: Tensor, images: int) -> Tensor:
     batch = len(data)
-    alpha = torch.as_tensor(weight, dtype=data.dtype, device=data.device)
+    alpha = torch.as_tensor(weight, dtype=data.dtype.to_real(), device=data.device)
     if alpha.shape not in {(), (batch,)}:
         raise ShapeError(
             describe(
@@ -268,9 +307,10 @@ def _power_of_two(y: Tensor) -> Tensor:
 def _start(
     operator: LinearOperator, y: Tensor, initial: Tensor | None, lead: tuple[int, ...]
 ) -> Tensor:
-    shape = operator.domain.shape
+    shape, real = operator.domain.shape, y.dtype.to_real()
+    dtype = real.to_complex() if operator.domain.is_complex else real
     if initial is None:
-        return y.new_zeros(len(y), *shape)
+        return y.new_zeros(len(y), *shape, dtype=dtype)
     initial = operator.domain.check(initial, "the start")
     if initial.shape != (*lead, *shape):
         raise ShapeError(
@@ -280,19 +320,8 @@ def _start(
                 fix="give one image for each sample of the data",
             )
         )
-    _require_finite(initial, "the start")
-    return initial.to(y).reshape(len(y), *shape).clone()
-
-
-def _require_finite(tensor: Tensor, what: str) -> None:
-    if not bool(tensor.isfinite().all()):
-        raise DataError(
-            describe(
-                expected=f"{what} without NaN or infinity",
-                found=f"{int((~tensor.isfinite()).sum())} entries that are not finite",
-                fix="mask or repair the measurement first",
-            )
-        )
+    require_finite(initial, "the start")
+    return initial.to(y.device, dtype).reshape(len(y), *shape).clone()
 
 
 def _over(numbers: Tensor, like: Tensor) -> Tensor:

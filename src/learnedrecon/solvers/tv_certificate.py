@@ -1,14 +1,16 @@
 """A certificate of optimality for total variation reconstruction.
 
-The primal and the dual problem, with K = T and ∇, over images u (all real, or u ≥ 0):
+The primal and the dual problem, with K = T and ∇, over images u (real, real with u ≥ 0, or complex;
+inner products are Re⟨·,·⟩):
 
     P(u)    = ½‖Tu - y‖² + α Σ_i |(∇u)_i|₂                            to be minimised,
     D(p, q) = -½‖p‖² - ⟨p, y⟩  where |q_i|₂ ≤ α and T*p + ∇*q = 0     to be maximised
               (≥ 0 instead of = 0 if u ≥ 0 is demanded).
 
 For feasible (p, q), D(p, q) ≤ min P, so P(u) - D(p, q) bounds how far u is from optimal. Iterates
-of a primal-dual method fulfil the equation only in the limit; :meth:`Certificate.feasible_dual`
-repairs them. Everything runs in float64, so a certificate is true up to the rounding of float64.
+of a primal-dual method fulfil the equation only in the limit;
+:meth:`OptimalityCertificate.feasible_dual` repairs them. Everything runs in double precision, so a
+certificate is true up to its rounding.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.space import Space, inner
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from learnedrecon.operators.linear import LinearOperator
@@ -29,25 +33,28 @@ _NEWTON_STEPS = 50
 
 
 class DualPoint(NamedTuple):
-    """(p, q) with |q| ≤ α, float64: (image, *codomain) and (image, axis, *domain)."""
+    """(p, q) with |q| ≤ α, in double precision: (image, *codomain) and (image, axis, *domain)."""
 
     p: Tensor
     q: Tensor
 
 
-class Certificate:
+class OptimalityCertificate:
     """P and D of one operator.
 
     Args:
-        operator: T, real and linear, the same for all images.
-        nonnegative: whether u ≥ 0 is demanded.
+        operator: T, linear.
+        nonnegative: Whether u ≥ 0 is demanded, for real images only.
+        shared: Whether T is the same for all images, and not one for each.
     """
 
-    def __init__(self, operator: LinearOperator, *, nonnegative: bool) -> None:
+    def __init__(self, operator: LinearOperator, *, nonnegative: bool, shared: bool = True) -> None:
         self.operator = operator
         self.nonnegative = nonnegative
+        self.shared = shared
         self.axes = operator.domain.ndim
-        self.difference = FiniteDifference(Space(operator.domain.shape, torch.float64))
+        kind = torch.complex128 if operator.domain.is_complex else torch.float64
+        self.difference = FiniteDifference(Space(operator.domain.shape, kind))
 
     def primal(self, u: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """P(u) of every image, (image,), float64.
@@ -57,7 +64,7 @@ class Certificate:
             y: (image, *codomain).
             weight: α, (image,).
         """
-        u, y, weight = u.double(), y.double(), weight.double()
+        u, y, weight = wide(u), wide(y), weight.double()
         residual = self.operator(u) - y
         variation = self._lengths(self.difference(u)).flatten(1).sum(1)
         return 0.5 * inner(residual, residual, y.ndim - 1) + weight * variation
@@ -84,7 +91,7 @@ class Certificate:
             y: data, (image, *codomain).
             weight: α, (image,).
         """
-        p, q, y, weight = (tensor.double() for tensor in (p, q, y, weight))
+        p, q, y, weight = (wide(tensor) for tensor in (p, q, y, weight))
         p, r = self._balance(p, q)
         q = q - self.difference(solve_poisson(self._excess(r), self.axes))
         largest = self._lengths(q).flatten(1).amax(1)
@@ -96,13 +103,27 @@ class Certificate:
     def _balance(self, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         """Repair 1: the new p, and r."""
         r = self.operator.adjoint(p) + self.difference.adjoint(q)
-        total = r.flatten(1).sum(1)
-        ones = self.operator(torch.ones_like(r[:1]))
-        energy = inner(ones, ones, ones.ndim - 1)
-        wanted = total.clamp(max=0) if self.nonnegative else total
-        step = torch.where(energy > 0, wanted / energy, 0)
-        p = p - _over(step, p) * ones
-        return p, r - _over(step, r) * self.operator.adjoint(ones)
+        ones = torch.ones_like(r[:1] if self.shared else r)
+        units = (ones, 1j * ones) if r.is_complex() else (ones,)
+        images = [self.operator(unit) for unit in units]
+        for image, step in zip(images, self._steps(r, units, images), strict=True):
+            p = p - _over(step, p) * image
+            r = r - _over(step, r) * self.operator.adjoint(image)
+        return p, r
+
+    def _steps(self, r: Tensor, units: Sequence[Tensor], images: Sequence[Tensor]) -> list[Tensor]:
+        """How far p moves along every image T1 (and T(i·1)): r loses what of it is to go."""
+        axes = images[0].ndim - 1
+        totals = [inner(unit, r, self.axes) for unit in units]
+        if len(units) == 1:
+            energy = inner(images[0], images[0], axes)
+            wanted = totals[0].clamp(max=0) if self.nonnegative else totals[0]
+            return [torch.where(energy > 0, wanted / energy, 0)]
+        gram = torch.stack(
+            [torch.stack([inner(a, b, axes) for b in images], -1) for a in images], -2
+        )
+        steps = torch.linalg.pinv(gram, hermitian=True) @ torch.stack(totals, -1).unsqueeze(-1)
+        return list(steps.squeeze(-1).unbind(-1))
 
     def _excess(self, r: Tensor) -> Tensor:
         """Repair 2: ρ, of mean 0."""
@@ -112,7 +133,12 @@ class Certificate:
         return r - _over(mean, r)
 
     def _lengths(self, slopes: Tensor) -> Tensor:
-        return slopes.square().sum(-self.axes - 1).sqrt()
+        return slopes.abs().square().sum(-self.axes - 1).sqrt()
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """The tensor in double precision, real or complex."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float64))
 
 
 def _water_level(r: Tensor) -> Tensor:
@@ -138,6 +164,8 @@ def solve_poisson(r: Tensor, axes: int) -> Tensor:
     ∇*∇ has Neumann borders: an even extension makes it a convolution, with the eigenvalues
     Σ_a 4 sin²(πk_a/(2n_a)).
     """
+    if r.is_complex():
+        return torch.complex(solve_poisson(r.real, axes), solve_poisson(r.imag, axes))
     shape = r.shape[-axes:]
     dims = tuple(range(-axes, 0))
     even = r

@@ -45,8 +45,8 @@ def check_step(
     (where the problem can be split: more than one sample, and no tensors for each sample but those
     of data and operator). Composed: every one of ``modes`` gives the gradients of :class:`Backprop`
     in every differentiable leaf, which are the weights, the data, the tensors of operator and
-    regulariser that require gradients, and the initial state; and the same second derivatives, unless it
-    refuses them.
+    regulariser that require gradients, and the initial state; and the same second derivatives,
+    unless it refuses them.
 
     Args:
         step: Λ.

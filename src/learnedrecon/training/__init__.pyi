@@ -1,5 +1,4 @@
 from .loop import TrainingResult as TrainingResult
-from .loop import train as train
 from .losses import AbsoluteError as AbsoluteError
 from .losses import LogSquaredError as LogSquaredError
 from .losses import Loss as Loss
@@ -29,5 +28,4 @@ __all__ = [
     "TrainingResult",
     "TrainingSpec",
     "Update",
-    "train",
 ]

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
-from learnedrecon.errors import FileFormatError, MissingExtraError, describe
-from learnedrecon.files import writing
+from learnedrecon.errors import MissingExtraError, describe, shown
+from learnedrecon.files import reading, require_file, unreadable, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -164,6 +164,7 @@ class JsonLines:
         size = 0
         if not self.path.exists():
             return records, size
+        require_file(self.path, "the records of a run")
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
@@ -176,18 +177,14 @@ class JsonLines:
         return records, size
 
     def _parse(self, line: bytes, number: int) -> Record:
-        try:
+        place, expected = f"line {number} of {self.path}", "a JSON object with a 'step'"
+        found, fix = f"the line {shown(line)}", "remove the line, or train in another folder"
+        with reading(place, expected, corrupt=found, fix=fix):
             record = json.loads(line)
-            _ = record["step"] > 0
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileFormatError(
-                describe(
-                    expected=f"a JSON object with a 'step' on line {number} of {self.path}",
-                    found=f"{line[:60]!r}",
-                    fix="remove the line, or train in another folder",
-                )
-            ) from error
-        return record
+            step = record["step"]
+        if isinstance(record, dict) and type(step) is int and step >= 0:
+            return record
+        raise unreadable(place, expected, found, fix)
 
 
 class TensorBoard:

@@ -8,6 +8,7 @@ import torch
 
 from learnedrecon.errors import DataError, describe
 from learnedrecon.metrics import psnr_torch
+from learnedrecon.metrics.pictures import pictures
 from learnedrecon.training.update import diagnostics_of
 
 if TYPE_CHECKING:
@@ -42,11 +43,14 @@ class MeanPsnr:
         for batch in self.batches():
             if batch.truth is None:
                 raise _empty(f"samples without truth: {', '.join(batch.ids[:3])}")
-            image = model(batch.problem).image
-            values.append(psnr_torch(truth=batch.truth, estimate=image, data_range=self.data_range))
+            u, v = pictures(batch.truth), pictures(model(batch.problem).image)
+            there = self.data_range.defined(u)
+            if bool(there.any()):
+                pair = {"truth": u[there], "estimate": v[there]}
+                values.append(psnr_torch(**pair, data_range=self.data_range))
             last = batch.problem
         if not values:
-            raise _empty("none")
+            raise _empty("none, or constant ones alone, which have no PSNR with 'max-min'")
         return {"psnr": torch.cat(values).mean().item(), **diagnostics_of(model, last)}
 
 

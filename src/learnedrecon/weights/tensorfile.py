@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from learnedrecon.errors import DtypeError, FileFormatError, describe, shown
+from learnedrecon.errors import ConfigError, DtypeError, FileFormatError, describe, shown
 from learnedrecon.files import atomic_path, reading, refuse_size, require_file, unreadable
 from learnedrecon.specs import refuse_deep
 
@@ -90,10 +90,11 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     with reading(path, _WHOLE, corrupt="a header that is not JSON", fix=_AGAIN):
         complex_names, content = json.loads(texts["complex"]), json.loads(texts["content"])
     if not isinstance(content, dict) or not isinstance(complex_names, list):
-        raise _broken(
-            path, f"the content {shown(content)} and complex names {shown(complex_names)}"
-        )
-    refuse_deep(content, str(path))
+        raise _broken(path, f"content {shown(content)} and complex names {shown(complex_names)}")
+    try:
+        refuse_deep(content, "content")
+    except ConfigError as error:
+        raise _broken(path, str(error)) from error
     for name in complex_names:
         if not isinstance(name, str) or not _is_pairs(tensors.get(name)):
             raise _broken(path, f"{shown(name)} as the name of a complex tensor")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import struct
-import tokenize
-import zlib
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import h5py
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
 from learnedrecon.data.files.hdf5 import (
     get_dataset,
@@ -21,15 +15,19 @@ from learnedrecon.data.files.hdf5 import (
     listing,
     open_hdf5,
     read_dataset,
+    reading,
     require_finite,
-    too_large,
 )
+from learnedrecon.data.files.header import Header
+from learnedrecon.data.files.npy import npy_header, read_npy, write_npy
+from learnedrecon.data.files.png import png_header, read_png, write_png
+from learnedrecon.data.files.tiff import read_tiff, tiff_header, write_tiff
 from learnedrecon.errors import DataError, DtypeError, FileFormatError, ShapeError, describe
-from learnedrecon.files import atomic_path
+from learnedrecon.files import atomic_path, require_file, unreadable
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 Array = NDArray[Any]
 F = TypeVar("F")
@@ -37,24 +35,7 @@ F = TypeVar("F")
 HDF5_KEY: Final = "data"
 """The key under which :func:`write_array` stores an array in an HDF5 file."""
 
-# What the decoders of damaged files are known to raise.
-_DECODER_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    OverflowError,
-    ZeroDivisionError,
-    struct.error,
-    tokenize.TokenError,
-    zlib.error,
-    Image.DecompressionBombError,
-    tifffile.TiffFileError,
-)
+_EXPECTED: Final = "one array of numbers"
 
 
 def read_array(
@@ -78,17 +59,42 @@ def read_array(
         DataError: NaN or infinity.
     """
     path = Path(path)
-    read = _by_ending(path, _READERS)
-    if not path.is_file():
-        raise _unreadable(path, "no such file", "check the path")
-    if key is not None and read is not _read_hdf5:
-        raise _unreadable(path, f"the key '{key}' for a file without keys", "leave the key away")
-    array = read(path, key)
+    read = _by_ending(path, _READERS).read
+    return numbers(_read(path, key, read), str(path), ndim=ndim)
+
+
+def array_header(path: str | os.PathLike[str], key: str | None = None) -> Header:
+    """Shape and type of number of what :func:`read_array` reads, from the header of the file.
+
+    Raises:
+        FileFormatError: as for :func:`read_array`, as far as the header shows.
+    """
+    path = Path(path)
+    return _read(path, key, _by_ending(path, _READERS).header)
+
+
+def numbers(array: Array, what: str, *, ndim: int | None = None) -> Array:
+    """The array in native byte order, if it is one of finite numbers.
+
+    Raises:
+        FileFormatError: values that are not numbers.
+        ShapeError: the array is empty or has another number of axes than ``ndim``.
+        DataError: NaN or infinity.
+    """
     if array.dtype.kind not in "biufc":
-        raise _unreadable(path, f"values of type {array.dtype}", "write it as an array of numbers")
-    _check_axes(path, array, ndim)
-    require_finite(array, str(path))
+        found = f"values of type {array.dtype}"
+        raise unreadable(what, _EXPECTED, found, "write it as an array of numbers")
+    _check_axes(what, array, ndim)
+    require_finite(array, what)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _read(path: Path, key: str | None, read: Callable[[Path, str | None], F]) -> F:
+    require_file(path, _EXPECTED)
+    if key is not None and path.suffix.lower() not in HDF5_ENDINGS:
+        found = f"the key '{key}' for a file without keys"
+        raise unreadable(path, _EXPECTED, found, "omit the key")
+    return read(path, key)
 
 
 def write_array(
@@ -112,7 +118,7 @@ def write_array(
     """
     path = Path(path)
     write = _by_ending(path, _WRITERS)
-    complex_allowed = write in {_write_npy, _write_hdf5}
+    complex_allowed = write in {write_npy, _write_hdf5}
     if array.dtype.kind not in ("biufc" if complex_allowed else "biuf"):
         raise DtypeError(
             describe(
@@ -121,82 +127,53 @@ def write_array(
                 fix="convert the array, or take its magnitude or its real and imaginary parts",
             )
         )
-    _check_axes(path, array, 2 if write is _write_png else None)
+    _check_axes(str(path), array, 2 if write is write_png else None)
     require_finite(array, f"the array for {path}")
-    if window is not None and write is not _write_png:
+    if window is not None and write is not write_png:
         raise DataError(
             describe(
                 expected=f"no window for {path}, which keeps the values",
                 found=f"window {window}",
-                fix="leave the window away, or write a PNG",
+                fix="omit the window, or write a PNG",
             )
         )
-    stored = _to_grey(array, window) if write is _write_png else array
-    if write is _write_tiff:
+    stored = _to_grey(array, window) if write is write_png else array
+    if write is write_tiff:
         stored = _to_float32(path, array)
     with atomic_path(path) as temporary:
         write(temporary, stored)
 
 
-def _read_npy(path: Path, key: str | None) -> Array:  # noqa: ARG001 - one signature for all readers
-    with _decoding(path, "npy"):
-        # Mapping compares the size of the file with its header before any memory is taken.
-        return np.array(np.lib.format.open_memmap(path, mode="r"))
+class _Format(NamedTuple):
+    header: Callable[[Path, str | None], Header]
+    read: Callable[[Path, str | None], Array]
 
 
-def _read_tiff(path: Path, key: str | None) -> Array:  # noqa: ARG001 - one signature for all readers
-    with _decoding(path, "TIFF"), tifffile.TiffFile(path) as file:
-        photometric = tifffile.PHOTOMETRIC(file.pages.first.photometric).name
-        series = len(file.series)
-        array = np.asarray(file.asarray())
-    if photometric != "MINISBLACK":
-        raise _unreadable(
-            path, f"colours or inverted grey ({photometric})", "convert it to greyscale"
-        )
-    if series != 1:
-        raise _unreadable(path, f"{series} pictures of unequal shape or type", "split the file")
-    return array
-
-
-def _read_png(path: Path, key: str | None) -> Array:  # noqa: ARG001 - one signature for all readers
-    with _decoding(path, "PNG"), Image.open(path, formats=("PNG",)) as file:
-        mode, picture = file.mode, np.asarray(file)
-    if mode not in {"L", "I;16"}:
-        raise _unreadable(
-            path,
-            f"a picture of mode {mode}",
-            "convert it to greyscale of 8 or 16 bits without transparency",
-        )
-    return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+def _hdf5_header(path: Path, key: str | None) -> Header:
+    with open_hdf5(path) as file:
+        dataset = get_dataset(file, _only_key(path, file, key))
+        with reading(path):
+            return Header(tuple(dataset.shape or ()), dataset.dtype)
 
 
 def _read_hdf5(path: Path, key: str | None) -> Array:
     with open_hdf5(path) as file:
-        if key is None:
-            datasets = list_datasets(file)
-            if len(datasets) != 1:
-                raise FileFormatError(
-                    describe(
-                        expected=f"{path} to have one data set, or a key",
-                        found=listing(datasets),
-                        fix="name one of them by its key",
-                    )
-                )
-            (key,) = datasets
-        return read_dataset(get_dataset(file, key))
+        return read_dataset(get_dataset(file, _only_key(path, file, key)))
 
 
-def _write_npy(path: Path, array: Array) -> None:
-    with path.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-
-
-def _write_tiff(path: Path, array: Array) -> None:
-    tifffile.imwrite(path, array, photometric="minisblack")
-
-
-def _write_png(path: Path, array: Array) -> None:
-    Image.fromarray(array).save(path, format="PNG")
+def _only_key(path: Path, file: h5py.File, key: str | None) -> str:
+    if key is not None:
+        return key
+    datasets = list_datasets(file)
+    if len(datasets) == 1:
+        return next(iter(datasets))
+    raise FileFormatError(
+        describe(
+            expected=f"{path} to have one data set, or a key",
+            found=listing(datasets),
+            fix="name one of them by its key",
+        )
+    )
 
 
 def _write_hdf5(path: Path, array: Array) -> None:
@@ -204,22 +181,28 @@ def _write_hdf5(path: Path, array: Array) -> None:
         file.create_dataset(HDF5_KEY, data=array)
 
 
-_READERS: Final[dict[str, Callable[[Path, str | None], Array]]] = {
-    ".npy": _read_npy,
-    ".tif": _read_tiff,
-    ".tiff": _read_tiff,
-    ".png": _read_png,
-    ".h5": _read_hdf5,
-    ".hdf5": _read_hdf5,
+_NPY: Final = _Format(lambda path, _: npy_header(path), lambda path, _: read_npy(path))
+_TIFF: Final = _Format(lambda path, _: tiff_header(path), lambda path, _: read_tiff(path))
+_PNG: Final = _Format(lambda path, _: png_header(path), lambda path, _: read_png(path))
+_HDF5: Final = _Format(_hdf5_header, _read_hdf5)
+_READERS: Final[dict[str, _Format]] = {
+    ".npy": _NPY,
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".png": _PNG,
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
 }
 _WRITERS: Final[dict[str, Callable[[Path, Array], None]]] = {
-    ".npy": _write_npy,
-    ".tif": _write_tiff,
-    ".tiff": _write_tiff,
-    ".png": _write_png,
+    ".npy": write_npy,
+    ".tif": write_tiff,
+    ".tiff": write_tiff,
+    ".png": write_png,
     ".h5": _write_hdf5,
     ".hdf5": _write_hdf5,
 }
+HDF5_ENDINGS: Final = frozenset(ending for ending, kind in _READERS.items() if kind is _HDF5)
+"""By which HDF5 files are known."""
 
 
 def _by_ending(path: Path, table: dict[str, F]) -> F:
@@ -263,37 +246,13 @@ def _to_float32(path: Path, array: Array) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _check_axes(path: Path, array: Array, ndim: int | None) -> None:
+def _check_axes(what: str, array: Array, ndim: int | None) -> None:
     if array.size == 0 or (ndim is not None and array.ndim != ndim):
         axes = "any number of" if ndim is None else str(ndim)
         raise ShapeError(
             describe(
-                expected=f"an array with {axes} axes and at least one value in {path}",
+                expected=f"an array with {axes} axes and at least one value in {what}",
                 found=f"shape {array.shape}",
                 fix="choose one slice, or another file or data set",
             )
         )
-
-
-@contextmanager
-def _decoding(path: Path, kind: str) -> Iterator[None]:
-    """Names what is wrong with the file, for decoders alone."""
-    try:
-        yield
-    except PermissionError as error:
-        raise _unreadable(path, str(error), "change the permissions of the file") from error
-    except MemoryError as error:
-        raise too_large(path, error) from error
-    except _DECODER_ERRORS as error:
-        reason = str(error) or type(error).__name__
-        raise _unreadable(
-            path,
-            f"a file that is not {kind}, or breaks off, or is corrupt ({reason})",
-            "copy or download the file again, or correct its ending",
-        ) from error
-
-
-def _unreadable(path: Path, found: str, fix: str) -> FileFormatError:
-    return FileFormatError(
-        describe(expected=f"{path} to hold one array of numbers", found=found, fix=fix)
-    )

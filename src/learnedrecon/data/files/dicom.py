@@ -13,6 +13,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 
 from learnedrecon.errors import DataError, FileFormatError, describe
+from learnedrecon.files import reading, refuse_size, require_file, unreadable
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +26,12 @@ DICOM_ENDINGS: Final = frozenset({".dcm", ".dicom", ".ima"})
 
 WATER: Final = 0.02
 """Attenuation of water in 1/mm, near 60 to 70 keV: the effective energy of a clinical scan."""
+
+_EXPECTED: Final = "a DICOM file with one slice of a CT scan"
+_DAMAGED: Final = "a file that breaks off or is corrupt"
+_AGAIN: Final = "export the slice again"
+_DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+_FINEST, _COARSEST = 1e-9, 1e6  # mm
 
 _NEEDED: Final = (
     "Modality",
@@ -65,19 +72,20 @@ def read_ct_dicom(path: str | os.PathLike[str]) -> CtSlice:
     """
     path = Path(path)
     dataset = _read(path)
-    _check_tags(path, dataset)
-    stored = _pixels(path, dataset)
-    slope, intercept = (_number(path, dataset, tag) for tag in ("RescaleSlope", "RescaleIntercept"))
-    hounsfield = stored.astype(np.float64) * slope + intercept
-    if slope == 0.0 or not np.isfinite(hounsfield).all():
+    tags = _tags(path, dataset)
+    stored = _pixels(path, dataset, tags)
+    with np.errstate(over="ignore", invalid="ignore"):
+        hounsfield = stored.astype(np.float64) * tags.slope + tags.intercept
+    if tags.slope == 0.0 or not np.isfinite(hounsfield).all():
         raise DataError(
             describe(
                 expected=f"finite Hounsfield units in {path}",
-                found=f"RescaleSlope {slope}, RescaleIntercept {intercept}",
+                found=f"RescaleSlope {tags.slope}, RescaleIntercept {tags.intercept}",
                 fix="export the slice again",
             )
         )
-    return CtSlice(hounsfield, _pixel_size(path, dataset), _padding(dataset, stored))
+    low, high = tags.padding
+    return CtSlice(hounsfield, tags.pixel_size, (stored >= low) & (stored <= high))
 
 
 def read_attenuation(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], PixelSize]:
@@ -103,9 +111,8 @@ def dicom_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], PixelSi
         FileFormatError: as for :func:`read_ct_dicom`, as far as the header shows.
     """
     path = Path(path)
-    dataset = _read(path, pixels=False)
-    _check_tags(path, dataset)
-    return (int(dataset.Rows), int(dataset.Columns)), _pixel_size(path, dataset)
+    tags = _tags(path, _read(path, pixels=False))
+    return tags.shape, tags.pixel_size
 
 
 def dicom_subject(path: str | os.PathLike[str]) -> str | None:
@@ -116,7 +123,8 @@ def dicom_subject(path: str | os.PathLike[str]) -> str | None:
     """
     dataset = _read(Path(path), pixels=False)
     for tag in ("PatientID", "SeriesInstanceUID"):
-        value = str(dataset.get(tag) or "").strip()
+        with reading(path, _EXPECTED, corrupt=f"a {tag} that is damaged"):
+            value = str(dataset.get(tag) or "").strip()
         if value:
             return f"{tag} {value}"
     return None
@@ -152,18 +160,49 @@ def attenuation_to_hounsfield(attenuation: FloatArray, water: float = WATER) -> 
     return 1000.0 * (attenuation / water - 1.0)
 
 
+class _Tags(NamedTuple):
+    """What is needed of a header, as numbers."""
+
+    shape: tuple[int, int]
+    pixel_size: PixelSize
+    slope: float
+    intercept: float
+    padding: tuple[float, float]
+
+
 def _read(path: Path, *, pixels: bool = True) -> pydicom.Dataset:
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=not pixels)
-    except InvalidDicomError as error:
-        raise _unreadable(path, "no DICOM header", "check that this is a DICOM file") from error
-    except FileNotFoundError as error:
-        raise _unreadable(path, "no such file", "check the path") from error
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
-        raise _unreadable(path, f"a file that breaks off or is corrupt ({error})") from error
+    require_file(path, _EXPECTED)
+    with reading(path, _EXPECTED, corrupt=_DAMAGED, fix=_AGAIN):
+        with path.open("rb") as file:
+            deflated = _DEFLATED in file.read(4096)
+        if deflated:  # all of it is inflated at once
+            refuse_size(path, 1032 * path.stat().st_size)
+        try:
+            return pydicom.dcmread(path, stop_before_pixels=not pixels)
+        except InvalidDicomError as error:
+            raise _unreadable(path, "no DICOM header", "check that it is DICOM") from error
 
 
-def _check_tags(path: Path, dataset: pydicom.Dataset) -> None:
+def _tags(path: Path, dataset: pydicom.Dataset) -> _Tags:
+    """The header, checked; values are decoded only now, and may be damaged."""
+    with reading(path, _EXPECTED, corrupt=_DAMAGED, fix=_AGAIN):
+        _check_kind(path, dataset)
+        unit = dataset.get("RescaleType", "HU")
+        if unit not in ("HU", "US"):  # US: unspecified, which older scanners write for CT
+            raise _unreadable(path, f"RescaleType {unit}", "choose a slice in Hounsfield units, HU")
+        low = dataset.get("PixelPaddingValue")
+        high = dataset.get("PixelPaddingRangeLimit", low)
+        ends = () if low is None else (float(low), float(high))
+        return _Tags(
+            (int(dataset.Rows), int(dataset.Columns)),
+            _pixel_size(path, dataset),
+            _number(path, dataset, "RescaleSlope"),
+            _number(path, dataset, "RescaleIntercept"),
+            (min(ends), max(ends)) if ends else (math.inf, -math.inf),
+        )
+
+
+def _check_kind(path: Path, dataset: pydicom.Dataset) -> None:
     modality = dataset.get("Modality")
     if modality is not None and modality != "CT":
         raise _unreadable(path, f"Modality {modality}", "choose a slice of a CT scan")
@@ -179,42 +218,28 @@ def _check_tags(path: Path, dataset: pydicom.Dataset) -> None:
             f"colour, SamplesPerPixel {dataset.SamplesPerPixel}",
             "choose the slice itself and not a screenshot of it",
         )
-    unit = dataset.get("RescaleType", "HU")
-    if unit not in {"HU", "US"}:  # US: unspecified, which older scanners write for CT
-        raise _unreadable(path, f"RescaleType {unit}", "choose a slice in Hounsfield units, HU")
 
 
-def _pixels(path: Path, dataset: pydicom.Dataset) -> NDArray[Any]:
+def _pixels(path: Path, dataset: pydicom.Dataset, tags: _Tags) -> NDArray[Any]:
     if "PixelData" not in dataset:
         raise _unreadable(path, "no PixelData")
-    try:
-        return dataset.pixel_array
-    except (ValueError, AttributeError, EOFError) as error:
-        raise _unreadable(path, f"pixel data that break off or are corrupt ({error})") from error
-    except (RuntimeError, NotImplementedError) as error:
-        raise _unreadable(
-            path, f"pixel data that cannot be decoded ({error})", "decompress the file first"
-        ) from error
+    refuse_size(path, 8 * math.prod(tags.shape))
+    with reading(path, _EXPECTED, corrupt="pixel data that break off, are corrupt or compressed"):
+        stored = np.asarray(dataset.pixel_array)
+    if stored.shape != tags.shape:
+        raise _unreadable(path, f"pixel data of shape {stored.shape} for {tags.shape}")
+    return stored
 
 
-def _pixel_size(path: Path, dataset: pydicom.Dataset) -> tuple[float, float]:
+def _pixel_size(path: Path, dataset: pydicom.Dataset) -> PixelSize:
     spacing = dataset.PixelSpacing
     try:
         rows, columns = (float(length) for length in spacing)
     except (TypeError, ValueError) as error:
         raise _unreadable(path, f"PixelSpacing {spacing}, not two numbers") from error
-    if not all(math.isfinite(length) and length > 0.0 for length in (rows, columns)):
-        raise _unreadable(path, f"PixelSpacing {rows}, {columns}, not two positive lengths")
+    if not all(_FINEST < length < _COARSEST for length in (rows, columns)):
+        raise _unreadable(path, f"PixelSpacing {rows}, {columns}, not two positive lengths in mm")
     return rows, columns
-
-
-def _padding(dataset: pydicom.Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return np.zeros(stored.shape, dtype=np.bool_)
-    limit = dataset.get("PixelPaddingRangeLimit", value)
-    low, high = min(value, limit), max(value, limit)
-    return (stored >= low) & (stored <= high)
 
 
 def _number(path: Path, dataset: pydicom.Dataset, tag: str) -> float:
@@ -224,12 +249,8 @@ def _number(path: Path, dataset: pydicom.Dataset, tag: str) -> float:
     return float(value)
 
 
-def _unreadable(path: Path, found: str, fix: str = "export the slice again") -> FileFormatError:
-    return FileFormatError(
-        describe(
-            expected=f"{path} to be a DICOM file with one slice of a CT scan", found=found, fix=fix
-        )
-    )
+def _unreadable(path: Path, found: str, fix: str = _AGAIN) -> FileFormatError:
+    return unreadable(path, _EXPECTED, found, fix)
 
 
 def _check_water(water: float) -> None:

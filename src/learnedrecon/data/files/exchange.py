@@ -16,7 +16,7 @@ from learnedrecon.data.files.hdf5 import (
     reading,
     require_finite,
 )
-from learnedrecon.errors import DataError, FileFormatError, ShapeError, describe
+from learnedrecon.errors import DataError, FileFormatError, ShapeError, describe, shown
 
 if TYPE_CHECKING:
     import os
@@ -28,6 +28,7 @@ FloatArray = NDArray[np.float64]
 _COUNTS, _WHITE, _DARK, _THETA = (
     f"exchange/{name}" for name in ("data", "data_white", "data_dark", "theta")
 )
+_MANY_TURNS: Final = 4 * 360.0
 _RADIANS_PER_UNIT: Final = {
     "deg": np.pi / 180.0,
     "degree": np.pi / 180.0,
@@ -59,12 +60,29 @@ class ExchangeScan:
         white: beam without the object, float64 of shape (frame, detector).
         dark: no beam, float64 of shape (frame, detector).
         theta: angles in radians, float64 of shape (angle,).
+
+    Raises:
+        ShapeError: other shapes, such as one flat frame without its first axis.
     """
 
     counts: FloatArray
     white: FloatArray
     dark: FloatArray
     theta: FloatArray
+
+    def __post_init__(self) -> None:
+        counts, theta = np.shape(self.counts), np.shape(self.theta)
+        frames = np.shape(self.white), np.shape(self.dark)
+        fits = len(counts) == 2 and theta == counts[:1] and min(counts) > 0
+        if not fits or any(len(f) != 2 or f[0] < 1 or f[1:] != counts[1:] for f in frames):
+            raise ShapeError(
+                describe(
+                    expected="counts (angle, detector), white and dark (frame, detector) and theta "
+                    "(angle,)",
+                    found=f"counts {counts}, white {frames[0]}, dark {frames[1]}, theta {theta}",
+                    fix="give a single frame as frame[None]",
+                )
+            )
 
     def line_integrals(self, *, min_transmission: float = 1e-6) -> LineIntegrals:
         """``-ln((counts - dark)/(white - dark))`` with the means of the white and dark frames.
@@ -96,7 +114,8 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
     """Reads one detector row; no other row is loaded.
 
     Angles are in the unit that the attribute ``units`` of ``exchange/theta`` names, and in degrees
-    where there is none.
+    where there is none. Degrees of more than four turns are reduced to one turn; radians
+    are not, as they may be degrees by another name, which geometries refuse.
 
     Args:
         path: HDF5 file with ``exchange/data``, ``exchange/data_white`` and ``exchange/data_dark``
@@ -119,7 +138,11 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
             _read(path, key, read_dataset(stack, (slice(None), row)))
             for key, stack in stacks.items()
         )
-        radians = _read(path, _THETA, read_dataset(theta)) * _radians_per_unit(path, theta)
+        radians = _read(path, _THETA, read_dataset(theta))
+        unit = _radians_per_unit(path, theta)
+        if unit < 1.0 and np.abs(radians).max() > _MANY_TURNS:
+            radians = np.remainder(radians, 360.0)
+        radians = radians * unit
     return ExchangeScan(counts, white, dark, radians)
 
 
@@ -145,7 +168,7 @@ def _radians_per_unit(path: Path, theta: h5py.Dataset) -> float:
         raise FileFormatError(
             describe(
                 expected=f"the attribute units of '{_THETA}' in {path} to be degrees or radians",
-                found=repr(unit),
+                found=shown(unit),
                 fix="correct the attribute",
             )
         )

@@ -1,21 +1,33 @@
-"""HDF5 files whose every failure is one clear error."""
+"""HDF5 files whose every failure is one clear error, and whose links are followed.
+
+Data sets are found through hard, soft and external links, under every name that they have. A link
+to nothing is named where it matters. Content that is in other files (external links, virtual and
+external data sets) must be in files that are there: HDF5 itself would put zeros in its place.
+"""
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import h5py
 import numpy as np
 
-from learnedrecon.errors import DataError, FileFormatError, describe
+from learnedrecon.errors import DataError, FileFormatError, describe, shown
+from learnedrecon.files import reading as reading_as
+from learnedrecon.files import refuse_size, require_file, unreadable
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+_EXPECTED: Final = "an HDF5 file"
+_MOST_NAMES: Final = 200_000
+_MOST_GROUPS: Final = 5_000
 
 
 @contextmanager
@@ -27,9 +39,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     Raises:
         FileFormatError: no such file, one that may not be opened, not HDF5, or truncated.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise _unreadable(path, "no such file", "check the path")
+    path = require_file(path, _EXPECTED)
     with reading(path):
         file = h5py.File(path, "r")
     with file:
@@ -38,81 +48,101 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns what h5py raises for a damaged file into one clear error; for single reads alone.
+    """Turns whatever h5py raises for a damaged file into one clear error; for single reads alone.
 
     Raises:
         FileFormatError: the file may not be opened, is damaged, or holds more than the memory.
     """
-    path = Path(path)
-    try:
+    with reading_as(path, _EXPECTED):
         yield
-    except PermissionError as error:
-        raise _unreadable(path, str(error), "change the permissions of the file") from error
-    except MemoryError as error:
-        raise too_large(path, error) from error
-    except (OSError, RuntimeError, KeyError) as error:
-        raise _unreadable(
-            path,
-            f"a file that is not HDF5, or breaks off, or is corrupt ({error})",
-            "copy or download the file again",
-        ) from error
 
 
-def too_large(path: Path, error: MemoryError) -> FileFormatError:
-    """The error for an array that the memory cannot hold."""
-    return FileFormatError(
-        describe(
-            expected=f"an array in {path} that fits into the memory",
-            found=f"one that is too large ({str(error) or type(error).__name__})",
-            fix="use a part of it or free memory; if it should be small, its header is damaged",
-        )
-    )
-
-
-def list_datasets(file: h5py.Group) -> dict[str, tuple[int, ...]]:
+def list_datasets(group: h5py.Group) -> dict[str, tuple[int, ...]]:
     """The shape of every data set in the file or group by its key, without the leading slash.
+
+    Links are followed; those to nothing are left out, see :func:`broken_links`.
+
+    Raises:
+        FileFormatError: the file is damaged, or has more names than anyone wrote.
+    """
+    with reading(group.file.filename):
+        found = {
+            key: tuple(item.shape or ())
+            for key, item in _walk(group)
+            if isinstance(item, h5py.Dataset)
+        }
+    return dict(sorted(found.items()))
+
+
+def broken_links(group: h5py.Group) -> tuple[str, ...]:
+    """The keys of links to what is not there.
 
     Raises:
         FileFormatError: the file is damaged.
     """
-    found: dict[str, tuple[int, ...]] = {}
-
-    def note(key: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[key] = tuple(item.shape or ())
-
-    with reading(file.file.filename):
-        file.visititems(note)
-    return found
+    with reading(group.file.filename):
+        return tuple(key for key, item in _walk(group) if item is None)
 
 
 def get_dataset(file: h5py.File, key: str) -> h5py.Dataset:
     """The data set called ``key``, not yet read.
 
     Raises:
-        FileFormatError: there is none; the message lists those that are there. Or the file is
-            damaged.
+        FileFormatError: there is none; the message lists those that are there. Or the file, or one
+            that it takes the data from, is damaged or missing.
     """
     with reading(file.filename):
-        item = file.get(key)
-    if isinstance(item, h5py.Dataset):
-        return item
+        item = get_item(file, key)
+        if isinstance(item, h5py.Dataset):
+            _refuse_missing_sources(item)
+            return item
+        link = _link_text(file, key) if item is None else None
     raise FileFormatError(
         describe(
-            expected=f"a data set '{key}' in {file.filename}",
-            found=listing(list_datasets(file)),
-            fix="choose one of these keys, or another file",
+            expected=f"a data set {shown(key)} in {file.filename}",
+            found=listing(list_datasets(file)) if link is None else f"a link to {link}",
+            fix="choose one of these keys, or another file"
+            if link is None
+            else "put what it leads to in its place",
         )
     )
+
+
+def get_item(group: h5py.Group, key: str) -> h5py.Group | h5py.Dataset | None:
+    """What is at ``key``, links followed part by part; None where there is nothing.
+
+    Call it within :func:`reading`.
+    """
+    item: Any = group
+    for part in key.strip("/").split("/"):
+        if not isinstance(item, h5py.Group) or not part:
+            return None
+        item = _followed(item, part)
+    return item
 
 
 def read_dataset(dataset: h5py.Dataset, selection: Any = ()) -> NDArray[Any]:  # noqa: ANN401 - h5py's
     """The values of a data set, or of a part of it.
 
+    Args:
+        dataset: as from :func:`get_dataset`.
+        selection: an index of the first axis, slices and indices of the first axes, or all.
+
     Raises:
         FileFormatError: the file is damaged, or there are more values than fit into the memory.
     """
-    with reading(dataset.file.filename):
+    path = dataset.file.filename
+    with reading(path):
+        parts = selection if isinstance(selection, tuple) else (selection,)
+        shape = tuple(dataset.shape or ())
+        whole = [n for n, part in zip(shape, parts, strict=False) if isinstance(part, slice)]
+        needed = dataset.dtype.itemsize * math.prod((*whole, *shape[len(parts) :]))
+        # A chunk is decoded as a whole, whatever part of it is asked for.
+        needed = max(needed, dataset.dtype.itemsize * math.prod(dataset.chunks or ()))
+        stored = None
+        if dataset.is_virtual or dataset.external:
+            stored = sum(source.stat().st_size for source in _sources(dataset))
+        refuse_size(path, needed, stored=stored)
         return np.asarray(dataset[selection])
 
 
@@ -120,9 +150,9 @@ def listing(datasets: dict[str, tuple[int, ...]]) -> str:
     """Data sets and their shapes, for a message; a long list is cut."""
     if not datasets:
         return "no data sets"
-    shown = [f"{key} {shape}" for key, shape in list(datasets.items())[:20]]
-    rest = len(datasets) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+    shown_ = [f"{key[:80]} {shape}" for key, shape in list(datasets.items())[:20]]
+    rest = len(datasets) - len(shown_)
+    return ", ".join(shown_) + (f" and {rest} more" if rest else "")
 
 
 def require_finite(values: NDArray[Any], what: str) -> None:
@@ -144,5 +174,74 @@ def require_finite(values: NDArray[Any], what: str) -> None:
         )
 
 
-def _unreadable(path: Path, found: str, fix: str) -> FileFormatError:
-    return FileFormatError(describe(expected=f"{path} to be an HDF5 file", found=found, fix=fix))
+def _walk(group: h5py.Group) -> Iterator[tuple[str, Any]]:
+    """Every name below ``group`` and what it leads to: a data set, a group, or None for nothing.
+
+    A group is not entered again below itself; what several links lead to comes under each name.
+    """
+    waiting: list[tuple[str, h5py.Group, frozenset[Any]]] = [("", group, frozenset())]
+    names = groups = 0
+    while waiting:
+        prefix, inner, above = waiting.pop()
+        groups, names = groups + 1, names + len(inner)
+        if names > _MOST_NAMES or groups > _MOST_GROUPS:
+            found = f"more than {_MOST_NAMES} names or {_MOST_GROUPS} groups, or links in circles"
+            raise unreadable(group.file.filename, _EXPECTED, found, "write fewer into one file")
+        here = above | {_identity(inner)}
+        for name in inner:
+            item = _followed(inner, name)
+            yield prefix + name, item
+            if isinstance(item, h5py.Group) and _identity(item) not in here:
+                waiting.append((f"{prefix}{name}/", item, here))
+
+
+def _identity(group: h5py.Group) -> tuple[Any, ...]:
+    """What is the same for all the names of a group."""
+    info = h5py.h5o.get_info(group.id)
+    return info.fileno, info.addr
+
+
+def _followed(group: h5py.Group, name: str) -> Any:  # noqa: ANN401 - h5py's
+    """The member of a group, None for a link to nothing or no member; opens no pipe or device."""
+    link = group.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        target = Path(group.file.filename).parent / link.filename
+        if not target.exists():
+            return None
+        require_file(target, "the file of an external link")
+    elif link is None:
+        return None
+    try:
+        return group[name]
+    except (KeyError, OSError, RuntimeError):  # as for a link to itself
+        if isinstance(link, h5py.HardLink):
+            raise
+        return None
+
+
+def _link_text(file: h5py.File, key: str) -> str | None:
+    """Where the broken link at ``key``, or on the way to it, leads; None where there is none."""
+    item: Any = file
+    for part in key.strip("/").split("/"):
+        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) and part else None
+        if link is None:
+            return None
+        item = _followed(item, part)
+        if item is None:
+            outside = f"{link.filename}:" if isinstance(link, h5py.ExternalLink) else ""
+            return f"{outside}{link.path}, where nothing is"
+    return None
+
+
+def _refuse_missing_sources(dataset: h5py.Dataset) -> None:
+    for source in _sources(dataset):
+        require_file(source, f"a part of the data set '{dataset.name}' of {dataset.file.filename}")
+
+
+def _sources(dataset: h5py.Dataset) -> list[Path]:
+    """The other files that a virtual or an external data set takes its values from."""
+    folder = Path(dataset.file.filename).parent
+    names = [name for name, _, _ in dataset.external or ()]
+    if dataset.is_virtual:
+        names += [source.file_name for source in dataset.virtual_sources()]
+    return [folder / name for name in {*names} if name != "."]

@@ -1,10 +1,11 @@
-"""What ``learnedrecon demo`` prints and draws."""
+"""The words, the table and the figure of the demo."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import torch
+from rich import box
 from rich.table import Table
 
 from learnedrecon.evaluation.figure import Panel, Row, comparison
@@ -13,8 +14,6 @@ from learnedrecon.metrics.image import psnr, ssim
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from rich.console import Console
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.evaluation.scores import Scores
@@ -25,39 +24,51 @@ if TYPE_CHECKING:
 _TITLES = {"fbp": "FBP", "tv": "total variation", "lpd": "filtered primal-dual"}
 
 
-def print_opening(console: Console, experiment: Experiment, images: int) -> None:
-    """The problem, before anything is trained."""
+def opening(experiment: Experiment, images: int) -> list[str]:
+    """The problem in paragraphs, before anything is trained."""
     config = experiment.config
     geometry, simulation = config.operator, config.data.simulation
     angles, detectors = geometry.data_shape
     assert simulation is not None
     assert simulation.grid is not None
-    console.rule("learnedrecon demo")
-    console.print(
-        f"Problem: preset '{config.data.train.preset}', {geometry.shape[0]} x {geometry.shape[1]} "
-        f"pixels of {geometry.pixel[0]:g} mm, parallel beam, {angles} angles x {detectors} "
-        f"detector pixels, simulated on {simulation.grid[0]} x {simulation.grid[1]} pixels, noise "
+    ny, nx = geometry.shape
+    problem = (
+        f"Problem: preset '{config.data.train.preset}', {ny} x {nx} pixels of "
+        f"{geometry.pixel[0]:g} mm, parallel beam, {angles} angles x {detectors} detector pixels, "
+        f"simulated on {simulation.grid[0]} x {simulation.grid[1]} pixels, noise "
         f"{simulation.noise}"
     )
-    console.print(
+    network = (
         "Network: filtered_primal_dual, a small learned primal-dual that also sees the filtered "
         "residual, as the paper's network (learned_primal_dual) trains far slower; in the tables "
         "'lpd'."
     )
-    console.print(
+    compared = (
         f"Compared on {images} held-out phantoms (the choice of the loss has seen them, see the "
         "README); TV with u >= 0 to a relative duality gap of 1e-3, its weight tuned on validation "
-        "phantoms.\n"
+        "phantoms."
     )
+    return [problem, network, compared]
 
 
-def print_table(console: Console, scores: Sequence[Scores], real: Sequence[Scores]) -> None:
-    """One table: every method on the test phantoms and on the CT slice."""
+def demo_table(
+    scores: Sequence[Scores], real: Sequence[Scores], *, ascii_only: bool = False
+) -> Table:
+    """One table for the terminal: every method on the test phantoms and on the CT slice.
+
+    Args:
+        scores: Scores on the phantoms.
+        real: Scores on the slice.
+        ascii_only: Whether the terminal shows nothing but ASCII.
+    """
+    sign = "+-" if ascii_only else "±"
     table = Table(
-        title=f"{scores[0].images} test phantoms, mean ± standard deviation; and the CT slice",
+        title=f"{scores[0].images} test phantoms, mean {sign} standard deviation; the CT slice",
         title_justify="left",
         caption="'lpd' is filtered_primal_dual; PSNR in dB, range max - min; ms for an image",
         caption_justify="left",
+        box=box.ASCII_DOUBLE_HEAD if ascii_only else box.SIMPLE_HEAD,
+        show_edge=False,
     )
     for name in ("", "PSNR", "SSIM", "ms", "parameters", "CT: PSNR", "SSIM"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
@@ -65,14 +76,14 @@ def print_table(console: Console, scores: Sequence[Scores], real: Sequence[Score
         psnr_, ssim_ = score.summary()["psnr"], score.summary()["ssim"]
         table.add_row(
             score.method,
-            f"{psnr_.mean:.2f} ± {psnr_.std:.2f}",
-            f"{ssim_.mean:.3f} ± {ssim_.std:.2f}",
+            f"{psnr_.mean:.2f} {sign} {psnr_.std:.2f}",
+            f"{ssim_.mean:.3f} {sign} {ssim_.std:.2f}",
             f"{1e3 * score.seconds:.1f}",
             f"{score.parameters:,}".replace(",", " "),
             f"{one.psnr[0]:.2f}",
             f"{one.ssim[0]:.3f}",
         )
-    console.print(table)
+    return table
 
 
 @torch.no_grad()
@@ -91,31 +102,31 @@ def draw(
     comparison(rows, target)
 
 
-def print_closing(console: Console, results: dict[str, Any], folder: Path) -> None:
-    """What was learned, and what to try next."""
+def closing(results: dict[str, Any], folder: Path) -> list[str]:
+    """What was learned, and what to try next, in paragraphs; the last one is a command."""
     lead = results["lpd_minus_tv"]
     methods, real, training = results["methods"], results["real"], results["training"]
     low, high = lead["ci95"]
     ahead = real["lpd"]["psnr"] - real["tv"]["psnr"]
-    console.print(
-        f"\nFrom {training['steps']} random ellipse phantoms a network of "
+    image = folder / "ct.png"
+    output = f"{image} --force" if image.exists() else f"{image}"
+    learned = (
+        f"From {training['steps']} random ellipse phantoms a network of "
         f"{methods['lpd']['parameters']} parameters learned to reconstruct phantoms that it never "
         f"saw, {lead['mean']:+.2f} dB against tuned TV (95 % interval {low:+.2f} to {high:+.2f}); "
         f"on the real CT slice, unlike anything it was trained on, {ahead:+.2f} dB."
     )
-    console.print(
-        f"\nWrote {folder}/results.json and {folder}/figure.png, in {results['seconds']:.0f} s."
-        "\nTry next: train longer (learnedrecon demo --minutes 20), or write a configuration of "
+    more = (
+        "Try next: train longer (learnedrecon demo --minutes 20), or write a configuration of "
         "your own (learnedrecon init --list)."
-        "\nReconstruct your own file (here the scan of the CT slice, 30 angles x 183 pixels):"
     )
-    image = folder / "ct.png"
-    output = f"{image} --force" if image.exists() else f"{image}"
-    console.print(
+    return [
+        learned,
+        f"Wrote {folder}/results.json and {folder}/figure.png, in {results['seconds']:.0f} s.",
+        more,
+        "Reconstruct your own file (here the scan of the CT slice, 30 angles x 183 pixels):",
         f"  learnedrecon reconstruct {folder} {folder}/ct_measurement.npy -o {output}",
-        style="bold",
-        soft_wrap=True,
-    )
+    ]
 
 
 def _row(label: str, methods: dict[str, Reconstructor], batch: Batch, data_range: DataRange) -> Row:

@@ -1,0 +1,69 @@
+"""Greyscale pictures in PNG."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image
+
+from learnedrecon.data.files.header import Header
+from learnedrecon.files import reading, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+EXPECTED: Final = "a PNG file with one greyscale picture"
+_GREY: Final = ("L", "I;16")
+
+
+def png_header(path: Path) -> Header:
+    """Shape and type, as :func:`read_png` returns the picture.
+
+    Raises:
+        FileFormatError: the header is corrupt, or of a picture with colours.
+    """
+    with _opened(path) as picture:
+        mode, shape = picture.mode, (picture.height, picture.width)
+    if mode not in _GREY:
+        raise unreadable(
+            path,
+            EXPECTED,
+            f"a picture of mode {mode}",
+            "convert it to greyscale of 8 or 16 bits without transparency",
+        )
+    return Header(shape, np.dtype(np.float32))
+
+
+def read_png(path: Path) -> NDArray[np.float32]:
+    """The picture in [0, 1]: the stored integer over 255 or 65535.
+
+    Raises:
+        FileFormatError: as for :func:`png_header`, or truncated, or larger than the memory.
+    """
+    png_header(path).refuse_size(path)
+    with _opened(path) as file:
+        picture = np.asarray(file)
+    return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+
+
+def write_png(path: Path, array: NDArray[np.uint16]) -> None:
+    """Writes grey values of 16 bits."""
+    Image.fromarray(array).save(path, format="PNG")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    with reading(path, EXPECTED), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path, formats=("PNG",)) as picture:
+                yield picture
+        except Image.DecompressionBombError as error:
+            fix = "write it as npy or HDF5; if it should be small, its header is damaged"
+            raise unreadable(path, EXPECTED, str(error), fix) from error

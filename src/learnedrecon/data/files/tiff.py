@@ -1,0 +1,104 @@
+"""Greyscale TIFF: one picture, a stack, or pages of one shape that were written one by one.
+
+Compressions that tifffile leaves to the package imagecodecs, such as LZW, are read by Pillow where
+that gives the same type of number.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import tifffile
+from PIL import Image, ImageSequence, UnidentifiedImageError
+
+from learnedrecon.data.files.header import Header
+from learnedrecon.files import reading, unreadable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+EXPECTED: Final = "a TIFF file with one greyscale picture or a stack"
+
+
+def tiff_header(path: Path) -> Header:
+    """Shape and type, of all pages together.
+
+    Raises:
+        FileFormatError: the file is truncated or corrupt, has colours, or pages of several shapes.
+    """
+    with reading(path, EXPECTED), tifffile.TiffFile(path) as file:
+        return _header(path, file)
+
+
+def read_tiff(path: Path) -> NDArray[Any]:
+    """The pages as one array, (page, row, column) where there are several.
+
+    Raises:
+        FileFormatError: as for :func:`tiff_header`, or larger than the memory, or a compression
+            that needs another package.
+    """
+    with reading(path, EXPECTED), tifffile.TiffFile(path) as file:
+        header = _header(path, file)
+        header.refuse_size(path)
+        if all(_decodable(series.keyframe) for series in file.series):
+            series = [np.asarray(each.asarray()) for each in file.series]
+            return series[0] if len(series) == 1 else np.stack(series)
+        compression = getattr(file.pages.first.compression, "name", "unknown")
+    return _by_pillow(path, header, compression)
+
+
+def write_tiff(path: Path, array: NDArray[np.float32]) -> None:
+    """Writes one picture or a stack, without colours."""
+    tifffile.imwrite(path, array, photometric="minisblack")
+
+
+def _header(path: Path, file: tifffile.TiffFile) -> Header:
+    shapes = {(tuple(series.shape), series.dtype) for series in file.series}
+    kinds = {tifffile.PHOTOMETRIC(series.keyframe.photometric).name for series in file.series}
+    if kinds != {"MINISBLACK"}:
+        found = f"colours or inverted grey ({', '.join(sorted(kinds - {'MINISBLACK'}))})"
+        raise unreadable(path, EXPECTED, found, "convert it to greyscale")
+    if len(shapes) != 1:
+        found = f"{len(file.series)} pictures of unequal shape or type"
+        raise unreadable(path, EXPECTED, found, "split the file")
+    ((shape, dtype),) = shapes
+    number = len(file.series)
+    return Header(shape if number == 1 else (number, *shape), np.dtype(dtype))
+
+
+def _decodable(page: Any) -> bool:  # noqa: ANN401 - tifffile's
+    """Whether tifffile decodes the page without another package."""
+    tables = tifffile.TIFF.DECOMPRESSORS, tifffile.TIFF.UNPREDICTORS
+    try:
+        return all(
+            table[key]
+            for table, key in zip(tables, (page.compression, page.predictor), strict=True)
+        )
+    except KeyError:
+        return False
+
+
+def _by_pillow(path: Path, header: Header, compression: str) -> NDArray[Any]:
+    """The same by libtiff, if it keeps the type of number."""
+    other = unreadable(
+        path,
+        EXPECTED,
+        f"the compression {compression} of {header.dtype}, which another package decodes",
+        "run: pip install imagecodecs, or store the file without compression",
+    )
+    with reading(path, EXPECTED), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is odd about the file, which the error then says
+        try:
+            with Image.open(path, formats=("TIFF",)) as picture:
+                pages = [np.asarray(page) for page in ImageSequence.Iterator(picture)]
+        except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise other from error
+    found = {(page.shape, page.dtype.newbyteorder("=")) for page in pages}
+    shape = header.shape if len(pages) == 1 else header.shape[1:]
+    if found != {(shape, header.dtype.newbyteorder("="))}:
+        raise other
+    return pages[0] if len(pages) == 1 else np.stack(pages)

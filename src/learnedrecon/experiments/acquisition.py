@@ -1,0 +1,138 @@
+"""What depends on the kind of a scan when a measurement is read: one rule beside each kind.
+
+A rule for an operator of yours: ``@data_axes.register(MySpec)`` and so on; without one its
+measurements are read by the shape and the type of number of its spaces alone.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from learnedrecon.errors import DataError, describe
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
+from learnedrecon.operators.mri.non_cartesian import NonCartesian
+from learnedrecon.operators.ray.beam3d import Beam3D
+from learnedrecon.operators.ray.geometry2d import Beam
+from learnedrecon.operators.ray.geometry3d import RotatingBeam3D
+from learnedrecon.operators.ray.transmission import Transmission
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from learnedrecon.recorded import Record
+
+_TRANSMISSIONS: Final = (-0.25, 1.5)
+_COUNTS: Final = 50.0
+
+
+@singledispatch
+def data_axes(spec: Record) -> str:  # noqa: ARG001 - what other kinds look at
+    """The names of the axes of the data, such as "angles, detector pixels"; empty by default.
+
+    Args:
+        spec: The record of an operator.
+    """
+    return ""
+
+
+@data_axes.register(Beam)
+@data_axes.register(Transmission)
+def _(spec: Beam | Transmission) -> str:  # noqa: ARG001 - the same for all
+    return "angles, detector pixels"
+
+
+@data_axes.register(Beam3D)
+def _(spec: Beam3D) -> str:  # noqa: ARG001 - the same for all
+    return "angles, detector rows, detector columns"
+
+
+@data_axes.register(Cartesian)
+def _(spec: Cartesian) -> str:
+    coils = [] if spec.coils is None else ["coils"]
+    return ", ".join([*coils, *("kz", "ky", "kx")[-len(spec.shape) :]])
+
+
+@data_axes.register(NonCartesian)
+def _(spec: NonCartesian) -> str:
+    coils = [] if spec.coils is None else ["coils"]
+    return ", ".join([*coils, "readouts", "samples"])
+
+
+@singledispatch
+def pixel_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - what other kinds look at
+    """The pixel size of an image in mm, axis by axis; None where the operator has none.
+
+    Args:
+        spec: The record of an operator.
+    """
+    return None
+
+
+@pixel_of.register(Beam)
+@pixel_of.register(Beam3D)
+def _(spec: Beam | Beam3D) -> tuple[float, ...]:
+    return spec.pixel
+
+
+@pixel_of.register(Transmission)
+def _(spec: Transmission) -> tuple[float, ...]:
+    return spec.geometry.pixel
+
+
+@singledispatch
+def angles_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - as above
+    """The angles of a scan in radians; None where the operator has none.
+
+    Args:
+        spec: The record of an operator.
+    """
+    return None
+
+
+@angles_of.register(Beam)
+@angles_of.register(RotatingBeam3D)
+def _(spec: Beam | RotatingBeam3D) -> tuple[float, ...]:
+    return tuple(spec.angle_values)
+
+
+@angles_of.register(Transmission)
+def _(spec: Transmission) -> tuple[float, ...]:
+    return tuple(spec.geometry.angle_values)
+
+
+@singledispatch
+def refuse_values(spec: Record, values: NDArray[Any], path: Path) -> None:
+    """Refuses values that the detector of an operator cannot show; by default none.
+
+    Args:
+        spec: The record of an operator.
+        values: The measurement.
+        path: The file, for the message.
+
+    Raises:
+        DataError: Values that no scan of this kind has.
+    """
+
+
+@refuse_values.register(Transmission)
+def _(spec: Transmission, values: NDArray[Any], path: Path) -> None:
+    """Values far outside of [s, s + I₀], which is [0, 1] for shares of photons."""
+    low, high = float(np.min(values)), float(np.max(values))
+    least, most = (spec.scatter + spec.intensity * share for share in _TRANSMISSIONS)
+    if low < least or high > most:
+        counts = high > spec.scatter + spec.intensity * _COUNTS
+        kind = "raw counts" if counts else "line integrals, logarithms of transmissions"
+        ends = f"{spec.scatter:g} and {spec.scatter + spec.intensity:g}"
+        raise DataError(
+            describe(
+                expected=f"transmissions between {ends} in {path}, as the operator measures them",
+                found=f"values from {low:.4g} to {high:.4g}, which look like {kind}",
+                fix="divide counts by those without an object; for line integrals y store exp(-y), "
+                "or take a model of line integrals",
+            )
+        )

@@ -1,0 +1,125 @@
+"""Looking at data, operators and models before trusting them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon import specs
+from learnedrecon.config.yaml_file import read_operator
+from learnedrecon.errors import ShapeError, describe
+from learnedrecon.experiments.data_report import View, look_at
+from learnedrecon.experiments.geometry_text import geometry_file_text
+from learnedrecon.experiments.method import find_method, require_operator
+from learnedrecon.files import plan_outputs, write_text
+from learnedrecon.operators.base import Operator
+from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.problem import InverseProblem
+from learnedrecon.testing import check_operator as check_one_operator
+from learnedrecon.testing import check_reconstructor
+
+if TYPE_CHECKING:
+    import os
+
+    from learnedrecon.experiments.method import Method
+    from learnedrecon.recorded import Record
+    from learnedrecon.schemes.reconstructor import Reconstructor
+    from learnedrecon.testing import Report
+
+_TOLERANCE = 1e-4
+_PRECISIONS = (torch.float64, torch.float32)
+
+
+def check_data(
+    path: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    write_geometry: str | os.PathLike[str] | None = None,
+    force: bool = False,
+) -> View:
+    """Describes a file or folder of data: what is in it, what is missing, and how to go on.
+
+    Args:
+        path: A file, or a folder of measurements and true images.
+        key: Data set in an HDF5 file.
+        write_geometry: YAML file for a geometry to fill in, or None.
+        force: Whether it may be overwritten.
+
+    Raises:
+        FileFormatError: No such path, or a file that cannot be read.
+        DataError: NaN or infinity.
+        ShapeError: A geometry is asked for, and there is no measurement.
+        ConfigError: The geometry is there, or is an input.
+    """
+    path = Path(path)
+    if write_geometry is not None:
+        plan_outputs([write_geometry], inputs=[path], force=force)
+    view = look_at(path, key)
+    if write_geometry is not None:
+        if view.geometry is None:
+            raise ShapeError(
+                describe(
+                    expected=f"a measurement (angle, detector) in {path}",
+                    found="none",
+                    fix="name the file of a measurement, and its data set with --key",
+                )
+            )
+        write_text(write_geometry, geometry_file_text(view.geometry, path))
+    return view
+
+
+def check_operator(
+    operator: str | os.PathLike[str] | Operator | Record,
+) -> dict[torch.dtype, Report]:
+    """Checks adjoint, linearity and derivatives of an operator in both precisions.
+
+    Args:
+        operator: An operator, its record, or a configuration, geometry file or run folder.
+
+    Raises:
+        CheckError: A property does not hold.
+        FileFormatError: The file cannot be read.
+        ConfigError: The record is wrong.
+    """
+    if not isinstance(operator, Operator):
+        record = read_operator(operator) if isinstance(operator, str | Path) else operator
+        operator = specs.build(OPERATORS, record)
+    return {dtype: check_one_operator(operator.to(dtype)) for dtype in _PRECISIONS}
+
+
+def check_model(
+    method: str | os.PathLike[str] | Reconstructor, *, operator: Operator | None = None
+) -> Report:
+    """Checks that a model treats samples alone, trains everywhere, and survives being stored.
+
+    Args:
+        method: A run folder, a weights file, or a model.
+        operator: T; that of the training unless given.
+
+    Raises:
+        CheckError: A property does not hold.
+        ConfigError: No operator.
+        FileFormatError: No such run or file, or broken weights.
+    """
+    found = find_method(method)
+    given = require_operator(found, method) if operator is None else operator
+    found.model.cpu()
+    return check_reconstructor(found.model, example(found, given), tolerance=_TOLERANCE)
+
+
+def example(method: Method, operator: Operator) -> InverseProblem:
+    """Two smooth random images of the size that the model was trained on, measured by T.
+
+    Args:
+        method: The method.
+        operator: T.
+    """
+    generator = torch.Generator().manual_seed(0)
+    images = operator.domain.random(generator, (2, method.channels))
+    for axis in range(-operator.domain.ndim, 0):
+        images = (images + images.roll(1, axis) + images.roll(-1, axis)) / 3
+    images = images if operator.domain.is_complex else images.abs()
+    size = images.abs().amax()
+    return InverseProblem(operator, operator((method.model.image_scale or 1.0) * images / size))

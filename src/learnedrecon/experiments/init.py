@@ -1,0 +1,53 @@
+"""A configuration to start from: of a preset, or for a folder of the user's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from learnedrecon.errors import ConfigError, describe
+from learnedrecon.experiments.folder_config import config_text
+from learnedrecon.experiments.presets import preset_text
+from learnedrecon.files import plan_outputs, write_text
+
+if TYPE_CHECKING:
+    import os
+
+
+def init_config(
+    output: str | os.PathLike[str],
+    preset: str | None = None,
+    *,
+    source: str | os.PathLike[str] | None = None,
+    force: bool = False,
+) -> str:
+    """Writes a commented configuration: of a preset, or for a folder of images.
+
+    Args:
+        output: The YAML file to write.
+        preset: Name of a preset, see :func:`presets`.
+        source: Folder or HDF5 file with pairs, or with true images alone, which are then measured
+            by simulation.
+        force: Whether the file may be overwritten.
+
+    Returns:
+        Its text; what is not known is FILL_IN.
+
+    Raises:
+        ConfigError: Not one of preset and source, no such preset, or a file that is there.
+        DataError: Nothing to learn from in the folder.
+    """
+    if (preset is None) == (source is None):
+        raise ConfigError(
+            describe(
+                expected="a preset or --from FOLDER",
+                found="neither" if preset is None else "both",
+                fix="write for example 'learnedrecon init ellipses-filtered-lpd'; --list shows all",
+            )
+        )
+    text = "" if preset is None else preset_text(preset)
+    plan_outputs([output], inputs=[] if source is None else [source], force=force)
+    if source is not None:
+        text = config_text(Path(source), Path(output))
+    write_text(output, text)
+    return text

@@ -1,0 +1,88 @@
+"""Operators on those images of a batch that are not done: one for all images, or one for each."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+
+from learnedrecon.operators.leading import largest
+from learnedrecon.operators.linear import LinearOperator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ImagesOperator(LinearOperator):
+    """T on images (image, *domain.shape), the leading axes of a batch flattened to one.
+
+    Args:
+        operator: T.
+    """
+
+    def __init__(self, operator: LinearOperator) -> None:
+        super().__init__(operator.domain, operator.codomain)
+        self.operator = operator
+
+    def compute_norm(self) -> float:
+        return largest(self.operator.norm())
+
+    @abstractmethod
+    def keep(self, going: Tensor) -> None:
+        """Goes on with these of the images only."""
+
+
+class SharedOperator(ImagesOperator):
+    """The same T for all images."""
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.operator(u)
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.operator.adjoint(v)
+
+    def keep(self, going: Tensor) -> None:
+        del going
+
+
+class SeparateOperator(ImagesOperator):
+    """A T with tensors for each sample, such as angles; images that are done are zero inside.
+
+    Args:
+        operator: T.
+        lead: the leading axes of the batch.
+    """
+
+    def __init__(self, operator: LinearOperator, lead: tuple[int, ...]) -> None:
+        super().__init__(operator)
+        self.lead = lead
+        self.active = torch.arange(torch.Size(lead).numel())
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self._of_all(self.operator(self._to_all(u)))
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self._of_all(self.operator.adjoint(self._to_all(v)))
+
+    def keep(self, going: Tensor) -> None:
+        self.active = self.active.to(going.device)[going]
+
+    def _to_all(self, x: Tensor) -> Tensor:
+        whole = x.new_zeros(torch.Size(self.lead).numel(), *x.shape[1:])
+        whole[self.active] = x
+        return whole.view(*self.lead, *x.shape[1:])
+
+    def _of_all(self, x: Tensor) -> Tensor:
+        return x.flatten(0, len(self.lead) - 1)[self.active]
+
+
+def images_of(operator: LinearOperator, lead: tuple[int, ...]) -> ImagesOperator:
+    """T on the images of a batch with the leading axes ``lead``.
+
+    T has tensors for each sample where it gives a single image leading axes.
+    """
+    device = next((tensor.device for tensor in operator.buffers()), "cpu")
+    image = operator.domain.zeros(device=device)
+    own = operator(image).ndim > operator.codomain.ndim
+    return SeparateOperator(operator, lead) if own else SharedOperator(operator)

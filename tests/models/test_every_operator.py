@@ -1,0 +1,227 @@
+"""One table {methods} × {operators}: every method runs, trains and is stored, or says why not."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import torch
+from tests.models.settled import SPLITTING, settle
+from torch import Tensor
+
+from learnedrecon.errors import ConfigError, DtypeError, GeometryError
+from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
+from learnedrecon.models.equilibrium_splitting import DataStep
+from learnedrecon.models.like import Like
+from learnedrecon.models.registry import MODELS
+from learnedrecon.networks.unet import UNetSpec
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
+from learnedrecon.operators.imaging.point_spread import Gaussian
+from learnedrecon.operators.matrix import MatrixOperator
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
+from learnedrecon.operators.ray.flat_panel import FlatPanel
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.geometry3d import ConeBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.operators.ray.transform3d import RayTransform3D
+from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
+from learnedrecon.problem import InverseProblem
+from learnedrecon.testing import check_reconstructor
+from learnedrecon.testing.steps import perturb
+from learnedrecon.weights.checkpoint import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from learnedrecon.operators.base import Operator
+    from learnedrecon.schemes.reconstructor import Reconstructor
+
+F32, F64 = torch.float32, torch.float64
+
+
+def random(*shape: int, seed: int, dtype: torch.dtype = F64) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def ct(dtype: torch.dtype) -> Operator:
+    return RayTransform(ParallelBeam((6, 5), AngleRange(4), FlatDetector(9)), dtype)
+
+
+def sense(dtype: torch.dtype) -> Operator:
+    """Three coils; every sample has lines and maps of its own."""
+    mask = random(2, 1, 1, 1, 6, seed=1) < 0.6
+    mask[..., 3] = True
+    maps = random(2, 1, 3, 6, 6, seed=2, dtype=dtype.to_complex())
+    maps = maps / maps.abs().square().sum(2, keepdim=True).sqrt()
+    operator = CartesianMRI(Cartesian((6, 6), 3), dtype=dtype.to_complex())
+    return operator.with_tensors({"mask": mask, "maps": maps})
+
+
+def blur(dtype: torch.dtype) -> Operator:
+    return Blur(PointSpread((6, 5), Gaussian(0.7)), dtype)
+
+
+def cone(dtype: torch.dtype) -> Operator:
+    panel = FlatPanel(4, 6)
+    return RayTransform3D(ConeBeam((3, 4, 4), AngleRange(4, 2 * math.pi), panel, 20, 10), dtype)
+
+
+def matrix(dtype: torch.dtype) -> Operator:
+    """From images with one axis to data with one."""
+    return MatrixOperator(random(12, 10, seed=3, dtype=dtype) - 0.5)
+
+
+def transmission(dtype: torch.dtype) -> Operator:
+    scan = ParallelBeam((6, 5), AngleRange(4), FlatDetector(9))
+    return TransmissionCT(Transmission(scan, 0.1), dtype)
+
+
+class Column(NamedTuple):
+    """Operators of one kind.
+
+    Attributes:
+        operator: From a real dtype to T.
+        channels: Channels of an image.
+    """
+
+    operator: Callable[[torch.dtype], Operator]
+    channels: int = 1
+
+
+OPERATORS = {
+    "ct": Column(ct),
+    "sense": Column(sense),
+    "rgb blur": Column(blur, channels=3),
+    "cone": Column(cone),
+    "matrix": Column(matrix),
+    "transmission": Column(transmission),
+}
+BRIEF = FixedPointSolver(1e-9, 40, backward_tolerance=1e-6)
+EXACT = FixedPointSolver(1e-10, 400, backward_tolerance=1e-8)
+EQUILIBRIUM: dict[str, Any] = {
+    "epsilon": 0.3,
+    "network": PotentialLayers(1, 3, 4, 0.02),
+}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "fbp": {},
+    "tv": {"weight": 0.1, "gap": 0.1},
+    "post_processing": {"network": UNetSpec(base=2, depth=1, groups=1)},
+    "learned_gradient": {"iterations": 2, "memory": 2, "hidden": 4},
+    "learned_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
+    "filtered_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
+    "equilibrium_gradient": EQUILIBRIUM | {"weight": 1.0},
+    "equilibrium_proximal": EQUILIBRIUM,
+    "equilibrium_admm": EQUILIBRIUM | {"data_step": DataStep(1e-10, 30)},
+    "equilibrium_primal_dual": EQUILIBRIUM,
+    "unrolled_gradient": {"iterations": 2, "layers": 2, "hidden": 4},
+    "invertible_primal_dual": {"iterations": 2, "hidden": 4},
+    "split_primal_dual": {"iterations": 2, "primal": 1, "dual": 1, "hidden": 4},
+    "deep_gradient_descent": {"iterations": 2, "hidden": 4},
+    "subset_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
+    "subset_gradient": {"iterations": 2, "hidden": 4},
+}
+LEARNED = [name for name in ARGUMENTS if name not in {"fbp", "tv"}]
+NO_PSEUDO_INVERSE = (GeometryError, r"a ray transform, .*MRI.*start='adjoint'")
+NOT_LINEAR = (GeometryError, r"[Ll]inear")
+NO_ROWS = (GeometryError, r"an operator with rows to choose from.*Blur")
+REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
+    ("fbp", "rgb blur"): NO_PSEUDO_INVERSE,
+    ("fbp", "matrix"): NO_PSEUDO_INVERSE,
+    ("tv", "sense"): (DtypeError, r"real data for total variation.*complex"),
+    ("filtered_primal_dual", "sense"): (ConfigError, r"real data.*ramp filter.*LearnedPrimalDual"),
+    ("subset_primal_dual", "rgb blur"): NO_ROWS,
+    ("subset_gradient", "rgb blur"): NO_ROWS,
+    ("tv", "transmission"): NOT_LINEAR,
+    ("invertible_primal_dual", "transmission"): NOT_LINEAR,
+    ("equilibrium_admm", "transmission"): NOT_LINEAR,
+    ("equilibrium_primal_dual", "transmission"): NOT_LINEAR,
+}
+TABLE = list(product(ARGUMENTS, OPERATORS))
+RUNNING = [pair for pair in TABLE if pair not in REFUSED]
+TRAINED = [pair for pair in RUNNING if pair[0] in LEARNED]
+
+
+def built(
+    name: str, column: str, dtype: torch.dtype = F64, solver: FixedPointSolver = BRIEF
+) -> Reconstructor:
+    """The method with weights of which none is zero."""
+    torch.manual_seed(0)
+    arguments = dict(ARGUMENTS[name])
+    if name.startswith("equilibrium"):
+        arguments["solver"] = solver
+    if name in LEARNED:
+        make, channels = OPERATORS[column]
+        arguments["like"] = Like.of(make(dtype), channels)
+    model = MODELS[name].build(MODELS[name].spec(**arguments)).to(dtype)
+    perturb(model, seed=0)
+    if name in SPLITTING:
+        settle(model)
+    return model
+
+
+@cache
+def given(column: str, dtype: torch.dtype = F64) -> tuple[InverseProblem, Tensor]:
+    """Two samples and their true images."""
+    make, channels = OPERATORS[column]
+    operator = make(dtype)
+    kind = dtype.to_complex() if operator.domain.is_complex else dtype
+    truth = random(2, channels, *operator.domain.shape, seed=5, dtype=kind)
+    return InverseProblem(operator, operator(truth)), truth
+
+
+def loss_of(model: Reconstructor, column: str) -> Tensor:
+    problem, truth = given(column)
+    return (model(problem).image - truth).abs().square().mean()
+
+
+def test_the_table_has_every_method() -> None:
+    assert set(ARGUMENTS) == set(MODELS)
+
+
+@pytest.mark.parametrize(("name", "column"), RUNNING)
+def test_the_kit(name: str, column: str) -> None:
+    problem, truth = given(column)
+    model = built(name, column)
+    check_reconstructor(model, problem, tolerance=1e-7)
+    assert model(problem).image.shape == truth.shape
+
+
+@pytest.mark.parametrize(("name", "column"), TRAINED)
+def test_a_training_step_lowers_the_loss_by_what_its_gradient_says(name: str, column: str) -> None:
+    """A step of length t along -g changes the loss by -t‖g‖² to first order."""
+    model = built(name, column, solver=EXACT)
+    before = loss_of(model, column)
+    weights = list(model.parameters())
+    slopes = torch.autograd.grad(before, weights)
+    expected = 1e-4 * float(before.detach())
+    step = expected / float(sum(g.abs().square().sum() for g in slopes))
+    with torch.no_grad():
+        for p, g in zip(weights, slopes, strict=True):
+            p.sub_(step * g)
+        after = loss_of(model, column)
+    assert float(before.detach() - after) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "column"), RUNNING)
+def test_what_is_stored_gives_the_same_image_bit_for_bit(
+    name: str, column: str, tmp_path: Path
+) -> None:
+    problem, _ = given(column, F32)
+    model = built(name, column, F32).eval()
+    save_weights(tmp_path / "model.safetensors", model)
+    loaded = load_weights(tmp_path / "model.safetensors").model
+    assert loaded.spec == model.spec
+    with torch.no_grad():
+        assert torch.equal(loaded(problem).image, model(problem).image)
+
+
+@pytest.mark.parametrize(("name", "column"), REFUSED)
+def test_why_a_method_refuses_an_operator(name: str, column: str) -> None:
+    kind, words = REFUSED[name, column]
+    with pytest.raises(kind, match=words):
+        built(name, column)(given(column)[0])
