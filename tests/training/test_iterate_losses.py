@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from learnedrecon.errors import ConfigError
 from learnedrecon.schemes.backward import Backprop, Checkpointed
 from learnedrecon.schemes.reconstructor import Estimate, Iterative
+from learnedrecon.schemes.scaling import NoScaling
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.losses import DeepSupervision, SquaredError, sees_iterates
@@ -44,10 +45,6 @@ class Descent(Step[State]):
         return State(state.image - torch.tanh(self.layer(residual)))
 
 
-def unscaled(problem: Problem) -> tuple[Problem, float]:
-    return problem, 1.0
-
-
 def model_of(backward: Backward, *, repeated: bool) -> Iterative:
     torch.manual_seed(1)
     scheme: Step[State] = (
@@ -56,10 +53,7 @@ def model_of(backward: Backward, *, repeated: bool) -> Iterative:
         else Chain([Descent() for _ in range(STEPS)], backward)
     )
     return Iterative(
-        lambda problem: State(problem.adjoint(problem.data)),
-        scheme,
-        lambda state: state.image,
-        unscaled,  # type: ignore[arg-type]  # a scaling by 1
+        scheme, lambda problem: State(problem.adjoint(problem.data)), NoScaling()
     ).double()
 
 
