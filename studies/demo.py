@@ -12,10 +12,10 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from learnedrecon.cli.demo_job import DemoJob
 from rich.console import Console
 
 from benchmarks.harness.tables import Cell, Table, table
-from learnedrecon.cli.demo_job import DemoJob
 from learnedrecon.files import write_text
 from learnedrecon.training.environment import environment
 from studies.common.study import RESULTS, RUNS, Study

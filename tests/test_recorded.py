@@ -115,6 +115,15 @@ def test_an_annotation_that_cannot_be_resolved_is_named() -> None:
         spec_type(Unreadable)
 
 
+def test_arguments_without_names_are_refused() -> None:
+    class Many(Recorded):
+        def __init__(self, *sizes: int) -> None:
+            self.sizes = sizes
+
+    with pytest.raises(ConfigError, match=r"\*sizes.*recorded=False"):
+        Many(1, 2)
+
+
 def test_an_operator_is_recorded_as_plain_numbers() -> None:
     ray = RayTransform(ParallelBeam((6, 5), AngleRange(4), FlatDetector(9)))
     model = LearnedPrimalDual(1, like=ray)
