@@ -240,7 +240,7 @@ def test_iterates_are_in_the_unit_of_the_image() -> None:
     assert len(images) == 3
     assert torch.equal(images[-1], scheme(problem).image)
     assert isinstance(scheme.scheme, Chain)
-    short = Iterative(scheme.scheme[:2], scheme.start, scheme.scaling)
+    short = scheme.with_scheme(scheme.scheme[:2])
     assert torch.equal(images[1], short(problem).image)
 
 
