@@ -103,7 +103,7 @@ class Offset(Noise):
 
     size: float = 0.1
 
-    def _draw(self, clean, generator):
+    def _draw(self, clean, generator, measured):
         return clean + self.size
 '''
 CONFIG = """\
@@ -174,9 +174,7 @@ def test_classes_from_outside_go_through_every_command(
     assert not certify(tmp_path / "run").holds
 
 
-def test_the_loss_and_noise_from_outside_are_what_is_minimised(
-    cli: Run, tmp_path: Path
-) -> None:
+def test_the_loss_and_noise_from_outside_are_what_is_minimised(cli: Run, tmp_path: Path) -> None:
     """The least squares of w·(g·u + 0.01) - u over the ramps, by numpy."""
     assert cli("train", "config.yaml", "-o", "run", "--set", "training.steps=400").exit_code == 0
     weights = 3.0 * np.linspace(0.5, 1.0, 8)
