@@ -78,7 +78,8 @@ def shown(value: object) -> str:
 
 
 def _cut(text: str, length: int) -> str:
-    """The text, or its beginning and its end around an ellipsis."""
+    """The text, or its beginning and its end around an ellipsis; in characters of UTF-8."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # names of files need not be
     if len(text) <= length:
         return text
     tail = length // 3

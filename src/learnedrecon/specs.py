@@ -243,7 +243,7 @@ def _refuse_unknown(options: list[Any], value: Any, where: str) -> None:  # noqa
         elements = [e for kind in options for hint in get_args(kind) for e in _options(hint)]
         for index, item in enumerate(value):
             _refuse_unknown(elements, item, f"{where}.{index}".strip("."))
-    elif isinstance(value, bool) and bool not in options and {int, float} & set(options):
+    elif isinstance(value, bool) and bool not in options and (int in options or float in options):
         raise ConfigError(
             describe(
                 expected=f"a number as '{where}'", found=shown(value), fix=f"correct '{where}'"

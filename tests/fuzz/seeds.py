@@ -32,7 +32,7 @@ from learnedrecon.data.simulate import Simulation
 from learnedrecon.data.summary import inspect_folder
 from learnedrecon.data.yaml_text import dump_yaml
 from learnedrecon.experiments.data_report import look_at
-from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
+from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.specs import named_to_plain, to_plain
 from learnedrecon.training.loggers import JsonLines
@@ -209,7 +209,8 @@ def _tags(content: bytes, rng: random.Random) -> bytes:
 def _texts() -> list[Seed]:
     beam = ParallelBeam((8, 9), AngleRange(5), FlatDetector(11))
     sections = (EllipseSpec(split=split) for split in ("train", "validation", "test"))
-    config = Config(beam, FilteredPrimalDual(), DataConfig(*sections, Simulation(PoissonLog(10.0))))
+    data = DataConfig(*sections, Simulation(PoissonLog(10.0)))
+    config = Config(beam, MODELS["filtered_primal_dual"].spec(), data)
     operators = [named_to_plain(REGISTRIES["operator"], spec) for spec in EXAMPLES["operator"]]
     plains = [to_plain(config), *operators]
 
@@ -240,8 +241,9 @@ def _records(path: Path) -> None:
 
 
 def _weights() -> list[Seed]:
+    model = MODELS["filtered_primal_dual"].spec(iterations=1, hidden=2)
     content = {
-        "model": named_to_plain(REGISTRIES["model"], FilteredPrimalDual(iterations=1, hidden=2)),
+        "model": named_to_plain(MODELS, model),
         "operator": named_to_plain(REGISTRIES["operator"], EXAMPLES["operator"][0]),
         "fidelity": "least_squares",
         "extra": {"step": 3},

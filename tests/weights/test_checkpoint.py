@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -187,3 +188,16 @@ def test_descriptions_of_nothing_are_named(tmp_path: Path, name: str) -> None:
 def test_extra_of_another_kind_is_none(tmp_path: Path) -> None:
     write_tensors(tmp_path / "w.safetensors", {}, {"model": {"name": "fbp"}, "extra": [1]})
     assert load_weights(tmp_path / "w.safetensors").extra == {}
+
+
+@pytest.mark.parametrize("size", [{"hidden": 3000}, {"hidden": 2, "iterations": 30_000}])
+def test_a_model_far_larger_than_its_file_is_not_built(
+    tmp_path: Path, size: dict[str, int]
+) -> None:
+    """A gigabyte, or a minute, before the shapes would be found not to fit."""
+    model = {"name": "filtered_primal_dual", **size}
+    write_tensors(tmp_path / "w.safetensors", {}, {"model": model})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FileFormatError, match=r"w\.safetensors.*far larger model"):
+        load_weights(tmp_path / "w.safetensors")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 18

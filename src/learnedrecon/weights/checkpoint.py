@@ -12,6 +12,7 @@ from learnedrecon.generators import undisturbed_generators
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import build, named_from_plain, named_to_plain, unknown
+from learnedrecon.weights.budget import MemoryBudget
 from learnedrecon.weights.tensorfile import (
     read_tensors,
     require_finite,
@@ -185,7 +186,8 @@ def load_weights(
         if content.get("operator") is not None:
             operator_spec = named_from_plain(operators, content["operator"], "operator")
         with undisturbed_generators(), reading(path, _BUILDABLE, corrupt="one that is not"):
-            model = build(models, model_spec)
+            with MemoryBudget(path, _BUILDABLE):
+                model = build(models, model_spec)
             operator = None if operator_spec is None else build(operators, operator_spec)
     except FileFormatError:
         raise

@@ -6,6 +6,7 @@ that gives the same type of number.
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,6 +66,10 @@ def _header(path: Path, file: tifffile.TiffFile) -> Header:
     if len(shapes) != 1:
         found = f"{len(file.series)} pictures of unequal shape or type"
         raise unreadable(path, EXPECTED, found, "split the file")
+    strips = sum(math.prod(series.keyframe.chunked) for series in file.series)
+    if strips > path.stat().st_size:
+        found = f"{strips} strips or tiles, for each of which it has less than a byte"
+        raise unreadable(path, EXPECTED, found)
     ((shape, dtype),) = shapes
     number = len(file.series)
     return Header(shape if number == 1 else (number, *shape), np.dtype(dtype))
