@@ -139,7 +139,7 @@ class Stopwatch(LinearOperator):
         return _Timed.apply(v, self, "T*")
 
     def compute_norm(self) -> float:
-        return self.operator.norm()
+        return float(self.operator.norm())
 
     def restart(self) -> None:
         """Sets all to zero."""
