@@ -103,7 +103,7 @@ class Offset(Noise):
 
     size: float = 0.1
 
-    def _draw(self, clean, generator):
+    def _draw(self, clean, generator, measured):
         return clean + self.size
 '''
 CONFIG = """\
@@ -166,7 +166,7 @@ def test_classes_from_outside_go_through_every_command(
     works("reconstruct", "run", "y.npy", "-o", "u.npy")
     loaded = load_weights(tmp_path / "run")
     np.testing.assert_allclose(
-        np.load(tmp_path / "u.npy"), loaded.model.number.item() * y, rtol=1e-6
+        np.load(tmp_path / "u.npy"), loaded.model.state_dict()["number"].item() * y, rtol=1e-6
     )
     refused = cli("certify", "run")
     assert refused.exit_code == 1
@@ -181,7 +181,7 @@ def test_the_loss_and_noise_from_outside_are_what_is_minimised(cli: Run, tmp_pat
     u = np.stack([np.linspace(0, 1 + k, 8) for k in range(6)])
     y = weights * u + 0.01
     expected = (y * u).sum() / (y * y).sum()
-    found = load_weights(tmp_path / "run").model.number.item()
+    found = load_weights(tmp_path / "run").model.state_dict()["number"].item()
     assert found == pytest.approx(expected, rel=0.02)
 
 

@@ -52,15 +52,9 @@ class BackProjection:
         return ImageState(-problem.gradient(start.expand(problem.data.shape[0], -1, -1, -1)))
 
 
-@dataclass(frozen=True)
-class FirstImage:
-    def __call__(self, state: ImageState) -> Tensor:
-        return state.image
-
-
 def model(scaling: Scaling) -> Iterative:
     torch.manual_seed(0)
-    return Iterative(BackProjection(), Chain([ToyStep() for _ in range(3)]), FirstImage(), scaling)
+    return Iterative(Chain([ToyStep() for _ in range(3)]), BackProjection(), scaling)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -246,7 +240,7 @@ def test_iterates_are_in_the_unit_of_the_image() -> None:
     assert len(images) == 3
     assert torch.equal(images[-1], scheme(problem).image)
     assert isinstance(scheme.scheme, Chain)
-    short = Iterative(scheme.initial, scheme.scheme[:2], scheme.readout, scheme.scaling)
+    short = scheme.with_scheme(scheme.scheme[:2])
     assert torch.equal(images[1], short(problem).image)
 
 

@@ -24,8 +24,8 @@ RAY, CURVED = RayTransform(SCAN), TransmissionCT(Transmission(SCAN, 0.1))
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lsqr": lsqr,
     "cg_sense": cg_sense,
-    "solve_normal": lambda *arguments: solve_normal(*arguments, 0.1),
-    "tv_reconstruction": lambda *arguments: tv_reconstruction(*arguments, 0.1),
+    "solve_normal": lambda operator, data: solve_normal(operator, data, 0.1),
+    "tv_reconstruction": lambda operator, data: tv_reconstruction(operator, data, 0.1),
 }
 
 

@@ -163,7 +163,9 @@ def tv_by_discrepancy(
     noise = _checked_noise(estimate_noise(data) if sigma is None else sigma, factor, data)
     measured = (data != 0).flatten(1).sum(1)
     target = factor * noise * measured.clamp(min=1).double().sqrt()
-    search = _Search(noise * operator.norm())
+    lead = data.shape[: data.ndim - operator.codomain.ndim]
+    norms = torch.as_tensor(operator.norm(), dtype=torch.float64, device=data.device)
+    search = _Search(noise * norms.detach().expand(lead).reshape(len(data), -1).amax(1))
     image: Tensor | None = None
     for _ in range(max_solves):
         result = tv_reconstruction(
