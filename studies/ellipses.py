@@ -24,7 +24,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from benchmarks.harness.tables import Table, table
+from benchmarks.harness.tables import Cell, Table, table
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.data.datasets import EllipseSpec
 from learnedrecon.evaluation.scores import Scores, evaluate
@@ -163,7 +163,11 @@ def page(results: Path) -> list[Table | str]:
             found["ours"] = f"{found['psnr'] - known:+.2f}"
             found["agrees"] = abs(found["psnr"] - known) <= allowed
         rows.append(found)
-    columns = {"method": "method", "PSNR": lambda row: f"{row['psnr']:.2f}", "± stderr": "±"}
+    columns: dict[str, Cell] = {
+        "method": "method",
+        "PSNR": lambda row: f"{row['psnr']:.2f}",
+        "± stderr": "±",
+    }
     more = {"published": "published_psnr", "ours - published": "ours", "within": "allowed"}
     return [table(rows, {**columns, "SSIM": "ssim", **more, "agrees": "agrees"})]
 

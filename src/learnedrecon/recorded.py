@@ -17,6 +17,7 @@ Record: TypeAlias = Any
 
 T = TypeVar("T")
 _MISSING = inspect.Parameter.empty
+_MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Recorded:
@@ -114,6 +115,8 @@ def _make(cls: type[Any]) -> type[Any]:
     parameters = list(inspect.signature(initialiser).parameters.values())[1:]
     entries: list[Any] = []
     for each in sorted(parameters, key=lambda p: p.default is not _MISSING):
+        if each.kind in _MANY:
+            raise _unreadable(cls, f"'{each}'", "give every argument a name")
         if each.name not in hints:
             raise _unreadable(cls, f"'{each.name}' without annotation", "annotate the argument")
         default = {} if each.default is _MISSING else {"default": each.default}

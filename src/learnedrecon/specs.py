@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, ge
 from weakref import WeakKeyDictionary
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from learnedrecon.errors import ConfigError, LearnedReconError, describe, shown
 
@@ -47,8 +48,17 @@ _HINTS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
 
 
 def to_plain(spec: Any) -> Any:  # noqa: ANN401
-    """A spec as dictionaries, lists, numbers and strings, ready for JSON and YAML."""
-    return _adapter(type(spec)).dump_python(spec, mode="json")
+    """A spec as dictionaries, lists, numbers and strings, ready for JSON and YAML.
+
+    Raises:
+        LearnedReconError: What a field raises that no file can hold.
+    """
+    try:
+        return _adapter(type(spec)).dump_python(spec, mode="json")
+    except PydanticSerializationError as error:
+        if isinstance(error.__cause__, LearnedReconError):
+            raise error.__cause__ from None
+        raise
 
 
 def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN401

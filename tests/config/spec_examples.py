@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from learnedrecon.config.schema import LOSSES
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
+from learnedrecon.data.noises import NOISES
 from learnedrecon.data.pairs import PairFolderSpec
-from learnedrecon.data.registry import DATASETS, NOISES
+from learnedrecon.data.registry import DATASETS
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.equilibrium_splitting import DataStep
 from learnedrecon.models.like import Like

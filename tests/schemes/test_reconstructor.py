@@ -13,7 +13,7 @@ from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
 
-class Weighted(Reconstructor):
+class Weighted(Reconstructor, recorded=False):
     def __init__(self, *dtypes: torch.dtype) -> None:
         super().__init__()
         self.weights = nn.ParameterList(

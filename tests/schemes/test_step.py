@@ -18,6 +18,11 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.backward import Backprop, Backward, Checkpointed
+from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.schemes.iterations import CyclicChain
+from learnedrecon.schemes.reconstructor import Iterative
+from learnedrecon.schemes.scaling import NoScaling
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.testing import check_step
 
@@ -225,3 +230,34 @@ def test_a_composition_ignores_what_is_not_asked_to_be_differentiated() -> None:
     given = replace(problem(), data=random(2, 1, 6, 7).requires_grad_())
     with torch.no_grad():
         assert not Chain([ToyStep(0)], Checkpointed(1))(start(), given).image.requires_grad
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Chain([ToyStep(0)]),
+        Repeat(ToyStep(0), 2),
+        CyclicChain([ToyStep(0)], 2),
+        FixedPoint(ToyStep(0)),
+    ],
+    ids=lambda scheme: type(scheme).__name__,
+)
+def test_a_state_of_another_type_is_an_error_that_names_both(scheme: Step[ImageState]) -> None:
+    """A bare tensor would be unpacked along its batch: sample 0 as image, sample 1 as memory."""
+    image = start().image
+    for wrong in (image, Image(image)):
+        words = rf"type ImageState for {type(scheme).__name__}.*type {type(wrong).__name__}"
+        with pytest.raises(ConfigError, match=words):
+            scheme(wrong, problem())  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=words):
+            list(scheme.iterates(wrong, problem()))  # type: ignore[arg-type]
+
+
+def test_a_start_that_gives_another_state_is_refused_by_any_scheme() -> None:
+    for scheme in (ToyStep(0), Chain([ToyStep(0)])):
+        method = Iterative(scheme, lambda given: Image(given.adjoint(given.data)), NoScaling())
+        with pytest.raises(ConfigError, match=r"type ImageState.*type Image"):
+            method(problem())
+        unready = Iterative(scheme, lambda given: given.adjoint(given.data), NoScaling())
+        with pytest.raises(ConfigError, match=r"ToyStep.begin\(image, problem\)"):
+            unready(problem())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from learnedrecon.errors import ConfigError
 from learnedrecon.schemes.backward import Backprop, Checkpointed
 from learnedrecon.schemes.reconstructor import Estimate, Iterative
+from learnedrecon.schemes.scaling import NoScaling
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.losses import DeepSupervision, SquaredError, sees_iterates
@@ -28,38 +29,27 @@ if TYPE_CHECKING:
 STEPS = 3
 
 
-class State(NamedTuple):
-    image: Tensor
-
-
-class Descent(Step[State]):
+class Descent(Step[Image]):
     """u ← u - tanh(w * T*(T u - y))."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Conv2d(1, 1, 3, padding=1)
 
-    def forward(self, state: State, problem: Problem) -> State:
+    def forward(self, state: Image, problem: Problem) -> Image:
         residual = problem.adjoint(problem.forward(state.image) - problem.data)
-        return State(state.image - torch.tanh(self.layer(residual)))
-
-
-def unscaled(problem: Problem) -> tuple[Problem, float]:
-    return problem, 1.0
+        return Image(state.image - torch.tanh(self.layer(residual)))
 
 
 def model_of(backward: Backward, *, repeated: bool) -> Iterative:
     torch.manual_seed(1)
-    scheme: Step[State] = (
+    scheme: Step[Image] = (
         Repeat(Descent(), STEPS, backward)
         if repeated
         else Chain([Descent() for _ in range(STEPS)], backward)
     )
     return Iterative(
-        lambda problem: State(problem.adjoint(problem.data)),
-        scheme,
-        lambda state: state.image,
-        unscaled,  # type: ignore[arg-type]  # a scaling by 1
+        scheme, lambda problem: State(problem.adjoint(problem.data)), NoScaling()
     ).double()
 
 
@@ -84,7 +74,7 @@ def reference(model: Iterative, batch: Batch, weights: list[float]) -> list[Tens
     scheme = model.scheme
     assert isinstance(scheme, Chain | Repeat)
     steps = list(scheme) if isinstance(scheme, Chain) else [scheme.step] * STEPS
-    state = State(problem.adjoint(problem.data))
+    state = Image(problem.adjoint(problem.data))
     total = torch.zeros((), dtype=torch.float64)
     for step, weight in zip(steps, weights, strict=True):
         state = step(state, problem)

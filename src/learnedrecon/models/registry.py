@@ -22,27 +22,57 @@ from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.registry import Registry, entry_of
 from learnedrecon.schemes.reconstructor import Reconstructor
 
-_CLASSES: dict[str, type[Any]] = {
-    "fbp": FBP,
-    "tv": TV,
-    "post_processing": PostProcessing,
-    "learned_gradient": LearnedGradient,
-    "learned_primal_dual": LearnedPrimalDual,
-    "filtered_primal_dual": FilteredPrimalDual,
-    "equilibrium_gradient": EquilibriumGradient,
-    "equilibrium_proximal": EquilibriumProximal,
-    "equilibrium_admm": EquilibriumADMM,
-    "equilibrium_primal_dual": EquilibriumPrimalDual,
-    "unrolled_gradient": UnrolledGradient,
-    "invertible_primal_dual": InvertiblePrimalDual,
-    "split_primal_dual": SplitPrimalDual,
-    "deep_gradient_descent": DeepGradientDescent,
-    "subset_primal_dual": SubsetPrimalDual,
-    "subset_gradient": SubsetGradient,
+_CLASSES: dict[str, tuple[type[Any], str]] = {
+    "fbp": (FBP, "filtered back-projection"),
+    "tv": (TV, "total variation by a primal-dual method (Chambolle, Pock 2011)"),
+    "post_processing": (PostProcessing, "a U-Net after an initial image (Jin et al. 2017)"),
+    "learned_gradient": (LearnedGradient, "learned gradient (Adler, Öktem 2017)"),
+    "learned_primal_dual": (LearnedPrimalDual, "learned primal-dual (Adler, Öktem 2018)"),
+    "filtered_primal_dual": (
+        FilteredPrimalDual,
+        "learned primal-dual that sees the filtered residual; the demo's, of no paper",
+    ),
+    "equilibrium_gradient": (
+        EquilibriumGradient,
+        "deep equilibrium gradient descent with a certified contraction (Gilton et al. 2021)",
+    ),
+    "equilibrium_proximal": (
+        EquilibriumProximal,
+        "deep equilibrium proximal gradient descent (Gilton et al. 2021)",
+    ),
+    "equilibrium_admm": (EquilibriumADMM, "deep equilibrium ADMM (Gilton et al. 2021)"),
+    "equilibrium_primal_dual": (
+        EquilibriumPrimalDual,
+        "deep equilibrium primal-dual hybrid gradient method (after Gilton et al. 2021)",
+    ),
+    "unrolled_gradient": (
+        UnrolledGradient,
+        "unrolled gradient descent, one network for all steps (Gilton et al. 2021)",
+    ),
+    "invertible_primal_dual": (
+        InvertiblePrimalDual,
+        "invertible learned primal-dual (Rudzusika et al. 2021), without stored activations",
+    ),
+    "split_primal_dual": (
+        SplitPrimalDual,
+        "invertible learned primal-dual with memory, of no paper",
+    ),
+    "deep_gradient_descent": (
+        DeepGradientDescent,
+        "learned gradient with own weights (Hauptmann et al. 2018), for greedy training",
+    ),
+    "subset_primal_dual": (
+        SubsetPrimalDual,
+        "learned primal-dual on parts of the data (Tang et al. 2021)",
+    ),
+    "subset_gradient": (
+        SubsetGradient,
+        "learned gradient on parts of the data (after Tang et al. 2021)",
+    ),
 }
 
 MODELS: Registry[Reconstructor] = Registry(
     "model",
     Reconstructor,  # type: ignore[type-abstract]
-    {name: entry_of(each) for name, each in _CLASSES.items()},
+    {name: entry_of(each, summary) for name, (each, summary) in _CLASSES.items()},
 )

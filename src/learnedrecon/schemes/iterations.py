@@ -10,7 +10,7 @@ from learnedrecon.errors import ConfigError, describe
 from learnedrecon.schemes.backward import Backprop, Backward
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative, Reconstructor
-from learnedrecon.schemes.step import Chain, Repeat, Step
+from learnedrecon.schemes.step import Chain, Repeat, Step, require_state
 from learnedrecon.schemes.subsets import OnSubset
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class CyclicChain(Step[S]):
         self.backward_mode.check(steps)
 
     def forward(self, state: S, problem: Problem) -> S:
+        require_state(self, state)
         return self.backward_mode.run(list(self._all()), state, problem)
 
     def begin(self, image: Tensor, problem: Problem) -> S:
@@ -69,6 +70,7 @@ class CyclicChain(Step[S]):
         return next(self._all()).states()
 
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
+        require_state(self, state)
         for step in self._all():
             state = step(state, problem)
             yield state

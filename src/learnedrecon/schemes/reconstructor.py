@@ -13,7 +13,7 @@ from learnedrecon.errors import DtypeError, describe
 from learnedrecon.recorded import Recorded
 from learnedrecon.schemes.invertible import inversion_error
 from learnedrecon.schemes.reversible import Reversible
-from learnedrecon.schemes.step import Step
+from learnedrecon.schemes.step import Step, require_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -153,7 +153,10 @@ class Iterative(Reconstructor, recorded=False):
     def initial(self, problem: Problem) -> Any:  # noqa: ANN401 - the state of the scheme
         """The state that the scheme begins with, for a problem that has been scaled."""
         begun = self.start(problem)
-        return self.scheme.begin(begun, problem) if isinstance(begun, Tensor) else begun
+        if isinstance(begun, Tensor):
+            return self.scheme.begin(begun, problem)
+        require_state(self.scheme, begun)
+        return begun
 
     def forward(self, problem: Problem) -> Estimate:
         scaled, c = self.scaled(problem)
