@@ -73,7 +73,8 @@ class Noting(Reconstructor):
 
 
 def test_every_method_sees_its_own_data_term(place: Place) -> None:
-    experiment = Experiment(read_config(place.run / "config.yaml"))
+    noiseless = "data.simulation.noise={name: none}"
+    experiment = Experiment(read_config(place.run / "config.yaml", [noiseless]))
     methods = [
         Method("one", Noting(), fidelity="kullback_leibler"),
         Method("two", Noting(), fidelity="least_squares"),
