@@ -12,10 +12,10 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from learnedrecon.cli.demo_job import DemoJob
 from rich.console import Console
 
 from benchmarks.harness.tables import Cell, Table, table
+from learnedrecon.experiments.demonstration import demo
 from learnedrecon.files import write_text
 from learnedrecon.training.environment import environment
 from studies.common.study import RESULTS, RUNS, Study
@@ -28,8 +28,7 @@ METHODS = ("fbp", "tv", "lpd")
 
 def record(minutes: float) -> None:
     """Runs the demo and keeps what it found."""
-    job = DemoJob(output=RUNS / f"demo-{minutes:g}", minutes=minutes, steps=None, images=100)
-    results = job.run(Console())
+    results = demo(RUNS / f"demo-{minutes:g}", minutes=minutes).results
     results["command"] = f"learnedrecon demo --minutes {minutes:g}"
     results["environment"] = environment()
     write_text(RESULTS / f"demo-{minutes:g}.json", json.dumps(results, indent=2) + "\n")
