@@ -83,7 +83,7 @@ def model_of(variant: Variant) -> Iterative:
     return model
 
 
-def training_step(operator: LinearOperator, batch: int, variant: Variant) -> Callable[[], float]:
+def training_step(operator: LinearOperator, batch: int, variant: Variant) -> Callable[[], object]:
     """One step of Adam along the gradient of the squared error, and its loss.
 
     Args:

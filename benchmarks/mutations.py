@@ -5,28 +5,24 @@
 
 The second goes on from an earlier run: what was noticed then is not judged again.
 
-A seeded sample of changes (:mod:`benchmarks.mutating.changes`), as many in every group of files. Each is made
-in a copy of the repository, where the tests that import the changed file run until one fails
-(``pytest -x -q -n 0``, without the slow ones) or the time is up. What is a change of the text and
-not of what it computes, or of a choice that no mathematics fixes, is told in
+A seeded sample of changes (:mod:`benchmarks.mutating.changes`), as many in every group of files.
+Each is made in a copy of the repository, where the tests that import the changed file run until
+one fails (``pytest -x -q -n 0``, without the slow ones) or the time is up. What changes the text
+and not what is computed, or a choice that no mathematics fixes, stands in
 ``mutating/equivalent.py``, each with its reason.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import multiprocessing
-import os
 import random
 import re
-import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -113,8 +109,18 @@ class Copy:
             shutil.copytree(ROOT / name, folder / name, ignore=skipped)
         for name in ("pyproject.toml", "README.md"):
             shutil.copy(ROOT / name, folder / name)
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["torch", "scipy.stats", "skimage", "pydantic"])
+        child = ROOT / "benchmarks" / "mutating" / "child.py"
+        self.process = subprocess.Popen(
+            [sys.executable, str(child), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def close(self) -> None:
+        """Ends the process that runs the tests."""
+        self.process.kill()
+        self.process.communicate()
 
     def judge(self, mutation: Mutation) -> Verdict:
         """Whether the tests notice a change."""
@@ -128,35 +134,14 @@ class Copy:
 
     def run(self, tests: list[str], limit: float) -> Verdict:
         """Whether tests fail in the copy, within a number of seconds."""
-        arguments = (str(self.folder), tests, math.ceil(limit))
-        process = self.context.Process(target=_pytest, args=arguments)
-        process.start()
-        process.join(4 * limit)
-        if process.is_alive():
-            process.kill()
-            process.join()
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"tests": tests, "seconds": limit}) + "\n")
+        self.process.stdin.flush()
+        code = int(self.process.stdout.readline())
+        if code in {-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGKILL}:
             return "time is up"
-        if process.exitcode == -signal.SIGXCPU:
-            return "time is up"
-        return "survived" if process.exitcode == 0 else "noticed"
-
-
-def _pytest(folder: str, tests: list[str], limit: int) -> None:
-    """In a process of its own; no compiled files, whose times are too coarse to tell changes."""
-    import pytest  # noqa: PLC0415
-
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
-    sys.dont_write_bytecode = True
-    os.chdir(folder)
-    sys.path.insert(0, str(Path(folder, "src")))
-    with (
-        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        redirect_stdout(nowhere),
-        redirect_stderr(nowhere),
-    ):
-        options = ["-x", "-q", "-n", "0", "-m", "not slow", "-p", "no:cacheprovider"]
-        code = pytest.main([*options, *tests])
-    os._exit(int(code))
+        return "survived" if code == 0 else "noticed"
 
 
 def _text(file: str) -> str:
@@ -186,6 +171,9 @@ def judged(
         copy = Copy(Path(folder), limit)
         files = {one.file for _, one in chosen if one.key not in known}
         tests = sorted({test for file in files for test in tests_of(file)})
+        broken = Mutation(chosen[0][1].file, 1, "", "", "raise ImportError\n")
+        if copy.judge(broken) != "noticed":
+            raise SystemExit("the tests do not see the files that are changed")
         if first and copy.run(tests, 3600) != "survived":
             raise SystemExit(f"not all tests pass as they are: {' '.join(tests)}")
         for index, (group, one) in enumerate(chosen, start=1):
@@ -197,6 +185,7 @@ def judged(
             print(f"{index}/{len(chosen)} {verdict}: {place} {one.change}", flush=True)
             plain = {"group": group, "file": one.file, "line": one.line, "text": one.text}
             found.append({**plain, "change": one.change, "noticed": verdict != "survived"})
+        copy.close()
     return found
 
 

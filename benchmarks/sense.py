@@ -55,7 +55,7 @@ def _compare(name: str, mask: Tensor, settings: Settings, *, autograd: bool) -> 
     maps /= maps.abs().square().sum(0).sqrt()
     u = torch.randn(SIZE, SIZE, dtype=torch.complex64, generator=generator)
     operator = CartesianMRI(Cartesian((SIZE, SIZE), coils=COILS), mask, maps)
-    peers, absent = sense_peers(mask, maps, u)
+    peers, missing = sense_peers(mask, maps, u)
     expected = operator.adjoint(operator(u))
     for peer in peers:
         _require_equal(peer.name, peer.result(peer.both(peer.image)), expected)
@@ -77,10 +77,10 @@ def _compare(name: str, mask: Tensor, settings: Settings, *, autograd: bool) -> 
     times = interleaved(contestants, settings.budget)
     call = "A*A u and its gradient" if autograd else "A*A u"
     work = f"SENSE, {COILS} coils, {SIZE}², {name}, {settings.threads} threads"
-    yield from _rows(work, call, times, absent)
+    yield from _rows(work, call, times, missing)
 
 
-def _rows(work: str, call: str, times: dict[str, Timing], absent: list[str]) -> Iterator[Row]:
+def _rows(work: str, call: str, times: dict[str, Timing], missing: list[str]) -> Iterator[Row]:
     ours, bare = times[OURS], times[BARE]
     peers = [key for key in times if key not in {OURS, BARE}]
     if peers:
@@ -89,7 +89,7 @@ def _rows(work: str, call: str, times: dict[str, Timing], absent: list[str]) -> 
             target = FASTER if key == best else None
             pair = (ours, times[key])
             yield timed("mri", work, call, times=pair, peer=key, target=target)
-    for peer in absent:
+    for peer in missing:
         yield absent("mri", work, call, f"{peer} (missing)", FASTER)
     pair = (ours, bare)
     yield timed("mri", work, call, times=pair, peer=BARE, target=LIMIT, at_most=True)

@@ -21,7 +21,7 @@ import typer
 from benchmarks.against.deepinv_tomography import ALL_OPTIONS, NAME, Options, installed
 from benchmarks.harness.child import alone
 from benchmarks.harness.run import Benchmark, Settings
-from benchmarks.harness.tables import Table, bound, seconds, table
+from benchmarks.harness.tables import Cell, Table, bound, seconds, table
 from benchmarks.harness.timing import Budget, Timing
 from benchmarks.lpd_step import VARIANTS
 
@@ -122,8 +122,13 @@ def against_deepinv(content: dict[str, Any]) -> Table:
             if options != other["options"]:
                 pair = {who: seconds(one[f"{who}_s"]) for who in ("ours", "theirs")}
                 rows.append({"work": found["work"], "options": options, **pair, **one})
-    columns = {"training step": "work", "ours": "ours", "deepinv": "theirs"}
-    more = {"deepinv's options": "options", "reached": "ratio", "target": bound, "met": "met"}
+    columns: dict[str, Cell] = {"training step": "work", "ours": "ours", "deepinv": "theirs"}
+    more: dict[str, Cell] = {
+        "deepinv's options": "options",
+        "reached": "ratio",
+        "target": bound,
+        "met": "met",
+    }
     return table(rows, {**columns, **more})
 
 

@@ -38,7 +38,7 @@ from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.evaluation.table import rich_table
 from learnedrecon.experiments.budget import with_steps, within
 from learnedrecon.experiments.experiment import Experiment
-from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
+from learnedrecon.experiments.tuned_baselines import tuned
 from learnedrecon.files import write_text
 from learnedrecon.metrics.ranges import MaxMinPerImage
 from learnedrecon.specs import to_plain
@@ -175,7 +175,7 @@ def main() -> None:
     plan = with_steps(plan, given.steps) if given.steps else within(plan, given.minutes)
     network = trained(plan, given.run)
     seconds = time.perf_counter() - begun
-    (fbp, _), (tv, _) = tuned_fbp(plan, given.images), tuned_tv(plan, given.images)
+    fbp, tv = (tuned(name, plan, given.images).model for name in ("fbp", "tv"))
     methods = {"FBP": fbp, "TV": tv, "learned": network}
     test = tuple(plan.batches("test", 2 * given.images))
     phantoms = [evaluate(n, m, test, plan.data_range) for n, m in methods.items()]
@@ -190,7 +190,7 @@ def main() -> None:
         "seconds": time.perf_counter() - begun,
         "axis": axis,
         "training_seconds": seconds,
-        "classical": {"fbp": to_plain(fbp), "tv": to_plain(tv)},
+        "classical": {"fbp": to_plain(fbp.spec), "tv": to_plain(tv.spec)},
         "tooth": {score.method: score.to_plain() for score in tooth},
         "phantoms": {score.method: score.to_plain() for score in phantoms},
         "config": to_plain(plan.config),

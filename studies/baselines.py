@@ -11,7 +11,7 @@ import typer
 
 from benchmarks.harness.tables import Table, table
 from learnedrecon.evaluation.scores import evaluate
-from learnedrecon.experiments.tuned_baselines import tuned_fbp, tuned_tv
+from learnedrecon.experiments.tuned_baselines import tuned
 from learnedrecon.models.classical import FBP
 from learnedrecon.specs import to_plain
 from studies.common.scans import BLUR, TEXT, VALIDATION_IMAGES, experiment
@@ -38,11 +38,12 @@ def classical(job: Job) -> Found:
             values = [round(float(value), 3) for value in scores.psnr]
             return {"spec": to_plain(model.spec), **scores.to_plain(), "psnr_of_images": values}
 
-        tv, tuned = tuned_tv(whole, VALIDATION_IMAGES)
-        found[scan] = {"tv": {**row(tv, "TV"), "tried": list(tuned.tried)}}
+        tv = tuned("tv", whole, VALIDATION_IMAGES)
+        assert tv.found is not None
+        found[scan] = {"tv": {**row(tv.model, "TV"), "tried": list(tv.found.tried)}}
         if scan != BLUR:
-            fbp, _ = tuned_fbp(whole, VALIDATION_IMAGES)
-            found[scan]["fbp"] = row(fbp, "FBP")
+            fbp = tuned("fbp", whole, VALIDATION_IMAGES)
+            found[scan]["fbp"] = row(fbp.model, "FBP")
     return {"scans": found}
 
 

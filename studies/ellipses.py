@@ -24,14 +24,14 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from benchmarks.harness.tables import Table, table
+from benchmarks.harness.tables import Cell, Table, table
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.data.datasets import EllipseSpec
 from learnedrecon.evaluation.scores import Scores, evaluate
 from learnedrecon.experiments.budget import with_steps, within
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.search import tune
-from learnedrecon.experiments.tuned_baselines import tuned_fbp
+from learnedrecon.experiments.tuned_baselines import tuned
 from learnedrecon.files import write_text
 from learnedrecon.models.classical import FBP, TV
 from learnedrecon.specs import to_plain
@@ -144,9 +144,9 @@ def learned(
     extra["config"] = to_plain(experiment.config)
     if name == "nonlinear_lpd":
         test = experiment.batches("test", images)
-        spec, _ = tuned_fbp(experiment, 50)
-        of_log = evaluate("fbp", FBP(spec), test, experiment.data_range)
-        extra["fbp_of_log_data"] = {**of_log.to_plain(), "bandwidth": spec.bandwidth}
+        model = tuned("fbp", experiment, 50).model
+        of_log = evaluate("fbp", model, test, experiment.data_range)
+        extra["fbp_of_log_data"] = {**of_log.to_plain(), "bandwidth": model.spec.bandwidth}
     record(name, scores, time.perf_counter() - begun, extra)
     Console().print(f"{name}: {scores.to_plain()}")
 
@@ -163,7 +163,11 @@ def page(results: Path) -> list[Table | str]:
             found["ours"] = f"{found['psnr'] - known:+.2f}"
             found["agrees"] = abs(found["psnr"] - known) <= allowed
         rows.append(found)
-    columns = {"method": "method", "PSNR": lambda row: f"{row['psnr']:.2f}", "± stderr": "±"}
+    columns: dict[str, Cell] = {
+        "method": "method",
+        "PSNR": lambda row: f"{row['psnr']:.2f}",
+        "± stderr": "±",
+    }
     more = {"published": "published_psnr", "ours - published": "ours", "within": "allowed"}
     return [table(rows, {**columns, "SSIM": "ssim", **more, "agrees": "agrees"})]
 

@@ -53,7 +53,7 @@ CURVES = {
     "both": ("#2b8a3e", "o", 8, "implicit, both solves stopped"),
     "forward": ("#7a3b9c", "x", 5, "implicit, backward solve exact"),
 }
-UNROLLED = "#1f5fa8"
+BLUE = "#1f5fa8"
 GREY = "#555555"
 
 
@@ -97,7 +97,7 @@ class Setting:
 
     def loss(self, scheme: Step[Any]) -> Tensor:
         """The mean squared error of where the scheme ends."""
-        image = self.model.readout(scheme(self.start, self.problem))
+        image: Tensor = scheme(self.start, self.problem).image
         return (image - self.truth).square().mean()
 
     def gradient(self, scheme: Step[Any]) -> Tensor:
@@ -300,11 +300,11 @@ def _gradients(axis: Axes, part: dict[str, Any]) -> None:
         label=f"{scale:.2g} × residual (fitted slope {slope:.2f})",
     )  # fmt: skip
     unrolled = [one for one in part["unrolled"] if one["residual"] > 0]
-    axis.loglog(*_columns(unrolled), "-s", ms=4, lw=1, color=UNROLLED, label="unrolled Picard")
+    axis.loglog(*_columns(unrolled), "-s", ms=4, lw=1, color=BLUE, label="unrolled Picard")
     for one in unrolled[-4:]:
         axis.annotate(
             f"{one['iterations']}", (one["residual"], one["error"]), (4, 3),
-            textcoords="offset points", size=7.5, color=UNROLLED,
+            textcoords="offset points", size=7.5, color=BLUE,
         )  # fmt: skip
     level = part["differences"]["agreement"]
     axis.axhline(level, ls="--", lw=1, color=GREY)

@@ -87,7 +87,7 @@ def test_adjoint_of_a_linear_operator_ignores_the_place() -> None:
 
 def test_subset_restricts_operator_and_data_alike() -> None:
     problem = InverseProblem(
-        LINEAR, random(2, 1, 6, 7), KullbackLeibler(), Dirichlet(), draws=(3, 1)
+        LINEAR, random(2, 1, 6, 7).abs(), KullbackLeibler(), Dirichlet(), draws=(3, 1)
     )
     part = problem.subset([4, 0])
     assert torch.equal(part.data, problem.data[:, :, [4, 0]])

@@ -161,8 +161,8 @@ def test_subsets_and_scaled_problems_solve_with_their_own_operator() -> None:
     assert part.solver is EXACT
     torch.testing.assert_close(part.solve(B, 0.3), solution(RAY.subset([5, 0, 2]), B, 0.3))
     scaled = rescale(problem, 0.02)
-    torch.testing.assert_close(scaled.solve(B, 0.3), solution(RAY / RAY.norm(), B, 0.3))
-    torch.testing.assert_close(scaled.back, RAY.adjoint(Y) / (0.02 * RAY.norm() ** 2))
+    torch.testing.assert_close(scaled.solve(B, 0.3), solution(RAY / float(RAY.norm()), B, 0.3))
+    torch.testing.assert_close(scaled.back, RAY.adjoint(Y) / (0.02 * float(RAY.norm()) ** 2))
 
 
 def test_the_scale_of_the_adjoint_is_found_from_back() -> None:

@@ -1,4 +1,5 @@
 from . import data as data
+from . import experiments as experiments
 from . import functionals as functionals
 from . import metrics as metrics
 from . import models as models
@@ -12,6 +13,12 @@ from .config.extensions import register as register
 from .config.yaml_file import read_geometry as read_geometry
 from .config.yaml_file import read_operator as read_operator
 from .config.yaml_file import write_geometry as write_geometry
+from .experiments.certification import certify as certify
+from .experiments.comparison import compare as compare
+from .experiments.evaluation import evaluate as evaluate
+from .experiments.fitting import fit as fit
+from .experiments.reconstruction import reconstruct as reconstruct
+from .experiments.training import train as train
 from .functionals.base import Fidelity as Fidelity
 from .functionals.base import Regulariser as Regulariser
 from .models.like import Like as Like

@@ -174,15 +174,6 @@ def plan_outputs(
     return paths
 
 
-def refuse_overwriting(path: Path, *, force: bool) -> None:
-    """Refuses a file that exists; see :func:`plan_outputs`.
-
-    Raises:
-        ConfigError: it does, and ``force`` is not set.
-    """
-    plan_outputs([path], force=force)
-
-
 def _refuse_impossible(path: Path, place: Path) -> None:
     fix = "choose another name with -o"
     if place.exists() and not place.is_file():

@@ -119,6 +119,8 @@ class InverseProblem(Problem):
     Raises:
         GeometryError: T is not an operator.
         DtypeError: the data are not a tensor of floats of the codomain's kind.
+        DataError: the data term has none for these data, such as negative ones for
+            Kullback-Leibler.
         ShapeError: the data do not end in the codomain's axes, or have no batch axis.
     """
 
@@ -148,6 +150,7 @@ class InverseProblem(Problem):
                     fix="add the leading axes, for example data[None, None]",
                 )
             )
+        self.fidelity.check_data(self.data)
 
     def forward(self, u: Tensor) -> Tensor:
         return self.operator(u)

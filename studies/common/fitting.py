@@ -130,7 +130,9 @@ def train_in(
     run = RunFolder.start(
         folder, config=to_plain(config), blueprint=whole.blueprint, overwrite=overwrite
     )
-    strategy = Strategy.of(whole, model, accelerator, folder)
+    strategy = Strategy.of(
+        whole, model, config.loss, accelerator, cache=folder / "cache", identity=str(config)
+    )
 
     def validate(some: torch.nn.Module) -> Mapping[str, float]:
         with calls.pause():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from learnedrecon.models.equilibrium import EquilibriumSpec
+from learnedrecon.evaluation.certificate import certified_step
 from learnedrecon.specs import to_plain
 from studies.common.fitting import all_seeds, best, summary
 from studies.common.measured import certificate, curves
@@ -67,7 +67,7 @@ def trained(name: str, job: Job) -> Found:
     }
     if training.curves:
         found["curves"] = curves(best(folder / "0"), whole)
-    if isinstance(training.model, EquilibriumSpec):
+    if certified_step(best(folder / "0")) is not None:
         found["certificates"] = [
             certificate(best(folder / str(run["seed"])), whole) for run in runs
         ]

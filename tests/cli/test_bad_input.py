@@ -249,7 +249,7 @@ CASES: Cases = (
     ),
     (
         "nothing to resume", lambda p: [*p.train(), "--resume"],
-        ("a run with a checkpoint", "none", "leave --resume away"),
+        ("a run with a checkpoint", "none", "omit --resume"),
     ),
     (
         "a finished run", finished,

@@ -66,19 +66,6 @@ sys.stdout.write(" ".join(sys.modules))
     assert not HEAVY & set(words)
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("reconstruct",)], ids=" ".join)
-def test_help_is_quick(command: tuple[str, ...]) -> None:
-    words = [sys.executable, "-m", "learnedrecon.cli.main", *command, "--help"]
-    begun = os.times()
-    subprocess.run(words, check=True, capture_output=True)
-    ended = os.times()
-    spent = [
-        getattr(ended, f"children_{kind}") - getattr(begun, f"children_{kind}")
-        for kind in ("user", "system")
-    ]
-    assert sum(spent) < 0.5
-
-
 def test_version(cli: Run) -> None:
     result = cli("--version")
     assert result.exit_code == 0

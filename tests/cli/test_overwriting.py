@@ -12,7 +12,7 @@ import yaml
 
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.errors import ConfigError
-from learnedrecon.experiments.demo import demo, refuse_other_run
+from learnedrecon.experiments.demonstration import demo, refuse_other_run
 from learnedrecon.specs import to_plain
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def test_a_measurement_is_never_overwritten(
     if link:
         os.link(scan, target)
     words = place.fbp(scan, to="again.npy" if link else "../" + place.folder.name + "/scan.npy")
-    parts = ("another output than the measurement", "for both", "another name")
+    parts = ("another file than the input", "the same for both", "another name")
     refused([*words, *(["--force"] if force else [])], parts)
     assert scan.read_bytes() == before
 

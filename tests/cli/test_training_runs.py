@@ -81,7 +81,7 @@ def test_a_second_interruption_says_what_is_on_the_disk(cli: Run, place: Place) 
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
-    place.patch.setattr("learnedrecon.training.loop.train", interrupted)
+    place.patch.setattr("learnedrecon.experiments.training.train_loop", interrupted)
     result = cli(*place.train())
     assert result.exit_code == 130
     assert "no checkpoint yet: the same command begins anew" in " ".join(result.stderr.split())
@@ -125,7 +125,7 @@ def test_training_leaves_alone_what_choose_device_does_not_choose(
         return make_accelerator(precision, cpu=True)
 
     place.patch.setattr(torch.cuda, "is_available", lambda: False)
-    place.patch.setattr("learnedrecon.training.accelerator.make_accelerator", noting)
+    place.patch.setattr("learnedrecon.experiments.training.make_accelerator", noting)
     result = cli(*place.train(), "--device", device)
     assert result.exit_code == 0, result.output
     assert asked == [True]

@@ -80,8 +80,8 @@ def test_a_configuration_that_tests_on_its_training_images_is_refused(
     pairs: PairFolderSpec,
 ) -> None:
     validation = replace(ELLIPSES, split="validation")
-    with pytest.raises(ConfigError, match=r"'data.test'.*'data.train'.*split train.*split: test"):
-        DataConfig(ELLIPSES, validation, replace(ELLIPSES, length=7))
-    with pytest.raises(ConfigError, match=r"'data.test'.*'data.validation'.*split None"):
+    with pytest.raises(ConfigError, match=r"'data.test'.*'data.train'.*split='train'.*split: test"):
+        DataConfig(ELLIPSES, validation, replace(ELLIPSES, length=7, split="train"))
+    with pytest.raises(ConfigError, match=r"'data.test'.*'data.validation'.*split=None"):
         DataConfig(ELLIPSES, pairs, replace(pairs, split=None))
     DataConfig(ELLIPSES, validation, replace(ELLIPSES, split="test"))

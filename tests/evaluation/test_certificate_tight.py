@@ -16,12 +16,12 @@ from learnedrecon.evaluation.certificate_attack import (
     measured_stability,
 )
 from learnedrecon.functionals.fidelities import LeastSquares
+from learnedrecon.models.equilibrium import GradientEquilibrium, ProximalEquilibrium
 from learnedrecon.models.equilibrium_splitting import AdmmEquilibrium
 from learnedrecon.networks.bounded import BoundedNetwork, NearIdentity
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
-from learnedrecon.schemes.contraction import GradientEquilibrium, ProximalEquilibrium
 
 if TYPE_CHECKING:
     from learnedrecon.schemes.contraction import CertifiedStep

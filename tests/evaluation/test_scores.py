@@ -159,15 +159,28 @@ def test_texts_that_differ_in_numbers_are_one_with_the_worst() -> None:
     assert condensed([]) == ()
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time passes by sleeping alone, on a busy machine as on an idle one."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+
+
+@pytest.mark.usefixtures("clock")
 def test_seconds_are_per_image() -> None:
-    scores = evaluate("", Shifted(0.1, seconds=0.2), [batch(4)], FixedRange(1.0))
-    assert 0.05 <= scores.seconds < 0.15
+    for number in (1, 4):
+        scores = evaluate("", Shifted(0.1, seconds=0.2), [batch(number)], FixedRange(1.0))
+        assert scores.seconds == pytest.approx(0.2 / number)
 
 
 class SlowNorm(Identity):
     """Its norm takes a fifth of a second, once."""
 
+    asked = 0
+
     def compute_norm(self) -> float:
+        self.asked += 1
         time.sleep(0.2)
         return 1.0
 
@@ -180,12 +193,15 @@ class ByNorm(Shifted):
         return Estimate(super().forward(problem).image / problem.operator.norm())
 
 
+@pytest.mark.usefixtures("clock")
 def test_seconds_are_without_the_norm_of_the_operator() -> None:
     one = batch(1)
     assert one.truth is not None
-    slow = one._replace(problem=InverseProblem(SlowNorm(), one.truth))
-    assert evaluate("", ByNorm(0.1, seconds=0.01), [slow], FixedRange(1.0)).seconds < 0.15
-    assert slow.problem.operator._norm == 1.0
+    operator = SlowNorm()
+    slow = one._replace(problem=InverseProblem(operator, one.truth))
+    scores = evaluate("", ByNorm(0.1, seconds=0.01), [slow], FixedRange(1.0))
+    assert scores.seconds == pytest.approx(0.01)
+    assert operator.asked == 1
 
 
 def test_the_clock_starts_and_ends_with_an_idle_device(monkeypatch: pytest.MonkeyPatch) -> None:

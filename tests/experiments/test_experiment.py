@@ -112,6 +112,7 @@ def test_validation_is_the_mean_psnr_of_the_validation_images(experiment: Experi
 def test_a_tuned_method_is_the_best_of_what_was_tried(experiment: Experiment, name: str) -> None:
     model, argument, found, _ = tuned(name, experiment, 3)
     assert found is not None
+    assert argument is not None
     assert arguments_of(model.spec)[argument] == found.value
     assert found.score == max(score for _, score in found.tried)
     scores = evaluate("", model, experiment.batches("validation", 3), experiment.data_range)

@@ -45,7 +45,7 @@ def test_it_is_the_formula() -> None:
     data = RAY(truth())
     norm = RAY.norm()
     y = data / (C * norm)
-    u = fbp(data, SCAN) / C
+    u = fbp(RayTransform(SCAN), data) / C
     assert isinstance(model.scheme, Chain)
     for step in model.scheme:
         assert isinstance(step, DeepGradientStep)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.pointwise import ScaledArgument
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -20,7 +22,7 @@ from learnedrecon.problem import InverseProblem, Problem
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.scaling import AdjointScale, ImageScale, NoScaling, Scaling
 from learnedrecon.schemes.step import Chain, Step
-from learnedrecon.testing import check_reconstructor
+from learnedrecon.testing import check_reconstructor, dense_matrix
 from learnedrecon.testing.steps import Sealed
 
 SCAN = ParallelBeam((12, 10), AngleRange(15), FlatDetector(17))
@@ -240,3 +242,79 @@ def test_iterates_are_in_the_unit_of_the_image() -> None:
     assert isinstance(scheme.scheme, Chain)
     short = scheme.with_scheme(scheme.scheme[:2])
     assert torch.equal(images[1], short(problem).image)
+
+
+def sense_problem(samples: int) -> InverseProblem:
+    """Maps of unequal size, and one sample five times as large as the others."""
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(samples, 1, 3, 6, 6, dtype=torch.complex128, generator=generator)
+    maps = maps * torch.linspace(0.5, 1, samples, dtype=torch.float64)[(..., *[None] * 4)]
+    operator = CartesianMRI(Cartesian((6, 6), coils=3), dtype=torch.complex128)
+    operator = operator.with_tensors({"maps": maps})
+    u = operator.domain.random(generator, (samples, 2))
+    u[1] *= 5
+    return InverseProblem(operator, operator(u))
+
+
+@pytest.mark.parametrize("scaling", SCALINGS[1:], ids=lambda s: type(s).__name__)
+def test_data_with_more_axes_than_images_are_scaled_sample_by_sample(scaling: Scaling) -> None:
+    problem = sense_problem(3)
+    scaled, c = scaling(problem)
+    assert scaled.data.shape == problem.data.shape
+    u = problem.operator.domain.random(torch.Generator().manual_seed(1), (3, 2))
+    for k in range(3):
+        operator = problem.operator.of_sample(k)
+        assert isinstance(operator, LinearOperator)
+        alone = replace(problem, operator=operator, data=problem.data[k : k + 1])
+        single, own = scaling(alone)
+        norm = float(torch.linalg.matrix_norm(dense_matrix(operator, leading=(1, 1)), 2))
+        factor = float(torch.as_tensor(own).flatten()[0])
+        every = torch.as_tensor(c, dtype=torch.float64).expand(3, 1, 1, 1)
+        assert factor == pytest.approx(float(every[k]))
+        expected = problem.data[k : k + 1] / (factor * norm)
+        torch.testing.assert_close(scaled.data[k : k + 1], expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(single.data, scaled.data[k : k + 1], rtol=1e-9, atol=0)
+        there, here = scaled.gradient(u)[k : k + 1], single.gradient(u[k : k + 1])
+        torch.testing.assert_close(there, here, rtol=1e-8, atol=1e-12)
+
+
+def test_the_kit_takes_batches_with_geometries_of_their_own() -> None:
+    angles = torch.linspace(0, 3, 15, dtype=torch.float64).repeat(2, 1, 1)
+    angles[1] *= 0.6
+    operator = RayTransform(SCAN, torch.float64).with_tensors({"angles": angles})
+    problem = InverseProblem(operator, operator(WATER * random(2, 1, *SCAN.shape).abs()))
+    report = check_reconstructor(model(ImageScale(WATER)), problem)
+    assert report.measured("a batch is a stack of singles") < 1e-10
+
+
+def test_gradients_in_angles_see_the_norm() -> None:
+    """Finite differences of the whole map, in which ‖T‖ changes with the angles."""
+    angles = torch.linspace(0, 3, 15, dtype=torch.float64).repeat(2, 1, 1)
+    plain, truth = RayTransform(SCAN, torch.float64), WATER * random(2, 1, *SCAN.shape).abs()
+    data, scheme = plain(truth), model(ImageScale(WATER))
+
+    def loss(at: Tensor) -> Tensor:
+        operator = plain.with_tensors({"angles": at})
+        image: Tensor = scheme(InverseProblem(operator, data)).image
+        return image.square().sum()
+
+    leaf, direction = angles.clone().requires_grad_(), random(*angles.shape, seed=4)
+    (gradient,) = torch.autograd.grad(loss(leaf), leaf)
+    h = 1e-5
+    with torch.no_grad():
+        quotient = (loss(angles + h * direction) - loss(angles - h * direction)) / (2 * h)
+    torch.testing.assert_close((gradient * direction).sum(), quotient, rtol=1e-3, atol=0)
+
+
+def test_what_is_compiled_before_it_ran_gives_the_same() -> None:
+    """The norm is found outside of the traced region, whichever comes first."""
+    problem = measured(replace(SCAN, pixel_size=1.37))
+
+    def scaled(data: Tensor) -> Tensor:
+        inner, _ = ImageScale(WATER)(replace(problem, data=data))
+        return inner.gradient(torch.zeros(2, 1, 12, 10, dtype=torch.float64))
+
+    compiled = torch.compile(scaled, backend="aot_eager")
+    first = compiled(problem.data)
+    torch.testing.assert_close(first, scaled(problem.data))
+    torch.testing.assert_close(compiled(problem.data), first)

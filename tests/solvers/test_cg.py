@@ -286,3 +286,12 @@ def test_nothing_is_kept_where_no_gradient_is_asked_for() -> None:
     with torch.no_grad():
         assert not loss.by_cg(1e-10).requires_grad
     assert not cg(Dense(spd(5)), normal(5)).solution.requires_grad
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0])
+def test_an_affine_map_is_refused(size: float) -> None:
+    """u ↦ Au + c has a residual of its own that converges to another solution."""
+    matrix, c = spd(6), size * normal(6, seed=1)
+    with pytest.raises(ConfigError, match=r"A\(0\) = 0.*subtract A\(0\)"):
+        cg(lambda u: u @ matrix + c, normal(2, 6))
+    assert cg(lambda u: u @ matrix, normal(2, 6)).converged.all()

@@ -39,7 +39,7 @@ def mri() -> CartesianMRI:
 
 def phantom() -> Tensor:
     u = torch.zeros(2, 1, *SHAPE, dtype=COMPLEX)
-    u[0, 0, 2:7, 2:6] = 1.0 + 0.5j
+    u[0, 0, 2:7, 2:6] = torch.tensor(1.0 + 0.5j)
     u[1, 0, 1:5, 3:8] = 2.0 * torch.exp(torch.tensor(2j))
     return u
 
@@ -53,7 +53,7 @@ def test_two_complex_pixels_in_closed_form(weight: float) -> None:
     )
     assert result.converged.all(), result.status
     mean, difference = y.mean(), y[0, 0, 0] - y[0, 0, 1]
-    shrunk = difference * max(0.0, 1 - 2 * weight / abs(difference))
+    shrunk = difference * (1 - 2 * weight / difference.abs()).clamp(min=0)
     expected = torch.stack([mean + shrunk / 2, mean - shrunk / 2]).reshape(1, 1, 2)
     torch.testing.assert_close(result.image, expected, rtol=1e-4, atol=1e-4)
 
@@ -69,8 +69,8 @@ def test_it_agrees_with_pdhg() -> None:
     ]
     other = pdhg(terms, None, torch.zeros_like(phantom()[1:]), tolerance=1e-5, max_iterations=2000)
     torch.testing.assert_close(found.image, other.solution, rtol=1e-3, atol=1e-2)
-    value = sum(term.functional(term.operator(other.solution)) for term in terms)
-    assert isinstance(value, Tensor)
+    values = [term.functional(term.operator(other.solution)) for term in terms]
+    value = values[0] + values[1]
     torch.testing.assert_close(found.objective, value, rtol=1e-4, atol=0)
     assert (found.objective * (1 - found.gap) <= value).all()
 
@@ -135,7 +135,7 @@ def test_every_sample_may_have_its_own_angles() -> None:
     u[0, 0, 2:6, 3:8], u[1, 0, 4:9, 1:5], u[2, 0, 1:10, 5:7] = 1.0, 3.0, 0.2
     y = operator(u) + 0.02 * normal(3, 1, 7, 17)
     weights = torch.tensor([0.3, 0.05, 0.4], dtype=torch.float64)
-    together = tv_reconstruction(operator, y, weights, gap=1e-5, max_iterations=5000)
+    together = tv_reconstruction(operator, y, weights, gap=1e-4, max_iterations=3000)
     assert together.converged.all(), together.status
     assert together.iterations.unique().numel() > 1
     for k in range(3):
@@ -143,8 +143,8 @@ def test_every_sample_may_have_its_own_angles() -> None:
             ParallelBeam((12, 10), tuple(angles[k, 0].tolist()), detector), torch.float64
         )
         alone = tv_reconstruction(
-            own, y[k : k + 1], weights[k : k + 1], gap=1e-5, max_iterations=5000
+            own, y[k : k + 1], weights[k : k + 1], gap=1e-4, max_iterations=3000
         )
-        assert float(together.objective[k]) == pytest.approx(float(alone.objective), rel=2e-5)
-        torch.testing.assert_close(together.image[k], alone.image[0], rtol=0, atol=2e-2)
+        assert float(together.objective[k]) == pytest.approx(float(alone.objective), rel=2e-4)
+        torch.testing.assert_close(together.image[k], alone.image[0], rtol=0, atol=6e-2)
     assert math.isfinite(float(together.gap.max()))

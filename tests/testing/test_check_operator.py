@@ -10,6 +10,7 @@ from torch import Tensor
 
 from learnedrecon.errors import DataError, PropertyError
 from learnedrecon.operators.imaging.inpaint import Inpaint
+from learnedrecon.operators.leading import Norm, per_sample
 from learnedrecon.operators.linear import Adjoint, LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.space import Space
@@ -135,7 +136,7 @@ class ForgetsComplex(Sound):
 
 
 class WrongNorm(Sound):
-    def compute_norm(self) -> float:
+    def compute_norm(self) -> Norm:
         return 1.01 * super().compute_norm()
 
 
@@ -472,7 +473,8 @@ def test_channels_do_not_mix() -> None:
         def evaluate(self, u: Tensor) -> Tensor:
             return super().evaluate(u) + (0.1 * u.flip(-3) if u.ndim >= 4 else 0)
 
-        evaluate_adjoint = evaluate
+        def evaluate_adjoint(self, v: Tensor) -> Tensor:
+            return self.evaluate(v)
 
     space = Space((4, 3), torch.float64)
     with pytest.raises(PropertyError, match="samples and channels do not mix"):
@@ -486,7 +488,11 @@ def test_a_batch_with_tensors_of_samples_is_a_stack_of_singles() -> None:
         def evaluate(self, u: Tensor) -> Tensor:
             return super().evaluate(u) * self.mask.mean()
 
-        evaluate_adjoint = evaluate
+        def evaluate_adjoint(self, v: Tensor) -> Tensor:
+            return self.evaluate(v)
+
+        def compute_norm(self) -> Norm:
+            return per_sample(self.mask.abs() * self.mask.mean(), 2)
 
         def _copy(self, space: Space, mask: Tensor) -> Shared:
             twin = Shared.__new__(Shared)

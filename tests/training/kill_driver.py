@@ -1,16 +1,17 @@
 """Trains in forked children, so that torch is imported once for all of them.
 
-Reads lines "folder steps pause" from standard input; prints the child's process id at once and its
-exit status when it has ended. With a pause, data and files come slowly, so that most of the time
-some file is half written.
+Reads lines "folder steps moments" from standard input and prints the exit status of the child when
+it has ended. A moment is a batch that is asked for or a written piece of a file; after as many
+moments the child kills itself, never where their number is 0. So the same places are hit on a busy
+machine as on an idle one.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +21,52 @@ from safetensors.torch import save
 from learnedrecon.weights import tensorfile
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from torch import Tensor
+
+    from learnedrecon.data.batch import Batch
 
 PIECES = 10
 
 
-def save_slowly(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    data = save(tensors, metadata)
-    with Path(path).open("wb", buffering=0) as file:
-        for k in range(PIECES):
-            file.write(data[k * len(data) // PIECES : (k + 1) * len(data) // PIECES])
-            time.sleep(0.008)
+class Countdown:
+    """Kills this process at a moment.
+
+    Args:
+        moments: how many pass; 0 for all.
+    """
+
+    def __init__(self, moments: int) -> None:
+        self.left = moments
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def save(self, tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+        """A weights file in pieces, each of them on the disk."""
+        data = save(tensors, metadata)
+        with Path(path).open("wb", buffering=0) as file:
+            for k in range(PIECES):
+                file.write(data[k * len(data) // PIECES : (k + 1) * len(data) // PIECES])
+                self()
+
+
+def train(tiny: ModuleType, folder: Path, steps: int, moments: int) -> None:
+    """Trains in this process, until its moment has come."""
+    count = Countdown(moments)
+    vars(tensorfile)["save_file"] = count.save
+    source = tiny.Source()
+    batch_of = source.of
+
+    def counted(numbers: list[int]) -> Batch:
+        count()
+        return batch_of(numbers)
+
+    source.of = counted
+    tiny.fit(folder, tiny.spec_of(steps), source=source)
 
 
 def main() -> None:
@@ -38,16 +74,11 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.optim.Adam(tiny.Tiny(tiny.TinySpec()).parameters())
     for line in sys.stdin:
-        folder, steps, pause = line.split()
+        folder, steps, moments = line.split()
         child = os.fork()
         if child == 0:
-            if float(pause):
-                vars(tensorfile)["save_file"] = save_slowly
-            source = tiny.Source(pause=float(pause))
-            tiny.fit(Path(folder), tiny.spec_of(int(steps)), source=source)
+            train(tiny, Path(folder), int(steps), int(moments))
             os._exit(0)
-        sys.stdout.write(f"{child}\n")
-        sys.stdout.flush()
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{status}\n")
         sys.stdout.flush()

@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 from learnedrecon.errors import ConfigError
-from learnedrecon.training.accelerator import across_processes, make_accelerator, place
+from learnedrecon.training.accelerator import (
+    across_processes,
+    make_accelerator,
+    place,
+    refuse_variables,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -55,3 +60,69 @@ def test_channels_last_lays_out_convolutions_in_place() -> None:
     assert weights[2].is_contiguous()
     assert all(layers[k].get_parameter("weight") is weights[k] for k in range(3))
     assert all(torch.equal(weights[k], values[k]) for k in range(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4"),
+        ("ACCELERATE_TORCH_DEVICE", "meta"),
+        ("ACCELERATE_USE_DEEPSPEED", "true"),
+        ("ACCELERATE_USE_FSDP", "1"),
+        ("ACCELERATE_USE_MEGATRON_LM", "true"),
+        ("ACCELERATE_USE_SAGEMAKER", "TRUE"),
+        ("ACCELERATE_DYNAMO_BACKEND", "inductor"),
+        ("ACCELERATE_SOMETHING_NEW", "yes"),
+        ("PMI_SIZE", "4"),
+        ("WORLD_SIZE", "4"),
+        ("OMPI_COMM_WORLD_SIZE", "2"),
+        ("LOCAL_RANK", "0"),
+        ("LOCAL_RANK", "first"),
+    ],
+)
+def test_a_variable_that_would_change_a_training_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"variable {name}={value}. What to do: unset {name}"):
+        make_accelerator(cpu=True)
+    monkeypatch.delenv(name)
+    assert make_accelerator(cpu=True).device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1"),
+        ("ACCELERATE_USE_FSDP", "false"),
+        ("ACCELERATE_USE_CPU", "true"),
+        ("ACCELERATE_DYNAMO_BACKEND", "NO"),
+        ("ACCELERATE_DYNAMO_MODE", "default"),
+        ("ACCELERATE_MIXED_PRECISION", "bf16"),
+        ("WORLD_SIZE", "1"),
+        ("LOCAL_RANK", "-1"),
+        ("RANK", "0"),
+    ],
+)
+def test_a_variable_that_changes_nothing_is_let_be(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    accelerator = make_accelerator(cpu=True)
+    assert accelerator.mixed_precision == "no"
+    assert accelerator.gradient_accumulation_steps == 1
+    assert accelerator.num_processes == 1
+
+
+def test_a_gpu_is_not_silently_left_alone() -> None:
+    with pytest.raises(ConfigError, match="ACCELERATE_USE_CPU"):
+        refuse_variables({"ACCELERATE_USE_CPU": "true"}, cpu=False)
+
+
+def test_what_torchrun_sets_is_let_be() -> None:
+    started = {"MASTER_ADDR": "here", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+    refuse_variables(started, cpu=True)
+    for name in started:
+        if name != "WORLD_SIZE":
+            with pytest.raises(ConfigError, match=f"torchrun, which sets {name}"):
+                refuse_variables({k: v for k, v in started.items() if k != name}, cpu=True)

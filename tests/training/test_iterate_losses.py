@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -29,25 +29,21 @@ if TYPE_CHECKING:
 STEPS = 3
 
 
-class State(NamedTuple):
-    image: Tensor
-
-
-class Descent(Step[State]):
+class Descent(Step[Image]):
     """u ← u - tanh(w * T*(T u - y))."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Conv2d(1, 1, 3, padding=1)
 
-    def forward(self, state: State, problem: Problem) -> State:
+    def forward(self, state: Image, problem: Problem) -> Image:
         residual = problem.adjoint(problem.forward(state.image) - problem.data)
-        return State(state.image - torch.tanh(self.layer(residual)))
+        return Image(state.image - torch.tanh(self.layer(residual)))
 
 
 def model_of(backward: Backward, *, repeated: bool) -> Iterative:
     torch.manual_seed(1)
-    scheme: Step[State] = (
+    scheme: Step[Image] = (
         Repeat(Descent(), STEPS, backward)
         if repeated
         else Chain([Descent() for _ in range(STEPS)], backward)
@@ -78,7 +74,7 @@ def reference(model: Iterative, batch: Batch, weights: list[float]) -> list[Tens
     scheme = model.scheme
     assert isinstance(scheme, Chain | Repeat)
     steps = list(scheme) if isinstance(scheme, Chain) else [scheme.step] * STEPS
-    state = State(problem.adjoint(problem.data))
+    state = Image(problem.adjoint(problem.data))
     total = torch.zeros((), dtype=torch.float64)
     for step, weight in zip(steps, weights, strict=True):
         state = step(state, problem)

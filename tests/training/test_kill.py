@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -36,12 +35,10 @@ class Driver:
         self.requests = requests
         self.answers = answers
 
-    def start(self, folder: Path, pause: float) -> int:
-        self.requests.write(f"{folder} {STEPS} {pause}\n")
+    def train(self, folder: Path, moments: int) -> int:
+        """The exit code of a training that is killed at a moment, or never if it is 0."""
+        self.requests.write(f"{folder} {STEPS} {moments}\n")
         self.requests.flush()
-        return int(self.answers.readline())
-
-    def wait(self) -> int:
         return os.waitstatus_to_exitcode(int(self.answers.readline()))
 
 
@@ -55,12 +52,6 @@ def driver() -> Iterator[Driver]:
         assert process.stdout is not None
         yield Driver(process.stdin, process.stdout)
         process.stdin.close()
-
-
-def written(folder: Path) -> int:
-    """Changes when a step is recorded."""
-    metrics = folder / "metrics.jsonl"
-    return metrics.stat().st_mtime_ns if metrics.exists() else 0
 
 
 def check_files(folder: Path, tiny: ModuleType) -> int:
@@ -89,22 +80,15 @@ def test_killed_ten_times(tiny: ModuleType, tmp_path: Path) -> None:
     saved = [0]
     halves = 0
     with driver() as children:
-        children.start(whole, 0.0)
-        assert children.wait() == 0
+        assert children.train(whole, 0) == 0
         for number in range(KILLS):
-            before = written(killed)
-            child = children.start(killed, 0.001)
-            while number % 3 and written(killed) == before:
-                time.sleep(0.001)
-            time.sleep(moments.uniform(0.0, 0.6))
-            os.kill(child, signal.SIGKILL)
-            assert children.wait() == -signal.SIGKILL
+            moment = moments.randint(1, 20 if number % 3 == 0 else 400)
+            assert children.train(killed, moment) == -signal.SIGKILL
             saved.append(check_files(killed, tiny))
             halves += len(list((killed / "checkpoints").glob(".*")))
         assert saved == sorted(saved)
         assert len(set(saved)) > 2
         assert halves > 0
-        children.start(killed, 0.0)
-        assert children.wait() == 0
+        assert children.train(killed, 0) == 0
     tiny.assert_same_run(whole, killed)
     assert {path.name for path in killed.rglob(".*")} == {".lock"}

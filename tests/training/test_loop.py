@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import torch
@@ -18,7 +18,13 @@ from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.loop import TrainingResult, train
 from learnedrecon.training.losses import SquaredError
 from learnedrecon.training.run import RunFolder
-from learnedrecon.training.spec import BatchSpec, CheckpointSpec, OptimiserSpec, ScheduleSpec
+from learnedrecon.training.spec import (
+    BatchSpec,
+    BestSpec,
+    CheckpointSpec,
+    OptimiserSpec,
+    ScheduleSpec,
+)
 from learnedrecon.training.update import Supervised
 from learnedrecon.weights.tensorfile import read_tensors
 
@@ -310,6 +316,34 @@ def test_an_error_before_the_first_step_gives_the_folder_back(
             with pytest.raises(MemoryError):
                 tiny.fit_in(run, tiny.spec_of(2))
         assert not run.lock.held
+
+
+@pytest.mark.parametrize(("mode", "step", "best"), [("min", 4, 1.0), ("max", 6, 9.0)])
+def test_another_number_may_choose_the_best_weights(
+    tiny: ModuleType, tmp_path: Path, mode: Literal["min", "max"], step: int, best: float
+) -> None:
+    """It is found in the file of the weights; where that was removed, the next one is best."""
+    spec = replace(tiny.spec_of(6), validate_every=2, best=BestSpec("wrong", mode))
+    numbers = iter([5.0, 1.0, 9.0])
+    result = tiny.fit(tmp_path, spec, validate=lambda _: {"wrong": next(numbers), "psnr": 1.0})
+    assert result.best == best
+    file = tmp_path / "checkpoints" / "best.safetensors"
+    assert read_tensors(file)[1]["extra"] == {"step": step, "wrong": best}
+
+
+def test_weights_that_were_removed_are_not_better_than_others(
+    tiny: ModuleType, tmp_path: Path
+) -> None:
+    spec = replace(tiny.spec_of(4), validate_every=2)
+    numbers = iter([9.0, 5.0])
+    best = tmp_path / "checkpoints" / "best.safetensors"
+
+    def validate(_: nn.Module) -> dict[str, float]:
+        best.unlink(missing_ok=True)
+        return {"psnr": next(numbers)}
+
+    assert tiny.fit(tmp_path, spec, validate=validate).best == 5.0
+    assert read_tensors(best)[1]["extra"] == {"step": 4, "psnr": 5.0}
 
 
 def test_a_validation_without_psnr_is_named(tiny: ModuleType, tmp_path: Path) -> None:

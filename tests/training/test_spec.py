@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.specs import from_plain, to_plain
 from learnedrecon.training.spec import (
     BatchSpec,
+    BestSpec,
     CheckpointSpec,
     OptimiserSpec,
     ScheduleSpec,
@@ -17,10 +20,14 @@ def test_plain_data_and_back() -> None:
     spec = TrainingSpec(
         steps=7,
         batch=BatchSpec(size=5, repeats=10),
-        optimiser=OptimiserSpec(betas=(0.9, 0.99)),
+        optimiser=OptimiserSpec(betas=(0.9, 0.99), rates={"task": 1e-4}),
         schedule=ScheduleSpec(kind="inverse_time", every=500),
         checkpoint=CheckpointSpec(seconds=None),
         average=0.999,
+        best=BestSpec("loss", "min"),
+        groups={"reconstruction": {"image": 0.7, "task": 0.3}, "task": {"task": 1.0}},
+        backward="checkpointed",
+        checkpoint_every=3,
     )
     assert from_plain(TrainingSpec, to_plain(spec)) == spec
 
@@ -48,8 +55,36 @@ def test_plain_data_and_back() -> None:
         ({"checkpoint": {"every": 0}}, "every"),
         ({"checkpoint": {"seconds": 0}}, "seconds"),
         ({"optimizer": {}}, "optimiser"),
+        ({"optimiser": {"rates": {"task": 0.0}}}, "rates"),
+        ({"best": {"metric": ""}}, "metric"),
+        ({"best": {"mode": "most"}}, "mode"),
+        ({"groups": {}}, "groups"),
+        ({"groups": {"task": {}}}, "groups"),
+        ({"groups": {"task": {"image": float("nan")}}}, "groups"),
+        ({"groups": {"task": {"image": 1.0}}, "strategy": "greedy"}, "groups"),
+        ({"backward": "forward"}, "backward"),
+        ({"backward": "checkpointed", "checkpoint_every": 0}, "checkpoint_every"),
+        ({"checkpoint_every": 2}, "backward"),
     ],
 )
 def test_wrong_values_are_named(values: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         from_plain(TrainingSpec, values)
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "best", "better"),
+    [
+        ("max", 2.0, None, True),
+        ("max", 2.0, 1.0, True),
+        ("max", 1.0, 1.0, False),
+        ("min", 1.0, 2.0, True),
+        ("min", 2.0, 1.0, False),
+        ("min", float("nan"), None, False),
+        ("max", float("nan"), 1.0, False),
+    ],
+)
+def test_which_of_two_is_better(
+    mode: Literal["max", "min"], value: float, best: float | None, *, better: bool
+) -> None:
+    assert BestSpec("loss", mode).better(value, best) is better

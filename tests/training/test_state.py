@@ -9,7 +9,7 @@ import torch
 from learnedrecon.errors import FileFormatError
 from learnedrecon.training.spec import OptimiserSpec
 from learnedrecon.training.state import Checkpoints, Progress
-from learnedrecon.weights.checkpoint import Blueprint, load_weights, save_weights
+from learnedrecon.weights.checkpoint import Blueprint, load_weights, write_weights
 from learnedrecon.weights.tensorfile import read_tensors
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def test_progress_of_a_run(tiny: ModuleType, tmp_path: Path) -> None:
 def test_weights_alone_are_no_state(tiny: ModuleType, tmp_path: Path) -> None:
     blueprint = Blueprint({"name": "tiny"})
     checkpoints = Checkpoints(tmp_path, blueprint)
-    save_weights(checkpoints.last, tiny.Tiny(tiny.TinySpec()), blueprint=blueprint)
+    write_weights(checkpoints.last, tiny.Tiny(tiny.TinySpec()), blueprint, {})
     with pytest.raises(FileFormatError, match="weights alone"):
         checkpoints.progress()
 

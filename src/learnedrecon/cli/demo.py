@@ -24,8 +24,8 @@ def demo(
 
     Then a sparse-view scan of a real CT slice is simulated and reconstructed by all three.
     """
-    from learnedrecon.experiments.demo import demo as run
     from learnedrecon.experiments.demo_report import closing, demo_table
+    from learnedrecon.experiments.demonstration import demo as run
 
     found = run(output, minutes=minutes, steps=steps, images=images)
     results().print(demo_table(found.scores, found.real, ascii_only=ascii_only()))

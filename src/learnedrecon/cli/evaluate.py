@@ -50,7 +50,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each option of the command
     """Score the best weights of a run on its test images: a table, a JSON file and a figure."""
     from learnedrecon.evaluation.table import rich_table
     from learnedrecon.experiments.evaluation import evaluate as evaluated
-    from learnedrecon.experiments.iteration_study import iteration_study, summary
+    from learnedrecon.experiments.iteration_studies import iteration_study, summary
 
     sets = overrides or []
     if iterations is not None:

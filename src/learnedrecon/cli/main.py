@@ -45,6 +45,7 @@ def options(
 ) -> None:
     """Learned iterative reconstruction: train methods, compare them, reconstruct measurements."""
     del debug
+    spell_out()
     show_notes()
     if version:
         from importlib.metadata import version as version_of
@@ -65,7 +66,6 @@ app.add_typer(check.app, name="check")
 
 def main() -> None:
     """Runs the command line."""
-    spell_out()
     app()
 
 

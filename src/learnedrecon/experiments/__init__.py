@@ -1,1 +1,7 @@
 """Runs, comparisons and reconstructions of files: everything that the command line does."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

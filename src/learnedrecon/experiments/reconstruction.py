@@ -25,7 +25,7 @@ from learnedrecon.errors import (
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.experiments.method import Method, find_method
 from learnedrecon.experiments.scan import Scan, measured, operator_record, simulated
-from learnedrecon.experiments.tuned_baselines import tunable_of
+from learnedrecon.experiments.tuned_baselines import tunable_of, without_weights
 from learnedrecon.files import plan_outputs
 from learnedrecon.metrics.image import SSIM_WINDOW, psnr, ssim
 from learnedrecon.metrics.pictures import pictures
@@ -122,8 +122,8 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
     where = choose_device(device)
     file = _planned(output, measurement, operator, force=force)
     _require_scale(scale)
-    named = isinstance(method, str) and method in MODELS
-    known = None if named else find_method(method, arguments=arguments, device=where)
+    lacking = _lacking(method, arguments)
+    known = None if lacking else find_method(method, arguments=arguments, device=where)
     given = operator if isinstance(operator, Operator) else operator_record(operator)
     scan = (simulated if simulate else measured)(measurement, known, given, key, where)
     if known is None:
@@ -178,16 +178,30 @@ def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
         )
 
 
-def _chosen(name: str, arguments: Mapping[str, Any] | None, scan: Scan) -> Mapping[str, Any] | None:
-    """The arguments of a named method; one without a default is chosen from the data.
+def _lacking(method: Path_ | Reconstructor | Method, arguments: Mapping[str, Any] | None) -> bool:
+    """Whether the argument is missing that data choose of a method that is given by its name.
+
+    Raises:
+        ConfigError: Another argument is wrong.
+    """
+    if not isinstance(method, str) or method not in MODELS:
+        return False
+    tunable, given = tunable_of(method), dict(arguments or {})
+    needed = {each.name for each in fields(MODELS[method].spec) if each.default is MISSING}
+    if tunable is None or tunable.argument in given or tunable.argument not in needed:
+        return False
+    without_weights(method, {**given, tunable.argument: 1.0})
+    return True
+
+
+def _chosen(name: str, arguments: Mapping[str, Any] | None, scan: Scan) -> Mapping[str, Any]:
+    """The arguments of a named method, with the one that is chosen from the data.
 
     Raises:
         ConfigError: Nothing but a truth can choose it; a number to begin with is given.
     """
     tunable, given = tunable_of(name), dict(arguments or {})
-    needed = {each.name for each in fields(MODELS[name].spec) if each.default is MISSING}
-    if tunable is None or tunable.argument in given or tunable.argument not in needed:
-        return given
+    assert tunable is not None
     problem = InverseProblem(scan.operator, scan.data)
     if tunable.by_data is not None:
         given[tunable.argument] = tunable.by_data(problem)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
 
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 StepSize: TypeAlias = float | Tensor
 """A positive number, or one per sample, (batch,)."""
@@ -51,6 +54,18 @@ class Fidelity(nn.Module, ABC):
         """A Lipschitz constant of the gradient in v, or None where there is none for all y."""
         return None
 
+    def contains(self, v: Tensor, y: Tensor) -> Tensor:
+        """Whether D is finite and has a gradient at v, (batch,), bool."""
+        return self(v, y).isfinite()
+
+    def check_data(self, y: Tensor) -> None:
+        """Refuses data for which there is no such data term, once, where data and term meet.
+
+        Raises:
+            DataError: values out of range.
+            DtypeError: another kind of number.
+        """
+
     def restrict(self, rows: Tensor, axis: int) -> Self:  # noqa: ARG002
         """The data term of the rows ``rows`` along ``axis`` of the data; itself if it has none."""
         return self
@@ -86,6 +101,10 @@ class Regulariser(nn.Module, ABC):
         """argmin_q t·R*(q) + ½‖q - p‖² = p - t·prox_{R/t}(p/t) (Moreau 1965)."""
         t = spread(step, p)
         return p - t * self.prox(p / t, 1 / step)
+
+    def contains(self, u: Tensor) -> Tensor:
+        """Whether R is finite and, where it has one, has a gradient at u, (batch,), bool."""
+        return self(u).isfinite()
 
     def lipschitz(self) -> float | None:
         """A Lipschitz constant of the gradient, or None where there is none."""
@@ -127,9 +146,46 @@ def positive(value: float, name: str) -> float:
     Raises:
         ConfigError: it is not.
     """
-    number = float(value)
-    if not (number > 0 and math.isfinite(number)):
+    return _number(value, name, "> 0", lambda number: number > 0)
+
+
+def not_negative(value: float, name: str) -> float:
+    """A parameter ≥ 0 as a float.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    return _number(value, name, "≥ 0", lambda number: number >= 0)
+
+
+def _number(value: float, name: str, bound: str, admitted: Callable[[float], bool]) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (admitted(number) and math.isfinite(number)):
         raise ConfigError(
-            describe(expected=f"{name} > 0", found=f"{name} = {value}", fix="choose one > 0")
+            describe(
+                expected=f"{name} {bound}",
+                found=f"{name} = {value!r:.80}",
+                fix=f"choose a number {bound}",
+            )
         )
     return number
+
+
+def space_axes(axes: int) -> int:
+    """The number of space axes, 1, 2 or more.
+
+    Raises:
+        ConfigError: it is not a whole number ≥ 1, such as a weight in its place.
+    """
+    if isinstance(axes, int) and not isinstance(axes, bool) and axes >= 1:
+        return axes
+    raise ConfigError(
+        describe(
+            expected="a whole number of space axes, such as 2 for images and 3 for volumes",
+            found=f"axes = {axes!r:.80}",
+            fix="give a weight α by FunctionalMultiple(functional, α)",
+        )
+    )

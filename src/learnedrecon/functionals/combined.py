@@ -23,12 +23,16 @@ class Misfit(Regulariser):
     Args:
         fidelity: D.
         data: y, (batch, ...).
+
+    Raises:
+        DataError: there is no such data term for these data, see :meth:`Fidelity.check_data`.
     """
 
     data: Tensor
 
     def __init__(self, fidelity: Fidelity, data: Tensor) -> None:
         super().__init__()
+        fidelity.check_data(data)
         self.fidelity = fidelity
         self.register_buffer("data", data, persistent=False)
 
@@ -43,6 +47,9 @@ class Misfit(Regulariser):
 
     def prox_conjugate(self, p: Tensor, step: StepSize) -> Tensor:
         return self.fidelity.prox_conjugate(p, self.data, step)
+
+    def contains(self, u: Tensor) -> Tensor:
+        return self.fidelity.contains(u, self.data)
 
     def lipschitz(self) -> float | None:
         return self.fidelity.lipschitz()
@@ -87,6 +94,9 @@ class FunctionalMultiple(Regulariser):
     def prox(self, u: Tensor, step: StepSize) -> Tensor:
         return self.functional.prox(u, step * self.weight)
 
+    def contains(self, u: Tensor) -> Tensor:
+        return self.functional.contains(u)
+
     def lipschitz(self) -> float | None:
         constant = self.functional.lipschitz()
         largest = float(torch.as_tensor(self.weight).max())
@@ -114,6 +124,9 @@ class FunctionalOf(Regulariser):
     def gradient(self, u: Tensor) -> Tensor:
         value, derivative = self.operator.linearise(u)
         return derivative.adjoint(self.functional.gradient(value))
+
+    def contains(self, u: Tensor) -> Tensor:
+        return self.functional.contains(self.operator(u))
 
     def lipschitz(self) -> float | None:
         """That of F times ‖T‖² from above; None for a nonlinear T."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, DataError, DtypeError, describe
 from learnedrecon.functionals.base import Fidelity, per_sample, positive, spread
 from learnedrecon.functionals.pointwise import (
     huber,
@@ -86,12 +86,38 @@ class KullbackLeibler(Fidelity):
     With T(u) = exp(-μPu) its gradient in u is [∂T(u)]*(1 - y/T(u)) = -μP*(T(u) - y) (Adler, Öktem
     2017, section 5.2). Needs v > 0 and y ≥ 0; 0·log 0 is 0. In log(v) and 1/v, v is at least the
     root of the smallest normal number, 1e-19 in float32, where 1/v² is finite: a prediction that
-    underflows gives no infinity. Its proximal map, ½(v - t + √((v - t)² + 4ty)), takes any v to
-    one that is not negative.
+    underflows gives no infinity. Where v < 0, D is infinite, and the gradient is that at the
+    smallest v. Its proximal map, ½(v - t + √((v - t)² + 4ty)), takes any v to one that is not
+    negative.
     """
 
     def forward(self, v: Tensor, y: Tensor) -> Tensor:
-        return per_sample(v - y + torch.xlogy(y, y) - torch.xlogy(y, _raised(v)))
+        value = v - y + torch.xlogy(y, y) - torch.xlogy(y, _raised(v))
+        return per_sample(torch.where(v < 0, torch.inf, value))
+
+    def contains(self, v: Tensor, y: Tensor) -> Tensor:
+        """Whether v > 0 where y > 0, and v ≥ 0 elsewhere."""
+        return ((v > 0) | ((v == 0) & (y == 0))).flatten(1).all(1)
+
+    def check_data(self, y: Tensor) -> None:
+        """Refuses data that are complex or negative: no counts of a Poisson process."""
+        if y.is_complex():
+            raise DtypeError(
+                describe(
+                    expected="real data for the Kullback-Leibler divergence",
+                    found=str(y.dtype),
+                    fix="use LeastSquares",
+                )
+            )
+        if torch.compiler.is_compiling() or y.device.type == "meta" or not bool((y < 0).any()):
+            return
+        raise DataError(
+            describe(
+                expected="data y ≥ 0 for the Kullback-Leibler divergence, such as photon counts",
+                found=f"{int((y < 0).sum())} negative values, the least {float(y.min()):g}",
+                fix="clip them at 0, or use LeastSquares for data with Gaussian noise",
+            )
+        )
 
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         return 1 - y / _raised(v)

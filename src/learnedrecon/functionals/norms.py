@@ -116,10 +116,10 @@ class HuberNorm(Regulariser):
 
 
 def _negative(axis: int) -> int:
-    if axis >= 0:
+    if not isinstance(axis, int) or isinstance(axis, bool) or axis >= 0:
         raise ConfigError(
             describe(
-                expected="an axis that is counted from the last, below 0",
+                expected="an axis that is counted from the last, a whole number below 0",
                 found=f"axis = {axis}",
                 fix="write -3 for the gradients of images, -4 for those of volumes",
             )

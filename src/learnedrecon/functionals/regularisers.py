@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from learnedrecon.functionals.base import Regulariser, per_sample, positive, refuse_prox
+from learnedrecon.functionals.base import (
+    Regulariser,
+    not_negative,
+    per_sample,
+    positive,
+    refuse_prox,
+    space_axes,
+)
 from learnedrecon.functionals.tv_prox import total_variation_prox
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.space import Space
@@ -24,11 +31,14 @@ class Dirichlet(Regulariser):
 
     Args:
         axes: the number of space axes.
+
+    Raises:
+        ConfigError: axes is not a whole number ≥ 1.
     """
 
     def __init__(self, axes: int = 2) -> None:
         super().__init__()
-        self.axes = axes
+        self.axes = space_axes(axes)
 
     def forward(self, u: Tensor) -> Tensor:
         return per_sample(0.5 * self._differences(u)(u).abs().square())
@@ -56,15 +66,16 @@ class TotalVariation(Regulariser):
             :func:`learnedrecon.functionals.tv_prox.total_variation_prox`. There is one for δ = 0.
 
     Raises:
-        ConfigError: the tolerance is not positive; from ``prox``, that δ is not 0.
+        ConfigError: axes is not a whole number ≥ 1 (a weight is not its first argument), δ is
+            negative, or the tolerance is not positive; from ``prox``, that δ is not 0.
         DifferentiationError: from ``prox``, that a gradient of it is asked for.
     """
 
     def __init__(self, axes: int = 2, smoothing: float = 0.0, prox_tolerance: float = 1e-4) -> None:
         super().__init__()
         self.prox_tolerance = positive(prox_tolerance, "prox_tolerance")
-        self.axes = axes
-        self.smoothing = smoothing
+        self.axes = space_axes(axes)
+        self.smoothing = not_negative(smoothing, "smoothing")
 
     def forward(self, u: Tensor) -> Tensor:
         return per_sample(self._lengths(self._differences(u)(u)) - self.smoothing)

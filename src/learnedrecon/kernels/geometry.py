@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_SOURCE = 1e9
+"""Of a fan's source: its distance in pixels. The adjoint is exact to 1e-10 up to 1e13 of them."""
+
+LEAST_PITCH = 1e-5
+"""Of a fan's detector pixels at the axis, in image pixels. Below 1e-6 the adjoint is wrong."""
+
+
 class RayTable(NamedTuple):
     """Where rays cross the image: in step i at `intercept + slope * i` of the other axis.
 
@@ -47,7 +54,8 @@ class RayGeometry2D:
     Raises:
         ShapeError: `vectors` is not (angles, 6), or a size is not a positive whole number.
         DataError: A number is not finite.
-        GeometryError: A pixel size is not positive, a direction is zero, a detector pixel is at
+        GeometryError: A pixel size is not positive, a fan's source is beyond 1e9 pixels or its
+            detector pixels are finer than 1e-5, a direction is zero, a detector pixel is at
             the source, or lengths are so large or small that the position of a ray overflows, or
             its length in the image is beyond the range of float32.
     """
@@ -148,6 +156,36 @@ class RayGeometry2D:
                 )
             )
 
+    def _check_fans(self) -> None:
+        """Sources so far, or pixels so fine, that positions on the detector lose their digits."""
+        far = np.abs(self.vectors[:, :2]).max(initial=0.0) / min(self.pixel)
+        if far > MOST_SOURCE:
+            raise GeometryError(
+                describe(
+                    expected=f"a source within {MOST_SOURCE:.0e} pixels of the image, beyond which"
+                    " double precision cannot tell its rays apart",
+                    found=f"one at {far:.3g} pixels of {min(self.pixel):g} mm",
+                    fix="use a parallel beam at the same angles, with the pitch divided by the"
+                    " magnification; or look for a wrong unit",
+                )
+            )
+        source, first, step = np.split(self.vectors, 3, axis=1)
+        size = np.linalg.norm
+        with np.errstate(all="ignore"):
+            middle = first + 0.5 * (self.detectors - 1) * step - source
+            pitch = size(step, axis=1) * size(source, axis=1) / size(middle, axis=1)
+        fine = pitch < LEAST_PITCH * max(self.pixel)
+        if self.detectors > 1 and fine.any():
+            raise GeometryError(
+                describe(
+                    expected=f"detector pixels of at least {LEAST_PITCH:.0e} image pixels, seen at"
+                    " the rotation axis",
+                    found=f"{pitch[fine][0] / max(self.pixel):.3g} pixels at angle"
+                    f" {int(np.flatnonzero(fine)[0])}",
+                    fix="look for a wrong unit in the pitch or the pixel size",
+                )
+            )
+
     def _check_rays(self) -> None:
         if not np.isfinite(self.vectors).all():
             bad = int(np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))[0])
@@ -169,6 +207,8 @@ class RayGeometry2D:
                     fix="move the source off the detector, or give a direction that is not zero",
                 )
             )
+        if self.fan:
+            self._check_fans()
         table, single = self.table(), np.finfo(np.float32)
         longest = single.max / max(self.shape)
         sound = np.isfinite(table.intercept) & np.isfinite(table.slope)

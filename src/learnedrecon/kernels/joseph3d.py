@@ -30,7 +30,7 @@ else:
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["RayGeometry3D", "adjoint", "forward"]
+__all__ = ["RayGeometry3D", "adjoint", "backproject", "forward", "project"]
 
 _MOST_VOXELS = 1 << 31
 """The compiled kernels count voxels in 32 bits."""
@@ -108,6 +108,38 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
         torch.get_num_threads(),
     )
     return volume.reshape(*lead, *geometry.shape)
+
+
+def project(volume: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+    """Integrates volumes along rays.
+
+    Args:
+        volume: (*lead, nz, ny, nx), float32 or float64.
+        vectors: (angles, 12) float64 as in :class:`RayGeometry3D`.
+        sizes: of the scan.
+
+    Returns:
+        (*lead, angles, rows, columns).
+    """
+    return forward(volume, _geometry_of(vectors, sizes))
+
+
+def backproject(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
+    """The exact transpose of `project`."""
+    return adjoint(data, _geometry_of(vectors, sizes))
+
+
+def _geometry_of(vectors: Tensor, sizes: Sizes) -> RayGeometry3D:
+    rows, columns = sizes.detectors
+    nz, ny, nx = sizes.shape
+    dz, dy, dx = sizes.pixel
+    return RayGeometry3D(
+        vectors=vectors.detach().cpu().numpy(),
+        cone=sizes.diverging,
+        detectors=(rows, columns),
+        shape=(nz, ny, nx),
+        pixel=(dz, dy, dx),
+    )
 
 
 def _sizes(geometry: RayGeometry3D) -> Sizes:

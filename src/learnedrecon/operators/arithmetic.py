@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Complex, Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -11,8 +11,13 @@ from torch import Tensor
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.base import Operator
     from learnedrecon.operators.space import Space
+
+
+class TakesTensors(Protocol):
+    """What says which tensors it takes."""
+
+    tensor_names: frozenset[str]
 
 
 def is_scalar(value: object, space: Space) -> bool:
@@ -81,7 +86,7 @@ def require_same(left: Space, right: Space, what: str) -> None:
 
 
 def split_tensors(
-    tensors: dict[str, Tensor], left: Operator, right: Operator
+    tensors: dict[str, Tensor], left: TakesTensors, right: TakesTensors
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The tensors of the left and of the right part of an operator, by their names.
 

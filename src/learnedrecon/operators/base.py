@@ -424,7 +424,7 @@ class Multiple(Operator):
 def without_autocast(like: Tensor) -> AbstractContextManager[None]:
     """Switches autocast off on the device of ``like``, at no cost where it is off already."""
     device = like.device.type
-    if torch.is_autocast_enabled(device):
+    if device != "meta" and torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()
 

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 MOST_RADIANS = 8 * math.pi
 
+MOST_ALONG = 2**26
+"""Pixels, angles or coils along one axis."""
+MOST_ENTRIES = 2**36
+"""Of one image or datum: 256 GiB in single precision, a volume of 4096³."""
+MOST_ANGLES = 2**22
+
 T = TypeVar("T")
 
 
@@ -29,13 +35,13 @@ def store(spec: object, name: str, convert: Callable[[Any], Any]) -> None:
 
 
 def count(value: SupportsIndex) -> int:
-    """A whole number.
+    """A whole number of pixels or angles.
 
     Raises:
-        GeometryError: anything else.
+        GeometryError: anything else, or more than :data:`MOST_ALONG`.
     """
     try:
-        return index(value)
+        found = index(value)
     except TypeError as error:
         raise GeometryError(
             describe(
@@ -44,6 +50,36 @@ def count(value: SupportsIndex) -> int:
                 fix="give a count",
             )
         ) from error
+    require_room((found,), "a single axis", MOST_ALONG)
+    return found
+
+
+def require_room(sizes: Sequence[int], what: str, most: int | None = None) -> None:
+    """Refuses sizes that no memory holds, before any is taken.
+
+    Args:
+        sizes: of the axes.
+        what: they are the sizes of, for the message.
+        most: entries; :data:`MOST_ENTRIES` unless given.
+
+    Raises:
+        GeometryError: more entries, with the bytes that these would take.
+    """
+    most = MOST_ENTRIES if most is None else most
+    entries = math.prod(sizes)
+    if entries > most and min(sizes) > 0:
+        shown = " x ".join(f"{size:.6g}" if size > 10**9 else str(size) for size in sizes)
+        raise GeometryError(
+            describe(
+                expected=f"{what} of at most {most} entries, {_bytes(most)}",
+                found=f"{shown}, which take {_bytes(entries)} in single precision",
+                fix="look for a wrong unit or a zero too many; split what really is so large",
+            )
+        )
+
+
+def _bytes(entries: int) -> str:
+    return f"{4 * entries / 2**30:.3g} GiB"
 
 
 def number(value: float) -> float:
@@ -68,9 +104,11 @@ def image_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
     """The counts of a shape.
 
     Raises:
-        GeometryError: not a sequence of whole numbers.
+        GeometryError: not a sequence of whole numbers, or sizes that no memory holds.
     """
-    return tuple(map(count, _items(shape, "an image shape (ny, nx)", "for example (128, 128)")))
+    sizes = tuple(map(count, _items(shape, "an image shape (ny, nx)", "for example (128, 128)")))
+    require_room(sizes, "an image")
+    return sizes
 
 
 def angle_list(angles: Sequence[float]) -> tuple[float, ...]:

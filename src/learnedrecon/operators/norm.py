@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,11 +19,38 @@ from learnedrecon.operators.leading import Norm, largest
 from learnedrecon.operators.space import inner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from learnedrecon.operators.linear import LinearOperator
+    from learnedrecon.operators.space import Space
 
 UNCERTIFIED_MARGIN = 1.05
+
+
+class LinearMap(Protocol):
+    """What a norm needs of an operator."""
+
+    domain: Space
+    codomain: Space
+
+    def __call__(self, u: Tensor, /) -> Tensor:
+        """T u."""
+        ...
+
+    def adjoint(self, v: Tensor, /) -> Tensor:
+        """T*v."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """The tensors of T."""
+        ...
+
+    def norm(self) -> Norm:
+        """‖T‖."""
+        ...
+
+    def norm_bound(self) -> Norm | None:
+        """A bound of ‖T‖."""
+        ...
 
 
 class PowerResult(NamedTuple):
@@ -40,7 +67,7 @@ class PowerResult(NamedTuple):
     converged: bool
 
 
-def estimated_norm(operator: LinearOperator) -> Norm:
+def estimated_norm(operator: LinearMap) -> Norm:
     """The estimate of :func:`power_iteration`, with a warning in the log if it has not settled."""
     return require_settled(power_iteration(operator), type(operator).__name__)
 
@@ -59,7 +86,7 @@ def require_settled(result: PowerResult, name: str) -> Norm:
 
 @torch.no_grad()
 def power_iteration(
-    operator: LinearOperator, *, tolerance: float = 1e-7, iterations: int = 300, seed: int = 0
+    operator: LinearMap, *, tolerance: float = 1e-7, iterations: int = 300, seed: int = 0
 ) -> PowerResult:
     """Estimates ‖T‖ = sqrt(λ_max(T*T)) by x ← T*T x / ‖T*T x‖ in float64.
 
@@ -74,7 +101,7 @@ def power_iteration(
 
 
 def _powers(
-    operator: LinearOperator, tolerance: float, iterations: int, seed: int
+    operator: LinearMap, tolerance: float, iterations: int, seed: int
 ) -> tuple[PowerResult, Tensor]:
     """The result of :func:`power_iteration`, and its unit vectors."""
     axes = operator.domain.ndim
@@ -95,7 +122,7 @@ def _powers(
     return PowerResult(_plain(estimates), number, converged=bool(settled.all())), x
 
 
-def differentiable(operator: LinearOperator, norm: Norm) -> Tensor:
+def differentiable(operator: LinearMap, norm: Norm) -> Tensor:
     """‖T‖ with its derivative in the tensors of T: that of ‖Tv‖ at the singular vector v.
 
     Where the largest singular value is a multiple one, it is a derivative from one side.
@@ -113,7 +140,7 @@ def differentiable(operator: LinearOperator, norm: Norm) -> Tensor:
 
 @torch.no_grad()
 def lanczos_norm(
-    operator: LinearOperator,
+    operator: LinearMap,
     *,
     tolerance: float = 1e-5,
     iterations: int = 100,
@@ -209,7 +236,7 @@ class _Tridiagonal:
         )
 
 
-def upper_norm(operator: LinearOperator) -> float:
+def upper_norm(operator: LinearMap) -> float:
     """‖T‖ from above, for step sizes that are the same for all samples.
 
     The operator's own bound, or where it knows none its estimate times 1.05, with a line in the log
@@ -230,7 +257,7 @@ def upper_norm(operator: LinearOperator) -> float:
 
 @torch.no_grad()
 def non_negative_norm_bound(
-    operator: LinearOperator, *, tolerance: float = 1e-3, iterations: int = 100
+    operator: LinearMap, *, tolerance: float = 1e-3, iterations: int = 100
 ) -> float:
     """An upper bound of ‖T‖ for a T without negative entries, by Collatz and Wielandt.
 
@@ -311,7 +338,7 @@ def content_of(*parts: object) -> bytes:
     return digest.digest()
 
 
-def _start(operator: LinearOperator, seed: int) -> Tensor:
+def _start(operator: LinearMap, seed: int) -> Tensor:
     """A random unit vector in double precision, without leading axes."""
     space = operator.domain
     wide = torch.complex128 if space.is_complex else torch.float64
@@ -320,7 +347,7 @@ def _start(operator: LinearOperator, seed: int) -> Tensor:
     return start / inner(start, start, start.ndim).sqrt()
 
 
-def _device(operator: LinearOperator) -> torch.device:
+def _device(operator: LinearMap) -> torch.device:
     return next((b.device for b in operator.buffers()), torch.device("cpu"))
 
 

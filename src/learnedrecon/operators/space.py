@@ -81,9 +81,18 @@ class Space:
         Raises:
             ShapeError: the last axes differ from ``shape``.
             DtypeError: not a tensor; integers, booleans, or complex numbers where real ones are
-                meant.
+                meant; two real channels where complex numbers are meant, which may be real and
+                imaginary parts; sparse or nested tensors.
         """
         require_tensor(tensor, what)
+        if tensor.layout != torch.strided or tensor.is_nested:
+            raise DtypeError(
+                describe(
+                    expected=f"{what} as a dense tensor",
+                    found=f"layout {'nested' if tensor.is_nested else tensor.layout}",
+                    fix="convert it, for example with .to_dense()",
+                )
+            )
         if tuple(tensor.shape[-self.ndim :]) != self.shape or tensor.ndim < self.ndim:
             raise ShapeError(
                 describe(
@@ -95,6 +104,16 @@ class Space:
         if tensor.dtype in _REDUCED:
             tensor = tensor.float()
         if self.is_complex and tensor.dtype in _REAL:
+            if tensor.ndim >= self.ndim + 2 and tensor.shape[-self.ndim - 1] == 2:
+                raise DtypeError(
+                    describe(
+                        expected=f"{what} of complex floats",
+                        found=f"real ones with two channels, shape {tuple(tensor.shape)}, which"
+                        " may be real and imaginary parts",
+                        fix="write torch.complex(x[:, :1], x[:, 1:]) for such parts, or"
+                        " x.to(torch.complex64) for two real images",
+                    )
+                )
             return tensor.to(torch.promote_types(tensor.dtype, torch.complex64))
         if tensor.dtype not in (_COMPLEX if self.is_complex else _REAL):
             raise DtypeError(

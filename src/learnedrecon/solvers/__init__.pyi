@@ -18,6 +18,9 @@ from .pdhg import Term as Term
 from .pdhg import pdhg as pdhg
 from .result import SolverResult as SolverResult
 from .tv import tv_reconstruction as tv_reconstruction
+from .tv_weight import estimate_noise as estimate_noise
+from .tv_weight import scaled_tv_weight as scaled_tv_weight
+from .tv_weight import tv_by_discrepancy as tv_by_discrepancy
 
 __all__ = [
     "Anderson",
@@ -28,6 +31,7 @@ __all__ = [
     "cg",
     "cg_sense",
     "espirit",
+    "estimate_noise",
     "fbp",
     "fdk",
     "fista",
@@ -37,7 +41,9 @@ __all__ = [
     "pdhg",
     "pseudo_inverse",
     "rss",
+    "scaled_tv_weight",
     "solve_normal",
+    "tv_by_discrepancy",
     "tv_reconstruction",
     "whiten",
 ]

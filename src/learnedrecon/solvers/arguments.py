@@ -200,6 +200,25 @@ def require_operator(operator: object, data: object, name: str, kind: type[Kind]
     )
 
 
+@torch.no_grad()
+def require_linear(matrix: Callable[[Tensor], Tensor], like: Tensor) -> None:
+    """Refuses a map that does not take 0 to 0, such as u ↦ Au + b.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    image = matrix(torch.zeros_like(like))
+    if not bool(((image != 0) & image.isfinite()).any()):
+        return
+    raise ConfigError(
+        describe(
+            expected="a linear map A, with A(0) = 0",
+            found=f"A(0) with entries up to {float(image.abs().max()):g}",
+            fix="subtract A(0) from the map and from the right-hand side",
+        )
+    )
+
+
 def require_floats(tensor: Tensor, what: str) -> None:
     """Refuses what is not a tensor of floats in single or double precision."""
     require_tensor(tensor, what)

@@ -9,8 +9,15 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DifferentiationError, describe
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import inner
-from learnedrecon.solvers.arguments import Systems, checked_limits, checked_start, checked_systems
+from learnedrecon.solvers.arguments import (
+    Systems,
+    checked_limits,
+    checked_start,
+    checked_systems,
+    require_linear,
+)
 from learnedrecon.solvers.result import SolverResult, describe_end
 
 if TYPE_CHECKING:
@@ -59,11 +66,13 @@ def cg(
     Raises:
         ShapeError: ``b`` has fewer axes than a system, or does not fit the operator or the start.
         DataError: ``b`` or the start are not finite.
-        ConfigError: tolerance or number of iterations out of range.
+        ConfigError: tolerance or number of iterations out of range, or A(0) is not 0.
         DifferentiationError: from a second derivative of the solution.
     """
     systems = checked_systems(matrix, b, axes)
     checked_limits(tolerance, max_iterations)
+    if not isinstance(matrix, LinearOperator):
+        require_linear(matrix, systems.b)
     start = checked_start(systems, initial)
     loop = _Loop(matrix, systems, start, tolerance, max_iterations)
     while True:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.solvers.arguments import require_operator
 from learnedrecon.solvers.normal import solve_normal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.solvers.result import SolverResult
 
 
@@ -43,6 +44,7 @@ def cg_sense(
     Raises:
         ShapeError, DtypeError, DataError, ConfigError: as for ``solve_normal``.
     """
+    operator = require_operator(operator, data, "cg_sense", LinearOperator)  # type: ignore[type-abstract]
     return solve_normal(
         operator,
         operator.adjoint(data),

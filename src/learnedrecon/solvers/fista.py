@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.functionals.base import per_sample, positive, spread
 from learnedrecon.solvers.arguments import Systems, checked_limits, checked_samples
 from learnedrecon.solvers.result import SolverResult, describe_end
@@ -58,7 +58,8 @@ def fista(
 
     Raises:
         ConfigError: an argument is out of range, or g has no proximal map.
-        ShapeError, DtypeError, DataError: the start has no batch axis, is not floats or not finite.
+        ShapeError, DtypeError: the start has no batch axis, or is not floats.
+        DataError: the start is not finite, or f is not finite there.
     """
     checked_limits(tolerance, max_iterations)
     if restart not in get_args(Restart):
@@ -108,6 +109,7 @@ class _Loop:
     ) -> None:
         self.smooth, self.simple, self.restart = smooth, simple, restart
         self.u = self.ahead = start
+        _require_inside(smooth, start)
         constant = smooth.lipschitz() if lipschitz is None else lipschitz
         self.searches = constant is None or constant == "backtracking"
         self.momentum = torch.ones(len(start), dtype=torch.float64, device=start.device)
@@ -181,6 +183,19 @@ class _Loop:
         change = _norm(self.smooth.gradient(new.image) - gradient)
         found = 0.5 * change / _norm(new.move)
         return torch.where(found.isfinite() & (found > 0), found, self.constant)
+
+
+def _require_inside(smooth: Regulariser, start: Tensor) -> None:
+    outside = ~smooth.contains(start)
+    if bool(outside.any()):
+        raise DataError(
+            describe(
+                expected="a start in the domain of f, where it has a gradient",
+                found=f"{int(outside.sum())} of {len(start)} samples where it is not",
+                fix="start inside of the domain, for Kullback-Leibler where T(u) > 0; or use pdhg,"
+                " which takes any start",
+            )
+        )
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -29,6 +29,10 @@ class ImagesOperator(LinearOperator):
         return largest(self.operator.norm())
 
     @abstractmethod
+    def norms(self, like: Tensor) -> Tensor:
+        """‖T‖ of each of the images ``like`` (image, ...), (image,), float64."""
+
+    @abstractmethod
     def keep(self, going: Tensor) -> None:
         """Goes on with these of the images only."""
 
@@ -41,6 +45,11 @@ class SharedOperator(ImagesOperator):
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.operator.adjoint(v)
+
+    def norms(self, like: Tensor) -> Tensor:
+        return torch.full(
+            (len(like),), self.compute_norm(), dtype=torch.float64, device=like.device
+        )
 
     def keep(self, going: Tensor) -> None:
         del going
@@ -64,6 +73,10 @@ class SeparateOperator(ImagesOperator):
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self._of_all(self.operator.adjoint(self._to_all(v)))
+
+    def norms(self, like: Tensor) -> Tensor:
+        norm = torch.as_tensor(self.operator.norm(), dtype=torch.float64, device=like.device)
+        return norm.detach().expand(self.lead).flatten()[self.active.to(like.device)]
 
     def keep(self, going: Tensor) -> None:
         self.active = self.active.to(going.device)[going]

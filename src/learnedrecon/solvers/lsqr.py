@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.solvers.arguments import Systems, checked_limits, require_finite
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.solvers.arguments import (
+    Systems,
+    checked_limits,
+    require_finite,
+    require_operator,
+)
 from learnedrecon.solvers.result import SolverResult, describe_end
-
-if TYPE_CHECKING:
-    from learnedrecon.operators.linear import LinearOperator
 
 _MEASURE = "relative residual of the normal equations"
 
@@ -47,10 +49,12 @@ def lsqr(
         but for the last, which is computed anew and decides on ``converged``.
 
     Raises:
+        GeometryError: not a linear operator, or the arguments in another order.
         ShapeError: the data do not fit the operator.
         DataError: they are not finite.
         ConfigError: damping, tolerance or number of iterations out of range.
     """
+    operator = require_operator(operator, data, "lsqr", LinearOperator)  # type: ignore[type-abstract]
     y = operator.codomain.check(data, "data")
     checked_limits(tolerance, max_iterations)
     if not (damping >= 0 and math.isfinite(damping)):

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.solvers.arguments import checked_limits, checked_weight, require_finite
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.solvers.arguments import (
+    checked_limits,
+    checked_weight,
+    require_finite,
+    require_operator,
+)
 from learnedrecon.solvers.cg import cg
 from learnedrecon.solvers.result import SolverResult
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from learnedrecon.operators.linear import LinearOperator
 
 
 def solve_normal(
@@ -46,9 +50,11 @@ def solve_normal(
         The solution and how it was found. Systems are the leading axes of ``b``.
 
     Raises:
+        GeometryError: not a linear operator, or the arguments in another order.
         ShapeError, DtypeError, DataError, ConfigError: as for :func:`learnedrecon.solvers.cg.cg`,
             or the weight is negative or of another shape.
     """
+    operator = require_operator(operator, b, "solve_normal", LinearOperator)  # type: ignore[type-abstract]
     b = operator.domain.check(b, "right-hand sides")
     checked_limits(tolerance, max_iterations)
     axes = operator.domain.ndim
@@ -57,13 +63,28 @@ def solve_normal(
     closed = operator.normal_inverse(b, lam) if bool((lam > 0).all()) else None
     if closed is not None:
         return _in_closed_form(closed, axes)
-
-    def normal(x: Tensor) -> Tensor:
-        return operator.adjoint(operator(x)) + lam * x
-
     return cg(
-        normal, b, tolerance=tolerance, max_iterations=max_iterations, initial=initial, axes=axes
+        _Normal(operator, lam),
+        b,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        initial=initial,
     )
+
+
+class _Normal(LinearOperator):
+    """T*T + λI, its own adjoint."""
+
+    def __init__(self, operator: LinearOperator, weight: Tensor) -> None:
+        super().__init__(operator.domain, operator.domain)
+        self.operator = operator
+        self.weight = weight
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        return self.operator.adjoint(self.operator(u)) + self.weight * u
+
+    def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        return self.evaluate(v)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, DataError, DtypeError, ShapeError, describe
+from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearOperator
@@ -72,7 +72,6 @@ def tv_reconstruction(
     Raises:
         GeometryError: not a linear operator, or the arguments in another order.
         ShapeError: no batch axis, or shapes that do not fit together.
-        DtypeError: complex images or data.
         DataError: data or start that are not finite, or an operator that is zero.
         ConfigError: α, the gap or the number of iterations is out of range, or u ≥ 0 is demanded
             of complex images.
@@ -147,9 +146,9 @@ class _Ends:
 
 
 class _Steps(NamedTuple):
-    """κ, and τ and σ of every image."""
+    """κ, τ and σ of every image."""
 
-    kappa: float
+    kappa: Tensor
     tau: Tensor
     sigma: Tensor
 
@@ -177,19 +176,19 @@ class _Loop:
 
     def run(self, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
         """Iterates, and returns u, p and q (of T and ∇) before the last relaxation."""
-        kappa = self.steps.kappa
         x, p, q = self.u, self.p, self.q
         for _ in range(iterations):
             x, p, q = self._step()
             self.u = torch.lerp(self.u, x, _RELAXATION)
             self.p = torch.lerp(self.p, p, _RELAXATION)
             self.q = torch.lerp(self.q, q, _RELAXATION)
-        return x, p, kappa * q
+        return x, p, _over(self.steps.kappa, q) * q
 
     def _step(self) -> tuple[Tensor, Tensor, Tensor]:
         kappa, axes = self.steps.kappa, self.operator.domain.ndim
         tau, sigma = _over(self.steps.tau, self.u), _over(self.steps.sigma, self.y)
-        force = self.operator.adjoint(self.p) + kappa * self.difference.adjoint(self.q)
+        slope = _over(kappa, self.u) * self.difference.adjoint(self.q)
+        force = self.operator.adjoint(self.p) + slope
         x = self.u - tau * force
         if self.nonnegative:
             x.clamp_(min=0)
@@ -205,20 +204,21 @@ class _Loop:
         self.operator.keep(going)
         self.y, self.alpha = self.y[going], self.alpha[going]
         self.u, self.p, self.q = self.u[going], self.p[going], self.q[going]
-        self.steps = _Steps(self.steps.kappa, self.steps.tau[going], self.steps.sigma[going])
+        self.steps = _Steps(*[numbers[going] for numbers in self.steps])
 
 
 def _step_sizes(
-    operator: LinearOperator, difference: FiniteDifference, y: Tensor, alpha: Tensor
+    operator: ImagesOperator, difference: FiniteDifference, y: Tensor, alpha: Tensor
 ) -> _Steps:
-    norm = largest(operator.norm()) * _NORM_MARGIN
+    norm = operator.norms(y) * _NORM_MARGIN
     kappa = math.sqrt(_GRADIENT_SHARE) * norm / max(largest(difference.norm()), 1.0)
     back = wide(operator.adjoint(y)).flatten(1).norm(dim=1)
     size = back / (norm**2 * math.sqrt(operator.domain.size))
     dual = torch.minimum(alpha / kappa, wide(y).abs().flatten(1).square().mean(1).sqrt())
     ratio = torch.where(size > 0, _STEP_RATIO * size / dual, 1)
     both = norm * math.sqrt(1 + _GRADIENT_SHARE)
-    return _Steps(kappa, (ratio / both).to(alpha.dtype), (1 / (ratio * both)).to(alpha.dtype))
+    steps = (kappa, ratio / both, 1 / (ratio * both))
+    return _Steps(*[numbers.to(alpha.dtype) for numbers in steps])
 
 
 def _checked(
@@ -227,14 +227,6 @@ def _checked(
     """Data with one leading axis, and α for each of them in the same order."""
     require_operator(operator, data, "tv_reconstruction", LinearOperator)  # type: ignore[type-abstract]
     data = operator.codomain.check(data, "data")
-    if operator.domain.is_complex or operator.codomain.is_complex:
-        raise DtypeError(
-            describe(
-                expected="real images and real data for total variation",
-                found=f"an operator from {operator.domain} to {operator.codomain}, complex",
-                fix="use a method for complex images, such as cg_sense or LearnedPrimalDual",
-            )
-        )
     axes = operator.codomain.ndim
     if data.ndim <= axes:
         raise ShapeError(

@@ -71,9 +71,7 @@ def check_operator(
     draw = Draw(operator, leading, device, seed)
     image = draw.image() if at is None else at.detach().to(operator.domain.dtype)
     _check_values(checks, operator, draw)
-    _check_channels(checks, operator, draw)
     _check_samples(checks, operator, image)
-    _check_singles(checks, operator, image, draw)
     _check_tensors(checks, operator, image)
     _check_precision(checks, operator, image)
     _check_devices(checks, operator, image)
@@ -81,6 +79,8 @@ def check_operator(
         check_linear(checks, operator, draw)
     else:
         _check_nonlinear(checks, operator, image, draw)
+    _check_channels(checks, operator, draw)
+    _check_singles(checks, operator, image, draw)
     check_subsets(checks, operator, image, draw)
     check_transforms(checks, operator, image, draw)
     return checks.report()
@@ -124,11 +124,12 @@ def _check_channels(checks: Checklist, operator: Operator, draw: Draw) -> None:
 def _check_singles(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
     """Where samples have tensors of their own, ``of_sample`` is the operator of one of them."""
     names = ("a batch with tensors of samples is a stack of singles", "so is its norm")
-    if len(draw.leading) < 2 or draw.leading[0] < 2:
+    own = operator.tensors().items()
+    number = draw.leading[0] if draw.leading else 1
+    if number < 2 or not any(t.ndim > operator.own_axes(n) + 1 and len(t) > 1 for n, t in own):
         for name in names:
-            checks.skip(name, "no batch and channel axes in front, or one sample")
+            checks.skip(name, "no leading axes" if number < 2 else "no tensors of samples")
         return
-    number = draw.leading[0]
     value, derivative = operator.linearise(image)
     data = draw.data()
     back = derivative.adjoint(data)

@@ -1,11 +1,12 @@
 from .loop import TrainingResult as TrainingResult
-from .loop import train as train
 from .losses import AbsoluteError as AbsoluteError
+from .losses import DeepSupervision as DeepSupervision
 from .losses import LogSquaredError as LogSquaredError
 from .losses import Loss as Loss
 from .losses import SquaredError as SquaredError
 from .run import RunFolder as RunFolder
 from .spec import BatchSpec as BatchSpec
+from .spec import BestSpec as BestSpec
 from .spec import CheckpointSpec as CheckpointSpec
 from .spec import GreedySpec as GreedySpec
 from .spec import OptimiserSpec as OptimiserSpec
@@ -17,7 +18,9 @@ from .update import Update as Update
 __all__ = [
     "AbsoluteError",
     "BatchSpec",
+    "BestSpec",
     "CheckpointSpec",
+    "DeepSupervision",
     "GreedySpec",
     "LogSquaredError",
     "Loss",
@@ -29,5 +32,4 @@ __all__ = [
     "TrainingResult",
     "TrainingSpec",
     "Update",
-    "train",
 ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,3 +211,45 @@ def test_water_must_be_positive(water: float) -> None:
     for convert in (hounsfield_to_attenuation, attenuation_to_hounsfield):
         with pytest.raises(DataError, match="attenuation of water"):
             convert(np.zeros(3), water)
+
+
+ODD: dict[str, tuple[str, str, bytes]] = {
+    "no number of frames": ("NumberOfFrames", "IS", b"x "),
+    "two numbers of frames": ("NumberOfFrames", "IS", b"1\\2 "),
+    "no slope": ("RescaleSlope", "DS", b"x "),
+    "no intercept": ("RescaleIntercept", "DS", b"x "),
+    "two units": ("RescaleType", "LO", b"HU\\US "),
+    "two colours": ("PhotometricInterpretation", "CS", b"MONOCHROME2\\RGB"),
+    "an unknown kind": ("RescaleSlope", "QQ", b"1 "),
+    "a length of two bytes": ("PixelPaddingValue", "UL", b"\x01\x02"),
+    "pixels of 1e300 mm": ("PixelSpacing", "DS", b"1e300\\1e300 "),
+    "rows without end": ("Rows", "UL", b"\xff\xff\xff\x7f"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_values_are_one_clear_error(ct: Path, name: str) -> None:
+    """Written byte by byte, as pydicom refuses to write them."""
+    tag, kind, value = ODD[name]
+    change(ct, lambda dataset: setattr(dataset, "PixelPaddingValue", -2000))
+    change(ct, lambda dataset: setattr(dataset, "NumberOfFrames", 1))
+    change(ct, lambda dataset: setattr(dataset, "RescaleType", "HU"))
+    content, number = ct.read_bytes(), pydicom.datadict.tag_for_keyword(tag)
+    assert number is not None
+    head = struct.pack("<HH", number >> 16, number & 0xFFFF)
+    place = content.index(head)
+    end = place + 8 + struct.unpack_from("<H", content, place + 6)[0]
+    new = head + kind.encode() + struct.pack("<H", len(value)) + value
+    ct.write_bytes(content[:place] + new + content[end:])
+    with pytest.raises(FileFormatError, match=r"Expected .*ct\.dcm .* Found .* What to do: "):
+        read_ct_dicom(ct)
+
+
+def test_deflated_data_that_are_damaged(ct: Path) -> None:
+    syntax = pydicom.uid.DeflatedExplicitVRLittleEndian
+    change(ct, lambda dataset: setattr(dataset.file_meta, "TransferSyntaxUID", syntax))
+    assert read_ct_dicom(ct).hounsfield.shape == (128, 128)
+    content = ct.read_bytes()
+    ct.write_bytes(content[:600] + bytes(64) + content[664:])
+    with pytest.raises(FileFormatError, match="corrupt"):
+        read_ct_dicom(ct)

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from learnedrecon.data.files.exchange import ExchangeScan, read_data_exchange
-from learnedrecon.errors import DataError, FileFormatError, ShapeError
+from learnedrecon.errors import DataError, FileFormatError, GeometryError, ShapeError
+from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 
 TOOTH = Path(__file__).parents[2].parent / "shared" / "data" / "tooth.h5"
 
@@ -212,3 +213,40 @@ def test_a_measured_tooth() -> None:
     coefficients = np.linalg.lstsq(basis, centre, rcond=None)[0]
     assert np.abs(basis @ coefficients - centre).max() < 0.6
     assert abs(coefficients[0] - 296) < 1
+
+
+@pytest.mark.parametrize("name", ["white", "dark", "counts", "theta"])
+def test_frames_without_their_first_axis_are_refused(name: str) -> None:
+    """The mean of a flat (detector,) over its first axis would be one number for all pixels."""
+    flat = np.linspace(1000.0, 3000.0, 101)
+    lines = np.full((5, 101), 0.7)
+    parts = {
+        "counts": flat * np.exp(-lines),
+        "white": flat[None],
+        "dark": np.zeros((1, 101)),
+        "theta": np.arange(5.0),
+    }
+    np.testing.assert_allclose(ExchangeScan(**parts).line_integrals().values, lines)
+    with pytest.raises(ShapeError, match=r"white and dark \(frame, detector\).*frame\[None\]"):
+        ExchangeScan(**{**parts, name: parts[name][0]})
+
+
+def test_angles_of_many_turns_become_those_of_one(tmp_path: Path) -> None:
+    def scan(theta: np.ndarray, unit: str) -> np.ndarray:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["exchange/data"] = np.full((60, 1, 3), 500)
+            file["exchange/data_white"] = np.full((1, 1, 3), 1000)
+            file["exchange/data_dark"] = np.zeros((1, 1, 3))
+            file["exchange/theta"] = theta
+            file["exchange/theta"].attrs["units"] = unit
+        return read_data_exchange(tmp_path / "a.h5").theta
+
+    degrees = np.arange(60) * 90.5
+    expected = np.deg2rad(degrees % 360.0)
+    np.testing.assert_array_equal(scan(degrees, "degrees"), expected)
+    np.testing.assert_array_equal(scan(degrees, "radians"), degrees)
+    with pytest.raises(GeometryError, match="degrees"):
+        ParallelBeam((3, 3), tuple(degrees), FlatDetector(3))
+    few = np.linspace(-400.0, 700.0, 60)
+    np.testing.assert_allclose(scan(few, "degrees"), np.deg2rad(few))
+    ParallelBeam((3, 3), tuple(expected), FlatDetector(3))

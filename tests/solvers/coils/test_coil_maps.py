@@ -139,3 +139,35 @@ def test_wrong_input_is_refused() -> None:
         whiten(kspace, torch.eye(3, dtype=torch.complex64))
     with pytest.raises(DataError, match="positive definite"):
         whiten(kspace, -torch.eye(2, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, DOUBLE])
+@pytest.mark.parametrize("real", [torch.float32, torch.float64, torch.complex64])
+def test_a_diagonal_covariance_divides_by_standard_deviations(
+    dtype: torch.dtype, real: torch.dtype
+) -> None:
+    """L = diag(σ), real or complex, in either precision: no imaginary part is lost."""
+    kspace = torch.randn(2, 3, 4, 5, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    deviations = torch.tensor([1.0, 2.0, 0.5])
+    white = whiten(kspace, torch.diag(deviations**2).to(real))
+    assert white.dtype == dtype
+    torch.testing.assert_close(white, kspace / deviations[:, None, None])
+
+
+def test_whitening_refuses_what_is_no_noise_covariance() -> None:
+    kspace = torch.randn(3, 4, 5, dtype=torch.complex64)
+    with pytest.raises(DtypeError, match="complex k-space"):
+        whiten(kspace.real, torch.eye(3))
+    with pytest.raises(DtypeError, match="a covariance as a torch tensor"):
+        whiten(kspace, torch.eye(3).numpy())  # type: ignore[arg-type]
+    skew = torch.eye(3, dtype=torch.complex64) + 0.1j * torch.ones(3, 3).triu(1)
+    with pytest.raises(DataError, match=r"Hermitian.*up to 0\.1"):
+        whiten(kspace, skew)
+    with pytest.raises(DataError, match="Hermitian"):
+        whiten(kspace, torch.full((3, 3), torch.nan))
+
+
+def test_kspace_of_numpy_is_named() -> None:
+    kspace = torch.randn(3, 32, 32, dtype=torch.complex64).numpy()
+    with pytest.raises(DtypeError, match=r"k-space as a torch tensor.*from_numpy"):
+        low_resolution_maps(kspace)  # type: ignore[arg-type]

@@ -272,3 +272,12 @@ def test_wrong_data_are_refused() -> None:
     kspace[:, :, 30] = 0
     with pytest.raises(DataError, match="24 samples that are zero in all coils"):
         espirit(kspace)
+
+
+def test_advice_is_not_the_argument_that_was_given() -> None:
+    kspace = torch.randn(4, 32, 32, dtype=torch.complex64)
+    with pytest.raises(ConfigError, match=r"24 × 4 samples.*a kernel of at most 4, or acquire"):
+        espirit(kspace, calibration=(24, 4))
+    assert espirit(kspace, calibration=(24, 4), kernel=4).maps.shape == kspace.shape
+    with pytest.raises(DtypeError, match="from_numpy"):
+        espirit(kspace.numpy())  # type: ignore[arg-type]

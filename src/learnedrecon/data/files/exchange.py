@@ -28,7 +28,7 @@ FloatArray = NDArray[np.float64]
 _COUNTS, _WHITE, _DARK, _THETA = (
     f"exchange/{name}" for name in ("data", "data_white", "data_dark", "theta")
 )
-_MANY_TURNS: Final = 8.0 * np.pi
+_MANY_TURNS: Final = 4 * 360.0
 _RADIANS_PER_UNIT: Final = {
     "deg": np.pi / 180.0,
     "degree": np.pi / 180.0,
@@ -114,7 +114,8 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
     """Reads one detector row; no other row is loaded.
 
     Angles are in the unit that the attribute ``units`` of ``exchange/theta`` names, and in degrees
-    where there is none. Those of a scan of more than four turns are reduced to [0, 2π).
+    where there is none. Degrees of more than four turns are reduced to one turn; radians
+    are not, as they may be degrees by another name, which geometries refuse.
 
     Args:
         path: HDF5 file with ``exchange/data``, ``exchange/data_white`` and ``exchange/data_dark``
@@ -139,8 +140,8 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
         )
         radians = _read(path, _THETA, read_dataset(theta))
         unit = _radians_per_unit(path, theta)
-        if np.abs(radians).max() * unit > _MANY_TURNS:
-            radians = np.remainder(radians, 360.0 if unit < 1.0 else 2.0 * np.pi)
+        if unit < 1.0 and np.abs(radians).max() > _MANY_TURNS:
+            radians = np.remainder(radians, 360.0)
         radians = radians * unit
     return ExchangeScan(counts, white, dark, radians)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.fields import count, store
+from learnedrecon.operators.fields import count, require_room, store
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Cartesian:
                     fix="give the sizes of k-space before it is cropped, in the image's order",
                 )
             )
+        require_room((coils, *self.grid), "data (coils, *k-space)")
         if not -len(self.shape) <= self.row_axis < 0:
             raise GeometryError(
                 describe(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.kernels import joseph, rays3d
+from learnedrecon.kernels import joseph, joseph3d
 from learnedrecon.operators.ray import geometry_gradients
 
 if TYPE_CHECKING:
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 # Modules with project(image, vectors, sizes) and backproject(data, vectors, sizes), by the number
 # of axes of the image.
-_MODULES: dict[int, ModuleType] = {2: joseph, 3: rays3d}
+_MODULES: dict[int, ModuleType] = {2: joseph, 3: joseph3d}
 
 
 def evaluate(x: Tensor, vectors: Tensor, sizes: Sizes, *, transpose: bool) -> Tensor:
     """T x, or T*x.
+
+    Kernels take a ray whose position is no number for one that misses the image; here the data of
+    its view, or the whole image, are NaN.
 
     Args:
         x: (*lead, ...), an image or data.
@@ -32,6 +35,17 @@ def evaluate(x: Tensor, vectors: Tensor, sizes: Sizes, *, transpose: bool) -> Te
         sizes: of the scan.
         transpose: T* rather than T.
     """
+    if x.is_meta:
+        return x.new_empty(result_shape(x, vectors, sizes, transpose=transpose))
+    result = _evaluated(x, vectors, sizes, transpose=transpose)
+    if vectors.is_cpu and bool(vectors.isfinite().all()):
+        return result
+    views = (0 * vectors).sum(-1).to(result)
+    lost, axes = (views.sum(-1), len(sizes.shape)) if transpose else (views, len(sizes.detectors))
+    return result + lost[(..., *[None] * axes)]
+
+
+def _evaluated(x: Tensor, vectors: Tensor, sizes: Sizes, *, transpose: bool) -> Tensor:
     module = _MODULES[len(sizes.shape)]
     kernel = module.backproject if transpose else module.project
     if vectors.ndim == 2:

@@ -96,6 +96,23 @@ class Beam3D(ABC):
         )
 
 
+def _rows_and_columns(sizes: object) -> tuple[int, ...]:
+    """The counts of a detector, whose poses say where its pixels are.
+
+    Raises:
+        GeometryError: not a pair, such as a panel with a pitch.
+    """
+    if not np.iterable(sizes):
+        raise GeometryError(
+            describe(
+                expected="a detector (rows, columns), as the vectors say where its pixels are",
+                found=f"{sizes!r:.80} of type {type(sizes).__name__}",
+                fix="give detector=(panel.rows, panel.columns)",
+            )
+        )
+    return tuple(map(count, sizes))
+
+
 @dataclass(frozen=True)
 class RayVectors3D(Beam3D):
     """A scan whose source and detector poses are given view by view.
@@ -127,7 +144,7 @@ class RayVectors3D(Beam3D):
 
     def _validate(self) -> None:
         store(self, "vectors", vector_rows)
-        store(self, "detector", lambda sizes: tuple(map(count, sizes)))
+        store(self, "detector", _rows_and_columns)
         wrong_beam = self.beam not in {"cone", "parallel"}
         if wrong_beam or len(self.detector) != 2 or min(self.detector) < 1:
             raise GeometryError(

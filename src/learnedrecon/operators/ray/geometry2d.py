@@ -17,6 +17,7 @@ import numpy as np
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.kernels.joseph import RayGeometry2D
 from learnedrecon.operators.fields import (
+    MOST_ANGLES,
     angle_list,
     count,
     image_shape,
@@ -25,12 +26,17 @@ from learnedrecon.operators.fields import (
     positive,
     require_kind,
     require_radians,
+    require_room,
     store,
 )
 from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
     from learnedrecon.operators.rows import Rows
+
+
+MOST_ACROSS = 1e9
+"""Detector pixels across the image, which are numbered in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class AngleRange:
                     fix="set 'angles' to a list of radians, or to a number of at least 1",
                 )
             )
+        require_room((self.number,), "a list of angles", MOST_ANGLES)
         require_radians(self.start, self.start + self.arc)
 
     def values(self) -> tuple[float, ...]:
@@ -128,6 +135,17 @@ class Beam(ABC):
                     expected="an image shape (ny, nx) and a pixel size > 0 mm",
                     found=f"shape {self.shape}, pixel_size {self.pixel_size}",
                     fix="give two counts of at least 1 and lengths in mm",
+                )
+            )
+        require_room((*self.data_shape,), "data (angles, detector pixels)")
+        across = 2 * self.radius / self.detector.pitch
+        if not across < MOST_ACROSS:
+            raise GeometryError(
+                describe(
+                    expected=f"an image that fewer than {MOST_ACROSS:.0e} detector pixels cover",
+                    found=f"{across:.3g} pixels of {self.detector.pitch:g} mm across"
+                    f" {2 * self.radius:g} mm",
+                    fix="look for a wrong unit in the pitch or the pixel size",
                 )
             )
         values = self.angle_values

@@ -17,7 +17,7 @@ import numpy as np
 
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.kernels.geometry3d import RayGeometry3D
-from learnedrecon.operators.fields import angle_list, number, require_kind, store
+from learnedrecon.operators.fields import angle_list, number, require_kind, require_room, store
 from learnedrecon.operators.ray.beam3d import Beam3D, RayVectors3D
 from learnedrecon.operators.ray.flat_panel import FlatPanel
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
@@ -40,6 +40,7 @@ class RotatingBeam3D(Beam3D):
             store(self, "angles", angle_list)
         require_kind(self.detector, FlatPanel, "detector=FlatPanel(rows, columns, pitch)")
         require_angles(self.angle_values)
+        require_room(self.data_shape, "data (angles, rows, columns)")
 
     @property
     def angle_values(self) -> tuple[float, ...]:

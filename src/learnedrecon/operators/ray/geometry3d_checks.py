@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 import numpy as np
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.fields import count, positive, require_radians
+from learnedrecon.operators.fields import count, positive, require_radians, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ def volume_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
                 fix="give for example (64, 128, 128); slices come first",
             )
         )
+    require_room(sizes, "a volume")
     return sizes
 
 

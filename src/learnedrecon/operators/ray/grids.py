@@ -1,62 +1,78 @@
-"""The same scan with another image: cut into other pixels, or of another size."""
+"""The same scan with another image: cut into other pixels, or of another size.
+
+Both functions are open: ``on_grid.register(MySpec, ...)`` adds the specs of other operators.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import Any
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.operators.ray.geometry2d import FanBeam, ParallelBeam
+from learnedrecon.operators.ray.geometry2d import Beam, FanBeam, ParallelBeam
 from learnedrecon.operators.ray.transmission import Transmission
 
-if TYPE_CHECKING:
-    from learnedrecon.operators.ray.geometry2d import Geometry
 
-
-def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401 - any operator spec
+@singledispatch
+def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - any operator spec
     """The spec of the same scan of the same rectangle in millimetres, cut into other pixels.
 
     Args:
-        spec: a parallel or a fan beam, or a transmission through one.
+        spec: a parallel or a fan beam, a transmission through one, or what was registered.
         grid: ``(ny, nx)``.
 
     Raises:
         ConfigError: another spec, or none.
     """
-    geometry = _geometry_of(spec)
-    (ny, nx), (dy, dx) = geometry.shape, geometry.pixel
-    pixel = (ny * dy / grid[0], nx * dx / grid[1])
-    return _with_geometry(spec, replace(geometry, shape=grid, pixel_size=pixel))
+    raise _unknown(spec)
 
 
-def with_shape(spec: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401 - any operator spec
+@singledispatch
+def with_shape(spec: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - any operator spec
     """The spec of the same scan with pixels of the same size, but ``shape`` of them.
 
     Args:
-        spec: a parallel or a fan beam, or a transmission through one.
+        spec: a parallel or a fan beam, a transmission through one, or what was registered.
         shape: ``(ny, nx)``.
 
     Raises:
         ConfigError: another spec, or none.
         GeometryError: the image would reach beyond the source of a fan beam.
     """
-    return _with_geometry(spec, replace(_geometry_of(spec), shape=shape))
+    raise _unknown(spec)
 
 
-def _geometry_of(spec: Any) -> Geometry:  # noqa: ANN401 - any operator spec
-    match spec:
-        case ParallelBeam() | FanBeam():
-            return spec
-        case Transmission():
-            return spec.geometry
-    raise ConfigError(
+@on_grid.register(ParallelBeam)
+@on_grid.register(FanBeam)
+def _(spec: Beam, grid: tuple[int, int]) -> Beam:
+    (ny, nx), (dy, dx) = spec.shape, spec.pixel
+    pixel = (ny * dy / grid[0], nx * dx / grid[1])
+    return replace(spec, shape=grid, pixel_size=pixel)  # type: ignore[type-var]
+
+
+@with_shape.register(ParallelBeam)
+@with_shape.register(FanBeam)
+def _(spec: Beam, shape: tuple[int, int]) -> Beam:
+    return replace(spec, shape=shape)  # type: ignore[type-var]
+
+
+@on_grid.register
+def _(spec: Transmission, grid: tuple[int, int]) -> Transmission:
+    return replace(spec, geometry=on_grid(spec.geometry, grid))
+
+
+@with_shape.register
+def _(spec: Transmission, shape: tuple[int, int]) -> Transmission:
+    return replace(spec, geometry=with_shape(spec.geometry, shape))
+
+
+def _unknown(spec: object) -> ConfigError:
+    return ConfigError(
         describe(
             expected="the spec of a tomographic operator, whose images can have any shape",
             found="none" if spec is None else type(spec).__name__,
-            fix="use images of the operator's own shape, and no other grid",
+            fix="use images of the operator's own shape and no other grid, or register the spec"
+            " with on_grid and with_shape",
         )
     )
-
-
-def _with_geometry(spec: Any, geometry: Geometry) -> Any:  # noqa: ANN401 - any operator spec
-    return replace(spec, geometry=geometry) if isinstance(spec, Transmission) else geometry

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DataError, DtypeError, ShapeError, describe
+from learnedrecon.operators.space import require_tensor
 
 _PLANE = (-2, -1)
+_HERMITIAN = 1e-4
 
 
 def coil_images(kspace: Tensor) -> Tensor:
@@ -71,15 +73,18 @@ def whiten(kspace: Tensor, covariance: Tensor) -> Tensor:
     Args:
         kspace: y, (..., coil, ky, kx), complex.
         covariance: Ψ = E[n n*] of one sample's noise over the coils, (coil, coil), Hermitian and
-            positive definite, in the dtype of y.
+            positive definite; a real one stands for the complex one with the same values.
 
     Returns:
         (..., coil, ky, kx), with unit noise covariance. Maps must be those of the virtual coils.
 
     Raises:
         ShapeError: the sizes do not fit.
-        DataError: Ψ is not positive definite.
+        DtypeError: k-space that is not complex, or a covariance that is not floats.
+        DataError: NaN or infinity, or Ψ is not Hermitian and positive definite.
     """
+    check_kspace(kspace)
+    require_tensor(covariance, "a covariance")
     coils = kspace.shape[-3] if kspace.ndim >= 3 else -1
     if covariance.shape != (coils, coils):
         raise ShapeError(
@@ -89,6 +94,8 @@ def whiten(kspace: Tensor, covariance: Tensor) -> Tensor:
                 fix="give one row and column for each coil",
             )
         )
+    covariance = covariance.to(kspace)
+    _require_hermitian(covariance)
     root, info = torch.linalg.cholesky_ex(covariance)
     if int(info) != 0:
         raise DataError(
@@ -100,6 +107,18 @@ def whiten(kspace: Tensor, covariance: Tensor) -> Tensor:
         )
     flat = torch.linalg.solve_triangular(root, kspace.flatten(-2), upper=False)
     return flat.reshape(kspace.shape)
+
+
+def _require_hermitian(covariance: Tensor) -> None:
+    distance = float((covariance - covariance.mH).abs().max())
+    if not distance <= _HERMITIAN * float(covariance.abs().max()):
+        raise DataError(
+            describe(
+                expected="a Hermitian noise covariance, Ψ = Ψ*",
+                found=f"one with |Ψ - Ψ*| up to {distance:g}",
+                fix="compute n n* averaged over noise samples n, with the conjugate",
+            )
+        )
 
 
 def calibration_size(calibration: int | tuple[int, int]) -> tuple[int, int]:
@@ -152,9 +171,10 @@ def check_kspace(kspace: Tensor) -> None:
 
     Raises:
         ShapeError: fewer than three axes.
-        DtypeError: not complex.
+        DtypeError: not a tensor, or not complex.
         DataError: NaN or infinity.
     """
+    require_tensor(kspace, "k-space")
     if kspace.ndim < 3:
         raise ShapeError(
             describe(

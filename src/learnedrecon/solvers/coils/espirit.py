@@ -190,18 +190,24 @@ def _weight(value: Tensor, crop: float, soft: float) -> Tensor:
 
 
 def _check_blocks(sizes: tuple[int, int], kernel: int, threshold: float) -> None:
-    _check(1 <= kernel <= min(sizes), f"a kernel of 1 to {min(sizes)} samples", str(kernel))
-    _check(0.0 <= threshold < 1.0, "a threshold in [0, 1)", str(threshold))
+    _check(kernel >= 1, "a kernel of at least 1 sample", str(kernel), "choose about 6")
+    _check(
+        kernel <= min(sizes),
+        f"a calibration region of at least {kernel} × {kernel} samples, as large as the kernel",
+        f"{sizes[0]} × {sizes[1]} samples",
+        f"choose a kernel of at most {min(sizes)}, or acquire more lines in the centre",
+    )
+    right = 0.0 <= threshold < 1.0
+    _check(right, "a threshold in [0, 1)", str(threshold), "choose about 0.02")
 
 
 def _check_maps(crop: float, soft: float, iterations: int) -> None:
-    _check(0.0 <= crop <= 1.0, "a crop in [0, 1]", str(crop))
-    _check(0.0 <= soft <= 1.0, "a softening in [0, 1]", str(soft))
-    _check(iterations >= 1, "one or more iterations", str(iterations))
+    _check(0.0 <= crop <= 1.0, "a crop in [0, 1]", str(crop), "choose about 0.95")
+    _check(0.0 <= soft <= 1.0, "a softening in [0, 1]", str(soft), "0 is a sharp border")
+    right = iterations >= 1
+    _check(right, "one or more iterations", str(iterations), "choose about 100")
 
 
-def _check(right: bool, expected: str, found: str) -> None:  # noqa: FBT001 - what is checked
+def _check(right: bool, expected: str, found: str, fix: str) -> None:  # noqa: FBT001 - what is checked
     if not right:
-        raise ConfigError(
-            describe(expected=expected, found=found, fix="keep the default, or correct it")
-        )
+        raise ConfigError(describe(expected=expected, found=found, fix=fix))

@@ -1,0 +1,241 @@
+"""The weight of total variation from the noise of the data: Morozov's principle, and α ∝ σ²."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.solvers.arguments import checked_limits, require_finite, require_operator
+from learnedrecon.solvers.result import TVResult
+from learnedrecon.solvers.tv import tv_reconstruction
+from learnedrecon.solvers.tv_certificate import wide
+
+_NORMAL_QUARTILE = 0.6744897501960817
+_SECOND_DIFFERENCE = math.sqrt(6.0)
+_FIRST_FACTOR = 4.0
+_WIDEST = 1e9
+_INSIDE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class DiscrepancyResult:
+    """The result of :func:`tv_by_discrepancy`.
+
+    Attributes:
+        result: the images and how the last solve ended.
+        weight: α of each sample, (batch,), float64.
+        sigma: the noise that was assumed, (batch,), float64.
+        ratio: ‖Tu - y‖/(τσ√m) of each sample, (batch,), float64; 1 is what was asked for.
+        converged: whether the ratio is 1 to the tolerance, (batch,), bool.
+        status: how it ended, in one sentence.
+    """
+
+    result: TVResult
+    weight: Tensor
+    sigma: Tensor
+    ratio: Tensor
+    converged: Tensor
+    status: str
+
+
+def estimate_noise(data: Tensor) -> Tensor:
+    """The standard deviation σ of white noise, by the median of second differences.
+
+    σ = median|y_{j-1} - 2y_j + y_{j+1}|/(0.6745·√6) along the last axis, for the differences of
+    white noise have the variance 6σ² and half of normal numbers are below 0.6745 deviations
+    (Donoho, Johnstone, Biometrika 81(3), 1994, with differences in place of wavelets). The median
+    takes no notice of edges where they are few; what varies from one entry to the next everywhere
+    counts as noise. Entries that are exactly zero, such as k-space that was not measured, are
+    omitted. For complex data σ² = E|n|², twice the variance of either part.
+
+    Args:
+        data: y, (batch, ..., n), n ≥ 3, with noise of the same size in all entries of a sample.
+
+    Returns:
+        (batch,), float64.
+
+    Raises:
+        ShapeError: fewer than three entries along the last axis, or no batch axis.
+        DataError: NaN or infinity, or a sample without three measured neighbours.
+    """
+    require_finite(data, "data")
+    if data.ndim < 2 or data.shape[-1] < 3:
+        raise ShapeError(
+            describe(
+                expected="data (batch, ..., n) with n ≥ 3",
+                found=f"shape {tuple(data.shape)}",
+                fix="give sigma",
+            )
+        )
+    y = wide(data.detach())
+    parts = torch.view_as_real(y).movedim(-1, 1) if y.is_complex() else y.unsqueeze(1)
+    measured = (y != 0).unsqueeze(1).expand(parts.shape)
+    differences = parts[..., :-2] - 2 * parts[..., 1:-1] + parts[..., 2:]
+    known = measured[..., :-2] & measured[..., 1:-1] & measured[..., 2:]
+    if not bool(known.flatten(1).any(1).all()):
+        raise DataError(
+            describe(
+                expected="three measured neighbours in every sample",
+                found="a sample of zeros",
+                fix="give sigma, or remove the sample",
+            )
+        )
+    each = zip(differences.flatten(1), known.flatten(1), strict=True)
+    middle = torch.stack([row[mask].abs().quantile(0.5) for row, mask in each])
+    sigma = middle / (_NORMAL_QUARTILE * _SECOND_DIFFERENCE)
+    return sigma * math.sqrt(2.0) if y.is_complex() else sigma
+
+
+def scaled_tv_weight(
+    weight: float, reference_sigma: float, sigma: Tensor | float
+) -> Tensor | float:
+    """α ∝ σ²: the weight for other noise than the one for which ``weight`` was chosen.
+
+    In the posterior of images with a density exp(-βTV(u)), the weight is α = βσ² with a β that
+    belongs to the images alone.
+
+    Args:
+        weight: α > 0 that was chosen at the noise ``reference_sigma``.
+        reference_sigma: σ > 0 there.
+        sigma: σ > 0 here, a number or one per sample, (batch,), such as from
+            :func:`estimate_noise`.
+
+    Raises:
+        ConfigError: one of them is not positive.
+    """
+    for name, value in (("weight", weight), ("reference_sigma", reference_sigma), ("sigma", sigma)):
+        number = torch.as_tensor(value)
+        if not bool((number.isfinite() & (number > 0)).all()):
+            raise ConfigError(
+                describe(
+                    expected=f"{name} > 0", found=f"{name} = {value!r:.80}", fix="choose one > 0"
+                )
+            )
+    return weight * (sigma / reference_sigma) ** 2
+
+
+@torch.no_grad()
+def tv_by_discrepancy(
+    operator: LinearOperator,
+    data: Tensor,
+    sigma: Tensor | float | None = None,
+    *,
+    factor: float = 1.0,
+    nonnegative: bool | None = None,
+    tolerance: float = 0.01,
+    max_solves: int = 30,
+) -> DiscrepancyResult:
+    """Total variation with the weight α at which ‖Tu - y‖ = τσ√m, from the data alone.
+
+    Morozov's discrepancy principle (Soviet Math. Dokl. 7, 1966), with m the number of entries of y
+    that are not exactly zero. ‖Tu_α - y‖ does not fall with α, so α is bracketed by factors of 4
+    from σ‖T‖ on, and found by linear interpolation of the logarithms. Each α is a call of
+    :func:`learnedrecon.solvers.tv.tv_reconstruction` that starts from the image before.
+
+    Args:
+        operator: T.
+        data: y, (batch, ..., *codomain.shape).
+        sigma: σ, the root of E|n|² of an entry of the noise, a number or one per sample, (batch,);
+            that of :func:`estimate_noise` if None.
+        factor: τ; above 1 it makes room for what T does not model.
+        nonnegative: see :func:`learnedrecon.solvers.tv.tv_reconstruction`.
+        tolerance: Relative distance of ‖Tu - y‖ from τσ√m that is accepted, in (0, 1).
+        max_solves: Largest number of values of α that are tried.
+
+    Returns:
+        The images and their α. A ratio that stays below 1 belongs to noise that is larger than the
+        data's distance from every constant image, one above 1 to data that no image explains so
+        well: T or σ is wrong.
+
+    Raises:
+        GeometryError: not a linear operator, or the arguments in another order.
+        ShapeError, DataError, ConfigError: as for ``tv_reconstruction`` and :func:`estimate_noise`,
+            or σ or τ is not positive.
+    """
+    operator = require_operator(operator, data, "tv_by_discrepancy", LinearOperator)  # type: ignore[type-abstract]
+    checked_limits(tolerance, max_solves)
+    data = operator.codomain.check(data, "data")
+    noise = _checked_noise(estimate_noise(data) if sigma is None else sigma, factor, data)
+    measured = (data != 0).flatten(1).sum(1)
+    target = factor * noise * measured.clamp(min=1).double().sqrt()
+    lead = data.shape[: data.ndim - operator.codomain.ndim]
+    norms = torch.as_tensor(operator.norm(), dtype=torch.float64, device=data.device)
+    search = _Search(noise * norms.detach().expand(lead).reshape(len(data), -1).amax(1))
+    image: Tensor | None = None
+    for _ in range(max_solves):
+        result = tv_reconstruction(
+            operator, data, search.weight(), nonnegative=nonnegative, initial=image
+        )
+        image = result.image
+        residual = wide(operator(image) - data).flatten(1).abs().square().sum(1).sqrt()
+        ratio = residual / target
+        if not search.goes_on(ratio.log(), math.log1p(tolerance)):
+            break
+    converged = ratio.log().abs() <= math.log1p(tolerance)
+    status = (
+        f"{int(converged.sum())} of {len(ratio)} samples fit the data to their noise, with"
+        f" ‖Tu - y‖/(τσ√m) from {float(ratio.min()):.3g} to {float(ratio.max()):.3g}."
+        f" {result.status}"
+    )
+    return DiscrepancyResult(result, search.tried, noise, ratio, converged, status)
+
+
+class _Search:
+    """A bracket of log α for every sample.
+
+    Attributes:
+        tried: the last α, (batch,).
+    """
+
+    def __init__(self, first: Tensor) -> None:
+        self.centre = first.log()
+        self.at = self.centre.clone()
+        self.tried = first
+        self.low = torch.stack([torch.full_like(self.at, -math.inf), torch.zeros_like(self.at)])
+        self.high = torch.stack([torch.full_like(self.at, math.inf), torch.zeros_like(self.at)])
+
+    def weight(self) -> Tensor:
+        self.tried = self.at.exp()
+        return self.tried
+
+    def goes_on(self, excess: Tensor, tolerance: float) -> bool:
+        """Takes log(‖Tu - y‖/target) at the α tried, and moves those that are not done."""
+        here = torch.stack([self.at, excess])
+        self.low = torch.where(excess <= 0, here, self.low)
+        self.high = torch.where(excess > 0, here, self.high)
+        (low, below), (high, above) = self.low, self.high
+        share = (-below / (above - below)).clamp(_INSIDE, 1 - _INSIDE)
+        between = low + share * (high - low)
+        step = math.log(_FIRST_FACTOR)
+        new = torch.where(low.isinf(), high - step, torch.where(high.isinf(), low + step, between))
+        widest = math.log(_WIDEST)
+        new = new.clamp(self.centre - widest, self.centre + widest)
+        going = (excess.abs() > tolerance) & (new != self.at)
+        self.at = torch.where(going, new, self.at)
+        return bool(going.any())
+
+
+def _checked_noise(sigma: Tensor | float, factor: float, data: Tensor) -> Tensor:
+    noise = torch.as_tensor(sigma, dtype=torch.float64, device=data.device)
+    if noise.shape not in {(), (len(data),)}:
+        raise ShapeError(
+            describe(
+                expected=f"one sigma, or one per sample, ({len(data)},)",
+                found=f"shape {tuple(noise.shape)}",
+                fix="give a number or a tensor with the batch axis only",
+            )
+        )
+    if not bool((noise.isfinite() & (noise > 0)).all()) or not factor > 0:
+        raise ConfigError(
+            describe(
+                expected="sigma > 0 and factor > 0",
+                found=f"sigma = {sigma!r:.80}, factor = {factor}",
+                fix="give the standard deviation of the noise; there is no weight for data without",
+            )
+        )
+    return noise.expand(len(data)).clone()
