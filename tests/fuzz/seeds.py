@@ -81,9 +81,12 @@ def _arrays(folder: Path) -> list[Seed]:
         np.save(file, array)
         found.append(Seed(name, ".npy", file.getvalue(), readers))
     grey = (1000 * values[0]).astype(np.uint16)
-    for number, options in enumerate(
-        ({}, {"compression": "zlib", "predictor": True}, {"tile": (16, 16)})
-    ):
+    every: list[dict[str, Any]] = [
+        {},
+        {"compression": "zlib", "predictor": True},
+        {"tile": (16, 16)},
+    ]
+    for number, options in enumerate(every):
         path = folder / f"{number}.tif"
         tifffile.imwrite(path, grey, **options)
         found.append(Seed("tiff", ".tif", path.read_bytes(), readers))
@@ -208,8 +211,10 @@ def _tags(content: bytes, rng: random.Random) -> bytes:
 
 def _texts() -> list[Seed]:
     beam = ParallelBeam((8, 9), AngleRange(5), FlatDetector(11))
-    sections = (EllipseSpec(split=split) for split in ("train", "validation", "test"))
-    config = Config(beam, FilteredPrimalDual(), DataConfig(*sections, Simulation(PoissonLog(10.0))))
+    one = EllipseSpec()
+    config = Config(
+        beam, FilteredPrimalDual(), DataConfig(one, one, one, Simulation(PoissonLog(10.0)))
+    )
     operators = [named_to_plain(REGISTRIES["operator"], spec) for spec in EXAMPLES["operator"]]
     plains = [to_plain(config), *operators]
 
