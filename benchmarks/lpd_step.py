@@ -21,6 +21,7 @@ from learnedrecon.models.learned_primal_dual import (
     LearnedPrimalDual,
     PrimalDualStep,
 )
+from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.problem import InverseProblem
@@ -139,7 +140,7 @@ class Stopwatch(LinearOperator):
         return _Timed.apply(v, self, "T*")
 
     def compute_norm(self) -> float:
-        return self.operator.norm()
+        return largest(self.operator.norm())
 
     def restart(self) -> None:
         """Sets all to zero."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmarks.against.sense_peers import sense_peers
-from benchmarks.harness.row import timed
+from benchmarks.harness.row import absent, timed
 from benchmarks.harness.timing import Contestant, interleaved, running
 from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian

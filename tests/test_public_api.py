@@ -30,7 +30,7 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 
 
 def test_the_top_has_few_words() -> None:
-    own = [name for name in learnedrecon.__all__ if name[0].isupper() or name.islower()]
+    own = [name for name in dir(learnedrecon) if name[0].isupper() or name.islower()]
     packages = [name for name in own if isinstance(getattr(learnedrecon, name), ModuleType)]
     assert len(own) - len(packages) <= 30
 
@@ -42,7 +42,7 @@ def test_no_name_lives_in_two_packages() -> None:
         for stub in stubs
         for name in importlib.import_module(
             ".".join(stub.parent.relative_to(ROOT.parent).parts)
-        ).__all__
+        ).__dir__()
     ]
     assert [name for name, times in Counter(listed).items() if times > 1] == []
 

@@ -178,11 +178,11 @@ CASES: Cases = (
     ),
     (
         "a binary configuration", lambda p: ["train", p.file("c.yaml", b"\xff\xfe\x00")],
-        ("readable YAML", "decode", "learnedrecon init"),
+        ("readable YAML", "decode", "repair the file"),
     ),
     (
         "a missing configuration", lambda p: ["train", p.folder / "nothing.yaml"],
-        ("a YAML file", "no such file", "correct the path, or write"),
+        ("a readable YAML file", "no such file", "check the path"),
     ),
     (
         "a configuration without model",
@@ -286,7 +286,7 @@ CASES: Cases = (
     ),
     (
         "a folder that is no run", lambda p: ["evaluate", p.folder],
-        ("config.yaml", "no such file", "learnedrecon init"),
+        ("config.yaml", "no such file", "check the path"),
     ),
     (
         "an untrained model", lambda p: ["evaluate", p.config],

@@ -13,7 +13,6 @@ from learnedrecon.experiments.method import Method
 from learnedrecon.experiments.scoring import draw, score
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.models.classical import FBP
-from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 
@@ -74,11 +73,11 @@ class Noting(Reconstructor):
 
 
 def test_every_method_sees_its_own_data_term(place: Place) -> None:
-    experiment = Experiment(read_config(place.run / "config.yaml"))
-    spec = FilteredBackprojection()
+    noiseless = "data.simulation.noise={name: none}"
+    experiment = Experiment(read_config(place.run / "config.yaml", [noiseless]))
     methods = [
-        Method("one", Noting(), spec, fidelity="kullback_leibler"),
-        Method("two", Noting(), spec, fidelity="least_squares"),
+        Method("one", Noting(), fidelity="kullback_leibler"),
+        Method("two", Noting(), fidelity="least_squares"),
     ]
     for method in methods:
         score(method, experiment)
@@ -89,9 +88,12 @@ def test_every_method_sees_its_own_data_term(place: Place) -> None:
 
 def test_a_run_is_scored_as_alone_whatever_the_first_run_is(cli: Run, place: Place) -> None:
     """A method of gradients of least squares, after a run that names another data term."""
-    assert cli(*place.train("fidelity=kullback_leibler")).exit_code == 0
+    noiseless = "data.simulation.noise={name: none}"
+    assert cli(*place.train("fidelity=kullback_leibler", noiseless)).exit_code == 0
     (place.folder / "run").rename(place.folder / "first")
-    assert cli(*place.train("model={name: learned_gradient, iterations: 2}")).exit_code == 0
+    assert (
+        cli(*place.train("model={name: learned_gradient, iterations: 2}", noiseless)).exit_code == 0
+    )
     run, first = place.folder / "run", place.folder / "first"
     assert cli("evaluate", run, "-o", place.folder / "alone.json").exit_code == 0
     assert cli("compare", first, run, "-o", place.folder / "both").exit_code == 0

@@ -149,3 +149,13 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
     changed = cli("train", config, "-o", folder, *small, "--resume")
     assert changed.exit_code == 2
     assert "training.steps is 2 and was 100000" in changed.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_terminal_cannot_show_is_spelled_out(encoding: str) -> None:
+    words = [sys.executable, "-m", "learnedrecon.cli.start", "list", "losses", "log_squared_error"]
+    variables = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(words, check=True, capture_output=True, env=variables)
+    first = done.stdout.decode(encoding).splitlines()[0]
+    norm = {"utf-8": "log ‖û - u‖²/‖u‖²", "latin-1": "log ||û - u||²/||u||²"}
+    assert first == f"log_squared_error: {norm.get(encoding, 'log ||u^ - u||^2/||u||^2')}"

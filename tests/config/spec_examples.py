@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
-from learnedrecon.config.schema import LOSSES
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
 from learnedrecon.data.noises import NOISES
@@ -47,7 +46,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetec
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
+from learnedrecon.training.losses import LOSSES, AbsoluteError, LogSquaredError, SquaredError
 
 if TYPE_CHECKING:
     from learnedrecon.specs import Registry

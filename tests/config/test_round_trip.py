@@ -141,7 +141,7 @@ def test_a_configuration_comes_back_from_its_file(tmp_path: Path, case: tuple[st
 
 def test_the_configurations_leave_no_field_out() -> None:
     everything = [config for _, config in configs()]
-    for parts in (
+    groups: tuple[list[Any], ...] = (
         everything,
         [config.data for config in everything],
         [config.evaluation for config in everything],
@@ -150,7 +150,8 @@ def test_the_configurations_leave_no_field_out() -> None:
             [getattr(spec, part) for spec in TRAININGS.values()]
             for part in ("batch", "optimiser", "schedule", "checkpoint")
         ),
-    ):
+    )
+    for parts in groups:
         kind = type(parts[0])
         assert is_dataclass(kind)
         for field in optional(kind):

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 SCAN = ParallelBeam((9, 9), AngleRange(6), FlatDetector(13))
 RAY = RayTransform(SCAN, torch.float64)
-T = RAY / RAY.norm()
+T = RAY / float(RAY.norm())
 SPACE = Space((9, 9), torch.float64)
 SMALL: dict[str, Any] = {"network": PotentialLayers(2, 4, 6, 0.3)}
 
@@ -279,7 +279,7 @@ def test_a_model_that_changes_its_problem_has_no_certificate() -> None:
 
 def test_the_weights_of_the_precision_in_use_are_certified() -> None:
     model = EquilibriumGradient(**SMALL, weight=0.3)
-    found = certify(model, RAY)
+    found = certify(model, RAY, fidelity=LeastSquares())
     step = certified_step(model)
     assert isinstance(step, GradientEquilibrium)
     weight, eta = (float(torch.as_tensor(size).detach()) for size in step.sizes())
@@ -309,7 +309,7 @@ def test_a_larger_epsilon_is_certified_where_mu_pays_for_it() -> None:
 
 def test_the_model_is_certified_as_built_and_after_changes_of_its_weights() -> None:
     model = EquilibriumGradient(**SMALL, epsilon=0.8).double()
-    first = certify(model, T)
+    first = certify(model, T, fidelity=LeastSquares())
     assert first.holds
     perturb(model, seed=3)
     with torch.no_grad():
@@ -326,7 +326,7 @@ def test_without_a_bound_there_is_a_certificate_until_the_weights_have_grown() -
     """The twin of the model above: as built, then with weights five times as large."""
     network = PotentialLayers(2, 4, 6, 0.3, bound="none")
     model = EquilibriumGradient(0.5, 0.8, network=network).double()
-    first = certify(model, T)
+    first = certify(model, T, fidelity=LeastSquares())
     assert first.holds
     assert first.epsilon == pytest.approx(0.8, rel=1e-5)
     step = certified_step(model)

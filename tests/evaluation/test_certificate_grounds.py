@@ -225,7 +225,7 @@ def test_hooks_and_replaced_methods_change_what_a_proof_is_for() -> None:
         handle.remove()
         assert proof(hooked, operator).holds
     replaced = step()
-    replaced.network.forward = lambda u: 5 * u  # type: ignore[method-assign, assignment]
+    replaced.network.forward = lambda u: 5 * u
     assert "forward of a NearIdentity was replaced" in proof(replaced, operator).reason
 
 

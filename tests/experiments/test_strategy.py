@@ -86,8 +86,8 @@ def test_random_order_is_drawn_for_every_command(
 ) -> None:
     folder = tmp_path / "run"
     model = (
-        "model={name: subset_primal_dual, iterations: 3, hidden: 4, subsets: {parts: 3, order: random}, "
-        "image_scale: 0.02}"
+        "model={name: subset_primal_dual, iterations: 3, hidden: 4, image_scale: 0.02, "
+        "subsets: {parts: 3, order: random}}"
     )
     more = options(small, model, "training.steps=4")
     assert cli("train", config, "-o", folder, *more).exit_code == 0
@@ -104,7 +104,10 @@ def test_random_order_is_drawn_for_every_command(
 
 
 def test_too_few_draws_are_named(cli: Run, config: Path, small: list[str], tmp_path: Path) -> None:
-    model = "model={name: subset_gradient, iterations: 3, hidden: 4, subsets: {parts: 3, order: random}}"
+    model = (
+        "model={name: subset_gradient, iterations: 3, hidden: 4, "
+        "subsets: {parts: 3, order: random}}"
+    )
     more = options(small, model, "data.draws=1")
     result = cli("train", config, "-o", tmp_path / "run", *more)
     assert result.exit_code == 2

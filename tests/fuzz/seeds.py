@@ -81,9 +81,12 @@ def _arrays(folder: Path) -> list[Seed]:
         np.save(file, array)
         found.append(Seed(name, ".npy", file.getvalue(), readers))
     grey = (1000 * values[0]).astype(np.uint16)
-    for number, options in enumerate(
-        ({}, {"compression": "zlib", "predictor": True}, {"tile": (16, 16)})
-    ):
+    every: list[dict[str, Any]] = [
+        {},
+        {"compression": "zlib", "predictor": True},
+        {"tile": (16, 16)},
+    ]
+    for number, options in enumerate(every):
         path = folder / f"{number}.tif"
         tifffile.imwrite(path, grey, **options)
         found.append(Seed("tiff", ".tif", path.read_bytes(), readers))

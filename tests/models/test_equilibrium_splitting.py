@@ -14,8 +14,8 @@ from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.certificate import (
     ContractionCertificate,
     certify,
-    measured_contraction,
 )
+from learnedrecon.evaluation.certificate_attack import measured_contraction
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.models.equilibrium import ProximalEquilibrium
 from learnedrecon.models.equilibrium_splitting import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
 RAY = RayTransform(SCAN, torch.float64)
-T = RAY / RAY.norm()
+T = RAY / float(RAY.norm())
 DENSE = dense_matrix(T)
 SPACE = Space((4, 5), torch.float64)
 EXACT = Anderson(1e-13, 400)

@@ -152,7 +152,9 @@ def unet(network: UNet, u: Array) -> Array:
     assert isinstance(up, nn.ConvTranspose2d)
     merged = np.concatenate([fine, upsampled(up, coarse)])
     merged = layers(network.decoder[0].children(), merged)
-    return u + convolved(network.head, merged)[0, :7]
+    assert isinstance(network.head, nn.Conv2d)
+    result: Array = u + convolved(network.head, merged)[0, :7]
+    return result
 
 
 def numbers(tensor: torch.Tensor | None) -> Array:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from learnedrecon.errors import DtypeError, GeometryError
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.operators.adapters.astra import AstraTransform, from_astra
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -103,7 +103,7 @@ def test_our_scheme_trains_on_astra() -> None:
     coarse = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(1))
     truth = torch.nn.functional.interpolate(coarse, (10, 12), mode="bilinear")
     measured = InverseProblem(operator, operator(truth))
-    model = learned_primal_dual(LearnedPrimalDual(iterations=3, primal=2, dual=2, hidden=8))
+    model = LearnedPrimalDual(iterations=3, primal=2, dual=2, hidden=8)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     losses = []
     for _ in range(40):

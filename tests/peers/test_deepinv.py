@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from learnedrecon.errors import DtypeError, GeometryError, PropertyError, ShapeError
-from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
+from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.operators.adapters.deepinv import from_deepinv, to_deepinv
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.linear import LinearOperator
@@ -193,7 +193,7 @@ def test_an_unfolded_model_of_deepinv_trains_on_our_operator() -> None:
 
 
 def test_artifact_removal_of_deepinv_runs_on_our_operator() -> None:
-    physics, truth = to_deepinv(RAY / RAY.norm()), blobs()
+    physics, truth = to_deepinv(RAY / float(RAY.norm())), blobs()
     network = deepinv.models.UNet(
         in_channels=1, out_channels=1, scales=2, channels_per_scale=[4, 8], batch_norm=False
     )
@@ -211,7 +211,7 @@ def test_our_scheme_trains_on_a_physics(name: str) -> None:
     operator = from_deepinv(physics, (1, size, size))
     truth = torch.nn.functional.interpolate(blobs(), (size, size), mode="bilinear")
     measured = InverseProblem(operator, operator(truth))
-    model = learned_gradient(LearnedGradient(iterations=3, memory=2, hidden=8, fbp=None))
+    model = LearnedGradient(iterations=3, memory=2, hidden=8, start="adjoint")
     losses = falling(lambda: model(measured).image, list(model.parameters()), truth)
     assert losses[-1] < 0.5 * losses[0], losses
 
@@ -220,7 +220,7 @@ def test_our_scheme_trains_on_a_nonlinear_physics() -> None:
     operator = from_deepinv(deepinv.physics.Physics(A=lambda x: (x + 0.5) ** 3), (1, 12, 12))
     truth = torch.nn.functional.interpolate(blobs(), (12, 12), mode="bilinear")
     measured = InverseProblem(operator, operator(truth))
-    model = learned_gradient(LearnedGradient(iterations=3, memory=2, hidden=8, fbp=None))
+    model = LearnedGradient(iterations=3, memory=2, hidden=8, start="adjoint")
     losses = falling(lambda: model(measured).image, list(model.parameters()), truth)
     assert losses[-1] < 0.5 * losses[0], losses
 

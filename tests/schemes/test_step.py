@@ -248,7 +248,7 @@ def test_a_state_of_another_type_is_an_error_that_names_both(scheme: Step[ImageS
     for wrong in (image, Image(image)):
         words = rf"type ImageState for {type(scheme).__name__}.*type {type(wrong).__name__}"
         with pytest.raises(ConfigError, match=words):
-            scheme(wrong, problem())  # type: ignore[arg-type]
+            scheme(wrong, problem())
         with pytest.raises(ConfigError, match=words):
             list(scheme.iterates(wrong, problem()))  # type: ignore[arg-type]
 

@@ -145,7 +145,7 @@ class Unsealed(Sealed):
     """A problem that is no dataclass."""
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> Operator:  # type: ignore[override]
         return self._problem.operator
 
 

@@ -12,6 +12,7 @@ from learnedrecon.errors import ConfigError
 from learnedrecon.schemes.backward import Backprop, Checkpointed
 from learnedrecon.schemes.reconstructor import Estimate, Iterative
 from learnedrecon.schemes.scaling import NoScaling
+from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Chain, Repeat, Step
 from learnedrecon.training.accelerator import make_accelerator
 from learnedrecon.training.losses import DeepSupervision, SquaredError, sees_iterates
@@ -41,6 +42,10 @@ class Descent(Step[Image]):
         return Image(state.image - torch.tanh(self.layer(residual)))
 
 
+def backprojected(problem: Problem) -> Tensor:
+    return problem.adjoint(problem.data)
+
+
 def model_of(backward: Backward, *, repeated: bool) -> Iterative:
     torch.manual_seed(1)
     scheme: Step[Image] = (
@@ -48,9 +53,7 @@ def model_of(backward: Backward, *, repeated: bool) -> Iterative:
         if repeated
         else Chain([Descent() for _ in range(STEPS)], backward)
     )
-    return Iterative(
-        scheme, lambda problem: State(problem.adjoint(problem.data)), NoScaling()
-    ).double()
+    return Iterative(scheme, backprojected, NoScaling()).double()
 
 
 class Noting:

@@ -51,14 +51,14 @@ def results() -> "Console":
 
 
 def echo(text: str) -> None:
-    """Prints a result on standard output."""
-    typer.echo(text)
+    """Prints a result on standard output, as :func:`spell_out` lets it."""
+    sys.stdout.write(f"{text}\n")
 
 
 def note(text: str) -> None:
     """Tells the user something that is not a result, on standard error."""
     if first_process():
-        typer.echo(text, err=True)
+        sys.stderr.write(f"{text}\n")
 
 
 def ascii_only() -> bool:

@@ -199,7 +199,9 @@ def _override(values: Any, text: str) -> None:  # noqa: ANN401 - plain data
             raise ConfigError(
                 describe(
                     expected=f"'{key}' in '{path}' to hold further keys",
-                    found=shown(values),
+                    found=f"{key} = {shown(values.get(key))}"
+                    if isinstance(values, dict)
+                    else shown(values),
                     fix="check the path against the configuration file",
                 )
             )

@@ -12,8 +12,8 @@ import pytest
 import scipy.sparse
 import torch
 
-from learnedrecon.models.learned_gradient import LearnedGradient, learned_gradient
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual, learned_primal_dual
+from learnedrecon.models.learned_gradient import LearnedGradient
+from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.operators.adapters.odl import from_odl
 from learnedrecon.operators.adapters.pylops import from_pylops
 from learnedrecon.operators.adapters.scipy import from_scipy
@@ -56,11 +56,11 @@ def scipy_sampling() -> Operator:
 
 
 def gradient_scheme() -> Reconstructor:
-    return learned_gradient(LearnedGradient(iterations=3, memory=2, hidden=8, fbp=None)).double()
+    return LearnedGradient(iterations=3, memory=2, hidden=8, start="adjoint").double()
 
 
 def primal_dual_scheme() -> Reconstructor:
-    return learned_primal_dual(LearnedPrimalDual(iterations=3, primal=2, dual=2, hidden=8)).double()
+    return LearnedPrimalDual(iterations=3, primal=2, dual=2, hidden=8).double()
 
 
 def problem(operator: Operator) -> tuple[InverseProblem, torch.Tensor]:
@@ -112,7 +112,7 @@ class Dense(LinearOperator):
         return (v.flatten(2) @ self.matrix).reshape(*v.shape[:2], *self.domain.shape)
 
     def compute_norm(self) -> float:
-        return self.size
+        return float(self.size)
 
 
 class Cube(Operator):

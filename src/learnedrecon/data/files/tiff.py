@@ -7,6 +7,8 @@ that gives the same type of number.
 from __future__ import annotations
 
 import math
+import os
+import struct
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_BIG: Final = 43  # in place of 42, in a BigTIFF
 EXPECTED: Final = "a TIFF file with one greyscale picture or a stack"
 
 
@@ -31,6 +34,7 @@ def tiff_header(path: Path) -> Header:
     Raises:
         FileFormatError: the file is truncated or corrupt, has colours, or pages of several shapes.
     """
+    _refuse_circles(path)
     with reading(path, EXPECTED), tifffile.TiffFile(path) as file:
         return _header(path, file)
 
@@ -42,6 +46,7 @@ def read_tiff(path: Path) -> NDArray[Any]:
         FileFormatError: as for :func:`tiff_header`, or larger than the memory, or a compression
             that needs another package.
     """
+    _refuse_circles(path)
     with reading(path, EXPECTED), tifffile.TiffFile(path) as file:
         header = _header(path, file)
         header.refuse_size(path)
@@ -55,6 +60,30 @@ def read_tiff(path: Path) -> NDArray[Any]:
 def write_tiff(path: Path, array: NDArray[np.float32]) -> None:
     """Writes one picture or a stack, without colours."""
     tifffile.imwrite(path, array, photometric="minisblack")
+
+
+def _refuse_circles(path: Path) -> None:
+    """Refuses a chain of pages that comes back to itself, along which tifffile goes for long."""
+    with reading(path, EXPECTED), path.open("rb") as file:
+        start = file.read(16)
+        order = ">" if start[:2] == b"MM" else "<"
+        large = struct.unpack_from(f"{order}H", start, 2)[0] == _BIG
+        number, offset, entry = ("Q", "Q", 20) if large else ("H", "I", 12)
+        (place,) = struct.unpack_from(order + offset, start, 8 if large else 4)
+        seen: set[int] = set()
+        while place and place not in seen:
+            seen.add(place)
+            file.seek(place)
+            entries = file.read(struct.calcsize(order + number))
+            if len(entries) < struct.calcsize(order + number):
+                return
+            file.seek(entry * struct.unpack(order + number, entries)[0], os.SEEK_CUR)
+            following = file.read(struct.calcsize(order + offset))
+            if len(following) < struct.calcsize(order + offset):
+                return
+            (place,) = struct.unpack(order + offset, following)
+    if place in seen:
+        raise unreadable(path, EXPECTED, "a file that is corrupt: pages in a circle")
 
 
 def _header(path: Path, file: tifffile.TiffFile) -> Header:
