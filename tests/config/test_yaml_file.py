@@ -36,7 +36,7 @@ def config_of(operator: object = PARALLEL) -> Config:
     ellipses = EllipseSpec(size=(8, 9))
     return Config(
         operator,
-        FilteredPrimalDual(iterations=2),
+        FilteredPrimalDual(iterations=2).spec,
         DataConfig(
             ellipses,
             replace(ellipses, split="validation"),
