@@ -5,7 +5,7 @@ import struct
 import tracemalloc
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
@@ -482,7 +482,9 @@ def test_hdf5_types_that_are_no_numbers_are_refused(tmp_path: Path, kind: str) -
 
 @pytest.mark.parametrize("bigtiff", [False, True])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-def test_tiff_pages_in_a_circle_are_refused(tmp_path: Path, bigtiff: bool, byteorder: str) -> None:
+def test_tiff_pages_in_a_circle_are_refused(
+    tmp_path: Path, bigtiff: bool, byteorder: Literal["<", ">"]
+) -> None:
     """The last page names the first as the next one; tifffile alone follows it 2^22 times."""
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path, bigtiff=bigtiff, byteorder=byteorder) as file:
