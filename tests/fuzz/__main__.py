@@ -16,7 +16,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from tests.fuzz.harness import MAX_BYTES, MEMORY, SECONDS, Counts, fuzz
+from tests.fuzz.harness import MAX_BYTES, MEMORY, SECONDS, Counts, fuzz_in_children
 
 _CHUNK = 2000
 
@@ -34,7 +34,7 @@ def main() -> int:
     began, counts = time.monotonic(), Counts()
     for first in range(0, words.cases, _CHUNK):
         cases = range(first, min(first + _CHUNK, words.cases))
-        fuzz(cases, seed=words.seed, only=words.only, counts=counts)
+        counts.add(fuzz_in_children(cases, seed=words.seed, only=words.only))
         text = _result(counts, time.monotonic() - began)
         if words.output is not None:
             words.output.write_text(text, encoding="utf-8")
@@ -61,6 +61,7 @@ def _result(counts: Counts, seconds: float) -> str:
         "bounds": {"seconds": SECONDS, "memory_bytes": MEMORY, "array_bytes": MAX_BYTES},
         "slowest_seconds": round(counts.slowest, 2),
         "largest_growth_bytes": counts.largest,
+        "crashes_of_libraries": dict(counts.crashes),
         "faults": {**counts.tracebacks, **counts.hangs, **counts.memory},
     }
     return json.dumps(result, indent=2, ensure_ascii=False) + "\n"
