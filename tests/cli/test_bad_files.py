@@ -160,11 +160,11 @@ CASES: Cases = (
     ),
     (
         "a complex measurement", lambda p: p.fbp(p.scan(1j * ones)),
-        ("real data", "complex", "store one sinogram"),
+        ("of real numbers", "complex64", "store the part that is meant"),
     ),
     (
         "one axis", lambda p: p.fbp(p.scan(np.ones(24))),
-        (r"\(angle, detector\)", r"\(24,\)", "store one sinogram"),
+        (r"of shape \(6, 24\)", r"\(24,\)", "correct the geometry"),
     ),
     (
         "a truncated npy", lambda p: p.fbp(truncated(p.scan())),
@@ -176,7 +176,7 @@ CASES: Cases = (
     ),
     (
         "a text with the ending of TIFF", lambda p: p.fbp(p.file("scan.tif", "no picture")),
-        ("one array of numbers", "not TIFF", "correct its ending"),
+        ("a TIFF file", "not a TIFF file", "copy or download"),
     ),
     (
         "an unknown ending", lambda p: p.fbp(p.file("scan.raw", "")),
@@ -250,12 +250,12 @@ CASES: Cases = (
     ),
     (
         "transmissions for a model of line integrals", lambda p: nonlinear(p, "run"),
-        ("as in the training, ParallelBeam", "Transmission", "take the logarithm"),
+        ("as in the training, RayTransform", "TransmissionCT", "take the logarithm"),
     ),
     # methods
     (
         "no such model", lambda p: p.reconstruct("runs/nothing", p.scan()),
-        ("'fbp' or 'tv' as MODEL", "does not exist", "correct the path"),
+        ("such as 'fbp' or 'tv'", "does not exist", "correct the path"),
     ),
     (
         "truncated weights", lambda p: p.reconstruct(truncated(p.weights()), p.scan()),
@@ -284,7 +284,7 @@ CASES: Cases = (
     (
         "no weight of total variation",
         lambda p: p.reconstruct("tv", p.scan(), "--geometry", p.geometry()),
-        ("--weight for total variation", "none", r"begin with --weight \d"),
+        ("--weight for 'tv'", "none", r"begin with --weight \d"),
     ),
     (
         "a negative weight of total variation",
@@ -293,7 +293,7 @@ CASES: Cases = (
     ),
     (
         "a weight for FBP", lambda p: [*p.fbp(p.scan()), "--weight", 1],
-        ("--weight for 'tv' alone", "--weight with fbp", "leave it away"),
+        ("a known key in place of 'fbp.weight'", "weight", "choose one of these"),
     ),
     (
         "a scale of zero", lambda p: p.reconstruct(p.run, p.scan(), "--scale", 0),
@@ -303,7 +303,7 @@ CASES: Cases = (
     (
         "a text with the ending of DICOM",
         lambda p: simulated(p, p.file("slice.dcm", "no slice" * 50)),
-        ("a DICOM file", "no DICOM header", "check that this is"),
+        ("a DICOM file", "no DICOM header", "check that it is DICOM"),
     ),
     (
         "DICOM without a slope", dicom_without_slope,
@@ -311,7 +311,7 @@ CASES: Cases = (
     ),
     (
         "an image of another shape", lambda p: simulated(p, p.array("image.npy", image)),
-        (r"shape \(16, 16\)", r"\(8, 8\)", "resample the image"),
+        (r"shape \(16, 16\)", r"\(8, 8\)", "correct the geometry"),
     ),
     (
         "an unknown ending of the output", lambda p: p.fbp(p.scan(), to="image.jpg"),
@@ -319,7 +319,7 @@ CASES: Cases = (
     ),
     (
         "a file in place of the folder", file_for_folder,
-        ("to be able to write", "File exists|Not a directory", "another folder"),
+        ("a folder at", "a file", "another name"),
     ),
     (
         "nothing to write a geometry of",
@@ -330,7 +330,7 @@ CASES: Cases = (
     ),
     (
         "nothing to check", lambda p: ["check", "data", p.folder / "nothing"],
-        ("a file or folder", "none", "correct the path"),
+        ("a file or a folder", "no such file", "check the path"),
     ),
 )  # fmt: skip
 

@@ -203,9 +203,10 @@ def _chosen(name: str, arguments: Mapping[str, Any] | None, scan: Scan) -> Mappi
     tunable, given = tunable_of(name), dict(arguments or {})
     assert tunable is not None
     problem = InverseProblem(scan.operator, scan.data)
-    if tunable.by_data is not None:
-        given[tunable.argument] = tunable.by_data(problem)
-        _LOG.info(f"{name}: {tunable.argument} {given[tunable.argument]:.4g}, from the data alone.")
+    chosen = None if tunable.by_data is None else tunable.by_data(problem)
+    if chosen is not None:
+        given[tunable.argument] = chosen
+        _LOG.info(f"{name}: {tunable.argument} {chosen:.4g}, from the data alone.")
         return given
     begin = tunable.start(problem)
     raise ConfigError(

@@ -12,6 +12,7 @@ from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.schemes.tunable import Tunable
 from learnedrecon.solvers.tv import tv_reconstruction
+from learnedrecon.solvers.tv_weight import estimate_noise, tv_by_discrepancy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,19 @@ def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
     """
     signed = any(truth.is_complex() or bool((truth < 0).any()) for truth in truths)
     return {"nonnegative": not signed}
+
+
+def weight_by_discrepancy(problem: Problem) -> float | None:
+    """α with ‖Tu - y‖ = σ√m, σ estimated from the data; None where they show no noise.
+
+    The mean over the samples; see :func:`learnedrecon.solvers.tv_weight.tv_by_discrepancy`.
+    """
+    operator = _require_linear(problem)
+    sigma = estimate_noise(problem.data)
+    if not bool((sigma > 0).all()):
+        return None
+    found = tv_by_discrepancy(operator, problem.data, sigma, tolerance=0.05)
+    return float(found.weight.mean()) if bool(found.converged.all()) else None
 
 
 class FBP(Reconstructor):
@@ -93,7 +107,9 @@ class TV(Reconstructor):
         GeometryError: On a call, a nonlinear operator.
     """
 
-    tunable: ClassVar[Tunable | None] = Tunable("weight", natural_weight, by_truths=sign_of)
+    tunable: ClassVar[Tunable | None] = Tunable(
+        "weight", natural_weight, by_truths=sign_of, by_data=weight_by_discrepancy
+    )
 
     def __init__(
         self,

@@ -27,7 +27,8 @@ class Tunable:
         fixed: Other arguments, as they are.
         by_truths: True images → further arguments, such as whether values may be negative.
         by_data: Problem → the argument for one measurement without a truth, such as by the
-            discrepancy principle; None where nothing but a truth can choose it.
+            discrepancy principle, or None where these data cannot tell; None where nothing but a
+            truth can choose it.
     """
 
     argument: str
@@ -36,4 +37,4 @@ class Tunable:
     upper: float | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
     by_truths: Callable[[Sequence[Tensor]], Mapping[str, Any]] = _nothing
-    by_data: Callable[[Problem], float] | None = None
+    by_data: Callable[[Problem], float | None] | None = None

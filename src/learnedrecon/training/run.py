@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -28,11 +29,13 @@ from learnedrecon.training.state import Checkpoints
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from learnedrecon.weights.checkpoint import Blueprint
 
 _LOG = logging.getLogger(__name__)
+
+_ASIDE = ".learnedrecon-aside-"
 
 UNIMPORTANT = ("data.workers", "evaluation.images", "training.checkpoint", "training.log_every")
 """Values of a configuration on which the weights of a run do not depend, as paths of keys."""
@@ -97,7 +100,7 @@ class RunFolder:
             run.lock.acquire()
             try:
                 run._prepare(asked, overwrite=overwrite)
-            except BaseException:
+            except Exception:
                 run.lock.release()
                 raise
 
@@ -121,8 +124,10 @@ class RunFolder:
 
     def _prepare(self, asked: dict[str, Any], *, overwrite: bool) -> None:
         self._refuse_files_of_others()
-        if overwrite:
-            self._clear()
+        with self._cleared() if overwrite else nullcontext():
+            self._write(asked)
+
+    def _write(self, asked: dict[str, Any]) -> None:
         self.checkpoints.data = data_digests(asked)
         if self.checkpoints.last.exists() or self.checkpoints.best.exists():
             self._require_continuable(asked)
@@ -227,11 +232,26 @@ class RunFolder:
             earlier = [*earlier, before]
         return {**now, "earlier": earlier} if earlier else now
 
-    def _clear(self) -> None:
-        """Removes the run; the state first, without which the rest is no run to go on with."""
-        for file in (self.checkpoints.last, self.checkpoints.best, self.metrics.path):
+    @contextmanager
+    def _cleared(self) -> Iterator[None]:
+        """Without the run that is there; it comes back if what is done inside fails.
+
+        The state is put aside first: without it the rest is no run to go on with, so that being
+        killed in between mixes no two runs.
+        """
+        files = (self.checkpoints.last, self.checkpoints.best, self.metrics.path)
+        aside = {file: file.with_name(f"{_ASIDE}{file.name}") for file in files if file.exists()}
+        for file, other in aside.items():
             with writing(file):
-                file.unlink(missing_ok=True)
+                file.replace(other)
+        try:
+            yield
+        except BaseException:
+            for file, other in aside.items():
+                other.replace(file)
+            raise
+        for file in files:
+            file.with_name(f"{_ASIDE}{file.name}").unlink(missing_ok=True)
 
 
 def _unimportant(where: str) -> bool:
