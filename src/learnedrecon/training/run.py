@@ -100,7 +100,7 @@ class RunFolder:
             run.lock.acquire()
             try:
                 run._prepare(asked, overwrite=overwrite)
-            except Exception:
+            except BaseException:
                 run.lock.release()
                 raise
 
@@ -246,7 +246,7 @@ class RunFolder:
                 file.replace(other)
         try:
             yield
-        except BaseException:
+        except Exception:
             for file, other in aside.items():
                 other.replace(file)
             raise
