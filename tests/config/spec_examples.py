@@ -130,6 +130,8 @@ LOSS_EXAMPLES = (
     LogSquaredError(1e-6),
     AbsoluteError(),
     AbsoluteError("sum"),
+    DeepSupervision(),
+    DeepSupervision(0.5),
 )
 MASK_EXAMPLES = (
     *(entry.spec() for entry in MASKS.values()),

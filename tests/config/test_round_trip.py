@@ -127,6 +127,7 @@ def configs() -> Iterator[tuple[str, Config]]:
             AbsoluteError("sum"),
             TrainingSpec(),
             evaluation,
+            ("json", "email.message"),
         ),
     )
 
