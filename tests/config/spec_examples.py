@@ -46,7 +46,13 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetec
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.training.losses import LOSSES, AbsoluteError, LogSquaredError, SquaredError
+from learnedrecon.training.losses import (
+    LOSSES,
+    AbsoluteError,
+    DeepSupervision,
+    LogSquaredError,
+    SquaredError,
+)
 
 if TYPE_CHECKING:
     from learnedrecon.specs import Registry
