@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from learnedrecon import errors
-from learnedrecon.errors import LearnedReconError, describe
+from learnedrecon.errors import LearnedReconError, describe, shown
 
 ALL = [
     kind
@@ -46,3 +46,31 @@ def test_errors_are_caught_as_the_built_in_that_python_would_raise(name: str) ->
 def test_a_message_has_three_parts() -> None:
     text = describe(expected="2 axes", found="3 axes", fix="drop the last")
     assert text == "Expected 2 axes. Found 3 axes. What to do: drop the last."
+
+
+LARGE: dict[str, object] = {
+    "a text": "x" * 10**6,
+    "lists": [[[["y"] * 100] * 100] * 100] * 100,
+    "keys": dict.fromkeys(range(999), "z" * 99),
+    "digits": 10**6000,
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_values_of_any_size_are_shown_in_few_words(name: str) -> None:
+    value = LARGE[name]
+    assert 0 < len(shown(value)) <= 80
+    assert 0 < len(shown([value])) <= 80
+
+
+def test_values_that_hold_themselves_are_shown() -> None:
+    values: list[object] = []
+    values.append(values)
+    assert shown(values).startswith("[[")
+
+
+def test_long_parts_are_cut_and_can_be_printed() -> None:
+    """Names in files need not be characters: h5py and the system give lone surrogates."""
+    text = describe(expected="a" * 10**5, found="name \udcff", fix="c")
+    assert len(text) < 3000
+    assert text.encode("utf-8").endswith(rb"Found name \udcff. What to do: c.")

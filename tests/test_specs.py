@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -160,3 +161,16 @@ def test_the_given_data_are_left_alone() -> None:
 def test_unknown_takes_lists_and_mappings() -> None:
     assert "one of a, b" in str(unknown("x", "c", ["b", "a"]))
     assert "one of a, b" in str(unknown("x", "c", {"b": 1, "a": 2}))
+
+
+@dataclass(frozen=True)
+class Started:
+    start: str | Callable[[int], float] = "zero"
+
+
+def test_truth_values_in_place_of_functions_are_explained() -> None:
+    """The arguments of a function's type are a list, which is no member of a set."""
+    assert from_plain(Started, {"start": "adjoint"}) == Started("adjoint")
+    for value in (True, [True], [[False]]):
+        with pytest.raises(ConfigError, match=r"'start.*What to do: "):
+            from_plain(Started, {"start": value})

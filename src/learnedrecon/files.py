@@ -46,7 +46,7 @@ _SMALL: Final = 1 << 28
 """Bytes that any array may take, however small its file is."""
 
 _MAX_BYTES: Final = "LEARNEDRECON_MAX_BYTES"
-_COPY: Final = "copy or download the file again"
+_COPY: Final = "copy or download the file again, or correct its ending"
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def test_from_pairs_of_two_shapes_to_an_image(cli: Run, folder: Path, tmp_path: 
     unfilled = cli("train", config, "-o", run, *options(*SHORT))
     assert unfilled.exit_code == 2
     assert "Expected operator.pixel_size, operator.detector.pitch in" in unfilled.stderr
-    assert "What to do: write the value" in unfilled.stderr
+    assert "What to do: write the value in place of FILL_IN" in unfilled.stderr
 
     trained = cli("train", config, "-o", run, *options(*FILLED, *SHORT))
     assert trained.exit_code == 0, trained.output

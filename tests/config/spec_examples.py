@@ -46,7 +46,13 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetec
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
-from learnedrecon.training.losses import LOSSES, AbsoluteError, LogSquaredError, SquaredError
+from learnedrecon.training.losses import (
+    LOSSES,
+    AbsoluteError,
+    DeepSupervision,
+    LogSquaredError,
+    SquaredError,
+)
 
 if TYPE_CHECKING:
     from learnedrecon.specs import Registry
@@ -130,6 +136,8 @@ LOSS_EXAMPLES = (
     LogSquaredError(1e-6),
     AbsoluteError(),
     AbsoluteError("sum"),
+    DeepSupervision(),
+    DeepSupervision(0.5),
 )
 MASK_EXAMPLES = (
     *(entry.spec() for entry in MASKS.values()),

@@ -29,6 +29,7 @@ from learnedrecon.specs import named_from_plain, named_to_plain
 from learnedrecon.training.losses import AbsoluteError
 from learnedrecon.training.spec import (
     BatchSpec,
+    BestSpec,
     CheckpointSpec,
     GreedySpec,
     OptimiserSpec,
@@ -45,7 +46,7 @@ OPERATOR = ParallelBeam((4, 5), AngleRange(3), FlatDetector(7))
 FULL_TRAINING = TrainingSpec(
     steps=7,
     batch=BatchSpec(2, 3),
-    optimiser=OptimiserSpec("rmsprop", 0.1, (0.5, 0.6), 0.7, 1e-6),
+    optimiser=OptimiserSpec("rmsprop", 0.1, (0.5, 0.6), 0.7, 1e-6, rates={"part": 0.5}),
     schedule=ScheduleSpec("inverse_time", 0.1, 0.5, 7),
     clip_norm=None,
     average=0.9,
@@ -61,6 +62,13 @@ TRAININGS = {
     "all": FULL_TRAINING,
     "greedy": replace(
         FULL_TRAINING, average=None, strategy="greedy", greedy=GreedySpec(1, 0.2, 3.0, 4)
+    ),
+    "checkpointed": replace(
+        FULL_TRAINING,
+        best=BestSpec("ssim_of_all", "min"),
+        groups={"": {"image": 1.0}, "part": {"image": 0.25, "task": 0.75}},
+        backward="checkpointed",
+        checkpoint_every=2,
     ),
     "repeats": TrainingSpec(batch=BatchSpec(1, 1, 2)),
 }
@@ -127,6 +135,7 @@ def configs() -> Iterator[tuple[str, Config]]:
             AbsoluteError("sum"),
             TrainingSpec(),
             evaluation,
+            ("json", "email.message"),
         ),
     )
 
@@ -148,7 +157,7 @@ def test_the_configurations_leave_no_field_out() -> None:
         list(TRAININGS.values()),
         *(
             [getattr(spec, part) for spec in TRAININGS.values()]
-            for part in ("batch", "optimiser", "schedule", "checkpoint")
+            for part in ("batch", "optimiser", "schedule", "checkpoint", "best")
         ),
     )
     for parts in groups:

@@ -21,7 +21,6 @@ from learnedrecon.data.noise import PoissonCounts
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import ConfigError, FileFormatError
-from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transmission import Transmission
@@ -36,7 +35,7 @@ def config_of(operator: object = PARALLEL) -> Config:
     ellipses = EllipseSpec(size=(8, 9))
     return Config(
         operator,
-        FilteredPrimalDual(iterations=2).spec,
+        MODELS["filtered_primal_dual"].spec(iterations=2),
         DataConfig(
             ellipses,
             replace(ellipses, split="validation"),

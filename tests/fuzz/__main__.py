@@ -14,11 +14,13 @@ import subprocess
 import sys
 import time
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-from tests.fuzz.harness import MAX_BYTES, MEMORY, SECONDS, Counts, fuzz
+from tests.fuzz.harness import MAX_BYTES, MEMORY, SECONDS, Counts, fuzz_in_children
 
 _CHUNK = 2000
+_LIBRARIES = ("numpy", "h5py", "tifffile", "pillow", "pydicom", "safetensors", "PyYAML", "torch")
 
 
 def main() -> int:
@@ -31,11 +33,13 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, help="JSON")
     words = parser.parse_args()
     logging.disable()  # what the libraries say of damaged files
+    command = f"python -m tests.fuzz --cases {words.cases} --seed {words.seed}"
+    command += f" --only {words.only}" if words.only else ""
     began, counts = time.monotonic(), Counts()
     for first in range(0, words.cases, _CHUNK):
         cases = range(first, min(first + _CHUNK, words.cases))
-        fuzz(cases, seed=words.seed, only=words.only, counts=counts)
-        text = _result(counts, time.monotonic() - began)
+        counts.add(fuzz_in_children(cases, seed=words.seed, only=words.only))
+        text = _result(counts, time.monotonic() - began, command)
         if words.output is not None:
             words.output.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
@@ -46,9 +50,10 @@ def main() -> int:
     return 1 if counts.faults else 0
 
 
-def _result(counts: Counts, seconds: float) -> str:
+def _result(counts: Counts, seconds: float, command: str) -> str:
     result = {
-        "command": " ".join(["python -m tests.fuzz", *sys.argv[1:]]),
+        "command": command,
+        "environment": {name: version(name) for name in _LIBRARIES},
         "commit": _commit(),
         "seconds": round(seconds, 1),
         "mutations": counts.cases,
@@ -61,6 +66,7 @@ def _result(counts: Counts, seconds: float) -> str:
         "bounds": {"seconds": SECONDS, "memory_bytes": MEMORY, "array_bytes": MAX_BYTES},
         "slowest_seconds": round(counts.slowest, 2),
         "largest_growth_bytes": counts.largest,
+        "crashes_of_libraries": dict(counts.crashes),
         "faults": {**counts.tracebacks, **counts.hangs, **counts.memory},
     }
     return json.dumps(result, indent=2, ensure_ascii=False) + "\n"

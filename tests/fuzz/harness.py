@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import pickle
 import random
 import signal
 import tempfile
@@ -22,6 +23,7 @@ from learnedrecon.errors import LearnedReconError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+    from typing import TextIO
 
 MAX_BYTES = 1 << 26
 """What the readers may take for one array, LEARNEDRECON_MAX_BYTES."""
@@ -57,6 +59,7 @@ class Counts:
         tracebacks: by their last line and place.
         hangs: formats of cases beyond the bound of time.
         memory: formats of cases beyond the bound of memory.
+        crashes: readers of cases in which a library in C ended the process, by a signal.
         slowest: seconds of the processor.
         largest: growth of the process in bytes.
         kept: one damaged file of each fault.
@@ -69,26 +72,68 @@ class Counts:
     tracebacks: Counter[str] = field(default_factory=Counter)
     hangs: Counter[str] = field(default_factory=Counter)
     memory: Counter[str] = field(default_factory=Counter)
+    crashes: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
     largest: int = 0
     kept: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def faults(self) -> int:
-        """Cases that are neither a value nor a message, within the bounds."""
+        """Cases that are neither a value nor a message, within the bounds.
+
+        Crashes are counted apart, as no Python around a library can turn them into a message.
+        """
         return sum(counter.total() for counter in (self.tracebacks, self.hangs, self.memory))
 
+    def add(self, other: Counts) -> None:
+        """Adds what came of other cases."""
+        for name in ("cases", "read", "refused"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("formats", "tracebacks", "hangs", "memory", "crashes"):
+            getattr(self, name).update(getattr(other, name))
+        self.slowest, self.largest = (
+            max(self.slowest, other.slowest),
+            max(self.largest, other.largest),
+        )
+        self.kept = {**other.kept, **self.kept}
 
-def fuzz(cases: range, *, seed: int = 0, only: str = "", counts: Counts | None = None) -> Counts:
+
+def fuzz_in_children(cases: range, *, seed: int = 0, only: str = "") -> Counts:
+    """The same as :func:`fuzz`, in child processes, which a crash of a library may end."""
+    counts = Counts()
+    left = [cases]
+    while left:
+        part = left.pop()
+        with tempfile.TemporaryDirectory() as name:
+            result, place = Path(name) / "result", Path(name) / "place"
+            child = os.fork()
+            if child == 0:
+                with place.open("w+") as note:
+                    found = fuzz(part, seed=seed, only=only, note=note)
+                result.write_bytes(pickle.dumps(found))
+                os._exit(0)
+            status = os.waitpid(child, 0)[1]
+            if status == 0:
+                counts.add(pickle.loads(result.read_bytes()))
+                continue
+            number, label, *_ = place.read_text().strip().split(" ", 1)
+        counts.crashes[f"{label}, signal {status & 127}, case {number}"] += 1
+        counts.cases += 1
+        counts.formats[label.split()[0]] += 1
+        left += [range(part.start, int(number)), range(int(number) + 1, part.stop)]
+    return counts
+
+
+def fuzz(cases: range, *, seed: int = 0, only: str = "", note: TextIO | None = None) -> Counts:
     """Damages files and reads them.
 
     Args:
         cases: numbers of damaged files, taken in turn from the formats.
         seed: of all that is random.
         only: the format to keep to, or "" for all.
-        counts: what came of others, to be added to.
+        note: a file for the number of the case that is being read.
     """
-    counts = counts or Counts()
+    counts = Counts()
     before = os.environ.get("LEARNEDRECON_MAX_BYTES")
     os.environ["LEARNEDRECON_MAX_BYTES"] = str(MAX_BYTES)
     try:
@@ -101,7 +146,12 @@ def fuzz(cases: range, *, seed: int = 0, only: str = "", counts: Counts | None =
                 file, rng = files[number % len(files)], random.Random(f"{seed}-{number}")
                 path = Path(name) / f"case{file.ending}"
                 path.write_bytes(file.mutate(file.content, rng))
-                _check(file, rng.choice(file.readers), path, counts)
+                read = rng.choice(file.readers)
+                if note is not None:
+                    note.seek(0)
+                    note.write(f"{number} {file.name} {read.__name__:<40}")
+                    note.flush()
+                _check(file, read, path, counts)
     finally:
         faulthandler.cancel_dump_traceback_later()
         os.environ.pop("LEARNEDRECON_MAX_BYTES")

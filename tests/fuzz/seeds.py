@@ -211,8 +211,12 @@ def _tags(content: bytes, rng: random.Random) -> bytes:
 
 def _texts() -> list[Seed]:
     beam = ParallelBeam((8, 9), AngleRange(5), FlatDetector(11))
-    sections = (EllipseSpec(split=split) for split in ("train", "validation", "test"))
-    data = DataConfig(*sections, Simulation(PoissonLog(10.0)))
+    data = DataConfig(
+        EllipseSpec(split="train"),
+        EllipseSpec(split="validation"),
+        EllipseSpec(split="test"),
+        Simulation(PoissonLog(10.0)),
+    )
     config = Config(beam, MODELS["filtered_primal_dual"].spec(), data)
     operators = [named_to_plain(REGISTRIES["operator"], spec) for spec in EXAMPLES["operator"]]
     plains = [to_plain(config), *operators]

@@ -71,4 +71,4 @@ def test_what_is_a_fault_is_counted(
     counts, path = Counts(), tmp_path / "a"
     path.write_bytes(b"x")
     harness._check(Seed("any", "", b"x", (read,)), read, path, counts)
-    assert counts.faults == 1
+    assert counts.faults >= 1

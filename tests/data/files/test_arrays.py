@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import os
+import struct
 import tracemalloc
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
@@ -476,4 +477,40 @@ def test_hdf5_types_that_are_no_numbers_are_refused(tmp_path: Path, kind: str) -
         else:
             file["data"] = ["a", "b"]
     with pytest.raises(FileFormatError, match=r"a\.h5.* Found .* What to do: "):
+        read_array(path)
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_tiff_pages_in_a_circle_are_refused(
+    tmp_path: Path, bigtiff: bool, byteorder: Literal["<", ">"]
+) -> None:
+    """The last page names the first as the next one; tifffile alone follows it 2^22 times."""
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, bigtiff=bigtiff, byteorder=byteorder) as file:
+        for _ in range(3):
+            file.write(example())
+    assert read_array(path).shape == (3, 24, 20)
+    with tifffile.TiffFile(path) as file:
+        first, last = file.pages[0].offset, file.pages[2].offset
+    content, (number, offset, entry) = bytearray(path.read_bytes()), ("H", "I", 12)
+    if bigtiff:
+        number, offset, entry = "Q", "Q", 20
+    (entries,) = struct.unpack_from(byteorder + number, content, last)
+    place = last + struct.calcsize(byteorder + number) + entry * entries
+    assert struct.unpack_from(byteorder + offset, content, place) == (0,)
+    struct.pack_into(byteorder + offset, content, place, first)
+    path.write_bytes(content)
+    for read in (read_array, array_header):
+        with pytest.raises(FileFormatError, match="pages in a circle"):
+            read(path)
+
+
+def test_tiff_of_more_strips_than_bytes_is_refused(tmp_path: Path) -> None:
+    """A height of two million in a file of a thousand bytes; it would be zeros, after a while."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((7, 9), np.uint16), rowsperstrip=7)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["ImageLength"].overwrite(2_000_000)
+    with pytest.raises(FileFormatError, match="strips or tiles"):
         read_array(path)
