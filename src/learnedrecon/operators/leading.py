@@ -67,13 +67,13 @@ def require_leading(tensor: Tensor, own: int, name: str) -> None:
 
     Args:
         tensor: (*lead, ...).
-        own: the number of its other axes.
+        own: the number of its other axes; a tensor with fewer has no leading ones.
         name: of the tensor.
 
     Raises:
         ShapeError: a single leading axis of more than one entry.
     """
-    lead = tuple(tensor.shape[: tensor.ndim - own])
+    lead = tuple(tensor.shape[: max(tensor.ndim - own, 0)])
     if len(lead) == 1 and lead[0] > 1:
         rest = ", ".join(map(str, tensor.shape[1:]))
         raise ShapeError(
