@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.certificate import ContractionCertificate, certified_step
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.fixed_point import FixedPoint
@@ -102,7 +102,8 @@ def attack(
     twin = copy.deepcopy(model).to(dtype).requires_grad_(requires_grad=False)
     image = operator.domain.random(torch.Generator().manual_seed(seed), (1, 1))
     device = next((b.device for b in operator.buffers()), image.device)
-    problem: Problem = InverseProblem(operator, operator(image.to(device)).detach(), fidelity)
+    data = _within(fidelity, operator(image.to(device)).detach())
+    problem: Problem = InverseProblem(operator, data, fidelity)
     if isinstance(twin, Iterative):
         problem = twin.scaled(problem)[0]
     own = certified_step(twin)
@@ -204,3 +205,12 @@ def _ascended(
 
 def _refused(expected: str, found: str, fix: str) -> ConfigError:
     return ConfigError(describe(expected=expected, found=found, fix=fix))
+
+
+def _within(fidelity: Fidelity, data: Tensor) -> Tensor:
+    """Data that the data term is defined for: their absolute values where negative ones are not."""
+    try:
+        fidelity.check_data(data)
+    except DataError:
+        return data.abs()
+    return data
