@@ -109,15 +109,11 @@ def configuration(scan: Scan) -> Config:
     image = lr.models.FBP("hann", 0.8)(scan.problem()).image
     c = float(image.quantile(0.99))
     phantoms = EllipseSpec("dival", SIZE, scale=c)
+    measured = Simulation(PoissonLog(1 / scan.air**2), grid=(2 * SIZE, 2 * SIZE))
     return Config(
         operator=scan.geometry,
         model=lr.models.FilteredPrimalDual(image_scale=c),
-        data=DataConfig(
-            train=phantoms,
-            validation=replace(phantoms, split="validation"),
-            test=replace(phantoms, split="test"),
-            simulation=Simulation(PoissonLog(1 / scan.air**2), grid=(2 * SIZE, 2 * SIZE)),
-        ),
+        data=DataConfig(phantoms, phantoms, phantoms, measured),
         loss=LogSquaredError(),
         training=TrainingSpec(
             optimiser=OptimiserSpec(learning_rate=3e-3, betas=(0.9, 0.99)),

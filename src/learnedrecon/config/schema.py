@@ -14,7 +14,9 @@ from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.base import Operator
 from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.schemes.reconstructor import Reconstructor
 from learnedrecon.training.losses import LOSSES, SquaredError
 from learnedrecon.training.spec import TrainingSpec
 from learnedrecon.weights.checkpoint import FidelityName
@@ -132,8 +134,8 @@ class Config:
     """A whole run: what is measured, how it is reconstructed, from what it is learned.
 
     Attributes:
-        operator: T.
-        model: the method.
+        operator: The record of T, or T itself, which stands for its record.
+        model: The record of the method, or the method itself, which stands for its record.
         data: images and noise.
         fidelity: D(T(u); y), for the methods that use its gradient.
         loss: what training minimises.
@@ -151,3 +153,9 @@ class Config:
     training: TrainingSpec = field(default_factory=TrainingSpec)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     imports: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("operator", Operator), ("model", Reconstructor)):
+            given = getattr(self, name)
+            if isinstance(given, kind):
+                object.__setattr__(self, name, given.spec)
