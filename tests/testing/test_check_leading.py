@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class OfSamples(LinearOperator):
     """A diagonal for every sample."""
 
+    diagonal: Tensor
+
     def __init__(self, lose: str = "") -> None:
         super().__init__(Space((4,), torch.float64), Space((4,), torch.float64))
         self.lose = lose
