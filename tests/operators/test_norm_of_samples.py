@@ -96,6 +96,15 @@ def test_a_measured_centre_takes_two_applications() -> None:
     torch.testing.assert_close(operator.norm(), bound, rtol=0, atol=0)
 
 
+def test_a_guess_does_not_hide_the_largest_singular_value() -> None:
+    """A guess along the second of two close singular vectors, within the residual's tolerance."""
+    values = torch.tensor([0.935, 0.9345, 0.5, 0.3], dtype=DOUBLE)
+    operator = MatrixOperator(torch.diag(values))
+    second = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=DOUBLE)
+    found = lanczos_norm(operator, bound=torch.ones((), dtype=DOUBLE), guess=second)
+    assert value(found.norm) == pytest.approx(0.935, rel=1e-7)
+
+
 @pytest.mark.parametrize(
     ("operator", "name"),
     [

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from learnedrecon.operators.space import Space
 
 UNCERTIFIED_MARGIN = 1.05
+_GUESSED = 4
 
 
 class LinearMap(Protocol):
@@ -164,20 +165,36 @@ def lanczos_norm(
             with the same one.
         bound: (*lead), upper bounds of the norms. A sample whose estimate is within ``tolerance``
             of its own takes it, as ‖T‖ is known then.
-        guess: an image, (*domain.shape), near the singular vectors; a thousandth of a random one is
-            added, so that nothing is orthogonal to the start.
+        guess: an image, (*domain.shape), near the singular vectors of samples that reach their
+            bounds, with a thousandth of a random one added. It starts the first four applications;
+            samples that do not reach their bounds in these start again at random, as it may be
+            nearly orthogonal to their largest singular vectors.
 
     Returns:
         The estimate, a lower bound but for samples that took theirs.
     """
+    start = _start(operator, seed)
+    if guess is None or bound is None:
+        return _recurrence(operator, start, _Tridiagonal(tolerance, bound), iterations)
+    near = guess.to(start) / guess.norm() + 1e-3 * start
+    near = near / inner(near, near, near.ndim).sqrt()
+    first = _recurrence(operator, near, _Tridiagonal(tolerance, bound), _GUESSED)
+    norms = torch.as_tensor(first.norm, dtype=torch.float64)
+    reached = norms >= bound.cpu() * (1 - tolerance)
+    if bool(reached.all()):
+        return first
+    again = _recurrence(operator, start, _Tridiagonal(tolerance, bound), iterations)
+    merged = torch.where(reached, norms, torch.as_tensor(again.norm, dtype=torch.float64))
+    return PowerResult(_plain(merged), first.iterations + again.iterations, again.converged)
+
+
+def _recurrence(
+    operator: LinearMap, current: Tensor, run: _Tridiagonal, iterations: int
+) -> PowerResult:
+    """Lanczos from the unit vector ``current`` until every sample has settled."""
     axes = operator.domain.ndim
-    current = _start(operator, seed)
-    if guess is not None:
-        current = guess.to(current) / guess.norm() + 1e-3 * current
-        current = current / inner(current, current, axes).sqrt()
     device = current.device
     previous = torch.zeros_like(current)
-    run = _Tridiagonal(tolerance, bound)
     for k in range(1, iterations + 1):
         following = operator.adjoint(operator(current)).to(current.dtype)
         following = following - run.last_off(device, axes) * previous

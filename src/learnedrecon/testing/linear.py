@@ -39,6 +39,7 @@ def check_linear(checks: Checklist, operator: LinearOperator, draw: Draw) -> Non
     checks.require("linearise gives T(u)", distance(value, operator(u)), "return (T(u), T)")
     w = draw.image()
     checks.require("linearise gives T", distance(derivative(w), operator(w)), "return (T(u), T)")
+    _check_single_image(checks, operator, draw)
     _check_norm(checks, operator, draw)
     _check_autograd(checks, operator, draw)
 
@@ -164,14 +165,36 @@ def _check_entries(checks: Checklist, operator: LinearOperator, draw: Draw, name
     checks.require(title, worst / size, _ADJOINT)
 
 
+def _check_single_image(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
+    """What has no leading axes goes through every sample; norms start from such an image."""
+    for label, action, space in (
+        ("T", operator, operator.domain),
+        ("T*", operator.adjoint, operator.codomain),
+    ):
+        name = f"{label} of one element is that of every sample"
+        if not draw.leading:
+            checks.skip(name, "no leading axes")
+            continue
+        one = space.random(draw.generator).to(draw.device)
+        every = action(one.expand(*draw.leading, *space.shape).contiguous())
+        alone = action(one)
+        ends = every.ndim - len(draw.leading)
+        fix = "align leading axes before another is put in front of them, as by torch.stack"
+        fits = _fits(alone.shape[: alone.ndim - ends], draw)
+        gap = distance(alone.expand(every.shape), every) if fits else math.inf
+        checks.require(name, gap, fix)
+
+
 def _check_norm(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
     name = "norm() is the largest singular value"
     if not _is_small(operator, draw):
         checks.skip(name, f"more than {_SMALL} entries")
     else:
+        norm = operator.norm()
+        _check_leading(checks, norm, draw, "norm()")
         exact = _norms_of_samples(operator, draw)
         scale = torch.where(exact > 0, exact, 1.0)
-        error = (_each(operator.norm(), draw) - exact).abs() / scale
+        error = (_each(norm, draw) - exact).abs() / scale
         fix = "compare compute_norm with power_iteration, sample by sample"
         checks.require(name, float(error.max()), fix, _NORM_TOLERANCE)
         _check_bound(checks, operator, draw, exact)
@@ -188,6 +211,23 @@ def _norms_of_samples(operator: LinearOperator, draw: Draw) -> Tensor:
     return torch.stack([torch.linalg.matrix_norm(block, 2) for block in each]).cpu()
 
 
+def _fits(lead: tuple[int, ...], draw: Draw) -> bool:
+    """Whether these are none, or all of the leading axes, each with its size or 1."""
+    if math.prod(lead) == 1 and len(lead) <= len(draw.leading):
+        return True
+    pairs = zip(lead, draw.leading, strict=False)
+    return len(lead) == len(draw.leading) and all(n in {1, size} for n, size in pairs)
+
+
+def _check_leading(checks: Checklist, norm: Norm, draw: Draw, name: str) -> None:
+    shape = tuple(norm.shape) if isinstance(norm, torch.Tensor) else ()
+    checks.require_true(
+        f"{name} has every leading axis of the samples' tensors, or none",
+        _fits(shape, draw),
+        f"return a number, or float64 {draw.leading}, with the axes of size 1 kept",
+    )
+
+
 def _each(norm: Norm, draw: Draw) -> Tensor:
     """A norm of every sample, one after the other."""
     return (
@@ -199,6 +239,7 @@ def _check_bound(checks: Checklist, operator: LinearOperator, draw: Draw, norms:
     """Of those that know a bound; step sizes rely on it."""
     bound = operator.norm_bound()
     if bound is not None:
+        _check_leading(checks, bound, draw, "norm_bound()")
         missed = ((norms - _each(bound, draw)) / torch.where(norms > 0, norms, 1.0)).clamp(min=0)
         fix = "prove it, or return None: an estimate from below makes steps too long"
         checks.require(

@@ -113,6 +113,21 @@ def test_the_norm_in_closed_form_is_that_of_lanczos() -> None:
     assert blur((32, 30), Gaussian(1.5)).norm() == pytest.approx(1, rel=1e-12)
 
 
+@pytest.mark.parametrize("method", ["direct", "fft"])
+@pytest.mark.parametrize("kind", [torch.float64, torch.complex128])
+def test_one_complex_image_meets_the_kernel_of_every_sample(kind: torch.dtype, method: Any) -> None:  # noqa: ANN401
+    """Its real and imaginary parts are not taken for samples."""
+    plain = Blur(PointSpread((5, 6), Box((2, 3)), "symmetric", method=method), torch.complex128)
+    generator = torch.Generator().manual_seed(3)
+    kernels = torch.randn(2, 1, 2, 3, dtype=kind, generator=generator)
+    operator = plain.with_tensors({"kernel": kernels})
+    u, v = plain.domain.random(generator), plain.codomain.random(generator)
+    singles = [plain.with_tensors({"kernel": kernel[0]}) for kernel in kernels]
+    torch.testing.assert_close(operator(u), torch.stack([T(u)[None] for T in singles]))
+    stars = torch.stack([T.adjoint(v)[None] for T in singles])
+    torch.testing.assert_close(operator.adjoint(v), stars)
+
+
 def test_every_sample_has_the_norm_of_its_kernel() -> None:
     for boundary in ("circular", "symmetric"):
         kernels = random(3, 1, 2, 3)

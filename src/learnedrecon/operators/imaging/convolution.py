@@ -198,6 +198,7 @@ def correlate(x: Tensor, weight: Tensor, zeros: list[int]) -> Tensor:
         real, imaginary = correlate(x, weight.real, zeros), correlate(x, weight.imag, zeros)
         return real + 1j * imaginary
     if x.is_complex():
+        x = x[(None,) * max(weight.ndim - x.ndim, 0)]  # parts in front of every leading axis
         parts = correlate(torch.stack((x.real, x.imag)), weight, zeros)
         return torch.complex(parts[0], parts[1])
     d = len(zeros)
