@@ -7,7 +7,7 @@ from dataclasses import is_dataclass
 from typing import Any, Generic, TypeVar
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.recorded import arguments_of, record, spec_type
+from learnedrecon.recorded import Recorded, arguments_of, record, spec_type
 from learnedrecon.specs import Entry
 
 T = TypeVar("T")
@@ -80,6 +80,8 @@ def entry_of(cls: type[Any], summary: str | None = None) -> Entry[Any]:
     if is_dataclass(cls):
         return Entry(cls, itself, text, cls.__module__)
     kind = spec_type(record(cls))
+    if issubclass(cls, Recorded):
+        return Entry(kind, cls.from_spec, text, cls.__module__)
     return Entry(kind, lambda spec: cls(**arguments_of(spec)), text, cls.__module__)
 
 

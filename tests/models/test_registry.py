@@ -254,7 +254,7 @@ def test_data_of_another_precision_are_refused(
     with pytest.raises(DtypeError, match=words):
         list(model.iterates(at))
     assert t.seen == []
-    assert t._norm is None
+    assert t._known is None
 
 
 @pytest.mark.parametrize("name", ["fbp", "tv"])
