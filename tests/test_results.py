@@ -98,9 +98,11 @@ def test_every_result_says_how_it_was_made(path: Path) -> None:
     """By a program that is here: a command, a module or a script."""
     result = _read(path)
     program, *rest = shlex.split(result["command"])
-    module = rest[1].replace(".", "/")
-    scripts = [ROOT / f"{module}.py", ROOT / module / "__main__.py"]
-    script = any(each.is_file() for each in (scripts if rest[0] == "-m" else [ROOT / rest[0]]))
+    scripts = [ROOT / rest[0]]
+    if rest[0] == "-m":
+        module = rest[1].replace(".", "/")
+        scripts = [ROOT / f"{module}.py", ROOT / module / "__main__.py"]
+    script = any(each.is_file() for each in scripts)
     assert program == "learnedrecon" or (program == "python" and script)
     assert result.get("seconds_in_all", result.get("seconds", 0)) > 0
     assert "environment" in result or "machine" in result
