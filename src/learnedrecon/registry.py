@@ -56,6 +56,11 @@ class Registry(Mapping[str, Entry[T]], Generic[T]):
             )
         self._entries[name] = entry
 
+    @property
+    def own(self) -> frozenset[str]:
+        """The names that the library brings."""
+        return self._own
+
     def outside(self, name: str) -> str | None:
         """The module that brought ``name`` in; None for what the library brings."""
         if name in self._own or name not in self._entries:

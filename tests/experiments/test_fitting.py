@@ -173,7 +173,7 @@ def test_a_joint_task_is_trained_with_named_parts_and_groups(share: float) -> No
     arguments: dict[str, Any] = {"operator": operator, "progress": False}
     result = lr.fit(model, (data, truths, labels), loss=joint_loss, training=spec, **arguments)
     trained = [r for r in result.records if r["event"] == "train"]
-    assert trained[-1]["loss.task"] < 0.35
+    assert trained[-1]["loss.task"] < 0.5, "chance is log 2"
     assert trained[-1]["loss.image"] < 0.2 * trained[0]["loss.image"]
     decided = model(lr.InverseProblem(operator, data[:, None])).extra["logit"] > 0
     assert (decided.long() == labels).float().mean() > 0.9
