@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -22,3 +28,13 @@ def _one_thread() -> None:
 def _seeded() -> None:
     """What a test draws from torch's global generator is the same every time."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_again() -> Iterator[None]:
+    """What a command does to the library's logger does not reach the next test."""
+    logger = logging.getLogger("learnedrecon")
+    level, handlers = logger.level, logger.handlers[:]
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
