@@ -41,7 +41,9 @@ class LearnedScheme(Iterative, recorded=False):
     ) -> None:
         super().__init__(scheme, start, ImageScale(image_scale), prepare)
         self.like = like
+        names = (name for name, _ in scheme.named_modules())
+        self.sees_data = any(name.endswith("dual_network") for name in names)
 
     def scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
-        self.like.require(problem)
+        self.like.require(problem, data=self.sees_data)
         return super().scaled(problem)

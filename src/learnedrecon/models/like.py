@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
@@ -123,14 +123,16 @@ class Like:
         network = AsReal(network) if is_complex else network
         return Folded(network, folded) if folded else network
 
-    def require(self, problem: Problem) -> None:
+    def require(self, problem: Problem, *, data: bool = True) -> None:
         """Refuses a problem of other images or data than the model was built for.
 
         Raises:
             ShapeError: With both, and what to write.
         """
         found = Like.of(problem.operator, problem.data.shape[1])
-        if found != self:
+        images = replace(found, data_axes=self.data_axes, data_complex=self.data_complex)
+        images = replace(images, data_folded=self.data_folded)
+        if (found if data else images) != self:
             raise ShapeError(
                 describe(
                     expected=f"a problem of {self.image_text} and {self.data_text}, for which"

@@ -61,14 +61,14 @@ def test_a_missing_library_is_named_with_its_extra(
     monkeypatch.setattr(checks, "import_module", absent)
     message = rf"Expected {library} to be installed(?s:.*)pip install 'learnedrecon\[{library}\]'"
     with pytest.raises(MissingExtraError, match=message):
-        getattr(learnedrecon, name)(*arguments)
+        getattr(learnedrecon.operators, name)(*arguments)
 
 
 def test_a_library_is_imported_when_it_is_used() -> None:
     code = """
 import sys, learnedrecon
 for name in sys.argv[1:]:
-    getattr(learnedrecon, name)
+    getattr(learnedrecon.operators, name)
 print({"pylops", "odl", "deepinv", "astra"} & set(sys.modules))
 """
     command = [sys.executable, "-I", "-W", "error", "-c", code, *CALLS]
