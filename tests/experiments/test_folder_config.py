@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         "byte\udcff",
         '"quotes" and \\ # {braces}',
     ],
+    ids=ascii,
 )
 def test_any_path_is_read_back(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
