@@ -26,6 +26,7 @@ from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
 from learnedrecon.recorded import arguments_of, spec_type
+from learnedrecon.solvers.noise_level import estimate_noise
 
 BEAM = ParallelBeam((16, 16), AngleRange(6), FlatDetector(24))
 
@@ -123,6 +124,13 @@ def test_a_tuned_method_is_the_best_of_what_was_tried(experiment: Experiment, na
     assert scores.psnr.mean() == pytest.approx(found.score, rel=1e-6)
 
 
+def test_the_tuned_weight_knows_its_noise(experiment: Experiment) -> None:
+    batches = list(experiment.batches("validation", 3))
+    sigma = torch.cat([estimate_noise(batch.problem.data) for batch in batches])
+    _, _, _, others = tuned("tv", experiment, 3)
+    assert others["reference_sigma"] == pytest.approx(float(sigma.square().mean().sqrt()))
+
+
 def test_the_tuned_weight_lies_inside_what_was_tried(experiment: Experiment) -> None:
     found = tuned("tv", experiment, 3).found
     assert found is not None
@@ -146,8 +154,8 @@ def test_total_variation_is_nonnegative_where_the_truths_are(
     signed = Experiment(replace(config, data=replace(config.data, **data)))
     model, _, found, others = tuned("tv", signed, 3)
     assert found is not None
-    assert others == {"nonnegative": nonnegative}
-    other = TV(found.value, nonnegative=not nonnegative)
+    assert others["nonnegative"] == nonnegative
+    other = TV(found.value, nonnegative=not nonnegative, reference_sigma=others["reference_sigma"])
     assert model.spec == replace(other.spec, nonnegative=nonnegative)
     scores = evaluate("", other, signed.batches("validation", 3), signed.data_range)
     assert found.score > scores.psnr.mean() + (0 if nonnegative else 1)

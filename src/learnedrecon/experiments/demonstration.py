@@ -102,7 +102,6 @@ def demo(
         advance(1)
         tv = tuned("tv", experiment, tuning)
         advance(1)
-    assert fbp.found is not None
     assert tv.found is not None
     methods: dict[str, Reconstructor] = {"fbp": fbp.model, "tv": tv.model, "lpd": model}
     slice_ = _ct_batch(experiment)
@@ -115,9 +114,9 @@ def demo(
     results = _results(experiment, scores, real)
     results["training"] = {"steps": run.step, "seconds": trained}
     results["tuning"] = {
-        "fbp_bandwidth": fbp.found.tried,
+        "fbp": to_plain(fbp.model.spec),
         "tv_weight": tv.found.tried,
-        "tv_nonnegative": tv.others["nonnegative"],
+        "tv": to_plain(tv.model.spec),
     }
     results["seconds"] = time.perf_counter() - begun
     write_text(folder / "results.json", json.dumps(results, indent=2) + "\n")

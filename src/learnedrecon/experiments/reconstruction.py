@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,12 @@ from learnedrecon.errors import (
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.experiments.method import Method, find_method
 from learnedrecon.experiments.scan import Scan, measured, operator_record, simulated
-from learnedrecon.experiments.tuned_baselines import tunable_of, without_weights
+from learnedrecon.experiments.tuned_baselines import with_automatic
 from learnedrecon.files import plan_outputs
 from learnedrecon.metrics.image import SSIM_WINDOW, psnr, ssim
 from learnedrecon.metrics.pictures import pictures
 from learnedrecon.metrics.ranges import MaxMinPerImage
 from learnedrecon.models.classical import FBP
-from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import InverseProblem
@@ -102,8 +101,9 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
             these; an image (*domain) where it is to be simulated.
         operator: T, its record, or a file with it; that of the training unless given.
         output: File for the image, or None.
-        arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}. One
-            that data can choose, as the weight of total variation, is chosen where it is missing.
+        arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}. What
+            the noise of the data can choose, as the weight of total variation and the bandwidth of
+            filtered back-projection, is chosen by it where none of it is given.
         key: Data set in an HDF5 file.
         simulate: Whether ``measurement`` is a true image that is measured first, with the noise of
             the run where it has some.
@@ -122,13 +122,10 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
     where = choose_device(device)
     file = _planned(output, measurement, operator, force=force)
     _require_scale(scale)
-    lacking = _lacking(method, arguments)
-    known = None if lacking else find_method(method, arguments=arguments, device=where)
+    known = find_method(method, arguments=with_automatic(method, arguments), device=where)
     given = operator if isinstance(operator, Operator) else operator_record(operator)
     scan = (simulated if simulate else measured)(measurement, known, given, key, where)
-    if known is None:
-        known = find_method(method, arguments=_chosen(str(method), arguments, scan), device=where)
-    elif known.trained_on is not None and scan.operator.spec != known.trained_on:
+    if known.trained_on is not None and scan.operator.spec != known.trained_on:
         _LOG.warning("This geometry is not the one that the model was trained with.")
     _refuse_picture(file, scan.operator)
     image, seconds, status = reconstructed(known, scan, scale)
@@ -176,47 +173,6 @@ def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
                 "nothing was written",
             )
         )
-
-
-def _lacking(method: Path_ | Reconstructor | Method, arguments: Mapping[str, Any] | None) -> bool:
-    """Whether the argument is missing that data choose of a method that is given by its name.
-
-    Raises:
-        ConfigError: Another argument is wrong.
-    """
-    if not isinstance(method, str) or method not in MODELS:
-        return False
-    tunable, given = tunable_of(method), dict(arguments or {})
-    needed = {each.name for each in fields(MODELS[method].spec) if each.default is MISSING}
-    if tunable is None or tunable.argument in given or tunable.argument not in needed:
-        return False
-    without_weights(method, {**given, tunable.argument: 1.0})
-    return True
-
-
-def _chosen(name: str, arguments: Mapping[str, Any] | None, scan: Scan) -> Mapping[str, Any]:
-    """The arguments of a named method, with the one that is chosen from the data.
-
-    Raises:
-        ConfigError: Nothing but a truth can choose it; a number to begin with is given.
-    """
-    tunable, given = tunable_of(name), dict(arguments or {})
-    assert tunable is not None
-    problem = InverseProblem(scan.operator, scan.data)
-    chosen = None if tunable.by_data is None else tunable.by_data(problem)
-    if chosen is not None:
-        given[tunable.argument] = chosen
-        _LOG.info(f"{name}: {tunable.argument} {chosen:.4g}, from the data alone.")
-        return given
-    begin = tunable.start(problem)
-    raise ConfigError(
-        describe(
-            expected=f"--{tunable.argument} for '{name}', which one measurement cannot tune",
-            found="none",
-            fix=f"begin with --{tunable.argument} {begin:.2g} and look at the image, or take what "
-            f"'learnedrecon compare RUN {name}' finds for a run of the same geometry and noise",
-        )
-    )
 
 
 def _note_size(method: Method, problem: InverseProblem, scale: float) -> None:

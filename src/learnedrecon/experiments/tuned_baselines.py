@@ -31,7 +31,7 @@ class TunedMethod(NamedTuple):
         model: The method.
         argument: Name of the argument that was chosen; None where nothing is to be chosen.
         found: The values that were tried; None likewise.
-        others: Arguments that the true images decided.
+        others: Arguments that the validation images decided.
     """
 
     model: Reconstructor
@@ -60,12 +60,14 @@ def tuned(name: str, material: Material, images: int = _IMAGES) -> TunedMethod:
     tunable = tunable_of(name)
     if tunable is None:
         return TunedMethod(without_weights(name))
+    argument = tunable.argument
     batches = tuple(material.batches("validation", images))
     truths = [batch.truth for batch in batches if batch.truth is not None]
-    others = tunable.by_truths(truths)
+    problems = [batch.problem for batch in batches]
+    others = {**tunable.by_truths(truths), **tunable.by_problems(problems)}
 
     def method(value: float) -> Reconstructor:
-        return without_weights(name, {**tunable.fixed, **others, tunable.argument: value})
+        return without_weights(name, {**tunable.automatic, **others, argument: value})
 
     found = tune(
         _score_of(material, batches, method),
@@ -73,7 +75,24 @@ def tuned(name: str, material: Material, images: int = _IMAGES) -> TunedMethod:
         factor=tunable.factor,
         upper=tunable.upper,
     )
-    return TunedMethod(method(found.value), tunable.argument, found, others)
+    return TunedMethod(method(found.value), argument, found, others)
+
+
+def with_automatic(method: object, arguments: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Arguments of a named method, completed by those with which it chooses from its data.
+
+    Nothing is added where one of them is given, or to what is not the name of a method.
+
+    Args:
+        method: Name of a registered method, or anything else.
+        arguments: Arguments that are given.
+    """
+    if not isinstance(method, str) or method not in MODELS:
+        return arguments
+    tunable, given = tunable_of(method), dict(arguments or {})
+    if tunable is None or tunable.automatic.keys() & given.keys():
+        return arguments
+    return {**tunable.automatic, **given}
 
 
 def tunable_of(name: str) -> Tunable | None:

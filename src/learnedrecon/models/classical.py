@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from learnedrecon.errors import GeometryError, describe
+import torch
+
+from learnedrecon.errors import DataError, GeometryError, describe
 from learnedrecon.models.checks import require_below_one, require_counts, require_positive
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.networks.filters import Window  # noqa: TC001 - recorded by its annotation
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.schemes.tunable import Tunable
+from learnedrecon.solvers.direct.bandwidth import fbp_by_noise
+from learnedrecon.solvers.noise_level import known_noise
 from learnedrecon.solvers.tv import tv_reconstruction
-from learnedrecon.solvers.tv_weight import estimate_noise, tv_by_discrepancy
+from learnedrecon.solvers.tv_weight import scaled_tv_weight, tv_by_discrepancy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,17 +56,17 @@ def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
     return {"nonnegative": not signed}
 
 
-def weight_by_discrepancy(problem: Problem) -> float | None:
-    """α with ‖Tu - y‖ = σ√m, σ estimated from the data; None where they show no noise.
+def noise_of_validation(problems: Sequence[Problem]) -> dict[str, Any]:
+    """The argument ``reference_sigma``: the root mean square of the noise of several batches.
 
-    The mean over the samples; see :func:`learnedrecon.solvers.tv_weight.tv_by_discrepancy`.
+    Nothing where the data show no noise.
+
+    Args:
+        problems: Batches of validation data.
     """
-    operator = _require_linear(problem)
-    sigma = estimate_noise(problem.data)
-    if not bool((sigma > 0).all()):
-        return None
-    found = tv_by_discrepancy(operator, problem.data, sigma, tolerance=0.05)
-    return float(found.weight.mean()) if bool(found.converged.all()) else None
+    squares = torch.cat([known_noise(problem.data) for problem in problems]).square()
+    sigma = float(squares.mean().sqrt())
+    return {"reference_sigma": sigma} if sigma > 0 else {}
 
 
 class FBP(Reconstructor):
@@ -69,7 +74,10 @@ class FBP(Reconstructor):
 
     Args:
         window: "ram-lak" or "hann".
-        bandwidth: Cut-off as a share of the Nyquist frequency, in (0, 1].
+        bandwidth: Cut-off as a share of the Nyquist frequency, in (0, 1], or "auto": for each image
+            that of the least estimated error, from the noise of its data, see
+            :func:`learnedrecon.solvers.direct.bandwidth.fbp_by_noise`.
+        noise_factor: κ there, for "auto" only.
 
     Raises:
         ConfigError: An unknown window, or a bandwidth out of range.
@@ -77,71 +85,142 @@ class FBP(Reconstructor):
     """
 
     tunable: ClassVar[Tunable | None] = Tunable(
-        "bandwidth", lambda _: 0.8, factor=1.3, upper=1.0, fixed={"window": "hann"}
+        "noise_factor", lambda _: 1.0, automatic={"window": "hann", "bandwidth": "auto"}
     )
 
-    def __init__(self, window: Window = "ram-lak", bandwidth: float = 1.0) -> None:
+    def __init__(
+        self,
+        window: Window = "ram-lak",
+        bandwidth: float | Literal["auto"] = 1.0,
+        noise_factor: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.inverse = FilteredBackprojection(window, bandwidth)
+        self.window = window
+        self.bandwidth = bandwidth
+        self.noise_factor = noise_factor
 
     @staticmethod
     def check(spec: Record) -> None:
-        FilteredBackprojection(spec.window, spec.bandwidth)
+        FilteredBackprojection(spec.window, 1.0 if spec.bandwidth == "auto" else spec.bandwidth)
+        require_positive(spec, "noise_factor")
 
     def forward(self, problem: Problem) -> Estimate:
-        return Estimate(self.inverse(problem))
+        if self.bandwidth != "auto":
+            return Estimate(FilteredBackprojection(self.window, self.bandwidth)(problem))
+        found = fbp_by_noise(
+            problem.operator, problem.data, window=self.window, noise_factor=self.noise_factor
+        )
+        status = f"Bandwidth {_range(found.bandwidth)} for noise of σ = {_range(found.sigma)}."
+        return Estimate(found.image, status=status)
 
 
 class TV(Reconstructor):
     """argmin ½‖Tu - y‖² + α Σ|∇u|₂, with u ≥ 0 if asked; see :func:`solvers.tv.tv_reconstruction`.
 
+    α is a number, one that follows the noise of each measurement, α = ``weight`` (σ/σ₀)² (see
+    :func:`learnedrecon.solvers.tv_weight.scaled_tv_weight`), or the one with ‖Tu - y‖ = σ√m (see
+    :func:`learnedrecon.solvers.tv_weight.tv_by_discrepancy`).
+
     Args:
-        weight: α, in the unit of the data squared per unit of the image; it has no default.
+        weight: α, in the unit of the data squared per unit of the image; or "discrepancy". It has
+            no default.
         nonnegative: Whether u ≥ 0 is imposed; if None, on real images only.
         gap: Relative primal-dual gap at which a sample is done.
         max_iterations: Number of iterations after which a sample that has not converged is
             returned, and said so.
+        reference_sigma: σ₀, the standard deviation of the noise for which ``weight`` was chosen;
+            if None, ``weight`` is α for any noise.
+        sigma: σ, the standard deviation of the noise; if None, it is estimated for each sample (see
+            :func:`learnedrecon.solvers.noise_level.estimate_noise`), and α is ``weight`` where the
+            data show no noise.
 
     Raises:
         ConfigError: An argument is out of range.
         GeometryError: On a call, a nonlinear operator.
+        DataError: On a call, data without noise for the discrepancy principle.
     """
 
     tunable: ClassVar[Tunable | None] = Tunable(
-        "weight", natural_weight, by_truths=sign_of, by_data=weight_by_discrepancy
+        "weight",
+        natural_weight,
+        by_truths=sign_of,
+        by_problems=noise_of_validation,
+        automatic={"weight": "discrepancy"},
     )
 
     def __init__(
         self,
-        weight: float,
+        weight: float | Literal["discrepancy"],
         *,
         nonnegative: bool | None = None,
         gap: float = 1e-3,
         max_iterations: int = 5000,
+        reference_sigma: float | None = None,
+        sigma: float | None = None,
     ) -> None:
         super().__init__()
         self.weight = weight
         self.nonnegative = nonnegative
         self.gap = gap
         self.max_iterations = max_iterations
+        self.reference_sigma = reference_sigma
+        self.sigma = sigma
 
     @staticmethod
     def check(spec: Record) -> None:
-        require_positive(spec, "weight")
+        if spec.weight != "discrepancy":
+            require_positive(spec, "weight")
+        for name in ("reference_sigma", "sigma"):
+            if getattr(spec, name) is not None:
+                require_positive(spec, name)
         require_below_one(spec, "gap")
         require_counts(spec, {"max_iterations": 1})
 
     def forward(self, problem: Problem) -> Estimate:
         operator = _require_linear(problem)
+        if self.weight == "discrepancy":
+            return self._by_discrepancy(operator, problem.data)
+        weight = self._weight(problem.data, self.weight)
         result = tv_reconstruction(
             operator,
             problem.data,
-            self.weight,
+            weight,
             nonnegative=self.nonnegative,
             gap=self.gap,
             max_iterations=self.max_iterations,
         )
         return Estimate(result.image, status=result.status)
+
+    def _weight(self, data: Tensor, weight: float) -> float | Tensor:
+        """α of each sample."""
+        if self.reference_sigma is None:
+            return weight
+        if self.sigma is not None:
+            return scaled_tv_weight(weight, self.reference_sigma, self.sigma)
+        sigma = known_noise(data)
+        seen = torch.where(sigma > 0, sigma, self.reference_sigma)
+        return scaled_tv_weight(weight, self.reference_sigma, seen)
+
+    def _by_discrepancy(self, operator: LinearOperator, data: Tensor) -> Estimate:
+        sigma = known_noise(data) if self.sigma is None else self.sigma
+        if not bool((torch.as_tensor(sigma) > 0).all()):
+            begin = natural_weight(InverseProblem(operator, data))
+            raise DataError(
+                describe(
+                    expected="data with noise in every sample, from which the discrepancy principle"
+                    " takes the weight of total variation",
+                    found="a sample whose neighbouring data show none",
+                    fix=f"give a weight, begin with {begin:.2g}",
+                )
+            )
+        found = tv_by_discrepancy(operator, data, sigma, nonnegative=self.nonnegative)
+        status = f"Weight {_range(found.weight)} for σ = {_range(found.sigma)}. {found.status}"
+        return Estimate(found.result.image, status=status)
+
+
+def _range(values: Tensor) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
 def _require_linear(problem: Problem) -> LinearOperator:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.errors import ConfigError, ShapeError, describe
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.solvers.arguments import checked_limits, require_finite, require_operator
+from learnedrecon.solvers.arguments import checked_limits, require_operator
+from learnedrecon.solvers.noise_level import estimate_noise
 from learnedrecon.solvers.result import TVResult
 from learnedrecon.solvers.tv import tv_reconstruction
 from learnedrecon.solvers.tv_certificate import wide
 
-_NORMAL_QUARTILE = 0.6744897501960817
-_SECOND_DIFFERENCE = math.sqrt(6.0)
 _FIRST_FACTOR = 4.0
 _WIDEST = 1e9
 _INSIDE = 0.1
@@ -41,54 +40,6 @@ class DiscrepancyResult:
     ratio: Tensor
     converged: Tensor
     status: str
-
-
-def estimate_noise(data: Tensor) -> Tensor:
-    """The standard deviation σ of white noise, by the median of second differences.
-
-    σ = median|y_{j-1} - 2y_j + y_{j+1}|/(0.6745·√6) along the last axis, for the differences of
-    white noise have the variance 6σ² and half of normal numbers are below 0.6745 deviations
-    (Donoho, Johnstone, Biometrika 81(3), 1994, with differences in place of wavelets). The median
-    takes no notice of edges where they are few; what varies from one entry to the next everywhere
-    counts as noise. Entries that are exactly zero, such as k-space that was not measured, are
-    omitted. For complex data σ² = E|n|², twice the variance of either part.
-
-    Args:
-        data: y, (batch, ..., n), n ≥ 3, with noise of the same size in all entries of a sample.
-
-    Returns:
-        (batch,), float64.
-
-    Raises:
-        ShapeError: fewer than three entries along the last axis, or no batch axis.
-        DataError: NaN or infinity, or a sample without three measured neighbours.
-    """
-    require_finite(data, "data")
-    if data.ndim < 2 or data.shape[-1] < 3:
-        raise ShapeError(
-            describe(
-                expected="data (batch, ..., n) with n ≥ 3",
-                found=f"shape {tuple(data.shape)}",
-                fix="give sigma",
-            )
-        )
-    y = wide(data.detach())
-    parts = torch.view_as_real(y).movedim(-1, 1) if y.is_complex() else y.unsqueeze(1)
-    measured = (y != 0).unsqueeze(1).expand(parts.shape)
-    differences = parts[..., :-2] - 2 * parts[..., 1:-1] + parts[..., 2:]
-    known = measured[..., :-2] & measured[..., 1:-1] & measured[..., 2:]
-    if not bool(known.flatten(1).any(1).all()):
-        raise DataError(
-            describe(
-                expected="three measured neighbours in every sample",
-                found="a sample of zeros",
-                fix="give sigma, or remove the sample",
-            )
-        )
-    each = zip(differences.flatten(1), known.flatten(1), strict=True)
-    middle = torch.stack([row[mask].abs().quantile(0.5) for row, mask in each])
-    sigma = middle / (_NORMAL_QUARTILE * _SECOND_DIFFERENCE)
-    return sigma * math.sqrt(2.0) if y.is_complex() else sigma
 
 
 def scaled_tv_weight(
