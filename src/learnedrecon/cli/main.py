@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from learnedrecon.cli import check
+from learnedrecon.cli.align import align
 from learnedrecon.cli.certify import certify
 from learnedrecon.cli.compare import compare
 from learnedrecon.cli.demo import demo
@@ -58,7 +59,7 @@ def options(
         import_modules(modules)
 
 
-for command in (demo, init, train, evaluate, compare, certify, reconstruct, env):
+for command in (demo, init, train, evaluate, compare, certify, align, reconstruct, env):
     app.command()(command)
 app.command(name="list")(list_names)
 app.add_typer(check.app, name="check")

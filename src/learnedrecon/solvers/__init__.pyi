@@ -1,4 +1,6 @@
 from .anderson import Anderson as Anderson
+from .axis.search import AxisResult as AxisResult
+from .axis.search import rotation_axis as rotation_axis
 from .cg import cg as cg
 from .cg_sense import cg_sense as cg_sense
 from .coils.coil_maps import rss as rss
@@ -25,6 +27,7 @@ from .tv_weight import tv_by_discrepancy as tv_by_discrepancy
 
 __all__ = [
     "Anderson",
+    "AxisResult",
     "NormalSolver",
     "Picard",
     "SolverResult",
@@ -42,6 +45,7 @@ __all__ = [
     "lsqr",
     "pdhg",
     "pseudo_inverse",
+    "rotation_axis",
     "rss",
     "scaled_tv_weight",
     "solve_normal",
