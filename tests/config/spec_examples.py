@@ -158,6 +158,7 @@ _UNLIKE: dict[str, Any] = {
     "nonnegative": False,
     "reference_sigma": 0.02,
     "sigma": 0.01,
+    "noise_level": 0.05,
 }
 _NETWORKS: dict[type[Any], Any] = {
     UNetSpec: UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),

@@ -9,7 +9,7 @@ import torch
 
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.data.datasets import ArrayDataset, EllipseDataset, EllipseSpec
-from learnedrecon.data.noise import NoNoise, RelativeGaussian
+from learnedrecon.data.noise import NoNoise, PoissonLog, RelativeGaussian
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.scores import evaluate
@@ -124,10 +124,18 @@ def test_a_tuned_method_is_the_best_of_what_was_tried(experiment: Experiment, na
     assert scores.psnr.mean() == pytest.approx(found.score, rel=1e-6)
 
 
-def test_the_tuned_weight_knows_its_noise(experiment: Experiment) -> None:
-    batches = list(experiment.batches("validation", 3))
-    sigma = torch.cat([estimate_noise(batch.problem.data) for batch in batches])
-    _, _, _, others = tuned("tv", experiment, 3)
+@pytest.mark.parametrize("known", [True, False])
+def test_the_tuned_weight_knows_its_noise(experiment: Experiment, known: bool) -> None:
+    simulation = experiment.config.data.simulation
+    assert simulation is not None
+    noise = simulation.noise if known else PoissonLog(1e5)
+    changed = replace(experiment.config.data, simulation=replace(simulation, noise=noise))
+    material = Experiment(replace(experiment.config, data=changed))
+    data = torch.cat([batch.problem.data for batch in material.batches("validation", 3)])
+    others = tuned("tv", material, 3).others
+    level = noise.relative_level
+    assert others["noise_level"] == level
+    sigma = estimate_noise(data) if level is None else level * data.abs().flatten(1).mean(1)
     assert others["reference_sigma"] == pytest.approx(float(sigma.square().mean().sqrt()))
 
 
@@ -155,7 +163,8 @@ def test_total_variation_is_nonnegative_where_the_truths_are(
     model, _, found, others = tuned("tv", signed, 3)
     assert found is not None
     assert others["nonnegative"] == nonnegative
-    other = TV(found.value, nonnegative=not nonnegative, reference_sigma=others["reference_sigma"])
+    noise = {name: others[name] for name in ("reference_sigma", "noise_level")}
+    other = TV(found.value, nonnegative=not nonnegative, **noise)
     assert model.spec == replace(other.spec, nonnegative=nonnegative)
     scores = evaluate("", other, signed.batches("validation", 3), signed.data_range)
     assert found.score > scores.psnr.mean() + (0 if nonnegative else 1)

@@ -138,6 +138,9 @@ def test_the_weight_follows_the_variance_of_each_sample() -> None:
         torch.testing.assert_close(images[i], alone[0], rtol=1e-9, atol=1e-9)
     known = TV(0.05, reference_sigma=0.1, sigma=0.2)(InverseProblem(RAY, y)).image
     torch.testing.assert_close(known, TV(0.2)(InverseProblem(RAY, y)).image)
+    level = 0.2 / float(y[0].abs().mean())
+    relative = TV(0.05, reference_sigma=0.1, noise_level=level)(InverseProblem(RAY, y[:1])).image
+    torch.testing.assert_close(relative, TV(0.2)(InverseProblem(RAY, y[:1])).image)
 
 
 def test_data_without_noise_keep_the_weight() -> None:

@@ -29,6 +29,11 @@ _MAX_COUNT: Final = 2.0**31
 class Noise(ABC):
     """A random map from noiseless data to measured data."""
 
+    @property
+    def relative_level(self) -> float | None:
+        """Standard deviation of white noise relative to mean(abs(y)), where it is such."""
+        return None
+
     def apply(
         self, clean: Tensor, generators: Sequence[Generator], measured: Tensor | None = None
     ) -> Tensor:
@@ -122,6 +127,10 @@ class RelativeGaussian(Noise):
 
     def __post_init__(self) -> None:
         _check_number("level", self.level, zero_allowed=True)
+
+    @property
+    def relative_level(self) -> float:
+        return self.level
 
     def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:
         size = measured.abs().mean() if measured.numel() else measured.new_zeros(()).abs()

@@ -46,8 +46,8 @@ def opening(experiment: Experiment, images: int) -> list[str]:
     compared = (
         f"Compared on {images} held-out phantoms that no choice has seen. TV has u >= 0 and "
         "runs to a relative duality gap of 1e-3. The bandwidth of FBP and the weight of TV follow "
-        "the noise of each measurement, estimated from it, by factors that are tuned on "
-        "validation phantoms."
+        "the noise of each measurement, whose relative level they know as the network does, by "
+        "factors that are tuned on validation phantoms."
     )
     return [problem, network, compared]
 

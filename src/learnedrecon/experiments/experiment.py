@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.config.schema import EvaluationConfig
     from learnedrecon.data.datasets import SampleDataset
+    from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
     from learnedrecon.functionals.base import Fidelity
     from learnedrecon.operators.base import Operator
@@ -61,6 +62,12 @@ class Experiment(Material):
     def workers(self) -> int:
         """Processes that load samples."""
         return self.config.data.workers
+
+    @property
+    def noise(self) -> Noise | None:
+        """The noise of simulated data, or None."""
+        simulation = self.config.data.simulation
+        return None if simulation is None else simulation.noise
 
     @property
     def training(self) -> TrainingSpec:

@@ -171,6 +171,11 @@ class GivenMaterial(Material):
         self._sets = self._datasets(data)
 
     @property
+    def noise(self) -> Noise | None:
+        """The noise of simulated data, or None."""
+        return None if self.simulation is None else self.simulation.noise
+
+    @property
     def training(self) -> TrainingSpec:
         """The optimisation."""
         return self.settings[0]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.config.schema import EvaluationConfig
     from learnedrecon.data.batch import Batch, BatchBuilder, Sample
+    from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
     from learnedrecon.metrics.ranges import DataRange
     from learnedrecon.training.spec import TrainingSpec
@@ -30,6 +31,11 @@ class Material(ABC):
     def workers(self) -> int:
         """Processes that load samples; 0 loads them in the main one."""
         return 0
+
+    @property
+    def noise(self) -> Noise | None:
+        """The noise of simulated data, or None."""
+        return None
 
     @abstractmethod
     def dataset(self, split: Split) -> SampleDataset:

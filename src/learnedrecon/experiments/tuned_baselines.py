@@ -64,7 +64,9 @@ def tuned(name: str, material: Material, images: int = _IMAGES) -> TunedMethod:
     batches = tuple(material.batches("validation", images))
     truths = [batch.truth for batch in batches if batch.truth is not None]
     problems = [batch.problem for batch in batches]
-    others = {**tunable.by_truths(truths), **tunable.by_problems(problems)}
+    noise = material.noise
+    level = None if noise is None else noise.relative_level
+    others = {**tunable.by_truths(truths), **tunable.by_noise(problems, level)}
 
     def method(value: float) -> Reconstructor:
         return without_weights(name, {**tunable.automatic, **others, argument: value})

@@ -24,14 +24,21 @@ def require_counts(spec: object, least: Mapping[str, int]) -> None:
             raise _out_of_range(spec, name, f"a whole number, at least {bound}")
 
 
-def require_positive(spec: object, *names: str) -> None:
+def require_positive(spec: object, *names: str, optional: bool = False) -> None:
     """Refuses fields of ``spec`` that are not positive and finite.
+
+    Args:
+        spec: Record of a method.
+        names: Names of the fields.
+        optional: Whether None is right too.
 
     Raises:
         ConfigError: the first such field.
     """
     for name in names:
         value = getattr(spec, name)
+        if optional and value is None:
+            continue
         if not (isinstance(value, Real) and float(value) > 0 and math.isfinite(value)):
             raise _out_of_range(spec, name, "a number above 0 and finite")
 

@@ -15,7 +15,7 @@ from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.schemes.tunable import Tunable
 from learnedrecon.solvers.direct.bandwidth import fbp_by_noise
-from learnedrecon.solvers.noise_level import known_noise
+from learnedrecon.solvers.noise_level import noise_size
 from learnedrecon.solvers.tv import tv_reconstruction
 from learnedrecon.solvers.tv_weight import scaled_tv_weight, tv_by_discrepancy
 
@@ -56,17 +56,22 @@ def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
     return {"nonnegative": not signed}
 
 
-def noise_of_validation(problems: Sequence[Problem]) -> dict[str, Any]:
-    """The argument ``reference_sigma``: the root mean square of the noise of several batches.
+def noise_of_validation(problems: Sequence[Problem], level: float | None) -> dict[str, Any]:
+    """The arguments ``reference_sigma`` and ``noise_level``: the noise of validation data.
 
-    Nothing where the data show no noise.
+    σ₀ is the root mean square over the samples; nothing where the data show no noise.
 
     Args:
         problems: Batches of validation data.
+        level: σ/mean|y| where it is known; if None, σ is estimated.
     """
-    squares = torch.cat([known_noise(problem.data) for problem in problems]).square()
-    sigma = float(squares.mean().sqrt())
-    return {"reference_sigma": sigma} if sigma > 0 else {}
+    sizes = torch.cat([noise_size(problem.data, level=level) for problem in problems])
+    sigma = float(sizes.square().mean().sqrt())
+    return {"reference_sigma": sigma, "noise_level": level or None} if sigma > 0 else {}
+
+
+def _known_level(_: Sequence[Problem], level: float | None) -> dict[str, Any]:
+    return {"noise_level": level or None}
 
 
 class FBP(Reconstructor):
@@ -78,6 +83,7 @@ class FBP(Reconstructor):
             that of the least estimated error, from the noise of its data, see
             :func:`learnedrecon.solvers.direct.bandwidth.fbp_by_noise`.
         noise_factor: κ there, for "auto" only.
+        noise_level: σ/mean|y| of the noise, likewise; if None, σ is estimated for each sample.
 
     Raises:
         ConfigError: An unknown window, or a bandwidth out of range.
@@ -85,7 +91,10 @@ class FBP(Reconstructor):
     """
 
     tunable: ClassVar[Tunable | None] = Tunable(
-        "noise_factor", lambda _: 1.0, automatic={"window": "hann", "bandwidth": "auto"}
+        "noise_factor",
+        lambda _: 1.0,
+        by_noise=_known_level,
+        automatic={"window": "hann", "bandwidth": "auto"},
     )
 
     def __init__(
@@ -93,22 +102,29 @@ class FBP(Reconstructor):
         window: Window = "ram-lak",
         bandwidth: float | Literal["auto"] = 1.0,
         noise_factor: float = 1.0,
+        noise_level: float | None = None,
     ) -> None:
         super().__init__()
         self.window = window
         self.bandwidth = bandwidth
         self.noise_factor = noise_factor
+        self.noise_level = noise_level
 
     @staticmethod
     def check(spec: Record) -> None:
         FilteredBackprojection(spec.window, 1.0 if spec.bandwidth == "auto" else spec.bandwidth)
         require_positive(spec, "noise_factor")
+        require_positive(spec, "noise_level", optional=True)
 
     def forward(self, problem: Problem) -> Estimate:
         if self.bandwidth != "auto":
             return Estimate(FilteredBackprojection(self.window, self.bandwidth)(problem))
         found = fbp_by_noise(
-            problem.operator, problem.data, window=self.window, noise_factor=self.noise_factor
+            problem.operator,
+            problem.data,
+            noise_size(problem.data, level=self.noise_level),
+            window=self.window,
+            noise_factor=self.noise_factor,
         )
         status = f"Bandwidth {_range(found.bandwidth)} for noise of σ = {_range(found.sigma)}."
         return Estimate(found.image, status=status)
@@ -130,9 +146,11 @@ class TV(Reconstructor):
             returned, and said so.
         reference_sigma: σ₀, the standard deviation of the noise for which ``weight`` was chosen;
             if None, ``weight`` is α for any noise.
-        sigma: σ, the standard deviation of the noise; if None, it is estimated for each sample (see
+        sigma: σ, the standard deviation of the noise; with neither this nor ``noise_level`` it is
+            estimated for each sample (see
             :func:`learnedrecon.solvers.noise_level.estimate_noise`), and α is ``weight`` where the
             data show no noise.
+        noise_level: σ/mean|y| of each sample, in place of ``sigma``.
 
     Raises:
         ConfigError: An argument is out of range.
@@ -144,7 +162,7 @@ class TV(Reconstructor):
         "weight",
         natural_weight,
         by_truths=sign_of,
-        by_problems=noise_of_validation,
+        by_noise=noise_of_validation,
         automatic={"weight": "discrepancy"},
     )
 
@@ -157,6 +175,7 @@ class TV(Reconstructor):
         max_iterations: int = 5000,
         reference_sigma: float | None = None,
         sigma: float | None = None,
+        noise_level: float | None = None,
     ) -> None:
         super().__init__()
         self.weight = weight
@@ -165,14 +184,14 @@ class TV(Reconstructor):
         self.max_iterations = max_iterations
         self.reference_sigma = reference_sigma
         self.sigma = sigma
+        self.noise_level = noise_level
 
     @staticmethod
     def check(spec: Record) -> None:
         if spec.weight != "discrepancy":
             require_positive(spec, "weight")
-        for name in ("reference_sigma", "sigma"):
-            if getattr(spec, name) is not None:
-                require_positive(spec, name)
+        for name in ("reference_sigma", "sigma", "noise_level"):
+            require_positive(spec, name, optional=True)
         require_below_one(spec, "gap")
         require_counts(spec, {"max_iterations": 1})
 
@@ -195,15 +214,13 @@ class TV(Reconstructor):
         """α of each sample."""
         if self.reference_sigma is None:
             return weight
-        if self.sigma is not None:
-            return scaled_tv_weight(weight, self.reference_sigma, self.sigma)
-        sigma = known_noise(data)
+        sigma = noise_size(data, self.sigma, self.noise_level)
         seen = torch.where(sigma > 0, sigma, self.reference_sigma)
         return scaled_tv_weight(weight, self.reference_sigma, seen)
 
     def _by_discrepancy(self, operator: LinearOperator, data: Tensor) -> Estimate:
-        sigma = known_noise(data) if self.sigma is None else self.sigma
-        if not bool((torch.as_tensor(sigma) > 0).all()):
+        sigma = noise_size(data, self.sigma, self.noise_level)
+        if not bool((sigma > 0).all()):
             begin = natural_weight(InverseProblem(operator, data))
             raise DataError(
                 describe(

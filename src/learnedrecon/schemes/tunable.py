@@ -11,7 +11,7 @@ from torch import Tensor
 from learnedrecon.problem import Problem
 
 
-def _nothing(_: Sequence[Any]) -> Mapping[str, Any]:
+def _nothing(*_: object) -> Mapping[str, Any]:
     return {}
 
 
@@ -25,7 +25,8 @@ class Tunable:
         factor: First factor by which the search walks, above 1.
         upper: Largest value, or None.
         by_truths: True images → further arguments, such as whether values may be negative.
-        by_problems: Batches of validation data → further arguments, such as their noise.
+        by_noise: Batches of validation data, and the standard deviation of their noise relative to
+            mean(abs(y)) where it is known → further arguments.
         automatic: Arguments with which the method chooses for itself from the data of each
             measurement, such as by the discrepancy principle; empty where only a truth can choose.
             A tuned method has them too, but for ``argument``.
@@ -36,5 +37,5 @@ class Tunable:
     factor: float = 2.0
     upper: float | None = None
     by_truths: Callable[[Sequence[Tensor]], Mapping[str, Any]] = _nothing
-    by_problems: Callable[[Sequence[Problem]], Mapping[str, Any]] = _nothing
+    by_noise: Callable[[Sequence[Problem], float | None], Mapping[str, Any]] = _nothing
     automatic: Mapping[str, Any] = field(default_factory=dict)

@@ -77,6 +77,26 @@ def known_noise(data: Tensor) -> Tensor:
     return _estimated(data).nan_to_num(0.0)
 
 
+def noise_size(data: Tensor, sigma: float | None = None, level: float | None = None) -> Tensor:
+    """σ of each sample: given, relative to its data, or estimated.
+
+    Args:
+        data: y, (batch, ..., n).
+        sigma: σ, or None.
+        level: σ/mean|y|, the mean over the entries of a sample that are not exactly zero, or None;
+            ``sigma`` comes first. With neither, σ is that of :func:`known_noise`.
+
+    Returns:
+        (batch,), float64.
+    """
+    if sigma is not None:
+        return torch.full((len(data),), sigma, dtype=torch.float64, device=data.device)
+    if level is None:
+        return known_noise(data)
+    sizes = data.detach().abs().double().flatten(1)
+    return level * sizes.sum(1) / (sizes > 0).sum(1).clamp(min=1)
+
+
 def _estimated(data: Tensor) -> Tensor:
     """σ of each sample; NaN for one without three measured neighbours."""
     y = wide(data.detach())
