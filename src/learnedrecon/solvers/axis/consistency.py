@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learnedrecon.solvers.axis.estimate import AxisEstimate
-from learnedrecon.solvers.tv_weight import estimate_noise
+from learnedrecon.solvers.noise_level import estimate_noise
 
 if TYPE_CHECKING:
     from learnedrecon.solvers.axis.estimate import Lines

@@ -15,7 +15,7 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.solvers.axis.estimate import AxisEstimate
 from learnedrecon.solvers.cg import cg
 from learnedrecon.solvers.direct.truncation import find_truncation
-from learnedrecon.solvers.tv_weight import estimate_noise
+from learnedrecon.solvers.noise_level import estimate_noise
 
 if TYPE_CHECKING:
     from learnedrecon.operators.ray.geometry2d import Geometry

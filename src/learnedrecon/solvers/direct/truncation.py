@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from learnedrecon.solvers.tv_weight import estimate_noise
+from learnedrecon.solvers.noise_level import estimate_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
