@@ -55,8 +55,8 @@ class Implicit(FixedPointBackward):
     Within ``torch.utils.checkpoint(use_reentrant=False)`` every evaluation of J* would solve the
     fixed point again; there is nothing to save there, so put :class:`Checkpointed` inside Λ.
 
-    ``torch.compile``: compile the step or its networks. In a compiled model the solver breaks the
-    graph at every iteration: right, slow to compile, and no faster than a compiled step;
+    ``torch.compile``: compile the step or its networks. A compiled model leaves its graph for the
+    fixed point, whose solver looks at numbers: right, and no faster than a compiled step;
     ``fullgraph=True`` fails.
 
     Attributes:
