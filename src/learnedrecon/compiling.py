@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 from learnedrecon.errors import DifferentiationError, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from functools import _SingleDispatchCallable
+    from collections.abc import Callable, Hashable
+    from functools import _lru_cache_wrapper, _SingleDispatchCallable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,7 +33,7 @@ def real_of(dtype: torch.dtype) -> torch.dtype:
     return _REAL.get(dtype, dtype)
 
 
-def constant(maxsize: int = 32) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def constant(maxsize: int = 32) -> Callable[[Callable[..., R]], _lru_cache_wrapper[R]]:
     """A function of hashable values, computed once and a constant of compiled code.
 
     It runs outside of what is traced, so that what is kept are numbers. It must depend on its
@@ -43,16 +43,18 @@ def constant(maxsize: int = 32) -> Callable[[Callable[P, R]], Callable[P, R]]:
         maxsize: Number of results that are kept; the one not asked for the longest goes first.
     """
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Callable[..., R]) -> _lru_cache_wrapper[R]:
         kept = lru_cache(maxsize)(function)
 
         @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        def call(*args: Hashable) -> R:
             with _disable_current_modes(), torch.inference_mode(mode=False):
-                return kept(*args, **kwargs)  # type: ignore[arg-type]
+                return kept(*args)
 
-        call._dynamo_marked_constant = True  # type: ignore[attr-defined]  # noqa: SLF001
-        return call
+        marked: Any = call
+        marked._dynamo_marked_constant = True  # noqa: SLF001 - what assume_constant_result sets
+        marked.cache_clear = kept.cache_clear
+        return marked
 
     return decorate
 
