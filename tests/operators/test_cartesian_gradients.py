@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.helpers import complex_normal as random
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
@@ -30,10 +31,6 @@ def _fresh() -> Iterator[None]:
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
     torch._dynamo.reset()
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=Z, generator=torch.Generator().manual_seed(seed))
 
 
 def lines(*lead: int, seed: int = 0) -> Tensor:
