@@ -20,8 +20,7 @@ from learnedrecon.solvers.direct import backprojection, fbp, views
 if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Reconstructor
 
-# Dynamo instantiates a Function itself when it follows one.
-pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 TABLE = [
     (name, column)
     for name in ARGUMENTS
@@ -49,8 +48,7 @@ TRAINED = [
 
 @pytest.fixture(autouse=True)
 def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No graph, no norm, no table of an earlier test."""
-    torch._dynamo.reset()
+    """No norm and no table of an earlier test."""
     monkeypatch.setattr(transform2d, "_NORMS", Memory())
     monkeypatch.setattr(cartesian, "_NORMS", Memory())
     for function in (backprojection._kept_lookups, fbp._ray_weights, views.added_pixels):

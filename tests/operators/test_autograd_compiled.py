@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +22,7 @@ from learnedrecon.schemes.step import Chain
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from learnedrecon.operators.ray.geometry2d import Geometry
 
@@ -33,14 +32,7 @@ SCANS: dict[str, Geometry] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    """Nothing compiled before counts, and torch's own deprecations are not ours."""
-    torch._dynamo.reset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-    torch._dynamo.reset()
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 
 
 @pytest.fixture(params=SCANS)

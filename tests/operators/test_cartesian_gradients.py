@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,22 +14,13 @@ from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from learnedrecon.operators.linear import LinearOperator
 
 Z = torch.complex128
 SHAPE, GRID, COILS = (4, 5), (6, 5), 2
 
 
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    """Nothing compiled before counts, and torch's own deprecations are not ours."""
-    torch._dynamo.reset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-    torch._dynamo.reset()
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 
 
 def lines(*lead: int, seed: int = 0) -> Tensor:
