@@ -62,7 +62,7 @@ class EllipseSpec:
             configuration that it stands in, and "train" elsewhere.
         length: the number of images. As nothing is stored, a billion costs nothing, and then no
             image comes twice.
-        seed: of the whole data set.
+        seed: Seed of the whole data set.
         scale: what an image value of 1 is in the unit of the image, such as 0.04 for attenuation
             in 1/mm; every image is multiplied by it.
 

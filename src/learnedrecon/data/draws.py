@@ -26,7 +26,7 @@ def draws_of(number: int, *, seed: int = 0, step: int | None = None) -> tuple[in
 
     Args:
         number: how many.
-        seed: of the run.
+        seed: Seed of the run.
         step: the number of the batch; None for evaluation, where all batches see the same draws, so
             that a reconstruction does not depend on its neighbours.
     """
@@ -62,7 +62,7 @@ class Drawing:
     Attributes:
         loader: of batches without draws.
         number: integers for each batch; 0 leaves batches as they are.
-        seed: of the draws.
+        seed: Seed of the draws.
 
     Raises:
         ConfigError: a negative number.

@@ -30,7 +30,7 @@ class Loader:
         dataset: the samples.
         builder: makes a batch on the device.
         batch_size: samples in a batch, over all processes.
-        seed: of the order.
+        seed: Seed of the order.
         shuffle: whether the order is drawn, anew in every epoch; otherwise it is the dataset's.
         drop_last: leave out batches that are not full.
         workers: processes that load samples ahead. They are spawned, so a script that uses them

@@ -66,7 +66,7 @@ class BatchOrder:
     Attributes:
         buckets: groups of indices, see :meth:`SampleDataset.buckets`.
         batch_size: samples in a batch.
-        seed: of the order.
+        seed: Seed of the order.
         shuffle: whether the order is drawn.
         drop_last: leave out the last batch of a bucket where it is not full; otherwise it is
             smaller.

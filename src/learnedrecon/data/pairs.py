@@ -54,7 +54,7 @@ class PairFolderSpec:
         path: the folder, or a file that ends in .h5 or .hdf5.
         split: "train", "validation" or "test"; None takes every sample.
         fractions: of the samples, for train, validation and test; they add up to 1.
-        seed: of the split.
+        seed: Seed of the split.
         image_shapes: "fixed": every true image has the operator's shape. "each": a true image of
             another shape has the operator's scan, with the same pixel size in millimetres, at its
             own shape. Samples with a geometry file have what that says, either way.

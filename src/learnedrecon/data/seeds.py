@@ -27,7 +27,7 @@ def seed_sequence(
     and the purpose. Every word has a fixed place, so unequal arguments give unequal entropy.
 
     Args:
-        seed: of the whole data set, in [0, 2⁶⁴).
+        seed: Seed of the whole data set, in [0, 2⁶⁴).
         split: the part of the data set.
         index: of the sample in its split, in [0, 2⁶⁴).
         purpose: what the stream is for.

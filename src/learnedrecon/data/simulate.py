@@ -36,7 +36,7 @@ class Simulation:
             data are not made by the very matrix that is inverted; None projects it as it is. DIVal
             uses (400, 400) for its 128² ellipses. It is at least as fine as every image: bilinear
             interpolation to fewer pixels would skip values (aliasing).
-        seed: of the noise, in [0, 2⁶⁴).
+        seed: Seed of the noise, in [0, 2⁶⁴).
 
     Raises:
         ConfigError: a seed out of range, or a grid without pixels.

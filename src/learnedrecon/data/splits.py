@@ -41,7 +41,7 @@ def split_ids(
     Args:
         ids: of the samples.
         fractions: for train, validation and test; they add up to 1.
-        seed: of the hash.
+        seed: Seed of the hash.
         groups: the group of each id; samples of one group share a split. None, or an id that is
             not there, stands for a group for each sample, called as the sample is.
 

@@ -1,4 +1,4 @@
-"""How good and how still a scheme is after every iteration, beyond those it was trained for too."""
+"""Error and residual of a scheme after every iteration, beyond those of its training too."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def total_variation_prox(
         x: (batch, ..., *space), floats, real or complex.
         step: t > 0, one number or one per sample, (batch,).
         axes: the number of space axes.
-        tolerance: of √(2·gap)/‖x‖, checked every 10 iterations, which are about as many as
+        tolerance: Bound of √(2·gap)/‖x‖, checked every 10 iterations, which are about as many as
             its inverse at worst.
         max_iterations: at most this many, rounded up to a multiple of 10.
 

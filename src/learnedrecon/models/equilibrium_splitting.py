@@ -90,7 +90,7 @@ class AdmmEquilibrium(CertifiedStep[ImageAndMultiplier]):
     Args:
         network: R.
         penalty: α > 0, trained as log α.
-        tolerance: of the residual of the data step, relative to its right-hand side.
+        tolerance: Residual of the data step, relative to its right-hand side.
         max_iterations: of conjugate gradients; not converging is a warning in the log.
 
     Raises:

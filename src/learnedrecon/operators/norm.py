@@ -95,8 +95,8 @@ def power_iteration(
         operator: T.
         tolerance: stop once two estimates in a row agree to this relative accuracy.
         iterations: stop after this many applications of T*T.
-        seed: of the starting vector, so that the result is the same every time; all samples start
-            with the same one.
+        seed: Seed of the starting vector, so that the result is the same every time; all samples
+            start with the same one.
     """
     return _powers(operator, tolerance, iterations, seed)[0]
 
@@ -161,8 +161,8 @@ def lanczos_norm(
         tolerance: stop once a singular value lies within this relative distance, by the residual;
             the error is about its square.
         iterations: stop after this many applications of T*T.
-        seed: of the starting vector, so that the result is the same every time; all samples start
-            with the same one.
+        seed: Seed of the starting vector, so that the result is the same every time; all samples
+            start with the same one.
         bound: (*lead), upper bounds of the norms. A sample whose estimate is within ``tolerance``
             of its own takes it, as ‖T‖ is known then.
         guess: an image, (*domain.shape), near the singular vectors of samples that reach their

@@ -1,4 +1,4 @@
-"""Depth without memory: activations are computed again from the state after each step."""
+"""Reversible backpropagation: activations recomputed by inversion."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class _Tape(Generic[S]):
         units: of the whole composition.
         problem: of the forward pass.
         start: the state before the first unit.
-        tolerance: of the drift.
+        tolerance: Relative drift of the round trip that is allowed.
     """
 
     def __init__(

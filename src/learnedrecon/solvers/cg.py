@@ -56,7 +56,8 @@ def cg(
         matrix: A, symmetric and positive definite for Re⟨·,·⟩: a :class:`LinearOperator` or a
             function that is batched over the leading axes.
         b: (*lead, *space), floats, real or complex; ``lead`` may be empty.
-        tolerance: of ‖b - A x‖/‖b‖, in (0, 1).
+        tolerance: Relative residual ‖b - A x‖/‖b‖
+            at which the iteration stops, in (0, 1).
         max_iterations: at most this many.
         initial: where to start, of the shape of ``b``; zero if None. No gradient flows to it.
         axes: how many axes ``space`` has; those of the operator, or all but the first, if None.

@@ -35,7 +35,8 @@ def cg_sense(
         operator: T.
         data: y, (batch, ..., *codomain.shape).
         weight: λ ≥ 0, one number or one per sample, (batch,); for ‖T‖ ≤ 1 it compares with 1.
-        tolerance: of ‖T*(y - Tu) - λu‖/‖T*y‖, in (0, 1).
+        tolerance: Relative residual ‖T*(y - Tu) - λu‖/‖T*y‖
+            at which the iteration stops, in (0, 1).
         max_iterations: at most this many.
 
     Returns:

@@ -50,7 +50,7 @@ def fista(
             doubles an estimate until f lies below its parabola. If None, the bound that f knows,
             and backtracking where it knows none.
         restart: "gradient", "function" or "never".
-        tolerance: of the residual, in (0, 1).
+        tolerance: Relative residual at which the iteration stops, in (0, 1).
         max_iterations: at most this many.
 
     Returns:

@@ -43,7 +43,8 @@ def lsqr(
         operator: T.
         data: y, (*lead, *codomain.shape); ``lead`` may be empty.
         damping: δ ≥ 0.
-        tolerance: of ‖T*(y - Tu) - δ²u‖/‖T*y‖, in (0, 1).
+        tolerance: Relative residual ‖T*(y - Tu) - δ²u‖/‖T*y‖
+            at which the iteration stops, in (0, 1).
         max_iterations: at most this many.
 
     Returns:

@@ -44,7 +44,8 @@ def solve_normal(
         operator: T.
         b: (batch, ..., *domain.shape), or one element without leading axes.
         weight: λ ≥ 0, one number or one per sample, (batch,); with λ = 0, T*T should be definite.
-        tolerance: of ‖b - (T*T + λI)x‖/‖b‖, in (0, 1), also in the backward pass.
+        tolerance: Relative residual ‖b - (T*T + λI)x‖/‖b‖
+            at which the iteration stops, in (0, 1), also in the backward pass.
         max_iterations: of conjugate gradients.
         initial: where they start; zero if None.
 

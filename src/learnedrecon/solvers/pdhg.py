@@ -67,7 +67,7 @@ def pdhg(
         simple: G, or None for 0.
         start: u to start from, (batch, ..., *domain.shape); samples are independent of each other
             and stand still once they are done.
-        tolerance: of the residual, in (0, 1).
+        tolerance: Relative residual at which the iteration stops, in (0, 1).
         max_iterations: at most this many.
         step_size: the first τ, if it is not to be guessed.
 

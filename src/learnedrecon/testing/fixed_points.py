@@ -59,7 +59,7 @@ def check_fixed_point(
         problem: one batch; its data and tensors are not changed.
         unrolled: how many steps are differentiated through, all of whose activations are stored.
         steps: of JacobianFree.
-        seed: of the functional that is differentiated.
+        seed: Seed of the functional that is differentiated.
         tolerance: relative; 1e-8 in float64 and 1e-3 in float32 unless given.
 
     Returns:

@@ -39,7 +39,7 @@ def check_functional(
         functional: D or R.
         at: v or u, (batch, channel, ...), a place where it is smooth and defined.
         data: y, of the shape of ``at``; for a data term.
-        seed: of the direction in which it is differentiated.
+        seed: Seed of the direction in which it is differentiated.
         tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
         prox_tolerance: how exact the proximal map is, relative to its argument; 1e-6 is what can
             be seen by comparing values.

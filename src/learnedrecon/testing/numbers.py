@@ -58,7 +58,7 @@ class Draw:
         operator: T.
         leading: the leading axes of every element.
         device: where to make them.
-        seed: of the generator.
+        seed: Seed of the generator.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ def check_operator(
         operator: T.
         at: the image at which a nonlinear T is linearised, (..., *domain.shape); it also tells the
             leading axes of an operator with per-sample tensors. A random one unless given.
-        seed: of every random choice.
+        seed: Seed of every random choice.
         tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
 
     Returns:

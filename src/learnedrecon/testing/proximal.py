@@ -39,7 +39,7 @@ def check_prox(
         checks: where to note them.
         functional: D or R.
         arguments: a place in its domain, (batch, ...), and the data of a data term.
-        seed: of the places at which it is tried.
+        seed: Seed of the places at which it is tried.
         within: how exact the map is, relative to its argument.
     """
     name = "the proximal map minimises"

@@ -35,7 +35,7 @@ def check_reconstructor(
     Args:
         model: the method.
         problem: a dataclass with a field ``data``, such as ``InverseProblem``.
-        seed: of the shaking and of the cotangent.
+        seed: Seed of the shaking and of the cotangent.
         tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
 
     Returns:

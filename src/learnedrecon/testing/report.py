@@ -79,7 +79,7 @@ class Checklist:
 
     Args:
         subject: what is checked, for messages.
-        tolerance: of every property that names none of its own.
+        tolerance: Tolerance of every property that names none of its own.
     """
 
     def __init__(self, subject: str, tolerance: float) -> None:

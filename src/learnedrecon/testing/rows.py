@@ -1,4 +1,4 @@
-"""Do the rows of an operator, taken part by part, make the whole?"""
+"""Checks of row subsets."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def check_step(
         state: where it starts, a NamedTuple of tensors.
         problem: one batch; its data and tensors are not changed.
         modes: exact ways to differentiate that are compared with :class:`Backprop`.
-        seed: of the cotangents and of the weights of the copies.
+        seed: Seed of the cotangents and of the weights of the copies.
         tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
 
     Returns:

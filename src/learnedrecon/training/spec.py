@@ -162,7 +162,7 @@ class TrainingSpec:
         validate_every: in steps; the last step is validated too.
         log_every: in steps.
         checkpoint: when ``last`` is written.
-        seed: of torch's, numpy's and Python's global generators at step 0.
+        seed: Seed of torch's, numpy's and Python's global generators at step 0.
         channels_last: whether convolution weights, and so activations, are laid out channels last.
         strategy: ``greedy`` trains one step of a chain after the other; None all together.
         greedy: what ``strategy: greedy`` needs besides; None for its defaults.

@@ -168,7 +168,7 @@ def ellipse_phantom(
         preset: the law.
         index: of the phantom in its split.
         size: pixels along each side, or ``(ny, nx)``.
-        seed: of the data set.
+        seed: Seed of the data set.
         split: "train", "validation" or "test".
 
     Returns:

@@ -1,4 +1,4 @@
-"""Some pixels only."""
+"""Inpainting masks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PixelMask:
     Attributes:
         shape: of the image.
         kept: the probability that a pixel is kept.
-        seed: of the choice.
+        seed: Seed of the choice.
 
     Raises:
         GeometryError: not a probability above 0.

@@ -30,7 +30,7 @@ def sense(  # noqa: PLR0917
     lines: Lines | None,
     transpose: bool,  # noqa: FBT001
 ) -> Tensor:
-    """The maps of :mod:`sense_kernel`, differentiable any number of times in x and in the maps.
+    """The maps of ``cartesian_kernel``, differentiable any number of times in x and in the maps.
 
     Args:
         x: an image, or data where ``transpose`` is true.

@@ -1,4 +1,4 @@
-"""What a step asks of an operator: written down once, and answered from there afterwards."""
+"""Recording and replay of operator calls."""
 
 from __future__ import annotations
 
