@@ -2,7 +2,8 @@
 
 In eager mode they are a `torch.autograd.Function`, whose `jvp` gives forward-mode derivatives: an
 operator of `torch.library` alone has zeros in their place, without an error. `torch.compile` in
-turn refuses a Function with a `jvp`, so it sees the operators of `compiled`, except inside of transforms of `torch.func`, where compiled code is left. Both run the same kernels.
+turn refuses a Function with a `jvp`, so it sees the operators of `compiled`, except inside of
+transforms of `torch.func`, where compiled code is left. Both run the same kernels.
 """
 
 from __future__ import annotations
