@@ -86,7 +86,7 @@ def record(cls: type[T]) -> type[T]:
 
 def arguments_of(spec: Record) -> dict[str, Any]:
     """The fields of a record by name, as they are."""
-    return {each.name: getattr(spec, each.name) for each in fields(spec)}
+    return {each.name: vars(spec)[each.name] for each in fields(spec)}
 
 
 def class_of(kind: type[Any]) -> type[Any]:

@@ -29,9 +29,15 @@ def positive(*values: float) -> bool:
     return all(value > 0 and math.isfinite(value) for value in values)
 
 
-def store(spec: object, name: str, convert: Callable[[Any], Any]) -> None:
-    """Replaces a field of a frozen dataclass by plain numbers, so that it hashes and is stored."""
-    object.__setattr__(spec, name, convert(getattr(spec, name)))
+def store(spec: object, name: str, convert: Callable[[Any], T]) -> T:
+    """Replaces a field of a frozen dataclass by plain numbers, so that it hashes and is stored.
+
+    Returns:
+        What it holds now.
+    """
+    converted = convert(vars(spec)[name])
+    object.__setattr__(spec, name, converted)
+    return converted
 
 
 def count(value: SupportsIndex) -> int:
