@@ -20,7 +20,7 @@ from learnedrecon.solvers.direct import backprojection, fbp, views
 if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Reconstructor
 
-pytestmark = pytest.mark.usefixtures("fresh_compiler")
+pytestmark = [pytest.mark.usefixtures("fresh_compiler"), pytest.mark.slow]
 TABLE = [
     (name, column)
     for name in ARGUMENTS
@@ -97,7 +97,6 @@ def test_compiled_after_the_first_eager_call(name: str) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.slow
 def test_compiled_by_inductor() -> None:
     model, problem = short("unrolled_gradient", "ct"), problem_of("ct")
     assert_close(torch.compile(model)(problem).image, model(problem).image)
