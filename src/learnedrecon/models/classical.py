@@ -1,4 +1,4 @@
-"""Reconstruction without learning: filtered back-projection and total variation."""
+"""Classical methods: filtered backprojection and total variation."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 def natural_weight(problem: Problem) -> float:
-    """A weight of total variation to begin with: 10⁻³ max |T*y|, the mean over the batch.
+    """An initial weight of total variation: 10⁻³ max |T*y|, the mean over the batch.
 
     The minimiser is constant once the weight is of the order of max |T*y|.
 
     Args:
-        problem: A batch.
+        problem: Batch with a linear operator.
 
     Raises:
         GeometryError: The operator is not linear.
@@ -45,9 +45,9 @@ def natural_weight(problem: Problem) -> float:
 
 
 def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
-    """The argument ``nonnegative``: u ≥ 0 where all true images have it.
+    """The argument ``nonnegative`` from true images: u ≥ 0 where all of them satisfy it.
 
-    Of images with negative values the nonnegative minimiser would miss whatever lies below 0.
+    With the constraint, images with negative values could not be reconstructed.
 
     Args:
         truths: Batches of true images.
@@ -75,19 +75,17 @@ def _known_level(_: Sequence[Problem], level: float | None) -> dict[str, Any]:
 
 
 class FBP(Reconstructor):
-    """Filtered back-projection, for operators that have one.
+    """Filtered backprojection, or another pseudo-inverse, for operators that have one.
 
     Args:
         window: "ram-lak" or "hann".
-        bandwidth: Cut-off as a share of the Nyquist frequency, in (0, 1], or "auto": for each image
-            that of the least estimated error, from the noise of its data, see
-            :func:`learnedrecon.solvers.direct.bandwidth.fbp_by_noise`.
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency, in (0, 1].
         noise_factor: κ there, for "auto" only.
         noise_level: σ/mean|y| of the noise, likewise; if None, σ is estimated for each sample.
 
     Raises:
-        ConfigError: An unknown window, or a bandwidth out of range.
-        GeometryError: On a call, an operator that has none.
+        ConfigError: The window is unknown, or the bandwidth is out of range.
+        GeometryError: In a call, the operator has no pseudo-inverse.
     """
 
     tunable: ClassVar[Tunable | None] = Tunable(
@@ -131,19 +129,20 @@ class FBP(Reconstructor):
 
 
 class TV(Reconstructor):
-    """argmin ½‖Tu - y‖² + α Σ|∇u|₂, with u ≥ 0 if asked; see :func:`solvers.tv.tv_reconstruction`.
+    """Total variation: argmin ½‖Tu - y‖² + α Σ|∇u|₂, optionally with u ≥ 0.
 
     α is a number, one that follows the noise of each measurement, α = ``weight`` (σ/σ₀)² (see
     :func:`learnedrecon.solvers.tv_weight.scaled_tv_weight`), or the one with ‖Tu - y‖ = σ√m (see
     :func:`learnedrecon.solvers.tv_weight.tv_by_discrepancy`).
 
+    See :func:`learnedrecon.solvers.tv.tv_reconstruction`.
+
     Args:
-        weight: α, in the unit of the data squared per unit of the image; or "discrepancy". It has
-            no default.
-        nonnegative: Whether u ≥ 0 is imposed; if None, on real images only.
-        gap: Relative primal-dual gap at which a sample is done.
-        max_iterations: Number of iterations after which a sample that has not converged is
-            returned, and said so.
+        weight: α, in the unit of the data squared per unit of the image; it has no default.
+        nonnegative: True for the constraint u ≥ 0; if None, it holds for real images only.
+        gap: Relative primal-dual gap at which a sample has converged.
+        max_iterations: Largest number of iterations; a sample that has not converged by then is
+            returned with a status that reports it.
         reference_sigma: σ₀, the standard deviation of the noise for which ``weight`` was chosen;
             if None, ``weight`` is α for any noise.
         sigma: σ, the standard deviation of the noise; with neither this nor ``noise_level`` it is
@@ -154,7 +153,7 @@ class TV(Reconstructor):
 
     Raises:
         ConfigError: An argument is out of range.
-        GeometryError: On a call, a nonlinear operator.
+        GeometryError: In a call, the operator is nonlinear.
         DataError: On a call, data without noise for the discrepancy principle.
     """
 

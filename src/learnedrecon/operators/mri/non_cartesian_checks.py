@@ -1,4 +1,4 @@
-"""What tensors of a non-Cartesian scan have to be."""
+"""Checks of the tensors of a non-Cartesian scan."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def check(
     shape: tuple[int, ...],
     trajectory: tuple[int, ...],
 ) -> None:
-    """Refuses tensors of other names, shapes, types or values.
+    """Check of the names, shapes, dtypes and values of coil maps and trajectories.
 
     Args:
         tensors: "maps" (*lead, coil, *shape) and "trajectory" (*lead, interleave, sample, axis).
-        coils: how many, or None.
-        shape: of the image.
-        trajectory: the shape of the one that is there.
+        coils: Number of coils, or None.
+        shape: Shape of the image.
+        trajectory: Shape of the present trajectory.
 
     Raises:
-        GeometryError: other names, maps without coils, or frequencies beyond ±2π.
-        ShapeError: other last axes, or no channel axis.
-        DtypeError: not tensors of floats.
-        DataError: a number is not finite.
+        GeometryError: Unknown names, maps without coils, or frequencies beyond ±2π.
+        ShapeError: Other last axes, or no channel axis.
+        DtypeError: Not tensors of floats.
+        DataError: A number is not finite.
     """
     _require_names(tensors, coils)
     last = {"maps": (coils, *shape), "trajectory": tuple(trajectory[-3:])}
