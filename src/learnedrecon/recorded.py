@@ -192,8 +192,8 @@ def _recording(initialiser: Any) -> Any:  # noqa: ANN401 - a function, as decora
 def _unreadable(cls: type[Any], found: str, fix: str) -> ConfigError:
     return ConfigError(
         describe(
-            expected=f"annotated arguments of {cls.__name__}, which files are to record",
+            expected=f"annotated arguments of {cls.__name__}, which files record",
             found=found,
-            fix=f"{fix}; or derive it with recorded=False, then it is in no file",
+            fix=f"{fix}; or derive it with recorded=False, so that no file contains it",
         )
     )

@@ -145,7 +145,7 @@ def _of_memory(error: Exception) -> DataError:
             expected="enough memory",
             found=f"{lines[0].rstrip('.'):.200}",
             fix="make batches (training.batch.size, evaluation.batch_size), images or the model "
-            "smaller; what was saved before is whole",
+            "smaller; what was saved before is complete",
         )
     )
 

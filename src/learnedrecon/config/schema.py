@@ -88,7 +88,7 @@ class DataConfig:
                 describe(
                     expected="'draws' of at least 0, or null",
                     found=f"{self.draws}",
-                    fix="correct 'data.draws', or leave it away",
+                    fix="correct 'data.draws', or omit it",
                 )
             )
         for name in SPLITS:

@@ -192,7 +192,7 @@ def _refuse_unfilled(values: Any, where: str, path: str | os.PathLike[str]) -> N
         raise ConfigError(
             describe(
                 expected=f"{', '.join(unfilled)} in {path}",
-                found=f"{FILL_IN}, the mark of what is missing",
+                found=f"{FILL_IN}, the mark of missing values",
                 fix=f"write the value in place of {FILL_IN}",
             )
         )

@@ -94,7 +94,7 @@ class EllipseSpec:
                 describe(
                     expected="a length of at least 1",
                     found=f"length = {self.length}",
-                    fix="say how many images the dataset has",
+                    fix="give the number of images",
                 )
             )
 
@@ -257,7 +257,7 @@ def image_tensor(values: NDArray[Any], what: str) -> Tensor:
             describe(
                 expected=f"at least one axis and one value in {what}",
                 found=f"shape {values.shape}",
-                fix="leave it away, or repair it",
+                fix="omit it, or repair it",
             )
         )
     require_finite(values, what)

@@ -82,7 +82,7 @@ class Drawing:
                 describe(
                     expected="a number of draws of at least 0",
                     found=f"draws = {self.number}",
-                    fix="0 draws nothing",
+                    fix="use 0 for no draws",
                 )
             )
 

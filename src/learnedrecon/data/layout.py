@@ -202,7 +202,7 @@ class Layout:
                     expected=f"in {self.path} a measurement and a true image of the same name for "
                     "every sample",
                     found="; ".join(unmatched),
-                    fix="rename or add the missing ones, or move the others away",
+                    fix="rename or add the missing ones, or move the others to another folder",
                 )
             )
         return tuple(

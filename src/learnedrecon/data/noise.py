@@ -294,6 +294,6 @@ def _reject(wrong: Tensor, clean: Tensor, *, expected: str) -> None:
             expected=expected,
             found=f"{int(wrong.sum())} of {wrong.numel()} values that are not, the first being "
             f"{clean[first].item()} in sample {first[0]} at {first[1:]}",
-            fix="look at the image and the operator that gave these data",
+            fix="check the image and the operator that produced these data",
         )
     )

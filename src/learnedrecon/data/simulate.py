@@ -54,7 +54,7 @@ class Simulation:
                 describe(
                     expected="a grid (ny, nx) of two numbers of at least 1, or none",
                     found=f"grid = {self.grid}",
-                    fix="correct 'grid' or leave it away",
+                    fix="correct 'grid' or omit it",
                 )
             )
         if not 0 <= self.seed < 2**64:
@@ -165,7 +165,7 @@ def _refuse_coarser(grid: tuple[int, int], shape: tuple[int, ...]) -> None:
             describe(
                 expected=f"a grid to enlarge images of {shape} pixels to",
                 found=f"grid = {grid}",
-                fix="choose about twice the pixels of the largest image, or leave 'grid' away",
+                fix="choose about twice the pixels of the largest image, or omit 'grid'",
             )
         )
 

@@ -83,7 +83,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
             describe(
                 expected="'group' to be a regular expression",
                 found=f"{pattern!r}: {error}",
-                fix=r"correct it, for example to '^patient\d+', or leave it away",
+                fix=r"correct it, for example to '^patient\d+', or omit it",
             )
         ) from error
 

@@ -47,7 +47,9 @@ def draw_iterations(
     if not curves:
         raise DataError(
             describe(
-                expected="curves to draw", found="none", fix="give the curves of a method or more"
+                expected="curves to draw",
+                found="none",
+                fix="give the curves of one or several methods",
             )
         )
     figure = Figure(figsize=(10, 3.4), layout="constrained", dpi=dpi)

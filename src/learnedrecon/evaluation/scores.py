@@ -252,7 +252,8 @@ def require_finite(image: Tensor) -> None:
                 expected="finite images",
                 found=f"NaN or infinity in the estimates at batch index "
                 f"{(~finite).nonzero().flatten().tolist()}",
-                fix="find out which step made them; a mean over such images means nothing",
+                fix="find the computation that produced them, as a mean over such images has no "
+                "meaning",
             )
         )
 

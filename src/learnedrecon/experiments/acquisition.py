@@ -133,6 +133,6 @@ def _(spec: Transmission, values: NDArray[Any], path: Path) -> None:
                 expected=f"transmissions between {ends} in {path}, as the operator measures them",
                 found=f"values from {low:.4g} to {high:.4g}, which look like {kind}",
                 fix="divide counts by those without an object; for line integrals y store exp(-y), "
-                "or take a model of line integrals",
+                "or use a model of line integrals",
             )
         )

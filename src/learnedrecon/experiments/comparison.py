@@ -225,7 +225,7 @@ def refuse_other_operator(first: str, experiment: Experiment, name: str, other: 
             describe(
                 expected=f"one operator in {first} and {name}",
                 found=f"{'; '.join(texts)}{more}",
-                fix="compare runs of one operator; evaluate the others alone",
+                fix="compare runs of one operator; evaluate the others separately",
             )
         )
 

@@ -187,7 +187,7 @@ def _ct_batch(experiment: Experiment) -> Batch:
             describe(
                 expected="the file CT_small.dcm that pydicom ships",
                 found="a pydicom without it",
-                fix="install pydicom anew",
+                fix="reinstall pydicom",
             )
         )
     attenuation = hounsfield_to_attenuation(read_ct_dicom(path).hounsfield, clip=True)

@@ -244,14 +244,14 @@ def _refuse_unusable(summary: FolderSummary) -> None:
             describe(
                 expected=f"at least two samples in {summary.path}, to train and to validate on",
                 found=f"{len(summary.ids)}",
-                fix="add images; three or more also leave some to test on",
+                fix="add images; with three or more, some are left for the test",
             )
         )
     if summary.truth is None:
         raise DataError(
             describe(
                 expected=f"true images to learn from in {summary.path}",
-                found=f"{len(summary.ids)} measurements alone",
+                found=f"{len(summary.ids)} measurements only",
                 fix="add a folder 'truth', or reconstruct single files with 'fbp' or 'tv'",
             )
         )

@@ -246,7 +246,7 @@ def _as_record(data: Any, operator: Operator) -> Record | None:  # noqa: ANN401 
         if operator.domain.ndim != 2:
             raise ConfigError(
                 describe(
-                    expected="data for images that are no pictures",
+                    expected="data, as the images do not have two axes",
                     found="none, and random ellipses have two axes",
                     fix="give true images, pairs, or a dataset",
                 )

@@ -139,9 +139,7 @@ class First(SampleDataset):
     def __init__(self, dataset: SampleDataset, number: int) -> None:
         if number < 1:
             raise ConfigError(
-                describe(
-                    expected="at least one image", found=f"{number}", fix="ask for some images"
-                )
+                describe(expected="at least one image", found=f"{number}", fix="use at least 1")
             )
         self.dataset = dataset
         self.number = min(number, len(dataset))

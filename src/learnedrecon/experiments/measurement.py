@@ -260,7 +260,7 @@ def stacked(values: Array | Tensor, space: Space, channels: int, what: str) -> T
                 expected=f"{what} of real numbers, as the operator has them",
                 found=f"{tensor.dtype}",
                 fix="name the operator of complex data with --geometry, such as one of MRI, or "
-                "store the part that is meant",
+                "store the real part or the magnitude",
             )
         )
     if space.is_complex:

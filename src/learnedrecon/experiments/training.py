@@ -298,7 +298,7 @@ def refuse_without_weights(model: Reconstructor, config: Path | None) -> None:
         raise ConfigError(
             describe(
                 expected="a method with weights to train",
-                found=f"one without in {where}",
+                found=f"a method without weights in {where}",
                 fix=f"score it with 'learnedrecon evaluate {where} --set model.KEY=VALUE', or let "
                 "'learnedrecon compare RUN fbp tv' tune it on the validation images of a run",
             )

@@ -81,7 +81,7 @@ class FunctionalMultiple(Regulariser):
                 describe(
                     expected="a weight > 0, one number or one per sample, (batch,)",
                     found=f"{weight!r:.80}",
-                    fix="leave the functional away where it has no weight",
+                    fix="omit the functional if its weight is 0",
                 )
             )
 

@@ -66,7 +66,7 @@ class Box(Regulariser):
                 describe(
                     expected="a real image for a constraint on its values",
                     found=str(u.dtype),
-                    fix="leave the constraint away: complex numbers have no order",
+                    fix="omit the constraint, as complex numbers have no order",
                 )
             )
 

@@ -118,7 +118,7 @@ class KullbackLeibler(Fidelity):
         raise DataError(
             describe(
                 expected="data y ≥ 0 for the Kullback-Leibler divergence, such as photon counts",
-                found=f"{int((y < 0).sum())} negative values, the least {float(y.min()):g}",
+                found=f"{int((y < 0).sum())} negative values, the smallest {float(y.min()):g}",
                 fix="clip them at 0, or use LeastSquares for data with Gaussian noise",
             )
         )

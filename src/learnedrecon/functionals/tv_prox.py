@@ -147,6 +147,7 @@ class _NoDerivative(torch.autograd.Function):
             describe(
                 expected="a proximal map with a derivative",
                 found="that of total variation, which is found by iteration",
-                fix="call it under torch.no_grad(), or write a fixed number of iterations out",
+                fix="call it under torch.no_grad(), or differentiate a fixed number of explicit "
+                "iterations",
             )
         )

@@ -161,7 +161,7 @@ def _heed_environment() -> str:
             describe(
                 expected=f"LEARNEDRECON_SIMD to be one of {available_isas()}, or not set",
                 found=f"LEARNEDRECON_SIMD={name}",
-                fix="choose one of these, or unset it to have the best one",
+                fix="choose one of these, or unset it to use the fastest one",
             )
         )
     if _compiled:

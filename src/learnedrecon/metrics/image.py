@@ -137,7 +137,7 @@ def nmse(*, truth: Images, estimate: Images) -> NDArray[np.float64]:
             describe(
                 expected="true images that are not zero, for NMSE",
                 found=f"zero images at batch index {zero}",
-                fix="leave these images out, or use PSNR",
+                fix="omit these images, or use PSNR",
             )
         )
     error = (u - v).square().flatten(start_dim=1).sum(dim=1)
@@ -198,7 +198,8 @@ def _finite(images: torch.Tensor, name: str) -> torch.Tensor:
                 expected="finite images",
                 found=f"NaN or infinite values in {name}, batch index "
                 f"{(~finite).nonzero().flatten().tolist()}",
-                fix="find out which step made them; a mean over such images means nothing",
+                fix="find the computation that produced them, as a mean over such images has no "
+                "meaning",
             )
         )
     return images

@@ -65,7 +65,7 @@ class MaxMinPerImage:
                 describe(
                     expected="true images that are not constant, for the range 'max-min'",
                     found=f"constant images at batch index {constant}",
-                    fix="leave these images out, or use a fixed range such as 'range=1'",
+                    fix="omit these images, or use a fixed range such as 'range=1'",
                 )
             )
         return value

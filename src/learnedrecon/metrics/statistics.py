@@ -103,7 +103,7 @@ def _values(values: ArrayLike, *, name: str, least: int) -> NDArray[np.float64]:
             describe(
                 expected=f"finite {name}",
                 found=f"NaN or infinite at index {bad}",
-                fix="leave these images out and say so, or find out why they failed",
+                fix="omit these images and report it, or find the cause of the failure",
             )
         )
     return x

@@ -173,6 +173,6 @@ def _require_kernel(kernel: tuple[int, ...], shape: Sequence[int] | None) -> Non
             describe(
                 expected=f"an image shape of {len(kernel)} axes",
                 found=str(tuple(shape)),
-                fix="give the space axes alone",
+                fix="give only the space axes",
             )
         )

@@ -40,7 +40,7 @@ class Joined:
         if not fits:
             raise ShapeError(
                 describe(
-                    expected="spaces whose shapes differ in the joined axis (negative) alone, all"
+                    expected="spaces whose shapes differ only in the joined axis (negative), all"
                     " real or all complex",
                     found=f"axis {axis} and {', '.join(map(str, spaces))}",
                     fix="choose another axis, or axis=None to join their entries; RealToComplex"

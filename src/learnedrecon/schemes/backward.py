@@ -58,7 +58,11 @@ class Checkpointed(Backward):
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ConfigError(
-                describe(expected="every >= 1", found=str(self.every), fix="store every first step")
+                describe(
+                    expected="every >= 1",
+                    found=str(self.every),
+                    fix="use every=1 to store every step",
+                )
             )
 
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:

@@ -63,7 +63,7 @@ def _mode(backward: str, checkpoint_every: int | None) -> Backward | None:
     if checkpoint_every is not None and backward != "checkpointed":
         raise ConfigError(
             describe(
-                expected="'checkpoint_every' with backward='checkpointed' alone",
+                expected="'checkpoint_every' only with backward='checkpointed'",
                 found=f"checkpoint_every = {checkpoint_every} with backward={backward!r}",
                 fix="set backward='checkpointed', or omit 'checkpoint_every'",
             )

@@ -112,7 +112,7 @@ def with_iterations(scheme: Step[S], number: int) -> Step[S]:
     """
     if number < 1:
         raise ConfigError(
-            describe(expected="at least one iteration", found=str(number), fix="ask for some")
+            describe(expected="at least one iteration", found=str(number), fix="use at least 1")
         )
     if isinstance(scheme, FixedPoint):
         return scheme.with_iterations(number)
@@ -141,7 +141,7 @@ def model_with_iterations(model: Reconstructor, number: int) -> Iterative:
             describe(
                 expected="a learned iterative scheme, which can run for any number of iterations",
                 found=f"{type(model).__name__}, which has none",
-                fix="leave the number of iterations away, or name the run of an iterative scheme",
+                fix="omit the number of iterations, or name the run of an iterative scheme",
             )
         )
     return model.with_scheme(with_iterations(model.scheme, number)).train(model.training)

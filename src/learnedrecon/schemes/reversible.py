@@ -66,7 +66,7 @@ class Reversible(Backward):
                 describe(
                     expected="a tolerance > 0",
                     found=str(self.tolerance),
-                    fix="say how far the round trip may drift, such as 1e-3",
+                    fix="give the largest accepted relative error of the inversion, such as 1e-3",
                 )
             )
 
@@ -239,7 +239,7 @@ class _Frame(Generic[S]):
                 describe(
                     expected="a step that computes the same when it is run again",
                     found=f"{len(made)} saved tensors in place of {len(self.shapes)}, or others",
-                    fix="let a step depend on its state and its problem alone",
+                    fix="make the step depend only on its state and its problem",
                 )
             )
         self.found = dict(enumerate(made))

@@ -135,7 +135,7 @@ class Chain(Step[S]):
                 describe(
                     expected="at least one step, each a module of its own",
                     found=f"{len(inside)} steps, nested ones too, {len(set(inside))} different",
-                    fix="build every step anew, or use Repeat(step, n) to share weights",
+                    fix="build every step separately, or use Repeat(step, n) to share weights",
                 )
             )
         self.steps = nn.ModuleList(steps)

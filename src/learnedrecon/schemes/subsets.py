@@ -35,7 +35,11 @@ class Partition:
     def __post_init__(self) -> None:
         if self.parts < 1:
             raise ConfigError(
-                describe(expected="parts >= 1", found=str(self.parts), fix="1 is all the data")
+                describe(
+                    expected="parts >= 1",
+                    found=str(self.parts),
+                    fix="use 1 for a single part with all data",
+                )
             )
 
     def part(self, problem: Problem, index: int) -> Problem:

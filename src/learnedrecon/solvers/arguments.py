@@ -81,7 +81,7 @@ def checked_systems(
             describe(
                 expected=f"right-hand sides of at least {max(axes, 1)} axes",
                 found=f"shape {tuple(b.shape)}",
-                fix="say with 'axes' how many axes one system has, at least 1",
+                fix="give the number of axes of one system as 'axes', at least 1",
             )
         )
     require_finite(b, "right-hand sides")

@@ -112,7 +112,7 @@ class _Implicit(torch.autograd.Function):
                     expected="first derivatives of a solution by conjugate gradients",
                     found="create_graph=True, for a second one",
                     fix="call backward without create_graph, or differentiate a fixed number of "
-                    "iterations written out",
+                    "explicit iterations",
                 )
             )
         return ctx.solve(gradient), None, None

@@ -192,7 +192,7 @@ def _squared_norms(terms: Sequence[Term]) -> list[float]:
             describe(
                 expected="operators that are not all zero",
                 found="norms of 0",
-                fix="check the geometry: no ray may meet the image",
+                fix="check the geometry: possibly no ray meets the image",
             )
         )
     return [square or max(squares) for square in squares]

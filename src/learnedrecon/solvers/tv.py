@@ -249,7 +249,7 @@ def _checked(
             describe(
                 expected="an operator that is not zero",
                 found="a norm of 0",
-                fix="check the geometry: no ray may meet the image",
+                fix="check the geometry: possibly no ray meets the image",
             )
         )
     y = data.reshape(-1, *operator.codomain.shape)

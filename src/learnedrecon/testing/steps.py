@@ -214,9 +214,9 @@ class Sealed(Problem):
     def operator(self) -> Operator:  # type: ignore[override]
         raise PropertyError(
             describe(
-                expected="a step that never touches problem.operator",
-                found="a step that asks for it",
-                fix="use forward, adjoint and gradient, so that a scaled problem can stand in",
+                expected="a step that does not use problem.operator",
+                found="a step that uses it",
+                fix="use forward, adjoint and gradient, which a scaled problem also has",
             )
         )
 

@@ -184,8 +184,8 @@ def across_processes(model: nn.Module, accelerator: Accelerator) -> nn.Module:
 def _cannot(precision: str, found: str) -> ConfigError:
     return ConfigError(
         describe(
-            expected=f"a machine that can train in precision '{precision}'",
+            expected=f"a machine that can train with precision '{precision}'",
             found=found,
-            fix="use precision 'no', or 'bf16' which CPUs have too",
+            fix="use precision 'no', or 'bf16', which CPUs also support",
         )
     )

@@ -248,8 +248,8 @@ def _steps(source: BatchSource, spec: BatchSpec, start: int) -> Generator[tuple[
             raise DataError(
                 describe(
                     expected="batches without end",
-                    found="a source that ended",
-                    fix="let 'batches' begin its data anew",
+                    found="a source with an end",
+                    fix="make 'batches' start its data again",
                 )
             )
         for _ in range(repeat, spec.repeats):

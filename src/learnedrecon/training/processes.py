@@ -43,7 +43,7 @@ def by_one(action: Callable[[], None], *, main: bool) -> None:
             raise ConfigError(
                 describe(
                     expected="the main process to begin the run",
-                    found=f"that it failed: {failure[0]}",
-                    fix="see its message",
+                    found=f"its failure: {failure[0]}",
+                    fix="see the message of the main process",
                 )
             )

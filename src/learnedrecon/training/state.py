@@ -159,7 +159,7 @@ class Checkpoints:
             raise FileFormatError(
                 describe(
                     expected=f"{self.last} to be the state of a training run",
-                    found="weights alone",
+                    found="only weights",
                     fix="start a new run from these weights in another folder",
                 )
             )

@@ -105,7 +105,7 @@ class EveryIterate(nn.Module):
                 describe(
                     expected="a Reconstructor, whose iterates the loss looks at",
                     found=type(inner).__name__,
-                    fix="use a loss of the result alone",
+                    fix="use a loss of the result",
                 )
             )
         self.model = inner

@@ -56,7 +56,7 @@ def write_tensors(
                 describe(
                     expected=f"a tensor as '{name}'",
                     found=type(tensor).__name__,
-                    fix="keep it in the model's spec; a checkpoint holds tensors and JSON alone",
+                    fix="keep it in the model's spec; a checkpoint contains only tensors and JSON",
                 )
             )
         if tensor.is_complex():

@@ -263,7 +263,7 @@ def _first_data(physics: Theirs, images: Space) -> Tensor:
             describe(
                 expected="measurements that are one tensor",
                 found=type(data).__name__,
-                fix="wrap each of the stacked physics alone",
+                fix="wrap each of the stacked physics separately",
             )
         )
     if data.ndim < 2 or data.shape[0] != 1:
@@ -271,7 +271,7 @@ def _first_data(physics: Theirs, images: Space) -> Tensor:
             describe(
                 expected="measurements (batch, ...) with an axis after the batch",
                 found=f"shape {tuple(data.shape)} for a batch of one",
-                fix="use a physics that treats every sample alone",
+                fix="use a physics that treats every sample independently",
             )
         )
     return data

@@ -92,7 +92,7 @@ def _no_space(space: Theirs) -> GeometryError:
             expected="an ODL space of float arrays with a constant or array weighting and "
             "exponent 2, or a power of one",
             found=f"{space!r:.120}",
-            fix="wrap each part of a product alone, and operators rather than functionals",
+            fix="wrap each part of a product separately, and operators rather than functionals",
         )
     )
 

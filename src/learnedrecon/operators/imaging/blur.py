@@ -243,7 +243,7 @@ def _require_kernel(kernel: Tensor, sizes: tuple[int, ...], domain: Space) -> No
     if not (kernel.is_floating_point() or (kernel.is_complex() and domain.is_complex)):
         raise DtypeError(
             describe(
-                expected="a kernel of floats, complex for complex images alone",
+                expected="a kernel of floats, complex only for complex images",
                 found=str(kernel.dtype),
                 fix="convert it, for example with .float()",
             )

@@ -55,7 +55,11 @@ class Decimation:
             )
         if self.sigma is not None and not self.sigma > 0:
             raise GeometryError(
-                describe(expected="sigma > 0", found=f"{self.sigma}", fix="give pixels")
+                describe(
+                    expected="sigma > 0",
+                    found=f"{self.sigma}",
+                    fix="give a positive number of pixels",
+                )
             )
 
     @property

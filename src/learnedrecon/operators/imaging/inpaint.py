@@ -41,7 +41,11 @@ class PixelMask:
         store(self, "seed", count)
         if not 0 < self.kept <= 1:
             raise GeometryError(
-                describe(expected="0 < kept <= 1", found=f"kept = {self.kept}", fix="give a share")
+                describe(
+                    expected="0 < kept <= 1",
+                    found=f"kept = {self.kept}",
+                    fix="give a probability in (0, 1]",
+                )
             )
 
     def mask(self) -> Tensor:
@@ -107,7 +111,7 @@ class Inpaint(LinearOperator):
                 describe(
                     expected=f"a mask with last axes {shape}",
                     found=f"shape {tuple(mask.shape)}",
-                    fix="give it the leading axes of the images and the shape of one",
+                    fix="give it the leading axes of the images and the shape of one image",
                 )
             )
         require_leading(mask, len(shape), "mask")

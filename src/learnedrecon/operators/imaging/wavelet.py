@@ -44,7 +44,7 @@ class WaveletBasis:
                 describe(
                     expected=f"at least one level, and sizes that 2^levels = {factor} divides",
                     found=f"shape {self.shape} and levels = {self.levels}",
-                    fix="take fewer levels, or compose with Pad: Wavelet(WaveletBasis(larger)) @ "
+                    fix="use fewer levels, or compose with Pad: Wavelet(WaveletBasis(larger)) @ "
                     "Pad(Padding(shape, margins))",
                 )
             )

@@ -87,7 +87,7 @@ def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
                 describe(
                     expected="a binary mask",
                     found=f"{len(wrong)} values other than 0 and 1, such as {float(wrong[0]):g}",
-                    fix="threshold it, such as mask > 0; weights belong into the data term",
+                    fix="threshold it, such as mask > 0; weights belong to the data term",
                 )
             )
     return found.reshape(*[1] * (number - found.ndim), *found.shape).bool()
@@ -160,7 +160,11 @@ def positive_weight(weight: Tensor | float, axes: int) -> None:
             return
     if not bool(torch.as_tensor(weight > 0).all()):
         raise DataError(
-            describe(expected="λ > 0", found=f"{weight}", fix="A*A alone may have no inverse")
+            describe(
+                expected="λ > 0",
+                found=f"{weight}",
+                fix="give a positive λ, as A*A alone may have no inverse",
+            )
         )
 
 

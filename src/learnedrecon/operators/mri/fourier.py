@@ -142,7 +142,7 @@ def require_complex(dtype: torch.dtype, what: str) -> None:
             describe(
                 expected=f"complex64 or complex128 for {what}",
                 found=str(dtype),
-                fix=f"give {what} a complex type; real images are lifted when they come in",
+                fix=f"give {what} a complex type; real images become complex in the operator",
             )
         )
 

@@ -85,7 +85,11 @@ def _require_type(name: str, tensor: Tensor) -> None:
 def _require_values(name: str, tensor: Tensor) -> None:
     if not bool(tensor.isfinite().all()):
         raise DataError(
-            describe(expected=f"finite {name}", found="NaN or infinity", fix="look for its origin")
+            describe(
+                expected=f"finite {name}",
+                found="NaN or infinity",
+                fix="find the computation that produced it",
+            )
         )
     if name == "trajectory":
         require_frequencies(float(tensor.abs().max()))

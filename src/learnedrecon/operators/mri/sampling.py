@@ -238,7 +238,9 @@ def sampling_mask(kspace: Tensor, *, coil_axis: int | None = -3) -> Tensor:
     if not bool(torch.isfinite(kspace).all()):
         raise DataError(
             describe(
-                expected="finite k-space", found="NaN or infinity", fix="look at how it was read"
+                expected="finite k-space",
+                found="NaN or infinity",
+                fix="check how the file was read",
             )
         )
     mask = kspace != 0
@@ -248,7 +250,7 @@ def sampling_mask(kspace: Tensor, *, coil_axis: int | None = -3) -> Tensor:
             describe(
                 expected="some sample of k-space that is not zero",
                 found="nothing but zeros",
-                fix="look at how it was read and scaled",
+                fix="check how the file was read and scaled",
             )
         )
     return mask

@@ -313,6 +313,6 @@ def _check_reach(shape: tuple[int, int], centre: BoolArray, wanted: int) -> None
                 expected=f"an acceleration of at least {centre.size / (0.95 * reach):.2f}, as the "
                 "corners of k-space stay empty",
                 found=f"{centre.size / wanted:.2f}",
-                fix="raise the acceleration, or take another kind of mask",
+                fix="raise the acceleration, or use another kind of mask",
             )
         )

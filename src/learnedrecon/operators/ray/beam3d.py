@@ -105,7 +105,7 @@ def _rows_and_columns(sizes: object) -> tuple[int, ...]:
     if not np.iterable(sizes):
         raise GeometryError(
             describe(
-                expected="a detector (rows, columns), as the vectors say where its pixels are",
+                expected="a detector (rows, columns), as the vectors define where its pixels are",
                 found=f"{sizes!r:.80} of type {type(sizes).__name__}",
                 fix="give detector=(panel.rows, panel.columns)",
             )

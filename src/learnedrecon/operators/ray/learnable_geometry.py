@@ -81,8 +81,7 @@ def with_values(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Geometry:
                 expected="a scan with one list of angles and one axis offset",
                 found="tensors of shapes "
                 + ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items()),
-                fix="use a method that needs nothing but T and T*, which filtered"
-                " back-projection does not do",
+                fix="use a method that needs only T and T*, unlike filtered backprojection",
             )
         )
     if "angles" in tensors:

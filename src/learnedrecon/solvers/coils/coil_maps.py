@@ -219,6 +219,8 @@ def check_kspace(kspace: Tensor) -> None:
     if not bool(torch.isfinite(kspace).all()):
         raise DataError(
             describe(
-                expected="finite k-space", found="NaN or infinity", fix="look at how it was read"
+                expected="finite k-space",
+                found="NaN or infinity",
+                fix="check how the file was read",
             )
         )

@@ -86,7 +86,7 @@ def _weights(operator: NonCartesianMRI) -> Tensor:
         raise DifferentiationError(
             describe(
                 expected="a trajectory without gradients for gridding with its own weights",
-                found="one that requires them",
+                found="a trajectory that requires them",
                 fix="hold the weights fixed: gridding(T, y, weights=density_weights(T))",
             )
         )

@@ -94,7 +94,7 @@ def _of_multiple(
         raise GeometryError(
             describe(
                 expected="a multiple a·T with a ≠ 0",
-                found="a = 0, whose data say nothing of the image",
+                found="a = 0, whose data do not depend on the image",
                 fix="remove the factor",
             )
         )

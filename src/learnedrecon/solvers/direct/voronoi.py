@@ -65,8 +65,8 @@ def _require_spread(places: FloatArray) -> None:
     if rank < places.shape[1]:
         raise DataError(
             describe(
-                expected=f"samples that spread in {places.shape[1]} dimensions",
-                found=f"{len(places)} places in {rank}",
+                expected=f"samples that span {places.shape[1]} dimensions",
+                found=f"{len(places)} places that span {rank}",
                 fix="use more spokes or interleaves, or ramp_weights",
             )
         )

@@ -165,7 +165,7 @@ class GreedySource:
             cache.remove()
             raise ConfigError(
                 describe(
-                    expected=f"a cache of at most {limit:g} GB (two stages lie beside each other)",
+                    expected=f"a cache of at most {limit:g} GB (for two stages at a time)",
                     found=f"{total:.2g} GB for {len(self.loader.loader.dataset)} images",
                     fix="raise training.greedy.cache_gb, train with fewer images, or set it to 0 "
                     "to run without a cache",

@@ -111,7 +111,7 @@ def chain_of(model: nn.Module) -> Chain[Any]:
             describe(
                 expected="a chain of steps with their own weights for greedy training",
                 found=found,
-                fix="take such a model, for example deep_gradient_descent, or train end to end",
+                fix="use such a model, for example deep_gradient_descent, or train end to end",
             )
         )
     return scheme
