@@ -31,7 +31,7 @@ class Noise(ABC):
 
     @property
     def relative_level(self) -> float | None:
-        """Standard deviation of white noise relative to mean(abs(y)), where it is such."""
+        """The standard deviation of white noise relative to mean(abs(y)); None for other noise."""
         return None
 
     def apply(

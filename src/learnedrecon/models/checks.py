@@ -32,9 +32,9 @@ def require_positive(spec: object, *names: str, optional: bool = False) -> None:
     """Check that fields of a spec are positive and finite.
 
     Args:
-        spec: Record of a method.
+        spec: Record of constructor arguments.
         names: Names of the fields.
-        optional: Whether None is right too.
+        optional: True if None is also accepted.
 
     Raises:
         ConfigError: A field is not positive and finite; the first one is named.

@@ -78,16 +78,16 @@ def known_noise(data: Tensor) -> Tensor:
 
 
 def noise_size(data: Tensor, sigma: float | None = None, level: float | None = None) -> Tensor:
-    """σ of each sample: given, relative to its data, or estimated.
+    """The standard deviation σ of each sample: given, relative to its data, or estimated.
 
     Args:
         data: y, (batch, ..., n).
-        sigma: σ, or None.
-        level: σ/mean|y|, the mean over the entries of a sample that are not exactly zero, or None;
-            ``sigma`` comes first. With neither, σ is that of :func:`known_noise`.
+        sigma: Standard deviation σ, or None.
+        level: σ/mean|y| with the mean over the entries of a sample that are not exactly zero, or
+            None; ``sigma`` takes precedence. With neither, σ is that of :func:`known_noise`.
 
     Returns:
-        (batch,), float64.
+        Standard deviations (batch,), float64.
     """
     if sigma is not None:
         return torch.full((len(data),), sigma, dtype=torch.float64, device=data.device)

@@ -1,4 +1,4 @@
-"""Projections that do not fall to the background before the detector ends."""
+"""Detection of truncated projections, which do not decrease to the background on the detector."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _LEAST_VIEWS = 0.02
 
 
 class Truncation(NamedTuple):
-    """How many views are cut at either end of the detector, and how high they are there.
+    """Fractions of truncated views at both ends of the detector, with their heights.
 
     Attributes:
-        first: Share of the views that are cut at the first detector pixel, of all slices.
-        last: Share of those that are cut at the last one.
-        level: Mean height there of what is cut, as a share of the largest value of the slice.
-        slices: Which slices are cut in more than 2 % of their views at one end or the other,
-            (slice,), bool.
+        first: Fraction of the views that are truncated at the first detector pixel, of all slices.
+        last: Fraction of the views that are truncated at the last detector pixel.
+        level: Mean height of truncated views at that end, relative to the largest value of the
+            slice.
+        slices: True for slices with more than 2 % truncated views at one of the ends, (slice,),
+            bool.
     """
 
     first: float
@@ -48,16 +49,17 @@ class Truncation(NamedTuple):
 
 
 def find_truncation(lines: Tensor) -> Truncation:
-    """Looks for projections that are cut off by the ends of the detector.
+    """Detection of projections that the ends of the detector truncate.
 
-    A view is cut where the mean of the outermost fiftieth of its pixels exceeds 5 % of the largest
-    value of the slice and four times the noise of such a mean.
+    A view is truncated where the mean of the outermost fiftieth of its pixels exceeds 5 % of the
+    largest value of the slice and four times the noise of such a mean.
 
     Args:
         lines: Line integrals, (slice, angle, ..., detector).
 
     Raises:
-        ShapeError: Fewer than three detector pixels, whose noise cannot be estimated.
+        ShapeError: There are fewer than three detector pixels, so that the noise cannot be
+            estimated.
     """
     lines = lines.detach()
     width = max(1, lines.shape[-1] // _MARGIN)
