@@ -1,8 +1,8 @@
-"""Whether measurements are what they are declared to be: T(truth) against the data.
+"""Consistency of operator and data: T(truth) against measurements.
 
-A scan that turns the other way, an image that is stored upside down, counts where line integrals
-are meant, or centimetres for millimetres make a training that runs to its end and learns nothing.
-All of them are seen on one true image with its measurement.
+Errors such as a scan in the opposite direction, an image stored upside down, counts in place of
+line integrals, or centimetres in place of millimetres lead to trainings that run to the end and
+learn nothing. A single true image with its measurement reveals them.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _UNITS: Final = {
 
 
 class Fit(NamedTuple):
-    """How well T(truth) explains the data after one change.
+    """The misfit between T(truth) and the data after one change.
 
     Attributes:
-        name: The change in words; "as they are" for none.
-        error: ‖T(u) - y‖/‖y‖, y the changed data.
+        name: Description of the change; "as they are" for none.
+        error: Relative misfit ‖T(u) - y‖/‖y‖ with the changed data y.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Fit(NamedTuple):
 
 
 class Consistency(NamedTuple):
-    """How well T(truth) explains data, as they are and changed.
+    """The misfits between T(truth) and the data, unchanged and changed.
 
     Attributes:
-        error: ‖T(u) - y‖/‖y‖ of the data as they are.
-        scale: The factor c for which c·T(u) is nearest to y.
-        scaled_error: ‖c·T(u) - y‖/‖y‖.
-        best: The change with the smallest error, which may be none.
+        error: Relative misfit ‖T(u) - y‖/‖y‖ of the unchanged data.
+        scale: Factor c for which c·T(u) is nearest to y.
+        scaled_error: Relative misfit ‖c·T(u) - y‖/‖y‖.
+        best: Change with the smallest misfit, possibly none.
     """
 
     error: float
@@ -69,7 +69,7 @@ class Consistency(NamedTuple):
 
     @property
     def explained(self) -> str | None:
-        """What the data are instead of T(truth), in words; None where nothing else is clear."""
+        """The change that explains the data, in words; None where no change is clearly better."""
         if self.error <= FITS:
             return None
         if self.best.error <= _CLEARLY * self.error and self.best.error <= 1.5 * FITS:
@@ -90,12 +90,12 @@ class Consistency(NamedTuple):
 
 @torch.no_grad()
 def consistency(operator: Operator, truth: Tensor, data: Tensor) -> Consistency:
-    """Compares T(truth) with data as they are and after what is often done to data.
+    """Comparison of T(truth) with the data, unchanged and after common changes.
 
     Args:
         operator: T.
-        truth: u, (..., *domain.shape).
-        data: y, (..., *codomain.shape).
+        truth: True images u, (..., *domain.shape).
+        data: Data y, (..., *codomain.shape).
     """
     predicted = operator(truth)
     size = float(torch.linalg.vector_norm(predicted)) ** 2
@@ -113,7 +113,7 @@ def consistency(operator: Operator, truth: Tensor, data: Tensor) -> Consistency:
 
 @singledispatch
 def variants(operator: Operator) -> Iterator[Variant]:
-    """What is often done to the data of an operator; add yours with ``@variants.register``.
+    """Common changes of the data of an operator; ``@variants.register`` adds others.
 
     Args:
         operator: T.
@@ -149,17 +149,17 @@ def _(operator: CartesianMRI) -> Iterator[Variant]:
 
 
 def require_consistent(operator: Operator, pairs: Sequence[tuple[str, Tensor, Tensor]]) -> str:
-    """Refuses pairs whose data another reading of them explains far better.
+    """Check that no change of the data explains them much better than the data themselves.
 
     Args:
         operator: T.
-        pairs: Name, truth and data of a few samples, (..., *space) each.
+        pairs: Names, truths and data of a few samples, (..., *space) each.
 
     Returns:
-        What was found, one line.
+        Result in one line.
 
     Raises:
-        DataError: The data of a sample are T(truth) only after a change, which is named.
+        DataError: The data of a sample are T(truth) only after a change; the message names it.
     """
     worst: tuple[str, Consistency] | None = None
     for name, truth, data in pairs:

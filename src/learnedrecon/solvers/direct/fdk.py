@@ -17,6 +17,7 @@ from learnedrecon.operators.ray.geometry3d import ConeBeam, RotatingBeam3D
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.arguments import require_operator
+from learnedrecon.solvers.direct.extrapolation import extrapolated_parts, joined
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
     added_pixels,
@@ -30,13 +31,19 @@ from learnedrecon.solvers.direct.voxel_backprojection import VoxelBackprojection
 if TYPE_CHECKING:
     from learnedrecon.networks.filters import Window
     from learnedrecon.operators.ray.geometry3d import Geometry3D
+    from learnedrecon.solvers.direct.extrapolation import Extrapolation, Part
 
 _FILTERED_TOGETHER = 1 << 22
 
 
 @uncompiled
 def fdk(
-    operator: RayTransform3D, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
+    operator: RayTransform3D,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",
+    bandwidth: float = 1.0,
+    extrapolate: Extrapolation = "none",
 ) -> Tensor:
     """Filtered backprojection of line integrals, T⁺y for a three-dimensional ray transform T.
 
@@ -45,33 +52,40 @@ def fdk(
     the source, filtered along the rows, and backprojected with U⁻². Full turns, short scans and
     panels that are displaced along their rows get the weights of the fan beam in the plane of the
     source, see :func:`learnedrecon.solvers.direct.fbp.fbp`, of which this is the result in that
-    plane. It is exact there, and an approximation elsewhere: a circle does not measure all plane
-    integrals, values fall off with the cone angle, and voxels that some views do not see come out
-    too small.
+    plane. It is exact there, and an approximation elsewhere: a circular scan does not measure all
+    plane integrals, values decrease with the cone angle, and voxels outside the field of view of
+    some views are too small.
 
-    Parallel beams: filtered backprojection of every slice, exact. Differentiable in the data, any
-    number of times.
+    Parallel beams: filtered backprojection of every slice, exact. The result is differentiable in
+    the data any number of times.
 
     Args:
-        operator: T, of a circular cone beam, or a parallel beam without tilt.
-        data: y, line integrals, (..., angle, row, column), float32 or float64.
+        operator: T, a ray transform of a circular cone beam, or of a parallel beam without tilt.
+        data: Line integrals y, (..., angle, row, column), float32 or float64.
         window: "ram-lak" or "hann".
-        bandwidth: the cut as a part of the Nyquist frequency of the columns, in (0, 1].
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the columns, in (0,
+            1].
+        extrapolate: Extrapolation of truncated projections along the rows, as for
+            :func:`learnedrecon.solvers.direct.fbp.fbp`.
 
     Returns:
-        (..., nz, ny, nx) per mm times the unit of the data.
+        Volume (..., nz, ny, nx), in the unit of the data per mm.
 
     Raises:
-        GeometryError: not a three-dimensional ray transform, or one of a helix, a tilt, or poses
-            given one by one.
-        ShapeError: the last axes of the data are not (angle, row, column).
-        ConfigError: unknown window, or a bandwidth out of range.
+        GeometryError: The operator is not a three-dimensional ray transform, or its scan is a
+            helix, tilted, or given by poses.
+        ShapeError: The last axes of the data are not (angle, row, column).
+        ConfigError: The window or the extrapolation is unknown, or the bandwidth is out of range.
     """
     require_operator(operator, data, "fdk", RayTransform3D)
     scan = _circular(operator.geometry)
     data = Space(scan.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-3, -2, -1))[..., None, None, None].expand(*data.shape[:-3], *scan.shape)
+    if extrapolate != "none":
+        parts = extrapolated_parts(operator, data.reshape(-1, *scan.data_shape), extrapolate)
+        images = joined(parts, lambda part: _filtered(part, window, bandwidth))
+        return images.reshape(*data.shape[:-3], *scan.shape)
     wide, added = _widened(scan)
     response = ramp_response(
         scan.detector.columns + sum(added), window, bandwidth, data.dtype, data.device
@@ -84,6 +98,10 @@ def fdk(
         for part in weighted.split(together, dim=-3)
     ]
     return apply_kernel(VoxelBackprojection(wide), torch.cat(filtered, dim=-3))
+
+
+def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
+    return pseudo_inverse(part.operator, part.data, window=window, bandwidth=bandwidth)
 
 
 @pseudo_inverse.register(RayTransform3D)
