@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from learnedrecon.config.schema import EvaluationConfig
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.datasets import SampleDataset
     from learnedrecon.data.seeds import Split
     from learnedrecon.functionals.base import Fidelity
@@ -61,6 +62,11 @@ class Experiment(Material):
     def workers(self) -> int:
         """Processes that load samples."""
         return self.config.data.workers
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """What is done about measurements that are clearly not T(truth)."""
+        return self.config.data.mismatch
 
     @property
     def training(self) -> TrainingSpec:

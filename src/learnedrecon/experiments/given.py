@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from learnedrecon.specs import named_from_plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
     from learnedrecon.functionals.base import Fidelity
@@ -132,6 +133,20 @@ class Part(SampleDataset):
         return [bucket for bucket in found if bucket]
 
 
+class Settings(NamedTuple):
+    """What a configuration says besides operator, model, data and loss.
+
+    Attributes:
+        training: The optimisation.
+        evaluation: The scores.
+        mismatch: What is done about measurements that are clearly not T(truth).
+    """
+
+    training: TrainingSpec
+    evaluation: EvaluationConfig
+    mismatch: Mismatch = "refuse"
+
+
 class GivenMaterial(Material):
     """Material of a training that is described in Python.
 
@@ -140,7 +155,7 @@ class GivenMaterial(Material):
             each; see :func:`learnedrecon.fit`.
         operator: T.
         noise: Noise, or all of how data are simulated, or None for data without noise.
-        settings: Optimisation and scores.
+        settings: Optimisation, scores, and what is done about data that are not T(truth).
         fidelity: D.
         draws: Random integers that every batch brings.
         device: Device on which batches are made.
@@ -156,7 +171,7 @@ class GivenMaterial(Material):
         operator: Operator,
         *,
         noise: Noise | Simulation | None,
-        settings: tuple[TrainingSpec, EvaluationConfig],
+        settings: Settings,
         fidelity: Fidelity,
         draws: int,
         device: torch.device,
@@ -173,12 +188,17 @@ class GivenMaterial(Material):
     @property
     def training(self) -> TrainingSpec:
         """The optimisation."""
-        return self.settings[0]
+        return self.settings.training
 
     @property
     def evaluation(self) -> EvaluationConfig:
         """The scores."""
-        return self.settings[1]
+        return self.settings.evaluation
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """What is done about measurements that are clearly not T(truth)."""
+        return self.settings.mismatch
 
     @property
     def draws(self) -> int:

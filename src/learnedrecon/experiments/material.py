@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.config.schema import EvaluationConfig
     from learnedrecon.data.batch import Batch, BatchBuilder, Sample
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.seeds import Split
     from learnedrecon.metrics.ranges import DataRange
     from learnedrecon.training.spec import TrainingSpec
@@ -58,6 +59,11 @@ class Material(ABC):
     @abstractmethod
     def evaluation(self) -> EvaluationConfig:
         """The scores."""
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """What is done about measurements that are clearly not T(truth)."""
+        return "refuse"
 
     @property
     def data_range(self) -> DataRange:

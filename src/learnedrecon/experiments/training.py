@@ -14,6 +14,7 @@ from learnedrecon.config.schema import Config
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.curves import best_step, draw_training
+from learnedrecon.experiments.agreement import require_agreement
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.material import Material
 from learnedrecon.experiments.progress import training_loggers
@@ -188,7 +189,7 @@ def train(  # noqa: PLR0913 - the keywords of one call
     Raises:
         ConfigError: A wrong configuration, a method without weights, or a folder with a finished
             or different run.
-        DataError: No data, or a loss that is not finite.
+        DataError: No data, measurements that are not T(truth), or a loss that is not finite.
         FileFormatError: Broken files.
         MissingExtraError: TensorBoard is asked for and not installed.
     """
@@ -206,6 +207,7 @@ def train(  # noqa: PLR0913 - the keywords of one call
     if weights is not None:
         begin_with(Path(weights), model)
     look_at_data(experiment)
+    require_agreement(experiment, model)
     plain = to_plain(settings)
     identity = json.dumps({name: plain[name] for name in ("operator", "model", "data")})
     job = Job(model, experiment, settings.loss, accelerator, identity)

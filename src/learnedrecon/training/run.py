@@ -37,7 +37,13 @@ _LOG = logging.getLogger(__name__)
 
 _ASIDE = ".learnedrecon-aside-"
 
-UNIMPORTANT = ("data.workers", "evaluation.images", "training.checkpoint", "training.log_every")
+UNIMPORTANT = (
+    "data.workers",
+    "data.mismatch",
+    "evaluation.images",
+    "training.checkpoint",
+    "training.log_every",
+)
 """Values of a configuration on which the weights of a run do not depend, as paths of keys."""
 
 
