@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import singledispatch
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from learnedrecon.operators.base import Operator
-    from learnedrecon.operators.ray.geometry2d import FanBeam, ParallelBeam
-
-    _Turning = TypeVar("_Turning", ParallelBeam, FanBeam, ParallelBeam3D, ConeBeam)
 
 Spec = TypeVar("Spec")
 
@@ -197,7 +194,10 @@ def _rays() -> Iterator[Variant]:
     yield Variant("with the detector reversed", data=flipped(-1))
 
 
-def _other_scans(spec: _Turning, pitch: float) -> Iterator[tuple[str, _Turning, str]]:
+def _other_scans(
+    spec: Any,  # noqa: ANN401 - a geometry with angles and a detector
+    pitch: float,
+) -> Iterator[tuple[str, Any, str]]:
     """Geometries that are easily taken for the right one, and what is to be changed."""
     angles = spec.angle_values
     yield (

@@ -20,7 +20,8 @@ class FixedPointResult:
 
     Attributes:
         state: of every sample the iterate with the smallest residual.
-        residual: ‖f(z) - z‖ / ‖f(z)‖ at that iterate, (batch,), float64.
+        residual: ‖f(z) - z‖ / min(‖f(z)‖, limit) at that iterate, (batch,), float64; see
+            :meth:`FixedPointSolver.limit`.
         iterations: evaluations of f until a sample had converged, or all of them, (batch,).
         converged: whether the residual fell to the tolerance, (batch,), bool.
         history: the residual at every iterate, (evaluations, batch), float64; a sample that has
@@ -43,7 +44,7 @@ class Iterate:
     Attributes:
         state: z.
         value: f(z).
-        residual: ‖f(z) - z‖ / ‖f(z)‖, (batch,), float64.
+        residual: ‖f(z) - z‖ / min(‖f(z)‖, limit), (batch,), float64.
     """
 
     state: Tensor
@@ -53,9 +54,11 @@ class Iterate:
 
 @dataclass(frozen=True)
 class FixedPointSolver(ABC):
-    """Finds z with ‖f(z) - z‖ ≤ tolerance·‖f(z)‖ for every sample of a batch.
+    """Finds z with ‖f(z) - z‖ ≤ tolerance·min(‖f(z)‖, limit) for every sample of a batch.
 
-    Samples never see each other: residuals are per sample, and one that has converged is frozen.
+    The limit keeps iterates that grow without end, as those of z ↦ z + b, from being taken for a
+    fixed point because their steps become small beside them; see :meth:`limit`. Samples never see
+    each other: residuals are per sample, and one that has converged is frozen.
 
     Attributes:
         tolerance: on the relative residual.
@@ -78,6 +81,21 @@ class FixedPointSolver(ABC):
 
         Samples whose residual is at most the tolerance stay as they are.
         """
+
+    def limit(self, first: Iterate) -> Tensor:
+        """Largest ‖f(z)‖ that steps are compared with, (‖z_0‖ + ‖f(z_0) - z_0‖) / (2·tolerance).
+
+        Where ‖f(z)‖ is larger, a sample has converged if its step is at most half of the first one
+        and half of ‖z_0‖.
+
+        Args:
+            first: The evaluation at z_0.
+
+        Returns:
+            (batch,), float64.
+        """
+        reach = _norms(first.state) + _norms(first.value - first.state)
+        return reach / (2 * self.tolerance) if self.tolerance > 0 else reach + torch.inf
 
     def solve(self, f: Map, start: Sequence[Tensor]) -> FixedPointResult:
         """Runs the iteration from ``start``.
@@ -149,20 +167,32 @@ class Picard(FixedPointSolver):
         require("0 < damping <= 1", self.damping, 0 < self.damping <= 1)
 
     def iterate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Iterator[Iterate]:
+        current = evaluated(f, z)
+        limit = self.limit(current)
         while True:
-            current = evaluated(f, z)
             yield current
             moved = torch.lerp(z, current.value, self.damping)
             z = torch.where(_going(current.residual, self.tolerance), moved, z)
+            current = evaluated(f, z, limit)
 
 
-def evaluated(f: Callable[[Tensor], Tensor], z: Tensor) -> Iterate:
-    """The value of f at z, with the residual."""
+def evaluated(f: Callable[[Tensor], Tensor], z: Tensor, limit: Tensor | None = None) -> Iterate:
+    """The value of f at z, with the residual, relative to ``limit`` where ‖f(z)‖ is larger.
+
+    There the rounding of f(z) counts as a step too: a z so large that z + b is z is no fixed point.
+    """
     value = f(z)
-    gap = torch.linalg.vector_norm(value - z, dim=1, dtype=torch.float64)
-    size = torch.linalg.vector_norm(value, dim=1, dtype=torch.float64)
+    gap, size = _norms(value - z), _norms(value)
+    if limit is not None:
+        far = size > limit
+        gap = torch.where(far, gap + torch.finfo(z.dtype).eps * size, gap)
+        size = torch.where(far, limit, size)
     residual = torch.where(gap == 0, 0, gap / size)
     return Iterate(z, value, torch.where(residual.isnan(), torch.inf, residual))
+
+
+def _norms(z: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(z, dim=1, dtype=torch.float64)
 
 
 def _going(residual: Tensor, tolerance: float) -> Tensor:
