@@ -10,6 +10,7 @@ from torch import Tensor
 
 from learnedrecon.operators.base import Composition, Multiple, Operator, Sum, without_autocast
 from learnedrecon.operators.leading import Norm, over
+from learnedrecon.operators.meta import on_meta
 from learnedrecon.operators.norm import differentiable, estimated_norm
 
 if TYPE_CHECKING:
@@ -49,10 +50,13 @@ class LinearOperator(Operator):
 
         Raises:
             ShapeError: the last axes of ``v`` are not those of the codomain.
-            DtypeError: ``v`` is not a floating tensor of the codomain's kind.
+            DtypeError: ``v`` is not a floating tensor of the codomain's kind, or has no values and
+                the operator needs them.
         """
         v = self.codomain.check(v, "data")
         with without_autocast(v):
+            if v.device.type == "meta":
+                return on_meta(self.evaluate_adjoint, v, type(self).__name__)
             return self.evaluate_adjoint(v)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
