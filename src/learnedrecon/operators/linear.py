@@ -12,6 +12,7 @@ from learnedrecon.operators.base import Composition, Multiple, Operator, Sum, wi
 from learnedrecon.operators.leading import Norm, over
 from learnedrecon.operators.meta import on_meta
 from learnedrecon.operators.norm import differentiable, estimated_norm
+from learnedrecon.operators.versions import version_of
 
 if TYPE_CHECKING:
     from learnedrecon.operators.rows import Rows
@@ -187,7 +188,7 @@ def _norm_while_compiling(operator: LinearOperator) -> Norm:
 
 def _versions(operator: LinearOperator) -> tuple[int, ...]:
     """How often each tensor was written into; tensors of inference mode do not say."""
-    return tuple(0 if b.is_inference() else b._version for b in operator.buffers())  # noqa: SLF001
+    return tuple(map(version_of, operator.buffers()))
 
 
 class Adjoint(LinearOperator):
