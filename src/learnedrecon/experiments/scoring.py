@@ -11,6 +11,7 @@ import torch
 from learnedrecon import specs
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.evaluation.scores import Scores, evaluate
+from learnedrecon.experiments.acquisition import image_unit
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.experiments.progress import silent
 from learnedrecon.files import write_text
@@ -65,7 +66,7 @@ def posed_to(method: Method, batches: Iterable[Batch]) -> Iterator[Batch]:
 
 @torch.no_grad()
 def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
-    """Writes a figure of the first test images: truth, methods, error maps, PSNR on the images.
+    """Writes a figure of the first test images: truth, methods, error maps, PSNR, grey scales.
 
     Of a volume the middle slice is shown, of complex images the magnitude, of several channels the
     first.
@@ -78,6 +79,7 @@ def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
     rows = []
     for shared in material.batches("test", _SHOWN, batch_size=1):
         assert shared.truth is not None
+        assert isinstance(shared.problem, InverseProblem)
         panels = []
         for method in methods:
             (batch,) = posed_to(method, [shared])
@@ -87,7 +89,8 @@ def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
             )
         truth = shown(shared.truth)
         window = (float(truth.min()), float(truth.max()))
-        rows.append(Row(shared.ids[0], Panel("truth", truth), tuple(panels), window))
+        unit = image_unit(shared.problem.operator.spec)
+        rows.append(Row(shared.ids[0], Panel("truth", truth), tuple(panels), window, unit))
     comparison(rows, target)
 
 
