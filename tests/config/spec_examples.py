@@ -156,6 +156,9 @@ _UNLIKE: dict[str, Any] = {
     "subsets": Subsets(3, "random"),
     "window": "hann",
     "nonnegative": False,
+    "reference_sigma": 0.02,
+    "sigma": 0.01,
+    "noise_level": 0.05,
 }
 _NETWORKS: dict[type[Any], Any] = {
     UNetSpec: UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),

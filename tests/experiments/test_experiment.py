@@ -9,7 +9,7 @@ import torch
 
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.data.datasets import ArrayDataset, EllipseDataset, EllipseSpec
-from learnedrecon.data.noise import NoNoise, RelativeGaussian
+from learnedrecon.data.noise import NoNoise, PoissonLog, RelativeGaussian
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.evaluation.scores import evaluate
@@ -26,6 +26,7 @@ from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
 from learnedrecon.recorded import arguments_of, spec_type
+from learnedrecon.solvers.noise_level import estimate_noise
 
 BEAM = ParallelBeam((16, 16), AngleRange(6), FlatDetector(24))
 
@@ -123,6 +124,21 @@ def test_a_tuned_method_is_the_best_of_what_was_tried(experiment: Experiment, na
     assert scores.psnr.mean() == pytest.approx(found.score, rel=1e-6)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_the_tuned_weight_knows_its_noise(experiment: Experiment, known: bool) -> None:
+    simulation = experiment.config.data.simulation
+    assert simulation is not None
+    noise = simulation.noise if known else PoissonLog(1e5)
+    changed = replace(experiment.config.data, simulation=replace(simulation, noise=noise))
+    material = Experiment(replace(experiment.config, data=changed))
+    data = torch.cat([batch.problem.data for batch in material.batches("validation", 3)])
+    others = tuned("tv", material, 3).others
+    level = noise.relative_level
+    assert others["noise_level"] == level
+    sigma = estimate_noise(data) if level is None else level * data.abs().flatten(1).mean(1)
+    assert others["reference_sigma"] == pytest.approx(float(sigma.square().mean().sqrt()))
+
+
 def test_the_tuned_weight_lies_inside_what_was_tried(experiment: Experiment) -> None:
     found = tuned("tv", experiment, 3).found
     assert found is not None
@@ -146,8 +162,9 @@ def test_total_variation_is_nonnegative_where_the_truths_are(
     signed = Experiment(replace(config, data=replace(config.data, **data)))
     model, _, found, others = tuned("tv", signed, 3)
     assert found is not None
-    assert others == {"nonnegative": nonnegative}
-    other = TV(found.value, nonnegative=not nonnegative)
+    assert others["nonnegative"] == nonnegative
+    noise = {name: others[name] for name in ("reference_sigma", "noise_level")}
+    other = TV(found.value, nonnegative=not nonnegative, **noise)
     assert model.spec == replace(other.spec, nonnegative=nonnegative)
     scores = evaluate("", other, signed.batches("validation", 3), signed.data_range)
     assert found.score > scores.psnr.mean() + (0 if nonnegative else 1)

@@ -10,13 +10,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from learnedrecon.errors import GeometryError
+from learnedrecon.errors import DataError, GeometryError
 from learnedrecon.models.classical import FBP, TV
+from learnedrecon.operators.imaging.shapes import Identity
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
+from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
+from learnedrecon.solvers.direct.bandwidth import fbp_by_noise
 from learnedrecon.solvers.direct.fbp import fbp
+from learnedrecon.solvers.noise_level import estimate_noise
 from learnedrecon.testing import dense_matrix
 
 Array: TypeAlias = NDArray[np.float64]
@@ -115,3 +119,60 @@ def test_fbp_takes_the_logarithm_of_transmissions() -> None:
     operator = TransmissionCT(Transmission(GEOMETRY, mu=0.2), torch.float64)
     image = FBP()(InverseProblem(operator, torch.exp(-0.2 * data()))).image
     torch.testing.assert_close(image, FBP()(InverseProblem(RAY, data())).image)
+
+
+def two_noises() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two measurements with noise of .05 and .2, and σ as it is estimated."""
+    generator = torch.Generator().manual_seed(2)
+    noise = torch.randn(2, 1, *RAY.codomain.shape, generator=generator, dtype=torch.float64)
+    y = data() + torch.tensor([0.05, 0.2], dtype=torch.float64).view(2, 1, 1, 1) * noise
+    return y, estimate_noise(y)
+
+
+def test_the_weight_follows_the_variance_of_each_sample() -> None:
+    y, sigma = two_noises()
+    images = TV(0.05, reference_sigma=0.1)(InverseProblem(RAY, y)).image
+    for i, each in enumerate(y):
+        weight = 0.05 * float(sigma[i] / 0.1) ** 2
+        alone = TV(weight)(InverseProblem(RAY, each[None])).image
+        torch.testing.assert_close(images[i], alone[0], rtol=1e-9, atol=1e-9)
+    known = TV(0.05, reference_sigma=0.1, sigma=0.2)(InverseProblem(RAY, y)).image
+    torch.testing.assert_close(known, TV(0.2)(InverseProblem(RAY, y)).image)
+    level = 0.2 / float(y[0].abs().mean())
+    relative = TV(0.05, reference_sigma=0.1, noise_level=level)(InverseProblem(RAY, y[:1])).image
+    torch.testing.assert_close(relative, TV(0.2)(InverseProblem(RAY, y[:1])).image)
+
+
+def test_data_without_noise_keep_the_weight() -> None:
+    y = torch.zeros(1, 1, *RAY.codomain.shape, dtype=torch.float64)
+    y[..., 3] = 1.0
+    found = TV(0.05, reference_sigma=0.1)(InverseProblem(RAY, y)).image
+    torch.testing.assert_close(found, TV(0.05)(InverseProblem(RAY, y)).image, rtol=0, atol=0)
+
+
+def test_the_discrepancy_principle_as_a_method() -> None:
+    y = two_noises()[0][:1]
+    estimate = TV("discrepancy", sigma=0.1)(InverseProblem(RAY, y))
+    residual = float((RAY(estimate.image) - y).norm())
+    assert residual == pytest.approx(0.1 * y.numel() ** 0.5, rel=0.02)
+    assert estimate.status is not None
+    assert "Weight" in estimate.status
+
+
+def test_the_discrepancy_principle_estimates_the_noise() -> None:
+    identity = Identity(Space((9, 8), torch.float64))
+    y = 0.1 * torch.randn(1, 1, 9, 8, dtype=torch.float64)
+    y[..., 3:, :] += 3
+    estimate = TV("discrepancy")(InverseProblem(identity, y))
+    expected = TV("discrepancy", sigma=float(estimate_noise(y)))(InverseProblem(identity, y))
+    torch.testing.assert_close(estimate.image, expected.image, rtol=0, atol=0)
+    with pytest.raises(DataError, match=r"(?s)discrepancy.*give a weight, begin with"):
+        TV("discrepancy")(InverseProblem(identity, torch.zeros_like(y)))
+
+
+def test_the_bandwidth_from_the_noise_as_a_method() -> None:
+    y, _ = two_noises()
+    estimate = FBP("hann", "auto")(InverseProblem(RAY, y))
+    torch.testing.assert_close(estimate.image, fbp_by_noise(RAY, y).image, rtol=0, atol=0)
+    assert estimate.status is not None
+    assert "Bandwidth" in estimate.status

@@ -12,7 +12,7 @@ import torch
 from tests.models.settled import SPLITTING, settle
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, DtypeError, GeometryError
+from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.equilibrium_splitting import DataStep
 from learnedrecon.models.like import Like
@@ -132,7 +132,6 @@ NO_ROWS = (GeometryError, r"an operator with rows to choose from.*Blur")
 REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("fbp", "rgb blur"): NO_PSEUDO_INVERSE,
     ("fbp", "matrix"): NO_PSEUDO_INVERSE,
-    ("tv", "sense"): (DtypeError, r"real data for total variation.*complex"),
     ("filtered_primal_dual", "sense"): (ConfigError, r"real data.*ramp filter.*LearnedPrimalDual"),
     ("subset_primal_dual", "rgb blur"): NO_ROWS,
     ("subset_gradient", "rgb blur"): NO_ROWS,

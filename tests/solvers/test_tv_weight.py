@@ -15,8 +15,9 @@ from learnedrecon.operators.imaging.shapes import Identity
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
+from learnedrecon.solvers.noise_level import estimate_noise
 from learnedrecon.solvers.tv import tv_reconstruction
-from learnedrecon.solvers.tv_weight import estimate_noise, scaled_tv_weight, tv_by_discrepancy
+from learnedrecon.solvers.tv_weight import scaled_tv_weight, tv_by_discrepancy
 
 PAIR = Identity(Space((1, 2), torch.float64))
 RAY = RayTransform(ParallelBeam((12, 10), AngleRange(9), FlatDetector(17)), torch.float64)

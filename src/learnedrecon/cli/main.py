@@ -1,10 +1,11 @@
-"""The entry point: every command by its name."""
+"""The entry point of the command line, with all commands."""
 
 from typing import Annotated
 
 import typer
 
 from learnedrecon.cli import check
+from learnedrecon.cli.align import align
 from learnedrecon.cli.certify import certify
 from learnedrecon.cli.compare import compare
 from learnedrecon.cli.demo import demo
@@ -35,7 +36,7 @@ def options(
         typer.Option(
             "--import",
             metavar="MODULE",
-            help="Import a module of yours that registers classes, as 'imports' in a configuration "
+            help="Import your own module that registers classes, as 'imports' in a configuration "
             "does; repeatable.",
         ),
     ] = None,
@@ -58,7 +59,7 @@ def options(
         import_modules(modules)
 
 
-for command in (demo, init, train, evaluate, compare, certify, reconstruct, env):
+for command in (demo, init, train, evaluate, compare, certify, align, reconstruct, env):
     app.command()(command)
 app.command(name="list")(list_names)
 app.add_typer(check.app, name="check")

@@ -1,4 +1,4 @@
-"""Whether measurements are what they are declared to be: T(truth) against the data.
+"""Comparison of T(truth) with measured data, as they are and after common changes.
 
 A scan that turns the other way, an image that is stored upside down, counts where line integrals
 are meant, or centimetres for millimetres make a training that runs to its end and learns nothing.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from learnedrecon.operators.base import Operator
 
 Mismatch: TypeAlias = Literal["refuse", "warn"]
-"""What is done about data that are clearly something else than T(truth)."""
+"""Reaction to data that are clearly something else than T(truth)."""
 
 FITS: Final = 0.3
 """Largest relative error of data that are taken to be T(truth) and noise."""
@@ -50,13 +50,13 @@ class Pair(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """How well T(truth) explains data after one change; medians over samples.
+    """The misfit of T(truth) after one change; medians over samples.
 
     Attributes:
-        variant: The change.
-        error: ‖T(u) - y‖/‖y‖, T, u and y changed.
-        scale: The real factor c for which c·T(u) is nearest to y.
-        scaled_error: ‖c·T(u) - y‖/‖y‖.
+        variant: Change of T, u or y.
+        error: Relative misfit ‖T(u) - y‖/‖y‖.
+        scale: Real factor c for which c·T(u) is nearest to y.
+        scaled_error: Relative misfit ‖c·T(u) - y‖/‖y‖.
     """
 
     variant: Variant
@@ -67,10 +67,10 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class Consistency:
-    """How well T(truth) explains data, as they are and changed.
+    """The misfits between T(truth) and data, as they are and changed.
 
     Attributes:
-        fits: One for each variant that could be tried, the data as they are first.
+        fits: Misfits of all variants that apply, that of the data as they are first.
         samples: Names of the samples.
         units: Factors that have a name; see :func:`learnedrecon.data.variants.units`.
     """
@@ -81,7 +81,7 @@ class Consistency:
 
     @property
     def as_is(self) -> Fit:
-        """The data as they are."""
+        """The misfit of the data as they are."""
         return self.fits[0]
 
     @property
@@ -98,24 +98,24 @@ class Consistency:
 
     @property
     def contradicts(self) -> bool:
-        """Whether the data are no T(truth), and clearly something else."""
+        """True if the data are not T(truth) and clearly something else."""
         least = self._least()
         return self.error > FITS and least <= _CLEARLY * self.error and least <= 1.5 * FITS
 
     @property
     def doubtful(self) -> bool:
-        """Whether another variant fits better, or nothing fits."""
+        """True if another variant fits better, or nothing fits."""
         better = self.error > _EXACT and self._least() <= _BETTER * self.error
         return self.error > FITS or better
 
     @property
     def explained(self) -> str | None:
-        """What the data are instead of T(truth), in words; None where nothing is clear."""
+        """The change that explains the data, in words; None where nothing is clear."""
         return self._better() if self.contradicts else None
 
     @property
     def fix(self) -> str:
-        """What to do about data that are something else."""
+        """An instruction for the user whose data are something else."""
         best = self.best
         if best.variant is not AS_THEY_ARE:
             return best.variant.fix
@@ -158,13 +158,13 @@ class Consistency:
 
 @torch.no_grad()
 def consistency(pairs: Sequence[Pair], *, least: float = 0.0) -> Consistency:
-    """Compares T(truth) with data as they are and after what is often done to data.
+    """Comparison of T(truth) with data, as they are and after common changes.
 
     Data count where T measures; see :attr:`learnedrecon.operators.base.Operator.measured`.
 
     Args:
-        pairs: Some samples.
-        least: Error of the data as they are up to which nothing is tried that needs another
+        pairs: True images with their data, of a few samples.
+        least: Misfit of the data as they are up to which no variant is tried that needs another
             application of an operator.
     """
     tables = [dict(_fits(pair, least)) for pair in pairs]

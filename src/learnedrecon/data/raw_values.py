@@ -1,4 +1,4 @@
-"""Counts and transmissions that are given where line integrals are meant.
+"""Detection of counts and transmissions in the place of line integrals.
 
 No true image is needed: rays that pass an object by have the line integral 0, the smallest of all,
 and the largest transmission and count of all.
@@ -28,11 +28,11 @@ _MOST: Final = 1 << 20
 
 @singledispatch
 def raw_values(operator: Operator, data: Tensor) -> str | None:  # noqa: ARG001 - what others look at
-    """Why data of line integrals are none, and what to do; None where nothing is odd, or asked.
+    """A warning of data that are no line integrals; None where nothing is odd, or nothing known.
 
     Args:
         operator: T.
-        data: y, (..., *codomain).
+        data: Data y, (..., *codomain).
     """
     return None
 
@@ -47,10 +47,10 @@ def _(operator: RayTransform | RayTransform3D, data: Tensor) -> str | None:
 
 
 def seems_raw(data: Tensor, chord: Tensor | None = None) -> str | None:
-    """Why values look like counts or transmissions rather than line integrals, and what to do.
+    """A warning of values that look like counts or transmissions; None where nothing is odd.
 
     Args:
-        data: y, (..., angle, [row,] detector).
+        data: Data y, (..., angle, [row,] detector).
         chord: Length of each ray in the image, (angle, [row,] detector); None where the geometry is
             not known, and the edges of the detector stand for rays past the object.
     """

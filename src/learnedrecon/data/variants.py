@@ -1,4 +1,4 @@
-"""What is often done to pairs of images and data, beside each kind of operator.
+"""Common changes of images and data, and factors between them, for each kind of operator.
 
 A rule for an operator of yours: ``@variants.register(MyOperator)``, and ``@units.register`` for the
 factors by which its data or images are often wrong.
@@ -42,19 +42,23 @@ _LENGTHS: Final = {
 
 
 def unchanged(values: Tensor) -> Tensor:
-    """The values as they are."""
+    """The identity.
+
+    Args:
+        values: Any tensor.
+    """
     return values
 
 
 class Variant(NamedTuple):
-    """What may have been done to data, to images, or to the description of a scan.
+    """A change of data, of images, or of the description of a scan.
 
     Attributes:
-        name: The data in words, to be read after "the data fit".
-        data: What undoes it in data.
-        image: What undoes it in images.
-        operator: What makes the operator that the data are of, in place of T; None keeps T.
-        fix: What to do about it.
+        name: Description of the changed data, such as "complex conjugated".
+        data: Function from the data to the changed data.
+        image: Function from the image to the changed image.
+        operator: Function that makes an operator in place of T; None keeps T.
+        fix: Instruction for the user whose data are so.
     """
 
     name: str
@@ -65,7 +69,7 @@ class Variant(NamedTuple):
 
     @property
     def measures(self) -> bool:
-        """Whether an operator has to be applied to see it."""
+        """True if an operator has to be applied to see it."""
         return self.operator is not None or self.image is not unchanged
 
 
@@ -74,7 +78,7 @@ AS_THEY_ARE: Final = Variant("as they are")
 
 @singledispatch
 def variants(operator: Operator) -> Iterator[Variant]:
-    """What is often done to the data of an operator; add yours with ``@variants.register``.
+    """Common changes of the data of an operator; ``@variants.register`` adds others.
 
     Args:
         operator: T.
@@ -155,7 +159,7 @@ def _(operator: CartesianMRI) -> Iterator[Variant]:
 
 @singledispatch
 def units(operator: Operator) -> dict[float, str]:  # noqa: ARG001 - what other kinds look at
-    """Factors between data and T(truth) that have a name, and what they mean; none by default.
+    """Common factors between data and T(truth) with their meanings; none by default.
 
     Args:
         operator: T.
@@ -179,10 +183,10 @@ def _(operator: CartesianMRI) -> dict[float, str]:
 
 
 def flipped(*axes: int) -> Callable[[Tensor], Tensor]:
-    """What reverses axes of a tensor.
+    """A function that reverses axes of a tensor.
 
     Args:
-        axes: The axes.
+        axes: Axes, negative.
     """
     return lambda values: values.flip(axes)
 

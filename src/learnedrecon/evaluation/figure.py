@@ -1,4 +1,4 @@
-"""Figures that show images with their numbers on them."""
+"""Figures of images with their numbers."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Panel:
     """One image of a comparison.
 
     Attributes:
-        title: above the image.
-        image: (ny, nx).
-        caption: printed on the image, such as its PSNR.
+        title: Text above the image.
+        image: Image (ny, nx).
+        caption: Text on the image, such as its PSNR.
     """
 
     title: str
@@ -42,13 +42,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """One object seen by several methods.
+    """One object with its reconstructions by several methods.
 
     Attributes:
-        label: left of the row.
-        truth: the reference panel.
-        panels: the methods.
-        window: grey values shown as black and white.
+        label: Text at the left of the row.
+        truth: Reference panel.
+        panels: One panel per method.
+        window: Grey values shown as black and white.
         unit: Unit of the image values, such as "1/mm".
     """
 
@@ -60,20 +60,20 @@ class Row:
 
 
 def comparison(rows: Sequence[Row], target: str | os.PathLike[str], *, dpi: int = 110) -> None:
-    """Writes a PNG: for each row the truth, every method, and their error maps.
+    """Writes a PNG with the truth, every method and their error maps for each row.
 
     The images of a row share one grey scale, and its error maps one symmetric scale; both stand at
     their right. The error maps of a single row are below the images, those of several rows at their
     right, so that the figure is wide rather than tall.
 
     Args:
-        rows: at least one, each with at least one method.
-        target: of the file; written atomically.
-        dpi: dots per inch; a panel is 2.1 inches wide.
+        rows: Rows, at least one, each with at least one method.
+        target: Path of the file, written atomically.
+        dpi: Dots per inch; a panel is 2.1 inches wide.
 
     Raises:
-        DataError: nothing to compare.
-        FileFormatError: the file cannot be written.
+        DataError: There is nothing to compare.
+        FileFormatError: The file cannot be written.
     """
     if not rows or not all(row.panels for row in rows):
         raise DataError(

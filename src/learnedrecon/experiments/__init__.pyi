@@ -1,3 +1,5 @@
+from .alignment import Alignment as Alignment
+from .alignment import align as align
 from .certification import Certification as Certification
 from .certification import certify as certify
 from .checking import check_data as check_data
@@ -25,6 +27,7 @@ from .training import train as train
 from .tuned_baselines import tuned as tuned
 
 __all__ = [
+    "Alignment",
     "Certification",
     "Comparison",
     "Demo",
@@ -37,6 +40,7 @@ __all__ = [
     "Progress",
     "Reconstruction",
     "TrainedRun",
+    "align",
     "certify",
     "check_data",
     "check_model",

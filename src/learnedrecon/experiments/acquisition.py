@@ -1,7 +1,7 @@
-"""What depends on the kind of a scan when a measurement is read: one rule beside each kind.
+"""Rules for reading measurements that depend on the kind of scan.
 
-A rule for an operator of yours: ``@data_axes.register(MySpec)`` and so on; without one its
-measurements are read by the shape and the type of number of its spaces alone.
+``@data_axes.register(MySpec)`` and the like add rules for your own operator; without one its
+measurements are read by the shape and dtype of its spaces only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def data_axes(spec: Record) -> str:  # noqa: ARG001 - what other kinds look at
     """The names of the axes of the data, such as "angles, detector pixels"; empty by default.
 
     Args:
-        spec: The record of an operator.
+        spec: Record of an operator.
     """
     return ""
 
@@ -65,10 +65,10 @@ def _(spec: NonCartesian) -> str:
 
 @singledispatch
 def pixel_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - what other kinds look at
-    """The pixel size of an image in mm, axis by axis; None where the operator has none.
+    """The pixel size of an image in mm, one number per axis; None where the operator has none.
 
     Args:
-        spec: The record of an operator.
+        spec: Record of an operator.
     """
     return None
 
@@ -89,7 +89,7 @@ def image_unit(spec: Record) -> str:  # noqa: ARG001 - what other kinds look at
     """The unit of image values, such as "1/mm"; empty where the operator does not say it.
 
     Args:
-        spec: The record of an operator.
+        spec: Record of an operator.
     """
     return ""
 
@@ -110,7 +110,7 @@ def angles_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - as ab
     """The angles of a scan in radians; None where the operator has none.
 
     Args:
-        spec: The record of an operator.
+        spec: Record of an operator.
     """
     return None
 
@@ -128,15 +128,15 @@ def _(spec: Transmission) -> tuple[float, ...]:
 
 @singledispatch
 def refuse_values(spec: Record, values: NDArray[Any], path: Path) -> None:
-    """Refuses values that the detector of an operator cannot show; by default none.
+    """Check for values that the detector of an operator can measure; by default all are accepted.
 
     Args:
-        spec: The record of an operator.
-        values: The measurement.
-        path: The file, for the message.
+        spec: Record of an operator.
+        values: Values of the measurement.
+        path: Path of the file, for the message.
 
     Raises:
-        DataError: Values that no scan of this kind has.
+        DataError: Scans of this kind have no such values.
     """
 
 
@@ -154,6 +154,6 @@ def _(spec: Transmission, values: NDArray[Any], path: Path) -> None:
                 expected=f"transmissions between {ends} in {path}, as the operator measures them",
                 found=f"values from {low:.4g} to {high:.4g}, which look like {kind}",
                 fix="divide counts by those without an object; for line integrals y store exp(-y), "
-                "or take a model of line integrals",
+                "or use a model of line integrals",
             )
         )

@@ -1,4 +1,4 @@
-"""Whether the data and images of a run are what its configuration declares them to be."""
+"""Agreement of the data and images of a run with their declaration in the configuration."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _SEE: Final = "'learnedrecon check data FOLDER --geometry G' shows all that was 
 
 
 def require_agreement(material: Material, model: Reconstructor) -> None:
-    """Compares a few training samples with what they are declared to be, before the first step.
+    """Check that a few training samples are as declared, before the first step.
 
     Measured data are compared with T(truth), and images with the image scale of the model. What is
     odd is logged.
 
     Args:
-        material: Data and optimisation.
-        model: The method.
+        material: Data and settings of the training.
+        model: Method.
 
     Raises:
         DataError: Another reading of the data fits far better than T(truth), and the material says
@@ -76,12 +76,12 @@ def require_agreement(material: Material, model: Reconstructor) -> None:
 
 
 def agreement_lines(path: Path, record: Record, key: str | None) -> tuple[tuple[str, ...], bool]:
-    """How data in a file or a folder agree with an operator, in lines, and whether they do.
+    """The agreement of data in a file or folder with an operator: lines, and True if they agree.
 
     Args:
-        path: A folder or an HDF5 file of pairs, or a file with one measurement.
-        record: The record of T.
-        key: Data set in an HDF5 file that holds one measurement, or None.
+        path: Path of a folder or HDF5 file of pairs, or of a file with one measurement.
+        record: Record of T.
+        key: Key of the data set in an HDF5 file with one measurement, or None.
 
     Raises:
         ShapeError: Data that do not fit the operator.
@@ -106,10 +106,10 @@ def agreement_lines(path: Path, record: Record, key: str | None) -> tuple[tuple[
 
 
 def agreement_table(found: Consistency) -> tuple[str, ...]:
-    """All that was compared, in lines of at most 80 characters, and what follows from it.
+    """A table of all misfits, in lines of at most 80 characters, and a verdict.
 
     Args:
-        found: The comparison.
+        found: Result of the comparison.
     """
     first = f"|T(truth) - y|/|y|, the data y of {len(found.samples)} samples:"
     rows = [f"  {error:<8} {name}" for name, error in found.table()]
@@ -121,11 +121,11 @@ def agreement_table(found: Consistency) -> tuple[str, ...]:
 
 
 def note_raw_values(operator: Operator, data: Tensor, what: str) -> None:
-    """Warns of counts and transmissions that are given as line integrals.
+    """Warning of counts and transmissions that are given as line integrals.
 
     Args:
         operator: T.
-        data: y, (..., *codomain).
+        data: Data y, (..., *codomain).
         what: Name of the data.
     """
     odd = raw_values(operator, data)
@@ -134,11 +134,11 @@ def note_raw_values(operator: Operator, data: Tensor, what: str) -> None:
 
 
 def note_image_scale(samples: Sequence[Sample], known: float | None) -> None:
-    """Warns where images are far larger or smaller than the image scale of a method.
+    """Warning of images that are far larger or smaller than the image scale of a method.
 
     Args:
-        samples: Some samples.
-        known: The image scale; None where the method finds it from the data.
+        samples: Samples of the training.
+        known: Image scale; None where the method finds it from the data.
     """
     largest = [float(s.truth.abs().max()) for s in samples if s.truth is not None]
     size = max(largest, default=0.0)
@@ -152,11 +152,11 @@ def note_image_scale(samples: Sequence[Sample], known: float | None) -> None:
 
 
 def pairs_of(samples: Sequence[Sample], builder: BatchBuilder) -> Iterator[Pair]:
-    """Samples that have both a measurement and a true image which is not zero, on the device.
+    """The pairs of samples with both a measurement and a true image that is not zero.
 
     Args:
-        samples: The samples.
-        builder: The maker of batches.
+        samples: Samples of a dataset.
+        builder: Builder of batches.
     """
     for sample in samples:
         if sample.data is None or sample.truth is None or not bool(sample.truth.any()):

@@ -1,4 +1,4 @@
-"""What is in a user's file or folder, in sentences."""
+"""A description of a user's file or folder, in sentences."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _PAIR_KEYS = {"measurement", "truth"}
 
 
 class View(NamedTuple):
-    """What was seen.
+    """A description of data.
 
     Attributes:
-        lines: for the user.
-        geometry: YAML of a geometry to fill in, or None where there is no measurement.
-        usable: whether nothing is broken.
+        lines: Lines for the user.
+        geometry: YAML of a geometry template, or None where there is no measurement.
+        usable: True if nothing is broken.
     """
 
     lines: tuple[str, ...]
@@ -45,11 +45,15 @@ class View(NamedTuple):
 
 
 def look_at(path: Path, key: str | None = None) -> View:
-    """Describes a file or a folder.
+    """The description of a file or a folder.
+
+    Args:
+        path: Path of the file or folder.
+        key: Key of the data set in an HDF5 file.
 
     Raises:
-        FileFormatError: no such path, or a file that cannot be read.
-        DataError: NaN or infinity.
+        FileFormatError: There is no such path, or a file cannot be read.
+        DataError: A value is NaN or infinite.
     """
     if path.is_dir():
         return _folder(path)

@@ -1,4 +1,4 @@
-"""Data that are given in Python: tensors, arrays, datasets and their names, in three splits."""
+"""Data given in Python: tensors, arrays, datasets and their names, in three splits."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ _FRACTIONS: Final = (0.8, 0.1, 0.1)
 
 
 class GivenData(SampleDataset):
-    """Samples whose tensors are in memory.
+    """A dataset of tensors in memory.
 
     Args:
         truths: True images (number, [channel,] *domain), or None.
         data: Measurements (number, [channel,] *codomain), or None where they are simulated.
         labels: Labels (number, ...) for a task, or None.
-        operator: T, whose spaces tell channels from space.
+        operator: T, whose spaces distinguish channels from space axes.
 
     Raises:
-        ShapeError: Shapes that do not fit the operator, or unequal numbers.
-        DataError: Neither truths nor data, NaN or infinity.
+        ShapeError: Shapes do not fit the operator, or numbers of samples differ.
+        DataError: There are neither truths nor data, or a value is NaN or infinite.
     """
 
     def __init__(
@@ -98,14 +98,14 @@ class GivenData(SampleDataset):
 
 
 class Part(SampleDataset):
-    """Some samples of a dataset.
+    """A subset of a dataset.
 
     Args:
-        dataset: Samples.
-        indices: Their numbers, in order.
+        dataset: Dataset of all samples.
+        indices: Indices of the samples, in order.
 
     Raises:
-        DataError: None.
+        DataError: There are no indices.
     """
 
     def __init__(self, dataset: SampleDataset, indices: Sequence[int]) -> None:
@@ -134,12 +134,12 @@ class Part(SampleDataset):
 
 
 class Settings(NamedTuple):
-    """What a configuration says besides operator, model, data and loss.
+    """The settings of a training besides operator, model, data and loss.
 
     Attributes:
-        training: The optimisation.
-        evaluation: The scores.
-        mismatch: What is done about measurements that are clearly not T(truth).
+        training: Specification of the training.
+        evaluation: Settings of the scores.
+        mismatch: Reaction to measurements that are clearly not T(truth).
     """
 
     training: TrainingSpec
@@ -148,21 +148,21 @@ class Settings(NamedTuple):
 
 
 class GivenMaterial(Material):
-    """Material of a training that is described in Python.
+    """The data and settings of a training that is described in Python.
 
     Args:
-        data: One thing for all splits, or a mapping from "train", "validation" and "test" to one
-            each; see :func:`learnedrecon.fit`.
+        data: Data for all splits, or a mapping from "train", "validation" and "test" to data; see
+            :func:`learnedrecon.fit`.
         operator: T.
-        noise: Noise, or all of how data are simulated, or None for data without noise.
-        settings: Optimisation, scores, and what is done about data that are not T(truth).
-        fidelity: D.
-        draws: Random integers that every batch brings.
-        device: Device on which batches are made.
+        noise: Noise model, the whole simulation, or None for data without noise.
+        settings: Settings of training and scores, and the reaction to data that are not T(truth).
+        fidelity: Data term D.
+        draws: Number of random integers that every batch brings.
+        device: Device of the batches.
 
     Raises:
-        ConfigError: Data of an unknown kind, or splits that share images.
-        ShapeError: Data that do not fit the operator.
+        ConfigError: Data are of an unknown kind, or splits share images.
+        ShapeError: Data do not fit the operator.
     """
 
     def __init__(
@@ -186,23 +186,28 @@ class GivenMaterial(Material):
         self._sets = self._datasets(data)
 
     @property
+    def noise(self) -> Noise | None:
+        """The noise of simulated data, or None."""
+        return None if self.simulation is None else self.simulation.noise
+
+    @property
     def training(self) -> TrainingSpec:
-        """The optimisation."""
+        """The specification of the training."""
         return self.settings.training
 
     @property
     def evaluation(self) -> EvaluationConfig:
-        """The scores."""
+        """The settings of the scores."""
         return self.settings.evaluation
 
     @property
     def mismatch(self) -> Mismatch:
-        """What is done about measurements that are clearly not T(truth)."""
+        """The reaction to measurements that are clearly not T(truth)."""
         return self.settings.mismatch
 
     @property
     def draws(self) -> int:
-        """Number of random integers that every batch brings."""
+        """The number of random integers that every batch brings."""
         return self.number_of_draws
 
     @cached_property
@@ -220,7 +225,7 @@ class GivenMaterial(Material):
         """The samples of a split.
 
         Raises:
-            DataError: There are none.
+            DataError: The split has no samples.
         """
         if split not in self._sets:
             return Part(next(iter(self._sets.values())), ())
@@ -261,7 +266,7 @@ def _as_record(data: Any, operator: Operator) -> Record | None:  # noqa: ANN401 
         if operator.domain.ndim != 2:
             raise ConfigError(
                 describe(
-                    expected="data for images that are no pictures",
+                    expected="data, as the images do not have two axes",
                     found="none, and random ellipses have two axes",
                     fix="give true images, pairs, or a dataset",
                 )

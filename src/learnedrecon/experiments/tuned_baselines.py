@@ -1,4 +1,4 @@
-"""Methods without learning at their best: parameters chosen on validation images, not by hand."""
+"""Classical baselines with arguments tuned on validation images."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _IMAGES: Final = 10
 
 
 class TunedMethod(NamedTuple):
-    """A method at its best.
+    """A method with its tuned argument.
 
     Attributes:
-        model: The method.
-        argument: Name of the argument that was chosen; None where nothing is to be chosen.
-        found: The values that were tried; None likewise.
-        others: Arguments that the true images decided.
+        model: Method with the best argument.
+        argument: Name of the tuned argument; None where there is none.
+        found: Tried values; None where there are none.
+        others: Arguments that the validation images decided.
     """
 
     model: Reconstructor
@@ -44,28 +44,32 @@ class TunedMethod(NamedTuple):
 def tuned(name: str, material: Material, images: int = _IMAGES) -> TunedMethod:
     """A registered method with the argument of the largest mean PSNR on validation images.
 
-    The method says by its class attribute ``tunable`` what is to be chosen; one that has none is
-    taken with its defaults.
+    The class attribute ``tunable`` of the method defines what is tuned; a method without it has its
+    defaults.
 
     Args:
         name: Name of a registered method without weights, such as "tv".
         material: Validation images and data range.
-        images: Number of validation images, at most.
+        images: Largest number of validation images.
 
     Raises:
-        ConfigError: An unknown name, a method with weights, or arguments without a default.
+        ConfigError: The name is unknown, the method has weights, or an argument has no default.
         GeometryError: The method does not exist for the operator.
-        DataError: No peak of the PSNR was found.
+        DataError: The PSNR has no peak within the search.
     """
     tunable = tunable_of(name)
     if tunable is None:
         return TunedMethod(without_weights(name))
+    argument = tunable.argument
     batches = tuple(material.batches("validation", images))
     truths = [batch.truth for batch in batches if batch.truth is not None]
-    others = tunable.by_truths(truths)
+    problems = [batch.problem for batch in batches]
+    noise = material.noise
+    level = None if noise is None else noise.relative_level
+    others = {**tunable.by_truths(truths), **tunable.by_noise(problems, level)}
 
     def method(value: float) -> Reconstructor:
-        return without_weights(name, {**tunable.fixed, **others, tunable.argument: value})
+        return without_weights(name, {**tunable.automatic, **others, argument: value})
 
     found = tune(
         _score_of(material, batches, method),
@@ -73,14 +77,34 @@ def tuned(name: str, material: Material, images: int = _IMAGES) -> TunedMethod:
         factor=tunable.factor,
         upper=tunable.upper,
     )
-    return TunedMethod(method(found.value), tunable.argument, found, others)
+    return TunedMethod(method(found.value), argument, found, others)
+
+
+def with_automatic(method: object, arguments: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The arguments of a named method, completed by those with which it chooses from its data.
+
+    Nothing is added where one of them is given, or where the method is not a name.
+
+    Args:
+        method: Name of a registered method, or anything else.
+        arguments: Given arguments.
+    """
+    if not isinstance(method, str) or method not in MODELS:
+        return arguments
+    tunable, given = tunable_of(method), dict(arguments or {})
+    if tunable is None or tunable.automatic.keys() & given.keys():
+        return arguments
+    return {**tunable.automatic, **given}
 
 
 def tunable_of(name: str) -> Tunable | None:
-    """What is to be chosen of a registered method.
+    """The tunable argument of a registered method.
+
+    Args:
+        name: Name of the method.
 
     Raises:
-        ConfigError: An unknown name.
+        ConfigError: The name is unknown.
     """
     if name not in MODELS:
         named_from_plain(MODELS, {"name": name}, "method")
@@ -89,14 +113,15 @@ def tunable_of(name: str) -> Tunable | None:
 
 
 def without_weights(name: str, arguments: Mapping[str, Any] | None = None) -> Reconstructor:
-    """A registered method that has nothing to learn.
+    """A registered method without weights.
 
     Args:
         name: Name of the method, such as "fbp".
-        arguments: Its arguments.
+        arguments: Arguments of the method.
 
     Raises:
-        ConfigError: An unknown name, a wrong or missing argument, or a method with weights.
+        ConfigError: The name is unknown, an argument is wrong or missing, or the method has
+            weights.
     """
     spec = named_from_plain(MODELS, {"name": name, **(arguments or {})}, name)
     model = build(MODELS, spec)

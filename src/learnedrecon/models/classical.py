@@ -1,18 +1,23 @@
-"""Reconstruction without learning: filtered back-projection and total variation."""
+"""Classical methods: filtered backprojection and total variation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from learnedrecon.errors import GeometryError, describe
+import torch
+
+from learnedrecon.errors import DataError, GeometryError, describe
 from learnedrecon.models.checks import require_below_one, require_counts, require_positive
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.networks.filters import Window  # noqa: TC001 - recorded by its annotation
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.schemes.tunable import Tunable
+from learnedrecon.solvers.direct.bandwidth import fbp_by_noise
+from learnedrecon.solvers.noise_level import noise_size
 from learnedrecon.solvers.tv import tv_reconstruction
-from learnedrecon.solvers.tv_weight import estimate_noise, tv_by_discrepancy
+from learnedrecon.solvers.tv_weight import scaled_tv_weight, tv_by_discrepancy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +29,12 @@ if TYPE_CHECKING:
 
 
 def natural_weight(problem: Problem) -> float:
-    """A weight of total variation to begin with: 10⁻³ max |T*y|, the mean over the batch.
+    """An initial weight of total variation: 10⁻³ max |T*y|, the mean over the batch.
 
     The minimiser is constant once the weight is of the order of max |T*y|.
 
     Args:
-        problem: A batch.
+        problem: Batch with a linear operator.
 
     Raises:
         GeometryError: The operator is not linear.
@@ -40,9 +45,9 @@ def natural_weight(problem: Problem) -> float:
 
 
 def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
-    """The argument ``nonnegative``: u ≥ 0 where all true images have it.
+    """The argument ``nonnegative`` from true images: u ≥ 0 where all of them satisfy it.
 
-    Of images with negative values the nonnegative minimiser would miss whatever lies below 0.
+    With the constraint, images with negative values could not be reconstructed.
 
     Args:
         truths: Batches of true images.
@@ -51,97 +56,187 @@ def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
     return {"nonnegative": not signed}
 
 
-def weight_by_discrepancy(problem: Problem) -> float | None:
-    """α with ‖Tu - y‖ = σ√m, σ estimated from the data; None where they show no noise.
+def noise_of_validation(problems: Sequence[Problem], level: float | None) -> dict[str, Any]:
+    """The arguments ``reference_sigma`` and ``noise_level``: the noise of validation data.
 
-    The mean over the samples; see :func:`learnedrecon.solvers.tv_weight.tv_by_discrepancy`.
+    σ₀ is the root mean square over the samples; nothing where the data show no noise.
+
+    Args:
+        problems: Batches of validation data.
+        level: σ/mean|y| where it is known; if None, σ is estimated.
     """
-    operator = _require_linear(problem)
-    sigma = estimate_noise(problem.data)
-    if not bool((sigma > 0).all()):
-        return None
-    found = tv_by_discrepancy(operator, problem.data, sigma, tolerance=0.05)
-    return float(found.weight.mean()) if bool(found.converged.all()) else None
+    sizes = torch.cat([noise_size(problem.data, level=level) for problem in problems])
+    sigma = float(sizes.square().mean().sqrt())
+    return {"reference_sigma": sigma, "noise_level": level or None} if sigma > 0 else {}
+
+
+def _known_level(_: Sequence[Problem], level: float | None) -> dict[str, Any]:
+    return {"noise_level": level or None}
 
 
 class FBP(Reconstructor):
-    """Filtered back-projection, for operators that have one.
+    """Filtered backprojection, or another pseudo-inverse, for operators that have one.
 
     Args:
         window: "ram-lak" or "hann".
-        bandwidth: Cut-off as a share of the Nyquist frequency, in (0, 1].
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency, in (0, 1].
+        noise_factor: κ there, for "auto" only.
+        noise_level: σ/mean|y| of the noise, likewise; if None, σ is estimated for each sample.
 
     Raises:
-        ConfigError: An unknown window, or a bandwidth out of range.
-        GeometryError: On a call, an operator that has none.
+        ConfigError: The window is unknown, or the bandwidth is out of range.
+        GeometryError: In a call, the operator has no pseudo-inverse.
     """
 
     tunable: ClassVar[Tunable | None] = Tunable(
-        "bandwidth", lambda _: 0.8, factor=1.3, upper=1.0, fixed={"window": "hann"}
-    )
-
-    def __init__(self, window: Window = "ram-lak", bandwidth: float = 1.0) -> None:
-        super().__init__()
-        self.inverse = FilteredBackprojection(window, bandwidth)
-
-    @staticmethod
-    def check(spec: Record) -> None:
-        FilteredBackprojection(spec.window, spec.bandwidth)
-
-    def forward(self, problem: Problem) -> Estimate:
-        return Estimate(self.inverse(problem))
-
-
-class TV(Reconstructor):
-    """argmin ½‖Tu - y‖² + α Σ|∇u|₂, with u ≥ 0 if asked; see :func:`solvers.tv.tv_reconstruction`.
-
-    Args:
-        weight: α, in the unit of the data squared per unit of the image; it has no default.
-        nonnegative: Whether u ≥ 0 is imposed; if None, on real images only.
-        gap: Relative primal-dual gap at which a sample is done.
-        max_iterations: Number of iterations after which a sample that has not converged is
-            returned, and said so.
-
-    Raises:
-        ConfigError: An argument is out of range.
-        GeometryError: On a call, a nonlinear operator.
-    """
-
-    tunable: ClassVar[Tunable | None] = Tunable(
-        "weight", natural_weight, by_truths=sign_of, by_data=weight_by_discrepancy
+        "noise_factor",
+        lambda _: 1.0,
+        by_noise=_known_level,
+        automatic={"window": "hann", "bandwidth": "auto"},
     )
 
     def __init__(
         self,
-        weight: float,
+        window: Window = "ram-lak",
+        bandwidth: float | Literal["auto"] = 1.0,
+        noise_factor: float = 1.0,
+        noise_level: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.window = window
+        self.bandwidth = bandwidth
+        self.noise_factor = noise_factor
+        self.noise_level = noise_level
+
+    @staticmethod
+    def check(spec: Record) -> None:
+        FilteredBackprojection(spec.window, 1.0 if spec.bandwidth == "auto" else spec.bandwidth)
+        require_positive(spec, "noise_factor")
+        require_positive(spec, "noise_level", optional=True)
+
+    def forward(self, problem: Problem) -> Estimate:
+        if self.bandwidth != "auto":
+            return Estimate(FilteredBackprojection(self.window, self.bandwidth)(problem))
+        found = fbp_by_noise(
+            problem.operator,
+            problem.data,
+            noise_size(problem.data, level=self.noise_level),
+            window=self.window,
+            noise_factor=self.noise_factor,
+        )
+        status = f"Bandwidth {_range(found.bandwidth)} for noise of σ = {_range(found.sigma)}."
+        return Estimate(found.image, status=status)
+
+
+class TV(Reconstructor):
+    """Total variation: argmin ½‖Tu - y‖² + α Σ|∇u|₂, optionally with u ≥ 0.
+
+    α is a number, one that follows the noise of each measurement, α = ``weight`` (σ/σ₀)² (see
+    :func:`learnedrecon.solvers.tv_weight.scaled_tv_weight`), or the one with ‖Tu - y‖ = σ√m (see
+    :func:`learnedrecon.solvers.tv_weight.tv_by_discrepancy`).
+
+    See :func:`learnedrecon.solvers.tv.tv_reconstruction`.
+
+    Args:
+        weight: α, in the unit of the data squared per unit of the image; it has no default.
+        nonnegative: True for the constraint u ≥ 0; if None, it holds for real images only.
+        gap: Relative primal-dual gap at which a sample has converged.
+        max_iterations: Largest number of iterations; a sample that has not converged by then is
+            returned with a status that reports it.
+        reference_sigma: σ₀, the standard deviation of the noise for which ``weight`` was chosen;
+            if None, ``weight`` is α for any noise.
+        sigma: σ, the standard deviation of the noise; with neither this nor ``noise_level`` it is
+            estimated for each sample (see
+            :func:`learnedrecon.solvers.noise_level.estimate_noise`), and α is ``weight`` where the
+            data show no noise.
+        noise_level: σ/mean|y| of each sample, in place of ``sigma``.
+
+    Raises:
+        ConfigError: An argument is out of range.
+        GeometryError: In a call, the operator is nonlinear.
+        DataError: On a call, data without noise for the discrepancy principle.
+    """
+
+    tunable: ClassVar[Tunable | None] = Tunable(
+        "weight",
+        natural_weight,
+        by_truths=sign_of,
+        by_noise=noise_of_validation,
+        automatic={"weight": "discrepancy"},
+    )
+
+    def __init__(
+        self,
+        weight: float | Literal["discrepancy"],
         *,
         nonnegative: bool | None = None,
         gap: float = 1e-3,
         max_iterations: int = 5000,
+        reference_sigma: float | None = None,
+        sigma: float | None = None,
+        noise_level: float | None = None,
     ) -> None:
         super().__init__()
         self.weight = weight
         self.nonnegative = nonnegative
         self.gap = gap
         self.max_iterations = max_iterations
+        self.reference_sigma = reference_sigma
+        self.sigma = sigma
+        self.noise_level = noise_level
 
     @staticmethod
     def check(spec: Record) -> None:
-        require_positive(spec, "weight")
+        if spec.weight != "discrepancy":
+            require_positive(spec, "weight")
+        for name in ("reference_sigma", "sigma", "noise_level"):
+            require_positive(spec, name, optional=True)
         require_below_one(spec, "gap")
         require_counts(spec, {"max_iterations": 1})
 
     def forward(self, problem: Problem) -> Estimate:
         operator = _require_linear(problem)
+        if self.weight == "discrepancy":
+            return self._by_discrepancy(operator, problem.data)
+        weight = self._weight(problem.data, self.weight)
         result = tv_reconstruction(
             operator,
             problem.data,
-            self.weight,
+            weight,
             nonnegative=self.nonnegative,
             gap=self.gap,
             max_iterations=self.max_iterations,
         )
         return Estimate(result.image, status=result.status)
+
+    def _weight(self, data: Tensor, weight: float) -> float | Tensor:
+        """α of each sample."""
+        if self.reference_sigma is None:
+            return weight
+        sigma = noise_size(data, self.sigma, self.noise_level)
+        seen = torch.where(sigma > 0, sigma, self.reference_sigma)
+        return scaled_tv_weight(weight, self.reference_sigma, seen)
+
+    def _by_discrepancy(self, operator: LinearOperator, data: Tensor) -> Estimate:
+        sigma = noise_size(data, self.sigma, self.noise_level)
+        if not bool((sigma > 0).all()):
+            begin = natural_weight(InverseProblem(operator, data))
+            raise DataError(
+                describe(
+                    expected="data with noise in every sample, from which the discrepancy principle"
+                    " takes the weight of total variation",
+                    found="a sample whose neighbouring data show none",
+                    fix=f"give a weight, begin with {begin:.2g}",
+                )
+            )
+        found = tv_by_discrepancy(operator, data, sigma, nonnegative=self.nonnegative)
+        status = f"Weight {_range(found.weight)} for σ = {_range(found.sigma)}. {found.status}"
+        return Estimate(found.result.image, status=status)
+
+
+def _range(values: Tensor) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
 def _require_linear(problem: Problem) -> LinearOperator:

@@ -17,7 +17,7 @@ def on_meta(evaluate: Callable[[Tensor], Tensor], x: Tensor, kind: str) -> Tenso
 
     Args:
         evaluate: T or T*.
-        x: A tensor on the device meta.
+        x: Tensor on the device meta.
         kind: Name of the operator.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The number of a method without weights that is chosen by data."""
+"""Tuning of methods without weights: one argument that data choose."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from torch import Tensor
 from learnedrecon.problem import Problem
 
 
-def _nothing(truths: Sequence[Tensor]) -> Mapping[str, Any]:  # noqa: ARG001 - one of many
+def _nothing(*_: object) -> Mapping[str, Any]:
     return {}
 
 
 @dataclass(frozen=True)
 class Tunable:
-    """How one argument of a method is chosen; the class attribute ``tunable`` of a method.
+    """Rule by which data choose one argument of a method; its class attribute ``tunable``.
 
     Attributes:
         argument: Name of a positive argument, such as "weight".
-        start: Problem → a first guess, from one batch of validation data.
-        factor: First factor by which the search walks, above 1.
+        start: Function Problem → initial guess, from one batch of validation data.
+        factor: First factor of the search, above 1.
         upper: Largest value, or None.
-        fixed: Other arguments, as they are.
-        by_truths: True images → further arguments, such as whether values may be negative.
-        by_data: Problem → the argument for one measurement without a truth, such as by the
-            discrepancy principle, or None where these data cannot tell; None where nothing but a
+        by_truths: Function true images → further arguments, such as the constraint u ≥ 0.
+        by_noise: Batches of validation data, and the standard deviation of their noise relative to
+            mean(abs(y)) where it is known → further arguments.
+        automatic: Arguments with which the method chooses for itself from the data of each
+            measurement, such as by the discrepancy principle; empty where only a truth can choose.
+            A tuned method has them too, but for ``argument``.
+        fixed: Other arguments with fixed values.
+        by_data: Function Problem → argument for a measurement without a truth, such as by the
+            discrepancy principle, or None where the data are not sufficient; None where only a
             truth can choose it.
     """
 
@@ -35,6 +40,6 @@ class Tunable:
     start: Callable[[Problem], float]
     factor: float = 2.0
     upper: float | None = None
-    fixed: Mapping[str, Any] = field(default_factory=dict)
     by_truths: Callable[[Sequence[Tensor]], Mapping[str, Any]] = _nothing
-    by_data: Callable[[Problem], float | None] | None = None
+    by_noise: Callable[[Sequence[Problem], float | None], Mapping[str, Any]] = _nothing
+    automatic: Mapping[str, Any] = field(default_factory=dict)

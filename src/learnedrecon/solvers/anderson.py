@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Anderson(FixedPointSolver):
-    """Anderson acceleration, type II, with the last ``window`` differences of every sample.
+    """Anderson acceleration of type II, with the last ``window`` differences of every sample.
 
     z⁺ = z + βg - Σ_i γ_i (Δz_i + βΔg_i), with g = f(z) - z and γ = argmin ‖g - Σ γ_i Δg_i‖² +
     λ Σ_i γ_i² ‖Δg_i‖² (Walker, Ni, SIAM J. Numer. Anal. 49(4), 2011). The regularisation is
-    relative to the length of every difference, so units do not matter and small residuals late in
-    the iteration are not drowned. Safeguard: a sample whose residual exceeds ``growth`` times its
-    smallest so far goes back to the value at that iterate and forgets its differences.
+    relative to the length of every difference, so that units do not matter and small residuals late
+    in the iteration keep their influence. Safeguard: a sample whose residual exceeds ``growth``
+    times its smallest so far returns to the value at that iterate and discards its differences.
 
     Attributes:
-        window: how many differences are kept.
-        damping: β in (0, 1].
-        regularisation: λ ≥ 0.
-        growth: > 1, of the residual, at which a sample starts again from its best iterate.
+        window: Number of differences that are kept.
+        damping: Damping β in (0, 1].
+        regularisation: Regularisation λ ≥ 0.
+        growth: Growth of the residual, > 1, beyond which a sample restarts from its best iterate.
+        tolerance: Relative residual ‖f(z) - z‖/‖f(z)‖ at which a sample has converged.
+        max_iterations: Largest number of evaluations of f.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
     window: int = 5

@@ -1,4 +1,4 @@
-"""The weight of total variation from the noise of the data: Morozov's principle, and α ∝ σ²."""
+"""Total variation weights from the noise level: Morozov's principle, and α ∝ σ²."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.errors import ConfigError, ShapeError, describe
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.solvers.arguments import checked_limits, require_finite, require_operator
+from learnedrecon.solvers.arguments import checked_limits, require_operator
+from learnedrecon.solvers.noise_level import estimate_noise
 from learnedrecon.solvers.result import TVResult
 from learnedrecon.solvers.tv import tv_reconstruction
 from learnedrecon.solvers.tv_certificate import wide
 
-_NORMAL_QUARTILE = 0.6744897501960817
-_SECOND_DIFFERENCE = math.sqrt(6.0)
 _FIRST_FACTOR = 4.0
 _WIDEST = 1e9
 _INSIDE = 0.1
@@ -27,12 +26,12 @@ class DiscrepancyResult:
     """The result of :func:`tv_by_discrepancy`.
 
     Attributes:
-        result: the images and how the last solve ended.
-        weight: α of each sample, (batch,), float64.
-        sigma: the noise that was assumed, (batch,), float64.
-        ratio: ‖Tu - y‖/(τσ√m) of each sample, (batch,), float64; 1 is what was asked for.
-        converged: whether the ratio is 1 to the tolerance, (batch,), bool.
-        status: how it ended, in one sentence.
+        result: Images and convergence of the last solve.
+        weight: Weight α of each sample, (batch,), float64.
+        sigma: Noise level σ that was assumed, (batch,), float64.
+        ratio: ‖Tu - y‖/(τσ√m) of each sample, (batch,), float64; the target is 1.
+        converged: True where the ratio is 1 to the tolerance, (batch,), bool.
+        status: Outcome in one sentence.
     """
 
     result: TVResult
@@ -43,70 +42,22 @@ class DiscrepancyResult:
     status: str
 
 
-def estimate_noise(data: Tensor) -> Tensor:
-    """The standard deviation σ of white noise, by the median of second differences.
-
-    σ = median|y_{j-1} - 2y_j + y_{j+1}|/(0.6745·√6) along the last axis, for the differences of
-    white noise have the variance 6σ² and half of normal numbers are below 0.6745 deviations
-    (Donoho, Johnstone, Biometrika 81(3), 1994, with differences in place of wavelets). The median
-    takes no notice of edges where they are few; what varies from one entry to the next everywhere
-    counts as noise. Entries that are exactly zero, such as k-space that was not measured, are
-    omitted. For complex data σ² = E|n|², twice the variance of either part.
-
-    Args:
-        data: y, (batch, ..., n), n ≥ 3, with noise of the same size in all entries of a sample.
-
-    Returns:
-        (batch,), float64.
-
-    Raises:
-        ShapeError: fewer than three entries along the last axis, or no batch axis.
-        DataError: NaN or infinity, or a sample without three measured neighbours.
-    """
-    require_finite(data, "data")
-    if data.ndim < 2 or data.shape[-1] < 3:
-        raise ShapeError(
-            describe(
-                expected="data (batch, ..., n) with n ≥ 3",
-                found=f"shape {tuple(data.shape)}",
-                fix="give sigma",
-            )
-        )
-    y = wide(data.detach())
-    parts = torch.view_as_real(y).movedim(-1, 1) if y.is_complex() else y.unsqueeze(1)
-    measured = (y != 0).unsqueeze(1).expand(parts.shape)
-    differences = parts[..., :-2] - 2 * parts[..., 1:-1] + parts[..., 2:]
-    known = measured[..., :-2] & measured[..., 1:-1] & measured[..., 2:]
-    if not bool(known.flatten(1).any(1).all()):
-        raise DataError(
-            describe(
-                expected="three measured neighbours in every sample",
-                found="a sample of zeros",
-                fix="give sigma, or remove the sample",
-            )
-        )
-    each = zip(differences.flatten(1), known.flatten(1), strict=True)
-    middle = torch.stack([row[mask].abs().quantile(0.5) for row, mask in each])
-    sigma = middle / (_NORMAL_QUARTILE * _SECOND_DIFFERENCE)
-    return sigma * math.sqrt(2.0) if y.is_complex() else sigma
-
-
 def scaled_tv_weight(
     weight: float, reference_sigma: float, sigma: Tensor | float
 ) -> Tensor | float:
-    """α ∝ σ²: the weight for other noise than the one for which ``weight`` was chosen.
+    """A total variation weight for another noise level, by α ∝ σ².
 
-    In the posterior of images with a density exp(-βTV(u)), the weight is α = βσ² with a β that
-    belongs to the images alone.
+    For a prior density exp(-βTV(u)) of images, the weight of the posterior mode is α = βσ², where β
+    depends on the images only.
 
     Args:
-        weight: α > 0 that was chosen at the noise ``reference_sigma``.
-        reference_sigma: σ > 0 there.
-        sigma: σ > 0 here, a number or one per sample, (batch,), such as from
+        weight: Weight α > 0 for the noise level ``reference_sigma``.
+        reference_sigma: Noise level σ > 0 that belongs to ``weight``.
+        sigma: New noise level σ > 0, a number or one per sample, (batch,), such as from
             :func:`estimate_noise`.
 
     Raises:
-        ConfigError: one of them is not positive.
+        ConfigError: A value is not positive.
     """
     for name, value in (("weight", weight), ("reference_sigma", reference_sigma), ("sigma", sigma)):
         number = torch.as_tensor(value)
@@ -130,31 +81,31 @@ def tv_by_discrepancy(
     tolerance: float = 0.01,
     max_solves: int = 30,
 ) -> DiscrepancyResult:
-    """Total variation with the weight α at which ‖Tu - y‖ = τσ√m, from the data alone.
+    """Total variation with the weight α at which ‖Tu - y‖ = τσ√m, chosen from the data.
 
     Morozov's discrepancy principle (Soviet Math. Dokl. 7, 1966), with m the number of entries of y
-    that are not exactly zero. ‖Tu_α - y‖ does not fall with α, so α is bracketed by factors of 4
-    from σ‖T‖ on, and found by linear interpolation of the logarithms. Each α is a call of
-    :func:`learnedrecon.solvers.tv.tv_reconstruction` that starts from the image before.
+    that are not exactly zero. ‖Tu_α - y‖ does not decrease with α, so α is bracketed by factors of
+    4 from σ‖T‖ on, and found by linear interpolation of the logarithms. Each α takes one call of
+    :func:`learnedrecon.solvers.tv.tv_reconstruction`, which starts from the previous image.
 
     Args:
         operator: T.
         data: y, (batch, ..., *codomain.shape).
-        sigma: σ, the root of E|n|² of an entry of the noise, a number or one per sample, (batch,);
+        sigma: Noise level σ = √E|n|² of an entry of the data, a number or one per sample, (batch,);
             that of :func:`estimate_noise` if None.
-        factor: τ; above 1 it makes room for what T does not model.
-        nonnegative: see :func:`learnedrecon.solvers.tv.tv_reconstruction`.
+        factor: τ, above 1 to allow for errors of T.
+        nonnegative: Constraint u ≥ 0, as in :func:`learnedrecon.solvers.tv.tv_reconstruction`.
         tolerance: Relative distance of ‖Tu - y‖ from τσ√m that is accepted, in (0, 1).
         max_solves: Largest number of values of α that are tried.
 
     Returns:
-        The images and their α. A ratio that stays below 1 belongs to noise that is larger than the
-        data's distance from every constant image, one above 1 to data that no image explains so
-        well: T or σ is wrong.
+        Images and their α. A ratio that stays below 1 means that the noise is larger than the
+        distance of the data from every constant image; one that stays above 1, that no image
+        explains the data so well: T or σ is wrong.
 
     Raises:
-        GeometryError: not a linear operator, or the arguments in another order.
-        ShapeError, DataError, ConfigError: as for ``tv_reconstruction`` and :func:`estimate_noise`,
+        GeometryError: The operator is not linear, or the arguments are interchanged.
+        ShapeError, DataError, ConfigError: As for ``tv_reconstruction`` and :func:`estimate_noise`,
             or σ or τ is not positive.
     """
     operator = require_operator(operator, data, "tv_by_discrepancy", LinearOperator)  # type: ignore[type-abstract]

@@ -41,15 +41,15 @@ MOST_ACROSS = 1e9
 
 @dataclass(frozen=True)
 class AngleRange:
-    """``number`` angles at the midpoints of equal parts of [start, start + arc).
+    """Equally spaced angles: the midpoints of equal parts of [start, start + arc).
 
     Attributes:
-        number: how many.
-        start: radians.
-        arc: radians; negative turns the other way.
+        number: Number of angles.
+        start: First end of the range in radians.
+        arc: Length of the range in radians; negative for the opposite direction of rotation.
 
     Raises:
-        GeometryError: no angles, a number that is not finite, or more than four turns (degrees).
+        GeometryError: No angles, a number that is not finite, or more than four turns (degrees).
     """
 
     number: int
@@ -79,12 +79,17 @@ class AngleRange:
 
 @dataclass(frozen=True)
 class FlatDetector:
-    """A line of equal detector pixels.
+    """A linear detector of equal pixels.
 
     Attributes:
-        pixels: how many.
-        pitch: distance between their centres in mm.
-        axis_offset: where the rotation axis projects onto the detector, in mm from its centre.
+        pixels: Number of pixels.
+        pitch: Distance between the centres of neighbouring pixels in mm.
+        axis_offset: Position onto which the rotation axis projects, in mm from the detector's
+            centre.
+
+    Raises:
+        GeometryError: The number of pixels or the pitch is not positive, or the offset is not
+            finite.
     """
 
     pixels: int
@@ -106,12 +111,19 @@ class FlatDetector:
 
     @property
     def positions(self) -> np.ndarray:
-        """Signed distances in mm of the pixel centres from the axis, along the detector."""
+        """Signed distances of the pixel centres from the axis in mm, (pixels,) float64."""
         return (np.arange(self.pixels) - (self.pixels - 1) / 2) * self.pitch - self.axis_offset
 
 
 class Beam(ABC):
-    """What parallel and fan beams have in common."""
+    """Base class of parallel and fan beams.
+
+    Attributes:
+        shape: Shape of the image, (ny, nx).
+        angles: Angles in radians, or an :class:`AngleRange`.
+        detector: Detector pixels.
+        pixel_size: Size of a pixel in mm, one number or (dy, dx).
+    """
 
     shape: tuple[int, int]
     angles: AngleRange | tuple[float, ...]
@@ -161,7 +173,7 @@ class Beam(ABC):
 
     @property
     def pixel(self) -> tuple[float, float]:
-        """(dy, dx) in mm."""
+        """The size of a pixel, (dy, dx) in mm."""
         size = self.pixel_size
         return size if isinstance(size, tuple) else (float(size), float(size))
 
@@ -172,7 +184,7 @@ class Beam(ABC):
 
     @property
     def data_shape(self) -> tuple[int, int]:
-        """(angles, detector pixels)."""
+        """The shape of the data, (angles, detector pixels)."""
         return len(self.angle_values), self.detector.pixels
 
     @property
@@ -183,9 +195,9 @@ class Beam(ABC):
 
     @property
     def seen(self) -> float:
-        """The share of the diameter 2·``radius`` that the detector covers, the same at any angle.
+        """The fraction of the diameter 2·``radius`` that the detector covers, equal at all angles.
 
-        Measured on the line through the axis that is parallel to the detector.
+        It is measured on the line through the axis that is parallel to the detector.
         """
         half = self.detector.pixels * self.detector.pitch / 2
         shadow = self.radius * self.magnification
@@ -195,7 +207,7 @@ class Beam(ABC):
 
     @property
     def magnification(self) -> float:
-        """How much larger things on the axis appear on the detector; 1 for parallel beams."""
+        """The magnification of objects on the axis onto the detector; 1 for parallel beams."""
         return 1.0
 
     @abstractmethod
@@ -203,17 +215,17 @@ class Beam(ABC):
         """The same scan at other angles."""
 
     def subset(self, rows: Rows) -> Self:
-        """The same scan with the angles ``rows`` only.
+        """The same scan restricted to the angles ``rows``.
 
         Raises:
-            GeometryError: no rows, or a row out of range.
+            GeometryError: No rows, or a row out of range.
         """
         values = self.angle_values
         return self.with_angles(tuple(values[row] for row in row_indices(rows, len(values))))
 
     @abstractmethod
     def rays(self) -> RayGeometry2D:
-        """The same scan as vectors, for the kernels."""
+        """The same scan as pose vectors, for the kernels."""
 
     def frames(self) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors (angle, xy) of the central ray and of the detector."""
@@ -225,16 +237,16 @@ class Beam(ABC):
 
 @dataclass(frozen=True)
 class ParallelBeam(Beam):
-    """Parallel rays onto a line of detector pixels.
+    """Parallel-beam geometry in two dimensions: parallel rays onto a linear detector.
 
     Attributes:
-        shape: of the image, (ny, nx).
-        angles: a tuple of radians in any order, or an :class:`AngleRange`.
-        detector: its pixels, pitch and offset.
-        pixel_size: of the image in mm, one number or (dy, dx).
+        shape: Shape of the image, (ny, nx).
+        angles: Angles in radians in any order, or an :class:`AngleRange`.
+        detector: Detector with its pixels, pitch and offset.
+        pixel_size: Size of a pixel of the image in mm, one number or (dy, dx).
 
     Raises:
-        GeometryError: no angles, angles that are not finite or beyond four turns (degrees), or a
+        GeometryError: No angles, angles that are not finite or beyond four turns (degrees), or a
             size that is not positive.
     """
 
@@ -261,23 +273,24 @@ class ParallelBeam(Beam):
 
 @dataclass(frozen=True)
 class FanBeam(Beam):
-    """Rays from a point source onto a flat line of detector pixels.
+    """Fan-beam geometry: rays from a point source onto a flat linear detector.
 
-    The source circles the axis at ``source_origin``; the detector is perpendicular to the central
-    ray, ``origin_detector`` beyond the axis. As ``source_origin`` grows the rays become those of
-    :class:`ParallelBeam` at the same angle, with the pitch divided by the magnification.
+    The source moves on a circle of radius ``source_origin`` around the axis; the detector is
+    perpendicular to the central ray, at the distance ``origin_detector`` beyond the axis. As
+    ``source_origin`` grows, the rays approach those of :class:`ParallelBeam` at the same angle,
+    with the pitch divided by the magnification.
 
     Attributes:
-        shape: of the image, (ny, nx).
-        angles: a tuple of radians in any order, or an :class:`AngleRange` (whose arc is π unless
-            told otherwise; a full turn is 2π).
-        detector: its pixels, pitch and offset, in mm on the detector.
-        source_origin: distance from the source to the rotation axis in mm.
-        origin_detector: distance from the axis to the detector in mm.
-        pixel_size: of the image in mm, one number or (dy, dx).
+        shape: Shape of the image, (ny, nx).
+        angles: Angles in radians in any order, or an :class:`AngleRange` (whose default arc is π; a
+            full turn is 2π).
+        detector: Detector with its pixels, pitch and offset, in mm on the detector.
+        source_origin: Distance from the source to the rotation axis in mm.
+        origin_detector: Distance from the axis to the detector in mm.
+        pixel_size: Size of a pixel of the image in mm, one number or (dy, dx).
 
     Raises:
-        GeometryError: as for :class:`ParallelBeam`, or a source inside the image.
+        GeometryError: As for :class:`ParallelBeam`, or a source inside the image.
     """
 
     shape: tuple[int, int]
@@ -306,7 +319,7 @@ class FanBeam(Beam):
 
     @property
     def magnification(self) -> float:
-        """(source to detector) / (source to axis)."""
+        """The magnification, (source to detector) / (source to axis)."""
         return (self.source_origin + self.origin_detector) / self.source_origin
 
     def with_angles(self, angles: AngleRange | tuple[float, ...]) -> FanBeam:

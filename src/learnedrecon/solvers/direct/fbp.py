@@ -1,4 +1,4 @@
-"""Filtered backprojection, with the right absolute value for any list of angles."""
+"""Filtered backprojection, quantitatively correct for any list of angles."""
 
 from __future__ import annotations
 
@@ -39,29 +39,31 @@ def fbp(
     """Filtered backprojection of line integrals, T⁺y for a two-dimensional ray transform T.
 
     Parallel beams: u(x) = Σ_θ w_θ (h * y_θ)(s_θ(x)) with the band-limited ramp h and Δθ weights of
-    :func:`learnedrecon.solvers.direct.views.coverage` on the circle modulo π, so scans over π, 2π
-    and anything else come out at the right value. Flat-panel fan beams: y is multiplied by D/√(D² +
-    s²) and by the weights of :func:`learnedrecon.solvers.direct.views.fan_weights`, and
-    backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). The detector must see the whole
-    object, or over a full turn one side of it (half-fan and other displaced detectors, see
+    :func:`learnedrecon.solvers.direct.views.coverage` on the circle modulo π, so that values are
+    correct for scans over π, 2π and any other range. Flat-panel fan beams: y is multiplied by
+    D/√(D² + s²) and by the weights of :func:`learnedrecon.solvers.direct.views.fan_weights`, and
+    backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). The detector must cover the
+    whole object, or over a full turn one side of it (half-fan and other displaced detectors, see
     :func:`learnedrecon.solvers.direct.views.detector_weights`): what lies beyond it counts as 0.
-    Any other scan whose detector is cut on one side is logged as a warning, once. Differentiable in
-    the data, any number of times.
+    Any other scan whose detector is cut on one side is logged as a warning, once. The result is
+    differentiable in the data any number of times.
 
     Args:
-        operator: T, of a parallel or a fan beam.
-        data: y, line integrals, (..., angle, detector), float32 or float64.
+        operator: T, a ray transform of a parallel or a fan beam.
+        data: Line integrals y, (..., angle, detector), float32 or float64.
         window: "ram-lak" or "hann".
-        bandwidth: the cut as a part of the Nyquist frequency of the detector, in (0, 1].
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the detector, in (0,
+            1].
 
     Returns:
-        (..., ny, nx) per mm times the unit of the data.
+        Image (..., ny, nx), in the unit of the data per mm.
 
     Raises:
-        GeometryError: not a two-dimensional ray transform with one geometry for all samples.
-        ShapeError: the last axes of the data are not (angle, detector).
-        ConfigError: unknown window, or a bandwidth out of range.
-        DifferentiationError: gradients are asked for in the geometry of T.
+        GeometryError: The operator is not a two-dimensional ray transform with one geometry for all
+            samples.
+        ShapeError: The last axes of the data are not (angle, detector).
+        ConfigError: The window is unknown, or the bandwidth is out of range.
+        DifferentiationError: Gradients are asked for in the geometry of T.
     """
     require_operator(operator, data, "fbp", RayTransform)
     _refuse_gradients(operator)

@@ -43,27 +43,28 @@ def fdk(
     the source, filtered along the rows, and backprojected with U⁻². Full turns, short scans and
     panels that are displaced along their rows get the weights of the fan beam in the plane of the
     source, see :func:`learnedrecon.solvers.direct.fbp.fbp`, of which this is the result in that
-    plane. It is exact there, and an approximation elsewhere: a circle does not measure all plane
-    integrals, values fall off with the cone angle, and voxels that some views do not see come out
-    too small.
+    plane. It is exact there, and an approximation elsewhere: a circular scan does not measure all
+    plane integrals, values decrease with the cone angle, and voxels outside the field of view of
+    some views are too small.
 
-    Parallel beams: filtered backprojection of every slice, exact. Differentiable in the data, any
-    number of times.
+    Parallel beams: filtered backprojection of every slice, exact. The result is differentiable in
+    the data any number of times.
 
     Args:
-        operator: T, of a circular cone beam, or a parallel beam without tilt.
-        data: y, line integrals, (..., angle, row, column), float32 or float64.
+        operator: T, a ray transform of a circular cone beam, or of a parallel beam without tilt.
+        data: Line integrals y, (..., angle, row, column), float32 or float64.
         window: "ram-lak" or "hann".
-        bandwidth: the cut as a part of the Nyquist frequency of the columns, in (0, 1].
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the columns, in (0,
+            1].
 
     Returns:
-        (..., nz, ny, nx) per mm times the unit of the data.
+        Volume (..., nz, ny, nx), in the unit of the data per mm.
 
     Raises:
-        GeometryError: not a three-dimensional ray transform, or one of a helix, a tilt, or poses
-            given one by one.
-        ShapeError: the last axes of the data are not (angle, row, column).
-        ConfigError: unknown window, or a bandwidth out of range.
+        GeometryError: The operator is not a three-dimensional ray transform, or its scan is a
+            helix, tilted, or given by poses.
+        ShapeError: The last axes of the data are not (angle, row, column).
+        ConfigError: The window is unknown, or the bandwidth is out of range.
     """
     require_operator(operator, data, "fdk", RayTransform3D)
     scan = _circular(operator.geometry)

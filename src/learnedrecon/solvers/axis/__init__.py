@@ -1,0 +1,1 @@
+"""The rotation axis of a scan, from its data alone."""
