@@ -46,6 +46,15 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
             "'compare' chooses by the true images.",
         ),
     ] = None,
+    extrapolate: Annotated[
+        str | None,
+        typer.Option(
+            "--extrapolate",
+            metavar="auto|none|smooth|cylinder",
+            help="Extrapolation of truncated projections by 'fbp'; auto is cylinder for data with "
+            "truncation.",
+        ),
+    ] = None,
     scale: Annotated[
         float,
         typer.Option(
@@ -64,7 +73,11 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     from learnedrecon.experiments.reconstruction import reconstruct as reconstructed
     from learnedrecon.experiments.reconstruction import report
 
-    asked = {"weight": weight, "nonnegative": None if signed is None else not signed}
+    asked = {
+        "weight": weight,
+        "nonnegative": None if signed is None else not signed,
+        "extrapolate": extrapolate,
+    }
     result = reconstructed(
         model,
         file,

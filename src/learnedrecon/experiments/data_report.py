@@ -20,12 +20,14 @@ from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, image_geometry_text
 from learnedrecon.experiments.measurement import is_data_exchange, is_dicom
 from learnedrecon.files import require_file
+from learnedrecon.solvers.direct.truncation import find_truncation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+_LEAST_TO_JUDGE = 8
 _HDF5 = {".h5", ".hdf5"}
 _PAIR_KEYS = {"measurement", "truth"}
 
@@ -151,6 +153,7 @@ def _exchange(path: Path) -> View:
         f"{path}: Data Exchange, row 0: {angles} angles from {first:.4g} to {last:.4g} degrees.",
         f"{pixels} detector pixels; {len(scan.white)} white and {len(scan.dark)} dark frames.",
         f"Corrected line integrals from {low:.4g} to {high:.4g}, {clipped} clipped.",
+        *_truncation_lines(values),
         "Missing: the detector's pitch, the rotation axis, the image's shape and pixel size.",
     )
     return View(lines, geometry_text((angles, pixels), theta=scan.theta.tolist()))
@@ -182,6 +185,7 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
     else:
         middle = (
             f"As a measurement: {sinogram}.",
+            *_truncation_lines(values),
             f"As an image: {image}; 'reconstruct --simulate' takes it.",
         )
     if odd is not None:
@@ -190,6 +194,19 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
         "The geometry of a measurement is missing: --write-geometry G.yaml writes one to fill in."
     )
     return View((first, *middle, last), geometry_text((rows, columns)))
+
+
+def _truncation_lines(values: NDArray[np.generic]) -> tuple[str, ...]:
+    """What is said of line integrals (angle, detector) that the detector cuts."""
+    if min(values.shape) < _LEAST_TO_JUDGE:
+        return ()
+    found = find_truncation(torch.from_numpy(np.asarray(values, dtype=np.float64))[None])
+    if not found:
+        return ()
+    return (
+        f"As line integrals: {str(found)[0].lower()}{str(found)[1:]}",
+        "'reconstruct fbp' continues them; other methods need an image that covers the object.",
+    )
 
 
 def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:

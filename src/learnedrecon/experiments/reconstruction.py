@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,11 @@ from learnedrecon.metrics.image import SSIM_WINDOW, psnr, ssim
 from learnedrecon.metrics.pictures import pictures
 from learnedrecon.metrics.ranges import MaxMinPerImage
 from learnedrecon.models.classical import FBP
+from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import InverseProblem
+from learnedrecon.solvers.direct.extrapolation import truncation_of
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse
 from learnedrecon.training.accelerator import choose_device
 
@@ -103,7 +105,8 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
         output: Path of the file for the image, or None.
         arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}. What
             the noise of the data can choose, as the weight of total variation and the bandwidth of
-            filtered back-projection, is chosen by it where none of it is given.
+            filtered back-projection, is chosen by it where none of it is given. Filtered
+            back-projection extrapolates truncated projections unless "extrapolate" says otherwise.
         key: Key of the data set in an HDF5 file.
         simulate: True if ``measurement`` is a true image that is measured first, with the noise of
             the run if it has any.
@@ -123,12 +126,14 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
     where = choose_device(device)
     file = _planned(output, measurement, operator, force=force)
     _require_scale(scale)
-    known = find_method(method, arguments=with_automatic(method, arguments), device=where)
+    chosen = _with_extrapolation(method, with_automatic(method, arguments))
+    known = find_method(method, arguments=chosen, device=where)
     given = operator if isinstance(operator, Operator) else operator_record(operator)
     scan = (simulated if simulate else measured)(measurement, known, given, key, where)
     if known.trained_on is not None and scan.operator.spec != known.trained_on:
         _LOG.warning("This geometry is not the one that the model was trained with.")
     _refuse_picture(file, scan.operator)
+    _warn_of_truncation(scan)
     image, seconds, status = reconstructed(known, scan, scale)
     require_finite_image(known, scan, image)
     result = _result(image.cpu(), scan, seconds, status, file)
@@ -184,6 +189,28 @@ def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
                 "nothing was written",
             )
         )
+
+
+def _with_extrapolation(
+    method: Path_ | Reconstructor | Method, arguments: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """The arguments of a named method, with "auto" for an argument ``extrapolate`` that it has."""
+    if not isinstance(method, str) or method not in MODELS:
+        return arguments
+    takes = "extrapolate" in {each.name for each in fields(MODELS[method].spec)}
+    return {"extrapolate": "auto", **(arguments or {})} if takes else arguments
+
+
+def _warn_of_truncation(scan: Scan) -> None:
+    """Says so where the detector does not see the whole object, with numbers."""
+    found = truncation_of(scan.operator, scan.data)
+    if not found:
+        return
+    _LOG.warning(
+        "%s Filtered back-projection continues them unless --extrapolate is none; for every other"
+        " method the image has to cover the whole object.",
+        found,
+    )
 
 
 def _note_size(method: Method, problem: InverseProblem, scale: float) -> None:

@@ -53,6 +53,8 @@ class RayTransform(LinearOperator):
     Raises:
         GeometryError: The geometry is not one of these.
 
+    The image has to cover the object, also where the detector does not: T* and iterative methods
+    put what lies outside of it into it. Filtered backprojection continues the data, see `fbp`.
     A detector that covers less than half of the image's diameter is allowed, and logged as a
     warning once.
 

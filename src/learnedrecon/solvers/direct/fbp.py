@@ -16,6 +16,11 @@ from learnedrecon.operators.ray.transmission import TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.arguments import require_operator
 from learnedrecon.solvers.direct.backprojection import Backprojection
+from learnedrecon.solvers.direct.extrapolation import (
+    LEAST_TRANSMISSION,
+    extrapolated_parts,
+    joined,
+)
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
     detector_weights,
@@ -29,12 +34,16 @@ if TYPE_CHECKING:
 
     from learnedrecon.networks.filters import Window
     from learnedrecon.operators.ray.geometry2d import Geometry
-
-_LEAST_TRANSMISSION = 1e-6
+    from learnedrecon.solvers.direct.extrapolation import Extrapolation, Part
 
 
 def fbp(
-    operator: RayTransform, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
+    operator: RayTransform,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",
+    bandwidth: float = 1.0,
+    extrapolate: Extrapolation = "none",
 ) -> Tensor:
     """Filtered backprojection of line integrals, T⁺y for a two-dimensional ray transform T.
 
@@ -44,7 +53,8 @@ def fbp(
     D/√(D² + s²) and by the weights of :func:`learnedrecon.solvers.direct.views.fan_weights`, and
     backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). The detector must cover the
     whole object, or over a full turn one side of it (half-fan and other displaced detectors, see
-    :func:`learnedrecon.solvers.direct.views.detector_weights`): what lies beyond it counts as 0.
+    :func:`learnedrecon.solvers.direct.views.detector_weights`): what lies beyond it counts as 0
+    unless it is extrapolated.
     Any other scan whose detector is cut on one side is logged as a warning, once. The result is
     differentiable in the data any number of times.
 
@@ -54,6 +64,9 @@ def fbp(
         window: "ram-lak" or "hann".
         bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the detector, in (0,
             1].
+        extrapolate: Extrapolation of truncated projections: "none", "smooth", "cylinder", or
+            "auto", which is "cylinder" for slices with truncation; see
+            :func:`learnedrecon.solvers.direct.extrapolation.extrapolated_parts`.
 
     Returns:
         Image (..., ny, nx), in the unit of the data per mm.
@@ -62,7 +75,7 @@ def fbp(
         GeometryError: The operator is not a two-dimensional ray transform with one geometry for all
             samples.
         ShapeError: The last axes of the data are not (angle, detector).
-        ConfigError: The window is unknown, or the bandwidth is out of range.
+        ConfigError: The window or the extrapolation is unknown, or the bandwidth is out of range.
         DifferentiationError: Gradients are asked for in the geometry of T.
     """
     require_operator(operator, data, "fbp", RayTransform)
@@ -71,10 +84,18 @@ def fbp(
     data = Space(geometry.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-2, -1))[..., None, None].expand(*data.shape[:-2], *geometry.shape)
+    if extrapolate != "none":
+        parts = extrapolated_parts(operator, data.reshape(-1, *geometry.data_shape), extrapolate)
+        images = joined(parts, lambda part: _filtered(part, window, bandwidth))
+        return images.reshape(*data.shape[:-2], *geometry.shape)
     wide, added = widened(geometry)
     lines = torch.nn.functional.pad(data * _ray_weights(geometry).to(data), added)
     response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
     return apply_kernel(Backprojection(wide), apply_filter(lines, response))
+
+
+def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
+    return pseudo_inverse(part.operator, part.data, window=window, bandwidth=bandwidth)
 
 
 @pseudo_inverse.register(RayTransform)
@@ -99,7 +120,7 @@ def _ray_transform_has(operator: RayTransform) -> bool:
 def _of_transmission(
     operator: TransmissionCT, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
 ) -> Tensor:
-    lines = operator.line_integrals(data, least=_LEAST_TRANSMISSION)
+    lines = operator.line_integrals(data, least=LEAST_TRANSMISSION)
     return fbp(operator.ray, lines, window=window, bandwidth=bandwidth)
 
 

@@ -17,6 +17,7 @@ from learnedrecon.operators.ray.geometry3d import ConeBeam, RotatingBeam3D
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.arguments import require_operator
+from learnedrecon.solvers.direct.extrapolation import extrapolated_parts, joined
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
     detector_weights,
@@ -29,12 +30,18 @@ from learnedrecon.solvers.direct.voxel_backprojection import VoxelBackprojection
 if TYPE_CHECKING:
     from learnedrecon.networks.filters import Window
     from learnedrecon.operators.ray.geometry3d import Geometry3D
+    from learnedrecon.solvers.direct.extrapolation import Extrapolation, Part
 
 _FILTERED_TOGETHER = 1 << 22
 
 
 def fdk(
-    operator: RayTransform3D, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
+    operator: RayTransform3D,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",
+    bandwidth: float = 1.0,
+    extrapolate: Extrapolation = "none",
 ) -> Tensor:
     """Filtered backprojection of line integrals, T⁺y for a three-dimensional ray transform T.
 
@@ -56,6 +63,8 @@ def fdk(
         window: "ram-lak" or "hann".
         bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the columns, in (0,
             1].
+        extrapolate: Extrapolation of truncated projections along the rows, as for
+            :func:`learnedrecon.solvers.direct.fbp.fbp`.
 
     Returns:
         Volume (..., nz, ny, nx), in the unit of the data per mm.
@@ -64,13 +73,17 @@ def fdk(
         GeometryError: The operator is not a three-dimensional ray transform, or its scan is a
             helix, tilted, or given by poses.
         ShapeError: The last axes of the data are not (angle, row, column).
-        ConfigError: The window is unknown, or the bandwidth is out of range.
+        ConfigError: The window or the extrapolation is unknown, or the bandwidth is out of range.
     """
     require_operator(operator, data, "fdk", RayTransform3D)
     scan = _circular(operator.geometry)
     data = Space(scan.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-3, -2, -1))[..., None, None, None].expand(*data.shape[:-3], *scan.shape)
+    if extrapolate != "none":
+        parts = extrapolated_parts(operator, data.reshape(-1, *scan.data_shape), extrapolate)
+        images = joined(parts, lambda part: _filtered(part, window, bandwidth))
+        return images.reshape(*data.shape[:-3], *scan.shape)
     wide, added = _widened(scan)
     response = ramp_response(
         scan.detector.columns + sum(added), window, bandwidth, data.dtype, data.device
@@ -83,6 +96,10 @@ def fdk(
         for part in weighted.split(together, dim=-3)
     ]
     return apply_kernel(VoxelBackprojection(wide), torch.cat(filtered, dim=-3))
+
+
+def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
+    return pseudo_inverse(part.operator, part.data, window=window, bandwidth=bandwidth)
 
 
 @pseudo_inverse.register(RayTransform3D)

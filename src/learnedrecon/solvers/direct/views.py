@@ -232,6 +232,17 @@ def widened(geometry: Geometry) -> tuple[Geometry, tuple[int, int]]:
     return replace(geometry, detector=wide), sides
 
 
+def open_ends(geometry: Geometry) -> tuple[bool, bool]:
+    """True for each of the first and the last end beyond which no other view measures the data.
+
+    False for the short side of a displaced detector, see :func:`detector_weights`.
+    """
+    if not _is_made_up_for(geometry):
+        return True, True
+    first = geometry.detector.axis_offset > 0
+    return first, not first
+
+
 def _short_side(geometry: Geometry) -> tuple[float, float]:
     """From the axis to the nearer end of the detector, infinite if it is centred; the shadow."""
     detector = geometry.detector
