@@ -192,7 +192,7 @@ class RunFolder:
                     found=f"one that did all its {progress.step} steps",
                     fix="to train on from its weights, name another folder and more steps: "
                     f"learnedrecon train CONFIG -o NEW --weights {self.path} --set "
-                    "training.steps=N; to begin anew, overwrite the run (--fresh)",
+                    "training.steps=N; to start again, overwrite the run (--fresh)",
                 )
             )
 
