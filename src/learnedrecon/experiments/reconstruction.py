@@ -106,7 +106,7 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
         arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}.
             Without any, arguments that the noise of the data can choose, such as the weight of
             total variation and the bandwidth of filtered backprojection, are chosen by it.
-            Filtered backprojection extrapolates truncated projections unless "extrapolate" is given.
+            Filtered backprojection extrapolates truncated projections unless "extrapolate" is set.
         key: Key of the data set in an HDF5 file.
         simulate: True if ``measurement`` is a true image that is measured first, with the noise of
             the run if it has any.
