@@ -1,7 +1,7 @@
 """Common changes of images and data, and factors between them, for each kind of operator.
 
-A rule for an operator of yours: ``@variants.register(MyOperator)``, and ``@units.register`` for the
-factors by which its data or images are often wrong.
+``@variants.register(MyOperator)`` adds a rule for your own operator, and ``@units.register`` the
+common wrong factors of its data or images.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Variant(NamedTuple):
         data: Function from the data to the changed data.
         image: Function from the image to the changed image.
         operator: Function that makes an operator in place of T; None keeps T.
-        fix: Instruction for the user whose data are so.
+        fix: Instruction for the user with such data.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Variant(NamedTuple):
 
     @property
     def measures(self) -> bool:
-        """True if an operator has to be applied to see it."""
+        """True if its misfit needs an application of an operator."""
         return self.operator is not None or self.image is not unchanged
 
 
