@@ -6,6 +6,7 @@ A new operator is one line in a file of ``cases``.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,7 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from learnedrecon.errors import DtypeError
 from learnedrecon.operators.base import Operator
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.registry import OPERATORS
@@ -21,6 +24,8 @@ from learnedrecon.testing import check_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from learnedrecon.operators.space import Space
 
 Case: TypeAlias = "Callable[[torch.dtype], Operator | tuple[Operator, Tensor]]"
 FILES = sorted((Path(__file__).parent / "cases").glob("*.py"))
@@ -74,3 +79,21 @@ def test_a_large_operator_is_checked_without_its_matrix() -> None:
     report = check_operator(RayTransform(geometry, torch.float64))
     assert any("entry by entry" in finding.name for finding in report.skipped)
     assert report.measured("T* is adjoint: single pixels and data") < 1e-12
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tensors_without_values_have_shapes_or_are_refused(name: str) -> None:
+    operator, _ = built(name, torch.float32)
+    ways: list[tuple[Callable[[torch.Tensor], torch.Tensor], Space, Space]] = [
+        (operator, operator.domain, operator.codomain)
+    ]
+    if isinstance(operator, LinearOperator):
+        ways.append((operator.adjoint, operator.codomain, operator.domain))
+    for apply, source, target in ways:
+        x = torch.empty((1, 1, *source.shape), dtype=source.dtype, device="meta")
+        try:
+            shape = apply(x).shape
+        except DtypeError as error:
+            assert "device meta" in str(error)  # noqa: PT017 - a shape is as good
+        else:
+            assert shape[-target.ndim :] == target.shape

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from learnedrecon.cli.options import Force, echo, note, results
+from learnedrecon.cli.options import Force, Geometry, echo, note, results
 
 if TYPE_CHECKING:
     from learnedrecon.testing import Report
@@ -26,6 +26,7 @@ def check() -> None:
 def data(
     file: Annotated[Path, typer.Argument(help="File, or folder of measurements and true images.")],
     *,
+    geometry: Geometry = None,
     key: Annotated[
         str | None, typer.Option("--key", help="Key of the data set in an HDF5 file.")
     ] = None,
@@ -35,10 +36,14 @@ def data(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Describe a file or folder of data: its content, missing parts and next steps."""
+    """Describe a file or folder of data: its content, missing parts and next steps.
+
+    With --geometry, which may also be a configuration or a run folder, data are compared with those
+    of the true images: as they are, reversed, in other units, of scans that turn the other way.
+    """
     from learnedrecon.experiments.checking import check_data
 
-    view = check_data(file, key=key, write_geometry=write_geometry, force=force)
+    view = check_data(file, operator=geometry, key=key, write_geometry=write_geometry, force=force)
     for line in view.lines:
         echo(line)
     if write_geometry is not None:

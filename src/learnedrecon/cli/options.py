@@ -20,7 +20,7 @@ Overrides = Annotated[
         "--set",
         metavar="A.B=C",
         help="Override a value of the configuration; repeatable. Another 'name' of a section, such "
-        "as model.name=fbp, removes the section's other keys.",
+        "as model.name=fbp, removes the section's other keys, but not model.image_scale.",
     ),
 ]
 Images = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import PlainSerializer, PlainValidator
 
 from learnedrecon import specs
+from learnedrecon.data.consistency import Mismatch
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.sections import in_section, refuse_shared_images
 from learnedrecon.data.simulate import Simulation
@@ -69,6 +70,8 @@ class DataConfig:
         workers: Number of processes that load samples; 0 loads them in the main process.
         draws: Number of random integers that every batch brings for schemes in random order; None
             for as many as the model asks for.
+        mismatch: "refuse" or "warn": reaction of a training to measurements that are not T(truth)
+            and are clearly something else, see :mod:`learnedrecon.data.consistency`.
 
     Raises:
         ConfigError: Two of the three share images, see
@@ -81,6 +84,7 @@ class DataConfig:
     simulation: Simulation | None = None
     workers: int = 0
     draws: int | None = None
+    mismatch: Mismatch = "refuse"
 
     def __post_init__(self) -> None:
         if self.draws is not None and self.draws < 0:

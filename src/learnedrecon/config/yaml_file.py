@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
@@ -29,6 +30,8 @@ T = TypeVar("T")
 FILL_IN: Final = "FILL_IN"
 """What templates have in place of a value that nobody knows yet."""
 
+_OF_IMAGES: Final = ("image_scale",)
+
 
 def read_config(
     path: str | os.PathLike[str], overrides: Sequence[str] = (), *, unused: Sequence[str] = ()
@@ -42,7 +45,8 @@ def read_config(
     Args:
         path: Path of a YAML file.
         overrides: Texts ``a.b=c`` with c in YAML; later ones take precedence. One that gives a
-            section another ``name`` removes the other keys of the section.
+            section another ``name`` removes the other keys of the section, but for
+            ``image_scale`` of the model, which is measured of the images.
         unused: Sections that the caller does not need, such as "training" where a finished run is
             scored. An error in one of them is logged, and its defaults are used.
 
@@ -52,11 +56,13 @@ def read_config(
     """
     values = _unshared(read_yaml(path))
     _locate_data(values, Path(path).parent)
+    measured = _measured(values)
     for text in overrides:
         _override(values, text)
     _locate_data(values, Path())
     if isinstance(values, dict):
         import_modules(values.get("imports", ()))
+        _keep_measured(values, measured)
         _refuse_unfilled(values.get("operator", {}), "operator", path)
         values = _without_wrong(values, unused, path)
         values = _with_named_specs(values)
@@ -160,6 +166,26 @@ def _locate_data(values: Any, folder: Path) -> None:  # noqa: ANN401 - plain dat
     for section in data.values() if isinstance(data, dict) else ():
         if isinstance(section, dict) and isinstance(section.get("path"), str):
             section["path"] = str((folder / section["path"]).resolve())
+
+
+def _measured(values: Any) -> dict[str, Any]:  # noqa: ANN401 - plain data
+    """What a section 'model' says of the images rather than of the method."""
+    model = values.get("model") if isinstance(values, dict) else None
+    return (
+        {key: model[key] for key in _OF_IMAGES if key in model} if isinstance(model, dict) else {}
+    )
+
+
+def _keep_measured(values: dict[str, Any], measured: dict[str, Any]) -> None:
+    """Puts back what overrides of the model dropped and the model they name has, in place."""
+    model = values.get("model")
+    name = model.get("name") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(name, str) or name not in MODELS:
+        return
+    known = {each.name for each in fields(MODELS[name].spec)}
+    for key in measured.keys() & known - model.keys():
+        model[key] = measured[key]
+        _LOG.info(f"model.{key} stays {measured[key]}, as of the file: it is of the images.")
 
 
 def _with_named_specs(values: dict[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,27 @@ def _(spec: Transmission) -> tuple[float, ...]:
 
 
 @singledispatch
+def image_unit(spec: Record) -> str:  # noqa: ARG001 - what other kinds look at
+    """The unit of image values, such as "1/mm"; empty where the operator does not say it.
+
+    Args:
+        spec: Record of an operator.
+    """
+    return ""
+
+
+@image_unit.register(Beam)
+@image_unit.register(Beam3D)
+def _(spec: Beam | Beam3D) -> str:  # noqa: ARG001 - line integrals have no unit, lengths are in mm
+    return "1/mm"
+
+
+@image_unit.register(Transmission)
+def _(spec: Transmission) -> str:
+    return "1/mm" if spec.mu == 1 else f"{spec.mu:g}/mm"
+
+
+@singledispatch
 def angles_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - as above
     """The angles of a scan in radians; None where the operator has none.
 

@@ -10,6 +10,7 @@ import torch
 from learnedrecon import specs
 from learnedrecon.config.yaml_file import read_operator
 from learnedrecon.errors import ShapeError, describe
+from learnedrecon.experiments.agreement import agreement_lines
 from learnedrecon.experiments.data_report import View, look_at
 from learnedrecon.experiments.geometry_text import geometry_file_text
 from learnedrecon.experiments.method import find_method, require_operator
@@ -35,6 +36,7 @@ _PRECISIONS = (torch.float64, torch.float32)
 def check_data(
     path: str | os.PathLike[str],
     *,
+    operator: str | os.PathLike[str] | Record = None,
     key: str | None = None,
     write_geometry: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -43,6 +45,8 @@ def check_data(
 
     Args:
         path: Path of a file, or of a folder of measurements and true images.
+        operator: Record of T, or path of a geometry file, configuration or run folder, with which
+            data are compared, see :mod:`learnedrecon.data.consistency`.
         key: Key of the data set in an HDF5 file.
         write_geometry: Path of a YAML file for a geometry template, or None.
         force: True if that file may be overwritten.
@@ -50,13 +54,18 @@ def check_data(
     Raises:
         FileFormatError: There is no such path, or a file cannot be read.
         DataError: A value is NaN or infinite.
-        ShapeError: A geometry is asked for, and there is no measurement.
+        ShapeError: A geometry is asked for, and there is no measurement; or data do not fit the
+            operator.
         ConfigError: The geometry file exists, or is an input.
     """
     path = Path(path)
     if write_geometry is not None:
         plan_outputs([write_geometry], inputs=[path], force=force)
     view = look_at(path, key)
+    if operator is not None and view.usable:
+        record = read_operator(operator) if isinstance(operator, str | Path) else operator
+        lines, agrees = agreement_lines(path, record, key)
+        view = view._replace(lines=(*view.lines, *lines), usable=agrees)
     if write_geometry is not None:
         if view.geometry is None:
             raise ShapeError(

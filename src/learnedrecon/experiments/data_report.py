@@ -12,6 +12,7 @@ from learnedrecon.data.files.arrays import read_array
 from learnedrecon.data.files.dicom import read_ct_dicom
 from learnedrecon.data.files.exchange import read_data_exchange
 from learnedrecon.data.files.hdf5 import get_item, list_datasets, open_hdf5, reading
+from learnedrecon.data.raw_values import seems_raw
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
 from learnedrecon.errors import LearnedReconError
 from learnedrecon.experiments.folder_config import try_config
@@ -170,6 +171,7 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
         return View((first, "Neither an image nor a sinogram: these have two axes."))
     if imaginary:
         return View((first, *_complex_lines(values.shape)))
+    odd = seems_raw(torch.from_numpy(values.astype(np.float32)))
     *stack, rows, columns = values.shape
     sinogram = f"{rows} angles and {columns} detector pixels"
     image = f"{rows} rows of {columns} pixels"
@@ -186,6 +188,8 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
             *_truncation_lines(values),
             f"As an image: {image}; 'reconstruct --simulate' takes it.",
         )
+    if odd is not None:
+        middle = (*middle, f"WARNING: as a measurement, its values {odd}.")
     last = (
         "The geometry of a measurement is missing: --write-geometry G.yaml writes one to fill in."
     )
@@ -210,5 +214,5 @@ def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:
     many = f"A stack of {stack[0]} slices or coils" if stack else "One array"
     return (
         f"{many} of {rows} x {columns} complex numbers, such as k-space data of MRI.",
-        "They need a complex operator, which is not here yet: nothing here reconstructs them.",
+        "They need the operator of the scan, such as cartesian_mri: give it with --geometry.",
     )

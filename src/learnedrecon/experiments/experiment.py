@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from learnedrecon.config.schema import EvaluationConfig
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.datasets import SampleDataset
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
@@ -62,6 +63,11 @@ class Experiment(Material):
     def workers(self) -> int:
         """The number of processes that load samples."""
         return self.config.data.workers
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """The reaction to measurements that are clearly not T(truth)."""
+        return self.config.data.mismatch
 
     @property
     def noise(self) -> Noise | None:

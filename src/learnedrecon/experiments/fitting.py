@@ -13,8 +13,9 @@ from learnedrecon.config.schema import SPLITS, DataConfig, EvaluationConfig
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
+from learnedrecon.experiments.agreement import require_agreement
 from learnedrecon.experiments.experiment import FIDELITIES
-from learnedrecon.experiments.given import GivenMaterial
+from learnedrecon.experiments.given import GivenMaterial, Settings
 from learnedrecon.experiments.progress import training_loggers
 from learnedrecon.experiments.records import require_rebuilt
 from learnedrecon.experiments.training import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.simulate import Simulation
     from learnedrecon.experiments.progress import Progress
@@ -85,6 +87,7 @@ def fit(  # noqa: PLR0913 - the keywords of one call
     fidelity: FidelityName = "least_squares",
     validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     folder: str | os.PathLike[str] | None = None,
+    mismatch: Mismatch = "refuse",
     device: str = "auto",
     progress: Progress | bool = True,
 ) -> FitResult:
@@ -115,6 +118,8 @@ def fit(  # noqa: PLR0913 - the keywords of one call
             mean PSNR on the validation images unless given.
         folder: Run folder to write, which ``learnedrecon evaluate`` and other commands accept, and
             from which the same call continues after an interruption; None writes nothing.
+        mismatch: "refuse" or "warn": reaction to measurements that are not T(truth) and are clearly
+            something else, see :mod:`learnedrecon.data.consistency`.
         device: "auto", "cpu" or "cuda".
         progress: Callback that is told the steps, or True for a progress bar.
 
@@ -122,7 +127,8 @@ def fit(  # noqa: PLR0913 - the keywords of one call
         ConfigError: The method has no weights, the data are of an unknown kind, a value is wrong,
             or the folder contains a finished or different run.
         ShapeError: Data do not fit the operator.
-        DataError: There are too few samples, or a loss is not finite.
+        DataError: There are too few samples, measurements are not T(truth), or a loss is not
+            finite.
     """
     refuse_without_weights(model, None)
     optimisation = training or TrainingSpec()
@@ -135,12 +141,13 @@ def fit(  # noqa: PLR0913 - the keywords of one call
         data,
         operator,
         noise=NoNoise() if noise is None else noise,
-        settings=(optimisation, evaluation or EvaluationConfig()),
+        settings=Settings(optimisation, evaluation or EvaluationConfig(), mismatch),
         fidelity=FIDELITIES[fidelity](),
         draws=model.draws,
         device=accelerator.device,
     )
     look_at_data(material)
+    require_agreement(material, model)
     minimised = SquaredError() if loss is None else loss
     blueprint = _blueprint(model, operator, fidelity, kept=folder is not None)
     if folder is not None:
@@ -187,17 +194,16 @@ def _blueprint(
 
 def _configuration(material: GivenMaterial, loss: Loss, blueprint: Blueprint) -> dict[str, Any]:
     """What ``config.yaml`` says: everything, or what can be said of what was given in Python."""
-    training, evaluation = material.settings
     content = {
         **{name: asdict(blueprint)[name] for name in ("operator", "model", "fidelity")},
-        "training": to_plain(training),
-        "evaluation": to_plain(evaluation),
+        "training": to_plain(material.training),
+        "evaluation": to_plain(material.evaluation),
         "imports": sorted(set(blueprint.modules.values())),
     }
     records, known = material.records, LOSSES.name_of(loss) is not None
     if records is None or len(records) < len(SPLITS) or not known:
         return content
-    data = DataConfig(**records, simulation=material.simulation)
+    data = DataConfig(**records, simulation=material.simulation, mismatch=material.mismatch)
     return {**content, "data": to_plain(data), "loss": named_to_plain(LOSSES, loss)}
 
 

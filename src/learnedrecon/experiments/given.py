@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from learnedrecon.specs import named_from_plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
     from learnedrecon.functionals.base import Fidelity
@@ -132,6 +133,20 @@ class Part(SampleDataset):
         return [bucket for bucket in found if bucket]
 
 
+class Settings(NamedTuple):
+    """The settings of a training besides operator, model, data and loss.
+
+    Attributes:
+        training: Specification of the training.
+        evaluation: Settings of the scores.
+        mismatch: Reaction to measurements that are clearly not T(truth).
+    """
+
+    training: TrainingSpec
+    evaluation: EvaluationConfig
+    mismatch: Mismatch = "refuse"
+
+
 class GivenMaterial(Material):
     """The data and settings of a training that is described in Python.
 
@@ -140,7 +155,7 @@ class GivenMaterial(Material):
             :func:`learnedrecon.fit`.
         operator: T.
         noise: Noise model, the whole simulation, or None for data without noise.
-        settings: Specification of the training, and settings of the scores.
+        settings: Settings of training and scores, and the reaction to data that are not T(truth).
         fidelity: Data term D.
         draws: Number of random integers that every batch brings.
         device: Device of the batches.
@@ -156,7 +171,7 @@ class GivenMaterial(Material):
         operator: Operator,
         *,
         noise: Noise | Simulation | None,
-        settings: tuple[TrainingSpec, EvaluationConfig],
+        settings: Settings,
         fidelity: Fidelity,
         draws: int,
         device: torch.device,
@@ -178,12 +193,17 @@ class GivenMaterial(Material):
     @property
     def training(self) -> TrainingSpec:
         """The specification of the training."""
-        return self.settings[0]
+        return self.settings.training
 
     @property
     def evaluation(self) -> EvaluationConfig:
         """The settings of the scores."""
-        return self.settings[1]
+        return self.settings.evaluation
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """The reaction to measurements that are clearly not T(truth)."""
+        return self.settings.mismatch
 
     @property
     def draws(self) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.config.schema import EvaluationConfig
     from learnedrecon.data.batch import Batch, BatchBuilder, Sample
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
     from learnedrecon.metrics.ranges import DataRange
@@ -64,6 +65,11 @@ class Material(ABC):
     @abstractmethod
     def evaluation(self) -> EvaluationConfig:
         """The settings of the scores."""
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """The reaction to measurements that are clearly not T(truth)."""
+        return "refuse"
 
     @property
     def data_range(self) -> DataRange:

@@ -16,6 +16,7 @@ from learnedrecon.config.yaml_file import read_operator
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.simulate import Simulation, Simulator
 from learnedrecon.errors import ConfigError, GeometryError, describe
+from learnedrecon.experiments.agreement import note_raw_values
 from learnedrecon.experiments.measurement import (
     Measurement,
     as_data,
@@ -99,6 +100,7 @@ def measured(
     data = as_data(content, operator.spec, operator.codomain, channels)
     if isinstance(measurement, Tensor):
         data = data.to(torch.promote_types(data.dtype, measurement.dtype))
+    note_raw_values(operator, data, str(content.path))
     return Scan(operator.to(device), data.to(device))
 
 

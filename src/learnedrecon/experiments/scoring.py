@@ -11,6 +11,7 @@ import torch
 from learnedrecon import specs
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.evaluation.scores import Scores, evaluate
+from learnedrecon.experiments.acquisition import image_unit
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.experiments.progress import silent
 from learnedrecon.files import write_text
@@ -70,7 +71,7 @@ def with_fidelity_of(method: Method, batches: Iterable[Batch]) -> Iterator[Batch
 
 @torch.no_grad()
 def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
-    """Writes a figure of the first test images: truth, methods, error maps, PSNR on the images.
+    """Writes a figure of the first test images: truth, methods, error maps, PSNR, grey scales.
 
     It shows the middle slice of volumes, the magnitude of complex images, and the first of several
     channels.
@@ -83,6 +84,7 @@ def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
     rows = []
     for shared in material.batches("test", _SHOWN, batch_size=1):
         assert shared.truth is not None
+        assert isinstance(shared.problem, InverseProblem)
         panels = []
         for method in methods:
             (batch,) = with_fidelity_of(method, [shared])
@@ -92,7 +94,8 @@ def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
             )
         truth = shown(shared.truth)
         window = (float(truth.min()), float(truth.max()))
-        rows.append(Row(shared.ids[0], Panel("truth", truth), tuple(panels), window))
+        unit = image_unit(shared.problem.operator.spec)
+        rows.append(Row(shared.ids[0], Panel("truth", truth), tuple(panels), window, unit))
     comparison(rows, target)
 
 

@@ -14,6 +14,7 @@ from learnedrecon.config.schema import Config
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.curves import best_step, draw_training
+from learnedrecon.experiments.agreement import require_agreement
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.material import Material
 from learnedrecon.experiments.progress import training_loggers
@@ -189,7 +190,7 @@ def train(  # noqa: PLR0913 - the keywords of one call
     Raises:
         ConfigError: The configuration is invalid, the method has no weights, or the folder contains
             a finished or different run.
-        DataError: There are no data, or a loss is not finite.
+        DataError: There are no data, they are not T(truth), or a loss is not finite.
         FileFormatError: A file is broken.
         MissingExtraError: TensorBoard is asked for and not installed.
     """
@@ -207,6 +208,7 @@ def train(  # noqa: PLR0913 - the keywords of one call
     if weights is not None:
         begin_with(Path(weights), model)
     look_at_data(experiment)
+    require_agreement(experiment, model)
     plain = to_plain(settings)
     identity = json.dumps({name: plain[name] for name in ("operator", "model", "data")})
     job = Job(model, experiment, settings.loss, accelerator, identity)
@@ -251,7 +253,7 @@ def on_disk_text(run: RunFolder) -> str:
     """
     progress = run.checkpoints.progress()
     if progress is None:
-        return f"Stopped at once. {run.path} has no checkpoint yet: the same command begins anew."
+        return f"Stopped at once. {run.path} has no checkpoint yet: the same command starts again."
     return (
         f"Stopped at once. {run.path} has the state after step {progress.step}: the same command "
         "goes on there."

@@ -19,6 +19,7 @@ from learnedrecon.operators.arithmetic import (
     split_tensors,
 )
 from learnedrecon.operators.leading import over
+from learnedrecon.operators.meta import on_meta
 from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
@@ -91,10 +92,13 @@ class Operator(nn.Module, ABC):
 
         Raises:
             ShapeError: The last axes of ``u`` are not those of the domain.
-            DtypeError: ``u`` is not a floating tensor of the domain's kind.
+            DtypeError: ``u`` is not a floating tensor of the domain's kind, or has no values and
+                the operator needs them.
         """
         u = self.domain.check(u, "an image")
         with without_autocast(u):
+            if u.device.type == "meta":
+                return on_meta(self.evaluate, u, type(self).__name__)
             return self.evaluate(u)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Self:

@@ -11,7 +11,9 @@ from torch import Tensor
 from learnedrecon.compiling import uncompiled
 from learnedrecon.operators.base import Composition, Multiple, Operator, Sum, without_autocast
 from learnedrecon.operators.leading import Norm, over
+from learnedrecon.operators.meta import on_meta
 from learnedrecon.operators.norm import differentiable, estimated_norm
+from learnedrecon.operators.versions import version_of
 
 if TYPE_CHECKING:
     from learnedrecon.operators.rows import Rows
@@ -50,10 +52,13 @@ class LinearOperator(Operator):
 
         Raises:
             ShapeError: The last axes of ``v`` are not those of the codomain.
-            DtypeError: ``v`` is not a floating tensor of the codomain's kind.
+            DtypeError: ``v`` is not a floating tensor of the codomain's kind, or has no values and
+                the operator needs them.
         """
         v = self.codomain.check(v, "data")
         with without_autocast(v):
+            if v.device.type == "meta":
+                return on_meta(self.evaluate_adjoint, v, type(self).__name__)
             return self.evaluate_adjoint(v)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
@@ -174,7 +179,7 @@ def _current_norm(operator: LinearOperator) -> Norm:
 
 def _versions(operator: LinearOperator) -> tuple[int, ...]:
     """How often each tensor was written into; tensors of inference mode do not say."""
-    return tuple(0 if b.is_inference() else b._version for b in operator.buffers())  # noqa: SLF001
+    return tuple(map(version_of, operator.buffers()))
 
 
 class Adjoint(LinearOperator):

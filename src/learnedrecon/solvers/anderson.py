@@ -51,17 +51,18 @@ class Anderson(FixedPointSolver):
 
     def iterate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Iterator[Iterate]:
         memory = _Memory(self.window)
-        best: Iterate | None = None
+        current = best = evaluated(f, z)
+        limit = self.limit(current)
         while True:
-            current = evaluated(f, z)
             yield current
-            best = current if best is None else _better(best, current)
+            best = _better(best, current)
             lost = (current.residual > self.growth * best.residual)[:, None]
             done = (current.residual <= self.tolerance)[:, None]
             memory.note(z, current.value - z)
             moved = torch.where(lost, best.value, self._mixed(memory, z, current.value - z))
             memory.forget(lost | done)
             z = torch.where(done, z, moved)
+            current = evaluated(f, z, limit)
 
     def _mixed(self, memory: _Memory, z: Tensor, g: Tensor) -> Tensor:
         plain = z + self.damping * g

@@ -21,7 +21,7 @@ class FixedPointResult:
 
     Attributes:
         state: Iterate with the smallest residual, of every sample.
-        residual: ‖f(z) - z‖ / ‖f(z)‖ at that iterate, (batch,), float64.
+        residual: ‖f(z) - z‖ / min(‖f(z)‖, limit) at that iterate, (batch,), float64.
         iterations: Number of evaluations of f until a sample converged, or of all, (batch,).
         converged: True where the residual is within the tolerance, (batch,), bool.
         history: Residual of every iterate, (evaluations, batch), float64; constant after
@@ -44,7 +44,7 @@ class Iterate:
     Attributes:
         state: z.
         value: f(z).
-        residual: ‖f(z) - z‖ / ‖f(z)‖, (batch,), float64.
+        residual: ‖f(z) - z‖ / min(‖f(z)‖, limit), (batch,), float64.
     """
 
     state: Tensor
@@ -54,10 +54,11 @@ class Iterate:
 
 @dataclass(frozen=True)
 class FixedPointSolver(ABC):
-    """Base class of solvers for z with ‖f(z) - z‖ ≤ tolerance·‖f(z)‖ for every sample of a batch.
+    """Base class of solvers for z with ‖f(z) - z‖ ≤ tolerance·min(‖f(z)‖, limit), per sample.
 
-    Samples are independent: residuals are per sample, and a sample that has converged is not
-    changed.
+    The limit keeps iterates that grow without end, as those of z ↦ z + b, from being taken for a
+    fixed point because their steps become small beside them; see :meth:`limit`. Samples are
+    independent: residuals are per sample, and a sample that has converged is not changed.
 
     Attributes:
         tolerance: Relative residual at which a sample has converged.
@@ -80,6 +81,21 @@ class FixedPointSolver(ABC):
 
         Samples whose residual is within the tolerance do not change.
         """
+
+    def limit(self, first: Iterate) -> Tensor:
+        """The largest ‖f(z)‖ of relative residuals, (‖z_0‖ + ‖f(z_0) - z_0‖) / (2·tolerance).
+
+        Where ‖f(z)‖ is larger, a sample has converged if its step is at most half of the first one
+        and half of ‖z_0‖.
+
+        Args:
+            first: Iterate z_0.
+
+        Returns:
+            Limits, (batch,), float64.
+        """
+        reach = _norms(first.state) + _norms(first.value - first.state)
+        return reach / (2 * self.tolerance) if self.tolerance > 0 else reach + torch.inf
 
     def solve(self, f: Map, start: Sequence[Tensor]) -> FixedPointResult:
         """The fixed point iteration from ``start``.
@@ -153,25 +169,38 @@ class Picard(FixedPointSolver):
         require("0 < damping <= 1", self.damping, 0 < self.damping <= 1)
 
     def iterate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Iterator[Iterate]:
+        current = evaluated(f, z)
+        limit = self.limit(current)
         while True:
-            current = evaluated(f, z)
             yield current
             moved = torch.lerp(z, current.value, self.damping)
             z = torch.where(_going(current.residual, self.tolerance), moved, z)
+            current = evaluated(f, z, limit)
 
 
-def evaluated(f: Callable[[Tensor], Tensor], z: Tensor) -> Iterate:
+def evaluated(f: Callable[[Tensor], Tensor], z: Tensor, limit: Tensor | None = None) -> Iterate:
     """An iterate: the value of f at z, with the residual.
+
+    Beyond the limit, the rounding of f(z) counts as a step: a z so large that z + b rounds to z is
+    no fixed point.
 
     Args:
         f: Map.
         z: Point, (batch, n).
+        limit: Largest ‖f(z)‖ of relative residuals, (batch,); None for no limit.
     """
     value = f(z)
-    gap = torch.linalg.vector_norm(value - z, dim=1, dtype=torch.float64)
-    size = torch.linalg.vector_norm(value, dim=1, dtype=torch.float64)
+    gap, size = _norms(value - z), _norms(value)
+    if limit is not None:
+        far = size > limit
+        gap = torch.where(far, gap + torch.finfo(z.dtype).eps * size, gap)
+        size = torch.where(far, limit, size)
     residual = torch.where(gap == 0, 0, gap / size)
     return Iterate(z, value, torch.where(residual.isnan(), torch.inf, residual))
+
+
+def _norms(z: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(z, dim=1, dtype=torch.float64)
 
 
 def _going(residual: Tensor, tolerance: float) -> Tensor:

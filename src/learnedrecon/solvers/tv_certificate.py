@@ -36,8 +36,8 @@ class DualPoint(NamedTuple):
     """A dual point (p, q) with |q| ≤ α, in double precision.
 
     Attributes:
-        p: (image, *codomain).
-        q: (image, axis, *domain).
+        p: Dual variable of T, (image, *codomain).
+        q: Dual variable of ∇, (image, axis, *domain).
     """
 
     p: Tensor

@@ -37,7 +37,13 @@ _LOG = logging.getLogger(__name__)
 
 _ASIDE = ".learnedrecon-aside-"
 
-UNIMPORTANT = ("data.workers", "evaluation.images", "training.checkpoint", "training.log_every")
+UNIMPORTANT = (
+    "data.workers",
+    "data.mismatch",
+    "evaluation.images",
+    "training.checkpoint",
+    "training.log_every",
+)
 """Values of a configuration on which the weights of a run do not depend, as paths of keys."""
 
 
@@ -186,7 +192,7 @@ class RunFolder:
                     found=f"one that did all its {progress.step} steps",
                     fix="to train on from its weights, name another folder and more steps: "
                     f"learnedrecon train CONFIG -o NEW --weights {self.path} --set "
-                    "training.steps=N; to begin anew, overwrite the run (--fresh)",
+                    "training.steps=N; to start again, overwrite the run (--fresh)",
                 )
             )
 

@@ -21,6 +21,7 @@ from learnedrecon.operators.leading import Norm, per_sample, require_leading
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.norm import lanczos_norm, require_settled
 from learnedrecon.operators.space import Space, require_tensor
+from learnedrecon.operators.versions import changed, version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,10 +140,18 @@ class Blur(LinearOperator):
     def refresh(self) -> None:
         """Preparation of the kernel in the operator's own precision."""
         self._is_constant = _is_constant(self.kernel)
-        self._convolution = Convolution(self.spread.plan(self.domain.dtype), self.kernel)
+        self._version = version_of(self.kernel)
+        self._prepared = Convolution(self.spread.plan(self.domain.dtype), self.kernel)
         if self._is_constant:
             with torch.inference_mode(mode=False), torch.no_grad():
-                self._convolution = self._convolution.prepared(self.domain.dtype)
+                self._prepared = self._prepared.prepared(self.domain.dtype)
+
+    @property
+    def _convolution(self) -> Convolution:
+        """The prepared kernel, prepared again where it was changed in place."""
+        if changed(self.kernel, self._version):
+            self.refresh()
+        return self._prepared
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Blur:
         """The blur with a kernel per sample, or with one that requires gradients.

@@ -30,6 +30,7 @@ from learnedrecon.operators.mri.measured_lines import Grid, measured_lines, vary
 from learnedrecon.operators.norm import Memory, content_of, lanczos_norm, require_settled
 from learnedrecon.operators.ray.autograd import transforms_are_active
 from learnedrecon.operators.space import Space
+from learnedrecon.operators.versions import changed, version_of
 
 
 class CartesianMRI(LinearOperator):
@@ -106,26 +107,39 @@ class CartesianMRI(LinearOperator):
         self.tensor_names = frozenset({"mask"} if spec.coils is None else {"mask", "maps"})
         self.row_axis = grid.row_axis
         self.folded_axes = len(coils)
-        one = _without_coils(mask, spec)
-        hidden = torch.compiler.is_compiling() or transforms_are_active()
-        self.varying = grid.axes if hidden else varying_axes(one, grid)
-        self.lines = None if hidden else measured_lines(one, grid, self.varying)
         device = next((t.device for t in (mask, maps) if t is not None), torch.device("cpu"))
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("maps", maps, persistent=False)
+        self._find_lines()
         phases, weights = self._constants(dtype, device)
         self.register_buffer("phases", phases, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
+
+    def _find_lines(self) -> None:
+        """Finds the lines that are measured, as far as the values of the mask can be seen."""
+        one = _without_coils(self.mask, self.scan)
+        hidden = torch.compiler.is_compiling() or transforms_are_active()
+        self.varying = self.grid.axes if hidden else varying_axes(one, self.grid)
+        self.lines = None if hidden else measured_lines(one, self.grid, self.varying)
+        self._version = version_of(self.mask)
+
+    def _follow_mask(self) -> None:
+        """Computes again what depends on the mask where that was changed in place."""
+        if changed(self.mask, self._version):
+            self._find_lines()
+            self.refresh()
 
     @property
     def measured(self) -> Tensor | None:
         return self.mask
 
     def evaluate(self, u: Tensor) -> Tensor:
+        self._follow_mask()
         phases, weights = self._constants_for(u)
         return sense(phases * u, self._maps_for(u), weights, self.grid, self.lines, FORWARD)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        self._follow_mask()
         phases, weights = self._constants_for(v)
         u = sense(v, self._maps_for(v), weights, self.grid, self.lines, ADJOINT)
         return phases.conj() * u
@@ -176,6 +190,7 @@ class CartesianMRI(LinearOperator):
             DataError: λ ≤ 0.
             ShapeError: λ varies over the image.
         """
+        self._follow_mask()
         cropped = {a for a in self.grid.axes if self.grid.shape[a] != self.grid.encoded[a]}
         if self.scan.coils is not None or cropped & set(self.varying):
             return None
