@@ -263,6 +263,17 @@ def test_docstrings(check: Callable[[Docstring], Iterator[str]]) -> None:
     assert not faults, "\n" + "\n".join(faults)
 
 
+def test_no_docstring_begins_as_a_question() -> None:
+    """Also those of private functions and classes."""
+    faults = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        for x in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ast.get_docstring(x) if isinstance(x, Function | ast.ClassDef) else None
+            if text and QUESTION.match(text):
+                faults.append(f"{path.name}: {text.splitlines()[0]}")
+    assert not faults, "\n" + "\n".join(faults)
+
+
 def test_the_help_of_the_command_line() -> None:
     faults = [
         f"{where}: {text!r}"

@@ -192,7 +192,7 @@ def flipped(*axes: int) -> Callable[[Tensor], Tensor]:
 
 
 def _rays() -> Iterator[Variant]:
-    """What is done to sinograms and projections, the angles first and the detector last."""
+    """Common changes of sinograms and projections, the angles first and the detector last."""
     yield Variant("as the logarithm of transmissions, -ln(y)", data=_log)
     yield Variant("as the logarithm of counts, -ln(y/y0)", data=lambda y: _log(y / _air(y)))
     yield Variant("with the detector reversed", data=flipped(-1))
@@ -244,7 +244,7 @@ def _made(kind: Callable[[Spec], Operator], spec: Spec) -> Callable[[], Operator
 
 
 def _alternating(axes: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
-    """What multiplies by (-1)^k along axes, k = 0 in the middle: half an image further."""
+    """Multiplication by (-1)^k along axes, k = 0 in the middle: a shift by half an image."""
 
     def change(values: Tensor) -> Tensor:
         for axis in axes:
@@ -262,7 +262,7 @@ def _log(y: Tensor) -> Tensor:
 
 
 def _air(y: Tensor) -> Tensor:
-    """What the detector shows without an object: nearly the largest value."""
+    """The value of the detector without an object: nearly the largest one."""
     values = y.flatten()
     values = values[:: max(1, values.numel() // _MOST)]
     return values.kthvalue(max(1, round(_AIR * values.numel()))).values.clamp(min=1e-30)

@@ -96,7 +96,7 @@ class Reversible(Backward):
 
 
 class _Tape(Generic[S]):
-    """Where the way back is: the state after the first ``position`` units.
+    """The progress of the backward pass: the state after the first ``position`` units.
 
     Args:
         units: of the whole composition.

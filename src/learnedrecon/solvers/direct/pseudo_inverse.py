@@ -108,9 +108,9 @@ def _multiple_has(operator: Multiple | LinearMultiple) -> bool:
 
 
 def _vanishes(operator: Multiple | LinearMultiple) -> bool:
-    """Whether a is 0, for some sample where there is one for each.
+    """True if a is 0, for some sample where there is one for each.
 
-    Compiled code does not look at the numbers of samples: images come out infinite there.
+    Compiled code does not look at the values of samples: images are infinite there.
     """
     scalar = operator.scalar
     if isinstance(scalar, Tensor):
