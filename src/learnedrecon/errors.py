@@ -72,9 +72,9 @@ def require(
     Args:
         holds: The condition.
         kind: Class of the error.
-        expected: As for :func:`describe`.
-        found: As for :func:`describe`.
-        fix: As for :func:`describe`.
+        expected: First part of the message.
+        found: Second part.
+        fix: Third part.
     """
     if not holds:
         raise kind(describe(expected=expected, found=found, fix=fix))

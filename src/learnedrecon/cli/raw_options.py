@@ -104,7 +104,7 @@ def raw_input(
     theta: tuple[str | None, bool | None],
     corrections: tuple[str | None, str],
 ) -> RawInput:
-    """What the options say.
+    """Raw input that the options describe.
 
     Args:
         frames: --flats and --darks.
@@ -146,7 +146,11 @@ def raw_input(
 
 
 def again(raw: RawInput) -> str:
-    """The options for a command that reads the same scan with a geometry that has its angles."""
+    """Options for a command that reads the same scan with a geometry that has its angles.
+
+    Args:
+        raw: Raw input of the first command.
+    """
     words = [f"--flats {each}" for each in raw.flats] + [f"--darks {each}" for each in raw.darks]
     words += [] if raw.values is None else [f"--{raw.values}"]
     words += [] if raw.rows is None else [f"--rows {raw.rows[0]}:{raw.rows[1]}"]

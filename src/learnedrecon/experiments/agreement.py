@@ -85,7 +85,7 @@ def agreement_lines(
         path: Path of a folder or HDF5 file of pairs, or of a file with one measurement.
         record: Record of T.
         key: Key of the data set in an HDF5 file with one measurement, or None.
-        raw: How a raw scan is read, or None.
+        raw: Frames, rows, angles and corrections of a raw scan, or None.
 
     Raises:
         ShapeError: Data do not fit the operator.

@@ -52,7 +52,7 @@ def look_at(path: Path, key: str | None = None, raw: RawInput | None = None) -> 
     Args:
         path: Path of the file or folder.
         key: Key of the data set in an HDF5 file.
-        raw: How a raw scan is read, or None.
+        raw: Frames, rows, angles and corrections of a raw scan, or None.
 
     Raises:
         FileFormatError: There is no such path, or a file cannot be read.

@@ -38,7 +38,7 @@ class Measurement(NamedTuple):
         values: Numbers, with the axes that they have in the file.
         theta: Angles in radians, or None where the file has none.
         path: Path of the file, for messages.
-        raw: How it was read, where it was a raw scan: values are then (angle, row, detector).
+        raw: Raw input of a raw scan, whose values are (angle, row, detector), or None.
     """
 
     values: Array
@@ -176,7 +176,7 @@ def arranged(measurement: Measurement, space: Space) -> Array:
     An operator of two axes (angle, detector) has one sample for each detector row that was chosen.
 
     Args:
-        measurement: What a file holds.
+        measurement: Content of the file.
         space: The codomain of the operator.
 
     Raises:

@@ -71,7 +71,7 @@ class Published(NamedTuple):
 
     Attributes:
         title: Name in words.
-        lines: What is there, in sentences.
+        lines: Sentences about the content.
         operator: Record of the published scan, or None where there are no images.
         name: Name of the registered dataset, or None likewise.
         more: Lines of YAML for its section.
@@ -109,7 +109,7 @@ def published_config(path: Path, output: Path, found: Published) -> str:
     Args:
         path: Its folder.
         output: The name that the configuration will have.
-        found: What was recognised, with images.
+        found: Dataset that was recognised, with images.
     """
     assert found.dataset is not None
     truth = found.dataset[0].truth
@@ -135,7 +135,7 @@ def next_line(path: Path, output: Path, found: Published) -> str:
     Args:
         path: The folder of the dataset.
         output: A name for the configuration.
-        found: What was recognised.
+        found: Dataset that was recognised.
     """
     if found.dataset is None:
         return "Nothing can be learned from it as it is: there is no reference image."

@@ -39,7 +39,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Theta:
-    """Where the angles of a scan are.
+    """Place of the angles of a scan.
 
     Attributes:
         source: A text, npy or npz file, or FILE:KEY of a data set in an HDF5 file.
@@ -52,7 +52,7 @@ class Theta:
 
 @dataclass(frozen=True)
 class RawInput:
-    """How a measurement in a file becomes line integrals.
+    """Frames, rows, angles and corrections of a measurement in a file.
 
     Attributes:
         flats: Files of frames without the object, or FILE:KEY; those of the scan's own file are
@@ -111,7 +111,7 @@ class RawInput:
 
     @property
     def asked(self) -> bool:
-        """Whether anything but the file itself is named."""
+        """True where anything but the file itself is named."""
         return self != RawInput()
 
 
@@ -122,7 +122,7 @@ class LineIntegrals(NamedTuple):
         values: Float32 (angle, row, detector).
         theta: Radians, or None.
         rows: Number of rows that the file has.
-        notes: What was done to the numbers, in sentences.
+        notes: Sentences about what was done to the numbers.
     """
 
     values: NDArray[np.float32]
@@ -132,12 +132,12 @@ class LineIntegrals(NamedTuple):
 
 
 def is_raw(path: Path, key: str | None, raw: RawInput) -> bool:
-    """Whether a measurement has frames of its own or is to be corrected.
+    """True for a measurement that has frames of its own or is to be corrected.
 
     Args:
         path: A file or a folder.
         key: Data set in it, or None.
-        raw: What the user asked for.
+        raw: Raw input of the user.
 
     Raises:
         FileFormatError: An HDF5 file that cannot be read.
@@ -152,7 +152,7 @@ def read_line_integrals(path: Path, key: str | None, raw: RawInput) -> LineInteg
         path: Data Exchange, NXtomo, a file of frames (angle, row, detector), a sinogram (angle,
             detector), or a folder of pictures, one for each angle.
         key: Data set in an HDF5 file; frames of its own are then not looked for.
-        raw: How it is corrected.
+        raw: Frames, rows, angles and corrections.
 
     Raises:
         FileFormatError: A file is missing, broken or not of its kind.
@@ -188,6 +188,10 @@ def read_line_integrals(path: Path, key: str | None, raw: RawInput) -> LineInteg
 def detector_rows(path: Path, key: str | None) -> int:
     """Number of detector rows, from the header: of (frame, row, detector), else 1.
 
+    Args:
+        path: Path of a file or a folder.
+        key: Key of the data set in it, or None.
+
     Raises:
         FileFormatError: A file that cannot be read.
     """
@@ -200,6 +204,10 @@ def detector_rows(path: Path, key: str | None) -> int:
 
 def kind_of(path: Path, key: str | None) -> str:
     """The layout of a raw scan in words.
+
+    Args:
+        path: Path of a file or a folder.
+        key: Key of the data set in it, or None.
 
     Raises:
         FileFormatError: An HDF5 file that cannot be read.

@@ -1,4 +1,4 @@
-"""What is in a raw scan, in sentences."""
+"""Content of a raw scan, in sentences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def raw_lines(path: Path, key: str | None, raw: RawInput) -> tuple[tuple[str, ..
     Args:
         path: A file or a folder.
         key: Data set in it, or None.
-        raw: How it is read.
+        raw: Frames, rows, angles and corrections.
 
     Raises:
         FileFormatError: A file that cannot be read.

@@ -75,7 +75,8 @@ def measured(  # noqa: PLR0917 - what a command line has
         given: Operator or record that takes precedence, or None.
         key: Key of the data set in an HDF5 file.
         device: Device of the data and the operator.
-        raw: How a raw scan is read; angles that it names take the place of those of the operator.
+        raw: Frames, rows and corrections of a raw scan, or None; its angles replace those of the
+            operator.
 
     Raises:
         ShapeError: The measurement does not fit the operator.

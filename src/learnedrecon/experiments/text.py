@@ -4,10 +4,18 @@ from __future__ import annotations
 
 
 def quoted(text: str) -> str:
-    """The text in double quotes, as YAML reads it back; what does not print is escaped."""
+    """A text in double quotes for YAML, with escapes for characters that do not print.
+
+    Args:
+        text: Text.
+    """
     return '"' + one_line(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def one_line(text: str) -> str:
-    """The text with escapes for what does not print, line breaks among it, as in a comment."""
+    """A text with escapes for characters that do not print, including line breaks, for a comment.
+
+    Args:
+        text: Text.
+    """
     return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)

@@ -97,8 +97,8 @@ def to_radians(values: FloatArray, unit: str, what: str) -> tuple[FloatArray, tu
     by another name.
 
     Args:
-        values: (angle,).
-        unit: As files spell it, such as "deg" or "radians".
+        values: Angles (angle,).
+        unit: Unit in the spelling of files, such as "deg" or "radians".
         what: Meaning of the angles, for messages.
 
     Returns:
@@ -131,7 +131,11 @@ def to_radians(values: FloatArray, unit: str, what: str) -> tuple[FloatArray, tu
 
 
 def unit_of(dataset: h5py.Dataset) -> str | None:
-    """The attribute ``units`` of a data set as text, or None; call it within ``reading``."""
+    """The attribute ``units`` of a data set as text, or None; call it within ``reading``.
+
+    Args:
+        dataset: Data set in an open file.
+    """
     unit = dataset.attrs.get("units")
     if unit is None:
         return None
@@ -167,6 +171,9 @@ def _one_axis(values: NDArray[np.generic], path: Path) -> FloatArray:
 
 def read_column(path: Path) -> FloatArray:
     """Numbers in a text, one a line or all in one line; a first line of words is skipped.
+
+    Args:
+        path: Path of the text.
 
     Raises:
         FileFormatError: No such file, several columns, or what is no number.

@@ -101,8 +101,8 @@ class ExchangeScan:
             min_transmission: Smallest transmission that is allowed.
 
         Raises:
-            DataError: more than a quarter of bad pixels, pixels where white does not exceed dark
-                that are not to be mended, or ``min_transmission`` is not in (0, 1).
+            DataError: More than a quarter of the pixels are bad, white does not exceed dark in one
+                that is not to be interpolated, or ``min_transmission`` is not in (0, 1).
         """
         found = self.raw().line_integrals(bad=bad, min_transmission=min_transmission)
         return LineIntegrals(found.values[:, 0], found.clipped)
@@ -142,10 +142,13 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
 
 
 def is_data_exchange(path: str | os.PathLike[str]) -> bool:
-    """Whether an HDF5 file has the counts of a Data Exchange scan.
+    """True for an HDF5 file with the counts of a Data Exchange scan.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: no such file, not HDF5, or truncated.
+        FileFormatError: The file is missing, no HDF5 file, or truncated.
     """
     with open_hdf5(path) as file:
         return _COUNTS in list_datasets(file)
@@ -155,14 +158,14 @@ def read_exchange_frames(path: str | os.PathLike[str], rows: Rows = None) -> Sca
     """Reads detector rows with their frames and angles, as far as they are there.
 
     Args:
-        path: HDF5 file with ``exchange/data`` (frame, row, detector), and perhaps
+        path: Path of an HDF5 file with ``exchange/data`` (frame, row, detector), and perhaps
             ``exchange/data_white``, ``exchange/data_dark`` and ``exchange/theta``.
-        rows: of the detector, or None for all.
+        rows: Rows of the detector, or None for all.
 
     Raises:
-        FileFormatError: as for :func:`read_data_exchange`, but for the keys that may be absent.
-        ShapeError: likewise.
-        DataError: likewise.
+        FileFormatError: The file cannot be read, or has no counts or an unknown unit.
+        ShapeError: Shapes do not fit together, or a row is not there.
+        DataError: A value is NaN or infinite.
     """
     path = Path(path)
     with open_hdf5(path) as file:

@@ -37,7 +37,10 @@ _PROJECTION, _FLAT, _DARK = 0, 1, 2
 
 
 def image_key_of(path: str | os.PathLike[str]) -> str | None:
-    """Where an HDF5 file has the kinds of its frames, or None where it is no NXtomo.
+    """The key of the kinds of frames in an HDF5 file; None where it is no NXtomo.
+
+    Args:
+        path: Path of the file.
 
     Raises:
         FileFormatError: No such file, not HDF5, or truncated.
@@ -48,7 +51,11 @@ def image_key_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def counts_beside(image_key: str) -> str:
-    """The key of the frames whose kinds are at ``image_key``."""
+    """The key of the frames whose kinds are at a key.
+
+    Args:
+        image_key: Key of the kinds.
+    """
     return "/".join([*image_key.split("/")[:-1], "data"])
 
 

@@ -23,6 +23,10 @@ _NPY: Final = ".npy"
 def npz_header(path: Path, key: str | None) -> Header:
     """Shape and type of an array in the archive.
 
+    Args:
+        path: Path of the file.
+        key: Name of the array, or None for the only one.
+
     Raises:
         FileFormatError: The file is truncated or corrupt, has objects, or the key is missing where
             there are several arrays, or is not there.
@@ -45,6 +49,10 @@ def npz_header(path: Path, key: str | None) -> Header:
 
 def read_npz(path: Path, key: str | None) -> NDArray[Any]:
     """An array of the archive.
+
+    Args:
+        path: Path of the file.
+        key: Name of the array, or None for the only one.
 
     Raises:
         FileFormatError: As for :func:`npz_header`, or more values than the memory holds.

@@ -60,8 +60,11 @@ def read_png(path: Path) -> NDArray[np.float32]:
 def read_png_integers(path: Path) -> NDArray[Any]:
     """The integers that are stored, of 8 or 16 bits: the counts of a detector.
 
+    Args:
+        path: Path of the file.
+
     Raises:
-        FileFormatError: as for :func:`read_png`.
+        FileFormatError: The file is missing, no greyscale PNG, truncated, or too large.
     """
     require_file(path, EXPECTED)
     png_header(path).refuse_size(path)

@@ -1,4 +1,4 @@
-"""What a file of a raw scan holds, before anything is corrected."""
+"""Content of the file of a raw scan, before anything is corrected."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class ScanFrames(NamedTuple):
     """Counts with their frames, in float64.
 
     Attributes:
-        counts: (angle, row, detector), the rows that were asked for.
+        counts: Counts (angle, row, detector), of the rows that were asked for.
         white: Frames without the object, (frame, row, detector), or None.
         dark: Frames without the beam, likewise.
         theta: Angles in radians, (angle,), or None.
         rows: Number of rows that the file has.
-        notes: What was assumed or left out, in sentences.
+        notes: Sentences about what was assumed or left out.
     """
 
     counts: FloatArray
@@ -39,8 +39,8 @@ def checked_rows(path: object, rows: Rows, number: int) -> slice:
 
     Args:
         path: The file, for the message.
-        rows: From ``start`` to before ``stop``, counted from 0, or None.
-        number: Of rows that the detector has.
+        rows: Slice from the first row to before the last, counted from 0, or None.
+        number: Number of rows of the detector.
 
     Raises:
         ShapeError: A row that is not there, or none.

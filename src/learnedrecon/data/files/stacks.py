@@ -35,7 +35,7 @@ class Stack(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where an array lies.
+    """Place of an array.
 
     Attributes:
         path: A file or a folder.
@@ -50,7 +50,7 @@ def source(text: str | os.PathLike[str]) -> Source:
     """A path, or FILE:KEY for an array in an HDF5 or npz file.
 
     Args:
-        text: What the user wrote.
+        text: Text of the user.
     """
     endings = "|".join(re.escape(ending) for ending in sorted(KEYED_ENDINGS))
     match = re.fullmatch(rf"(?is)(.*(?:{endings})):(.+)", str(text))

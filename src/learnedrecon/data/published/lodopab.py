@@ -93,7 +93,7 @@ class Lodopab(SampleDataset):
     T(truth) is the data with :func:`geometry`, up to noise. Ids are like ``train-0000012``.
 
     Args:
-        spec: Where, and which.
+        spec: Record of the dataset.
 
     Raises:
         FileFormatError: A file that cannot be read.
@@ -151,7 +151,7 @@ def parts(path: str | Path, split: Split) -> tuple[Part, ...]:
 
     Args:
         path: The folder.
-        split: Which.
+        split: Split of the dataset.
 
     Raises:
         FileFormatError: A file that cannot be read.
@@ -194,7 +194,7 @@ def geometry(path: str | Path, split: Split) -> ParallelBeam:
 
     Args:
         path: The folder.
-        split: Which files to take the sizes from.
+        split: Split whose files have the sizes.
 
     Raises:
         FileFormatError: A file that cannot be read.

@@ -65,11 +65,11 @@ class TwoDetectSpec:
 
     Attributes:
         path: Folder with ``slice00001/mode1/sinogram.tif`` and so on.
-        mode: Which of the three acquisitions the data are of: 1 low dose, 2 clean, 3 beam-hardened.
-        reference_mode: Which one the reference image is of.
+        mode: Acquisition of the data: 1 low dose, 2 clean, 3 beam-hardened.
+        reference_mode: Acquisition of the reference image.
         split: "train", "validation" or "test": 8, 1 and 1 of 10 blocks of 50 slices that follow
             each other; None is the section of the configuration, and every slice elsewhere.
-        every: Every how manyeth view is taken.
+        every: Step from one view that is taken to the next.
         bad_pixels: "auto", "none", or a mask in the folder, see ``--bad-pixels``.
 
     Raises:
@@ -97,7 +97,7 @@ class TwoDetect(SampleDataset):
     """2DeteCT: line integrals, and references in 1/mm; see this module.
 
     Args:
-        spec: Where, and which.
+        spec: Record of the dataset.
 
     Raises:
         FileFormatError: A file that cannot be read.
@@ -158,8 +158,8 @@ def slices(path: Path, mode: int = 2, reference_mode: int = 2) -> dict[str, Path
 
     Args:
         path: The folder of the slices.
-        mode: Of the data.
-        reference_mode: Of the reference.
+        mode: Acquisition of the data.
+        reference_mode: Acquisition of the reference.
     """
     if not path.is_dir():
         return {}
@@ -173,7 +173,11 @@ def slices(path: Path, mode: int = 2, reference_mode: int = 2) -> dict[str, Path
 
 
 def is_mode_folder(path: Path) -> bool:
-    """Whether a folder has a sinogram with its dark and flats."""
+    """True for a folder that has a sinogram with its dark and flats.
+
+    Args:
+        path: Path of the folder.
+    """
     return all((path / name).is_file() for name in (SINOGRAM, DARK, *FLATS))
 
 
@@ -223,8 +227,8 @@ def reference(folder: Path, mode: int = 2, reference_mode: int = 2) -> NDArray[n
 
     Args:
         folder: Such as ``slice00001``.
-        mode: Of the data, whose width gives the pixel size.
-        reference_mode: Of the reference.
+        mode: Acquisition of the data, whose width gives the pixel size.
+        reference_mode: Acquisition of the reference.
 
     Raises:
         FileFormatError: A file is missing or cannot be read.
@@ -251,9 +255,9 @@ def geometry(path: str | Path, every: int = 1, mode: int = 2, reference_mode: in
 
     Args:
         path: The folder of the slices.
-        every: Every how manyeth view is taken.
-        mode: Of the data.
-        reference_mode: Of the reference.
+        every: Step from one view that is taken to the next.
+        mode: Acquisition of the data.
+        reference_mode: Acquisition of the reference.
 
     Raises:
         DataError: No slice.
@@ -284,7 +288,7 @@ def geometry(path: str | Path, every: int = 1, mode: int = 2, reference_mode: in
 
 
 def is_shifted(name: str) -> bool:
-    """Whether the detector of a slice is shifted by one added-up pixel.
+    """True for a slice whose detector is shifted by one added-up pixel.
 
     Args:
         name: Such as "slice00001"; other names are not.

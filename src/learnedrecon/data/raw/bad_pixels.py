@@ -55,10 +55,10 @@ _INFINITE: Final = 1 << 40
 
 
 class BadPixels(NamedTuple):
-    """Which pixels of a detector are bad, and why.
+    """Bad pixels of a detector, with reasons.
 
     Attributes:
-        mask: (row, detector), true where a pixel is bad.
+        mask: Mask (row, detector), true where a pixel is bad.
         kinds: Number of pixels by the first reason that was found, such as {"dead": 20}.
     """
 
@@ -87,9 +87,9 @@ def find_bad_pixels(
     two tests need 8 and 30 views: of fewer, the image itself has large second differences.
 
     Args:
-        transmission: (counts - dark)/(flat - dark), (angle, row, detector). Anything where the beam
-            is not positive.
-        beam: flat - dark, (row, detector), or None where it is not known.
+        transmission: Transmissions (counts - dark)/(flat - dark), (angle, row, detector); any
+            number where the beam is not positive.
+        beam: Beam, flat - dark, (row, detector), or None where it is not known.
         dark: Mean dark frame (row, detector), or None.
 
     Raises:
@@ -121,9 +121,9 @@ def bad_pixels(mask: NDArray[Any], shape: tuple[int, int]) -> BadPixels:
     """Bad pixels that are given: a mask, or the numbers of the pixels of one row.
 
     Args:
-        mask: (row, detector) or (detector,), not zero where a pixel is bad. For one row of pixels
-            also integers (number,) of another length than the row: the bad pixels from 0.
-        shape: (row, detector).
+        mask: Mask (row, detector) or (detector,), not zero where a pixel is bad. For one row of
+            pixels also the numbers (number,) of the bad pixels from 0, fewer than the row has.
+        shape: Shape (row, detector) of the detector.
 
     Raises:
         ShapeError: Another shape.
@@ -164,7 +164,7 @@ def mended(values: FloatArray, mask: BoolArray) -> FloatArray:
 
     Args:
         values: Line integrals, (angle, row, detector).
-        mask: (row, detector), true where a pixel is bad.
+        mask: Mask (row, detector), true where a pixel is bad.
 
     Raises:
         DataError: No good pixel, or more bad ones than ``MOST`` of all.

@@ -41,7 +41,7 @@ class Corrected(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done, in sentences; empty where nothing was."""
+        """Sentences about what was done; none where nothing was."""
         lines = []
         if self.bad.mask.any():
             lines.append(f"Bad pixels: {self.bad}.")
@@ -60,7 +60,7 @@ class RawScan:
     """Counts of a scan with the means of its frames.
 
     Attributes:
-        counts: (angle, row, detector).
+        counts: Counts (angle, row, detector).
         white: Mean of the frames without the object, (row, detector), in the unit of the counts.
         dark: Mean of the frames without the beam, (row, detector); None is 0.
 
@@ -124,7 +124,7 @@ def line_integrals_of_transmission(
     """``-ln`` of shares of the beam, bad pixels interpolated.
 
     Args:
-        transmission: (angle, row, detector), 1 where nothing is in the way.
+        transmission: Transmissions (angle, row, detector), 1 where nothing is in the way.
         bad: "auto", "none" or a mask.
         min_transmission: Smallest transmission that is allowed.
 
@@ -143,7 +143,7 @@ def mended_lines(values: FloatArray, bad: Mending) -> Corrected:
     """Line integrals with bad pixels interpolated.
 
     Args:
-        values: (angle, row, detector).
+        values: Line integrals (angle, row, detector).
         bad: "auto", "none" or a mask.
 
     Raises:
@@ -163,9 +163,9 @@ def found_in(
     """The bad pixels that are meant by "auto", "none" or a mask.
 
     Args:
-        transmission: (angle, row, detector).
-        bad: Which.
-        beam: flat - dark (row, detector), or None.
+        transmission: Transmissions (angle, row, detector).
+        bad: Word or mask.
+        beam: Beam, flat - dark (row, detector), or None.
         dark: Mean dark frame, or None.
 
     Raises:
@@ -193,10 +193,11 @@ def mean_frame(
     """The mean of all frames as one (row, detector).
 
     Args:
-        frames: One array, or several whose frames are averaged alike. For a detector of several
-            rows (row, detector) is one frame and (frame, row, detector) are many. For one row
-            (detector,) is one frame and (frame, detector) are many, as are (frame, 1, detector).
-        shape: (row, detector) of the counts.
+        frames: One array, or several, all of whose frames have the same weight. For a detector of
+            several rows (row, detector) is one frame and (frame, row, detector) are many. For one
+            row (detector,) is one frame and (frame, detector) are many, as are (frame, 1,
+            detector).
+        shape: Shape (row, detector) of the counts.
         what: Meaning of the frames, for messages, such as "flats".
 
     Raises:
@@ -239,6 +240,9 @@ def _stack(frames: FloatArray, shape: tuple[int, int], what: str) -> FloatArray:
 def require_small(min_transmission: float) -> None:
     """Refuses a smallest transmission that is none.
 
+    Args:
+        min_transmission: Smallest transmission that is allowed.
+
     Raises:
         DataError: It is not in (0, 1).
     """
@@ -253,6 +257,10 @@ def require_small(min_transmission: float) -> None:
 
 def refuse_dark(dark: NDArray[np.bool_], *, automatic: bool) -> None:
     """Refuses pixels without beam.
+
+    Args:
+        dark: Mask of these pixels, (row, detector).
+        automatic: True where bad pixels would have been found.
 
     Raises:
         DataError: There are some.

@@ -26,7 +26,7 @@ def read_mask(where: str | os.PathLike[str], shape: tuple[int, int]) -> NDArray[
         where: An array (row, detector) or (detector,), not zero where a pixel is bad, in any format
             of arrays (FILE:KEY in an HDF5 file); or, for one detector row, a text with the numbers
             of the bad pixels, counted from 0.
-        shape: (row, detector).
+        shape: Shape (row, detector) of the detector.
 
     Raises:
         FileFormatError: No such file, or one that cannot be read.
@@ -44,8 +44,8 @@ def mending(word: str, shape: tuple[int, int], folder: Path) -> Mending:
 
     Args:
         word: "auto", "none", or a file with a mask.
-        shape: (row, detector).
-        folder: Where a relative path of the file begins.
+        shape: Shape (row, detector) of the detector.
+        folder: Folder in which a relative path of the file begins.
 
     Raises:
         FileFormatError: No such file, or one that cannot be read.

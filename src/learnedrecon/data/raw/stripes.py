@@ -25,9 +25,9 @@ _SORTING_LEAST: Final = 5
 def stripes_removed_by_sorting(sinogram: FloatArray, window: int | None = None) -> FloatArray:
     """Stripes removed by sorting each pixel's values, algorithm 3 of Vo et al. (2018).
 
-    Each detector pixel's values over the views are sorted; of neighbouring pixels these run almost
-    alike, but for what a pixel adds to or takes from all of them, or from some. A median filter
-    along the detector takes that away, and every value goes back to the view that it came from.
+    Each detector pixel's values over the views are sorted; those of neighbouring pixels are almost
+    the same, but for what a pixel adds to or takes from all of them, or from some. A median filter
+    along the detector removes that, and every value goes back to the view that it came from.
     Things that are no wider than half the window and stay at one pixel in most views, as on the
     rotation axis, are taken for stripes.
 
@@ -95,7 +95,7 @@ def stripes_removed(values: FloatArray, method: str) -> FloatArray:
     """Line integrals without stripes, each detector row by itself.
 
     Args:
-        values: (angle, row, detector).
+        values: Line integrals (angle, row, detector).
         method: One of ``METHODS``, or "none".
 
     Raises:
