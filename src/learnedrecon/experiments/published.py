@@ -188,7 +188,7 @@ def _two_detect(path: Path) -> Published | None:
 
 
 def _mode_lines(path: Path) -> tuple[str, ...]:
-    """What is in ``sliceNNNNN/modeK``, and how it is reconstructed."""
+    """Content of ``sliceNNNNN/modeK``, and the command that reconstructs it."""
     dark, flats = path / two_detect.DARK, [path / name for name in two_detect.FLATS]
     frames = " ".join([*(f"--flats {flat}" for flat in flats), f"--darks {dark}"])
     views, pixels = two_detect.sinogram_shape(path)

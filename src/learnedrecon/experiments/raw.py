@@ -326,7 +326,7 @@ def _number(stack: FloatArray, shape: tuple[int, int]) -> int:
 
 
 def _mending(raw: RawInput, values: Values, shape: tuple[int, int], scan: ScanFrames) -> Mending:
-    """What the user says, or what is usual for such values; a mask in the rows that are read."""
+    """Bad pixels by the user, or as usual for such values; a mask in the rows that are read."""
     if raw.bad_pixels == "auto" or (raw.bad_pixels is None and values == "counts"):
         return "auto"
     if raw.bad_pixels is None or raw.bad_pixels == "none":

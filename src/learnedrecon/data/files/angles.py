@@ -143,7 +143,7 @@ def unit_of(dataset: h5py.Dataset) -> str | None:
 
 
 def _likely(values: FloatArray) -> str:
-    """What many views over at most about one turn of radians, or over more, look like."""
+    """Likely unit: radians for many views over at most about one turn of radians."""
     arc = float(values.max() - values.min())
     return "radians" if 0 < arc < _SMALL_ARC and len(values) >= _MANY_VIEWS else "degrees"
 

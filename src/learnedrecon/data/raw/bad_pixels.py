@@ -196,7 +196,7 @@ def mended(values: FloatArray, mask: BoolArray) -> FloatArray:
 
 
 def _by_variation(transmission: FloatArray, known: BoolArray) -> dict[str, BoolArray]:
-    """What the views tell of pixels whose frames are good."""
+    """Bad pixels by their views, of those whose frames are good."""
     if len(transmission) < _FEWEST_VIEWS:
         return {}
     mean = transmission.mean(axis=0)
