@@ -230,7 +230,12 @@ def added_pixels(geometry: Geometry) -> tuple[int, int]:
 
 
 def widened(geometry: Geometry, added: tuple[int, int]) -> Geometry:
-    """The scan with ``added`` pixels before the first and after the last one of its detector."""
+    """The scan with ``added`` pixels before the first and after the last one of its detector.
+
+    Args:
+        geometry: Parallel or fan beam.
+        added: Numbers of pixels before the first and after the last one.
+    """
     detector = geometry.detector
     before, after = added
     return replace(
