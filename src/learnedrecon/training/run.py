@@ -206,9 +206,9 @@ class RunFolder:
         written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         for where, old, new in differences(written, asked):
             _LOG.info("The run goes on with %s %r in place of %r.", where, new, old)
-        before, progress = steps_of(written), self.checkpoints.progress()
-        if before != steps_of(asked) and before is not None and progress is not None:
-            _LOG.info(longer_text(asked, before, progress.step))
+        steps, progress = steps_of(written), self.checkpoints.progress()
+        if steps != steps_of(asked) and steps is not None and progress is not None:
+            _LOG.info(longer_text(asked, steps, progress.step))
         for name, (before, now) in self.checkpoints.data_changed().items():
             _LOG.warning(
                 "The files of 'data.%s' are not those with which the run was saved: %d files, of "
