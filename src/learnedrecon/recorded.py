@@ -153,7 +153,7 @@ def _make(cls: type[Any]) -> type[Any]:
 
 @dataclass(frozen=True)
 class _Record:
-    """What all records share: their check, and being pickled by class and values."""
+    """Base class of all records: their check, and pickling by class and values."""
 
     _of: ClassVar[type[Any]]
 

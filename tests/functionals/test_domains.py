@@ -65,7 +65,7 @@ def test_kullback_leibler_takes_no_negative_data() -> None:
         lambda: InverseProblem(operator, negative, KullbackLeibler()),
         lambda: Misfit(KullbackLeibler(), negative),
     ):
-        with pytest.raises(DataError, match=r"1 negative values, the \w+ -1"):
+        with pytest.raises(DataError, match="1 negative values, the smallest -1"):
             meet()
     with pytest.raises(DtypeError, match="complex128"):
         Misfit(KullbackLeibler(), negative.to(torch.complex128))

@@ -8,7 +8,6 @@ import typer
 
 from learnedrecon.cli.options import echo
 
-
 WIDTH = 80
 
 

@@ -25,7 +25,7 @@ class _Known(NamedTuple):
     versions: tuple[int, ...]
 
     def holds(self, operator: LinearOperator) -> bool:
-        """Whether no tensor was changed in place since."""
+        """True if no tensor was changed in place since."""
         return self.versions == _versions(operator)
 
 
@@ -188,7 +188,7 @@ def _norm_while_compiling(operator: LinearOperator) -> Norm:
 
 
 def _versions(operator: LinearOperator) -> tuple[int, ...]:
-    """How often each tensor was written into; tensors of inference mode do not say."""
+    """The versions of the tensors; tensors of inference mode have none."""
     return tuple(map(version_of, operator.buffers()))
 
 

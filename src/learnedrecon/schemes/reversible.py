@@ -99,12 +99,12 @@ class Reversible(Backward):
 
 
 def _outside_of_graphs() -> Callable[..., Any]:
-    """What Dynamo does not look into; made when needed, as its import takes a second."""
+    """A function that Dynamo does not trace; created on demand, as its import takes a second."""
     return torch.compiler.disable(Reversible._run)  # noqa: SLF001
 
 
 class _Tape(Generic[S]):
-    """Where the way back is: the state after the first ``position`` units.
+    """The progress of the backward pass: the state after the first ``position`` units.
 
     Args:
         units: of the whole composition.

@@ -198,7 +198,7 @@ class _Loop:
 
     @torch.no_grad()
     def goes_on(self, residual: Tensor) -> bool:
-        """Whether rounding has hidden something from the recursion that more steps may mend."""
+        """True if rounding has hidden something from the recursion that more steps may mend."""
         self._take(residual)
         true = self._relative()
         if len(self.history) > 1:

@@ -257,7 +257,7 @@ def _checked(
 
 
 def _constrained(operator: LinearOperator, nonnegative: bool | None) -> bool:  # noqa: FBT001
-    """Whether u ≥ 0 is demanded."""
+    """True if u ≥ 0 is demanded."""
     is_complex = isinstance(operator, LinearOperator) and operator.domain.is_complex
     if nonnegative and is_complex:
         raise ConfigError(

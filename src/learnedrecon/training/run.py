@@ -196,7 +196,7 @@ class RunFolder:
                     expected=f"no finished run in {self.path}",
                     found=f"one that did all its {progress.step} steps",
                     fix="for more steps give the same command with --set training.steps=N, N > "
-                    f"{progress.step}; to begin anew, overwrite the run (--fresh); to begin "
+                    f"{progress.step}; to start again, overwrite the run (--fresh); to train "
                     f"another with its weights, use -o NEW --weights {self.path}",
                 )
             )
@@ -228,7 +228,7 @@ class RunFolder:
             )
 
     def _environment(self) -> dict[str, Any]:
-        """What the session before wrote; that of this one where there is nothing to read."""
+        """The record of the previous session; that of this one if there is none."""
         try:
             found = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -236,7 +236,7 @@ class RunFolder:
         return found if isinstance(found, dict) else environment()
 
     def _sessions(self) -> dict[str, Any]:
-        """This environment, and as ``earlier`` the different ones of earlier sessions."""
+        """The present environment, and as ``earlier`` the different ones of earlier sessions."""
         now = environment()
         if not self.checkpoints.last.exists():
             return now

@@ -185,7 +185,7 @@ class Blur(LinearOperator):
         return self._convolution.adjoint(v)
 
     def _has_rule(self, x: Tensor) -> bool:
-        """Whether to differentiate by T*; valid convolutions of many images need no help."""
+        """True if to differentiate by T*; valid convolutions of many images need no help."""
         plan = self._convolution.plan
         plain = plan.boundary is None and not plan.by_fft and x.numel() >= 2 * self.domain.size
         constant = self._is_constant and not self.kernel.requires_grad
@@ -231,7 +231,7 @@ class Blur(LinearOperator):
 
 
 def _is_constant(kernel: Tensor) -> bool:
-    """Whether no transform and no derivative looks at the kernel."""
+    """True if no transform and no derivative looks at the kernel."""
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor(kernel)  # noqa: SLF001
     return not (
         kernel.requires_grad or wrapped or forward_ad.unpack_dual(kernel).tangent is not None

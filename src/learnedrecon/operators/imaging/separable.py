@@ -86,7 +86,7 @@ class Separable(LinearOperator):
         return getattr(self, f"matrix{-axis}").to(like.device, like.dtype)
 
     def _growth(self, axis: int) -> float:
-        """How much more there is after the matrix; the axes that shrink come first."""
+        """The growth of an axis by its matrix; the axes that shrink come first."""
         return self.codomain.shape[axis] / self.domain.shape[axis]
 
 

@@ -355,7 +355,7 @@ _NORMS = Memory()
 
 
 def _is_shared(tensor: Tensor | None, samples: list[Tensor | None]) -> bool:
-    """Whether all samples have the same tensor, or none."""
+    """True if all samples have the same tensor, or none."""
     first = samples[0]
     return tensor is None or first is None or tensor.numel() == first.numel()
 

@@ -210,7 +210,7 @@ def _call(x: Tensor, points: Tensor, shape: Shape, *, transpose: bool) -> Tensor
 
 @lru_cache(maxsize=128)
 def _upsampling(shape: Shape) -> float:
-    """How much finer FINUFFT's grid is, in single precision, so that its FFT is fast.
+    """The refinement of FINUFFT's grid in single precision, for a fast FFT.
 
     The plans that FFTW estimates for complex64 take up to ten times longer where a size is a
     multiple of 128, which is where the usual factor 2 leads. (Measured plans are fast everywhere,

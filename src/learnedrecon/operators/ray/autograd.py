@@ -32,9 +32,9 @@ def ray_forward(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
 
     Args:
         image: u, (*lead, *sizes.shape), float32 or float64.
-        vectors: (*lead, angles, components) float64, finite; leading axes broadcast with those of
-            the image, so that samples may have geometries of their own. Derivatives in them need a
-            scan in two dimensions.
+        vectors: Poses (*lead, angles, components), float64, finite; leading axes broadcast with
+            those of the image, so that samples may have geometries of their own. Derivatives in
+            them need a scan in two dimensions.
         sizes: Sizes and constants of the scan.
 
     Returns:

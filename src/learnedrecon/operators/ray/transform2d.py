@@ -46,7 +46,7 @@ class RayTransform(LinearOperator):
             works in the precision of its argument.
 
     Attributes:
-        vectors: (angles, 6) float64, the poses of source and detector as in `RayGeometry2D`; with
+        vectors: Poses of source and detector as in `RayGeometry2D`, (angles, 6) float64; with
             leading axes where samples have geometries of their own.
         sizes: The constants of the scan.
 

@@ -109,7 +109,7 @@ def _multiple_has(operator: Multiple | LinearMultiple) -> bool:
 
 
 def _vanishes(operator: Multiple | LinearMultiple) -> bool:
-    """Whether a is 0, for some sample where there is one for each."""
+    """True if a is 0, for some sample where there is one for each."""
     return bool(torch.as_tensor(operator.scalar == 0).any())
 
 

@@ -78,7 +78,7 @@ def coverage(angles: tuple[float, ...], period: float) -> Coverage:
 
 
 def _within_stops(gaps: FloatArray, period: float) -> NDArray[np.bool_]:
-    """Which gaps lie between exposures at one stop."""
+    """The gaps between exposures at one stop."""
     same = gaps <= _SAME * period / len(gaps)
     ordered = np.sort(gaps)
     typical = ordered[np.searchsorted(np.cumsum(ordered), period / 2)]
