@@ -95,7 +95,7 @@ def arguments_of(spec: Record) -> dict[str, Any]:
     Args:
         spec: Record of constructor arguments.
     """
-    return {each.name: getattr(spec, each.name) for each in fields(spec)}
+    return {each.name: vars(spec)[each.name] for each in fields(spec)}
 
 
 def class_of(kind: type[Any]) -> type[Any]:

@@ -195,8 +195,8 @@ CASES: Cases = (
         ("a data set 'third'", r"first \(6, 24\), second \(6, 24\)", "one of these keys"),
     ),
     (
-        "Data Exchange without angles", lambda p: exchange(p, exchange__theta=None),
-        ("exchange/theta", "exchange/data", "choose one of these keys"),
+        "Data Exchange without flats", lambda p: exchange(p, exchange__data_white=None),
+        ("frames without the object", "none", "--flats FILE"),
     ),
     (
         "white frames darker than dark ones",

@@ -9,6 +9,8 @@ from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
 from learnedrecon.data.noises import NOISES
 from learnedrecon.data.pairs import PairFolderSpec
+from learnedrecon.data.published.lodopab import LodopabSpec
+from learnedrecon.data.published.two_detect import TwoDetectSpec
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.equilibrium_splitting import DataStep
@@ -19,7 +21,7 @@ from learnedrecon.models.subsets import Subsets
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import PointSpread
-from learnedrecon.operators.imaging.downsample import Decimation
+from learnedrecon.operators.imaging.downsample import Downsampling
 from learnedrecon.operators.imaging.inpaint import PixelMask
 from learnedrecon.operators.imaging.point_spread import Box
 from learnedrecon.operators.imaging.point_spread import Gaussian as GaussianKernel
@@ -78,7 +80,7 @@ OPERATOR_EXAMPLES = (
     ParallelBeam((4, 5), ARC, FlatDetector(7)),
     ParallelBeam((4, 5), LIST, SHIFTED, (0.5, 1 / 3)),
     FanBeam((4, 5), ARC, FlatDetector(7), 20.0, 10.0),
-    FanBeam((4, 5), AngleRange(3, 0.1, 6.0), SHIFTED, 20.0, 10.0, 0.3),
+    FanBeam((4, 5), AngleRange(3, 0.1, 6.0, endpoint=True), SHIFTED, 20.0, 10.0, 0.3),
     ConeBeam((2, 4, 5), ARC, PANEL, 20.0, 10.0),
     ConeBeam((2, 4, 5), LIST, MOVED, 20.0, 10.0, (0.5, 0.25, 0.75), Orbit(1.0, 0.5)),
     ConeBeam((2, 4, 5), LIST, PANEL, 20.0, 10.0, 0.5, Orbit(tilt=0.1)),
@@ -98,8 +100,8 @@ OPERATOR_EXAMPLES = (
     PointSpread((8, 9), ((0.5, 0.25, 0.0), (0.0, 0.125, 0.125)), "valid", (1, 2), "fft"),
     PointSpread((8, 9), Box((3, 5)), "reflect"),
     PointSpread((8, 9), GaussianKernel((1.0, 0.5), 3.0), "zero"),
-    Decimation((8, 10)),
-    Decimation((8, 9), (2, 3), "gaussian", "zero", 0.7),
+    Downsampling((8, 10)),
+    Downsampling((8, 9), (2, 3), "gaussian", "zero", 0.7),
     PixelMask((4, 5)),
     PixelMask((4, 5), 0.25, 3),
     Matrix(((1.0, 2.0), (3.0, 1e-300))),
@@ -119,7 +121,11 @@ DATA_EXAMPLES = (
     SheppLoganSpec(),
     SheppLoganSpec((16, 17)),
     PairFolderSpec("folder"),
-    PairFolderSpec(FILE, "test", (0.5, 0.25, 0.25), 3, "each", ".+(?=_)"),
+    PairFolderSpec(FILE, "test", (0.5, 0.25, 0.25), 3, "each", ".+(?=_)", "auto"),
+    LodopabSpec("folder"),
+    LodopabSpec(FILE, "test", 9),
+    TwoDetectSpec("folder"),
+    TwoDetectSpec(FILE, 1, 3, "test", 7, "mask.npy"),
 )
 NOISE_EXAMPLES = (
     NoNoise(),

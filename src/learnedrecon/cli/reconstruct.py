@@ -6,6 +6,19 @@ from typing import Annotated
 import typer
 
 from learnedrecon.cli.options import Device, Force, Geometry, echo
+from learnedrecon.cli.raw_options import (
+    Angles,
+    BadPixels,
+    Counts,
+    Darks,
+    Degrees,
+    Flats,
+    Rings,
+    Row,
+    Rows,
+    Transmission,
+    raw_input,
+)
 
 
 def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
@@ -17,7 +30,11 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         ),
     ],
     file: Annotated[
-        Path, typer.Argument(help="Measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
+        Path,
+        typer.Argument(
+            help="The measurement: npy, npz, TIFF, PNG, HDF5, Data Exchange, NXtomo, or a folder "
+            "of projections."
+        ),
     ],
     *,
     output: Annotated[
@@ -63,12 +80,24 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
             "for attenuation in 1/mm and a model of phantoms in [0, 1].",
         ),
     ] = 1.0,
+    flats: Flats = None,
+    darks: Darks = None,
+    counts: Counts = False,
+    transmission: Transmission = False,
+    row: Row = None,
+    rows: Rows = None,
+    theta: Angles = None,
+    degrees: Degrees = None,
+    bad_pixels: BadPixels = None,
+    rings: Rings = "none",
     force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Reconstruct an image from a measurement, with a trained model or without learning.
 
-    The geometry is that of the training unless --geometry gives another one.
+    The geometry is that of the training unless --geometry gives another one. Counts become line
+    integrals by their flats and darks, which Data Exchange and NXtomo have with them; frames with
+    three axes are (angle, row, detector).
     """
     from learnedrecon.experiments.reconstruction import reconstruct as reconstructed
     from learnedrecon.experiments.reconstruction import report
@@ -85,6 +114,14 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         output=output,
         arguments={name: value for name, value in asked.items() if value is not None},
         key=key,
+        raw=raw_input(
+            (flats, darks),
+            counts=counts,
+            transmission=transmission,
+            rows=(row, rows),
+            theta=(theta, degrees),
+            corrections=(bad_pixels, rings),
+        ),
         simulate=simulate,
         scale=scale,
         force=force,

@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import h5py
 
-from learnedrecon.data.files.arrays import HDF5_ENDINGS, array_header, numbers, read_array
+from learnedrecon.data.files.arrays import (
+    HDF5_ENDINGS,
+    KEYED_ENDINGS,
+    array_header,
+    numbers,
+    read_array,
+)
 from learnedrecon.data.files.dicom import (
     DICOM_ENDINGS,
     dicom_header,
@@ -67,7 +73,7 @@ _NOT_IMAGES: Final = (
 )
 _MOST_SAMPLES: Final = 10_000_000
 
-_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | HDF5_ENDINGS | DICOM_ENDINGS
+_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | KEYED_ENDINGS | DICOM_ENDINGS
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import ConfigError, DifferentiationError, describe
 from learnedrecon.schemes.backward import Backward, Update
 from learnedrecon.schemes.recomputation import (
@@ -23,7 +25,7 @@ from learnedrecon.schemes.step import Step, units_of
 from learnedrecon.schemes.units import detached, relative_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -74,17 +76,33 @@ class Reversible(Backward):
         for step in steps:
             units_of(step)
 
+    @uncompiled
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
-        if torch.compiler.is_compiling():
-            return _outside_of_graphs()(self, steps, state, problem)
-        return self._run(steps, state, problem)
-
-    def _run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
         units: list[Unit[S]] = [unit for step in steps for unit in units_of(step)]
+        for after in self._walk(units, steps, state, problem):
+            state = after
+        return state
+
+    def trace(self, steps: Sequence[Any], state: S, problem: Problem) -> Iterator[S]:
+        """States after every elementary step, all of them made before the first is yielded."""
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            yield from super().trace(steps, state, problem)
+            return
+        parts = [units_of(element) for step in steps for element in step.elements()]
+        last = set(itertools.accumulate(len(units) for units in parts))
+        units = [unit for part in parts for unit in part]
+        walk = self._walk(units, steps, state, problem)
+        yield from [after for number, after in enumerate(walk, start=1) if number in last]
+
+    def _walk(
+        self, units: Sequence[Unit[S]], steps: Sequence[Any], state: S, problem: Problem
+    ) -> Iterator[S]:
+        """States after every unit; where gradients are recorded, the walk has to be finished."""
         if not torch.is_grad_enabled():
             for unit in units:
                 state = unit.forward(state, unit.problem_for_unit(problem))
-            return state
+                yield state
+            return
         constancy = Constancy(steps)
         tape = _Tape(units, problem, state, self.tolerance)
         tape.watch.update(constancy.weights())
@@ -93,14 +111,9 @@ class Reversible(Backward):
             seen = unit.problem_for_unit(problem)
             with saved_tensors_hooks(frame.pack, frame.unpack):
                 state = unit.forward(state, seen)
+            yield state
         constancy.require()
         tape.close(state)
-        return state
-
-
-def _outside_of_graphs() -> Callable[..., Any]:
-    """A function that Dynamo does not trace; created on demand, as its import takes a second."""
-    return torch.compiler.disable(Reversible._run)  # noqa: SLF001
 
 
 class _Tape(Generic[S]):
@@ -110,7 +123,7 @@ class _Tape(Generic[S]):
         units: of the whole composition.
         problem: of the forward pass.
         start: the state before the first unit.
-        tolerance: of the drift.
+        tolerance: Relative drift of the round trip that is allowed.
     """
 
     def __init__(

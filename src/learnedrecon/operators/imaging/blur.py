@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint, needs_rule
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
@@ -70,7 +71,7 @@ class PointSpread:
         sizes = self.weights().shape
         direct = self.method == "direct"
         if self.method == "auto":
-            direct = len(sizes) <= 3 and math.prod(sizes) <= _DIRECT[dtype.to_real()]
+            direct = len(sizes) <= 3 and math.prod(sizes) <= _DIRECT[real_of(dtype)]
         centre = self.centre or tuple(size // 2 for size in sizes)
         boundary = None if self.boundary == "valid" else self.boundary
         return Plan(self.shape, sizes, centre, boundary, by_fft=not direct)

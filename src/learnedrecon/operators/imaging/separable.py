@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 
@@ -67,7 +68,7 @@ class Separable(LinearOperator):
             symbol = symbol * values.clamp(min=0).reshape(-1, *[1] * (-1 - axis))
         for axis, basis in bases.items():
             b = _along(basis.T.to(b.dtype), b, axis)
-        b = b / (symbol.to(b.dtype.to_real()) + weight)
+        b = b / (symbol.to(real_of(b.dtype)) + weight)
         for axis, basis in bases.items():
             b = _along(basis.to(b.dtype), b, axis)
         return b

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.fields import require_kind
 from learnedrecon.operators.leading import Norm, per_sample
@@ -195,7 +196,7 @@ class CartesianMRI(LinearOperator):
             return None
         b = self.domain.check(b, "an image")
         positive_weight(weight, self.domain.ndim)
-        counts = self._counts(b.dtype.to_real())
+        counts = self._counts(real_of(b.dtype))
         for axis in set(self.grid.axes) - set(self.varying):
             counts = counts.narrow(axis, 0, 1)
         if not self.varying:

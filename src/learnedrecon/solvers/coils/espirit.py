@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.solvers.coils.coil_maps import calibration_size, centre_of, check_kspace
 
@@ -44,6 +45,7 @@ class CoilMaps(NamedTuple):
     eigenvalue: Tensor
 
 
+@uncompiled
 def espirit(
     kspace: Tensor,
     *,

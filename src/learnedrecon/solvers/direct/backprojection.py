@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import constant
 from learnedrecon.operators.ray.geometry2d import FanBeam
+from learnedrecon.solvers.direct.views import widened
 
 if TYPE_CHECKING:
     from learnedrecon.operators.ray.geometry2d import Geometry
@@ -30,17 +31,21 @@ class Backprojection:
 
     Args:
         geometry: Geometry of the scan.
+        added: Number of pixels of the data before the first and after the last one of the detector.
 
     Shapes: (..., angle, detector) to (..., ny, nx), and back for the transpose.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, added: tuple[int, int] = (0, 0)) -> None:
         self.geometry = geometry
+        self.added = added
+        angles, detectors = geometry.data_shape
+        self.data_shape = angles, detectors + sum(added)
 
     def forward(self, v: Tensor) -> Tensor:
         """The backprojection Σ_θ U⁻² q_θ(s_θ(x))."""
         geometry = self.geometry
-        stack = _edged(v.reshape(-1, *geometry.data_shape))
+        stack = _edged(v.reshape(-1, *self.data_shape))
         angles, _, batch = stack.shape
         image = stack.new_zeros(math.prod(geometry.shape), batch)
         for first, last in self._blocks(angles):
@@ -55,7 +60,7 @@ class Backprojection:
         """The exact transpose of :meth:`forward`."""
         geometry = self.geometry
         images = u.reshape(-1, math.prod(geometry.shape)).T
-        angles, detectors = geometry.data_shape
+        angles, detectors = self.data_shape
         parts = []
         for first, last in self._blocks(angles):
             index, weight = self._lookups(first, last, u.dtype, u.device)
@@ -74,13 +79,18 @@ class Backprojection:
     ) -> tuple[Tensor, Tensor]:
         whole = last - first == self.geometry.data_shape[0]
         compute = _kept_lookups if whole else _lookups
-        return compute(self.geometry, (first, last), dtype, device)
+        return compute(self.geometry, self.added, (first, last), dtype, device)
 
 
 def _lookups(
-    geometry: Geometry, views: tuple[int, int], dtype: torch.dtype, device: torch.device
+    geometry: Geometry,
+    added: tuple[int, int],
+    views: tuple[int, int],
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Rows of the table of these views for every pixel, and their weights, (pixel, 2·view)."""
+    geometry = widened(geometry, added)
     position, scale = _positions(geometry, views, dtype, device)
     width = geometry.detector.pixels + 2
     position = (position + 1).clamp_(0, width - 1)
@@ -94,7 +104,7 @@ def _lookups(
     return torch.stack([index, index + 1], -1).view(pixels, -1), weight.view(pixels, -1)
 
 
-_kept_lookups = lru_cache(maxsize=4)(_lookups)
+_kept_lookups = constant(maxsize=4)(_lookups)
 
 
 def _positions(

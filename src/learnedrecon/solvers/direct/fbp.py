@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.compiling import constant
 from learnedrecon.errors import DifferentiationError, GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, ramp_response
 from learnedrecon.operators.autograd import apply_kernel
@@ -23,10 +23,10 @@ from learnedrecon.solvers.direct.extrapolation import (
 )
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
+    added_pixels,
     detector_weights,
     fan_weights,
     parallel_weights,
-    widened,
 )
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ def fbp(
         parts = extrapolated_parts(operator, data.reshape(-1, *geometry.data_shape), extrapolate)
         images = joined(parts, lambda part: _filtered(part, window, bandwidth))
         return images.reshape(*data.shape[:-2], *geometry.shape)
-    wide, added = widened(geometry)
+    added = added_pixels(geometry)
     lines = torch.nn.functional.pad(data * _ray_weights(geometry).to(data), added)
     response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
-    return apply_kernel(Backprojection(wide), apply_filter(lines, response))
+    return apply_kernel(Backprojection(geometry, added), apply_filter(lines, response))
 
 
 def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
@@ -140,7 +140,7 @@ def _refuse_gradients(operator: RayTransform) -> None:
         )
 
 
-@lru_cache(maxsize=32)
+@constant()
 def _ray_weights(geometry: Geometry) -> Tensor:
     """All factors that belong to a ray, (angle, detector), float64."""
     detector = geometry.detector

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import constant, uncompiled
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, ramp_response
 from learnedrecon.operators.autograd import apply_kernel
@@ -20,6 +20,7 @@ from learnedrecon.solvers.arguments import require_operator
 from learnedrecon.solvers.direct.extrapolation import extrapolated_parts, joined
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
+    added_pixels,
     detector_weights,
     fan_weights,
     parallel_weights,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _FILTERED_TOGETHER = 1 << 22
 
 
+@uncompiled
 def fdk(
     operator: RayTransform3D,
     data: Tensor,
@@ -130,14 +132,15 @@ def _circular(geometry: Geometry3D) -> RotatingBeam3D:
 
 
 def _widened(scan: RotatingBeam3D) -> tuple[RotatingBeam3D, tuple[int, int]]:
-    """The scan with columns added as :func:`learnedrecon.solvers.direct.views.widened` does."""
-    wide, added = widened(scan.mid_plane())
-    line = wide.detector
+    """The scan with columns added, see :func:`learnedrecon.solvers.direct.views.added_pixels`."""
+    plane = scan.mid_plane()
+    added = added_pixels(plane)
+    line = widened(plane, added).detector
     panel = replace(scan.detector, columns=line.pixels, axis_offset=line.axis_offset)
     return replace(scan, detector=panel), added  # type: ignore[type-var]
 
 
-@lru_cache(maxsize=32)
+@constant()
 def _ray_weights(scan: RotatingBeam3D) -> tuple[Tensor, Tensor]:
     """Factors (angle, 1, column), of views and redundancy, and (row, column) or 1, float64."""
     plane, panel = scan.mid_plane(), scan.detector

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from learnedrecon.compiling import constant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -211,25 +212,40 @@ def detector_weights(geometry: Geometry) -> FloatArray:
     return np.ones_like(positions)
 
 
-@lru_cache(maxsize=32)
-def widened(geometry: Geometry) -> tuple[Geometry, tuple[int, int]]:
-    """The scan with a displaced detector extended on its short side to the projection of the image.
+@constant()
+def added_pixels(geometry: Geometry) -> tuple[int, int]:
+    """Numbers of pixels that extend a displaced detector to the projection of the image.
 
-    Filtered data do not vanish there. The second value is the number of pixels added at either end;
-    none where :func:`detector_weights` are 1.
+    Filtered data do not vanish there. They are added at either end; none where
+    :func:`detector_weights` are 1.
 
     Args:
         geometry: Parallel or fan beam.
     """
     if not _is_made_up_for(geometry):
-        return geometry, (0, 0)
-    detector = geometry.detector
+        return 0, 0
     short, shadow = _short_side(geometry)
-    added = math.ceil((shadow - short) / detector.pitch)
-    offset = detector.axis_offset - math.copysign(added * detector.pitch / 2, detector.axis_offset)
-    wide = replace(detector, pixels=detector.pixels + added, axis_offset=offset)
-    sides = (0, added) if detector.axis_offset > 0 else (added, 0)
-    return replace(geometry, detector=wide), sides
+    added = math.ceil((shadow - short) / geometry.detector.pitch)
+    return (0, added) if geometry.detector.axis_offset > 0 else (added, 0)
+
+
+def widened(geometry: Geometry, added: tuple[int, int]) -> Geometry:
+    """The scan with ``added`` pixels before the first and after the last one of its detector.
+
+    Args:
+        geometry: Parallel or fan beam.
+        added: Numbers of pixels before the first and after the last one.
+    """
+    detector = geometry.detector
+    before, after = added
+    return replace(
+        geometry,
+        detector=replace(
+            detector,
+            pixels=detector.pixels + before + after,
+            axis_offset=detector.axis_offset + (before - after) * detector.pitch / 2,
+        ),
+    )
 
 
 def open_ends(geometry: Geometry) -> tuple[bool, bool]:
