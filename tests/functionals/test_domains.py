@@ -42,7 +42,7 @@ COUNTS = torch.tensor([[[4.0, 0.0, 2.0]]], dtype=torch.float64)
         lambda: Box("x"),  # type: ignore[arg-type]
         lambda: Box(0.0, None),  # type: ignore[arg-type]
         lambda: Misfit(COUNTS, LeastSquares()),  # type: ignore[arg-type]
-        lambda: Misfit(LeastSquares(), COUNTS.numpy()),
+        lambda: Misfit(LeastSquares(), COUNTS.numpy()),  # type: ignore[arg-type]
         lambda: FunctionalMultiple(0.1, L1()),  # type: ignore[arg-type]
         lambda: FunctionalMultiple(L1(), "x"),  # type: ignore[arg-type]
         lambda: FunctionalOf(Dense(torch.eye(3)), L1()),  # type: ignore[arg-type]
