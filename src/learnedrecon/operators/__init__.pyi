@@ -43,11 +43,14 @@ from .mri.trajectories import Radial as Radial
 from .mri.trajectories import Spiral as Spiral
 from .pointwise import Diagonal as Diagonal
 from .pointwise import ScaledArgument as ScaledArgument
+from .ray.beam2d import RayVectors2D as RayVectors2D
 from .ray.beam3d import RayVectors3D as RayVectors3D
+from .ray.curved import CurvedFanBeam as CurvedFanBeam
+from .ray.detectors import ArcDetector as ArcDetector
+from .ray.detectors import FlatDetector as FlatDetector
 from .ray.flat_panel import FlatPanel as FlatPanel
 from .ray.geometry2d import AngleRange as AngleRange
 from .ray.geometry2d import FanBeam as FanBeam
-from .ray.geometry2d import FlatDetector as FlatDetector
 from .ray.geometry2d import ParallelBeam as ParallelBeam
 from .ray.geometry3d import ConeBeam as ConeBeam
 from .ray.geometry3d import Orbit as Orbit
@@ -65,6 +68,7 @@ from .stack import Stack as Stack
 __all__ = [
     "Adjoint",
     "AngleRange",
+    "ArcDetector",
     "BlockDiagonal",
     "Blur",
     "Cartesian",
@@ -72,6 +76,7 @@ __all__ = [
     "CentredFFT",
     "Composition",
     "ConeBeam",
+    "CurvedFanBeam",
     "Decimation",
     "Diagonal",
     "Differences",
@@ -106,6 +111,7 @@ __all__ = [
     "Radial",
     "RayTransform",
     "RayTransform3D",
+    "RayVectors2D",
     "RayVectors3D",
     "Saturation",
     "ScaledArgument",

@@ -10,7 +10,7 @@ from functools import singledispatch
 from typing import Any
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.operators.ray.geometry2d import Beam, FanBeam, ParallelBeam
+from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.transmission import Transmission
 
 
@@ -19,7 +19,7 @@ def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - 
     """The spec of the same scan of the same rectangle in millimetres, cut into other pixels.
 
     Args:
-        spec: a parallel or a fan beam, a transmission through one, or what was registered.
+        spec: the scan of an image, a transmission through one, or what was registered.
         grid: ``(ny, nx)``.
 
     Raises:
@@ -33,7 +33,7 @@ def with_shape(spec: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401, ARG00
     """The spec of the same scan with pixels of the same size, but ``shape`` of them.
 
     Args:
-        spec: a parallel or a fan beam, a transmission through one, or what was registered.
+        spec: the scan of an image, a transmission through one, or what was registered.
         shape: ``(ny, nx)``.
 
     Raises:
@@ -43,17 +43,15 @@ def with_shape(spec: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401, ARG00
     raise _unknown(spec)
 
 
-@on_grid.register(ParallelBeam)
-@on_grid.register(FanBeam)
-def _(spec: Beam, grid: tuple[int, int]) -> Beam:
+@on_grid.register
+def _(spec: Beam2D, grid: tuple[int, int]) -> Beam2D:
     (ny, nx), (dy, dx) = spec.shape, spec.pixel
     pixel = (ny * dy / grid[0], nx * dx / grid[1])
     return replace(spec, shape=grid, pixel_size=pixel)  # type: ignore[type-var]
 
 
-@with_shape.register(ParallelBeam)
-@with_shape.register(FanBeam)
-def _(spec: Beam, shape: tuple[int, int]) -> Beam:
+@with_shape.register
+def _(spec: Beam2D, shape: tuple[int, int]) -> Beam2D:
     return replace(spec, shape=shape)  # type: ignore[type-var]
 
 

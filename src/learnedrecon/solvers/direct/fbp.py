@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, singledispatch
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from learnedrecon.errors import DifferentiationError, GeometryError, describe
-from learnedrecon.networks.filters import apply_filter, ramp_response
+from learnedrecon.networks.filters import apply_filter, equiangular_response, ramp_response
 from learnedrecon.operators.autograd import apply_kernel
-from learnedrecon.operators.ray.geometry2d import ParallelBeam
+from learnedrecon.operators.ray.beam2d import Beam2D, RayVectors2D
+from learnedrecon.operators.ray.curved import CurvedFanBeam
+from learnedrecon.operators.ray.geometry2d import Beam, FanBeam, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.arguments import require_operator
 from learnedrecon.solvers.direct.backprojection import Backprojection
+from learnedrecon.solvers.direct.poses import planar_poses
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
     detector_weights,
@@ -25,10 +31,9 @@ from learnedrecon.solvers.direct.views import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from learnedrecon.networks.filters import Window
-    from learnedrecon.operators.ray.geometry2d import Geometry
+    from learnedrecon.operators.ray.planar import PlanarGeometry, RotatingGeometry
+    from learnedrecon.solvers.direct.views import FloatArray
 
 _LEAST_TRANSMISSION = 1e-6
 
@@ -42,14 +47,16 @@ def fbp(
     :func:`learnedrecon.solvers.direct.views.coverage` on the circle modulo π, so scans over π, 2π
     and anything else come out at the right value. Flat-panel fan beams: y is multiplied by D/√(D² +
     s²) and by the weights of :func:`learnedrecon.solvers.direct.views.fan_weights`, and
-    backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). The detector must see the whole
+    backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). Fan beams on an arc: y is
+    multiplied by cos γ, filtered with h(γ)(γ/sin γ)², and backprojected with (R/L)², where L is the
+    distance of the pixel from the source. The detector must see the whole
     object, or over a full turn one side of it (half-fan and other displaced detectors, see
     :func:`learnedrecon.solvers.direct.views.detector_weights`): what lies beyond it counts as 0.
     Any other scan whose detector is cut on one side is logged as a warning, once. Differentiable in
     the data, any number of times.
 
     Args:
-        operator: T, of a parallel or a fan beam.
+        operator: T, of a parallel or a fan beam, or of parallel rays that are given by vectors.
         data: y, line integrals, (..., angle, detector), float32 or float64.
         window: "ram-lak" or "hann".
         bandwidth: the cut as a part of the Nyquist frequency of the detector, in (0, 1].
@@ -69,10 +76,10 @@ def fbp(
     data = Space(geometry.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-2, -1))[..., None, None].expand(*data.shape[:-2], *geometry.shape)
-    wide, added = widened(geometry)
-    lines = torch.nn.functional.pad(data * _ray_weights(geometry).to(data), added)
+    weights, wide, added = _prepared(geometry)
+    lines = torch.nn.functional.pad(data * weights.to(data), added)
     response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
-    return apply_kernel(Backprojection(wide), apply_filter(lines, response))
+    return apply_kernel(Backprojection(wide), apply_filter(lines, _response(wide, response)))
 
 
 @pseudo_inverse.register(RayTransform)
@@ -87,10 +94,20 @@ def _ray_transform_has(operator: RayTransform) -> bool:
     if operator.vectors.requires_grad:
         return False
     try:
-        _ = operator.geometry
-    except GeometryError:  # one for each sample, or vectors
+        _require_invertible(operator.geometry)
+    except GeometryError:  # one for each sample, vectors, or poses far from a circle
         return False
     return True
+
+
+@singledispatch
+def _require_invertible(geometry: PlanarGeometry) -> None:
+    """Refuses scans without a filtered backprojection; by default none."""
+
+
+@_require_invertible.register(RayVectors2D)
+def _(geometry: RayVectors2D) -> None:
+    planar_poses(geometry)
 
 
 @pseudo_inverse.register(TransmissionCT)
@@ -117,14 +134,66 @@ def _refuse_gradients(operator: RayTransform) -> None:
         )
 
 
-@lru_cache(maxsize=32)
-def _ray_weights(geometry: Geometry) -> Tensor:
-    """All factors that belong to a ray, (angle, detector), float64."""
+@singledispatch
+def _response(geometry: PlanarGeometry, response: Tensor) -> Tensor:  # noqa: ARG001
+    """The filter's response for the spacing of the rays; for equal distances by default."""
+    return response
+
+
+@_response.register(CurvedFanBeam)
+def _(geometry: CurvedFanBeam, response: Tensor) -> Tensor:
     detector = geometry.detector
-    share = detector_weights(geometry) / detector.pitch
-    if isinstance(geometry, ParallelBeam):
-        return torch.from_numpy(parallel_weights(geometry)[:, None] * share)
-    distance = geometry.source_origin + geometry.origin_detector
-    cosine = torch.from_numpy(distance / (distance**2 + detector.positions**2) ** 0.5)
-    weights = torch.from_numpy(fan_weights(geometry) * share)
-    return weights * cosine * geometry.magnification
+    return equiangular_response(response, detector.pixels, detector.pitch)
+
+
+Prepared = tuple[Tensor, "PlanarGeometry", tuple[int, int]]
+
+
+@lru_cache(maxsize=32)
+def _prepared(geometry: PlanarGeometry) -> Prepared:
+    """The factors of every ray, float64, and the scan with as many columns added as said."""
+    return _split(geometry)
+
+
+@singledispatch
+def _split(geometry: Beam2D) -> Prepared:
+    """What :func:`_prepared` keeps."""
+    raise NotImplementedError(type(geometry).__name__)
+
+
+@_split.register(Beam)
+def _(geometry: RotatingGeometry) -> Prepared:
+    share = detector_weights(geometry) / geometry.detector.pitch
+    return torch.from_numpy(_own_weights(geometry) * share), *widened(geometry)
+
+
+@_split.register(RayVectors2D)
+def _(geometry: RayVectors2D) -> Prepared:
+    poses = planar_poses(geometry)
+    left, right = poses.added
+    vectors = np.array(geometry.vectors)
+    vectors[:, 2:4] -= left * vectors[:, 4:]
+    pixels = geometry.detector + left + right
+    wide = replace(geometry, vectors=vectors, detector=pixels)  # type: ignore[arg-type]
+    return torch.from_numpy(poses.weights(slice(None), 1)[:, 0]), wide, poses.added
+
+
+@singledispatch
+def _own_weights(geometry: RotatingGeometry) -> FloatArray:
+    """Quadrature, redundancy and cosine, (angle, detector) or (angle, 1)."""
+    raise NotImplementedError(type(geometry).__name__)
+
+
+@_own_weights.register(ParallelBeam)
+def _(geometry: ParallelBeam) -> FloatArray:
+    return parallel_weights(geometry)[:, None]
+
+
+@_own_weights.register(FanBeam)
+def _(geometry: FanBeam) -> FloatArray:
+    return fan_weights(geometry) * np.cos(geometry.fan_angles) * geometry.magnification
+
+
+@_own_weights.register(CurvedFanBeam)
+def _(geometry: CurvedFanBeam) -> FloatArray:
+    return fan_weights(geometry) * np.cos(geometry.fan_angles) / geometry.source_origin

@@ -16,7 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from learnedrecon.operators.ray.geometry2d import FanBeam, Geometry
+    from learnedrecon.operators.ray.curved import CurvedFanBeam
+    from learnedrecon.operators.ray.geometry2d import FanBeam
+    from learnedrecon.operators.ray.planar import RotatingGeometry
 
     FloatArray = NDArray[np.float64]
 
@@ -112,7 +114,7 @@ def _shared(weights: FloatArray, same_as_next: NDArray[np.bool_]) -> FloatArray:
     return np.roll((sums / counts)[run], first)
 
 
-def parallel_weights(geometry: Geometry) -> FloatArray:
+def parallel_weights(geometry: RotatingGeometry) -> FloatArray:
     """Radians modulo π that each view of a parallel beam stands for, (angle,).
 
     Missing wedges are logged as a warning.
@@ -139,7 +141,7 @@ def _warn_of_missing(what: str, share: float, scan: Coverage) -> None:
     )
 
 
-def fan_weights(geometry: FanBeam) -> FloatArray:
+def fan_weights(geometry: FanBeam | CurvedFanBeam) -> FloatArray:
     """Weights of every ray of a fan beam, (angle, detector): quadrature times redundancy.
 
     The line of the ray (θ, γ), γ its angle to the central ray, is measured again by the ray
@@ -153,15 +155,14 @@ def fan_weights(geometry: FanBeam) -> FloatArray:
     missing = _unmeasured(geometry, scan)
     if missing > _LEAST_MISSING:
         _warn_of_missing("lines through the image", missing, scan)
-    distance = geometry.source_origin + geometry.origin_detector
-    gamma = np.arctan2(geometry.detector.positions, distance)
+    gamma = geometry.fan_angles
     theta = np.asarray(geometry.angle_values, dtype=np.float64)[:, None]
     own = np.maximum(_taper(theta, scan), 1e-9)
     other = _taper(theta + math.pi - 2 * gamma, scan)
     return scan.weights[:, None] * own / (own + other)
 
 
-def _unmeasured(geometry: FanBeam, scan: Coverage) -> float:
+def _unmeasured(geometry: FanBeam | CurvedFanBeam, scan: Coverage) -> float:
     """The share of the lines (θ, γ) through the image that no ray measures."""
     if not len(scan.wedges):
         return 0.0
@@ -172,7 +173,7 @@ def _unmeasured(geometry: FanBeam, scan: Coverage) -> float:
     return float(np.average(1 - measured.mean(0), weights=np.cos(gamma)))
 
 
-def detector_weights(geometry: Geometry) -> FloatArray:
+def detector_weights(geometry: RotatingGeometry) -> FloatArray:
     """Weights that make up for a detector that is cut on one side only, (detector,).
 
     A displaced detector ends at the distance t from the axis on its short side, within the shadow
@@ -190,7 +191,7 @@ def detector_weights(geometry: Geometry) -> FloatArray:
         longer = -math.copysign(1.0, detector.axis_offset) * positions
         return 1 + np.sin(math.pi / 2 * np.clip(longer / short, -1, 1))
     inner = min(n * d for n, d in zip(geometry.shape, geometry.pixel, strict=True)) / 2
-    if short < inner * geometry.magnification:
+    if short < geometry.shadow(inner):
         _logger.warning(
             "On one side of the axis the detector ends after %.4g of the %.4g mm of the image's"
             " shadow, and %s: filtered backprojection is wrong unless the object is as small. Scan"
@@ -203,7 +204,7 @@ def detector_weights(geometry: Geometry) -> FloatArray:
 
 
 @lru_cache(maxsize=32)
-def widened(geometry: Geometry) -> tuple[Geometry, tuple[int, int]]:
+def widened(geometry: RotatingGeometry) -> tuple[RotatingGeometry, tuple[int, int]]:
     """The scan whose displaced detector is as long as the shadow on its short side too.
 
     Filtered lines do not vanish there. Also how many pixels were added at either end; none where
@@ -217,18 +218,18 @@ def widened(geometry: Geometry) -> tuple[Geometry, tuple[int, int]]:
     offset = detector.axis_offset - math.copysign(added * detector.pitch / 2, detector.axis_offset)
     wide = replace(detector, pixels=detector.pixels + added, axis_offset=offset)
     sides = (0, added) if detector.axis_offset > 0 else (added, 0)
-    return replace(geometry, detector=wide), sides
+    return replace(geometry, detector=wide), sides  # type: ignore[arg-type]
 
 
-def _short_side(geometry: Geometry) -> tuple[float, float]:
+def _short_side(geometry: RotatingGeometry) -> tuple[float, float]:
     """From the axis to the nearer end of the detector, infinite if it is centred; the shadow."""
     detector = geometry.detector
     short = detector.pixels * detector.pitch / 2 - abs(detector.axis_offset)
     centred = abs(detector.axis_offset) <= detector.pitch / 2
-    return math.inf if centred else short, geometry.radius * geometry.magnification
+    return math.inf if centred else short, geometry.shadow(geometry.radius)
 
 
-def _is_made_up_for(geometry: Geometry) -> bool:
+def _is_made_up_for(geometry: RotatingGeometry) -> bool:
     short, shadow = _short_side(geometry)
     if not 0 < short < shadow:
         return False
