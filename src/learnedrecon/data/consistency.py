@@ -16,6 +16,7 @@ from torch import Tensor
 
 from learnedrecon.errors import DataError, describe
 from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.ray.arranged import ArrangedTransform
 from learnedrecon.operators.ray.transform2d import RayTransform
 
 if TYPE_CHECKING:
@@ -118,8 +119,7 @@ def variants(operator: Operator) -> Iterator[Variant]:
     Args:
         operator: T.
     """
-    for axis in range(1, min(operator.codomain.ndim, 3) + 1):
-        yield f"reversed along axis -{axis}", _flip(-axis)
+    yield from _flips(operator)
     if operator.codomain.is_complex:
         yield "complex conjugated", torch.conj
 
@@ -137,6 +137,13 @@ def _(operator: RayTransform) -> Iterator[Variant]:
         "as the logarithm of counts, -ln(y/max y)",
         lambda y: -(y / y.amax().clamp(min=1e-30)).clamp(min=1e-6).log(),
     )
+
+
+@variants.register(ArrangedTransform)
+def _(operator: ArrangedTransform) -> Iterator[Variant]:
+    for name, change in variants(operator.ray):
+        yield name, _rearranged(operator, change)
+    yield from _flips(operator)
 
 
 @variants.register(CartesianMRI)
@@ -182,6 +189,18 @@ def _relative(predicted: Tensor, data: Tensor) -> float:
     size = float(torch.linalg.vector_norm(data))
     gap = float(torch.linalg.vector_norm(predicted - data))
     return gap / size if size > 0 else float(gap > 0)
+
+
+def _flips(operator: Operator) -> Iterator[Variant]:
+    for axis in range(1, min(operator.codomain.ndim, 3) + 1):
+        yield f"reversed along axis -{axis}", _flip(-axis)
+
+
+def _rearranged(
+    operator: ArrangedTransform, change: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """A change of data of the ray transform, on data with other axes."""
+    return lambda y: operator.data_as_given(change(operator.data_as_ours(y)))
 
 
 def _flip(*axes: int) -> Callable[[Tensor], Tensor]:

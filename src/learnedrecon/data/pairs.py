@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from learnedrecon import specs
 from learnedrecon.data.batch import Sample, check_fit
+from learnedrecon.data.conventions import plain_operator
 from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
 from learnedrecon.data.layout import Pair, find_layout
 from learnedrecon.data.sections import share_images
@@ -212,7 +213,8 @@ def read_geometry(path: Path) -> Any:  # noqa: ANN401 - any registered operator 
         FileFormatError: the file is not YAML.
         ConfigError: an unknown name or key, or a wrong value.
     """
-    return specs.named_from_plain(OPERATORS, read_yaml(path), str(path))
+    values = plain_operator(read_yaml(path), str(path), path.parent)
+    return specs.named_from_plain(OPERATORS, values, str(path))
 
 
 def _channelled(array: ArrayRef | None, axes: int) -> tuple[int, ...] | None:

@@ -14,6 +14,7 @@ import numpy as np
 from learnedrecon.errors import DataError, describe
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.mri.non_cartesian import NonCartesian
+from learnedrecon.operators.ray.arranged import Arranged
 from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.beam3d import Beam3D
 from learnedrecon.operators.ray.geometry2d import Beam
@@ -52,6 +53,13 @@ def _(spec: Beam3D) -> str:  # noqa: ARG001 - the same for all
     return "angles, detector rows, detector columns"
 
 
+@data_axes.register(Arranged)
+def _(spec: Arranged) -> str:
+    names = {"angle": "angles", "row": "detector rows"}
+    last = "detector columns" if len(spec.data_axes) == 3 else "detector pixels"
+    return ", ".join(names.get(axis.removeprefix("-"), last) for axis in spec.data_axes)
+
+
 @data_axes.register(Cartesian)
 def _(spec: Cartesian) -> str:
     coils = [] if spec.coils is None else ["coils"]
@@ -80,6 +88,11 @@ def _(spec: Beam2D | Beam3D) -> tuple[float, ...]:
     return spec.pixel
 
 
+@pixel_of.register(Arranged)
+def _(spec: Arranged) -> tuple[float, ...]:
+    return spec.pixel
+
+
 @pixel_of.register(Transmission)
 def _(spec: Transmission) -> tuple[float, ...]:
     return spec.geometry.pixel
@@ -99,6 +112,11 @@ def angles_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - as ab
 @angles_of.register(RotatingBeam3D)
 def _(spec: Beam | RotatingBeam3D) -> tuple[float, ...]:
     return tuple(spec.angle_values)
+
+
+@angles_of.register(Arranged)
+def _(spec: Arranged) -> tuple[float, ...] | None:
+    return angles_of(spec.geometry)
 
 
 @angles_of.register(Transmission)

@@ -1,12 +1,16 @@
 from .adapters.astra import from_astra as from_astra
+from .adapters.astra_geometry import geometry_from_astra as geometry_from_astra
+from .adapters.astra_geometry import geometry_to_astra as geometry_to_astra
 from .adapters.deepinv import from_deepinv as from_deepinv
 from .adapters.deepinv import to_deepinv as to_deepinv
 from .adapters.odl import from_odl as from_odl
 from .adapters.odl import to_odl as to_odl
+from .adapters.odl_geometry import geometry_from_odl as geometry_from_odl
 from .adapters.pylops import from_pylops as from_pylops
 from .adapters.pylops import to_pylops as to_pylops
 from .adapters.scipy import from_scipy as from_scipy
 from .adapters.scipy import to_scipy as to_scipy
+from .adapters.skimage_geometry import geometry_from_skimage as geometry_from_skimage
 from .base import Composition as Composition
 from .base import Multiple as Multiple
 from .base import Operator as Operator
@@ -43,6 +47,8 @@ from .mri.trajectories import Radial as Radial
 from .mri.trajectories import Spiral as Spiral
 from .pointwise import Diagonal as Diagonal
 from .pointwise import ScaledArgument as ScaledArgument
+from .ray.arranged import Arranged as Arranged
+from .ray.arranged import ArrangedTransform as ArrangedTransform
 from .ray.beam2d import RayVectors2D as RayVectors2D
 from .ray.beam3d import RayVectors3D as RayVectors3D
 from .ray.curved import CurvedFanBeam as CurvedFanBeam
@@ -69,6 +75,8 @@ __all__ = [
     "Adjoint",
     "AngleRange",
     "ArcDetector",
+    "Arranged",
+    "ArrangedTransform",
     "BlockDiagonal",
     "Blur",
     "Cartesian",
@@ -128,6 +136,10 @@ __all__ = [
     "from_odl",
     "from_pylops",
     "from_scipy",
+    "geometry_from_astra",
+    "geometry_from_odl",
+    "geometry_from_skimage",
+    "geometry_to_astra",
     "to_deepinv",
     "to_odl",
     "to_pylops",

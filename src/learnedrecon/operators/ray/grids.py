@@ -10,6 +10,7 @@ from functools import singledispatch
 from typing import Any
 
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.operators.ray.arranged import Arranged
 from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.transmission import Transmission
 
@@ -53,6 +54,16 @@ def _(spec: Beam2D, grid: tuple[int, int]) -> Beam2D:
 @with_shape.register
 def _(spec: Beam2D, shape: tuple[int, int]) -> Beam2D:
     return replace(spec, shape=shape)  # type: ignore[type-var]
+
+
+@on_grid.register
+def _(spec: Arranged, grid: tuple[int, int]) -> Arranged:
+    return replace(spec, geometry=on_grid(spec.geometry, spec.at(grid)))  # type: ignore[arg-type]
+
+
+@with_shape.register
+def _(spec: Arranged, shape: tuple[int, int]) -> Arranged:
+    return replace(spec, geometry=with_shape(spec.geometry, spec.at(shape)))  # type: ignore[arg-type]
 
 
 @on_grid.register
