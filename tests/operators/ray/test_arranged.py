@@ -57,8 +57,8 @@ def test_a_volume_as_x_y_z_with_data_as_row_angle_column() -> None:
 
 
 def test_what_is_not_said_is_as_in_this_library() -> None:
-    assert Arranged(PLANE).image_axes == ("y", "x")
-    assert Arranged(SPACE).data_axes == ("angle", "row", "column")
+    assert Arranged(PLANE).image_order == ("y", "x")
+    assert Arranged(SPACE).data_order == ("angle", "row", "column")
 
 
 def test_what_files_and_other_grids_see() -> None:

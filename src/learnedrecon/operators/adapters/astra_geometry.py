@@ -51,6 +51,7 @@ def geometry_from_astra(proj_geom: Mapping[str, Any], vol_geom: Mapping[str, Any
         GeometryError: Another type, a missing or wrong entry, or a scan that we refuse.
     """
     kind = _entry(proj_geom, "type")
+    _entry(vol_geom, "GridColCount")
     if kind not in PLANAR + SPATIAL:
         raise GeometryError(
             describe(

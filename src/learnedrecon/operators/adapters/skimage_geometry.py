@@ -16,6 +16,8 @@ from learnedrecon.operators.ray.nominal import nominal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 
 def geometry_from_skimage(
     shape: Sequence[int],
@@ -43,12 +45,12 @@ def geometry_from_skimage(
         ``ArrangedTransform(arranged)`` takes the image and gives sinograms as ``radon`` does.
 
     Raises:
-        GeometryError: No angles, or an image that is not square where
+        GeometryError: No angles, others than numbers, or an image that is not square where
             ``circle`` is True.
     """
     sizes = image_shape(shape)
     size = number(pixel_size)
-    degrees = np.asarray(theta, dtype=np.float64).reshape(-1)
+    degrees = _degrees(theta)
     square = len(sizes) == 2 and (sizes[0] == sizes[1] or not circle)
     if not square or not len(degrees):
         raise GeometryError(
@@ -67,3 +69,16 @@ def geometry_from_skimage(
     vectors = np.concatenate([np.stack([-sin, cos], axis=1), first, size * along], axis=1)
     plane = RayVectors2D(sizes, vectors, pixels, size, "parallel")  # type: ignore[arg-type]
     return Arranged(nominal(plane, angles.tolist()), data_axes=("column", "angle"))
+
+
+def _degrees(theta: Sequence[float]) -> NDArray[np.float64]:
+    try:
+        return np.array(theta, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(
+            describe(
+                expected="a list of angles in degrees",
+                found=f"{theta!r:.80}",
+                fix="give numbers, such as [0, 1.5, 3]",
+            )
+        ) from error

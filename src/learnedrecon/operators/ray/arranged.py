@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.fields import require_kind
+from learnedrecon.operators.fields import require_kind, store
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.beam3d import Beam3D
@@ -53,29 +53,40 @@ class Arranged:
         kinds: tuple[type, ...] = (Beam2D, Beam3D)
         if not isinstance(self.geometry, kinds):
             require_kind(self.geometry, Beam2D, "Arranged(T.geometry, ('-y', 'x'))")
+        store(self, "image_axes", tuple)
+        store(self, "data_axes", tuple)
         number = len(self.geometry.shape)
-        for name, axes in (("image_axes", _IMAGE[number]), ("data_axes", _DATA[number])):
-            object.__setattr__(self, name, tuple(getattr(self, name)) or axes)
-            _require_axes(name, getattr(self, name), axes)
+        _require_axes("image_axes", self.image_order, _IMAGE[number])
+        _require_axes("data_axes", self.data_order, _DATA[number])
+
+    @property
+    def image_order(self) -> tuple[str, ...]:
+        """The names of the axes of images."""
+        return self.image_axes or _IMAGE[len(self.geometry.shape)]
+
+    @property
+    def data_order(self) -> tuple[str, ...]:
+        """The names of the axes of data."""
+        return self.data_axes or _DATA[len(self.geometry.shape)]
 
     def at(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """A shape of images in this order, as this library has them."""
-        return _sizes(shape, _plain(self.image_axes), _IMAGE[len(self.geometry.shape)])
+        return _sizes(shape, _plain(self.image_order), _IMAGE[len(self.geometry.shape)])
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Of images in this order."""
-        return _sizes(self.geometry.shape, _IMAGE[len(self.geometry.shape)], self.image_axes)
+        return _sizes(self.geometry.shape, _IMAGE[len(self.geometry.shape)], self.image_order)
 
     @property
     def pixel(self) -> tuple[float, ...]:
         """The pixel size of images in mm, in this order."""
-        return _sizes(self.geometry.pixel, _IMAGE[len(self.geometry.shape)], self.image_axes)
+        return _sizes(self.geometry.pixel, _IMAGE[len(self.geometry.shape)], self.image_order)
 
     @property
     def data_shape(self) -> tuple[int, ...]:
         """Of data in this order."""
-        return _sizes(self.geometry.data_shape, _DATA[len(self.geometry.shape)], self.data_axes)
+        return _sizes(self.geometry.data_shape, _DATA[len(self.geometry.shape)], self.data_order)
 
     def subset(self, rows: Sequence[int]) -> Arranged:
         """The same scan with the angles ``rows`` only."""
@@ -114,9 +125,9 @@ class ArrangedTransform(LinearOperator):
         self.spec = arranged
         self.ray = ray
         number = len(arranged.geometry.shape)
-        self._image = _Order(arranged.image_axes, _IMAGE[number])
-        self._data = _Order(arranged.data_axes, _DATA[number])
-        self.row_axis = _plain(arranged.data_axes).index("angle") - len(arranged.data_axes)
+        self._image = _Order(arranged.image_order, _IMAGE[number])
+        self._data = _Order(arranged.data_order, _DATA[number])
+        self.row_axis = _plain(arranged.data_order).index("angle") - len(arranged.data_order)
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.data_as_given(self.ray.evaluate(self.image_as_ours(u)))
@@ -142,7 +153,7 @@ class ArrangedTransform(LinearOperator):
 
     def restrict(self, rows: tuple[int, ...]) -> ArrangedTransform:
         twin = ArrangedTransform.__new__(ArrangedTransform)
-        if "-angle" in self.spec.data_axes:
+        if "-angle" in self.spec.data_order:
             last = self.spec.geometry.data_shape[0] - 1
             rows = tuple(last - row for row in rows)[::-1]
         twin._set(self.spec.subset(rows), self.ray.restrict(rows))  # noqa: SLF001
@@ -157,7 +168,7 @@ class ArrangedTransform(LinearOperator):
         return self.ray.norm_bound()
 
     def extra_repr(self) -> str:
-        return f"{self.spec.image_axes}, {self.spec.data_axes}"
+        return f"{self.spec.image_order}, {self.spec.data_order}"
 
 
 def ray_transform(

@@ -210,13 +210,21 @@ def _parallel(scan: RayVectors2D, ray: FloatArray, pixel: FloatArray, step: Floa
     angles = np.arctan2(-ray[:, 0], ray[:, 1])
     pencil = np.stack([ray, step, np.broadcast_to(_UP, ray.shape)], axis=2)
     pitch = float(np.abs(across).mean())
-    axis = float(np.einsum("vj,vj->v", np.linalg.inv(pencil)[:, 1], -pixel).mean())
-    line = FlatDetector(scan.detector, pitch, (axis - (scan.detector - 1) / 2) * pitch)
+    seen = np.einsum("vj,vj->v", np.linalg.inv(pencil)[:, 1], -pixel)
+    line = FlatDetector(
+        scan.detector, pitch, (_constant(seen, angles) - (scan.detector - 1) / 2) * pitch
+    )
     ideal = ParallelBeam(scan.shape, tuple(angles), line, scan.pixel_size)
     weights = parallel_weights(ideal)[:, None] * detector_weights(ideal)
     none = np.empty(0)
     plane = weights / np.abs(across)[:, None]
     return Poses(plane, pencil, pixel, inward=none, scale=none, added=widened(ideal)[1])
+
+
+def _constant(seen: FloatArray, angles: FloatArray) -> float:
+    """Where an axis through any point is seen: c of the nearest c + a cos θ + b sin θ."""
+    terms = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=1)
+    return float(np.linalg.lstsq(terms, seen)[0][0])
 
 
 def _in_space(plane: FloatArray) -> FloatArray:

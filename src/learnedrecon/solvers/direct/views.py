@@ -225,7 +225,7 @@ def _short_side(geometry: RotatingGeometry) -> tuple[float, float]:
     """From the axis to the nearer end of the detector, infinite if it is centred; the shadow."""
     detector = geometry.detector
     short = detector.pixels * detector.pitch / 2 - abs(detector.axis_offset)
-    centred = abs(detector.axis_offset) <= detector.pitch / 2
+    centred = abs(detector.axis_offset) <= detector.pitch / 2 * (1 + 1e-9)
     return math.inf if centred else short, geometry.shadow(geometry.radius)
 
 
