@@ -241,6 +241,8 @@ def _volume(
         if _count(vol_geom, "GridSliceCount", 1) != 1:
             raise _wrong("GridSliceCount", "none for a scan of an image", "a volume")
     window = vol_geom.get("option") or {}
+    if not isinstance(window, Mapping):
+        raise _wrong("option", "the ends of the window, WindowMinX and so on", f"{window!r:.80}")
     shape, pixel, centre = [], [], []
     for axis, name in names.items():
         number = _count(vol_geom, name)
@@ -269,10 +271,11 @@ def _entry(geometry: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401
 
 
 def _numbers(geometry: Mapping[str, Any], name: str, axes: int) -> Array:
+    given = _entry(geometry, name)
     try:
-        values = np.array(_entry(geometry, name), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise _wrong(name, "numbers", f"{geometry[name]!r:.80}") from error
+        values = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _wrong(name, "numbers", f"{given!r:.80}") from error
     if values.ndim != axes or not len(values):
         raise _wrong(name, f"an array with {axes} axes, not empty", f"shape {values.shape}")
     return values
@@ -282,13 +285,13 @@ def _number(geometry: Mapping[str, Any], name: str, default: float | None = None
     given = geometry.get(name, default) if default is not None else _entry(geometry, name)
     try:
         return float(given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _wrong(name, "a number", f"{given!r:.80}") from error
 
 
 def _count(geometry: Mapping[str, Any], name: str, default: int | None = None) -> int:
     number = _number(geometry, name, default)
-    if number != int(number) or number < 1:
+    if not (number.is_integer() and number >= 1):
         raise _wrong(name, "a count of at least 1", f"{number}")
     return int(number)
 

@@ -74,7 +74,7 @@ def geometry_from_skimage(
 def _degrees(theta: Sequence[float]) -> NDArray[np.float64]:
     try:
         return np.array(theta, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise GeometryError(
             describe(
                 expected="a list of angles in degrees",
