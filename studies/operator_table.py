@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "precision": ("to(float64)", "double precision", "autocast", "and type", "domain's type"),
     "device": ("device", "every tensor is a buffer"),
     "tensors": ("with_tensors", "tensor_names", "argument alone"),
-    "norm": ("norm()", "norm_bound()"),
+    "norm": ("norm()", "norm_bound()", "so is its norm"),
     "rows": ("subset", "a pointwise T"),
 }
 # The order of convergence is not a deviation, and is held but not shown.
