@@ -1,9 +1,9 @@
 """Learned iterative reconstruction for inverse problems.
 
-The words of the design stand here; operators, models, solvers and the rest of the catalogue in lazy
-sub-packages: ``lr.operators.RayTransform``, ``lr.models.LearnedPrimalDual``, ``lr.solvers.fbp``.
-Names are imported from their modules when they are first used, so that ``import learnedrecon`` is
-fast and does not import torch.
+The main classes and functions are at the top level; operators, models, solvers and everything else
+are in lazy sub-packages: ``lr.operators.RayTransform``, ``lr.models.LearnedPrimalDual``,
+``lr.solvers.fbp``. Names are imported from their modules when they are first used, so that ``import
+learnedrecon`` is fast and does not import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Errors that say what was expected, what came, and what to do."""
+"""Exceptions of the library, and messages of three parts: expected, found, what to do."""
 
 from __future__ import annotations
 
@@ -10,62 +10,70 @@ _LONGEST_PART: Final = 2000
 
 
 class LearnedReconError(Exception):
-    """The base of every error that this package raises on purpose."""
+    """Base class of all errors that this package raises itself."""
 
 
 class ShapeError(LearnedReconError, ValueError):
-    """A tensor or array has the wrong shape."""
+    """Error for a tensor or array of the wrong shape."""
 
 
 class DtypeError(LearnedReconError, TypeError):
-    """A tensor or array has the wrong type of number."""
+    """Error for a tensor or array of the wrong dtype."""
 
 
 class DataError(LearnedReconError, ValueError):
-    """The numbers themselves are wrong: NaN, a negative count, an empty image."""
+    """Error for invalid values: NaN, a negative count, an empty image."""
 
 
 class FileFormatError(LearnedReconError, ValueError):
-    """A file is missing, truncated, corrupt, or not what its name says."""
+    """Error for a file that is missing, truncated, corrupt, or of another format than named."""
 
 
 class GeometryError(LearnedReconError, ValueError):
-    """A scan geometry makes no sense, or does not fit the data."""
+    """Error for a scan geometry that is invalid or does not fit the data."""
 
 
 class ConfigError(LearnedReconError, ValueError):
-    """A configuration has an unknown key or a value out of range."""
+    """Error for an unknown key of a configuration, or a value out of range."""
 
 
 class DifferentiationError(LearnedReconError, RuntimeError):
-    """A way of differentiating cannot be applied to this step, or found unequal gradients."""
+    """Error for a step that cannot be differentiated in the chosen way, or unequal gradients."""
 
 
 class PropertyError(LearnedReconError, AssertionError):
-    """A mathematical property that was checked does not hold."""
+    """Error for a mathematical property that was checked and does not hold."""
 
 
 class MissingExtraError(LearnedReconError, ImportError):
-    """An optional package is needed and not installed."""
+    """Error for an optional package that is needed and not installed."""
 
 
 def describe(*, expected: str, found: str, fix: str) -> str:
-    """Puts the three parts of a message into one text; a part of thousands of characters is cut.
+    """The message of an error from its three parts, each shortened to some thousand characters.
 
     >>> describe(expected="2 axes", found="3 axes", fix="drop the last")
     'Expected 2 axes. Found 3 axes. What to do: drop the last.'
+
+    Args:
+        expected: Noun phrase for what was required.
+        found: Noun phrase for what was given.
+        fix: Imperative phrase for what the user should do.
     """
     expected, found, fix = (_cut(part, _LONGEST_PART) for part in (expected, found, fix))
     return f"Expected {expected}. Found {found}. What to do: {fix}."
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: what ``repr`` says, cut to some 80 characters.
+    """A value as text for a message: its ``repr``, shortened to some 80 characters.
 
     Values of any size and depth take little time and memory.
 
     >>> shown("four"), shown([1.0, None])
     ("'four'", '[1.0, None]')
+
+    Args:
+        value: Value of any type.
     """
     short = reprlib.Repr()
     short.maxlevel = 4

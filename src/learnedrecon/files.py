@@ -1,7 +1,7 @@
-"""Files: written as a whole or not at all, where commands may write, and how files are read.
+"""Atomic file writes, planning of outputs, and safe reading of files.
 
-Whatever a library raises on a damaged file becomes one message by :func:`reading`; what is no file
-that ends, such as a pipe, is refused by :func:`require_file`; and memory is asked for only after
+Errors that other libraries raise on damaged files become one message in :func:`reading`. Paths
+without an end, such as pipes, are refused by :func:`require_file`. Memory is allocated only after
 :func:`refuse_size`.
 """
 
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def writing(target: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns what the system says against writing ``target`` into the message for users.
+    """A context that converts system errors while writing ``target`` into one message for users.
+
+    Args:
+        target: Path that is written.
 
     Raises:
-        FileFormatError: the folder cannot be written, or the disk is full.
+        FileFormatError: The folder cannot be written, or the disk is full.
     """
     try:
         yield
@@ -51,14 +54,17 @@ _COPY: Final = "copy or download the file again, or correct its ending"
 
 @contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path beside ``target`` and renames it onto ``target`` on success.
+    """An atomic write: a temporary path beside ``target`` that is renamed onto it on success.
 
     The temporary file has the ending of ``target``, is flushed to the disk before the rename, and
-    is removed if the block raises: a reader never sees half a file, and a crash never costs the
-    old one. What a killed process leaves, :func:`remove_leftovers` removes.
+    is removed if the block raises. A reader therefore never sees half a file, and a crash never
+    damages the old one. :func:`remove_leftovers` removes the files of killed processes.
+
+    Args:
+        target: Path that is written.
 
     Raises:
-        FileFormatError: the folder cannot be written, or the disk is full.
+        FileFormatError: The folder cannot be written, or the disk is full.
     """
     target = Path(target)
     with writing(target):
@@ -81,10 +87,13 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_leftovers(target: str | os.PathLike[str]) -> None:
-    """Removes the temporary files that killed writes of ``target`` left beside it.
+    """Removal of the temporary files that killed writes of ``target`` left beside it.
 
     No other file has their names: ``.learnedrecon-``, the name of the target, a hyphen, and the
-    eight characters of ``tempfile``. Nobody else may be writing ``target`` meanwhile.
+    eight characters of ``tempfile``. No other process may be writing ``target`` at the same time.
+
+    Args:
+        target: Path whose temporary files are removed.
     """
     target = Path(target)
     name = re.escape(_prefix(target)) + "[a-z0-9_]{8}" + re.escape(target.suffix)
@@ -95,7 +104,12 @@ def remove_leftovers(target: str | os.PathLike[str]) -> None:
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:
-    """Writes ``text`` to ``target`` as UTF-8, atomically; see :func:`atomic_path`."""
+    """Atomic write of a text in UTF-8; see :func:`atomic_path`.
+
+    Args:
+        target: Path that is written.
+        text: Content.
+    """
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -127,20 +141,21 @@ def plan_outputs(
     own: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Checks all files that a command is about to write, before it computes anything.
+    """Check of all files that a command will write, before it computes anything.
 
-    The one rule for every command: never over an input, whether or not it is forced; never over
-    another file unless it is forced; never two results into one file. Links are followed.
+    The rule is the same for every command: an input is never overwritten, with or without
+    ``force``; another file only with ``force``; and two results never share a file. Links are
+    followed.
 
     Args:
-        outputs: Files to be written; folders that are missing are made when they are.
-        inputs: Files and folders that the command reads; of a folder, everything in it is input.
-        own: Outputs which the command names itself in a place of its own, such as ``results.json``
-            in a run folder: these replace what it wrote there before.
-        force: Whether other files may be overwritten.
+        outputs: Files to write; missing folders are created when they are written.
+        inputs: Files and folders that the command reads; all files of a folder are inputs.
+        own: Outputs in a place of the command's own, such as ``results.json`` in a run folder,
+            which replace what it wrote there before.
+        force: True if other files may be overwritten.
 
     Returns:
-        The outputs in their order.
+        Outputs in their order.
 
     Raises:
         ConfigError: An output breaks the rule, or is a folder, a device or inside of a file.
@@ -201,18 +216,19 @@ def _refused(expected: str, found: str, fix: str) -> ConfigError:
 def reading(
     path: str | os.PathLike[str], expected: str, *, corrupt: str | None = None, fix: str = _COPY
 ) -> Iterator[None]:
-    """The boundary around a library that reads a file: all that it raises is one clear error.
+    """A context around a library that reads a file, which converts all its errors into one.
 
-    Only calls of the library belong into it. Errors of this package pass as they are.
+    Only calls of the library belong inside. Errors of this package pass unchanged.
 
     Args:
-        path: Name of the file in the message.
-        expected: Meaning of the file, as in "an HDF5 file".
-        corrupt: Kind of damage; by default that it is not what is expected, or is damaged.
+        path: Name of the file, for the message.
+        expected: Noun phrase for the file, such as "an HDF5 file".
+        corrupt: Description of the damage; by default that the file is another kind of file or
+            damaged.
         fix: Advice for damaged files.
 
     Raises:
-        FileFormatError: the file may not be opened, is damaged, or holds more than the memory.
+        FileFormatError: The file may not be opened, is damaged, or does not fit into memory.
     """
     try:
         yield
@@ -233,17 +249,28 @@ def reading(
 def unreadable(
     path: str | os.PathLike[str], expected: str, found: str, fix: str = _COPY
 ) -> FileFormatError:
-    """The error for a file that is not what is ``expected``."""
+    """The error for a file of another content than expected.
+
+    Args:
+        path: Name of the file.
+        expected: Noun phrase for the expected file.
+        found: Noun phrase for what was found.
+        fix: Advice in the message.
+    """
     return FileFormatError(
         describe(expected=f"{os.fspath(path)} to be {expected}", found=found, fix=fix)
     )
 
 
 def require_file(path: str | os.PathLike[str], expected: str) -> Path:
-    """The path, of which a file is there that has an end.
+    """The path of an existing regular file.
+
+    Args:
+        path: Path to check.
+        expected: Noun phrase for the expected file, for the message.
 
     Raises:
-        FileFormatError: nothing there, or a folder, a pipe or a device, which may never end.
+        FileFormatError: There is nothing, or a folder, a pipe or a device, which may never end.
     """
     path = Path(path)
     with reading(path, expected):
@@ -257,15 +284,15 @@ def require_file(path: str | os.PathLike[str], expected: str) -> Path:
 
 
 def refuse_size(path: str | os.PathLike[str], needed: int, *, stored: int | None = None) -> None:
-    """Refuses to take more bytes than the memory has, or than the file can truly hold.
+    """Check that an allocation fits into memory, and that the file can contain so many bytes.
 
-    A compressed file holds at most about a thousand times its size: a header that promises more
-    is damaged, or made to fill the memory. What is below 256 MiB always passes this second test.
+    A compressed file contains at most about a thousand times its size: a header that announces more
+    is damaged, or made to exhaust the memory. Sizes below 256 MiB always pass this second test.
 
     Args:
-        path: The file, for its size and for the message.
-        needed: Bytes that are about to be taken.
-        stored: Bytes of the file, where its content is elsewhere.
+        path: File, for its size and for the message.
+        needed: Number of bytes to allocate.
+        stored: Size in bytes where the content is in another file.
 
     Raises:
         FileFormatError: ``needed`` is larger than the memory of this machine, or than the
@@ -285,10 +312,10 @@ def refuse_size(path: str | os.PathLike[str], needed: int, *, stored: int | None
 
 
 def byte_limit() -> int:
-    """Bytes that one thing may take: LEARNEDRECON_MAX_BYTES, or else the machine's memory.
+    """The largest allocation in bytes: LEARNEDRECON_MAX_BYTES, or else the machine's memory.
 
     Raises:
-        ConfigError: LEARNEDRECON_MAX_BYTES is no positive integer.
+        ConfigError: LEARNEDRECON_MAX_BYTES is not a positive integer.
     """
     asked = os.environ.get(_MAX_BYTES)
     if asked is None:
@@ -308,12 +335,12 @@ def read_text(path: str | os.PathLike[str], expected: str, *, most: int = 1 << 2
     """The text of a file in UTF-8.
 
     Args:
-        path: of the file.
-        expected: Meaning of the file, for messages.
-        most: Bytes that it may have.
+        path: Path of the file.
+        expected: Noun phrase for the file, for messages.
+        most: Largest accepted size in bytes.
 
     Raises:
-        FileFormatError: no such file, a pipe, too large, or not UTF-8.
+        FileFormatError: There is no such file, it is a pipe, is too large, or is not UTF-8.
     """
     path = require_file(path, expected)
     with reading(path, expected, fix="repair the file"):

@@ -1,7 +1,7 @@
-"""The global random generators: seeded, saved, restored, and kept from being disturbed.
+"""Global random generators: seeding, saving, restoring, protection from changes.
 
-What a model draws while it is trained (dropout, say) comes from these. The data side has its own
-generators, seeded by step and sample.
+Random numbers that a model draws during training (for example dropout) come from these generators.
+The data side has its own generators, seeded by step and sample.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ _NAMES = ("torch", "numpy", "numpy.gauss", "python", "python.gauss")
 
 
 def seed_generators(seed: int) -> None:
-    """Seeds torch (CPU and GPU), numpy's and Python's global generators."""
+    """Seeding of the global generators of torch (CPU and GPU), NumPy and Python.
+
+    Args:
+        seed: Seed ≥ 0.
+    """
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002 (the global generator is what is meant)
     random.seed(seed)
@@ -33,13 +37,13 @@ def seed_generators(seed: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class GeneratorState:
-    """A moment of all global generators, which can become tensors for a file.
+    """The state of all global generators, convertible to tensors for a file.
 
     Attributes:
-        torch_cpu: (bytes,), uint8.
-        torch_cuda: of the current device, or None where CUDA is not in use.
-        numpy: as ``np.random.get_state`` gives it.
-        python: as ``random.getstate`` gives it.
+        torch_cpu: State of torch's CPU generator, (bytes,), uint8.
+        torch_cuda: State of the current device's generator, or None where CUDA is not in use.
+        numpy: State that ``np.random.get_state`` returns.
+        python: State that ``random.getstate`` returns.
     """
 
     torch_cpu: Tensor
@@ -49,14 +53,14 @@ class GeneratorState:
 
     @classmethod
     def capture(cls) -> Self:
-        """The generators as they are."""
+        """The present state of the generators."""
         cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
         numpy = np.random.get_state(legacy=True)  # noqa: NPY002 (see seed_generators)
         assert isinstance(numpy, tuple)
         return cls(torch.get_rng_state(), cuda, numpy, random.getstate())
 
     def restore(self) -> None:
-        """Makes the generators what they were."""
+        """Sets the generators to this state."""
         torch.set_rng_state(self.torch_cpu)
         if self.torch_cuda is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(self.torch_cuda)
@@ -64,7 +68,7 @@ class GeneratorState:
         random.setstate(self.python)
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """As tensors, which a checkpoint can hold; exact."""
+        """The state as tensors for a checkpoint, exact."""
         _, keys, position, has_gauss, gauss = self.numpy
         version, words, python_gauss = self.python
         tensors = {
@@ -83,7 +87,7 @@ class GeneratorState:
         """The inverse of :meth:`to_tensors`.
 
         Raises:
-            FileFormatError: a generator is missing.
+            FileFormatError: A generator is missing.
         """
         missing = [name for name in _NAMES if name not in tensors]
         if missing:
@@ -113,7 +117,7 @@ class GeneratorState:
 
 @contextmanager
 def undisturbed_generators() -> Iterator[None]:
-    """Whatever is drawn in the block, the generators are afterwards what they were before."""
+    """A context after which the global generators are in the state that they had before."""
     before = GeneratorState.capture()
     try:
         yield

@@ -1,4 +1,4 @@
-"""The only door from a step to one batch of y = T(u) + noise."""
+"""Inverse problems y = T(u) + noise: the interface through which a step sees one batch."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 class Problem(ABC):
-    """One batch of y = T(u) + noise, as a step sees it.
+    """One batch of an inverse problem y = T(u) + noise.
 
-    An interface: a cache, a counter or a scaled problem can stand in for :class:`InverseProblem`.
-    Tensors inside may require gradients.
+    This is an interface: a cache, a counter or a scaled problem can take the place of
+    :class:`InverseProblem`. Tensors inside may require gradients.
 
     Attributes:
-        operator: T, for initial values and classical methods; a step never touches it.
+        operator: T, for initial values and classical methods; steps do not use it.
         data: y, (batch, channel, *codomain.shape).
-        regulariser: a fixed R, or None.
-        draws: what was drawn at random for this batch before the scheme runs.
+        regulariser: Fixed regulariser R, or None.
+        draws: Random integers of this batch, drawn by the data side before the scheme runs.
     """
 
     operator: Operator
@@ -48,7 +48,7 @@ class Problem(ABC):
 
     @abstractmethod
     def adjoint(self, v: Tensor, at: Tensor | None = None) -> Tensor:
-        """[∂T(at)]* v; a linear T needs no ``at``."""
+        """[∂T(at)]* v; ``at`` may be omitted for a linear T."""
 
     @abstractmethod
     def gradient(self, u: Tensor) -> Tensor:
@@ -58,7 +58,8 @@ class Problem(ABC):
     def back(self) -> Tensor:
         """T*y of a linear T, (batch, channel, *domain.shape), computed once.
 
-        What requires a gradient is computed anew each time, as its graph serves one backward pass.
+        A result that requires a gradient is computed at every access, as its graph serves one
+        backward pass.
 
         Raises:
             GeometryError: T is not linear, so that [∂T(u)]*y depends on an image u.
@@ -78,26 +79,26 @@ class Problem(ABC):
     def solve(self, b: Tensor, weight: Tensor | float) -> Tensor:
         """(T*T + λI)⁻¹ b of a linear T, the minimiser x of ½‖Tx‖² + λ/2 ‖x‖² - Re⟨b, x⟩.
 
-        Differentiable in b, λ and every tensor of T. With b = T*y + λz it is the proximal map of
-        ½‖Tx - y‖²/λ at z: the data consistency of MoDL (Aggarwal, Mani, Jacob, IEEE Trans. Med.
+        It is differentiable in b, λ and every tensor of T. With b = T*y + λz it is the proximal map
+        of ½‖Tx - y‖²/λ at z: the data consistency of MoDL (Aggarwal, Mani, Jacob, IEEE Trans. Med.
         Imaging 38(2), 2019, eq. 8) and the first half of ADMM and of half-quadratic splitting.
 
         Args:
-            b: (batch, channel, *domain.shape).
+            b: Right side, (batch, channel, *domain.shape).
             weight: λ ≥ 0, one number or one per sample, (batch,).
 
         Returns:
-            (batch, channel, *domain.shape).
+            Solution, (batch, channel, *domain.shape).
 
         Raises:
             GeometryError: T is not linear.
-            ShapeError, DtypeError, DataError, ConfigError: as for
+            ShapeError, DtypeError, DataError, ConfigError: As for
                 :func:`learnedrecon.solvers.normal.solve_normal`.
         """
 
     @abstractmethod
     def subset(self, rows: Rows) -> Problem:
-        """The same problem with the rows ``rows`` of T and of y only."""
+        """The same problem restricted to the rows ``rows`` of T and of y."""
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:
@@ -106,22 +107,22 @@ class Problem(ABC):
 
 @dataclass(frozen=True, eq=False)
 class InverseProblem(Problem):
-    """The standard problem: an operator, data, and a data term.
+    """The standard inverse problem: an operator, data, and a data term.
 
     Attributes:
-        operator: T.
+        operator: Operator T.
         data: y, (batch, channel, *T.codomain.shape).
-        fidelity: D.
-        regulariser: a fixed R, or None.
-        draws: random integers of this batch, drawn by the data side.
-        solver: how exactly :meth:`solve` solves where T has no closed form.
+        fidelity: Data term D.
+        regulariser: Fixed regulariser R, or None.
+        draws: Random integers of this batch, drawn by the data side.
+        solver: Tolerances of :meth:`solve` where T has no closed form.
 
     Raises:
         GeometryError: T is not an operator.
-        DtypeError: the data are not a tensor of floats of the codomain's kind.
-        DataError: the data term has none for these data, such as negative ones for
+        DtypeError: The data are not a tensor of floats of the codomain's kind.
+        DataError: The data term is not defined for these data, such as negative data for
             Kullback-Leibler.
-        ShapeError: the data do not end in the codomain's axes, or have no batch axis.
+        ShapeError: The data do not end in the codomain's axes, or have no batch axis.
     """
 
     operator: Operator
@@ -213,13 +214,13 @@ class InverseProblem(Problem):
 
 
 class Wrapper(Problem):
-    """A problem that passes everything on to another; subclasses change what they are for.
+    """A problem that delegates everything to another; subclasses override single methods.
 
-    A :class:`Scaling` scales the problem inside and wraps it again, so a wrapper sees what the
-    scheme sees.
+    A :class:`Scaling` scales the inner problem and wraps it again, so that a wrapper sees the
+    scaled problem of the scheme.
 
     Args:
-        inner: the problem inside.
+        inner: Problem to which everything is delegated.
     """
 
     def __init__(self, inner: Problem) -> None:
@@ -265,10 +266,14 @@ class Wrapper(Problem):
 
 
 def changed(problem: Problem, change: Callable[[InverseProblem], InverseProblem]) -> Problem:
-    """The standard problem inside all wrappers changed, and wrapped again.
+    """A problem whose innermost :class:`InverseProblem` is replaced, with the same wrappers.
+
+    Args:
+        problem: InverseProblem, possibly inside wrappers.
+        change: Function that returns the replacement.
 
     Raises:
-        ConfigError: there is no standard problem inside.
+        ConfigError: There is no InverseProblem inside.
     """
     if isinstance(problem, Wrapper):
         return problem.rewrap(changed(problem.inner, change))

@@ -1,4 +1,4 @@
-"""Constructor arguments as a frozen value, from which a thing is built again."""
+"""Recording of constructor arguments as frozen dataclasses, from which objects are built again."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Recorded:
-    """A class whose instances know the arguments they were made with.
+    """Base class whose instances record their constructor arguments.
 
     ``thing.spec`` is a frozen dataclass with a field for every argument of the constructor;
     :func:`spec_type` makes its class from the signature, so that each default is written once.
     Arguments are validated by their annotations (pydantic), and then by :meth:`check`. Annotations
     must be resolvable at run time.
 
-    Subclasses that hold what no file can hold say ``class Name(Base, recorded=False)``.
+    Subclasses whose arguments cannot be written to a file are declared as ``class Name(Base,
+    recorded=False)``.
+
+    Attributes:
+        spec: Constructor arguments as a frozen dataclass.
+        recorded: False for classes whose arguments are not recorded.
     """
 
     spec: Any = None
@@ -42,10 +47,10 @@ class Recorded:
 
     @staticmethod
     def check(spec: Record) -> None:
-        """Refuses arguments out of range; called before anything is built.
+        """Check of the arguments, called before anything is built.
 
         Args:
-            spec: The record of the arguments.
+            spec: Record of the arguments.
 
         Raises:
             ConfigError: An argument is out of range.
@@ -71,11 +76,11 @@ class Recorded:
 
 
 def record(cls: type[T]) -> type[T]:
-    """Makes the instances of a class know their arguments, as those of :class:`Recorded` do.
+    """A class decorator that records constructor arguments, as :class:`Recorded` does.
 
     Args:
-        cls: A class that is not :class:`Recorded`, such as an operator or a dataset; changed in
-            place.
+        cls: Class that is not derived from :class:`Recorded`, such as an operator or a dataset;
+            changed in place.
     """
     if not issubclass(cls, Recorded) and "_spec_type" not in cls.__dict__:
         spec_type(cls)
@@ -85,17 +90,28 @@ def record(cls: type[T]) -> type[T]:
 
 
 def arguments_of(spec: Record) -> dict[str, Any]:
-    """The fields of a record by name, as they are."""
+    """The fields of a record by name, unchanged.
+
+    Args:
+        spec: Record of constructor arguments.
+    """
     return {each.name: getattr(spec, each.name) for each in fields(spec)}
 
 
 def class_of(kind: type[Any]) -> type[Any]:
-    """The class whose arguments a record of type ``kind`` holds; ``kind`` itself of others."""
+    """The class whose arguments a record of type ``kind`` contains; otherwise ``kind`` itself.
+
+    Args:
+        kind: Type of a record, or any other type.
+    """
     return kind._of if issubclass(kind, _Record) else kind  # noqa: SLF001 - of this module
 
 
 def spec_type(cls: type[Any]) -> type[Any]:
-    """The frozen dataclass of the constructor arguments of ``cls``, made once.
+    """The frozen dataclass of a class's constructor arguments, created once.
+
+    Args:
+        cls: Class with an annotated constructor.
 
     Raises:
         ConfigError: An argument has no annotation, or one that cannot be resolved at run time.
@@ -176,8 +192,8 @@ def _recording(initialiser: Any) -> Any:  # noqa: ANN401 - a function, as decora
 def _unreadable(cls: type[Any], found: str, fix: str) -> ConfigError:
     return ConfigError(
         describe(
-            expected=f"annotated arguments of {cls.__name__}, which files are to record",
+            expected=f"annotated arguments of {cls.__name__}, which files record",
             found=found,
-            fix=f"{fix}; or derive it with recorded=False, then it is in no file",
+            fix=f"{fix}; or derive it with recorded=False, so that no file contains it",
         )
     )

@@ -1,4 +1,4 @@
-"""Names that configurations and weights files may use, open to classes from elsewhere."""
+"""Registries of names for configurations and weights files, open to other classes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, Entry[T]], Generic[T]):
-    """A mapping from names to entries, to which :meth:`add` adds.
+    """A mapping from names to entries, which :meth:`add` extends.
 
     Args:
-        kind: What it holds, for messages, such as "model".
-        base: The class that every entry must build.
-        entries: The entries that the library brings.
+        kind: Noun for the entries in messages, such as "model".
+        base: Class that every entry must build.
+        entries: Entries of the library itself.
     """
 
     def __init__(self, kind: str, base: type[T], entries: Mapping[str, Entry[T]]) -> None:
@@ -38,12 +38,12 @@ class Registry(Mapping[str, Entry[T]], Generic[T]):
         return len(self._entries)
 
     def add(self, name: str, entry: Entry[T]) -> None:
-        """Makes ``name`` known.
+        """Registration of an entry under a name.
 
-        A class that is defined again under its name, as notebooks do, takes its place.
+        A class that is defined again under its name, as in notebooks, replaces the earlier one.
 
         Raises:
-            ConfigError: The library or another class has the name.
+            ConfigError: The name belongs to the library or to another class.
         """
         there = self._entries.get(name)
         if there is not None and (name in self._own or not _is_again(there, entry)):
@@ -58,11 +58,11 @@ class Registry(Mapping[str, Entry[T]], Generic[T]):
 
     @property
     def own(self) -> frozenset[str]:
-        """The names that the library brings."""
+        """The names of the library itself."""
         return self._own
 
     def outside(self, name: str) -> str | None:
-        """The module that brought ``name`` in; None for what the library brings."""
+        """The module that registered ``name``; None for names of the library."""
         if name in self._own or name not in self._entries:
             return None
         return self._entries[name].module
@@ -76,8 +76,7 @@ def entry_of(cls: type[Any], summary: str | None = None) -> Entry[Any]:
     """The entry of a class whose constructor arguments are its record.
 
     Args:
-        cls: A class whose constructor arguments are annotated, or a frozen dataclass, which is its
-            own record.
+        cls: Class with an annotated constructor, or a frozen dataclass, which is its own record.
         summary: One line for listings; the first line of the docstring unless given.
     """
     line = (cls.__doc__ or cls.__name__).strip().splitlines()[0]
@@ -91,7 +90,11 @@ def entry_of(cls: type[Any], summary: str | None = None) -> Entry[Any]:
 
 
 def itself(value: T) -> T:
-    """What builds a value that is its own record."""
+    """The identity, which builds a value that is its own record.
+
+    Args:
+        value: Value to return.
+    """
     return value
 
 

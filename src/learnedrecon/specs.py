@@ -1,7 +1,7 @@
-"""Specs: frozen dataclasses from which models and operators are built, to plain data and back.
+"""Specs: frozen dataclasses that describe models and operators, as plain data and back.
 
-A registry is a mapping from a name to an :class:`Entry`; the name travels with the values, so that
-a checkpoint or a configuration says what it describes.
+A registry is a mapping from a name to an :class:`Entry`; the name is stored with the values, so
+that a checkpoint or a configuration is self-describing.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _LONG_KEY: Final = 60
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """One line of a registry.
+    """One entry of a registry.
 
     Attributes:
-        spec: the frozen dataclass that configures it.
-        build: from the spec to the thing.
-        summary: one line for listings.
-        module: that the class comes from, for records of runs.
+        spec: Frozen dataclass of the configuration.
+        build: Function from the spec to the object.
+        summary: One line for listings.
+        module: Module of the class, for records of runs.
     """
 
     spec: type[Any]
@@ -50,8 +50,11 @@ _HINTS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
 def to_plain(spec: Any) -> Any:  # noqa: ANN401
     """A spec as dictionaries, lists, numbers and strings, ready for JSON and YAML.
 
+    Args:
+        spec: Frozen dataclass.
+
     Raises:
-        LearnedReconError: What a field raises that no file can hold.
+        LearnedReconError: A field cannot be written to a file.
     """
     try:
         return _adapter(type(spec)).dump_python(spec, mode="json")
@@ -62,16 +65,17 @@ def to_plain(spec: Any) -> Any:  # noqa: ANN401
 
 
 def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN401
-    """Builds a spec from plain data.
+    """A spec from plain data.
 
     Args:
-        kind: the dataclass.
-        values: what YAML or JSON gave.
-        where: the path of keys that led here, for messages.
+        kind: Dataclass of the spec.
+        values: Values read from YAML or JSON.
+        where: Path of keys to these values, for messages.
 
     Raises:
-        ConfigError: an unknown key (with the nearest known one), a missing key, or a wrong value.
-        LearnedReconError: what the dataclass itself raises, with the path in front.
+        ConfigError: A key is unknown (the nearest known one is named) or missing, or a value is
+            wrong.
+        LearnedReconError: The dataclass itself refuses a value; the path precedes its message.
     """
     refuse_deep(values, where)
     if is_dataclass(kind):
@@ -133,10 +137,14 @@ def _placed(error: LearnedReconError, place: str) -> LearnedReconError:
 
 
 def refuse_deep(values: Any, where: str = "") -> None:  # noqa: ANN401
-    """Refuses plain data that hold more, or deeper, than any spec does, or themselves.
+    """Check that plain data are not larger or deeper than any spec, and do not contain themselves.
+
+    Args:
+        values: Plain data.
+        where: Path of keys to these values, for messages.
 
     Raises:
-        ConfigError: more than forty levels, or more than a million values.
+        ConfigError: There are more than forty levels, or more than a million values.
     """
     level, number = [values], 0
     for _ in range(_DEEPEST):
@@ -165,7 +173,12 @@ def refuse_deep(values: Any, where: str = "") -> None:  # noqa: ANN401
 
 
 def named_to_plain(registry: Registry[Any], spec: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A registered spec as plain data, with its ``name``."""
+    """A registered spec as plain data, with its ``name``.
+
+    Args:
+        registry: Registry of the spec's class.
+        spec: Spec of a registered class.
+    """
     for name, entry in registry.items():
         if entry.spec is type(spec):
             return {"name": name, **to_plain(spec)}
@@ -175,10 +188,16 @@ def named_to_plain(registry: Registry[Any], spec: Any) -> dict[str, Any]:  # noq
 
 
 def named_from_plain(registry: Registry[Any], values: Mapping[str, Any], where: str = "") -> Any:  # noqa: ANN401
-    """The spec that ``values`` (with a ``name``) describe.
+    """The spec that plain data with a ``name`` describe.
+
+    Args:
+        registry: Registry of the names.
+        values: Plain data with a ``name``.
+        where: Path of keys to these values, for messages.
 
     Raises:
-        ConfigError: no name, an unknown name (with the nearest known one), or wrong values.
+        ConfigError: The name is missing or unknown (the nearest known one is named), or a value is
+            wrong.
     """
     refuse_deep(values, where)
     if not isinstance(values, Mapping) or "name" not in values:
@@ -197,7 +216,12 @@ def named_from_plain(registry: Registry[Any], values: Mapping[str, Any], where: 
 
 
 def build(registry: Registry[T], spec: Any) -> T:  # noqa: ANN401
-    """Builds what ``spec`` describes."""
+    """The object that a spec describes.
+
+    Args:
+        registry: Registry of the spec's class.
+        spec: Spec of a registered class.
+    """
     for entry in registry.values():
         if entry.spec is type(spec):
             return entry.build(spec)
@@ -207,7 +231,13 @@ def build(registry: Registry[T], spec: Any) -> T:  # noqa: ANN401
 
 
 def unknown(what: str, found: object, known: Mapping[str, Any] | list[str]) -> ConfigError:
-    """The error for a name that is not known, with the nearest one that is."""
+    """The error for an unknown name, with the nearest known one.
+
+    Args:
+        what: Noun for the names in the message.
+        found: Unknown name.
+        known: Known names.
+    """
     names = sorted(known)
     near = difflib.get_close_matches(found[:80], names, n=1) if isinstance(found, str) else []
     hint = f"did you mean '{near[0]}'? Else choose one of these" if near else "choose one of these"

@@ -1,4 +1,4 @@
-"""Where a public name lives, for the message about a wrong one."""
+"""Modules of public names, for the error message of a wrong name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAMES: Final = re.compile(r"\b(\w+) as \1\b")
 
 
 def public_names() -> dict[str, str]:
-    """The full name of every public object by its own, as the stubs of the packages list them."""
+    """The full name of every public object, by its short name, from the stubs of the packages."""
     found = {}
     for stub in sorted(_ROOT.rglob("__init__.pyi"), key=lambda path: -len(path.parts)):
         package = ".".join(stub.parent.relative_to(_ROOT.parent).parts)
@@ -22,7 +22,11 @@ def public_names() -> dict[str, str]:
 
 
 def elsewhere(name: str) -> str:
-    """What to say of a name that the package does not have: where it is, or the nearest one."""
+    """Advice about a name that the package does not have: its module, or the nearest name.
+
+    Args:
+        name: Name that was looked up.
+    """
     names = public_names()
     text = f"module 'learnedrecon' has no attribute '{name}'"
     if name in names:

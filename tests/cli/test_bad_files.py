@@ -160,7 +160,7 @@ CASES: Cases = (
     ),
     (
         "a complex measurement", lambda p: p.fbp(p.scan(1j * ones)),
-        ("of real numbers", "complex64", "store the part that is meant"),
+        ("of real numbers", "complex64", "store the real part or the magnitude"),
     ),
     (
         "one axis", lambda p: p.fbp(p.scan(np.ones(24))),

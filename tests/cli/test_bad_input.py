@@ -223,8 +223,8 @@ CASES: Cases = (
         ("partners of the same name", "without a measurement: 'b'", "repair, add or remove"),
     ),
     (
-        "measurements alone", lambda p: from_folder(p, ("measurement/a.npy", ones)),
-        ("true images to learn from", "1 measurements alone", "folder 'truth'"),
+        "measurements only", lambda p: from_folder(p, ("measurement/a.npy", ones)),
+        ("true images to learn from", "1 measurements only", "folder 'truth'"),
     ),
     (
         "NaN in a folder", lambda p: from_folder(p, ("truth/a.npy", image * np.nan)),

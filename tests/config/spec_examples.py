@@ -172,6 +172,7 @@ _UNLIKE: dict[str, Any] = {
     "reference_sigma": 0.02,
     "sigma": 0.01,
     "noise_level": 0.05,
+    "extrapolate": "cylinder",
 }
 _NETWORKS: dict[type[Any], Any] = {
     UNetSpec: UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),

@@ -124,6 +124,7 @@ def configs() -> Iterator[tuple[str, Config]]:
     for noise in EXAMPLES["noise"]:
         yield type(noise).__name__, replace(plain, data=replace(data, simulation=Simulation(noise)))
     full = replace(data, simulation=Simulation(PoissonLog(10.0), (8, 9), 4), workers=2, draws=3)
+    full = replace(full, mismatch="warn")
     evaluation = EvaluationConfig("range=2.5", 3, 4, 5)
     yield (
         "rest",

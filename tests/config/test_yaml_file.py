@@ -121,6 +121,21 @@ def test_another_name_drops_the_keys_of_the_old_one(tmp_path: Path) -> None:
     assert same.model == config_of().model
 
 
+def test_another_model_keeps_the_measured_image_scale(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    values = to_plain(config_of())
+    values["model"] = {"name": "filtered_primal_dual", "iterations": 6, "image_scale": 0.04}
+    path.write_text(yaml.safe_dump(values))
+    named = "model.name=learned_primal_dual"
+    assert read_config(path, [named]).model.image_scale == 0.04
+    assert read_config(path, ["model={name: learned_primal_dual, hidden: 4}"]).model == MODELS[
+        "learned_primal_dual"
+    ].spec(hidden=4, image_scale=0.04)
+    assert read_config(path, [named, "model.image_scale=2.0"]).model.image_scale == 2
+    assert read_config(path, ["model.iterations=3"]).model.image_scale == 0.04
+    assert read_config(path, ["model.name=fbp"]).model == MODELS["fbp"].spec()
+
+
 def test_a_list_cannot_be_overridden(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("[1, 2]")
     with pytest.raises(ConfigError, match=r"keys and values.*\[1, 2\]"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -56,7 +57,7 @@ def test_a_png_of_the_asked_size(tmp_path: Path) -> None:
     with Image.open(target) as image:
         image.load()
         assert image.format == "PNG"
-        assert image.size == (round(2.1 * 3 * 50), round(4.3 * 2 * 50))
+        assert image.size == (round((2.1 * 5 + 1.2) * 50), round(2.1 * 1.05 * 2 * 50))
         pixels = np.asarray(image.convert("RGB"))
     assert pixels.std() > 10
     assert 2_000 < target.stat().st_size < 500_000
@@ -108,7 +109,25 @@ def test_windows_and_error_scales(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_rows_may_have_different_numbers_of_methods(tmp_path: Path) -> None:
     comparison([row(0.1, 0.2, 0.3), row(0.1)], tmp_path / "a.png", dpi=40)
     with Image.open(tmp_path / "a.png") as image:
-        assert image.size == (round(2.1 * 4 * 40), round(4.3 * 2 * 40))
+        assert image.size == (round((2.1 * 7 + 1.2) * 40), round(2.1 * 1.05 * 2 * 40))
+
+
+@pytest.mark.parametrize("methods", [1, 2, 3])
+@pytest.mark.parametrize("objects", [2, 3])
+def test_several_objects_make_a_wide_figure(tmp_path: Path, objects: int, methods: int) -> None:
+    comparison([row(*[0.1] * methods)] * objects, tmp_path / "a.png", dpi=30)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width > image.height
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_every_scale_has_the_unit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, objects: int
+) -> None:
+    each = replace(row(0.1, -0.2), unit="1/mm")
+    figure = drawn(monkeypatch, [each] * objects, tmp_path / "a.png")
+    assert [axis.get_ylabel() for axis in figure.axes].count("1/mm") == 2 * objects
+    assert texts(figure).count("method 0 - truth") == (objects if objects > 1 else 0)
 
 
 def test_an_exact_method_has_an_error_map_too(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from learnedrecon.errors import DtypeError
 from learnedrecon.operators.base import Operator
+from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.registry import OPERATORS
@@ -74,3 +76,19 @@ def test_a_large_operator_is_checked_without_its_matrix() -> None:
     report = check_operator(RayTransform(geometry, torch.float64))
     assert any("entry by entry" in finding.name for finding in report.skipped)
     assert report.measured("T* is adjoint: single pixels and data") < 1e-12
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tensors_without_values_have_shapes_or_are_refused(name: str) -> None:
+    operator, _ = built(name, torch.float32)
+    ways = [(operator, operator.domain, operator.codomain)]
+    if isinstance(operator, LinearOperator):
+        ways.append((operator.adjoint, operator.codomain, operator.domain))
+    for apply, source, target in ways:
+        x = torch.empty((1, 1, *source.shape), dtype=source.dtype, device="meta")
+        try:
+            shape = apply(x).shape
+        except DtypeError as error:
+            assert "device meta" in str(error)  # noqa: PT017 - a shape is as good
+        else:
+            assert shape[-target.ndim :] == target.shape

@@ -53,8 +53,8 @@ def test_repeated_steps_are_set_too() -> None:
     [
         (LearnedPrimalDual(2, hidden=4), "reversible", None, "PrimalDualStep, which has no inv"),
         (LearnedPrimalDual(2, hidden=4), "magic", None, "one of auto, backprop.*'magic'"),
-        (LearnedPrimalDual(2, hidden=4), "auto", 2, "backward='checkpointed' alone"),
-        (LearnedPrimalDual(2, hidden=4), "backprop", 2, "backward='checkpointed' alone"),
+        (LearnedPrimalDual(2, hidden=4), "auto", 2, "only with backward='checkpointed'"),
+        (LearnedPrimalDual(2, hidden=4), "backprop", 2, "only with backward='checkpointed'"),
         (LearnedPrimalDual(2, hidden=4), "checkpointed", 0, "every >= 1"),
         (EquilibriumGradient(), "backprop", None, "a Chain or a Repeat.*with a FixedPoint"),
         (FBP(), "checkpointed", None, "a Chain or a Repeat.*Found FBP"),

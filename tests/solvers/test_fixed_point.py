@@ -54,6 +54,34 @@ class Affine:
         return torch.linalg.solve(identity - self.matrices, self.offsets)
 
 
+@pytest.mark.parametrize(
+    "solver", [Picard(1e-2, 1000), Picard(1e-2, 1000, 0.5), Anderson(1e-2, 1000), Anderson(0.1, 90)]
+)
+def test_maps_without_a_fixed_point_do_not_converge(solver: FixedPointSolver) -> None:
+    """z ↦ z + b, and a shear that grows quadratically: steps become small beside the iterates."""
+    offset = random(1, SIZE, seed=3)
+
+    def shear(z: Tensor) -> Tensor:
+        return z + torch.cat([z[:, 1:], torch.ones(1, 1, dtype=z.dtype)], 1)
+
+    for f in (lambda state: (state[0] + offset,), lambda state: (shear(state[0]),)):
+        result = solver.solve(f, (torch.zeros(1, SIZE, dtype=torch.float64),))
+        assert not bool(result.converged.any()), result.status
+        assert "Not converged" in result.status
+
+
+def test_a_far_fixed_point_is_not_announced_on_the_way() -> None:
+    """z ↦ γz + b with γ = 1 - 1e-5 has moved 1 % of the way after 1000 steps of equal length."""
+    start = (torch.zeros(1, 1, dtype=torch.float64),)
+    result = Picard(1e-2, 1000).solve(lambda state: (state[0] * (1 - 1e-5) + 1,), start)
+    assert not bool(result.converged)
+    assert float(result.state[0]) < 0.011 * 1e5
+    there = Picard(1e-2, 10).solve(
+        lambda state: (state[0] * (1 - 1e-5) + 1,), (torch.full((1, 1), 0.9999e5),)
+    )
+    assert bool(there.converged)
+
+
 @pytest.mark.parametrize("solver", SOLVERS, ids=repr)
 def test_affine_maps_are_solved(solver: FixedPointSolver) -> None:
     f = Affine([0.0, 0.5, 0.95])

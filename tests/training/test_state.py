@@ -44,7 +44,7 @@ def test_weights_alone_are_no_state(tiny: ModuleType, tmp_path: Path) -> None:
     blueprint = Blueprint({"name": "tiny"})
     checkpoints = Checkpoints(tmp_path, blueprint)
     write_weights(checkpoints.last, tiny.Tiny(tiny.TinySpec()), blueprint, {})
-    with pytest.raises(FileFormatError, match="weights alone"):
+    with pytest.raises(FileFormatError, match="only weights"):
         checkpoints.progress()
 
 

@@ -1,1 +1,1 @@
-"""The command line: one module a command. Nothing here imports torch before a command runs."""
+"""The command line, with one module per command; torch is imported only when a command runs."""

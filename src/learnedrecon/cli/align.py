@@ -1,4 +1,4 @@
-"""`learnedrecon align`: where the rotation axis of a scan is."""
+"""`learnedrecon align`: the rotation axis of a scan."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,15 +10,19 @@ from learnedrecon.cli.options import Force, Geometry, echo
 
 def align(
     scan: Annotated[
-        Path, typer.Argument(help="The measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
+        Path, typer.Argument(help="Measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
     ],
     *,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="G.yaml", help="The geometry with the axis."),
+        typer.Option(
+            "--output", "-o", metavar="G.yaml", help="Geometry file to write, with the axis."
+        ),
     ] = None,
     geometry: Geometry = None,
-    key: Annotated[str | None, typer.Option("--key", help="The data set in an HDF5 file.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Key of the data set in an HDF5 file.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Find the rotation axis of a CT scan, and write it into a geometry."""

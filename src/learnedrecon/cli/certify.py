@@ -1,4 +1,4 @@
-"""`learnedrecon certify`: what can be proved of a trained fixed point scheme."""
+"""`learnedrecon certify`: convergence certificates of trained fixed point schemes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +9,21 @@ from learnedrecon.cli.options import echo
 
 
 def certify(
-    run: Annotated[Path, typer.Argument(help="A run folder, or a weights file.")],
+    run: Annotated[Path, typer.Argument(help="Run folder or weights file.")],
     *,
     smallest: Annotated[
-        float, typer.Option("--mu", help="A lower bound of the smallest eigenvalue of T*T.")
+        float, typer.Option("--mu", help="Lower bound of the smallest eigenvalue of T*T.")
     ] = 0.0,
     attack: Annotated[
         int,
-        typer.Option("--attack", min=0, help="Steps of the search for pairs that contract least."),
+        typer.Option(
+            "--attack", min=0, help="Number of steps of the search for least contracting pairs."
+        ),
     ] = 50,
 ) -> None:
-    """Print the contraction factor, its iterations and its stability, or why there is no proof.
+    """Print the contraction factor, iterations and stability, or why there is no certificate.
 
-    The exit code is 1 without a certificate, and where the search passes the certified factor.
+    The exit code is 1 without a certificate, and if the search exceeds the certified factor.
     """
     from learnedrecon.experiments.certification import certify as certified
 

@@ -1,11 +1,11 @@
-"""`learnedrecon check`: look at data, operators and models before trusting them."""
+"""`learnedrecon check`: checks of data, operators and models before their use."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from learnedrecon.cli.options import Force, echo, note, results
+from learnedrecon.cli.options import Force, Geometry, echo, note, results
 
 if TYPE_CHECKING:
     from learnedrecon.testing import Report
@@ -24,21 +24,26 @@ def check() -> None:
 
 @app.command()
 def data(
-    file: Annotated[
-        Path, typer.Argument(help="A file, or a folder of measurements and true images.")
-    ],
+    file: Annotated[Path, typer.Argument(help="File, or folder of measurements and true images.")],
     *,
-    key: Annotated[str | None, typer.Option("--key", help="The data set in an HDF5 file.")] = None,
+    geometry: Geometry = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Key of the data set in an HDF5 file.")
+    ] = None,
     write_geometry: Annotated[
         Path | None,
-        typer.Option("--write-geometry", metavar="G.yaml", help="Write a geometry to fill in."),
+        typer.Option("--write-geometry", metavar="G.yaml", help="Write a geometry template."),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Say what is in a file or folder, what is missing, and how to go on."""
+    """Describe a file or folder of data: its content, missing parts and next steps.
+
+    With --geometry, which may also be a configuration or a run folder, data are compared with those
+    of the true images: as they are, reversed, in other units, of scans that turn the other way.
+    """
     from learnedrecon.experiments.checking import check_data
 
-    view = check_data(file, key=key, write_geometry=write_geometry, force=force)
+    view = check_data(file, operator=geometry, key=key, write_geometry=write_geometry, force=force)
     for line in view.lines:
         echo(line)
     if write_geometry is not None:
@@ -49,9 +54,7 @@ def data(
 
 @app.command()
 def operator(
-    file: Annotated[
-        Path, typer.Argument(help="A configuration, a geometry file, or a run folder.")
-    ],
+    file: Annotated[Path, typer.Argument(help="Configuration, geometry file or run folder.")],
     *,
     verbose: Verbose = False,
 ) -> None:
@@ -65,11 +68,11 @@ def operator(
 
 @app.command()
 def model(
-    file: Annotated[Path, typer.Argument(help="A run folder, or a weights file.")],
+    file: Annotated[Path, typer.Argument(help="Run folder or weights file.")],
     *,
     verbose: Verbose = False,
 ) -> None:
-    """Check that a model treats samples alone, trains everywhere, and survives being stored."""
+    """Check a model: independence of samples, gradients, saving and loading."""
     from learnedrecon.experiments.checking import check_model
 
     show(check_model(file), str(file), verbose=verbose)
@@ -77,7 +80,13 @@ def model(
 
 
 def show(report: "Report", what: str, *, verbose: bool) -> None:
-    """Prints a report in a line, or also as a table."""
+    """Prints a report in one line, or also as a table.
+
+    Args:
+        report: Report of a check.
+        what: Name of the checked object.
+        verbose: True for the table.
+    """
     from rich.table import Table
 
     held = len(report.findings) - len(report.skipped)

@@ -1,4 +1,4 @@
-"""`learnedrecon compare`: several methods on the same test images."""
+"""`learnedrecon compare`: comparison of several methods on the same test images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def compare(
     *,
     images: Images = None,
     data_range: Range = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(
         "runs/comparison"
     ),
     force: Force = False,
@@ -29,7 +29,7 @@ def compare(
     """Score several methods on the test images of the first run: table, figure and JSON.
 
     Differences are paired, image by image, with their 95 % confidence intervals. A method without
-    weights that does not exist for the operator is left out.
+    weights that does not exist for the operator is omitted.
     """
     from learnedrecon.evaluation.table import rich_table
     from learnedrecon.experiments.comparison import compare as compared

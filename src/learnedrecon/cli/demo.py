@@ -1,4 +1,4 @@
-"""``learnedrecon demo``: the main job, end to end, in minutes."""
+"""``learnedrecon demo``: training, comparison and reconstruction in minutes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,16 +9,17 @@ from learnedrecon.cli.options import ascii_only, echo, results
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")] = Path(
         "runs/demo"
     ),
     minutes: Annotated[
-        float, typer.Option(min=0.01, help="How long to train; sets the number of steps.")
+        float,
+        typer.Option(min=0.01, help="Training time in minutes, which sets the number of steps."),
     ] = 4.0,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Train this many steps, however long it takes.")
+        int | None, typer.Option(min=1, help="Number of training steps, independent of the time.")
     ] = None,
-    images: Annotated[int, typer.Option(min=2, help="How many test phantoms.")] = 100,
+    images: Annotated[int, typer.Option(min=2, help="Number of test phantoms.")] = 100,
 ) -> None:
     """Train a learned primal-dual on sparse-view CT and compare it with FBP and total variation.
 

@@ -4,7 +4,7 @@ from learnedrecon.cli.options import results
 
 
 def env() -> None:
-    """Print what a bug report needs: versions, the machine, kernels and devices."""
+    """Print the information for a bug report: versions, the machine, kernels and devices."""
     import torch
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""`learnedrecon evaluate`: score one method on the test images."""
+"""`learnedrecon evaluate`: scores of one method on the test images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from learnedrecon.cli.options import (
 def evaluate(  # noqa: PLR0913 - one argument for each option of the command
     run: Annotated[
         Path,
-        typer.Argument(help="A run folder, or a configuration of a method without weights."),
+        typer.Argument(help="Run folder, or configuration of a method without weights."),
     ],
     *,
     overrides: Overrides = None,
@@ -31,7 +31,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each option of the command
         typer.Option(
             "--output",
             "-o",
-            help="The JSON to write, with the figure beside it; by default RUN/results.json, or "
+            help="JSON file to write, with the figure beside it; by default RUN/results.json, or "
             "CONFIG-results.json beside a configuration.",
         ),
     ] = None,

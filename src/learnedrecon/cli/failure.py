@@ -1,4 +1,4 @@
-"""How a command fails: one message on standard error, and an exit code."""
+"""Errors of commands: one message on standard error, and an exit code."""
 
 import os
 import re
@@ -23,24 +23,25 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM, as by a batch system: it ends a command as ctrl-C does."""
+    """SIGTERM, for example from a batch system: it ends a command as ctrl-C does."""
 
 
 class Commands(TyperGroup):
-    """A group of commands that turns errors made for users into messages.
+    """A group of commands that converts errors for users into messages.
 
-    Other errors are defects of this package and keep their traceback; ``--debug`` shows it for all.
+    Other errors are defects of this package and have a traceback; ``--debug`` shows it for all
+    errors.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as for invoke
-        """Takes ``--debug`` anywhere, as people add it to the end of what failed."""
+        """Arguments without ``--debug``, which may be anywhere, for example at the end."""
         end = args.index("--") if "--" in args else len(args)
         if "--debug" in args[:end]:
             args = ["--debug", *(word for word in args[:end] if word != "--debug"), *args[end:]]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the context of click, which typer hides
-        """Runs the command that was asked for; of several processes the first one prints."""
+        """Runs the command; of several processes only the first one prints."""
         quiet = nullcontext() if first_process() else redirect_stdout(None)
         try:
             with terminable(), quiet:
@@ -66,15 +67,15 @@ class Commands(TyperGroup):
 
 
 def first_process() -> bool:
-    """Whether this is the first, or the only, of the processes that torchrun starts."""
+    """True in the first, or only, process that torchrun starts."""
     return "MASTER_ADDR" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """In the block ctrl-C and SIGTERM raise, so that files are left whole; what is ignored stays.
+    """A context in which ctrl-C and SIGTERM raise, so that no file is left half-written.
 
-    SIGTERM raises :class:`TerminatedError`.
+    SIGTERM raises :class:`TerminatedError`. Ignored signals remain ignored.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -95,19 +96,31 @@ def terminable() -> Iterator[None]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that there is not enough memory, of the machine or of its GPU."""
+    """True for an error that reports a lack of memory, of the machine or of its GPU.
+
+    Args:
+        error: Error.
+    """
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
 
 
 def debugging(ctx: Any) -> bool:  # noqa: ANN401 - the context of click, which typer hides
-    """Whether tracebacks are wanted."""
+    """True if tracebacks are asked for.
+
+    Args:
+        ctx: Context of the command.
+    """
     asked = os.environ.get("LEARNEDRECON_DEBUG", "") not in {"", "0"}
     return asked or bool(ctx.params.get("debug"))
 
 
 def complain(error: Exception) -> None:
-    """Writes an error to standard error, each of its three parts on a line."""
+    """Writes an error to standard error, with each of its three parts on a line.
+
+    Args:
+        error: Error.
+    """
     text = str(error) if isinstance(error, LearnedReconError) else _of_the_system(error)
     place, text = _place_and_text(text)
     expected, found, rest = text.partition(" Found ")
@@ -132,7 +145,7 @@ def _of_memory(error: Exception) -> DataError:
             expected="enough memory",
             found=f"{lines[0].rstrip('.'):.200}",
             fix="make batches (training.batch.size, evaluation.batch_size), images or the model "
-            "smaller; what was saved before is whole",
+            "smaller; what was saved before is complete",
         )
     )
 

@@ -1,4 +1,4 @@
-"""`learnedrecon init`: write a configuration to start from."""
+"""`learnedrecon init`: initial configurations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,15 +10,15 @@ from learnedrecon.cli.options import Force, echo, note
 
 def init(
     preset: Annotated[
-        str | None, typer.Argument(metavar="[PRESET]", help="One of those that --list shows.")
+        str | None, typer.Argument(metavar="[PRESET]", help="Name of a preset, as --list shows.")
     ] = None,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path(
         "config.yaml"
     ),
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FOLDER", help="Your own pairs, or your own true images."),
+        typer.Option("--from", metavar="FOLDER", help="Folder of your own pairs or true images."),
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="List the presets and exit.")] = False,
     force: Force = False,
@@ -26,7 +26,7 @@ def init(
     """Write a commented configuration: of a preset, or for a folder of your own images.
 
     A folder holds 'measurement/' and 'truth/' with files of the same names (npy, TIFF, PNG, HDF5),
-    or true images alone, which are then measured by simulation. True images may be CT slices in
+    or true images only, which are then measured by simulation. True images may be CT slices in
     DICOM (.dcm), which become attenuation in 1/mm.
     """
     if show:

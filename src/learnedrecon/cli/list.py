@@ -1,4 +1,4 @@
-"""`learnedrecon list`: what configurations can name."""
+"""`learnedrecon list`: names for configurations."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -9,7 +9,7 @@ from learnedrecon.cli.options import echo
 
 
 class Kind(StrEnum):
-    """What can be listed."""
+    """The kinds of names that can be listed."""
 
     models = "models"
     operators = "operators"
@@ -19,12 +19,12 @@ class Kind(StrEnum):
 
 
 def list_names(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
-    name: Annotated[str | None, typer.Argument(help="List this one alone.")] = None,
+    kind: Annotated[Kind, typer.Argument(help="Kind of names to list.")],
+    name: Annotated[str | None, typer.Argument(help="List only this name.")] = None,
 ) -> None:
-    """List what configurations can name, with arguments and defaults.
+    """List the names that configurations accept, with arguments and defaults.
 
-    What modules of yours register is listed too: learnedrecon --import my_module list models.
+    Classes of your own modules are also listed: learnedrecon --import my_module list models.
     """
     from learnedrecon.experiments.listing import registered
 

@@ -1,4 +1,4 @@
-"""The entry point: every command by its name."""
+"""The entry point of the command line, with all commands."""
 
 from typing import Annotated
 
@@ -36,7 +36,7 @@ def options(
         typer.Option(
             "--import",
             metavar="MODULE",
-            help="Import a module of yours that registers classes, as 'imports' in a configuration "
+            help="Import your own module that registers classes, as 'imports' in a configuration "
             "does; repeatable.",
         ),
     ] = None,

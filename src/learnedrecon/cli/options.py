@@ -1,4 +1,4 @@
-"""Options that several commands share, and where they print."""
+"""Options and output functions common to several commands."""
 
 import codecs
 import io
@@ -20,14 +20,14 @@ Overrides = Annotated[
         "--set",
         metavar="A.B=C",
         help="Override a value of the configuration; repeatable. Another 'name' of a section, such "
-        "as model.name=fbp, drops the section's other keys.",
+        "as model.name=fbp, removes the section's other keys, but not model.image_scale.",
     ),
 ]
 Images = Annotated[
-    int | None, typer.Option("--images", min=1, help="At most this many test images.")
+    int | None, typer.Option("--images", min=1, help="Largest number of test images.")
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Overwrite files that are not of this command.")
+    bool, typer.Option("--force", help="Overwrite existing files that this command did not write.")
 ]
 Range = Annotated[
     str | None,
@@ -39,37 +39,49 @@ Geometry = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="auto|cpu|cuda[:k]", help="Where to compute; auto: the GPU."),
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:k]",
+        help="Device of the computation; auto: the GPU if there is one.",
+    ),
 ]
 
 
 def results() -> "Console":
-    """Where results are printed: standard output."""
+    """The console of results: standard output."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def echo(text: str) -> None:
-    """Prints a result on standard output, as :func:`spell_out` lets it."""
+    """Prints a result on standard output, with the replacements of :func:`spell_out`.
+
+    Args:
+        text: Text to print.
+    """
     sys.stdout.write(f"{text}\n")
 
 
 def note(text: str) -> None:
-    """Tells the user something that is not a result, on standard error."""
+    """Prints a note that is not a result on standard error.
+
+    Args:
+        text: Text to print.
+    """
     if first_process():
         sys.stderr.write(f"{text}\n")
 
 
 def ascii_only() -> bool:
-    """Whether standard output shows nothing but ASCII."""
+    """True if standard output shows only ASCII."""
     return not (sys.stdout.encoding or "ascii").lower().startswith("utf")
 
 
 def spell_out() -> None:
-    """Lets terminals that lack a character show others that say the same, and never fail.
+    """Replacement of characters that a terminal cannot show by equivalent text, without errors.
 
-    Half of what is printed is mathematics; an encoding without it is no reason to lose a result.
+    Many results contain mathematical symbols; an encoding without them must not lose a result.
     """
     codecs.register_error("learnedrecon", _spelled)
     for stream in (sys.stdout, sys.stderr):
@@ -93,14 +105,14 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
 
 
 class Notes(logging.Handler):
-    """Messages of the library as notes to the user: the text alone, on standard error."""
+    """A logging handler that prints messages of the library as notes, on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note(record.getMessage())
 
 
 def show_notes() -> None:
-    """Prints what the library logs, from notes upwards; once, however often it is called."""
+    """Prints the library's log from level INFO on; repeated calls have no effect."""
     logger = logging.getLogger("learnedrecon")
     logger.setLevel(logging.INFO)
     if not any(isinstance(each, Notes) for each in logger.handlers):

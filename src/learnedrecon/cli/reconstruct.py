@@ -1,4 +1,4 @@
-"""`learnedrecon reconstruct`: from a measurement to an image."""
+"""`learnedrecon reconstruct`: images from measurements."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,33 +13,46 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A run folder, a weights file, or a method without weights, such as 'fbp', 'tv'.",
+            help="Run folder, weights file, or method without weights, such as 'fbp', 'tv'.",
         ),
     ],
     file: Annotated[
-        Path, typer.Argument(help="The measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
+        Path, typer.Argument(help="Measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The image: npy, TIFF, PNG or HDF5.")
+        Path, typer.Option("--output", "-o", help="Image to write: npy, TIFF, PNG or HDF5.")
     ],
     geometry: Geometry = None,
-    key: Annotated[str | None, typer.Option("--key", help="The data set in an HDF5 file.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Key of the data set in an HDF5 file.")
+    ] = None,
     simulate: Annotated[
         bool,
         typer.Option(
-            "--simulate", help="FILE is an image (also DICOM): measure it first, then compare."
+            "--simulate",
+            help="FILE is an image (also DICOM): simulate its measurement, then compare.",
         ),
     ] = False,
     weight: Annotated[
-        float | None, typer.Option("--weight", help="Of total variation; 'compare' tunes it.")
+        float | None,
+        typer.Option("--weight", help="Weight of total variation; 'compare' tunes it."),
     ] = None,
     signed: Annotated[
         bool | None,
         typer.Option(
             "--signed/--nonnegative",
-            help="Whether total variation may go below 0, which it may not by default; 'compare' "
-            "says what the images need.",
+            help="Total variation with or without negative values; the default is nonnegative. "
+            "'compare' chooses by the true images.",
+        ),
+    ] = None,
+    extrapolate: Annotated[
+        str | None,
+        typer.Option(
+            "--extrapolate",
+            metavar="auto|none|smooth|cylinder",
+            help="Extrapolation of truncated projections by 'fbp'; auto is cylinder for data with "
+            "truncation.",
         ),
     ] = None,
     scale: Annotated[
@@ -60,7 +73,11 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     from learnedrecon.experiments.reconstruction import reconstruct as reconstructed
     from learnedrecon.experiments.reconstruction import report
 
-    asked = {"weight": weight, "nonnegative": None if signed is None else not signed}
+    asked = {
+        "weight": weight,
+        "nonnegative": None if signed is None else not signed,
+        "extrapolate": extrapolate,
+    }
     result = reconstructed(
         model,
         file,

@@ -1,4 +1,4 @@
-"""Start of the command line, which a signal ends with one line also while it is imported."""
+"""The start of the command line; a signal ends it with one line even during imports."""
 
 import os
 import signal
@@ -8,9 +8,9 @@ _ENDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
 
 def main() -> None:
-    """Runs the command line; until a command begins, there is nothing to save.
+    """Runs the command line; until a command starts, there is nothing to save.
 
-    A signal that is ignored, as in the background of a shell, stays so.
+    Ignored signals, as in the background of a shell, remain ignored.
     """
     for number in _ENDS:
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -1,4 +1,4 @@
-"""`learnedrecon train`: learn the weights of a method."""
+"""`learnedrecon train`: training of a method."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,34 +10,32 @@ from learnedrecon.cli.options import Device, Overrides, echo, note
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="The configuration, as 'init' writes it.")],
+    config: Annotated[Path, typer.Argument(help="Configuration, as 'init' writes it.")],
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The run folder; runs/CONFIG by default.")
+        Path | None, typer.Option("--output", "-o", help="Run folder; runs/CONFIG by default.")
     ] = None,
     overrides: Overrides = None,
     resume: Annotated[
         bool | None,
         typer.Option(
             "--resume/--fresh",
-            help="Insist on going on with a run that is there, or begin it anew. By default a run "
-            "that was interrupted goes on.",
+            help="Continue an existing run only, or start it again. By default an interrupted run "
+            "continues.",
         ),
     ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Log to TensorBoard too (an extra).")
+        bool, typer.Option("--tensorboard", help="Log also to TensorBoard (an extra).")
     ] = False,
     weights: Annotated[
         Path | None,
-        typer.Option(
-            "--weights", metavar="RUN|FILE", help="Begin with these weights of the same model."
-        ),
+        typer.Option("--weights", metavar="RUN|FILE", help="Initial weights of the same model."),
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Train the method that a configuration describes.
+    """Train the method of a configuration.
 
-    Ctrl-C saves and stops; the same command goes on from there.
+    Ctrl-C saves and stops; the same command continues from there.
     """
     from learnedrecon.experiments.training import train as trained
 

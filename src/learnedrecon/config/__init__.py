@@ -1,1 +1,1 @@
-"""Configuration files: YAML around the specs, so that each default is written once."""
+"""Configuration files: YAML of the specs, which define each default once."""

@@ -1,4 +1,4 @@
-"""Classes of yours under names that configurations and weights files may use."""
+"""Registration of your own classes under names for configurations and weights files."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ REGISTRIES: Final[dict[str, Registry[Any]]] = {
 def register(
     name: str, *, kind: Kind | None = None, summary: str | None = None
 ) -> Callable[[type[T]], type[T]]:
-    """Registers a class, as a decorator: ``@lr.register("my_prox")``.
+    """A class decorator that registers a class: ``@lr.register("my_prox")``.
 
-    Its constructor arguments, with their annotations and defaults, become the keys that YAML has
-    under ``name``, and are recorded in weights files; a frozen dataclass is its own record. The
-    command line finds the class where the configuration says ``imports: [my_module]``.
+    Its constructor arguments, with their annotations and defaults, become the keys of its section
+    in YAML, and are recorded in weights files; a frozen dataclass is its own record. The command
+    line imports the class if the configuration has ``imports: [my_module]``.
 
     Args:
-        name: The name in files, such as "my_prox".
-        kind: "model", "operator", "dataset", "noise" or "loss"; by the class that it derives from
-            unless given, and "loss" for others.
+        name: Name in files, such as "my_prox".
+        kind: "model", "operator", "dataset", "noise" or "loss"; determined by the base class unless
+            given, and "loss" for other classes.
         summary: One line for listings; the first line of the docstring unless given.
 
     Raises:
-        ConfigError: The name is taken, or an argument has no annotation that can be read.
+        ConfigError: The name is taken, or an argument has no annotation that can be resolved.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -61,8 +61,11 @@ def _kind_of(cls: type[Any]) -> str:
 def import_modules(names: Any) -> None:  # noqa: ANN401 - whatever a file holds
     """Imports modules that register classes, from the working folder or the environment.
 
+    Args:
+        names: Names of the modules.
+
     Raises:
-        ConfigError: Not a list of names, or a module that cannot be imported.
+        ConfigError: The value is not a list of names, or a module cannot be imported.
     """
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise ConfigError(

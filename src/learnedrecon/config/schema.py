@@ -1,4 +1,4 @@
-"""What a configuration file holds."""
+"""The sections and keys of configuration files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import PlainSerializer, PlainValidator
 
 from learnedrecon import specs
+from learnedrecon.data.consistency import Mismatch
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.sections import in_section, refuse_shared_images
 from learnedrecon.data.simulate import Simulation
@@ -59,19 +60,21 @@ LossSpec = Annotated[Any, _parser(LOSSES, "loss"), _dumper(LOSSES)]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """The images of a run, and how their measurements are made.
+    """The datasets of a run, and the simulation of measurements.
 
     Attributes:
-        train: what weights are fitted to.
-        validation: what decides which weights are best, and tunes classical methods.
-        test: what is reported.
-        simulation: how data are made from images that come without; None where all have data.
-        workers: processes that load samples; 0 loads them in the main one.
-        draws: random integers that every batch brings for schemes in random order; None for as many
-            as the model asks for.
+        train: Dataset for the weights.
+        validation: Dataset that selects the best weights and tunes classical methods.
+        test: Dataset for the scores.
+        simulation: Simulation of the data of images without data; None where all have data.
+        workers: Number of processes that load samples; 0 loads them in the main process.
+        draws: Number of random integers that every batch brings for schemes in random order; None
+            for as many as the model asks for.
+        mismatch: "refuse" or "warn": reaction of a training to measurements that are not T(truth)
+            and are clearly something else, see :mod:`learnedrecon.data.consistency`.
 
     Raises:
-        ConfigError: two of the three share images, see
+        ConfigError: Two of the three share images, see
             :func:`learnedrecon.data.sections.share_images`.
     """
 
@@ -81,6 +84,7 @@ class DataConfig:
     simulation: Simulation | None = None
     workers: int = 0
     draws: int | None = None
+    mismatch: Mismatch = "refuse"
 
     def __post_init__(self) -> None:
         if self.draws is not None and self.draws < 0:
@@ -88,7 +92,7 @@ class DataConfig:
                 describe(
                     expected="'draws' of at least 0, or null",
                     found=f"{self.draws}",
-                    fix="correct 'data.draws', or leave it away",
+                    fix="correct 'data.draws', or omit it",
                 )
             )
         for name in SPLITS:
@@ -103,13 +107,16 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How reconstructions are scored.
+    """The scores of reconstructions.
 
     Attributes:
-        range: the data range of PSNR and SSIM, "range=1" or "max-min".
-        images: how many test images, at most.
-        validation_images: how many images a validation sees, at most.
-        batch_size: images in memory together.
+        range: Data range of PSNR and SSIM, "range=1" or "max-min".
+        images: Largest number of test images.
+        validation_images: Largest number of images in a validation.
+        batch_size: Number of images in memory together.
+
+    Raises:
+        ConfigError: A number is below 1, or the range is unknown.
     """
 
     range: str = "max-min"
@@ -131,18 +138,18 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run: what is measured, how it is reconstructed, from what it is learned.
+    """A whole run: operator, method, data, loss and training.
 
     Attributes:
-        operator: The record of T, or T itself, which stands for its record.
-        model: The record of the method, or the method itself, which stands for its record.
-        data: images and noise.
-        fidelity: D(T(u); y), for the methods that use its gradient.
-        loss: what training minimises.
-        training: the optimisation; not used by methods without weights.
-        evaluation: scores.
-        imports: Modules that register models, operators, datasets, losses or noises of yours; they
-            are looked for in the working folder and in the environment.
+        operator: Record of T, or T itself, which is replaced by its record.
+        model: Record of the method, or the method itself, which is replaced by its record.
+        data: Images and noise.
+        fidelity: Name of the data term D(T(u); y), for methods that use its gradient.
+        loss: Loss that training minimises.
+        training: Specification of the training; not used by methods without weights.
+        evaluation: Settings of the scores.
+        imports: Modules that register your own models, operators, datasets, losses or noises, in
+            the working folder or the environment.
     """
 
     operator: OperatorSpec

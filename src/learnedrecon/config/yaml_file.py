@@ -1,8 +1,9 @@
-"""Reading and writing configuration files, and overriding single values."""
+"""Reading, overriding and writing of configuration files."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
@@ -30,34 +31,39 @@ T = TypeVar("T")
 FILL_IN: Final = "FILL_IN"
 """What templates have in place of a value that nobody knows yet."""
 
+_OF_IMAGES: Final = ("image_scale",)
+
 
 def read_config(
     path: str | os.PathLike[str], overrides: Sequence[str] = (), *, unused: Sequence[str] = ()
 ) -> Config:
-    """Reads a configuration file.
+    """The configuration of a file.
 
-    A relative path of data in the file is taken from the folder of the file, one in an override
-    from the working folder; the configuration has absolute paths. Ellipses without a ``split``
-    have that of their section.
+    A relative path of data in the file is relative to the folder of the file, one in an override to
+    the working folder; the configuration has absolute paths. Ellipses without a ``split`` have that
+    of their section.
 
     Args:
-        path: of a YAML file.
-        overrides: texts ``a.b=c`` with c in YAML; later ones win. One that gives a section another
-            ``name`` drops the other keys of the section.
-        unused: Sections that do not matter to the caller, such as "training" where a finished run
-            is scored. If one is wrong, this is logged and its defaults stand in.
+        path: Path of a YAML file.
+        overrides: Texts ``a.b=c`` with c in YAML; later ones take precedence. One that gives a
+            section another ``name`` removes the other keys of the section, but for
+            ``image_scale`` of the model, which is measured of the images.
+        unused: Sections that the caller does not need, such as "training" where a finished run is
+            scored. An error in one of them is logged, and its defaults are used.
 
     Raises:
-        FileFormatError: the file cannot be read.
-        ConfigError: an unknown key (with the nearest known one), or a wrong value.
+        FileFormatError: The file cannot be read.
+        ConfigError: A key is unknown (the nearest known one is named), or a value is wrong.
     """
     values = _unshared(read_yaml(path))
     _locate_data(values, Path(path).parent)
+    measured = _measured(values)
     for text in overrides:
         _override(values, text)
     _locate_data(values, Path())
     if isinstance(values, dict):
         import_modules(values.get("imports", ()))
+        _keep_measured(values, measured)
         _refuse_unfilled(values.get("operator", {}), "operator", path)
         values = _without_wrong(values, unused, path)
         if "operator" in values:
@@ -83,29 +89,39 @@ def _without_wrong(
 
 
 def dump_config(config: Config) -> str:
-    """The configuration as YAML, every value written out."""
+    """The configuration as YAML, with all values.
+
+    Args:
+        config: Configuration.
+    """
     return dump_yaml(to_plain(config))
 
 
 def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
-    """Reads an operator's spec, such as a geometry, from a YAML file.
+    """The spec of an operator, such as a geometry, from a YAML file.
+
+    Args:
+        path: Path of the file.
 
     A file with a ``convention`` in place of a ``name`` is that of another library, see
     :func:`learnedrecon.data.conventions.plain_operator`.
 
     Raises:
-        FileFormatError: the file cannot be read.
-        ConfigError: an unknown name or key, or a wrong value.
+        FileFormatError: The file cannot be read.
+        ConfigError: A name or key is unknown, or a value is wrong.
     """
     return _operator(read_yaml(path), "geometry", path)
 
 
 def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
-    """The operator's spec in a geometry file, a configuration or a run folder, as ``path`` is.
+    """The spec of an operator from a geometry file, a configuration or a run folder.
+
+    Args:
+        path: Path of the file or folder.
 
     Raises:
-        FileFormatError: the file cannot be read.
-        ConfigError: an unknown name or key, or a wrong value.
+        FileFormatError: The file cannot be read.
+        ConfigError: A name or key is unknown, or a value is wrong.
     """
     path = Path(path)
     path = path / "config.yaml" if path.is_dir() else path
@@ -116,17 +132,30 @@ def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
 
 
 def dump_operator(spec: Any) -> str:  # noqa: ANN401 - any operator spec
-    """An operator's spec as YAML."""
+    """The spec of an operator as YAML.
+
+    Args:
+        spec: Spec of a registered operator.
+    """
     return dump_yaml(operator_to_plain(spec))
 
 
 def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: ANN401
-    """Writes an operator's spec to a YAML file, atomically."""
+    """Atomic write of the spec of an operator to a YAML file.
+
+    Args:
+        path: Path of the file.
+        spec: Spec of a registered operator.
+    """
     write_text(path, dump_operator(spec))
 
 
 def operator_to_plain(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any operator spec
-    """An operator's spec as plain data with its name."""
+    """The spec of an operator as plain data with its name.
+
+    Args:
+        spec: Spec of a registered operator.
+    """
     return named_to_plain(OPERATORS, spec)
 
 
@@ -143,6 +172,26 @@ def _locate_data(values: Any, folder: Path) -> None:  # noqa: ANN401 - plain dat
     for section in data.values() if isinstance(data, dict) else ():
         if isinstance(section, dict) and isinstance(section.get("path"), str):
             section["path"] = str((folder / section["path"]).resolve())
+
+
+def _measured(values: Any) -> dict[str, Any]:  # noqa: ANN401 - plain data
+    """What a section 'model' says of the images rather than of the method."""
+    model = values.get("model") if isinstance(values, dict) else None
+    return (
+        {key: model[key] for key in _OF_IMAGES if key in model} if isinstance(model, dict) else {}
+    )
+
+
+def _keep_measured(values: dict[str, Any], measured: dict[str, Any]) -> None:
+    """Puts back what overrides of the model dropped and the model they name has, in place."""
+    model = values.get("model")
+    name = model.get("name") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(name, str) or name not in MODELS:
+        return
+    known = {each.name for each in fields(MODELS[name].spec)}
+    for key in measured.keys() & known - model.keys():
+        model[key] = measured[key]
+        _LOG.info(f"model.{key} stays {measured[key]}, as of the file: it is of the images.")
 
 
 def _with_named_specs(values: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +225,7 @@ def _refuse_unfilled(values: Any, where: str, path: str | os.PathLike[str]) -> N
         raise ConfigError(
             describe(
                 expected=f"{', '.join(unfilled)} in {path}",
-                found=f"{FILL_IN}, the mark of what is missing",
+                found=f"{FILL_IN}, the mark of missing values",
                 fix=f"write the value in place of {FILL_IN}",
             )
         )

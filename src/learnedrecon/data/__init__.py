@@ -1,4 +1,4 @@
-"""Samples, datasets, noise and simulation."""
+"""Datasets, batches, noise and simulation of measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a dataset to the device: samples, batches, and the operators they share."""
+"""Samples on the CPU, and batches on a device with the operators that their samples share."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class Sample(NamedTuple):
-    """One item of a dataset: tensors on the CPU, never an operator.
+    """One item of a dataset: tensors on the CPU, without an operator.
 
     Attributes:
-        id: names the sample within its dataset; noise is seeded by it.
-        data: y, (channel, *codomain), or None where it is simulated from the truth.
-        truth: u, (channel, *domain), or None where it is not known.
-        label: for a task, or None.
-        tensors: per-sample tensors of the operator as (name, tensor), such as mask and maps.
-        spec: of this sample's operator where it differs from the dataset's, or None.
+        id: Name of the sample within its dataset, which is also a seed of its noise.
+        data: Data y, (channel, *codomain), or None where they are simulated from the truth.
+        truth: True image u, (channel, *domain), or None where it is not known.
+        label: Label for a task, or None.
+        tensors: Per-sample tensors of the operator as (name, tensor), such as mask and maps.
+        spec: Spec of this sample's operator where it differs from the dataset's, or None.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Sample(NamedTuple):
 
     @property
     def bucket(self) -> Hashable:
-        """Samples of equal buckets can share a batch: same operator, same shapes."""
+        """A key of samples that can share a batch: same operator, same shapes."""
         return (
             self.spec,
             None if self.data is None else tuple(self.data.shape),
@@ -53,13 +53,13 @@ class Sample(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a training step or an evaluation sees, on its device.
+    """A batch for a training step or an evaluation, on its device.
 
     Attributes:
-        problem: y = T(u) + noise for the whole batch.
-        truth: (batch, channel, *domain), or None.
-        label: (batch, ...), or None.
-        ids: of the samples.
+        problem: Problem y = T(u) + noise of the whole batch.
+        truth: True images (batch, channel, *domain), or None.
+        label: Labels (batch, ...), or None.
+        ids: Names of the samples.
     """
 
     problem: Problem
@@ -69,16 +69,17 @@ class Batch(NamedTuple):
 
 
 class BatchBuilder:
-    """Makes batches on a device: stacks, simulates, and puts per-sample tensors into T.
+    """A function from samples to a batch: it stacks, simulates, and puts per-sample tensors into T.
 
     Args:
-        operator: T of every sample that has no spec of its own; moved to ``device``.
-        spec: of that operator, needed where data are simulated on another grid, or None.
-        measurement: how data are made for samples that have none, or None.
-        fidelity: D of the problems; least squares where it is None.
-        regulariser: a fixed R of the problems, or None.
-        device: where batches live.
-        cache: how many operators of samples' own specs are kept; the one not used for longest goes.
+        operator: T of every sample without a spec of its own; moved to ``device``.
+        spec: Spec of that operator, needed where data are simulated on another grid, or None.
+        measurement: Simulation of the data of samples without data, or None.
+        fidelity: Data term D of the problems; least squares if None.
+        regulariser: Fixed R of the problems, or None.
+        device: Device of the batches.
+        cache: Number of operators of samples' own specs that are cached; the least recently used
+            one is removed first.
     """
 
     def __init__(
@@ -217,16 +218,16 @@ def _simulated(
 
 
 def check_fit(shape: tuple[int, ...], space: Space, what: str, sample: str) -> None:
-    """Refuses a sample that does not fit its operator.
+    """Check that a sample fits its operator.
 
     Args:
-        shape: of its data or truth, with the channel axis.
-        space: that the axes after it must have.
-        what: "data" or "truth".
-        sample: its id.
+        shape: Shape of the data or truth, with the channel axis.
+        space: Space of the axes after the channel axis.
+        what: Kind of tensor, "data" or "truth".
+        sample: Name of the sample.
 
     Raises:
-        ShapeError: with both shapes.
+        ShapeError: The shapes differ; the message shows both.
     """
     if len(shape) != space.ndim + 1 or shape[1:] != space.shape:
         axes = ", ".join(map(str, space.shape))

@@ -1,4 +1,4 @@
-"""Whether measurements are what they are declared to be: T(truth) against the data.
+"""Comparison of T(truth) with measured data, as they are and after common changes.
 
 A scan that turns the other way, an image that is stored upside down, counts where line integrals
 are meant, or centimetres for millimetres make a training that runs to its end and learns nothing.
@@ -7,182 +7,211 @@ All of them are seen on one true image with its measurement.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import singledispatch
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import DataError, describe
-from learnedrecon.operators.mri.cartesian import CartesianMRI
-from learnedrecon.operators.ray.arranged import ArrangedTransform
-from learnedrecon.operators.ray.transform2d import RayTransform
+from learnedrecon.data.variants import AS_THEY_ARE, Variant, units, variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from learnedrecon.operators.base import Operator
 
-Variant: TypeAlias = tuple[str, Callable[[Tensor], Tensor]]
-"""What may have been done to the data, in words, and what undoes it."""
+Mismatch: TypeAlias = Literal["refuse", "warn"]
+"""Reaction to data that are clearly something else than T(truth)."""
 
 FITS: Final = 0.3
 """Largest relative error of data that are taken to be T(truth) and noise."""
 
 _CLEARLY: Final = 0.5
-"""A variant explains the data where its error is at most this part of that of the data as is."""
-
-_UNITS: Final = {
-    10.0: "images in 1/cm where 1/mm are meant, or lengths in mm where cm are",
-    0.1: "images in 1/mm where 1/cm are meant, or lengths in cm where mm are",
-    1000.0: "images in 1/m where 1/mm are meant, or lengths in mm where m are",
-    0.001: "images in 1/mm where 1/m are meant, or lengths in m where mm are",
-}
+_BETTER: Final = 0.7
+_NEAR: Final = 0.1
+_EXACT: Final = 0.01
 
 
-class Fit(NamedTuple):
-    """How well T(truth) explains the data after one change.
+class Pair(NamedTuple):
+    """A true image and its measurement.
 
     Attributes:
-        name: The change in words; "as they are" for none.
-        error: ‖T(u) - y‖/‖y‖, y the changed data.
+        name: Name of the sample.
+        operator: T of the sample.
+        truth: u, (..., *domain).
+        data: y, (..., *codomain).
     """
 
     name: str
-    error: float
+    operator: Operator
+    truth: Tensor
+    data: Tensor
 
 
-class Consistency(NamedTuple):
-    """How well T(truth) explains data, as they are and changed.
+class Fit(NamedTuple):
+    """The misfit of T(truth) after one change; medians over samples.
 
     Attributes:
-        error: ‖T(u) - y‖/‖y‖ of the data as they are.
-        scale: The factor c for which c·T(u) is nearest to y.
-        scaled_error: ‖c·T(u) - y‖/‖y‖.
-        best: The change with the smallest error, which may be none.
+        variant: Change of T, u or y.
+        error: Relative misfit ‖T(u) - y‖/‖y‖.
+        scale: Real factor c for which c·T(u) is nearest to y.
+        scaled_error: Relative misfit ‖c·T(u) - y‖/‖y‖.
     """
 
+    variant: Variant
     error: float
     scale: float
     scaled_error: float
-    best: Fit
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """The misfits between T(truth) and data, as they are and changed.
+
+    Attributes:
+        fits: Misfits of all variants that apply, that of the data as they are first.
+        samples: Names of the samples.
+        units: Factors that have a name; see :func:`learnedrecon.data.variants.units`.
+    """
+
+    fits: tuple[Fit, ...]
+    samples: tuple[str, ...]
+    units: dict[float, str]
+
+    @property
+    def as_is(self) -> Fit:
+        """The misfit of the data as they are."""
+        return self.fits[0]
+
+    @property
+    def error(self) -> float:
+        """‖T(u) - y‖/‖y‖ of the data as they are."""
+        return self.as_is.error
+
+    @property
+    def best(self) -> Fit:
+        """The fit with the smallest error; that with a free factor where no other is better."""
+        plain = _preferred(self.fits, lambda fit: fit.error)
+        scaled = _preferred(self.fits, lambda fit: fit.scaled_error)
+        return scaled if scaled.scaled_error <= _CLEARLY * plain.error else plain
+
+    @property
+    def contradicts(self) -> bool:
+        """True if the data are not T(truth) and clearly something else."""
+        least = self._least()
+        return self.error > FITS and least <= _CLEARLY * self.error and least <= 1.5 * FITS
+
+    @property
+    def doubtful(self) -> bool:
+        """True if another variant fits better, or nothing fits."""
+        better = self.error > _EXACT and self._least() <= _BETTER * self.error
+        return self.error > FITS or better
 
     @property
     def explained(self) -> str | None:
-        """What the data are instead of T(truth), in words; None where nothing else is clear."""
-        if self.error <= FITS:
-            return None
-        if self.best.error <= _CLEARLY * self.error and self.best.error <= 1.5 * FITS:
-            return f"{self.best.name} they fit, with a relative error of {self.best.error:.2g}"
-        if self.scaled_error <= _CLEARLY * self.error and self.scaled_error <= FITS:
-            return (
-                f"{_unit(self.scale)}: {self.scale:.4g} times T(truth) fits, with a relative error "
-                f"of {self.scaled_error:.2g}"
-            )
-        return None
+        """The change that explains the data, in words; None where nothing is clear."""
+        return self._better() if self.contradicts else None
+
+    @property
+    def fix(self) -> str:
+        """An instruction for the user whose data are something else."""
+        best = self.best
+        if best.variant is not AS_THEY_ARE:
+            return best.variant.fix
+        return f"divide the data by {best.scale:.4g}, multiply the images, or correct the geometry"
 
     def __str__(self) -> str:
         text = f"|T(truth) - y|/|y| = {self.error:.2g}"
-        if self.explained is not None:
-            return f"{text}; {self.explained}"
-        return text if self.error <= FITS else f"{text}: the data are not T(truth) and noise"
+        if self.contradicts or (self.doubtful and self._least() <= _BETTER * self.error):
+            return f"{text}; {self._better()}"
+        return f"{text}: the data are not T(truth) and noise" if self.doubtful else text
+
+    def table(self) -> list[tuple[str, str]]:
+        """Variants and their errors in words, the best first behind the data as they are."""
+        first, *others = self.fits
+        ordered = sorted(others, key=lambda fit: min(fit.error, fit.scaled_error))
+        return [(fit.variant.name, _numbers(fit)) for fit in (first, *ordered)]
+
+    def _least(self) -> float:
+        return min(self.best.error, self.best.scaled_error if self._scaled else self.best.error)
+
+    @property
+    def _scaled(self) -> bool:
+        best = self.best
+        return best.scaled_error <= _BETTER * best.error
+
+    def _better(self) -> str:
+        best = self.best
+        changed = "" if best.variant is AS_THEY_ARE else f"{best.variant.name}, "
+        if not self._scaled:
+            return f"{changed}the data fit with a relative error of {best.error:.2g}"
+        near = [
+            words for factor, words in self.units.items() if abs(best.scale / factor - 1) < _NEAR
+        ]
+        unit = f", as for {near[0]}" if near else ", as for another unit"
+        return (
+            f"{changed}the data fit {best.scale:.4g} times T(truth) with a relative error of "
+            f"{best.scaled_error:.2g}{unit}"
+        )
 
 
 @torch.no_grad()
-def consistency(operator: Operator, truth: Tensor, data: Tensor) -> Consistency:
-    """Compares T(truth) with data as they are and after what is often done to data.
+def consistency(pairs: Sequence[Pair], *, least: float = 0.0) -> Consistency:
+    """Comparison of T(truth) with data, as they are and after common changes.
+
+    Data count where T measures; see :attr:`learnedrecon.operators.base.Operator.measured`.
 
     Args:
-        operator: T.
-        truth: u, (..., *domain.shape).
-        data: y, (..., *codomain.shape).
+        pairs: True images with their data, of a few samples.
+        least: Misfit of the data as they are up to which no variant is tried that needs another
+            application of an operator.
     """
-    predicted = operator(truth)
+    tables = [dict(_fits(pair, least)) for pair in pairs]
+    shared = [name for name in tables[0] if all(name in table for table in tables)]
+    fits = (_median([table[name] for table in tables]) for name in shared)
+    return Consistency(tuple(fits), tuple(pair.name for pair in pairs), units(pairs[0].operator))
+
+
+def _preferred(fits: Sequence[Fit], size: Callable[[Fit], float]) -> Fit:
+    """The smallest; the first, the data as they are, where no other is much smaller."""
+    smallest = min(fits, key=size)
+    return fits[0] if _BETTER * size(fits[0]) <= size(smallest) else smallest
+
+
+def _fits(pair: Pair, least: float) -> Iterator[tuple[str, Fit]]:
+    predicted = pair.operator(pair.truth)
+    as_is = _fit(AS_THEY_ARE, pair.operator, predicted, pair.data)
+    yield AS_THEY_ARE.name, as_is
+    for variant in variants(pair.operator):
+        if variant.measures and as_is.error <= least:
+            continue
+        data, made = variant.data(pair.data), predicted
+        operator = pair.operator
+        if variant.measures:
+            operator = operator if variant.operator is None else variant.operator()
+            operator = operator.to(pair.data.device)
+            made = operator(variant.image(pair.truth))
+        if data.shape == made.shape and bool(data.isfinite().all()):
+            yield variant.name, _fit(variant, operator, made, data)
+
+
+def _fit(variant: Variant, operator: Operator, predicted: Tensor, data: Tensor) -> Fit:
+    if operator.measured is not None:
+        data = torch.where(operator.measured, data, torch.zeros_like(data))
     size = float(torch.linalg.vector_norm(predicted)) ** 2
     product = float((predicted.conj() * data).real.sum())
     scale = product / size if size > 0 else 1.0
-    as_is = Fit("as they are", _relative(predicted, data))
-    fits = [as_is]
-    for name, change in variants(operator):
-        changed = change(data)
-        if changed.shape == data.shape and bool(changed.isfinite().all()):
-            fits.append(Fit(name, _relative(predicted, changed)))
-    best = min(fits, key=lambda fit: fit.error)
-    return Consistency(as_is.error, scale, _relative(scale * predicted, data), best)
+    return Fit(variant, _relative(predicted, data), scale, _relative(scale * predicted, data))
 
 
-@singledispatch
-def variants(operator: Operator) -> Iterator[Variant]:
-    """What is often done to the data of an operator; add yours with ``@variants.register``.
-
-    Args:
-        operator: T.
-    """
-    yield from _flips(operator)
-    if operator.codomain.is_complex:
-        yield "complex conjugated", torch.conj
-
-
-@variants.register(RayTransform)
-def _(operator: RayTransform) -> Iterator[Variant]:
-    half = operator.codomain.shape[-2] // 2
-    yield "with the angles in reverse order", _flip(-2)
-    yield "with the detector reversed", _flip(-1)
-    yield "as of a scan that turns the other way, angles and detector reversed,", _flip(-2, -1)
-    yield "begun half a scan later", lambda y: y.roll(half, -2)
-    yield "shifted by half a step of the angles", _between
-    yield "as the logarithm of transmissions, -ln(y)", lambda y: -y.clamp(min=1e-6).log()
-    yield (
-        "as the logarithm of counts, -ln(y/max y)",
-        lambda y: -(y / y.amax().clamp(min=1e-30)).clamp(min=1e-6).log(),
+def _median(fits: Sequence[Fit]) -> Fit:
+    return Fit(
+        fits[0].variant,
+        median(fit.error for fit in fits),
+        median(fit.scale for fit in fits),
+        median(fit.scaled_error for fit in fits),
     )
-
-
-@variants.register(ArrangedTransform)
-def _(operator: ArrangedTransform) -> Iterator[Variant]:
-    for name, change in variants(operator.ray):
-        yield name, _rearranged(operator, change)
-    yield from _flips(operator)
-
-
-@variants.register(CartesianMRI)
-def _(operator: CartesianMRI) -> Iterator[Variant]:
-    axes = tuple(range(-operator.domain.ndim, 0))
-    yield "complex conjugated", torch.conj
-    yield "with the zero frequency in the corner", lambda y: torch.fft.fftshift(y, axes)
-    for axis in axes:
-        yield f"reversed along axis {axis}", _flip(axis)
-
-
-def require_consistent(operator: Operator, pairs: Sequence[tuple[str, Tensor, Tensor]]) -> str:
-    """Refuses pairs whose data another reading of them explains far better.
-
-    Args:
-        operator: T.
-        pairs: Name, truth and data of a few samples, (..., *space) each.
-
-    Returns:
-        What was found, one line.
-
-    Raises:
-        DataError: The data of a sample are T(truth) only after a change, which is named.
-    """
-    worst: tuple[str, Consistency] | None = None
-    for name, truth, data in pairs:
-        found = consistency(operator, truth, data)
-        if found.explained is not None:
-            raise DataError(
-                describe(
-                    expected=f"data of '{name}' that are T(truth) and noise",
-                    found=str(found),
-                    fix="correct the geometry, the unit or the files; 'learnedrecon check data' "
-                    "shows all that was tried",
-                )
-            )
-        if worst is None or found.error > worst[1].error:
-            worst = (name, found)
-    return "no pairs" if worst is None else f"{worst[1]}, the largest of {len(pairs)}"
 
 
 def _relative(predicted: Tensor, data: Tensor) -> float:
@@ -191,27 +220,8 @@ def _relative(predicted: Tensor, data: Tensor) -> float:
     return gap / size if size > 0 else float(gap > 0)
 
 
-def _flips(operator: Operator) -> Iterator[Variant]:
-    for axis in range(1, min(operator.codomain.ndim, 3) + 1):
-        yield f"reversed along axis -{axis}", _flip(-axis)
-
-
-def _rearranged(
-    operator: ArrangedTransform, change: Callable[[Tensor], Tensor]
-) -> Callable[[Tensor], Tensor]:
-    """A change of data of the ray transform, on data with other axes."""
-    return lambda y: operator.data_as_given(change(operator.data_as_ours(y)))
-
-
-def _flip(*axes: int) -> Callable[[Tensor], Tensor]:
-    return lambda y: y.flip(axes)
-
-
-def _between(y: Tensor) -> Tensor:
-    """The views halfway between neighbours, the last one as it is."""
-    return torch.cat([(y[..., :-1, :] + y[..., 1:, :]) / 2, y[..., -1:, :]], dim=-2)
-
-
-def _unit(scale: float) -> str:
-    near = [text for factor, text in _UNITS.items() if abs(scale / factor - 1) < 0.1]
-    return near[0] if near else "another unit"
+def _numbers(fit: Fit) -> str:
+    text = f"{fit.error:.2g}"
+    if fit.scaled_error <= _BETTER * fit.error:
+        text += f" ({fit.scaled_error:.2g} for y = {fit.scale:.3g} T(truth))"
+    return text

@@ -29,9 +29,9 @@ def plain_operator(values: Any, where: str, folder: Path) -> Any:  # noqa: ANN40
     array file (npy and others) may stand in place of a list of numbers.
 
     Args:
-        values: What YAML gave.
-        where: The path of keys that led here, for messages.
-        folder: That names of files are relative to.
+        values: Plain data, as YAML gives them.
+        where: Path of keys to the values, for messages.
+        folder: Folder to which names of files are relative.
 
     Raises:
         ConfigError: Another convention, or other keys.

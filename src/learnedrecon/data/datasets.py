@@ -1,6 +1,7 @@
-"""Datasets of true images: phantoms without end, and images that are in memory.
+"""Datasets of true images: random phantoms, and images in memory.
 
-A dataset is a sequence of samples: item i is always the same, whoever asks for it and when.
+A dataset is a sequence of samples: item i is always the same, independent of when and in which
+process it is loaded.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class SampleDataset(Dataset[Sample], ABC):
-    """Samples by number. Picklable, and free of operators, so that workers can have it."""
+    """Base class of datasets: a sequence of samples, picklable for workers, without operators."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -44,7 +45,7 @@ class SampleDataset(Dataset[Sample], ABC):
         """
 
     def buckets(self) -> Sequence[Sequence[int]]:
-        """Groups of samples that can share a batch, known without loading them.
+        """Groups of samples that can share a batch, without loading them.
 
         Every index is in exactly one group. By default all samples are in one.
         """
@@ -53,21 +54,22 @@ class SampleDataset(Dataset[Sample], ABC):
 
 @dataclass(frozen=True)
 class EllipseSpec:
-    """Random ellipses; see :mod:`learnedrecon.data.phantoms.ellipses`.
+    """The configuration of an :class:`EllipseDataset`.
 
     Attributes:
-        preset: the law: adler2017, adler2018 or dival.
-        size: pixels along each side, or ``(ny, nx)``.
-        split: "train", "validation" or "test"; no two share an image. None is the section of the
-            configuration that it stands in, and "train" elsewhere.
-        length: the number of images. As nothing is stored, a billion costs nothing, and then no
-            image comes twice.
-        seed: of the whole data set.
-        scale: what an image value of 1 is in the unit of the image, such as 0.04 for attenuation
-            in 1/mm; every image is multiplied by it.
+        preset: Distribution of the ellipses, "adler2017", "adler2018" or "dival"; see
+            :mod:`learnedrecon.data.phantoms.ellipses`.
+        size: Number of pixels along each side, or ``(ny, nx)``.
+        split: "train", "validation" or "test", which share no image. None is the section of the
+            configuration that contains the spec, and "train" elsewhere.
+        length: Number of images. Nothing is stored, so that a billion costs nothing and no image is
+            repeated.
+        seed: Seed of the whole data set.
+        scale: Factor of every image: the value of 1 in the unit of the image, such as 0.04 for
+            attenuation in 1/mm.
 
     Raises:
-        ConfigError: an unknown preset, a length below 1, or a scale that is not positive.
+        ConfigError: The preset is unknown, the length is below 1, or the scale is not positive.
     """
 
     preset: str = "adler2018"
@@ -92,15 +94,18 @@ class EllipseSpec:
                 describe(
                     expected="a length of at least 1",
                     found=f"length = {self.length}",
-                    fix="say how many images the dataset has",
+                    fix="give the number of images",
                 )
             )
 
 
 class EllipseDataset(SampleDataset):
-    """Ellipse phantoms, drawn when they are asked for; data are to be simulated.
+    """Random ellipse phantoms without data, drawn on access.
 
     Ids are like ``train-0000012``.
+
+    Args:
+        spec: Configuration of the phantoms.
     """
 
     def __init__(self, spec: EllipseSpec) -> None:
@@ -120,16 +125,16 @@ class EllipseDataset(SampleDataset):
 
 
 class ArrayDataset(SampleDataset):
-    """True images that are in memory, such as CT slices; data are to be simulated.
+    """True images in memory, such as CT slices, without data.
 
     Args:
-        images: each of shape (*space,), or all in one array (number, *space); stored as float32,
-            or complex64 where they are complex.
-        name: ids are like ``name-0000003``.
+        images: Images of shape (*space,), or one array (number, *space); stored as float32, or
+            complex64 where they are complex.
+        name: Prefix of the ids ``name-0000003``.
 
     Raises:
-        ShapeError: no images, or images of no pixels.
-        DtypeError: values that are not numbers.
+        ShapeError: There are no images, or images without pixels.
+        DtypeError: Values are not numbers.
         DataError: NaN or infinity.
     """
 
@@ -156,11 +161,11 @@ class ArrayDataset(SampleDataset):
 
 
 class SingleImage(ArrayDataset):
-    """One true image; its id is its name, so its noise is always the same.
+    """A dataset of one true image, whose id is its name, so that its noise is always the same.
 
     Args:
-        image: of shape (*space,).
-        name: its id.
+        image: Image of shape (*space,).
+        name: Id of the image.
     """
 
     def __init__(self, image: NDArray[Any], name: str = "image") -> None:
@@ -172,17 +177,21 @@ class SingleImage(ArrayDataset):
 
 @dataclass(frozen=True)
 class SheppLoganSpec:
-    """The modified Shepp-Logan phantom, one image.
+    """The configuration of :class:`SheppLogan`.
 
     Attributes:
-        size: pixels along each side, or ``(ny, nx)``.
+        size: Number of pixels along each side, or ``(ny, nx)``.
     """
 
     size: int | tuple[int, int] = 128
 
 
 class SheppLogan(SingleImage):
-    """The modified Shepp-Logan phantom as a dataset of one image, for tests as in the papers."""
+    """The modified Shepp-Logan phantom as a dataset of one image, for tests as in the papers.
+
+    Args:
+        spec: Configuration of the phantom.
+    """
 
     def __init__(self, spec: SheppLoganSpec) -> None:
         super().__init__(shepp_logan(spec.size), "shepp-logan")
@@ -190,10 +199,14 @@ class SheppLogan(SingleImage):
 
 
 def checked_index(index: int, length: int) -> int:
-    """``index`` counted from the front.
+    """An index counted from the front.
+
+    Args:
+        index: Index, possibly negative.
+        length: Length of the sequence.
 
     Raises:
-        IndexError: out of range.
+        IndexError: The index is out of range.
     """
     if not -length <= index < length:
         raise IndexError(
@@ -207,7 +220,11 @@ def checked_index(index: int, length: int) -> int:
 
 
 def grouped(keys: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
-    """The indices of equal keys, in the order in which the keys first come."""
+    """The indices of equal keys, in the order of first appearance.
+
+    Args:
+        keys: Keys, one per index.
+    """
     groups: dict[Any, list[int]] = {}
     for index, key in enumerate(keys):
         groups.setdefault(key, []).append(index)
@@ -217,10 +234,14 @@ def grouped(keys: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
 def image_tensor(values: NDArray[Any], what: str) -> Tensor:
     """An array as a float32 tensor, or complex64 where it is complex.
 
+    Args:
+        values: Array of numbers.
+        what: Noun for the array in messages.
+
     Raises:
-        ShapeError: no values.
-        DtypeError: values that are not numbers.
-        DataError: NaN or infinity, before or after the conversion.
+        ShapeError: The array is empty.
+        DtypeError: Values are not numbers.
+        DataError: A value is NaN or infinite, before or after the conversion.
     """
     values = np.asarray(values)
     if values.dtype.kind not in "biufc":
@@ -236,7 +257,7 @@ def image_tensor(values: NDArray[Any], what: str) -> Tensor:
             describe(
                 expected=f"at least one axis and one value in {what}",
                 found=f"shape {values.shape}",
-                fix="leave it away, or repair it",
+                fix="omit it, or repair it",
             )
         )
     require_finite(values, what)

@@ -1,4 +1,4 @@
-"""Random numbers that a scheme needs, drawn by step before it runs; see ``problem.draws``."""
+"""Random integers of schemes, drawn per step before the scheme runs; see ``problem.draws``."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def draws_of(number: int, *, seed: int = 0, step: int | None = None) -> tuple[int, ...]:
-    """``number`` integers, uniform in [0, 2³²): a hash of ``(seed, step)`` seeds them.
+    """Uniform random integers in [0, 2³²), seeded by a hash of ``(seed, step)``.
 
-    More numbers begin with the same ones.
+    A longer draw begins with the numbers of a shorter one.
 
     Args:
-        number: how many.
-        seed: of the run.
-        step: the number of the batch; None for evaluation, where all batches see the same draws, so
-            that a reconstruction does not depend on its neighbours.
+        number: Number of integers.
+        seed: Seed of the run.
+        step: Number of the batch; None for evaluation, where all batches have the same draws, so
+            that a reconstruction does not depend on other batches.
     """
     where = "evaluation" if step is None else str(step)
     digest = hashlib.sha256(f"draws/{seed}/{where}".encode()).digest()
@@ -37,10 +37,14 @@ def draws_of(number: int, *, seed: int = 0, step: int | None = None) -> tuple[in
 
 
 def with_draws(batch: Batch, draws: tuple[int, ...]) -> Batch:
-    """The same batch, whose problem brings ``draws``; as it is where there are none.
+    """A batch whose problem has the given draws; unchanged for none.
+
+    Args:
+        batch: Batch.
+        draws: Random integers.
 
     Raises:
-        ConfigError: its problem is not a measured one.
+        ConfigError: There is no InverseProblem inside.
     """
     if not draws:
         return batch
@@ -57,15 +61,15 @@ def with_draws(batch: Batch, draws: tuple[int, ...]) -> Batch:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A loader whose batch ``step`` brings draws that are a pure function of seed and step.
+    """A loader whose batches have draws that depend only on the seed and the step.
 
     Attributes:
-        loader: of batches without draws.
-        number: integers for each batch; 0 leaves batches as they are.
-        seed: of the draws.
+        loader: Loader of batches without draws.
+        number: Number of integers per batch; 0 leaves batches unchanged.
+        seed: Seed of the draws.
 
     Raises:
-        ConfigError: a negative number.
+        ConfigError: The number is negative.
     """
 
     loader: Loader
@@ -78,12 +82,12 @@ class Drawing:
                 describe(
                     expected="a number of draws of at least 0",
                     found=f"draws = {self.number}",
-                    fix="0 draws nothing",
+                    fix="use 0 for no draws",
                 )
             )
 
     def for_process(self, rank: int, world: int) -> Drawing:
-        """The part of one process; all of them see the same draws."""
+        """The part of one process; all processes have the same draws."""
         return replace(self, loader=self.loader.for_process(rank, world))
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:

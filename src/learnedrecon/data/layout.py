@@ -1,11 +1,11 @@
-"""What lies in a folder or an HDF5 file of measurements and true images, found without loading it.
+"""Layouts of folders and HDF5 files with measurements and true images, found without loading.
 
-Layouts, of which ``measurement`` or ``truth`` may be absent as a whole:
+Accepted layouts, in which all of ``measurement`` or all of ``truth`` may be absent:
 
-- a folder with ``measurement/`` and ``truth/``, files matched by their stem, and perhaps
-  ``geometry/<stem>.yaml`` for samples with an operator of their own;
-- one HDF5 file, or a folder with nothing else, with the keys ``measurement`` and ``truth``: data
-  sets (number, ...), or groups with one data set per sample where shapes differ;
+- a folder with ``measurement/`` and ``truth/``, files matched by their stem, and optionally
+  ``geometry/<stem>.yaml`` for samples with their own operator;
+- one HDF5 file, or a folder that contains only one, with the keys ``measurement`` and ``truth``:
+  data sets (number, ...), or groups with one data set per sample where shapes differ;
 - a flat folder of true images.
 
 True images may be CT slices in DICOM (.dcm, .dicom, .ima), which become attenuation in 1/mm.
@@ -72,12 +72,12 @@ _ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | HDF5_ENDINGS | D
 
 @dataclass(frozen=True)
 class ArrayRef:
-    """Where an array lies.
+    """The location of an array: a file, a key, an index.
 
     Attributes:
-        path: of the file.
-        key: of the data set in an HDF5 file, or None.
-        index: along the first axis of that data set, or None for all of it.
+        path: Path of the file.
+        key: Key of the data set in an HDF5 file, or None.
+        index: Index along the first axis of that data set, or None for all of it.
     """
 
     path: Path
@@ -89,7 +89,7 @@ class ArrayRef:
         return f"{self.path}{place}" + ("" if self.index is None else f"[{self.index}]")
 
     def read(self) -> NDArray[Any]:
-        """The array; see :func:`learnedrecon.data.files.arrays.read_array` for what is refused.
+        """The array, with the checks of :func:`learnedrecon.data.files.arrays.read_array`.
 
         A CT slice in DICOM becomes attenuation in 1/mm; see
         :func:`learnedrecon.data.files.dicom.read_attenuation`.
@@ -103,10 +103,10 @@ class ArrayRef:
         return numbers(values, str(self))
 
     def shape(self) -> tuple[int, ...]:
-        """Its shape, from the header of the file.
+        """The shape of the array, from the header of the file.
 
         Raises:
-            FileFormatError: the file is missing, truncated or corrupt.
+            FileFormatError: The file is missing, truncated or corrupt.
         """
         if self.is_dicom:
             return dicom_header(self.path)[0]
@@ -114,30 +114,37 @@ class ArrayRef:
         return shape if self.index is None else shape[1:]
 
     def pixel_size(self) -> tuple[float, float] | None:
-        """``(dy, dx)`` in mm where the file says it, as DICOM does.
+        """The pixel size ``(dy, dx)`` in mm where the file contains it, as in DICOM; or None.
 
         Raises:
-            FileFormatError: the file is missing, truncated or corrupt.
+            FileFormatError: The file is missing, truncated or corrupt.
         """
         return dicom_header(self.path)[1] if self.is_dicom else None
 
     def subject(self) -> str | None:
-        """Whom or what this is a slice of, where the file says it, as DICOM may.
+        """The patient or series of the slice where the file names it, as DICOM may; otherwise None.
 
         Raises:
-            FileFormatError: the file is missing, truncated or corrupt.
+            FileFormatError: The file is missing, truncated or corrupt.
         """
         return dicom_subject(self.path) if self.is_dicom else None
 
     @property
     def is_dicom(self) -> bool:
-        """Whether the ending says that this is a slice in DICOM."""
+        """True if the file ending is one of DICOM."""
         return self.path.suffix.lower() in DICOM_ENDINGS
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A measurement and a true image of one thing, one of which may be None."""
+    """A measurement and the true image of the same object, one of which may be None.
+
+    Attributes:
+        id: Name of the sample.
+        measurement: Location of the measurement, or None.
+        truth: Location of the true image, or None.
+        geometry: Path of the YAML file of the sample's own operator, or None.
+    """
 
     id: str
     measurement: ArrayRef | None
@@ -147,14 +154,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Layout:
-    """What was found.
+    """The measurements, true images and geometries of a folder or an HDF5 file.
 
     Attributes:
-        path: the folder or file.
-        measurements: by sample id; empty where there are none at all.
-        truths: likewise.
+        path: Path of the folder or file.
+        measurements: Locations of the measurements by sample id; empty where there are none.
+        truths: Locations of the true images by sample id; empty where there are none.
         geometries: YAML files of samples' own operators, by sample id.
-        ignored: files that hold no array.
+        ignored: Files without an array.
     """
 
     path: Path
@@ -165,16 +172,16 @@ class Layout:
 
     @property
     def paired(self) -> bool:
-        """Whether there are both measurements and true images."""
+        """True if there are both measurements and true images."""
         return bool(self.measurements) and bool(self.truths)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of every measurement and every true image, sorted."""
+        """The ids of all measurements and true images, sorted."""
         return tuple(sorted({*self.measurements, *self.truths}))
 
     def unmatched(self) -> tuple[str, ...]:
-        """One line for every kind of partner that is missing."""
+        """One line per kind of missing partner."""
         lines = []
         if self.paired:
             lines.append(_without(self.measurements.keys() - self.truths.keys(), "true image"))
@@ -186,7 +193,7 @@ class Layout:
         """The samples, sorted by id.
 
         Raises:
-            DataError: a sample without its partner.
+            DataError: A sample has no partner.
         """
         unmatched = self.unmatched()
         if unmatched:
@@ -195,7 +202,7 @@ class Layout:
                     expected=f"in {self.path} a measurement and a true image of the same name for "
                     "every sample",
                     found="; ".join(unmatched),
-                    fix="rename or add the missing ones, or move the others away",
+                    fix="rename or add the missing ones, or move the others to another folder",
                 )
             )
         return tuple(
@@ -207,13 +214,16 @@ class Layout:
 
 
 def find_layout(path: str | os.PathLike[str]) -> Layout:
-    """Looks at a folder or an HDF5 file.
+    """The layout of a folder or an HDF5 file.
 
-    Files of other endings, and hidden ones, are ignored and listed.
+    Files with other endings, and hidden ones, are ignored and listed.
+
+    Args:
+        path: Path of the folder or file.
 
     Raises:
-        FileFormatError: no such path, a file that is not HDF5, or one without the keys.
-        DataError: nothing in the folder, or two files of one name.
+        FileFormatError: There is no such path, a file is not HDF5, or it does not have the keys.
+        DataError: The folder is empty, or two files have the same name.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() in HDF5_ENDINGS:

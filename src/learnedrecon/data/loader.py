@@ -1,4 +1,4 @@
-"""Batches by step: the same ones in a resumed run, with any number of workers."""
+"""Batches by step: identical in a resumed run, for any number of workers."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ if TYPE_CHECKING:
 
 
 class Loader:
-    """Draws the samples of a dataset in a seeded order and builds batches of them, without end.
+    """An endless sequence of batches of a dataset, in a seeded order.
 
-    Batch ``step`` is a pure function of the dataset, the builder, ``seed`` and ``step``: a run that
-    is resumed sees what it would have seen, and workers change nothing but the time.
+    Batch ``step`` is a pure function of the dataset, the builder, ``seed`` and ``step``: a resumed
+    run gets the same batches, and the number of workers changes only the time.
 
     Args:
-        dataset: the samples.
-        builder: makes a batch on the device.
-        batch_size: samples in a batch, over all processes.
-        seed: of the order.
-        shuffle: whether the order is drawn, anew in every epoch; otherwise it is the dataset's.
-        drop_last: leave out batches that are not full.
-        workers: processes that load samples ahead. They are spawned, so a script that uses them
-            needs ``if __name__ == "__main__"``; with 0, samples are loaded in this process.
+        dataset: Dataset of the samples.
+        builder: Function from samples to a batch on the device.
+        batch_size: Number of samples in a batch, over all processes.
+        seed: Seed of the order.
+        shuffle: True for a new random order in every epoch; False for the order of the dataset.
+        drop_last: True to omit batches that are not full.
+        workers: Number of processes that load samples ahead. They are spawned, so that a script
+            with workers needs ``if __name__ == "__main__"``; with 0, samples are loaded in this
+            process.
 
     Raises:
-        ConfigError: a batch size below 1, or a negative number of workers.
-        DataError: an empty dataset, or a bucket smaller than a batch with ``drop_last``.
+        ConfigError: The batch size is below 1, or the number of workers is negative.
+        DataError: The dataset is empty, or a bucket is smaller than a batch with ``drop_last``.
     """
 
     def __init__(
@@ -71,17 +72,17 @@ class Loader:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The number of batches after which every sample has come once."""
+        """The number of batches in which every sample occurs once."""
         return self.order.batches_per_epoch
 
     def for_process(self, rank: int, world: int) -> Loader:
         """The part of each batch that process ``rank`` of ``world`` computes.
 
-        The parts are disjoint, of equal size, and together the batch that one process would have.
+        The parts are disjoint, of equal size, and together the batch of a single process.
 
         Raises:
-            ConfigError: no such process, a batch size that ``world`` does not divide, or batches
-                that are not all full (set ``drop_last``, so that no process waits for another).
+            ConfigError: There is no such process, ``world`` does not divide the batch size, or some
+                batches are not full (set ``drop_last``, so that no process waits for another).
         """
         size = self.order.batch_size
         if not 0 <= rank < world or size % world or (world > 1 and not self.order.drop_last):
@@ -100,7 +101,7 @@ class Loader:
         return part
 
     def with_builder(self, builder: Callable[[list[Sample]], Batch]) -> Loader:
-        """The same samples in the same order, made into batches in another way."""
+        """A loader of the same samples in the same order with another function to a batch."""
         other = copy.copy(self)
         other.build = builder
         return other
@@ -115,11 +116,17 @@ class Loader:
 def evaluation_batches(
     dataset: SampleDataset, builder: BatchBuilder, *, batch_size: int, workers: int = 0
 ) -> Iterator[Batch]:
-    """Every sample once, bucket after bucket, each in the order of the dataset.
+    """Batches of all samples once, bucket after bucket, in the order of the dataset.
+
+    Args:
+        dataset: Dataset of the samples.
+        builder: Function from samples to a batch on the device.
+        batch_size: Largest number of samples in a batch.
+        workers: Number of processes that load samples ahead.
 
     Raises:
-        ConfigError: a batch size below 1.
-        DataError: an empty dataset.
+        ConfigError: The batch size is below 1.
+        DataError: The dataset is empty.
     """
     order = BatchOrder(dataset.buckets(), batch_size, shuffle=False)
     indices = islice(order.batches(), order.batches_per_epoch)

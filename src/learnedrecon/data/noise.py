@@ -1,8 +1,8 @@
-"""Noise models, drawn on the device, with one generator for each sample of a batch.
+"""Noise models, drawn on the device, with one generator per sample of a batch.
 
-A model is a frozen dataclass of numbers, so it can be written to a config and a checkpoint. What a
-sample receives depends on its own generator and nothing else: neither on the batch it is in, nor on
-its place there.
+A model is a frozen dataclass of numbers, so that it can be written to a configuration and a
+checkpoint. The noise of a sample depends only on its own generator, not on its batch or its
+position there.
 """
 
 from __future__ import annotations
@@ -27,34 +27,35 @@ _MAX_COUNT: Final = 2.0**31
 
 
 class Noise(ABC):
-    """A random map from noiseless data to measured data."""
+    """Base class of noise models: random maps from noiseless to measured data."""
 
     @property
     def relative_level(self) -> float | None:
-        """Standard deviation of white noise relative to mean(abs(y)), where it is such."""
+        """The standard deviation of white noise relative to mean(abs(y)); None for other noise."""
         return None
 
     def apply(
         self, clean: Tensor, generators: Sequence[Generator], measured: Tensor | None = None
     ) -> Tensor:
-        """Draws one realisation for each sample, on what is measured of it.
+        """One realisation of the noise of each sample, on its measured entries.
 
         Args:
-            clean: noiseless data, shape (batch, ...), float32 or float64; Gaussian models take
-                complex64 and complex128 too.
-            generators: one for each sample, on the device of ``clean``, see
-                :func:`sample_generator`. They advance.
-            measured: Boolean mask of the entries that are measured, which broadcasts against
-                ``clean``; None for all. The others stay as they are, and a level that is relative
-                to the data is relative to the measured ones.
+            clean: Noiseless data (batch, ...), float32 or float64; Gaussian models also accept
+                complex64 and complex128.
+            generators: Generators, one per sample, on the device of ``clean``, see
+                :func:`sample_generator`. Their states advance.
+            measured: Boolean mask of the measured entries, which broadcasts against ``clean``; None
+                for all. The other entries do not change, and a level relative to the data is
+                relative to the measured ones.
 
         Returns:
-            A new tensor with the shape, dtype and device of ``clean``.
+            New tensor of the shape, dtype and device of ``clean``.
 
         Raises:
-            ShapeError: no batch axis, or another number of generators than of samples.
-            DtypeError: a dtype that the model does not take.
-            DataError: NaN or infinity, values outside the model, or a generator elsewhere.
+            ShapeError: There is no batch axis, or not one generator per sample.
+            DtypeError: The model does not accept the dtype.
+            DataError: A value is NaN, infinite or outside the model, or a generator is on another
+                device.
         """
         self._check_dtype(clean)
         _check_generators(clean, generators)
@@ -92,7 +93,7 @@ class Noise(ABC):
 
 @dataclass(frozen=True)
 class NoNoise(Noise):
-    """Data as they are; what comes is checked like everywhere else, and copied."""
+    """No noise: data are checked as in other models, and copied."""
 
     def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002 - none is drawn
         return clean
@@ -100,9 +101,12 @@ class NoNoise(Noise):
 
 @dataclass(frozen=True)
 class Gaussian(Noise):
-    """White Gaussian noise of standard deviation ``sigma``, in the unit of the data.
+    """White Gaussian noise of a given standard deviation.
 
     Complex noise has E|n|² = ``sigma``², half of it in the real part.
+
+    Attributes:
+        sigma: Standard deviation, in the unit of the data.
     """
 
     sigma: float
@@ -118,9 +122,13 @@ class Gaussian(Noise):
 class RelativeGaussian(Noise):
     """White Gaussian noise of standard deviation ``level`` · mean(abs(y)), the mean per sample.
 
-    The mean is over what is measured, so that the level does not shrink with the acceleration.
+    The mean is over the measured entries, so that the level does not decrease with the
+    acceleration.
 
     This is the noise of Adler and Öktem (2017, 2018) with ``level`` .05.
+
+    Attributes:
+        level: Standard deviation relative to the mean magnitude of the data.
     """
 
     level: float
@@ -139,10 +147,12 @@ class RelativeGaussian(Noise):
 
 @dataclass(frozen=True)
 class PoissonCounts(Noise):
-    """Photon counting of a transmission y = exp(-P u): Poisson(``photons`` · y) / ``photons``.
+    """Photon counting noise of transmissions y = exp(-P u): Poisson(``photons``·y) / ``photons``.
 
-    ``photons`` is the expected count of an unattenuated ray. Transmissions above 1, from phantoms
-    with negative attenuation, are taken as they are.
+    Transmissions above 1, from phantoms with negative attenuation, are accepted.
+
+    Attributes:
+        photons: Expected count of an unattenuated ray.
     """
 
     photons: float
@@ -169,10 +179,14 @@ class PoissonCounts(Noise):
 
 @dataclass(frozen=True)
 class PoissonLog(Noise):
-    """Photon counting of line integrals y: data -ln(c/N) with c ~ Poisson(N exp(-y)).
+    """Photon counting noise of line integrals y: data -ln(c/N) with c ~ Poisson(N exp(-y)).
 
-    N is ``photons``. A count of zero, which has no logarithm, becomes ``min_count``; with 4096
-    photons and .1 this is the noise of LoDoPaB-CT (Leuschner et al. 2021).
+    With N = 4096 photons and a least count of 0.1 this is the noise of LoDoPaB-CT (Leuschner et al.
+    2021).
+
+    Attributes:
+        photons: Expected count N of an unattenuated ray.
+        min_count: Value in place of a count of zero, which has no logarithm.
     """
 
     photons: float
@@ -204,13 +218,19 @@ class PoissonLog(Noise):
 def sample_generator(
     seed: int, split: Split, index: int, device: torch.device | str = "cpu"
 ) -> Generator:
-    """The noise generator of sample ``index``, a hash of ``(seed, split, index)``.
+    """The noise generator of a sample, seeded by a hash of ``(seed, split, index)``.
 
-    PyTorch's generator on the CPU keeps 32 of the 63 bits of the hash, the one on CUDA all of them;
+    PyTorch's generator on the CPU uses 32 of the 63 bits of the hash, the one on CUDA all of them;
     the two draw different numbers.
 
+    Args:
+        seed: Seed of the data set.
+        split: "train", "validation" or "test".
+        index: Index of the sample in its split.
+        device: Device of the generator.
+
     Raises:
-        ConfigError: an unknown split, or a number out of range.
+        ConfigError: The split is unknown, or a number is out of range.
     """
     words = seed_sequence(seed, split, index, purpose="noise").generate_state(1, np.uint64)
     generator = Generator(device)
@@ -274,6 +294,6 @@ def _reject(wrong: Tensor, clean: Tensor, *, expected: str) -> None:
             expected=expected,
             found=f"{int(wrong.sum())} of {wrong.numel()} values that are not, the first being "
             f"{clean[first].item()} in sample {first[0]} at {first[1:]}",
-            fix="look at the image and the operator that gave these data",
+            fix="check the image and the operator that produced these data",
         )
     )

@@ -1,4 +1,4 @@
-"""The noise models by name, and how a spec holds one of them."""
+"""Registry of the noise models, and their form in specs."""
 
 from __future__ import annotations
 

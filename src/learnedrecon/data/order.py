@@ -1,4 +1,4 @@
-"""Which samples make up which batch: a pure function of the seed and the step."""
+"""Order of samples in batches, a function of the seed and the step."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class SeededPermutation(Sequence[int]):
     """A pseudo-random permutation of 0..length-1 that is computed, not stored.
 
     A Feistel network of six rounds on the smallest even number of bits that hold ``length`` values
-    is a bijection whatever its round function is (Luby, Rackoff, SIAM J. Comput. 17, 1988). Values
-    outside the range are sent through again until they are inside, which keeps it a bijection
-    (cycle walking; Black, Rogaway, CT-RSA 2002) and takes at most four passes on average. The
-    round function is the finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
+    is a bijection for every round function (Luby, Rackoff, SIAM J. Comput. 17, 1988). Values
+    outside the range are permuted again until they are inside, which preserves the bijection (cycle
+    walking; Black, Rogaway, CT-RSA 2002) and takes at most four passes on average. The round
+    function is the finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
 
     Args:
-        length: how many numbers; a billion costs as little as ten.
-        key: integers that name the permutation, such as a seed and an epoch.
+        length: Number of integers; a billion costs as little as ten.
+        key: Integers that select the permutation, such as a seed and an epoch.
     """
 
     def __init__(self, length: int, key: tuple[int, ...]) -> None:
@@ -57,23 +57,23 @@ class SeededPermutation(Sequence[int]):
 
 @dataclass(frozen=True, eq=False)
 class BatchOrder:
-    """The batches of a dataset by step, without end and without a memory of earlier steps.
+    """The batches of a dataset by step, without end and without a state.
 
     Epoch e is steps e·B to (e + 1)·B - 1, with B batches in each. A batch holds samples of one
     bucket. With ``shuffle``, every epoch has its own order of samples in each bucket and its own
     order of batches; without, both are as in the dataset.
 
     Attributes:
-        buckets: groups of indices, see :meth:`SampleDataset.buckets`.
-        batch_size: samples in a batch.
-        seed: of the order.
-        shuffle: whether the order is drawn.
-        drop_last: leave out the last batch of a bucket where it is not full; otherwise it is
+        buckets: Groups of indices, see :meth:`SampleDataset.buckets`.
+        batch_size: Number of samples in a batch.
+        seed: Seed of the order.
+        shuffle: True for a random order.
+        drop_last: True to omit the last batch of a bucket where it is not full; otherwise it is
             smaller.
 
     Raises:
-        ConfigError: a batch size below 1.
-        DataError: no samples, or a bucket that ``drop_last`` would never show.
+        ConfigError: The batch size is below 1.
+        DataError: There are no samples, or ``drop_last`` would never show a bucket.
     """
 
     buckets: Sequence[Sequence[int]]
@@ -109,14 +109,14 @@ class BatchOrder:
 
     @property
     def batches_per_epoch(self) -> int:
-        """B, the number of batches after which every sample has come once."""
+        """The number B of batches in which every sample occurs once."""
         return self._ends[-1]
 
     def batch(self, step: int) -> tuple[int, ...]:
         """The indices of the samples of batch ``step``.
 
         Raises:
-            ConfigError: a negative step.
+            ConfigError: The step is negative.
         """
         if step < 0:
             raise ConfigError(

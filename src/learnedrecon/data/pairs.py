@@ -1,4 +1,4 @@
-"""A user's own measurements and true images, from a folder or an HDF5 file."""
+"""Datasets of measurements and true images in a folder or an HDF5 file."""
 
 from __future__ import annotations
 
@@ -49,26 +49,26 @@ __all__ = [
 
 @dataclass(frozen=True)
 class PairFolderSpec:
-    """A folder or an HDF5 file; see :mod:`learnedrecon.data.layout` for how it may look.
+    """The configuration of a :class:`PairFolder`; see :mod:`learnedrecon.data.layout` for layouts.
 
     Attributes:
-        path: the folder, or a file that ends in .h5 or .hdf5.
-        split: "train", "validation" or "test"; None takes every sample.
-        fractions: of the samples, for train, validation and test; they add up to 1.
-        seed: of the split.
+        path: Path of the folder, or of a file that ends in .h5 or .hdf5.
+        split: "train", "validation" or "test"; None for every sample.
+        fractions: Fractions of the samples for train, validation and test; their sum is 1.
+        seed: Seed of the split.
         image_shapes: "fixed": every true image has the operator's shape. "each": a true image of
-            another shape has the operator's scan, with the same pixel size in millimetres, at its
-            own shape. Samples with a geometry file have what that says, either way.
-        group: a regular expression. Samples in whose ids the first match is the same (of the
-            match, the part in the first parentheses if there are any) belong to one group, and a
-            group is never split: without it, neighbouring slices of one patient would be both
-            learned from and tested on. None makes each sample a group of its own, and of slices in
-            DICOM each patient: PatientID, or SeriesInstanceUID where there is none, or else the
-            file. '.+' makes each of these a group of its own, too.
+            another shape has the operator's scan, with the same pixel size in mm, at its own shape.
+            In both cases a sample's geometry file takes precedence.
+        group: Regular expression. Samples whose ids have the same first match (or the same part of
+            the match in the first parentheses, if there are any) form a group, and a group is never
+            split: without groups, neighbouring slices of one patient would be in both training and
+            test. None makes each sample a group, and for slices in DICOM each patient: PatientID,
+            or SeriesInstanceUID where there is none, or else the file. '.+' makes each of these
+            slices a group, too.
 
     Raises:
-        ConfigError: fractions that are negative or do not add up to 1, or a group that is not a
-            regular expression.
+        ConfigError: Fractions are negative or do not sum to 1, or the group is not a regular
+            expression.
     """
 
     path: str
@@ -103,21 +103,22 @@ def _(one: PairFolderSpec, other: Record) -> bool:
 
 
 class PairFolder(SampleDataset):
-    """The samples of one split. Files are found now, and read when a sample is asked for.
+    """A dataset of one split of a folder; files are found at once, and read on access.
 
     Arrays have the operator's axes, or one more in front for channels; they become float32, or
     complex64 where they are complex.
 
     Args:
-        spec: where, and which.
-        operator: the spec of the operator that the data are for; with it, shapes are checked now,
-            from the headers of the files. None stands for images and data of two axes.
+        spec: Path and split.
+        operator: Spec of the operator of the data; with it, shapes are checked at once, from the
+            headers of the files. None for images and data of two axes.
 
     Raises:
-        FileFormatError: no such path, or a file whose header cannot be read.
-        DataError: no samples, or one without its partner or its group.
-        ShapeError: a wrong number of axes, or an array that does not fit the operator.
-        ConfigError: a geometry file that is not valid, or "each" without a tomographic operator.
+        FileFormatError: There is no such path, or the header of a file cannot be read.
+        DataError: There are no samples, or one has no partner or no group.
+        ShapeError: The number of axes is wrong, or an array does not fit the operator.
+        ConfigError: A geometry file is not valid, or "each" is given without a tomographic
+            operator.
     """
 
     def __init__(self, spec: PairFolderSpec, operator: Any = None) -> None:  # noqa: ANN401 - any spec
@@ -158,7 +159,7 @@ class PairFolder(SampleDataset):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of the samples, in order."""
+        """The ids of the samples, in order."""
         return tuple(item.pair.id for item in self._items)
 
 
@@ -207,11 +208,14 @@ def _spaces(spec: Any) -> tuple[Space, Space] | tuple[None, None]:  # noqa: ANN4
 
 
 def read_geometry(path: Path) -> Any:  # noqa: ANN401 - any registered operator spec
-    """The operator spec in a YAML file: a ``name`` and the values, as in a configuration.
+    """The operator spec of a YAML file: a ``name`` and the values, as in a configuration.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: the file is not YAML.
-        ConfigError: an unknown name or key, or a wrong value.
+        FileFormatError: The file is not YAML.
+        ConfigError: A name or key is unknown, or a value is wrong.
     """
     values = plain_operator(read_yaml(path), str(path), path.parent)
     return specs.named_from_plain(OPERATORS, values, str(path))

@@ -1,4 +1,4 @@
-"""The datasets that a configuration can name."""
+"""Registry of the datasets that configurations can name."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def build_dataset(spec: Record, operator: Record = None) -> SampleDataset:  # no
     """The dataset that a record describes.
 
     Args:
-        spec: The record of a registered dataset.
-        operator: The record of the operator that the data are for. Folders of pairs check their
-            shapes against it, and derive from it the operators of images of other shapes.
+        spec: Record of a registered dataset.
+        operator: Record of the operator of the data. Folders of pairs check their shapes against
+            it, and derive from it the operators of images of other shapes.
 
     Raises:
         ConfigError: ``spec`` is not registered.

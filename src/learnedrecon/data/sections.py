@@ -1,4 +1,4 @@
-"""What the sections of a configuration have in common: whether their images are the same."""
+"""Shared images between the data sections of a configuration."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 @singledispatch
 def share_images(one: Record, other: Record) -> bool:
-    """Whether an image of one dataset can be an image of the other.
+    """True if an image of one dataset can be an image of the other.
 
-    By default datasets of different kinds or arguments do not. Another rule for a class of yours:
-    ``@share_images.register(MySpec)``. One folder that is a copy of another is not recognised.
+    By default datasets of different kinds or arguments share none.
+    ``@share_images.register(MySpec)`` adds another rule for your own class. A folder that is a copy
+    of another one is not recognised.
 
     Args:
-        one: The record of a dataset.
-        other: The record of another one.
+        one: Record of a dataset.
+        other: Record of another dataset.
     """
     return bool(one == other)
 
@@ -38,7 +39,12 @@ def _(one: EllipseSpec, other: Record) -> bool:
 
 @singledispatch
 def in_section(spec: Record, section: Split) -> Record:  # noqa: ARG001
-    """The record of a dataset that stands in a section of a configuration; by default itself."""
+    """The record of a dataset in a section of a configuration; by default the record itself.
+
+    Args:
+        spec: Record of a dataset.
+        section: Name of the section.
+    """
     return spec
 
 
@@ -48,13 +54,13 @@ def _(spec: EllipseSpec, section: Split) -> EllipseSpec:
 
 
 def refuse_shared_images(sections: Mapping[str, Record]) -> None:
-    """Refuses a configuration that would score what it was fitted to.
+    """Check that no two sections share images, so that no score is on training images.
 
     Args:
         sections: Records of datasets by the names of their sections.
 
     Raises:
-        ConfigError: Two of them share images.
+        ConfigError: Two sections share images.
     """
     names = list(sections)
     for place, first in enumerate(names):

@@ -1,4 +1,4 @@
-"""Random streams that belong to a sample, not to the order in which samples are drawn."""
+"""Random streams per sample, independent of the order in which samples are drawn."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ _PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 def seed_sequence(
     seed: int, split: Split, index: int, *, purpose: Purpose
 ) -> np.random.SeedSequence:
-    """The stream of sample ``index`` of a split: the same in any order, batch or worker.
+    """The random stream of a sample, the same in any order, batch or worker.
 
     The entropy is ``seed`` and ``index`` as two 32-bit words each, and one word each for the split
-    and the purpose. Every word has a fixed place, so unequal arguments give unequal entropy.
+    and the purpose. Every word has a fixed position, so that different arguments give different
+    entropy.
 
     Args:
-        seed: of the whole data set, in [0, 2⁶⁴).
-        split: the part of the data set.
-        index: of the sample in its split, in [0, 2⁶⁴).
-        purpose: what the stream is for.
+        seed: Seed of the whole data set, in [0, 2⁶⁴).
+        split: Part of the data set.
+        index: Index of the sample in its split, in [0, 2⁶⁴).
+        purpose: Purpose of the stream, such as phantom or noise.
 
     Raises:
-        ConfigError: an unknown split or purpose, or a number out of range.
+        ConfigError: The split or purpose is unknown, or a number is out of range.
     """
     words = (
         *_two_words("seed", seed),

@@ -1,4 +1,4 @@
-"""Data from images: the operator, on a finer grid if wanted, and noise that belongs to a sample."""
+"""Simulated data: the operator, optionally on a finer grid, and noise per sample."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _NO_TENSORS: Final[Mapping[str, Tensor]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Simulation:
-    """How data are made from a true image.
+    """The configuration of simulated data.
 
     Attributes:
-        noise: the noise model.
-        grid: ``(ny, nx)`` to which the image is enlarged bilinearly before it is projected, so that
-            data are not made by the very matrix that is inverted; None projects it as it is. DIVal
-            uses (400, 400) for its 128² ellipses. It is at least as fine as every image: bilinear
-            interpolation to fewer pixels would skip values (aliasing).
-        seed: of the noise, in [0, 2⁶⁴).
+        noise: Noise model.
+        grid: Number of pixels ``(ny, nx)`` to which the image is enlarged bilinearly before it is
+            projected, so that data do not come from the matrix that is inverted; None projects the
+            image itself. DIVal uses (400, 400) for its 128² ellipses. The grid is at least as fine
+            as every image: bilinear interpolation to fewer pixels would cause aliasing.
+        seed: Seed of the noise, in [0, 2⁶⁴).
 
     Raises:
-        ConfigError: a seed out of range, or a grid without pixels.
+        ConfigError: The seed is out of range, or the grid has no pixels.
     """
 
     noise: NoiseSpec
@@ -54,7 +54,7 @@ class Simulation:
                 describe(
                     expected="a grid (ny, nx) of two numbers of at least 1, or none",
                     found=f"grid = {self.grid}",
-                    fix="correct 'grid' or leave it away",
+                    fix="correct 'grid' or omit it",
                 )
             )
         if not 0 <= self.seed < 2**64:
@@ -68,31 +68,35 @@ class Simulation:
 
 
 def ellipse_simulation(preset: str, seed: int = 0) -> Simulation:
-    """How the source of an ellipse preset makes its data.
+    """The simulation used by the source of an ellipse preset.
 
     The noise is the preset's; ``dival`` projects from a grid of 400 × 400.
 
+    Args:
+        preset: Name of the preset.
+        seed: Seed of the noise.
+
     Raises:
-        ConfigError: there is no such preset.
+        ConfigError: There is no such preset.
     """
     noise = RelativeGaussian(ellipse_preset(preset).noise_level)
     return Simulation(noise, (400, 400) if preset == "dival" else None, seed)
 
 
 class Simulator:
-    """Makes data from images, batched, on the device of the images.
+    """A function from images to simulated data, batched, on the device of the images.
 
-    The data of a sample depend on ``(simulation.seed, id)`` and its own image only: to the last bit
-    they are the same in any batch, order or worker.
+    The data of a sample depend only on ``(simulation.seed, id)`` and its own image: they are
+    identical to the last bit in any batch, order or worker.
 
     Args:
-        simulation: what to do.
-        operator: T, from which data are made where there is no grid.
-        spec: the spec of T; needed where there is a grid, to build T there.
+        simulation: Configuration of the simulation.
+        operator: T, which simulates where there is no grid.
+        spec: Spec of T; needed where there is a grid, to build T there.
 
     Raises:
-        ConfigError: a grid for an operator that is not known to have one, see :func:`on_grid`, or
-            one that is smaller than its images.
+        ConfigError: A grid is given for an operator without one, see :func:`on_grid`, or it is
+            smaller than its images.
     """
 
     def __init__(
@@ -161,16 +165,21 @@ def _refuse_coarser(grid: tuple[int, int], shape: tuple[int, ...]) -> None:
             describe(
                 expected=f"a grid to enlarge images of {shape} pixels to",
                 found=f"grid = {grid}",
-                fix="choose about twice the pixels of the largest image, or leave 'grid' away",
+                fix="choose about twice the pixels of the largest image, or omit 'grid'",
             )
         )
 
 
 def noise_generator(seed: int, sample: str, device: torch.device | str = "cpu") -> Generator:
-    """The noise generator of the sample called ``sample``: a hash of ``(seed, sample)``.
+    """The noise generator of a sample, seeded by a hash of ``(seed, sample)``.
 
-    The generator of the CPU keeps 32 of the 63 bits of the hash, that of CUDA all of them; the two
+    The generator of the CPU uses 32 of the 63 bits of the hash, that of CUDA all of them; the two
     draw different numbers.
+
+    Args:
+        seed: Seed of the noise.
+        sample: Id of the sample.
+        device: Device of the generator.
     """
     digest = hashlib.sha256(f"noise/{seed}/{sample}".encode()).digest()
     generator = Generator(device)

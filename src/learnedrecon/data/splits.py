@@ -1,4 +1,4 @@
-"""Which samples are for training, which for validation and which for the test."""
+"""Splits of samples into training, validation and test."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def split_ids(
     seed: int = 0,
     groups: Mapping[str, str] | None = None,
 ) -> dict[Split, tuple[str, ...]]:
-    """Divides samples by a hash of ``(seed, group)``.
+    """The split of samples by a hash of ``(seed, group)``.
 
-    Each group falls on a number in [0, 1), and the fractions cut that interval: where a group goes
-    depends on no other, so adding samples moves none from training to test. The parts have their
-    fractions of the groups on average. The exception are a few groups: a part that would be empty,
-    though its fraction is not 0, takes a group from the part with most, and where no part has two,
-    train comes before validation and validation before test.
+    Each group is hashed to a number in [0, 1), and the fractions divide that interval: the split of
+    a group does not depend on other groups, so that adding samples moves none from training to
+    test. The parts have their fractions of the groups on average. There is one exception for few
+    groups: a part that would be empty, although its fraction is not 0, takes a group from the part
+    with most groups; where no part has two, train precedes validation and validation precedes test.
 
     Args:
-        ids: of the samples.
-        fractions: for train, validation and test; they add up to 1.
-        seed: of the hash.
-        groups: the group of each id; samples of one group share a split. None, or an id that is
-            not there, stands for a group for each sample, called as the sample is.
+        ids: Ids of the samples.
+        fractions: Fractions for train, validation and test; their sum is 1.
+        seed: Seed of the hash.
+        groups: Group of each id; samples of one group share a split. With None, or for an id
+            without an entry, each sample is its own group.
 
     Returns:
-        The ids of each split, in the order in which they came; disjoint, and together all.
+        Ids of each split in the given order; disjoint, and together all.
     """
     group = {name: (groups or {}).get(name, name) for name in ids}
     parts: list[list[str]] = [[], [], []]
@@ -68,10 +68,13 @@ def split_ids(
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The regular expression of a group.
+    """The compiled regular expression of a group.
+
+    Args:
+        pattern: Regular expression.
 
     Raises:
-        ConfigError: it is not valid.
+        ConfigError: The expression is not valid.
     """
     try:
         return re.compile(pattern)
@@ -80,7 +83,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
             describe(
                 expected="'group' to be a regular expression",
                 found=f"{pattern!r}: {error}",
-                fix=r"correct it, for example to '^patient\d+', or leave it away",
+                fix=r"correct it, for example to '^patient\d+', or omit it",
             )
         ) from error
 
@@ -88,12 +91,17 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def groups_by_name(ids: Sequence[str], pattern: str) -> dict[str, str]:
     r"""The group of each sample: the first match of a regular expression in its id.
 
-    Of the match, the part in the first parentheses counts if there are any that took part, and all
-    of it otherwise: both ``^p\d+`` and ``^(p\d+)_slice`` put ``p07_slice012`` into ``p07``.
+    The group is the part of the match in the first parentheses that took part in it, if there are
+    any, otherwise the whole match: both ``^p\d+`` and ``^(p\d+)_slice`` put ``p07_slice012`` into
+    ``p07``.
+
+    Args:
+        ids: Ids of the samples.
+        pattern: Regular expression.
 
     Raises:
-        ConfigError: the expression is not valid.
-        DataError: an id without a match, or with an empty one.
+        ConfigError: The expression is not valid.
+        DataError: An id has no match, or an empty one.
     """
     expression = compiled(pattern)
     found = {name: _matched(expression, name) or "" for name in ids}
@@ -111,22 +119,28 @@ def groups_by_name(ids: Sequence[str], pattern: str) -> dict[str, str]:
 
 
 def groups_by_subject(truths: Mapping[str, ArrayRef]) -> dict[str, str]:
-    """The group of each sample that is a slice in DICOM and tells of what.
+    """The patient or series of each sample that is a slice in DICOM and names it.
 
-    That is its PatientID, or its SeriesInstanceUID where there is none.
+    It is the PatientID, or the SeriesInstanceUID where there is none.
+
+    Args:
+        truths: Locations of the true images by sample id.
 
     Raises:
-        FileFormatError: a DICOM file that cannot be read.
+        FileFormatError: A DICOM file cannot be read.
     """
     found = {name: truth.subject() for name, truth in truths.items()}
     return {name: subject for name, subject in found.items() if subject is not None}
 
 
 def numbered_objects(ids: Sequence[str]) -> int:
-    """How many objects the samples seem to be numbered slices of; 0 where they do not seem so.
+    """The number of objects whose numbered slices the samples seem to be, or 0.
 
-    They do where names are equal but for the number at their end, there are at least two different
-    names, and at least half of the samples share theirs with others.
+    Samples count as numbered slices if names are equal except for the number at their end, there
+    are at least two different names, and at least half of the samples share theirs with others.
+
+    Args:
+        ids: Ids of the samples.
     """
     names = [match[0] for name in ids if (match := re.match(NUMBERED + r"(?=\d+$)", name))]
     counts = Counter(names)

@@ -1,4 +1,4 @@
-"""What a folder of data holds, good or bad, for people and for `learnedrecon check data`."""
+"""Summaries of data folders, for users and for `learnedrecon check data`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ArraySummary:
-    """All measurements, or all true images.
+    """A summary of all measurements, or of all true images.
 
     Attributes:
-        number: of arrays, the broken ones included.
-        shapes: each shape and how often it comes, the most frequent first.
-        dtypes: each type of number as it is stored, likewise.
-        low: the smallest value, or magnitude where values are complex; None where no array can be
-            read.
-        high: the largest, likewise.
+        number: Number of arrays, including broken ones.
+        shapes: Each shape with its number of arrays, the most frequent first.
+        dtypes: Each stored dtype with its number of arrays, the most frequent first.
+        low: Smallest value, or magnitude where values are complex; None where no array can be read.
+        high: Largest value, or magnitude where values are complex; None where no array can be read.
     """
 
     number: int
@@ -43,19 +42,20 @@ class ArraySummary:
 
 @dataclass(frozen=True)
 class FolderSummary:
-    """What :func:`inspect_folder` found.
+    """The result of :func:`inspect_folder`.
 
     Attributes:
-        path: what was looked at.
-        ids: of the samples, sorted.
-        measurement: None where there is none.
-        truth: None where there is none; data can then only be reconstructed.
-        geometries: the number of samples with an operator of their own.
-        unmatched: what has no partner, one line for each kind.
-        problems: one message for each array that cannot be used.
-        ignored: files that hold no array.
-        groups: the patient, or else the series, of each sample that is a readable DICOM file which
-            says it: such samples share a split.
+        path: Path of the folder or file.
+        ids: Ids of the samples, sorted.
+        measurement: Summary of the measurements, or None where there are none.
+        truth: Summary of the true images, or None where there are none; data can then only be
+            reconstructed.
+        geometries: Number of samples with their own operator.
+        unmatched: Missing partners, one line per kind.
+        problems: One message for each array that cannot be used.
+        ignored: Files without an array.
+        groups: Patient, or else series, of each sample that is a readable DICOM file with this tag:
+            such samples share a split.
     """
 
     path: Path
@@ -70,23 +70,27 @@ class FolderSummary:
 
     @property
     def paired(self) -> bool:
-        """Whether there are both measurements and true images."""
+        """True if there are both measurements and true images."""
         return self.measurement is not None and self.truth is not None
 
     @property
     def usable(self) -> bool:
-        """Whether every sample can be read and has its partner."""
+        """True if every sample can be read and has its partner."""
         return not self.unmatched and not self.problems
 
 
 def inspect_folder(path: str | os.PathLike[str]) -> FolderSummary:
-    """Reads everything in a folder or an HDF5 file and says what is there.
+    """A summary of a folder or an HDF5 file, with all its arrays read.
 
     Broken arrays and missing partners are listed, not raised.
 
+    Args:
+        path: Path of the folder or file.
+
     Raises:
-        FileFormatError: no such path, or an HDF5 file that cannot be opened or lacks the keys.
-        DataError: nothing in the folder, or two files of one name.
+        FileFormatError: There is no such path, or an HDF5 file cannot be opened or does not have
+            the keys.
+        DataError: The folder is empty, or two files have the same name.
     """
     layout: Layout = find_layout(path)
     measurement, broken_measurements = _summarised(layout.measurements.values())

@@ -1,4 +1,4 @@
-"""YAML as its version 1.2 has it: 3e-3 and 010 are numbers, ``yes`` is a text, a key comes once."""
+"""YAML 1.2 as text: 3e-3 and 010 are numbers, ``yes`` is a text, keys are unique."""
 
 from __future__ import annotations
 
@@ -79,7 +79,11 @@ for _name, (_pattern, _first) in _PLAIN.items():
 
 
 def dump_yaml(values: Any) -> str:  # noqa: ANN401 - plain data
-    """Plain data as YAML text that :func:`load_yaml` and other readers understand alike."""
+    """Plain data as YAML text that :func:`load_yaml` and other readers read in the same way.
+
+    Args:
+        values: Dictionaries, lists, texts, numbers, truth values and None.
+    """
     return str(
         yaml.dump(values, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=96)
     )
@@ -88,8 +92,11 @@ def dump_yaml(values: Any) -> str:  # noqa: ANN401 - plain data
 def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
     """The plain data of a YAML file.
 
+    Args:
+        path: Path of the file.
+
     Raises:
-        FileFormatError: the file is missing, empty, truncated, too large, or not YAML.
+        FileFormatError: The file is missing, empty, truncated, too large, or not YAML.
     """
     values = load_yaml(read_text(path, _EXPECTED), str(path))
     if values is None:
@@ -101,13 +108,13 @@ def load_yaml(text: str, where: str = "a text") -> Any:  # noqa: ANN401 - whatev
     """The plain data of YAML text: dictionaries, lists, texts, numbers, truth values and None.
 
     Args:
-        text: YAML.
+        text: YAML text.
         where: Origin of the text, for messages.
 
     Raises:
-        FileFormatError: the text is not YAML, a key comes twice in one section, or there is
-            something else than plain data in it, such as a date.
-        ConfigError: more values or deeper ones than any file needs, by aliases for example.
+        FileFormatError: The text is not YAML, a key occurs twice in one section, or there is
+            something other than plain data, such as a date.
+        ConfigError: There are more or deeper values than in any valid file, for example by aliases.
     """
     try:
         values = yaml.load(text, Loader=_CoreLoader)  # noqa: S506 - a SafeLoader

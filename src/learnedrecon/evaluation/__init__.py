@@ -1,1 +1,1 @@
-"""Honest comparison: scores, tables, figures."""
+"""Evaluation and comparison: scores, tables, figures, certificates."""

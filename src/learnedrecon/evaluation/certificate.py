@@ -1,4 +1,4 @@
-"""What can be proved of a fixed point scheme: contraction, iterations, stability."""
+"""Certificates of fixed point schemes: contraction, iterations, stability."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _STATEMENTS = ("contraction", "deviation_bound", "lipschitz_bound", "norm_bound"
 
 
 class Ground(NamedTuple):
-    """A part that a certificate rests on.
+    """One assumption of a certificate.
 
     Attributes:
         part: Name of the part, such as "data term".
-        statement: What is taken to hold.
-        basis: "proved" by a theorem, "checked" by numbers that did not contradict it, or "given"
-            by whoever asked.
+        statement: Statement that is assumed to hold.
+        basis: "proved" by a theorem, "checked" by numbers that did not contradict it, or "given" by
+            the caller.
     """
 
     part: str
@@ -46,25 +46,25 @@ class Ground(NamedTuple):
 
 @dataclass(frozen=True)
 class ContractionCertificate:
-    """Bounds on the safe side and what they rest on, or why there are none.
+    """Proven bounds of a scheme with their assumptions, or the reason why there are none.
 
-    Proved of the map with the weights as they are and the data term ½‖Tu - y‖², in exact
-    arithmetic. Norms and μ are of the operator that the scheme sees: T/‖T‖ for a
+    The bounds are proved for the map with the present weights and the data term ½‖Tu - y‖², in
+    exact arithmetic. Norms and μ are those of the operator that the scheme sees: T/‖T‖ for a
     :class:`Scaling` that divides by the norm.
 
     Attributes:
-        norm: Bound of ‖T‖ from above.
-        largest: L = ‖T‖², from above.
-        smallest: μ ≤ λ_min(T*T), from below.
+        norm: Upper bound of ‖T‖.
+        largest: Upper bound L = ‖T‖².
+        smallest: Lower bound μ ≤ λ_min(T*T).
         epsilon: Bound of the Lipschitz constant of R - Id.
-        eta: η.
+        eta: Step size η.
         weight: λ, where R has one.
-        factor: γ; None without a certificate.
-        stability: ‖u(y) - u(y')‖ ≤ stability·‖y - y'‖ in the units of the image and the data, for
-            one and the same image scale c; None without a certificate.
-        reason: Why there is no certificate; empty where there is one.
-        variable: The variable in which the step contracts.
-        grounds: Every part that the proof rests on; empty without a certificate.
+        factor: Contraction factor γ; None without a certificate.
+        stability: Constant of ‖u(y) - u(y')‖ ≤ stability·‖y - y'‖ in the units of the image and the
+            data, for one and the same image scale c; None without a certificate.
+        reason: Reason why there is no certificate; empty where there is one.
+        variable: Name of the variable in which the step contracts.
+        grounds: Assumptions of the proof; empty without a certificate.
     """
 
     norm: float | None = None
@@ -81,20 +81,20 @@ class ContractionCertificate:
 
     @property
     def holds(self) -> bool:
-        """Whether the scheme is proved to be a contraction."""
+        """True if the scheme is proved to be a contraction."""
         return not self.reason
 
     def iterations(self, tolerance: float) -> int | None:
-        """After how many undamped Picard iterations the distance to the fixed point has fallen.
+        """The number of undamped Picard iterations that reduce the distance to the fixed point.
 
         Args:
             tolerance: Distance of the variable relative to that at the start, above 0.
 
         Returns:
-            A number that holds for every y and every start; None without a certificate.
+            Number that is sufficient for every y and every start; None without a certificate.
 
         Raises:
-            ConfigError: the tolerance is not positive.
+            ConfigError: The tolerance is not positive.
         """
         if not tolerance > 0:
             raise _refused("a tolerance > 0", tolerance, "ask for a reduction, such as 1e-3")
@@ -132,20 +132,20 @@ class ContractionCertificate:
 def certify(
     model: nn.Module, operator: Operator, *, fidelity: Fidelity, smallest: float = 0.0
 ) -> ContractionCertificate:
-    """What is proved of ``model`` on ``operator``, and what the proof rests on.
+    """The proven bounds of ``model`` on ``operator``, with their assumptions.
 
-    Applies T and T* some 100 times, to refuse an operator whose adjoint, bound or μ is
-    contradicted by what it does.
+    T and T* are applied some 100 times, to detect an operator that contradicts its adjoint, its
+    bound or μ.
 
     Args:
-        model: A scheme with a :class:`FixedPoint` of a step that knows its contraction factor, in
-            the precision in which it is used.
-        operator: T of the problems; a model's Scaling is applied to it here.
-        fidelity: D of the problems. Proofs are known for :class:`LeastSquares`.
-        smallest: μ, a bound of λ_min(T*T) from below; 0 unless it is known to be larger.
+        model: Scheme with a :class:`FixedPoint` of a step with a contraction bound, in the
+            precision in which it is used.
+        operator: T of the problems; the model's Scaling is applied to it here.
+        fidelity: D of the problems. Proofs exist for :class:`LeastSquares`.
+        smallest: Lower bound μ of λ_min(T*T); 0 unless it is known to be larger.
 
     Returns:
-        The certificate, or one without numbers and the reason.
+        Certificate, or one without numbers and with the reason.
 
     Raises:
         ConfigError: μ is negative, not finite, larger than ‖T‖², or larger than ‖Tu‖²/‖u‖² for
@@ -183,7 +183,11 @@ def certify(
 
 
 def certified_step(model: nn.Module) -> CertifiedStep[Any] | None:
-    """The step of a scheme that knows its contraction factor, if it has one."""
+    """The step of a scheme with a contraction bound, or None.
+
+    Args:
+        model: Scheme.
+    """
     step = _step_of(model)
     return step if isinstance(step, CertifiedStep) else None
 

@@ -1,4 +1,4 @@
-"""Attacks on certificates: pairs that contract least, and data that move the image most."""
+"""Attacks on certificates: searches for least contracting pairs and most sensitive data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WEIGHTS = {torch.float64: 0.0, torch.float32: 2.0**-20}
 
 @dataclass(frozen=True)
 class Attack:
-    """What a search for pairs that contract least has found.
+    """The result of a search for least contracting pairs.
 
     Attributes:
         found: Largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ of the search.
@@ -47,12 +47,12 @@ class Attack:
 
     @property
     def share(self) -> float:
-        """Part of the proved factor that was found; near 1 for a tight certificate."""
+        """The found factor divided by the proved one; near 1 for a tight certificate."""
         return self.found / self.factor if self.factor > 0 else math.inf
 
     @property
     def refuted(self) -> bool:
-        """Whether a pair contracts less than was proved: the certificate is false."""
+        """True if a pair contracts less than was proved: the certificate is false."""
         return not self.found <= self.factor + self.allowed
 
     def __str__(self) -> str:
@@ -73,25 +73,25 @@ def attack(
     ascents: int = 50,
     seed: int = 0,
 ) -> Attack:
-    """A search for pairs that contract less than a certificate says.
+    """A search for pairs that contract less than a certificate states.
 
-    On the step that the model runs, with its scaling and its data term, in the precision of the
+    It runs on the step of the model, with its scaling and its data term, in the precision of the
     operator.
 
     Args:
-        certificate: What is attacked.
-        model: The scheme that it is for; a copy of it is attacked.
-        operator: T; float64 is advised, as rounding is divided by ‖u - v‖.
+        certificate: Certificate to attack.
+        model: Scheme of the certificate; a copy of it is attacked.
+        operator: T; float64 is recommended, as rounding is divided by ‖u - v‖.
         fidelity: D of the problems.
-        pairs: Pairs at once.
-        ascents: Steps of the ascent, see :func:`measured_contraction`.
+        pairs: Number of pairs.
+        ascents: Number of ascent steps, see :func:`measured_contraction`.
         seed: Seed of the random pairs and of the image whose data are used.
 
     Returns:
-        What was found beside what was proved.
+        Found and proved factors.
 
     Raises:
-        ConfigError: there is nothing to attack, or no pairs, or no steps.
+        ConfigError: There is no certificate to attack, or no pairs, or no steps.
     """
     step = certified_step(model)
     if certificate.factor is None or step is None:
@@ -115,20 +115,21 @@ def attack(
 def measured_contraction(
     step: CertifiedStep[Any], problem: Problem, *, pairs: int = 4, ascents: int = 50, seed: int = 0
 ) -> float:
-    """The largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ that is found; a bound of the factor from below.
+    """The largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ of a search, a lower bound of the contraction factor.
 
-    Over random pairs, and over those that gradient ascent (Adam) makes of them, in the variable in
-    which the step contracts. Rounding is divided by ‖u - v‖ as well: use double precision.
+    The search is over random pairs, and over those that gradient ascent (Adam) reaches from them,
+    in the variable in which the step contracts. Rounding is divided by ‖u - v‖ as well: use double
+    precision.
 
     Args:
-        step: Λ.
-        problem: A batch of one; its data play no part where Λ is affine in them.
-        pairs: Pairs at once.
-        ascents: Steps of the ascent.
+        step: Step Λ.
+        problem: Batch with one sample; its data have no influence where Λ is affine in them.
+        pairs: Number of pairs.
+        ascents: Number of ascent steps.
         seed: Seed of the random pairs.
 
     Raises:
-        ConfigError: no pairs, or no steps.
+        ConfigError: There are no pairs, or no steps.
     """
 
     def moved(variable: Tensor) -> Tensor:
@@ -145,20 +146,20 @@ def measured_stability(
     ascents: int = 50,
     seed: int = 0,
 ) -> float:
-    """The largest ‖u(y) - u(y')‖ / ‖y - y'‖ that is found, u(y) the image of the fixed point.
+    """The largest ‖u(y) - u(y')‖ / ‖y - y'‖ of a search, with the image u(y) of the fixed point.
 
-    As :func:`measured_contraction`, over pairs of data; every step solves the fixed points of all
-    pairs to 1e-12 and their linearised equations to 1e-10.
+    The search is that of :func:`measured_contraction`, over pairs of data; every step solves the
+    fixed points of all pairs to 1e-12 and their linearised equations to 1e-10.
 
     Args:
-        step: Λ, with frozen weights, in double precision.
-        problem: A batch of one, whose data are replaced.
-        pairs: Pairs at once.
-        ascents: Steps of the ascent.
+        step: Step Λ, with frozen weights, in double precision.
+        problem: Batch with one sample, whose data are replaced.
+        pairs: Number of pairs.
+        ascents: Number of ascent steps.
         seed: Seed of the random pairs.
 
     Raises:
-        ConfigError: no pairs, or no steps.
+        ConfigError: There are no pairs, or no steps.
     """
     backward = Implicit(Anderson(1e-10, 2000))
     fixed = FixedPoint(step, Anderson(1e-12, 2000), backward)

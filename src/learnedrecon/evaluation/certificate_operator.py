@@ -1,4 +1,4 @@
-"""What a certificate asks of an operator: its adjoint, its norm and its smallest eigenvalue."""
+"""Numerical checks of a certificate's assumptions on the operator: adjoint, norm, eigenvalues."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
 class Evidence(NamedTuple):
-    """What was found of T by applying it; nothing of it is a proof.
+    """Numerical evidence about T from its applications, which is not a proof.
 
     Attributes:
-        defect: The largest |⟨Tu, v⟩ - ⟨u, T*v⟩| / (‖Tu‖‖v‖) over random pairs and v = Tu.
-        norm: The largest ‖Tu‖/‖u‖, a bound of ‖T‖ from below whatever the adjoint is.
-        smallest: The smallest ‖Tu‖²/‖u‖², a bound of λ_min(T*T) from above.
-        tolerance: What rounding in the precision of T allows, relative.
+        defect: Largest |⟨Tu, v⟩ - ⟨u, T*v⟩| / (‖Tu‖‖v‖) over random pairs and v = Tu.
+        norm: Largest ‖Tu‖/‖u‖, a lower bound of ‖T‖ that does not depend on the adjoint.
+        smallest: Smallest ‖Tu‖²/‖u‖², an upper bound of λ_min(T*T).
+        tolerance: Relative error that rounding in the precision of T explains.
     """
 
     defect: float
@@ -38,14 +38,14 @@ class Evidence(NamedTuple):
 
 @torch.no_grad()
 def examine(operator: LinearOperator, *, seed: int = 0) -> Evidence:
-    """Applications of T and T* to random elements, by power iteration, and by Lanczos.
+    """Numerical evidence from T and T* on random elements, by power iteration and Lanczos.
 
     Args:
         operator: T, in its own precision.
         seed: Seed of the random elements.
 
     Returns:
-        The evidence; for samples with tensors of their own, of the worst of them.
+        Evidence; where samples have tensors of their own, the worst of them.
     """
     generator = torch.Generator().manual_seed(seed)
     device = next((b.device for b in operator.buffers()), torch.device("cpu"))

@@ -30,24 +30,26 @@ _FEW = 30
 def draw_iterations(
     curves: Sequence[IterationCurves], target: str | os.PathLike[str], *, dpi: int = 110
 ) -> None:
-    """Writes a PNG with PSNR, change and data residual against the iterations.
+    """Writes a PNG with PSNR, change and data residual over the iterations.
 
     A line is the median over the images, its band lies between the quartiles, and a dot marks the
-    iterations that a scheme was trained for. Where a median is not finite there is no line.
+    iterations that a scheme was trained for. A line has gaps where the median is not finite.
 
     Args:
-        curves: one or several methods.
-        target: of the file; written atomically.
-        dpi: dots per inch; the figure is 10 x 3.4 inches.
+        curves: Curves of one or several methods.
+        target: Path of the file, written atomically.
+        dpi: Dots per inch; the figure is 10 x 3.4 inches.
 
     Raises:
-        DataError: no curves.
-        FileFormatError: the file cannot be written.
+        DataError: There are no curves.
+        FileFormatError: The file cannot be written.
     """
     if not curves:
         raise DataError(
             describe(
-                expected="curves to draw", found="none", fix="give the curves of a method or more"
+                expected="curves to draw",
+                found="none",
+                fix="give the curves of one or several methods",
             )
         )
     figure = Figure(figsize=(10, 3.4), layout="constrained", dpi=dpi)
@@ -79,15 +81,15 @@ def draw_training(
     best: BestSpec | None = None,
     dpi: int = 110,
 ) -> None:
-    """Writes a PNG with loss, validation and learning rate against the steps of a training.
+    """Writes a PNG with loss, validation and learning rate over the steps of a training.
 
-    Of the validation the number that chooses the best weights is drawn, such as the PSNR; a dot
-    marks its best step.
+    The drawn validation is the number that selects the best weights, such as the PSNR; a dot marks
+    its best step.
 
     Args:
         records: Records of ``metrics.jsonl``: ``step``, ``event`` and numbers.
-        target: Path of the file; written atomically.
-        best: Which number that is; the largest PSNR unless given.
+        target: Path of the file, written atomically.
+        best: Name and direction of that number; the largest PSNR unless given.
         dpi: Dots per inch; the figure is 10 x 3.4 inches.
 
     Raises:
@@ -129,7 +131,7 @@ def series(
     Args:
         records: Records of ``metrics.jsonl``.
         event: "train" or "validation".
-        name: Name of the number, such as "loss"; what is null there is NaN.
+        name: Name of the number, such as "loss"; null in the records becomes NaN.
     """
     found = [(r["step"], r[name]) for r in records if r["event"] == event and name in r]
     steps = np.array([step for step, _ in found], dtype=int)
@@ -139,7 +141,7 @@ def series(
 def best_step(
     records: Sequence[Mapping[str, Any]], name: str = "psnr", mode: str = "max"
 ) -> tuple[int, float] | None:
-    """The step of the best validation and its value; None before any.
+    """The step of the best validation and its value; None without validations.
 
     Args:
         records: Records of ``metrics.jsonl``.

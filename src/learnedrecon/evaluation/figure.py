@@ -1,4 +1,4 @@
-"""Figures that show images with their numbers on them."""
+"""Figures of images with their numbers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+_PANEL = 2.1
+_SCALE = 0.6
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,9 @@ class Panel:
     """One image of a comparison.
 
     Attributes:
-        title: above the image.
-        image: (ny, nx).
-        caption: printed on the image, such as its PSNR.
+        title: Text above the image.
+        image: Image (ny, nx).
+        caption: Text on the image, such as its PSNR.
     """
 
     title: str
@@ -38,34 +42,38 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
-    """One object seen by several methods.
+    """One object with its reconstructions by several methods.
 
     Attributes:
-        label: left of the row.
-        truth: the reference panel.
-        panels: the methods.
-        window: grey values shown as black and white.
+        label: Text at the left of the row.
+        truth: Reference panel.
+        panels: One panel per method.
+        window: Grey values shown as black and white.
+        unit: Unit of the image values, such as "1/mm".
     """
 
     label: str
     truth: Panel
     panels: tuple[Panel, ...]
     window: tuple[float, float]
+    unit: str = ""
 
 
 def comparison(rows: Sequence[Row], target: str | os.PathLike[str], *, dpi: int = 110) -> None:
-    """Writes a PNG: for each row the truth, every method, and below them the error maps.
+    """Writes a PNG with the truth, every method and their error maps for each row.
 
-    The error maps of a row share one symmetric scale, printed at their right.
+    The images of a row share one grey scale, and its error maps one symmetric scale; both stand at
+    their right. The error maps of a single row are below the images, those of several rows at their
+    right, so that the figure is wide rather than tall.
 
     Args:
-        rows: at least one, each with at least one method.
-        target: of the file; written atomically.
-        dpi: dots per inch; a column is 2.1 inches wide.
+        rows: Rows, at least one, each with at least one method.
+        target: Path of the file, written atomically.
+        dpi: Dots per inch; a panel is 2.1 inches wide.
 
     Raises:
-        DataError: nothing to compare.
-        FileFormatError: the file cannot be written.
+        DataError: There is nothing to compare.
+        FileFormatError: The file cannot be written.
     """
     if not rows or not all(row.panels for row in rows):
         raise DataError(
@@ -75,13 +83,20 @@ def comparison(rows: Sequence[Row], target: str | os.PathLike[str], *, dpi: int 
                 fix="give something to compare with the truth",
             )
         )
-    columns = 1 + max(len(row.panels) for row in rows)
-    figure = Figure(figsize=(2.1 * columns, 4.3 * len(rows)), layout="constrained", dpi=dpi)
+    methods = max(len(row.panels) for row in rows)
+    figure = Figure(figsize=_size(len(rows), methods), layout="constrained", dpi=dpi)
     canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(2 * len(rows), columns, squeeze=False)
-    for index, row in enumerate(rows):
-        _images(axes[2 * index], row)
-        _errors(figure, axes[2 * index + 1], row)
+    if len(rows) == 1:
+        axes = figure.subplots(2, 1 + methods, squeeze=False)
+        _images(figure, axes[0], rows[0])
+        axes[1, 0].set_axis_off()
+        axes[1, 0].text(0.5, 0.5, "error maps", ha="center", va="center", fontsize=9)
+        _errors(figure, axes[1, 1:], rows[0])
+    else:
+        axes = figure.subplots(len(rows), 1 + 2 * methods, squeeze=False)
+        for row, line in zip(rows, axes, strict=True):
+            _images(figure, line[: 1 + methods], row)
+            _errors(figure, line[1 + methods :], row, titled=True)
     canvas.draw()
     image = _indexed(np.asarray(canvas.buffer_rgba())[..., :3])
     with atomic_path(target) as temporary:
@@ -106,32 +121,49 @@ def _indexed(rgb: np.ndarray) -> Image.Image:
     return image
 
 
-def _images(axes: np.ndarray, row: Row) -> None:
+def _size(rows: int, methods: int) -> tuple[float, float]:
+    """Width and height in inches, with room for the scales."""
+    if rows == 1:
+        return _PANEL * (1 + methods) + _SCALE, 2.1 * _PANEL
+    return _PANEL * (1 + 2 * methods) + 2 * _SCALE, 1.05 * _PANEL * rows
+
+
+def _images(figure: Figure, axes: np.ndarray, row: Row) -> None:
     for axis in axes:
         axis.set_axis_off()
     low, high = row.window
+    shown = None
     for axis, panel in zip(axes, (row.truth, *row.panels), strict=False):
-        axis.imshow(panel.image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        shown = axis.imshow(panel.image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         axis.set_title(panel.title, fontsize=9)
         _caption(axis, panel.caption)
     axes[0].text(
         -0.06, 0.5, row.label, transform=axes[0].transAxes, rotation=90, va="center", ha="right",
         fontsize=9,
     )  # fmt: skip
+    _scale(figure, shown, axes[: 1 + len(row.panels)], row.unit)
 
 
-def _errors(figure: Figure, axes: np.ndarray, row: Row) -> None:
+def _scale(figure: Figure, shown: AxesImage | None, axes: np.ndarray, unit: str) -> None:
+    """The values of colours at the right of some axes, with their unit."""
+    if shown is not None:
+        bar = figure.colorbar(shown, ax=axes.tolist(), shrink=0.8, pad=0.01)
+        bar.ax.tick_params(labelsize=8)
+        bar.set_label(unit, fontsize=8)
+
+
+def _errors(figure: Figure, axes: np.ndarray, row: Row, *, titled: bool = False) -> None:
     for axis in axes:
         axis.set_axis_off()
     errors = [panel.image - row.truth.image for panel in row.panels]
     limit = max(float(np.quantile(np.abs(error), 0.995)) for error in errors) or 1.0
     shown = None
-    for axis, error in zip(axes[1:], errors, strict=False):
+    for axis, panel, error in zip(axes, row.panels, errors, strict=False):
         shown = axis.imshow(error, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
         _caption(axis, f"rms {np.sqrt(np.mean(error**2)):.2g}")
-    if shown is not None:
-        figure.colorbar(shown, ax=axes[1:].tolist(), shrink=0.8, pad=0.01)
-    axes[0].text(0.5, 0.5, "error maps", ha="center", va="center", fontsize=9)
+        if titled:
+            axis.set_title(f"{panel.title} - truth", fontsize=9)
+    _scale(figure, shown, axes[: len(row.panels)], row.unit)
 
 
 def _caption(axis: Axes, text: str) -> None:

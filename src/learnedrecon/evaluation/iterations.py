@@ -1,4 +1,4 @@
-"""How good and how still a scheme is after every iteration, beyond those it was trained for too."""
+"""Error and residual of a scheme after every iteration, also beyond those of its training."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ MOST_ITERATIONS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class IterationCurves:
-    """What happens along the iterations, for every test image.
+    """Error, change and data residual after every iteration, for every test image.
 
     Attributes:
-        method: its name.
-        numbers: the iterations, (K,).
-        trained: the number of iterations of the scheme as it is; of a fixed point at most.
-        psnr: of u_k in dB, (K, images); -inf where u_k is not finite.
+        method: Name of the method.
+        numbers: Numbers of the iterations, (K,).
+        trained: Number of iterations of the scheme itself; the largest one of a fixed point.
+        psnr: PSNR of u_k in dB, (K, images); -inf where u_k is not finite.
         change: ‖u_{k+1} - u_k‖ / ‖u_k‖, (K, images); inf where it is not finite.
         data_residual: ‖T(u_k) - y‖ / ‖y‖, (K, images); inf where it is not finite.
     """
@@ -79,10 +79,13 @@ class IterationCurves:
 
 
 def parse_iterations(text: str) -> tuple[int, int]:
-    """``"1:100"`` as first and last iteration, ``"100"`` as ``"1:100"``.
+    """The first and last iteration of a text: ``"1:100"``, or ``"100"`` for ``"1:100"``.
+
+    Args:
+        text: Text to parse.
 
     Raises:
-        ConfigError: something else, or not 1 <= first <= last <= MOST_ITERATIONS.
+        ConfigError: The text has another form, or not 1 <= first <= last <= MOST_ITERATIONS.
     """
     first, colon, last = text.rpartition(":")
     try:
@@ -111,21 +114,21 @@ def iteration_curves(
     *,
     on_batch: Callable[[int], None] | None = None,
 ) -> IterationCurves:
-    """Curves of ``model``, run once per batch for the last iteration of ``span`` and one more.
+    """Curves of ``model``, which runs once per batch up to one iteration beyond ``span``.
 
     True images without a PSNR, constant ones with the range 'max-min', are omitted.
 
     Args:
-        method: the name for figures.
-        model: a learned iterative scheme, put into evaluation mode by the caller.
-        batches: with a truth each; schemes in random order need ``span[1] + 1`` draws in them.
-        data_range: of the PSNR.
-        span: first and last iteration.
-        on_batch: told the number of images done, for progress.
+        method: Name for figures.
+        model: Learned iterative scheme, which the caller has set to evaluation mode.
+        batches: Batches with truths; schemes in random order need ``span[1] + 1`` draws in them.
+        data_range: Data range of the PSNR.
+        span: First and last iteration.
+        on_batch: Function that is told the number of images done, for progress.
 
     Raises:
-        ConfigError: a method without iterations.
-        DataError: no images, or a batch without truth.
+        ConfigError: The method has no iterations.
+        DataError: There are no images, or a batch has no truth.
     """
     first, last = span
     longer = model_with_iterations(model, last + 1)
@@ -155,7 +158,11 @@ def iteration_curves(
 
 
 def quartiles(values: np.ndarray) -> list[np.ndarray]:
-    """Lower quartile, median and upper quartile over the images, each (K,); infinities allowed."""
+    """Lower quartile, median and upper quartile over the images, each (K,), also of infinities.
+
+    Args:
+        values: Values (K, images).
+    """
     return [np.quantile(values, q, axis=1, method="nearest") for q in QUARTILES]
 
 

@@ -36,23 +36,23 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 class Scores:
     """Scores of one method, image by image.
 
-    Complex images are scored by their magnitudes, and a volume as
-    :func:`learnedrecon.metrics.pictures.pictures` says. A score that is not defined is NaN and
-    counts in no mean: PSNR and SSIM of a constant true image where the data range is that of the
-    image, NMSE of a true image that is zero, and SSIM of images smaller than its window.
+    Complex images are scored by their magnitudes, and volumes as
+    :func:`learnedrecon.metrics.pictures.pictures` describes. An undefined score is NaN and counts
+    in no mean: PSNR and SSIM of a constant true image where the data range is that of the image,
+    NMSE of a true image that is zero, and SSIM of images smaller than its window.
 
     Attributes:
         method: Name of the method.
         psnr: PSNR in dB, one per image.
         ssim: SSIM, one per image.
         nmse: ‖u - û‖²/‖u‖², one per image.
-        seconds: per image, from the problem to the image on its device: the seconds of a batch over
-            its number of images, the median over batches. ‖T‖, which is known once for a scan, and
-            what was queued on a GPU before are not counted. Other work of the first call is, so
-            that it shows where there are one or two batches.
-        parameters: the number of learned numbers.
-        status: how its solver ended over all batches, see :func:`condensed`.
-        ids: Names of the images, in their order.
+        seconds: Seconds per image, from the problem to the image on its device: the time of a batch
+            divided by its number of images, the median over batches. ‖T‖, which is known once for a
+            scan, and earlier work queued on a GPU are not included. Other work of the first call
+            is, so that it affects the result where there are one or two batches.
+        parameters: Number of learned parameters.
+        status: Outcome of the solver over all batches, see :func:`condensed`.
+        ids: Names of the images, in order.
     """
 
     method: str
@@ -70,7 +70,7 @@ class Scores:
 
     @property
     def undefined(self) -> tuple[str, ...]:
-        """Names of the images without a finite PSNR and NMSE, which count in no mean of it."""
+        """Names of the images without a finite PSNR and NMSE, which do not count in their means."""
         without = ~np.isfinite(self.psnr) | ~np.isfinite(self.nmse)
         names = self.ids or tuple(f"number {k}" for k in range(self.images))
         return tuple(name for name, missing in zip(names, without, strict=True) if missing)
@@ -85,7 +85,7 @@ class Scores:
         return {name: summarise(v) if len(v) else _NO_SUMMARY for name, v in there.items()}
 
     def to_plain(self) -> dict[str, Any]:
-        """Means and standard deviations as plain numbers, for JSON; null where there is none."""
+        """Means and standard deviations as plain numbers for JSON; null where there is none."""
         plain: dict[str, Any] = {"images": self.images}
         for name, value in self.summary().items():
             plain[name] = None if np.isnan(value.mean) else value.mean
@@ -104,7 +104,11 @@ class Scores:
 
 
 def count_parameters(model: torch.nn.Module) -> int:
-    """The number of learned numbers of a model."""
+    """The number of learned parameters of a model.
+
+    Args:
+        model: Model.
+    """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
@@ -117,18 +121,18 @@ def evaluate(
     *,
     on_batch: Callable[[int], None] | None = None,
 ) -> Scores:
-    """Scores ``model`` against the truth of every batch.
+    """The scores of ``model`` against the truth of every batch.
 
     Args:
-        method: the name for tables.
-        model: anything from a problem to an estimate; it is put into evaluation mode and back.
-        batches: with a truth each.
-        data_range: of PSNR and SSIM.
-        on_batch: told the number of images done, for progress.
+        method: Name for tables.
+        model: Method; it is set to evaluation mode and back.
+        batches: Batches with truths.
+        data_range: Data range of PSNR and SSIM.
+        on_batch: Function that is told the number of images done, for progress.
 
     Raises:
-        DataError: No images, a batch without truth, an estimate that is not finite, or no image
-            with a PSNR.
+        DataError: There are no images, a batch has no truth, an estimate is not finite, or no image
+            has a PSNR.
     """
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     seconds: list[float] = []
@@ -163,7 +167,11 @@ def evaluate(
 
 
 def condensed(texts: Sequence[str]) -> tuple[str, ...]:
-    """Each text once, and texts that differ in numbers alone as one with the largest of each."""
+    """Each text once; texts that differ only in numbers are merged, with the largest numbers.
+
+    Args:
+        texts: Status texts of a solver.
+    """
     alike: dict[tuple[str, ...], list[list[str]]] = {}
     for text in texts:
         alike.setdefault(tuple(_NUMBER.split(text)), []).append(_NUMBER.findall(text))
@@ -229,10 +237,13 @@ def _measured(
 
 
 def require_finite(image: Tensor) -> None:
-    """Refuses an estimate of which no score would mean anything.
+    """Check that an estimate is finite, as otherwise no score has a meaning.
+
+    Args:
+        image: Estimate.
 
     Raises:
-        DataError: NaN or infinity.
+        DataError: A value is NaN or infinite.
     """
     finite = image.isfinite().flatten(1).all(dim=1)
     if not bool(finite.all()):
@@ -241,7 +252,8 @@ def require_finite(image: Tensor) -> None:
                 expected="finite images",
                 found=f"NaN or infinity in the estimates at batch index "
                 f"{(~finite).nonzero().flatten().tolist()}",
-                fix="find out which step made them; a mean over such images means nothing",
+                fix="find the computation that produced them, as a mean over such images has no "
+                "meaning",
             )
         )
 

@@ -1,4 +1,4 @@
-"""Tables of scores for the terminal, for Markdown and for JSON."""
+"""Tables of scores for the terminal and for Markdown."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def rows(scores: Sequence[Scores], *, sign: str = "±") -> list[tuple[str, ...]]
     """One row of text per method: mean and standard deviation over the images, NMSE as its mean.
 
     Args:
-        scores: The methods.
+        scores: Scores of the methods.
         sign: Text between mean and standard deviation.
     """
     return [_row(score, sign) for score in scores]
 
 
 def rich_table(scores: Sequence[Scores], title: str, *, ascii_only: bool = False) -> Table:
-    """A table for a terminal of 80 columns; a name that is too long for it is folded, never cut.
+    """A table for a terminal of 80 columns; names that are too long are folded, never cut.
 
     Args:
-        scores: The methods.
+        scores: Scores of the methods.
         title: Text above the table.
-        ascii_only: Whether the terminal shows nothing but ASCII.
+        ascii_only: True if the terminal shows only ASCII.
     """
     sign = "+-" if ascii_only else "±"
     several = any(score.images > 1 for score in scores)
@@ -56,7 +56,11 @@ def rich_table(scores: Sequence[Scores], title: str, *, ascii_only: bool = False
 
 
 def markdown_table(scores: Sequence[Scores]) -> str:
-    """The same table in Markdown."""
+    """A table of scores in Markdown.
+
+    Args:
+        scores: Scores of the methods.
+    """
     lines = ["| " + " | ".join(_COLUMNS) + " |", "|---|" + "---:|" * (len(_COLUMNS) - 1)]
     lines += ["| " + " | ".join(row) + " |" for row in rows(scores)]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Runs, comparisons and reconstructions of files: everything that the command line does."""
+"""Training, evaluation, comparison and reconstruction, which the command line calls."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What depends on the kind of a scan when a measurement is read: one rule beside each kind.
+"""Rules for reading measurements that depend on the kind of scan.
 
-A rule for an operator of yours: ``@data_axes.register(MySpec)`` and so on; without one its
-measurements are read by the shape and the type of number of its spaces alone.
+``@data_axes.register(MySpec)`` and the like add rules for your own operator; without one its
+measurements are read by the shape and dtype of its spaces only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def data_axes(spec: Record) -> str:  # noqa: ARG001 - what other kinds look at
     """The names of the axes of the data, such as "angles, detector pixels"; empty by default.
 
     Args:
-        spec: The record of an operator.
+        spec: Record of an operator.
     """
     return ""
 
@@ -74,10 +74,10 @@ def _(spec: NonCartesian) -> str:
 
 @singledispatch
 def pixel_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - what other kinds look at
-    """The pixel size of an image in mm, axis by axis; None where the operator has none.
+    """The pixel size of an image in mm, one number per axis; None where the operator has none.
 
     Args:
-        spec: The record of an operator.
+        spec: Record of an operator.
     """
     return None
 
@@ -99,11 +99,32 @@ def _(spec: Transmission) -> tuple[float, ...]:
 
 
 @singledispatch
+def image_unit(spec: Record) -> str:  # noqa: ARG001 - what other kinds look at
+    """The unit of image values, such as "1/mm"; empty where the operator does not say it.
+
+    Args:
+        spec: Record of an operator.
+    """
+    return ""
+
+
+@image_unit.register(Beam)
+@image_unit.register(Beam3D)
+def _(spec: Beam | Beam3D) -> str:  # noqa: ARG001 - line integrals have no unit, lengths are in mm
+    return "1/mm"
+
+
+@image_unit.register(Transmission)
+def _(spec: Transmission) -> str:
+    return "1/mm" if spec.mu == 1 else f"{spec.mu:g}/mm"
+
+
+@singledispatch
 def angles_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - as above
     """The angles of a scan in radians; None where the operator has none.
 
     Args:
-        spec: The record of an operator.
+        spec: Record of an operator.
     """
     return None
 
@@ -126,15 +147,15 @@ def _(spec: Transmission) -> tuple[float, ...] | None:
 
 @singledispatch
 def refuse_values(spec: Record, values: NDArray[Any], path: Path) -> None:
-    """Refuses values that the detector of an operator cannot show; by default none.
+    """Check for values that the detector of an operator can measure; by default all are accepted.
 
     Args:
-        spec: The record of an operator.
-        values: The measurement.
-        path: The file, for the message.
+        spec: Record of an operator.
+        values: Values of the measurement.
+        path: Path of the file, for the message.
 
     Raises:
-        DataError: Values that no scan of this kind has.
+        DataError: Scans of this kind have no such values.
     """
 
 
@@ -152,6 +173,6 @@ def _(spec: Transmission, values: NDArray[Any], path: Path) -> None:
                 expected=f"transmissions between {ends} in {path}, as the operator measures them",
                 found=f"values from {low:.4g} to {high:.4g}, which look like {kind}",
                 fix="divide counts by those without an object; for line integrals y store exp(-y), "
-                "or take a model of line integrals",
+                "or use a model of line integrals",
             )
         )

@@ -32,13 +32,13 @@ _AGREE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """A scan whose rotation axis was found.
+    """A scan with its estimated rotation axis.
 
     Attributes:
-        axis: Where it is, how sure that is, and what each method says.
-        geometry: The record of the scan with the axis in it.
+        axis: Estimated axis, with its uncertainty and the result of each method.
+        geometry: Record of the scan with the estimated axis.
         given: Axis offset in mm that the scan had before.
-        file: File that the geometry was written to, or None.
+        file: Path of the written geometry, or None.
     """
 
     axis: AxisResult
@@ -61,19 +61,20 @@ def align(
     pixel are logged as a warning.
 
     Args:
-        measurement: A file, or an array or tensor of line integrals (*codomain), or a stack.
+        measurement: Path of a file, or an array or tensor of line integrals (*codomain), or a
+            stack.
         operator: T, its record, or a file with it; without one, the angles in the file and a
-            parallel beam of detector pixels of 1 mm.
-        output: YAML file for the geometry with the axis, or None.
-        key: Data set in an HDF5 file.
-        force: Whether ``output`` may be overwritten; an input never is.
+            parallel beam with detector pixels of 1 mm.
+        output: Path of a YAML file for the geometry with the axis, or None.
+        key: Key of the data set in an HDF5 file.
+        force: True if ``output`` may be overwritten; inputs never are.
 
     Raises:
-        FileFormatError: A file is missing, broken or not of its kind.
-        ConfigError: An output that is there, is an input, or is no YAML file.
-        GeometryError: No operator, or one without a rotation axis.
-        ShapeError: A measurement that does not fit the operator.
-        DataError: NaN, infinity, or zeros.
+        FileFormatError: A file is missing, broken or of another kind.
+        ConfigError: The output exists, is an input, or is not a YAML file.
+        GeometryError: There is no operator, or it has no rotation axis.
+        ShapeError: The measurement does not fit the operator.
+        DataError: A value is NaN or infinite, or all are zero.
     """
     file = _planned(output, measurement, operator, force=force)
     given = operator if isinstance(operator, Operator) else operator_record(operator)
@@ -94,10 +95,10 @@ def align(
 
 
 def report(result: Alignment) -> list[str]:
-    """Where the axis is and how sure that is, in lines of text.
+    """The axis with its uncertainty, in lines of text.
 
     Args:
-        result: What :func:`align` found.
+        result: Result of :func:`align`.
     """
     axis = result.axis
     sure = max(axis.deviation / axis.pitch, 0.005)

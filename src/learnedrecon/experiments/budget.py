@@ -1,4 +1,4 @@
-"""How many training steps fit into the time there is."""
+"""The number of training steps for a given time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _WARM = 2
 
 
 def seconds_per_step(experiment: Experiment) -> float:
-    """The median time of a training step, data included, of a model that is thrown away."""
+    """The median time of a training step in seconds, with data, measured on a temporary model.
+
+    Args:
+        experiment: Experiment to time.
+    """
     training = experiment.config.training
     model = experiment.model()
     accelerator = make_accelerator(
@@ -41,9 +45,12 @@ def seconds_per_step(experiment: Experiment) -> float:
 
 @contextmanager
 def fastest_threads(experiment: Experiment) -> Iterator[int]:
-    """Inside, torch uses as many threads as train fastest: one, or all that it has now.
+    """A context in which torch uses the fastest number of threads: one, or the present number.
 
-    Networks on small images gain little from a second thread and lose where cores are busy.
+    Networks on small images gain little from a second thread, and lose time on busy cores.
+
+    Args:
+        experiment: Experiment to time.
     """
     before = torch.get_num_threads()
     seconds = {}
@@ -61,14 +68,23 @@ def fastest_threads(experiment: Experiment) -> Iterator[int]:
 def within(experiment: Experiment, minutes: float) -> Experiment:
     """The same experiment with as many steps as fit into ``minutes``, and five validations.
 
-    The schedule ends with the steps, so the result depends on the machine; the configuration of
-    the run says how many steps it was.
+    The schedule ends with the steps, so that the result depends on the machine; the configuration
+    of the run records the number of steps.
+
+    Args:
+        experiment: Experiment.
+        minutes: Time of the training in minutes.
     """
     return with_steps(experiment, max(1, int(60 * minutes / seconds_per_step(experiment))))
 
 
 def with_steps(experiment: Experiment, steps: int) -> Experiment:
-    """The same experiment with ``steps`` steps and five validations."""
+    """The same experiment with ``steps`` steps and five validations.
+
+    Args:
+        experiment: Experiment.
+        steps: Number of optimiser steps.
+    """
     training = replace(
         experiment.config.training, steps=steps, validate_every=max(1, steps // 5), log_every=5
     )

@@ -1,4 +1,4 @@
-"""What can be proved of a trained fixed point scheme, and a search against the proof."""
+"""Certification of a trained fixed point scheme, with a search for counterexamples."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MOST_STEPS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class Certification:
-    """A certificate, and what a search found against it.
+    """A certificate with the result of a search for counterexamples.
 
     Attributes:
-        certificate: What is proved, or why nothing is.
-        attack: What was found by search; None where nothing was searched.
+        certificate: Proven bounds, or the reason why there are none.
+        attack: Result of the search; None without a search.
     """
 
     certificate: ContractionCertificate
@@ -37,7 +37,7 @@ class Certification:
 
     @property
     def holds(self) -> bool:
-        """Whether there is a certificate that the search did not refute."""
+        """True if there is a certificate that the search did not refute."""
         refuted = self.attack is not None and self.attack.refuted
         return self.certificate.holds and not refuted
 
@@ -49,17 +49,17 @@ def certify(
     smallest: float = 0.0,
     attack: int = 50,
 ) -> Certification:
-    """Certifies the contraction of a fixed point scheme, and searches for pairs that refute it.
+    """The certificate of a fixed point scheme, with a search for pairs that refute it.
 
     Args:
-        method: A run folder, a weights file, or a model.
+        method: Run folder, weights file, or model.
         operator: T; that of the training unless given.
-        smallest: μ, a lower bound of the smallest eigenvalue of T*T.
-        attack: Steps of the search; 0 for none.
+        smallest: Lower bound μ of the smallest eigenvalue of T*T.
+        attack: Number of steps of the search; 0 for none.
 
     Raises:
-        ConfigError: μ or ``attack`` out of range, or no operator.
-        FileFormatError: No such run or file, or broken weights.
+        ConfigError: μ or ``attack`` is out of range, or there is no operator.
+        FileFormatError: There is no such run or file, or weights are broken.
     """
     if not 0 <= attack <= MOST_STEPS:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Looking at data, operators and models before trusting them."""
+"""Checks of data, operators and models before their use."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from learnedrecon import specs
 from learnedrecon.config.yaml_file import read_operator
 from learnedrecon.errors import ShapeError, describe
+from learnedrecon.experiments.agreement import agreement_lines
 from learnedrecon.experiments.data_report import View, look_at
 from learnedrecon.experiments.geometry_text import geometry_file_text
 from learnedrecon.experiments.method import find_method, require_operator
@@ -35,28 +36,36 @@ _PRECISIONS = (torch.float64, torch.float32)
 def check_data(
     path: str | os.PathLike[str],
     *,
+    operator: str | os.PathLike[str] | Record = None,
     key: str | None = None,
     write_geometry: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> View:
-    """Describes a file or folder of data: what is in it, what is missing, and how to go on.
+    """A description of a file or folder of data: content, missing parts, next steps.
 
     Args:
-        path: A file, or a folder of measurements and true images.
-        key: Data set in an HDF5 file.
-        write_geometry: YAML file for a geometry to fill in, or None.
-        force: Whether it may be overwritten.
+        path: Path of a file, or of a folder of measurements and true images.
+        operator: Record of T, or path of a geometry file, configuration or run folder, with which
+            data are compared, see :mod:`learnedrecon.data.consistency`.
+        key: Key of the data set in an HDF5 file.
+        write_geometry: Path of a YAML file for a geometry template, or None.
+        force: True if that file may be overwritten.
 
     Raises:
-        FileFormatError: No such path, or a file that cannot be read.
-        DataError: NaN or infinity.
-        ShapeError: A geometry is asked for, and there is no measurement.
-        ConfigError: The geometry is there, or is an input.
+        FileFormatError: There is no such path, or a file cannot be read.
+        DataError: A value is NaN or infinite.
+        ShapeError: A geometry is asked for, and there is no measurement; or data do not fit the
+            operator.
+        ConfigError: The geometry file exists, or is an input.
     """
     path = Path(path)
     if write_geometry is not None:
         plan_outputs([write_geometry], inputs=[path], force=force)
     view = look_at(path, key)
+    if operator is not None and view.usable:
+        record = read_operator(operator) if isinstance(operator, str | Path) else operator
+        lines, agrees = agreement_lines(path, record, key)
+        view = view._replace(lines=(*view.lines, *lines), usable=agrees)
     if write_geometry is not None:
         if view.geometry is None:
             raise ShapeError(
@@ -73,15 +82,15 @@ def check_data(
 def check_operator(
     operator: str | os.PathLike[str] | Operator | Record,
 ) -> dict[torch.dtype, Report]:
-    """Checks adjoint, linearity and derivatives of an operator in both precisions.
+    """The checks of adjoint, linearity and derivatives of an operator in both precisions.
 
     Args:
-        operator: An operator, its record, or a configuration, geometry file or run folder.
+        operator: Operator, its record, or a path of a configuration, geometry file or run folder.
 
     Raises:
         CheckError: A property does not hold.
         FileFormatError: The file cannot be read.
-        ConfigError: The record is wrong.
+        ConfigError: The record is invalid.
     """
     if not isinstance(operator, Operator):
         record = read_operator(operator) if isinstance(operator, str | Path) else operator
@@ -92,16 +101,16 @@ def check_operator(
 def check_model(
     method: str | os.PathLike[str] | Reconstructor, *, operator: Operator | None = None
 ) -> Report:
-    """Checks that a model treats samples alone, trains everywhere, and survives being stored.
+    """The checks of a model: independence of samples, gradients, saving and loading.
 
     Args:
-        method: A run folder, a weights file, or a model.
+        method: Run folder, weights file, or model.
         operator: T; that of the training unless given.
 
     Raises:
         CheckError: A property does not hold.
-        ConfigError: No operator.
-        FileFormatError: No such run or file, or broken weights.
+        ConfigError: There is no operator.
+        FileFormatError: There is no such run or file, or weights are broken.
     """
     found = find_method(method)
     given = require_operator(found, method) if operator is None else operator
@@ -110,10 +119,10 @@ def check_model(
 
 
 def example(method: Method, operator: Operator) -> InverseProblem:
-    """Two smooth random images of the size that the model was trained on, measured by T.
+    """Two smooth random images of the size in training, measured by T.
 
     Args:
-        method: The method.
+        method: Method of the model.
         operator: T.
     """
     generator = torch.Generator().manual_seed(0)

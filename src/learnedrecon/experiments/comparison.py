@@ -1,4 +1,4 @@
-"""Comparing several methods on the same test images."""
+"""Comparison of several methods on the same test images."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ DEFAULT_FOLDER = Path("runs/comparison")
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several methods on the same test images.
+    """The scores of several methods on the same test images.
 
     Attributes:
-        scores: Scores of every method that could be scored, in the order asked for.
+        scores: Scores of every method that could be scored, in the given order.
         differences: Paired differences of PSNR in dB, "better - worse": mean and ``ci95``, the 95 %
-            confidence interval over the images that both have a PSNR of.
-        warnings: What makes the comparison unequal, in sentences.
-        left_out: Why a method without weights was left out, by its name.
+            confidence interval over the images for which both have a PSNR.
+        warnings: Differences between the runs that make the comparison unfair, in sentences.
+        left_out: Reason why a method without weights was omitted, by its name.
         data_range: Data range of PSNR and SSIM.
-        files: The JSON and the figure; none where nothing was written.
+        files: Paths of the JSON and the figure; none where nothing was written.
     """
 
     scores: tuple[Scores, ...]
@@ -72,24 +72,25 @@ def compare(
     device: str = "auto",
     progress: Progress | bool = True,
 ) -> Comparison:
-    """Scores several methods on the test images of the first run.
+    """The scores of several methods on the test images of the first run.
 
-    Methods that are named, such as "fbp" and "tv", are tuned on its validation images. One that
-    does not exist for the operator is left out, and the rest goes on.
+    Methods without weights, such as "fbp" and "tv", are tuned on its validation images. A method
+    that does not exist for the operator is omitted, and the others are compared.
 
     Args:
         methods: Run folders and names of methods without weights; at least two, one of them a run.
-        images: Number of test images, at most.
-        data_range: Data range of the scores, "max-min" or such as "range=1".
+        images: Largest number of test images.
+        data_range: Data range of the scores, "max-min" or for example "range=1".
         output: Folder for ``results.json`` and ``figure.png``; None writes nothing.
-        force: Whether files there may be overwritten; in the default folder they always are.
+        force: True if files there may be overwritten; in the default folder they always are.
         device: "auto", "cpu" or "cuda".
-        progress: Callback, or whether bars are shown.
+        progress: Callback, or True for progress bars.
 
     Raises:
-        ConfigError: No run among the methods, fewer than two, or an output that is there.
-        GeometryError: A run with another operator.
-        FileFormatError: A run that is missing or broken.
+        ConfigError: There is no run among the methods, there are fewer than two, or an output
+            exists.
+        GeometryError: A run has another operator.
+        FileFormatError: A run is missing or broken.
     """
     names = [str(name) for name in methods]
     runs = _runs(names)
@@ -205,7 +206,13 @@ def _log_end(comparison: Comparison, asked: int) -> None:
 
 
 def refuse_other_operator(first: str, experiment: Experiment, name: str, other: Experiment) -> None:
-    """Refuses runs that measure differently.
+    """Check that two runs have the same operator.
+
+    Args:
+        first: Name of the first run.
+        experiment: Experiment of the first run.
+        name: Name of the other run.
+        other: Experiment of the other run.
 
     Raises:
         GeometryError: The operators are not equal.
@@ -218,7 +225,7 @@ def refuse_other_operator(first: str, experiment: Experiment, name: str, other: 
             describe(
                 expected=f"one operator in {first} and {name}",
                 found=f"{'; '.join(texts)}{more}",
-                fix="compare runs of one operator; evaluate the others alone",
+                fix="compare runs of one operator; evaluate the others separately",
             )
         )
 
@@ -226,10 +233,16 @@ def refuse_other_operator(first: str, experiment: Experiment, name: str, other: 
 def unequal(
     first: str, experiment: Experiment, name: str, opened: Mapping[str, Opened]
 ) -> list[str]:
-    """What a run was fitted to that is not what the first run was fitted to, in sentences.
+    """Differences between the trainings of a run and the first run that a table does not show.
 
-    Other weights of the same problem are what a comparison is for; other noise, another training
-    set, or the test images among the training images are not seen in a table.
+    Different weights for the same problem are the purpose of a comparison; another noise, another
+    training set, or test images among the training images are not visible in a table.
+
+    Args:
+        first: Name of the first run.
+        experiment: Experiment of the first run.
+        name: Name of the other run.
+        opened: Opened runs by name.
     """
     ours, theirs = experiment.config.data, opened[name][1].config.data
     texts = []
@@ -250,16 +263,24 @@ def unequal(
 
 
 def distinct(labels: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Different labels: whole names, numbered, where the last part of a path is not enough."""
+    """Different labels: whole names, numbered, where the last part of a path is ambiguous.
+
+    Args:
+        labels: Last parts of the paths.
+        names: Whole names.
+    """
     if len(set(labels)) == len(labels):
         return list(labels)
     return [f"{place}: {name}" for place, name in enumerate(names, start=1)]
 
 
 def paired(scores: Sequence[Scores]) -> dict[str, dict[str, Any]]:
-    """Differences of PSNR of every two methods, the better one first.
+    """Differences of PSNR between every two methods, the better one first.
 
-    Over the images that both have a PSNR of; none where these are fewer than two.
+    They are over the images for which both have a PSNR; there is none for fewer than two images.
+
+    Args:
+        scores: Scores of the methods.
     """
     ranked = sorted(scores, key=lambda each: -each.summary()["psnr"].mean)
     found = {}

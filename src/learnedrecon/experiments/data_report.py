@@ -1,4 +1,4 @@
-"""What is in a user's file or folder, in sentences."""
+"""A description of a user's file or folder, in sentences."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import h5py
 import numpy as np
+import torch
 
 from learnedrecon.data.files.arrays import read_array
 from learnedrecon.data.files.dicom import read_ct_dicom
 from learnedrecon.data.files.exchange import read_data_exchange
 from learnedrecon.data.files.hdf5 import get_item, list_datasets, open_hdf5, reading
+from learnedrecon.data.raw_values import seems_raw
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
 from learnedrecon.errors import LearnedReconError
 from learnedrecon.experiments.folder_config import try_config
@@ -18,23 +20,25 @@ from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, image_geometry_text
 from learnedrecon.experiments.measurement import is_data_exchange, is_dicom
 from learnedrecon.files import require_file
+from learnedrecon.solvers.direct.truncation import find_truncation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+_LEAST_TO_JUDGE = 8
 _HDF5 = {".h5", ".hdf5"}
 _PAIR_KEYS = {"measurement", "truth"}
 
 
 class View(NamedTuple):
-    """What was seen.
+    """A description of data.
 
     Attributes:
-        lines: for the user.
-        geometry: YAML of a geometry to fill in, or None where there is no measurement.
-        usable: whether nothing is broken.
+        lines: Lines for the user.
+        geometry: YAML of a geometry template, or None where there is no measurement.
+        usable: True if nothing is broken.
     """
 
     lines: tuple[str, ...]
@@ -43,11 +47,15 @@ class View(NamedTuple):
 
 
 def look_at(path: Path, key: str | None = None) -> View:
-    """Describes a file or a folder.
+    """The description of a file or a folder.
+
+    Args:
+        path: Path of the file or folder.
+        key: Key of the data set in an HDF5 file.
 
     Raises:
-        FileFormatError: no such path, or a file that cannot be read.
-        DataError: NaN or infinity.
+        FileFormatError: There is no such path, or a file cannot be read.
+        DataError: A value is NaN or infinite.
     """
     if path.is_dir():
         return _folder(path)
@@ -145,6 +153,7 @@ def _exchange(path: Path) -> View:
         f"{path}: Data Exchange, row 0: {angles} angles from {first:.4g} to {last:.4g} degrees.",
         f"{pixels} detector pixels; {len(scan.white)} white and {len(scan.dark)} dark frames.",
         f"Corrected line integrals from {low:.4g} to {high:.4g}, {clipped} clipped.",
+        *_truncation_lines(values),
         "Missing: the detector's pitch, the rotation axis, the image's shape and pixel size.",
     )
     return View(lines, geometry_text((angles, pixels), theta=scan.theta.tolist()))
@@ -162,6 +171,7 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
         return View((first, "Neither an image nor a sinogram: these have two axes."))
     if imaginary:
         return View((first, *_complex_lines(values.shape)))
+    odd = seems_raw(torch.from_numpy(values.astype(np.float32)))
     *stack, rows, columns = values.shape
     sinogram = f"{rows} angles and {columns} detector pixels"
     image = f"{rows} rows of {columns} pixels"
@@ -175,12 +185,28 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
     else:
         middle = (
             f"As a measurement: {sinogram}.",
+            *_truncation_lines(values),
             f"As an image: {image}; 'reconstruct --simulate' takes it.",
         )
+    if odd is not None:
+        middle = (*middle, f"WARNING: as a measurement, its values {odd}.")
     last = (
         "The geometry of a measurement is missing: --write-geometry G.yaml writes one to fill in."
     )
     return View((first, *middle, last), geometry_text((rows, columns)))
+
+
+def _truncation_lines(values: NDArray[np.generic]) -> tuple[str, ...]:
+    """What is said of line integrals (angle, detector) that the detector cuts."""
+    if min(values.shape) < _LEAST_TO_JUDGE:
+        return ()
+    found = find_truncation(torch.from_numpy(np.asarray(values, dtype=np.float64))[None])
+    if not found:
+        return ()
+    return (
+        f"As line integrals: {str(found)[0].lower()}{str(found)[1:]}",
+        "'reconstruct fbp' continues them; other methods need an image that covers the object.",
+    )
 
 
 def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -188,5 +214,5 @@ def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:
     many = f"A stack of {stack[0]} slices or coils" if stack else "One array"
     return (
         f"{many} of {rows} x {columns} complex numbers, such as k-space data of MRI.",
-        "They need a complex operator, which is not here yet: nothing here reconstructs them.",
+        "They need the operator of the scan, such as cartesian_mri: give it with --geometry.",
     )

@@ -1,4 +1,4 @@
-"""The words, the table and the figure of the demo."""
+"""Texts, table and figure of the demo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ _TITLES = {"fbp": "FBP", "tv": "total variation", "lpd": "filtered primal-dual"}
 
 
 def opening(experiment: Experiment, images: int) -> list[str]:
-    """The problem in paragraphs, before anything is trained."""
+    """The problem in paragraphs, for the beginning of the demo.
+
+    Args:
+        experiment: Experiment of the demo.
+        images: Number of test phantoms.
+    """
     config = experiment.config
     geometry, simulation = config.operator, config.data.simulation
     angles, detectors = geometry.data_shape
@@ -60,7 +65,7 @@ def demo_table(
     Args:
         scores: Scores on the phantoms.
         real: Scores on the slice.
-        ascii_only: Whether the terminal shows nothing but ASCII.
+        ascii_only: True if the terminal shows only ASCII.
     """
     sign = "+-" if ascii_only else "±"
     table = Table(
@@ -95,7 +100,15 @@ def draw(
     slice_: Batch,
     data_range: DataRange,
 ) -> None:
-    """One phantom and the CT slice, by every method, with error maps."""
+    """A figure of one phantom and the CT slice, by every method, with error maps.
+
+    Args:
+        target: Path of a PNG.
+        methods: Methods by name.
+        phantom: Batch with one phantom.
+        slice_: Batch with the CT slice.
+        data_range: Data range of the PSNR.
+    """
     rows = [
         _row("phantom", methods, phantom, data_range),
         _row("CT slice", methods, slice_, data_range),
@@ -104,7 +117,12 @@ def draw(
 
 
 def closing(results: dict[str, Any], folder: Path) -> list[str]:
-    """What was learned, and what to try next, in paragraphs; the last one is a command."""
+    """The results and next steps in paragraphs, the last of which is a command.
+
+    Args:
+        results: Content of ``results.json``.
+        folder: Run folder.
+    """
     lead = results["lpd_minus_tv"]
     methods, real, training = results["methods"], results["real"], results["training"]
     low, high = lead["ci95"]

@@ -1,4 +1,4 @@
-"""The demo: the main job, end to end, in minutes."""
+"""The demo: training, comparison and reconstruction in minutes."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ _TUNING_IMAGES = 20
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo found.
+    """The results of the demo.
 
     Attributes:
         results: Content of ``results.json``.
         scores: Scores of every method on the test phantoms.
         real: Scores of every method on the CT slice.
-        folder: The run folder.
+        folder: Path of the run folder.
     """
 
     results: dict[str, Any]
@@ -70,19 +70,19 @@ def demo(
     images: int = 100,
     progress: Progress | bool = True,
 ) -> Demo:
-    """Trains a learned primal-dual on sparse-view CT and compares it with FBP and TV.
+    """Trains learned primal-dual on sparse-view CT and compares it with FBP and TV.
 
     Then a sparse-view scan of a real CT slice is simulated and reconstructed by all three.
 
     Args:
-        output: The run folder to write; an earlier demo there is overwritten.
-        minutes: How long to train, which sets the number of steps.
-        steps: Number of steps, however long it takes; None for as many as fit into ``minutes``.
+        output: Run folder to write; an earlier demo there is overwritten.
+        minutes: Training time, which determines the number of steps.
+        steps: Number of steps, independent of the time; None for as many as fit into ``minutes``.
         images: Number of test phantoms.
-        progress: Callback, or whether bars are shown.
+        progress: Callback, or True for progress bars.
 
     Raises:
-        ConfigError: The folder holds another run.
+        ConfigError: The folder contains another run.
         KeyboardInterrupt: The training was interrupted.
     """
     begun = time.perf_counter()
@@ -148,15 +148,15 @@ def _train(
 
 
 def refuse_other_run(folder: Path, config: Config) -> None:
-    """Refuses a folder with a run that is not a demo; an earlier demo may be overwritten.
+    """Check that a folder contains no run other than an earlier demo, which may be overwritten.
 
     Args:
-        folder: to write to.
-        config: of the demo.
+        folder: Folder to write to.
+        config: Configuration of the demo.
 
     Raises:
-        ConfigError: the operator, the model or the data of the run there are others.
-        FileFormatError: the configuration there cannot be read.
+        ConfigError: The run there has another operator, model or data.
+        FileFormatError: The configuration there cannot be read.
     """
     path = folder / "config.yaml"
     if not path.exists():
@@ -187,7 +187,7 @@ def _ct_batch(experiment: Experiment) -> Batch:
             describe(
                 expected="the file CT_small.dcm that pydicom ships",
                 found="a pydicom without it",
-                fix="install pydicom anew",
+                fix="reinstall pydicom",
             )
         )
     attenuation = hounsfield_to_attenuation(read_ct_dicom(path).hounsfield, clip=True)

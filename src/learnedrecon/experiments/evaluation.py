@@ -1,4 +1,4 @@
-"""Scoring one method on its test images."""
+"""Scores of one method on its test images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Evaluation:
     Attributes:
         scores: Scores, image by image.
         data_range: Data range of PSNR and SSIM.
-        files: The JSON and the figure.
+        files: Paths of the JSON and the figure.
     """
 
     scores: Scores
@@ -57,21 +57,21 @@ def evaluate(  # noqa: PLR0913 - the keywords of one call
     """Scores the best weights of a run on its test images, and writes a JSON file and a figure.
 
     Args:
-        run: A run folder, or a configuration of a method without weights.
+        run: Run folder, or configuration of a method without weights.
         overrides: Texts ``a.b=c`` that override values of the configuration.
-        images: Number of test images, at most.
-        data_range: Data range of the scores, "max-min" or such as "range=1".
-        output: The JSON to write; ``results.json`` and ``figures/test.png`` in a run folder, or
-            ``CONFIG-results.json`` beside a configuration, unless given. The figure of another JSON
-            lies beside it.
-        force: Whether other files may be overwritten; those that no ``output`` named always are.
+        images: Largest number of test images.
+        data_range: Data range of the scores, "max-min" or for example "range=1".
+        output: Path of the JSON; unless given, ``results.json`` and ``figures/test.png`` in a run
+            folder, or ``CONFIG-results.json`` beside a configuration. The figure of another JSON is
+            beside it.
+        force: True if other files may be overwritten; default outputs always are.
         device: "auto", "cpu" or "cuda".
-        progress: Callback, or whether bars are shown.
+        progress: Callback, or True for progress bars.
 
     Raises:
-        FileFormatError: No such run, or broken files.
-        ConfigError: A wrong configuration, or an output that is there.
-        DataError: No test images, or none with a score.
+        FileFormatError: There is no such run, or files are broken.
+        ConfigError: The configuration is invalid, or an output exists.
+        DataError: There are no test images, or none with a score.
     """
     run = Path(run)
     asked = [*overrides, *evaluation_overrides(images, data_range)]
@@ -99,7 +99,12 @@ def evaluate(  # noqa: PLR0913 - the keywords of one call
 
 
 def evaluation_overrides(images: int | None, data_range: str | None) -> list[str]:
-    """Arguments of scores as overrides of a configuration."""
+    """Arguments of scores as overrides of a configuration.
+
+    Args:
+        images: Largest number of test images, or None.
+        data_range: Data range as text, or None.
+    """
     return [
         *([] if images is None else [f"evaluation.images={images}"]),
         *([] if data_range is None else [f"evaluation.range={json.dumps(data_range)}"]),
@@ -107,24 +112,28 @@ def evaluation_overrides(images: int | None, data_range: str | None) -> list[str
 
 
 def data_files(config: Config) -> tuple[Path, ...]:
-    """The files and folders with the data of a configuration."""
+    """The files and folders with the data of a configuration.
+
+    Args:
+        config: Configuration.
+    """
     return tuple(path for spec in config.data.sections.values() for path in files_of(spec))
 
 
 def planned_outputs(
     run: Path, files: tuple[Path, Path], config: Config, *, named: bool, force: bool
 ) -> tuple[Path, ...]:
-    """Checks the outputs of a command on a run; see :func:`learnedrecon.files.plan_outputs`.
+    """Check of the outputs of a command on a run; see :func:`learnedrecon.files.plan_outputs`.
 
     Args:
-        run: The run folder or configuration, which is read.
-        files: The files to be written.
-        config: The configuration, whose data are read too.
-        named: Whether the user named them, so that they may be anybody's.
-        force: Whether other files may be overwritten.
+        run: Run folder or configuration, which is read.
+        files: Files to write.
+        config: Configuration, whose data are also read.
+        named: True if the user named the outputs, so that they may be any files.
+        force: True if other files may be overwritten.
 
     Raises:
-        ConfigError: A file is an input, or is there.
+        ConfigError: A file is an input, or exists.
     """
     inputs = [run, *data_files(config)]
     return plan_outputs(files, inputs=inputs, own=() if named else files, force=force)

@@ -1,4 +1,4 @@
-"""From a configuration to the things it describes."""
+"""Experiments: all objects that a configuration describes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from learnedrecon.config.schema import EvaluationConfig
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.datasets import SampleDataset
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
@@ -43,11 +44,11 @@ FIDELITIES: Mapping[FidelityName, Callable[[], Fidelity]] = MappingProxyType(
 
 @dataclass(frozen=True, eq=False)
 class Experiment(Material):
-    """Everything that a configuration describes, built when it is first asked for.
+    """All objects that a configuration describes, built on first access.
 
     Attributes:
-        config: The configuration.
-        device: Device on which batches are made.
+        config: Configuration.
+        device: Device of the batches.
     """
 
     config: Config
@@ -55,13 +56,18 @@ class Experiment(Material):
 
     @cached_property
     def operator(self) -> Operator:
-        """T."""
+        """The operator T."""
         return specs.build(OPERATORS, self.config.operator)
 
     @property
     def workers(self) -> int:
-        """Processes that load samples."""
+        """The number of processes that load samples."""
         return self.config.data.workers
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """The reaction to measurements that are clearly not T(truth)."""
+        return self.config.data.mismatch
 
     @property
     def noise(self) -> Noise | None:
@@ -71,22 +77,22 @@ class Experiment(Material):
 
     @property
     def training(self) -> TrainingSpec:
-        """The optimisation."""
+        """The specification of the training."""
         return self.config.training
 
     @property
     def evaluation(self) -> EvaluationConfig:
-        """The scores."""
+        """The settings of the scores."""
         return self.config.evaluation
 
     @property
     def blueprint(self) -> Blueprint:
-        """What a checkpoint keeps of the configuration."""
+        """The description of model and operator in checkpoints."""
         return Blueprint.of(self.model_spec, self.config.operator, fidelity=self.config.fidelity)
 
     @cached_property
     def model_spec(self) -> Record:
-        """The record of the method, for the images and data of T where it does not say for which.
+        """The record of the method, with the formats of T's images and data where it has none.
 
         The number of channels is that of the first true image or measurement.
         """
@@ -110,18 +116,18 @@ class Experiment(Material):
         )
 
     def fidelity(self) -> Fidelity:
-        """D."""
+        """The data term D."""
         return FIDELITIES[self.config.fidelity]()
 
     def model(self) -> Reconstructor:
-        """The method, its weights drawn with the seed of the training and nothing disturbed."""
+        """The method, with weights drawn by the training's seed and global generators unchanged."""
         with undisturbed_generators():
             seed_generators(self.config.training.seed)
             return specs.build(MODELS, self.model_spec)
 
     @property
     def draws(self) -> int:
-        """Number of random integers that every batch brings."""
+        """The number of random integers that every batch brings."""
         asked = self.config.data.draws
         return self.model().draws if asked is None else asked
 
@@ -129,7 +135,7 @@ class Experiment(Material):
         """The samples of a split.
 
         Raises:
-            FileFormatError: The folder or file that it names is not there.
+            FileFormatError: A folder or file of the dataset does not exist.
         """
         spec = self.config.data.sections[split]
         require_files(spec, f"data.{split}")

@@ -1,4 +1,4 @@
-"""Training any method with any data in one call."""
+"""Training of any method on any data in one call."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from learnedrecon.config.schema import SPLITS, DataConfig, EvaluationConfig
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.scores import Scores, evaluate
+from learnedrecon.experiments.agreement import require_agreement
 from learnedrecon.experiments.experiment import FIDELITIES
-from learnedrecon.experiments.given import GivenMaterial
+from learnedrecon.experiments.given import GivenMaterial, Settings
 from learnedrecon.experiments.progress import training_loggers
 from learnedrecon.experiments.records import require_rebuilt
 from learnedrecon.experiments.training import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.simulate import Simulation
     from learnedrecon.experiments.progress import Progress
@@ -51,16 +53,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """How :func:`fit` ended.
+    """The result of :func:`fit`.
 
     Attributes:
-        model: The model that was given, with its best weights, in evaluation mode.
-        step: Optimiser steps done.
-        best: The best validation, or None before any.
-        interrupted: Whether it was asked to stop before its last step.
-        records: Losses, learning rates and validations, as ``metrics.jsonl`` has them.
-        scores: Scores on the test images; None where there are none, or it was interrupted.
-        folder: The run folder, or None.
+        model: Given model with its best weights, in evaluation mode.
+        step: Number of optimiser steps.
+        best: Best validation, or None without validations.
+        interrupted: True if the training was stopped before its last step.
+        records: Losses, learning rates and validations, as in ``metrics.jsonl``.
+        scores: Scores on the test images; None without test images, or after an interruption.
+        folder: Path of the run folder, or None.
     """
 
     model: Reconstructor
@@ -85,6 +87,7 @@ def fit(  # noqa: PLR0913 - the keywords of one call
     fidelity: FidelityName = "least_squares",
     validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     folder: str | os.PathLike[str] | None = None,
+    mismatch: Mismatch = "refuse",
     device: str = "auto",
     progress: Progress | bool = True,
 ) -> FitResult:
@@ -92,38 +95,40 @@ def fit(  # noqa: PLR0913 - the keywords of one call
 
     ``data`` is one of
 
-    - true images, a tensor or array (number, [channel,] *domain), which are measured by T and the
-      noise;
-    - a tuple (measurements, truths) or (measurements, truths, labels) of such;
-    - a dataset, its record, or its name such as "ellipses"; None stands for random ellipses of the
+    - true images, a tensor or array (number, [channel,] *domain), measured by T with noise; - a
+    tuple (measurements, truths) or (measurements, truths, labels) of such; - a dataset, its record,
+    or its name such as "ellipses"; None stands for random ellipses of the
       size of the images;
     - a mapping from "train", "validation" and "test" to one of these each.
 
-    Tensors and datasets that are not divided already are divided by a hash of the place: four
-    fifths to train, a tenth to validate and a tenth to test.
+    Tensors and datasets without splits are divided by a hash of the index: four fifths for
+    training, a tenth for validation and a tenth for the test.
 
     Args:
-        model: The method, trained in place.
-        data: See above.
+        model: Method, trained in place.
+        data: Data in one of the forms above.
         operator: T.
-        noise: Noise, or all of how measurements are simulated; none unless given.
-        loss: What is minimised, (estimate, batch) → (batch,); the mean squared error unless given.
-        training: The optimisation; its defaults unless given.
-        steps: Optimiser steps, in place of those of ``training``.
-        evaluation: Data range and numbers of images of validation and test.
-        fidelity: Name of the data term whose gradient the method sees.
-        validate: From the model to numbers, one of which chooses the best weights; the mean PSNR on
-            the validation images unless given.
-        folder: Run folder to write, from which ``learnedrecon evaluate`` and others go on, and the
-            same call where it was interrupted; None keeps nothing.
+        noise: Noise model, or the whole simulation of measurements; no noise unless given.
+        loss: Loss (estimate, batch) → (batch,); the mean squared error unless given.
+        training: Specification of the training; the defaults unless given.
+        steps: Number of optimiser steps, in place of that of ``training``.
+        evaluation: Data range, and numbers of images of validation and test.
+        fidelity: Name of the data term whose gradient the method uses.
+        validate: Function from the model to numbers, one of which selects the best weights; the
+            mean PSNR on the validation images unless given.
+        folder: Run folder to write, which ``learnedrecon evaluate`` and other commands accept, and
+            from which the same call continues after an interruption; None writes nothing.
+        mismatch: "refuse" or "warn": reaction to measurements that are not T(truth) and are clearly
+            something else, see :mod:`learnedrecon.data.consistency`.
         device: "auto", "cpu" or "cuda".
-        progress: Callback that is told the steps, or whether a bar is shown.
+        progress: Callback that is told the steps, or True for a progress bar.
 
     Raises:
-        ConfigError: A method without weights, data of an unknown kind, a wrong value, or a folder
-            with a finished or different run.
-        ShapeError: Data that do not fit the operator.
-        DataError: Too few samples, or a loss that is not finite.
+        ConfigError: The method has no weights, the data are of an unknown kind, a value is wrong,
+            or the folder contains a finished or different run.
+        ShapeError: Data do not fit the operator.
+        DataError: There are too few samples, measurements are not T(truth), or a loss is not
+            finite.
     """
     refuse_without_weights(model, None)
     optimisation = training or TrainingSpec()
@@ -136,12 +141,13 @@ def fit(  # noqa: PLR0913 - the keywords of one call
         data,
         operator,
         noise=NoNoise() if noise is None else noise,
-        settings=(optimisation, evaluation or EvaluationConfig()),
+        settings=Settings(optimisation, evaluation or EvaluationConfig(), mismatch),
         fidelity=FIDELITIES[fidelity](),
         draws=model.draws,
         device=accelerator.device,
     )
     look_at_data(material)
+    require_agreement(material, model)
     minimised = SquaredError() if loss is None else loss
     blueprint = _blueprint(model, operator, fidelity, kept=folder is not None)
     if folder is not None:
@@ -188,17 +194,16 @@ def _blueprint(
 
 def _configuration(material: GivenMaterial, loss: Loss, blueprint: Blueprint) -> dict[str, Any]:
     """What ``config.yaml`` says: everything, or what can be said of what was given in Python."""
-    training, evaluation = material.settings
     content = {
         **{name: asdict(blueprint)[name] for name in ("operator", "model", "fidelity")},
-        "training": to_plain(training),
-        "evaluation": to_plain(evaluation),
+        "training": to_plain(material.training),
+        "evaluation": to_plain(material.evaluation),
         "imports": sorted(set(blueprint.modules.values())),
     }
     records, known = material.records, LOSSES.name_of(loss) is not None
     if records is None or len(records) < len(SPLITS) or not known:
         return content
-    data = DataConfig(**records, simulation=material.simulation)
+    data = DataConfig(**records, simulation=material.simulation, mismatch=material.mismatch)
     return {**content, "data": to_plain(data), "loss": named_to_plain(LOSSES, loss)}
 
 

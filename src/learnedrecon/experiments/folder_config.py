@@ -1,4 +1,4 @@
-"""A configuration for a folder of the user's own."""
+"""Configurations for folders of the user's own data."""
 
 from __future__ import annotations
 
@@ -81,18 +81,18 @@ _SIMULATION = """\
 
 
 def config_text(path: Path, output: Path) -> str:
-    """The YAML of a run on a folder; what is not known is FILL_IN.
+    """The YAML of a run on a folder, with FILL_IN for unknown values.
 
-    Says what it saw on standard error.
+    A summary of the folder is logged.
 
     Args:
-        path: of the folder, or of an HDF5 file.
-        output: the name that the configuration will have.
+        path: Path of the folder, or of an HDF5 file.
+        output: Path that the configuration will have.
 
     Raises:
-        FileFormatError: no such path, or an HDF5 file without the keys.
-        DataError: broken arrays, missing partners, or nothing to learn from.
-        ShapeError: images that are not two-dimensional, or measurements of several shapes.
+        FileFormatError: There is no such path, or an HDF5 file does not have the keys.
+        DataError: Arrays are broken, partners are missing, or there is nothing to learn from.
+        ShapeError: Images are not two-dimensional, or measurements have several shapes.
     """
     summary = inspect_folder(path)
     for line in folder_lines(summary):
@@ -104,10 +104,14 @@ def config_text(path: Path, output: Path) -> str:
 
 
 def try_config(path: Path, summary: FolderSummary) -> None:
-    """Makes the configuration of a folder and opens its datasets, as far as nothing is missing.
+    """A test of the configuration of a folder, with its datasets, as far as nothing is missing.
+
+    Args:
+        path: Path of the folder.
+        summary: Summary of the folder.
 
     Raises:
-        LearnedReconError: why 'init' or 'train' would fail.
+        LearnedReconError: 'init' or 'train' would fail for the same reason.
     """
     _refuse_unusable(summary)
     text = _text(path, Path("config.yaml"), summary)
@@ -143,12 +147,20 @@ def _text(path: Path, output: Path, summary: FolderSummary) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text in double quotes, as YAML reads it back; what does not print is escaped."""
+    """A text in double quotes for YAML, with escapes for characters that do not print.
+
+    Args:
+        text: Text.
+    """
     return '"' + one_line(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def one_line(text: str) -> str:
-    """The text with escapes for what does not print, line breaks among it, as in a comment."""
+    """A text with escapes for characters that do not print, including line breaks, for a comment.
+
+    Args:
+        text: Text.
+    """
     return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
 
 
@@ -232,14 +244,14 @@ def _refuse_unusable(summary: FolderSummary) -> None:
             describe(
                 expected=f"at least two samples in {summary.path}, to train and to validate on",
                 found=f"{len(summary.ids)}",
-                fix="add images; three or more also leave some to test on",
+                fix="add images; with three or more, some are left for the test",
             )
         )
     if summary.truth is None:
         raise DataError(
             describe(
                 expected=f"true images to learn from in {summary.path}",
-                found=f"{len(summary.ids)} measurements alone",
+                found=f"{len(summary.ids)} measurements only",
                 fix="add a folder 'truth', or reconstruct single files with 'fbp' or 'tv'",
             )
         )

@@ -1,4 +1,4 @@
-"""A folder of measurements and true images, in sentences."""
+"""A description of a folder of measurements and true images, in sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def folder_lines(summary: FolderSummary) -> tuple[str, ...]:
-    """A folder of pairs in sentences."""
+    """The description of a folder of pairs.
+
+    Args:
+        summary: Summary of the folder.
+    """
     arrays = (("measurements", summary.measurement), ("true images", summary.truth))
     return (
         f"{summary.path}: {len(summary.ids)} samples.",

@@ -1,4 +1,4 @@
-"""Geometries as commented YAML, for people to fill in."""
+"""Geometry templates as commented YAML."""
 
 from collections.abc import Sequence
 from textwrap import indent
@@ -12,12 +12,12 @@ def geometry_text(
     shape: tuple[int, int] | None = None,
     theta: Sequence[float] | None = None,
 ) -> str:
-    """A parallel beam whose unknown lengths are FILL_IN.
+    """A parallel beam with FILL_IN for unknown lengths.
 
     Args:
-        data_shape: (angles, detector pixels).
-        shape: of the image, or None where it is not known.
-        theta: every angle in radians, or None where they are not known.
+        data_shape: Shape of the data, (angles, detector pixels).
+        shape: Shape of the image, or None where it is not known.
+        theta: Angles in radians, or None where they are not known.
     """
     angles, pixels = data_shape
     sure = shape is not None
@@ -35,11 +35,11 @@ def geometry_text(
 
 
 def image_geometry_text(shape: tuple[int, int], pixel: tuple[float, float]) -> str:
-    """A parallel beam around a known image, whose scan is to be filled in.
+    """A parallel beam for a known image, with FILL_IN for the scan.
 
     Args:
-        shape: of the image.
-        pixel: its pixel size (dy, dx) in mm.
+        shape: Shape of the image.
+        pixel: Size of a pixel, (dy, dx) in mm.
     """
     (ny, nx), (dy, dx) = shape, pixel
     diagonal = ((ny * dy) ** 2 + (nx * dx) ** 2) ** 0.5
@@ -61,12 +61,12 @@ def image_geometry_text(shape: tuple[int, int], pixel: tuple[float, float]) -> s
 def simulated_geometry_text(
     shape: tuple[int, int], pixel: tuple[float, float] | None = None, angles: int = 30
 ) -> str:
-    """A parallel beam around an image, complete.
+    """A complete parallel beam for an image.
 
     Args:
-        shape: of the image.
-        pixel: its pixel size (dy, dx) in mm, or None where it is not known: 1 mm.
-        angles: how many views.
+        shape: Shape of the image.
+        pixel: Size of a pixel, (dy, dx) in mm, or None where it is not known: 1 mm.
+        angles: Number of views.
     """
     (ny, nx), (dy, dx) = shape, pixel or (1.0, 1.0)
     pitch = min(dy, dx)
@@ -82,7 +82,12 @@ def simulated_geometry_text(
 
 
 def geometry_file_text(body: str, source: object) -> str:
-    """A geometry file: what to do with it, and the geometry."""
+    """The text of a geometry file, with instructions.
+
+    Args:
+        body: YAML of the geometry.
+        source: Path of the data, for the instructions.
+    """
     return (
         f"# Scan geometry for {source}, lengths in mm and angles in radians.\n"
         "# Write values in place of FILL_IN, and look at what is marked with CHECK.\n"
@@ -91,7 +96,11 @@ def geometry_file_text(body: str, source: object) -> str:
 
 
 def nested(body: str) -> str:
-    """The same, as the value of a key."""
+    """YAML indented as the value of a key.
+
+    Args:
+        body: YAML of the geometry.
+    """
     return indent(body, "  ")
 
 

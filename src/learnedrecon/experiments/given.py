@@ -1,10 +1,10 @@
-"""Data that are given in Python: tensors, arrays, datasets and their names, in three splits."""
+"""Data given in Python: tensors, arrays, datasets and their names, in three splits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from learnedrecon.specs import named_from_plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
     from learnedrecon.functionals.base import Fidelity
@@ -42,17 +43,17 @@ _FRACTIONS: Final = (0.8, 0.1, 0.1)
 
 
 class GivenData(SampleDataset):
-    """Samples whose tensors are in memory.
+    """A dataset of tensors in memory.
 
     Args:
         truths: True images (number, [channel,] *domain), or None.
         data: Measurements (number, [channel,] *codomain), or None where they are simulated.
         labels: Labels (number, ...) for a task, or None.
-        operator: T, whose spaces tell channels from space.
+        operator: T, whose spaces distinguish channels from space axes.
 
     Raises:
-        ShapeError: Shapes that do not fit the operator, or unequal numbers.
-        DataError: Neither truths nor data, NaN or infinity.
+        ShapeError: Shapes do not fit the operator, or numbers of samples differ.
+        DataError: There are neither truths nor data, or a value is NaN or infinite.
     """
 
     def __init__(
@@ -97,14 +98,14 @@ class GivenData(SampleDataset):
 
 
 class Part(SampleDataset):
-    """Some samples of a dataset.
+    """A subset of a dataset.
 
     Args:
-        dataset: Samples.
-        indices: Their numbers, in order.
+        dataset: Dataset of all samples.
+        indices: Indices of the samples, in order.
 
     Raises:
-        DataError: None.
+        DataError: There are no indices.
     """
 
     def __init__(self, dataset: SampleDataset, indices: Sequence[int]) -> None:
@@ -132,22 +133,36 @@ class Part(SampleDataset):
         return [bucket for bucket in found if bucket]
 
 
+class Settings(NamedTuple):
+    """The settings of a training besides operator, model, data and loss.
+
+    Attributes:
+        training: Specification of the training.
+        evaluation: Settings of the scores.
+        mismatch: Reaction to measurements that are clearly not T(truth).
+    """
+
+    training: TrainingSpec
+    evaluation: EvaluationConfig
+    mismatch: Mismatch = "refuse"
+
+
 class GivenMaterial(Material):
-    """Material of a training that is described in Python.
+    """The data and settings of a training that is described in Python.
 
     Args:
-        data: One thing for all splits, or a mapping from "train", "validation" and "test" to one
-            each; see :func:`learnedrecon.fit`.
+        data: Data for all splits, or a mapping from "train", "validation" and "test" to data; see
+            :func:`learnedrecon.fit`.
         operator: T.
-        noise: Noise, or all of how data are simulated, or None for data without noise.
-        settings: Optimisation and scores.
-        fidelity: D.
-        draws: Random integers that every batch brings.
-        device: Device on which batches are made.
+        noise: Noise model, the whole simulation, or None for data without noise.
+        settings: Settings of training and scores, and the reaction to data that are not T(truth).
+        fidelity: Data term D.
+        draws: Number of random integers that every batch brings.
+        device: Device of the batches.
 
     Raises:
-        ConfigError: Data of an unknown kind, or splits that share images.
-        ShapeError: Data that do not fit the operator.
+        ConfigError: Data are of an unknown kind, or splits share images.
+        ShapeError: Data do not fit the operator.
     """
 
     def __init__(
@@ -156,7 +171,7 @@ class GivenMaterial(Material):
         operator: Operator,
         *,
         noise: Noise | Simulation | None,
-        settings: tuple[TrainingSpec, EvaluationConfig],
+        settings: Settings,
         fidelity: Fidelity,
         draws: int,
         device: torch.device,
@@ -177,17 +192,22 @@ class GivenMaterial(Material):
 
     @property
     def training(self) -> TrainingSpec:
-        """The optimisation."""
-        return self.settings[0]
+        """The specification of the training."""
+        return self.settings.training
 
     @property
     def evaluation(self) -> EvaluationConfig:
-        """The scores."""
-        return self.settings[1]
+        """The settings of the scores."""
+        return self.settings.evaluation
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """The reaction to measurements that are clearly not T(truth)."""
+        return self.settings.mismatch
 
     @property
     def draws(self) -> int:
-        """Number of random integers that every batch brings."""
+        """The number of random integers that every batch brings."""
         return self.number_of_draws
 
     @cached_property
@@ -205,7 +225,7 @@ class GivenMaterial(Material):
         """The samples of a split.
 
         Raises:
-            DataError: There are none.
+            DataError: The split has no samples.
         """
         if split not in self._sets:
             return Part(next(iter(self._sets.values())), ())
@@ -246,7 +266,7 @@ def _as_record(data: Any, operator: Operator) -> Record | None:  # noqa: ANN401 
         if operator.domain.ndim != 2:
             raise ConfigError(
                 describe(
-                    expected="data for images that are no pictures",
+                    expected="data, as the images do not have two axes",
                     found="none, and random ellipses have two axes",
                     fix="give true images, pairs, or a dataset",
                 )

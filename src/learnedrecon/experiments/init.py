@@ -1,4 +1,4 @@
-"""A configuration to start from: of a preset, or for a folder of the user's own images."""
+"""Initial configurations: of a preset, or for a folder of the user's own images."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ def init_config(
     """Writes a commented configuration: of a preset, or for a folder of images.
 
     Args:
-        output: The YAML file to write.
+        output: Path of the YAML file to write.
         preset: Name of a preset, see :func:`presets`.
-        source: Folder or HDF5 file with pairs, or with true images alone, which are then measured
-            by simulation.
-        force: Whether the file may be overwritten.
+        source: Path of a folder or HDF5 file with pairs, or with true images only, which are then
+            measured by simulation.
+        force: True if the file may be overwritten.
 
     Returns:
-        Its text; what is not known is FILL_IN.
+        Text of the configuration, with FILL_IN for unknown values.
 
     Raises:
-        ConfigError: Not one of preset and source, no such preset, or a file that is there.
-        DataError: Nothing to learn from in the folder.
+        ConfigError: Not exactly one of preset and source is given, there is no such preset, or the
+            file exists.
+        DataError: The folder contains nothing to learn from.
     """
     if (preset is None) == (source is None):
         raise ConfigError(

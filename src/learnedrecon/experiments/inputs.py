@@ -1,4 +1,4 @@
-"""Files that a dataset reads."""
+"""Input files of datasets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def files_of(spec: Record) -> tuple[Path, ...]:  # noqa: ARG001 - what other kinds look at
     """The files and folders that a dataset reads; by default none.
 
-    They must be there when the dataset is built, and no command writes into them. Another rule for
-    a class of yours: ``@files_of.register(MySpec)``.
+    They must exist when the dataset is built, and no command writes to them.
+    ``@files_of.register(MySpec)`` adds a rule for your own class.
 
     Args:
-        spec: The record of a dataset.
+        spec: Record of a dataset.
     """
     return ()
 
@@ -32,14 +32,14 @@ def _(spec: PairFolderSpec) -> tuple[Path, ...]:
 
 
 def require_files(spec: Record, where: str) -> None:
-    """Refuses a dataset whose files are not there.
+    """Check that the files of a dataset exist.
 
     Args:
-        spec: The record of a dataset.
-        where: Its section in the configuration, such as "data.train".
+        spec: Record of a dataset.
+        where: Section in the configuration, such as "data.train".
 
     Raises:
-        FileFormatError: A folder or file is not there.
+        FileFormatError: A folder or file does not exist.
     """
     for path in files_of(spec):
         if not path.exists():

@@ -1,4 +1,4 @@
-"""Following a method along its iterations, beyond those that it was trained for too."""
+"""Studies of a method over its iterations, also beyond those of its training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class IterationStudy:
 
     Attributes:
         curves: PSNR, change and data residual of every test image.
-        files: The JSON and the figure.
+        files: Paths of the JSON and the figure.
     """
 
     curves: IterationCurves
@@ -55,24 +55,24 @@ def iteration_study(  # noqa: PLR0913 - the keywords of one call
     device: str = "auto",
     progress: Progress | bool = True,
 ) -> IterationStudy:
-    """Writes PSNR, change and data residual of a method after each iteration, and draws them.
+    """Writes PSNR, change and data residual of a method after each iteration, with a figure.
 
     Args:
-        run: A run folder, or a configuration of a method without weights.
+        run: Run folder, or configuration of a method without weights.
         iterations: First and last iteration, such as "1:100".
         overrides: Texts ``a.b=c`` that override values of the configuration.
-        images: Number of test images, at most.
-        data_range: Data range of the PSNR, "max-min" or such as "range=1".
-        output: The JSON to write, with the figure beside it; ``iterations.json`` and
+        images: Largest number of test images.
+        data_range: Data range of the PSNR, "max-min" or for example "range=1".
+        output: Path of the JSON, with the figure beside it; unless given, ``iterations.json`` and
             ``figures/iterations.png`` in a run folder, or ``CONFIG-iterations.json`` beside a
-            configuration, unless given.
-        force: Whether other files may be overwritten; those that no ``output`` named always are.
+            configuration.
+        force: True if other files may be overwritten; default outputs always are.
         device: "auto", "cpu" or "cuda".
-        progress: Callback, or whether bars are shown.
+        progress: Callback, or True for progress bars.
 
     Raises:
-        ConfigError: A method without iterations, wrong ``iterations``, or an output that is there.
-        DataError: No test images, or without truth.
+        ConfigError: The method has no iterations, ``iterations`` are invalid, or an output exists.
+        DataError: There are no test images, or they have no truths.
     """
     span = parse_iterations(iterations)
     run = Path(run)
@@ -110,7 +110,11 @@ def _files(run: Path, output: str | os.PathLike[str] | None) -> tuple[Path, Path
 
 
 def summary(curves: IterationCurves) -> list[str]:
-    """The medians at the best iteration, at the trained one and at the last, in words."""
+    """The medians at the best, the trained and the last iteration, in words.
+
+    Args:
+        curves: Curves of the method.
+    """
     _, median, _ = quartiles(curves.psnr)
     _, change, _ = quartiles(curves.change)
     places = {"best": int(median.argmax())}

@@ -1,4 +1,4 @@
-"""Registered models, operators, datasets, losses and noises, with their arguments."""
+"""Lists of registered models, operators, datasets, losses and noises, with their arguments."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of a registry.
+    """One registered class.
 
     Attributes:
         name: Name in configurations.
-        summary: What it is, in a line.
-        arguments: Its arguments and their defaults as text; those without one are "required".
-        module: Module that it comes from.
+        summary: Description in one line.
+        arguments: Arguments and their defaults as text; "required" for those without a default.
+        module: Module of the class.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Listed:
 
 
 def registered(kind: str) -> tuple[Listed, ...]:
-    """Everything of one kind that configurations can name, by name.
+    """All classes of one kind that configurations can name, by name.
 
     Args:
         kind: "models", "operators", "datasets", "losses" or "noises".
 
     Raises:
-        ConfigError: Another kind.
+        ConfigError: The kind is unknown.
     """
     kinds = {f"{name}{'es' if name.endswith('s') else 's'}": r for name, r in REGISTRIES.items()}
     if kind not in kinds:

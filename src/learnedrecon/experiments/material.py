@@ -1,4 +1,4 @@
-"""Data of three splits, and the batches that a training, a validation and a test see of them."""
+"""Data of three splits, and their batches in training, validation and test."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from learnedrecon.config.schema import EvaluationConfig
     from learnedrecon.data.batch import Batch, BatchBuilder, Sample
+    from learnedrecon.data.consistency import Mismatch
     from learnedrecon.data.noise import Noise
     from learnedrecon.data.seeds import Split
     from learnedrecon.metrics.ranges import DataRange
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class Material(ABC):
-    """What a method is trained, validated and tested with: described by a file, or given."""
+    """Base class of the data and settings of a training, from a file or given in Python."""
 
     @property
     def workers(self) -> int:
-        """Processes that load samples; 0 loads them in the main one."""
+        """The number of processes that load samples; 0 loads them in the main process."""
         return 0
 
     @property
@@ -42,7 +43,7 @@ class Material(ABC):
         """The samples of a split.
 
         Raises:
-            DataError: There are none.
+            DataError: The split has no samples.
         """
 
     @property
@@ -53,17 +54,22 @@ class Material(ABC):
     @property
     @abstractmethod
     def draws(self) -> int:
-        """Number of random integers that every batch brings."""
+        """The number of random integers that every batch brings."""
 
     @property
     @abstractmethod
     def training(self) -> TrainingSpec:
-        """The optimisation."""
+        """The specification of the training."""
 
     @property
     @abstractmethod
     def evaluation(self) -> EvaluationConfig:
-        """The scores."""
+        """The settings of the scores."""
+
+    @property
+    def mismatch(self) -> Mismatch:
+        """The reaction to measurements that are clearly not T(truth)."""
+        return "refuse"
 
     @property
     def data_range(self) -> DataRange:
@@ -71,13 +77,13 @@ class Material(ABC):
         return parse_range(self.evaluation.range)
 
     def training_batches(self, *, drop_last: bool = False) -> Drawing:
-        """Batches to train on, without end, shuffled.
+        """Shuffled training batches without end.
 
         Args:
-            drop_last: Whether batches that are not full are omitted, as several processes need it.
+            drop_last: True to omit batches that are not full, as several processes require.
 
         Raises:
-            DataError: No samples.
+            DataError: There are no samples.
         """
         loader = Loader(
             self.dataset("train"),
@@ -96,17 +102,17 @@ class Material(ABC):
         batch_size: int | None = None,
         draws: int | None = None,
     ) -> Iterator[Batch]:
-        """The first images of a split, every time the same.
+        """Batches of the first images of a split, always the same.
 
         Args:
-            split: The split.
-            images: Number of images at most; that of the evaluation unless given.
-            batch_size: Images together; that of the evaluation unless given.
-            draws: Random integers that every batch brings, the same for all; as many as in training
-                unless given.
+            split: "train", "validation" or "test".
+            images: Largest number of images; that of the evaluation unless given.
+            batch_size: Number of images together; that of the evaluation unless given.
+            draws: Number of random integers that every batch brings, the same for all; as many as
+                in training unless given.
 
         Raises:
-            DataError: No samples.
+            DataError: There are no samples.
         """
         evaluation = self.evaluation
         if images is None:
@@ -121,7 +127,7 @@ class Material(ABC):
         return (with_draws(batch, drawn) for batch in batches)
 
     def validation(self) -> MeanPsnr:
-        """The validation that a training chooses the best weights by."""
+        """The validation that selects the best weights."""
         return MeanPsnr(lambda: self.batches("validation"), self.data_range)
 
 
@@ -129,19 +135,17 @@ class First(SampleDataset):
     """The first samples of a dataset.
 
     Args:
-        dataset: Samples.
-        number: Number of samples; all where the dataset has no more.
+        dataset: Dataset of all samples.
+        number: Number of samples; all where the dataset has fewer.
 
     Raises:
-        ConfigError: A number below 1.
+        ConfigError: The number is below 1.
     """
 
     def __init__(self, dataset: SampleDataset, number: int) -> None:
         if number < 1:
             raise ConfigError(
-                describe(
-                    expected="at least one image", found=f"{number}", fix="ask for some images"
-                )
+                describe(expected="at least one image", found=f"{number}", fix="use at least 1")
             )
         self.dataset = dataset
         self.number = min(number, len(dataset))

@@ -1,4 +1,4 @@
-"""Measurements and images in the files of users, as the spaces of an operator have them."""
+"""Measurements and images from users' files, as elements of an operator's spaces."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _MAGIC = b"DICM"
 
 
 class Measurement(NamedTuple):
-    """What a file holds.
+    """The content of a measurement file.
 
     Attributes:
-        values: The numbers, with the axes that they have in the file.
-        theta: Angles in radians, or None where the file does not say.
-        path: The file, for messages.
+        values: Numbers, with the axes that they have in the file.
+        theta: Angles in radians, or None where the file has none.
+        path: Path of the file, for messages.
     """
 
     values: Array
@@ -48,11 +48,17 @@ class Measurement(NamedTuple):
 
 
 def read_measurement(path: Path, key: str | None) -> Measurement:
-    """Reads npy, TIFF, PNG, HDF5 and Data Exchange; the latter corrected by flat and dark frames.
+    """The measurement in an npy, TIFF, PNG, HDF5 or Data Exchange file.
+
+    Data Exchange is corrected by flat and dark fields.
+
+    Args:
+        path: Path of the file.
+        key: Key of the data set in an HDF5 file.
 
     Raises:
         FileFormatError: The file cannot be read.
-        DataError: NaN, infinity, or frames that cannot be corrected.
+        DataError: A value is NaN or infinite, or fields cannot be corrected.
     """
     if key is None and is_data_exchange(path):
         scan = read_data_exchange(path)
@@ -66,14 +72,20 @@ def read_measurement(path: Path, key: str | None) -> Measurement:
 
 
 def read_image(path: Path, key: str | None) -> tuple[Array, tuple[float, float] | None]:
-    """Reads npy, TIFF, PNG, HDF5 and DICOM; Hounsfield units become attenuation in 1/mm.
+    """The image in an npy, TIFF, PNG, HDF5 or DICOM file.
+
+    Hounsfield units become attenuation in 1/mm.
+
+    Args:
+        path: Path of the file.
+        key: Key of the data set in an HDF5 file.
 
     Returns:
-        The image, and its pixel size (dy, dx) in mm where the file says it.
+        Image, and its pixel size (dy, dx) in mm where the file contains it.
 
     Raises:
         FileFormatError: The file cannot be read.
-        DataError: NaN or infinity.
+        DataError: A value is NaN or infinite.
     """
     if is_dicom(path):
         return read_attenuation(path)
@@ -81,7 +93,11 @@ def read_image(path: Path, key: str | None) -> tuple[Array, tuple[float, float] 
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the ending says so, or the four letters after the preamble."""
+    """True if the file has an ending of DICOM, or its four letters after the preamble.
+
+    Args:
+        path: Path of the file.
+    """
     if path.suffix.lower() in DICOM_ENDINGS:
         return True
     if not path.is_file():
@@ -91,7 +107,11 @@ def is_dicom(path: Path) -> bool:
 
 
 def is_data_exchange(path: Path) -> bool:
-    """Whether this is an HDF5 file with the keys of the Data Exchange layout."""
+    """True for an HDF5 file with the keys of the Data Exchange layout.
+
+    Args:
+        path: Path of the file.
+    """
     if path.suffix.lower() not in _HDF5:
         return False
     with open_hdf5(path) as file:
@@ -99,7 +119,10 @@ def is_data_exchange(path: Path) -> bool:
 
 
 def assumed_geometry(measurement: Measurement) -> ParallelBeam:
-    """The parallel beam of a file that has angles: detector pixels are taken to be 1 mm.
+    """The parallel beam of a file with angles, with detector pixels assumed to be 1 mm.
+
+    Args:
+        measurement: Content of the file.
 
     Raises:
         GeometryError: The file has no angles.
@@ -124,22 +147,22 @@ def assumed_geometry(measurement: Measurement) -> ParallelBeam:
 def as_data(measurement: Measurement, spec: Record, space: Space, channels: int = 1) -> Tensor:
     """A measurement as data of an operator, in single precision.
 
-    Angles in the file that are not those of the geometry are logged.
+    Angles in the file that differ from those of the geometry are logged.
 
     Args:
         measurement: Numbers of the shape of the codomain, with channels or a stack in front, or
             both, the stack first.
-        spec: The record of the operator, or None.
-        space: Its codomain.
-        channels: Channels that the method is built for.
+        spec: Record of the operator, or None.
+        space: Codomain of the operator.
+        channels: Number of channels that the method is built for.
 
     Returns:
-        (batch, channel, *codomain).
+        Data (batch, channel, *codomain).
 
     Raises:
-        ShapeError: Another shape, with both.
-        DtypeError: Complex numbers for a real codomain.
-        DataError: Values that float32 cannot hold, or that the operator cannot have measured.
+        ShapeError: The shapes differ; the message shows both.
+        DtypeError: The numbers are complex, and the codomain is real.
+        DataError: Float32 cannot represent the values, or the operator cannot have measured them.
     """
     names = data_axes(spec)
     what = "data" + (f" ({names})" if names else "")
@@ -167,22 +190,24 @@ def as_image(
     path: Path,
     channels: int = 1,
 ) -> Tensor:
-    """An image as one of the domain of an operator; where pixel sizes differ, this is logged.
+    """An image as an element of an operator's domain.
+
+    Different pixel sizes are logged.
 
     Args:
         image: Numbers of the shape of the domain, or with channels in front.
-        pixel: Its pixel size in mm, or None.
-        spec: The record of the operator, or None.
-        space: Its domain.
-        path: The file, for messages.
-        channels: Channels that the method is built for.
+        pixel: Size of its pixels in mm, or None.
+        spec: Record of the operator, or None.
+        space: Domain of the operator.
+        path: Path of the file, for messages.
+        channels: Number of channels that the method is built for.
 
     Returns:
-        (batch, channel, *domain).
+        Image (batch, channel, *domain).
 
     Raises:
-        ShapeError: Another shape, with both.
-        DtypeError: Complex numbers for a real domain.
+        ShapeError: The shapes differ; the message shows both.
+        DtypeError: The numbers are complex, and the domain is real.
     """
     truth = stacked(image, space, channels, f"an image in {path}")
     known = pixel_of(spec)
@@ -198,18 +223,18 @@ def stacked(values: Array | Tensor, space: Space, channels: int, what: str) -> T
     """Numbers as a batch of elements of a space.
 
     Args:
-        values: (*space), (channel, *space) where there are as many, (stack, *space), or (stack,
-            channel, *space). A tensor keeps its precision, an array becomes single.
-        space: The space of one sample.
-        channels: Number of channels that is meant.
-        what: What it is, for messages.
+        values: Numbers (*space), (channel, *space) where there are as many, (stack, *space), or
+            (stack, channel, *space). A tensor keeps its precision, an array becomes single.
+        space: Space of one sample.
+        channels: Expected number of channels.
+        what: Noun for the numbers in messages.
 
     Returns:
-        (batch, channel, *space).
+        Batch (batch, channel, *space).
 
     Raises:
-        ShapeError: Other last axes, or another number of channels.
-        DtypeError: Complex numbers for a real space.
+        ShapeError: The last axes or the number of channels differ.
+        DtypeError: The numbers are complex, and the space is real.
     """
     tensor = values if isinstance(values, torch.Tensor) else image_tensor(values, what)
     shape = tuple(tensor.shape)
@@ -235,7 +260,7 @@ def stacked(values: Array | Tensor, space: Space, channels: int, what: str) -> T
                 expected=f"{what} of real numbers, as the operator has them",
                 found=f"{tensor.dtype}",
                 fix="name the operator of complex data with --geometry, such as one of MRI, or "
-                "store the part that is meant",
+                "store the real part or the magnitude",
             )
         )
     if space.is_complex:

@@ -1,4 +1,4 @@
-"""Methods by what users call them: a run folder, a weights file, a configuration, a name."""
+"""Methods as users name them: a run folder, a weights file, a configuration, a name."""
 
 from __future__ import annotations
 
@@ -35,16 +35,15 @@ _NOT_USED = ("training", "loss")
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """Something that reconstructs.
+    """A reconstruction method with its operator and configuration.
 
     Attributes:
         label: Name for tables.
-        model: The model in evaluation mode, on the device.
-        operator: The operator that the weights were trained with, on the CPU; None where there are
-            no weights.
+        model: Model in evaluation mode, on the device.
+        operator: Operator of the training, on the CPU; None without weights.
         config: Configuration of the run, or None.
-        extra: What was saved beside the weights, such as the step.
-        fidelity: Name of the data term that its problems have.
+        extra: Values saved with the weights, such as the step.
+        fidelity: Name of the data term of its problems.
     """
 
     label: str
@@ -56,12 +55,12 @@ class Method:
 
     @property
     def trained_on(self) -> Record:
-        """The record of the operator that the weights were trained with, or None."""
+        """The record of the operator of the training, or None."""
         return None if self.operator is None else self.operator.spec
 
     @property
     def channels(self) -> int:
-        """Channels of the images that the model is built for; 1 where it does not say."""
+        """The number of channels of the model's images; 1 where it has no such number."""
         like = {} if self.model.spec is None else arguments_of(self.model.spec)
         known = like.get("like")
         return 1 if known is None else int(known.channels)
@@ -73,17 +72,18 @@ def find_method(
     arguments: Mapping[str, Any] | None = None,
     device: torch.device = CPU,
 ) -> Method:
-    """The method that a user names.
+    """The method of a name or path.
 
     Args:
-        method: A run folder, a weights file, the name of a registered method without weights, such
-            as "fbp", or a model.
+        method: Run folder, weights file, name of a registered method without weights, such as
+            "fbp", or a model.
         arguments: Arguments of a method that is given by its name.
         device: Device of the model.
 
     Raises:
-        ConfigError: Wrong arguments, arguments for what has its own, or a method with weights.
-        FileFormatError: No such run or file, or broken weights.
+        ConfigError: Arguments are wrong, or given for a method with its own, or a named method has
+            weights.
+        FileFormatError: There is no such run or file, or weights are broken.
     """
     if isinstance(method, Method):
         return method
@@ -120,9 +120,9 @@ def find_method(
 def open_run(
     path: Path, overrides: Sequence[str] = (), *, device: torch.device = CPU
 ) -> tuple[Method, Experiment]:
-    """A run folder, or a configuration of a method without weights, and its experiment.
+    """A run folder, or a configuration of a method without weights, with its experiment.
 
-    Sections that a finished training does not need any more may be wrong, which is logged.
+    Errors in sections that a finished training no longer needs are logged.
 
     Args:
         path: Path of the folder, or of a YAML file.
@@ -130,8 +130,8 @@ def open_run(
         device: Device of the model and of batches.
 
     Raises:
-        FileFormatError: No such path, no checkpoint, or broken files.
-        ConfigError: A wrong configuration, or one whose method must be trained first.
+        FileFormatError: There is no such path or no checkpoint, or files are broken.
+        ConfigError: The configuration is invalid, or its method must be trained first.
     """
     folder = path.is_dir()
     file = path / "config.yaml" if folder else _config_file(path)
@@ -162,8 +162,14 @@ def open_weights(
 ) -> Method:
     """The method in a weights file.
 
+    Args:
+        path: Path of the file.
+        label: Name for tables; that of the file unless given.
+        config: Configuration of the run, or None.
+        device: Device of the model.
+
     Raises:
-        FileFormatError: The file is missing, broken, or not ours.
+        FileFormatError: The file is missing, broken, or not from this package.
     """
     loaded = load_weights(path)
     return Method(
@@ -177,14 +183,14 @@ def open_weights(
 
 
 def require_operator(method: Method, name: object) -> Operator:
-    """The operator that a method was trained with.
+    """The operator of a method's training.
 
     Args:
-        method: The method.
-        name: What the user called it, for the message.
+        method: Method.
+        name: Name that the user gave, for the message.
 
     Raises:
-        ConfigError: It has none.
+        ConfigError: The method has none.
     """
     if method.operator is None:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Presets: commented configurations that come with the library."""
+"""Presets: commented configurations that are part of the library."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ def presets() -> dict[str, str]:
 def preset_text(name: str) -> str:
     """The commented YAML of a preset.
 
+    Args:
+        name: Name of the preset.
+
     Raises:
-        ConfigError: There is none of this name; the nearest is named.
+        ConfigError: There is no preset of this name; the message has the nearest one.
     """
     known = presets()
     if name not in known:

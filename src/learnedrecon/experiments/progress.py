@@ -1,4 +1,4 @@
-"""Progress of long functions: told to a callback, shown as bars on a terminal, or not at all."""
+"""Progress of long functions: by a callback, as bars on a terminal, or none."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """A callback that is told how far a function is.
+    """Protocol of progress callbacks.
 
-    It is called once for every part of the work and gives a context manager; within it, the
-    function that this yields is told how much more has been done.
+    A callback is called once for every part of the work and returns a context manager. The context
+    yields a function that is called with the number of things done.
     """
 
     def __call__(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -35,10 +35,10 @@ class Progress(Protocol):
 
 @contextmanager
 def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress that nobody sees.
+    """A progress without display.
 
     Args:
-        what: The part of the work.
+        what: Name of the part of the work.
         total: Number of things to be done.
     """
     del what, total
@@ -47,10 +47,10 @@ def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def bars(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, which is removed at the end.
+    """A progress bar on standard error, which is removed at the end.
 
     Args:
-        what: The part of the work.
+        what: Name of the part of the work.
         total: Number of things to be done.
     """
     with RichBars(console=Console(stderr=True), transient=True) as display:
@@ -59,10 +59,10 @@ def bars(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def progress_of(asked: Progress | bool) -> Progress:  # noqa: FBT001 - what users write
-    """The callback that an argument ``progress`` stands for.
+    """The callback of an argument ``progress``.
 
     Args:
-        asked: A callback, True for :func:`bars`, or False for none.
+        asked: Callback, True for :func:`bars`, or False for none.
     """
     if isinstance(asked, bool):
         return bars if asked else silent
@@ -70,10 +70,10 @@ def progress_of(asked: Progress | bool) -> Progress:  # noqa: FBT001 - what user
 
 
 def training_loggers(asked: Progress | bool) -> Sequence[Logger]:  # noqa: FBT001 - as above
-    """The loggers that show a training.
+    """The loggers that display a training.
 
     Args:
-        asked: A callback, True for a bar with loss and PSNR on standard error, or False for none.
+        asked: Callback, True for a bar with loss and PSNR on standard error, or False for none.
     """
     if isinstance(asked, bool):
         return [RichProgress()] if asked else []
@@ -81,10 +81,10 @@ def training_loggers(asked: Progress | bool) -> Sequence[Logger]:  # noqa: FBT00
 
 
 class ToldSteps:
-    """A logger that tells a :class:`Progress` the steps of a training.
+    """A logger that reports the steps of a training to a :class:`Progress`.
 
     Args:
-        progress: The callback.
+        progress: Callback.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -105,7 +105,7 @@ class ToldSteps:
             self._done = record["step"]
 
     def flush(self) -> None:
-        """Nothing to keep."""
+        """Nothing, as the callback stores no records."""
 
     def end(self) -> None:
         self._stack.close()

@@ -1,11 +1,11 @@
-"""From a measurement, in a file or in memory, to an image."""
+"""Reconstruction of an image from a measurement, in a file or in memory."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,11 @@ from learnedrecon.metrics.image import SSIM_WINDOW, psnr, ssim
 from learnedrecon.metrics.pictures import pictures
 from learnedrecon.metrics.ranges import MaxMinPerImage
 from learnedrecon.models.classical import FBP
+from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import InverseProblem
+from learnedrecon.solvers.direct.extrapolation import truncation_of
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse
 from learnedrecon.training.accelerator import choose_device
 
@@ -56,17 +58,17 @@ _FAMILIAR = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """An image that was reconstructed, and how.
+    """A reconstructed image, with its operator, time and scores.
 
     Attributes:
-        image: (batch, channel, *domain), on the CPU.
-        operator: T that it was reconstructed with.
-        seconds: Seconds that it took.
-        status: How a solver ended, or None.
-        truth: The image that was measured by simulation, or None.
+        image: Image (batch, channel, *domain), on the CPU.
+        operator: T of the reconstruction.
+        seconds: Time of the reconstruction in seconds.
+        status: Outcome of a solver, or None.
+        truth: Image that was measured by simulation, or None.
         psnr: PSNR in dB with the range of the true image; None where it is not defined.
-        ssim: SSIM likewise.
-        file: File that it was written to, or None.
+        ssim: SSIM with the range of the true image; None where it is not defined.
+        file: Path of the written file, or None.
     """
 
     image: Tensor
@@ -92,42 +94,46 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
     force: bool = False,
     device: str = "auto",
 ) -> Reconstruction:
-    """Reconstructs an image from a measurement, with a trained model or without learning.
+    """The image of a measurement, by a trained model or by a method without learning.
 
     Args:
-        method: A run folder, a weights file, the name of a registered method without weights, such
-            as "fbp" or "tv", or a model.
-        measurement: A file, or an array or tensor (*codomain), (channel, *codomain), or a stack of
-            these; an image (*domain) where it is to be simulated.
+        method: Run folder, weights file, name of a registered method without weights, such as "fbp"
+            or "tv", or a model.
+        measurement: Path of a file, or an array or tensor (*codomain), (channel, *codomain), or a
+            stack of these; an image (*domain) with ``simulate``.
         operator: T, its record, or a file with it; that of the training unless given.
-        output: File for the image, or None.
+        output: Path of the file for the image, or None.
         arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}. What
             the noise of the data can choose, as the weight of total variation and the bandwidth of
-            filtered back-projection, is chosen by it where none of it is given.
-        key: Data set in an HDF5 file.
-        simulate: Whether ``measurement`` is a true image that is measured first, with the noise of
-            the run where it has some.
+            filtered back-projection, is chosen by it where none of it is given. Filtered
+            back-projection extrapolates truncated projections unless "extrapolate" says otherwise.
+        key: Key of the data set in an HDF5 file.
+        simulate: True if ``measurement`` is a true image that is measured first, with the noise of
+            the run if it has any.
         scale: Size of the image relative to those that the model was trained on.
-        force: Whether ``output`` may be overwritten.
+        force: True if ``output`` may be overwritten.
         device: "auto", "cpu" or "cuda".
 
     Raises:
-        FileFormatError: A file is missing, broken or not of its kind.
-        ConfigError: Wrong arguments, a wrong scale, or an output that is there.
-        GeometryError: No operator, or one that the method is not for.
-        ShapeError: A measurement that does not fit the operator.
-        DtypeError: Complex data for a real operator, or a complex image for a file of pictures.
-        DataError: A measurement that the operator cannot have made, or an image that is not finite.
+        FileFormatError: A file is missing, broken or of another kind.
+        ConfigError: Arguments or the scale are wrong, or the output exists.
+        GeometryError: There is no operator, or the method does not support it.
+        ShapeError: The measurement does not fit the operator.
+        DtypeError: Data are complex for a real operator, or the image is complex for a picture
+            file.
+        DataError: The operator cannot have made the measurement, or the image is not finite.
     """
     where = choose_device(device)
     file = _planned(output, measurement, operator, force=force)
     _require_scale(scale)
-    known = find_method(method, arguments=with_automatic(method, arguments), device=where)
+    chosen = _with_extrapolation(method, with_automatic(method, arguments))
+    known = find_method(method, arguments=chosen, device=where)
     given = operator if isinstance(operator, Operator) else operator_record(operator)
     scan = (simulated if simulate else measured)(measurement, known, given, key, where)
     if known.trained_on is not None and scan.operator.spec != known.trained_on:
         _LOG.warning("This geometry is not the one that the model was trained with.")
     _refuse_picture(file, scan.operator)
+    _warn_of_truncation(scan)
     image, seconds, status = reconstructed(known, scan, scale)
     require_finite_image(known, scan, image)
     result = _result(image.cpu(), scan, seconds, status, file)
@@ -137,10 +143,15 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
 
 
 def reconstructed(method: Method, scan: Scan, scale: float) -> tuple[Tensor, float, str | None]:
-    """The image, the seconds it took, and how the solver ended.
+    """The image, the time in seconds, and the status of the solver.
+
+    Args:
+        method: Method.
+        scan: Measurement with its operator.
+        scale: Size of the image relative to those that the model was trained on.
 
     Raises:
-        ConfigError: A scale for a nonlinear operator.
+        ConfigError: A scale is given for a nonlinear operator.
     """
     if scale != 1.0 and not isinstance(scan.operator, LinearOperator):
         raise _misplaced("no --scale for a nonlinear operator", f"--scale {scale}")
@@ -155,10 +166,15 @@ def reconstructed(method: Method, scan: Scan, scale: float) -> tuple[Tensor, flo
 
 
 def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
-    """Refuses what a method made of good data and cannot be written.
+    """Check that a reconstructed image is finite, before it is written.
+
+    Args:
+        method: Method, for the message.
+        scan: Measurement, for the message.
+        image: Reconstructed image.
 
     Raises:
-        DataError: NaN or infinity; the method and the range of the data are named.
+        DataError: A value is NaN or infinite; the message has the method and the range of the data.
     """
     bad = int((~image.isfinite()).sum())
     if bad:
@@ -173,6 +189,28 @@ def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:
                 "nothing was written",
             )
         )
+
+
+def _with_extrapolation(
+    method: Path_ | Reconstructor | Method, arguments: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """The arguments of a named method, with "auto" for an argument ``extrapolate`` that it has."""
+    if not isinstance(method, str) or method not in MODELS:
+        return arguments
+    takes = "extrapolate" in {each.name for each in fields(MODELS[method].spec)}
+    return {"extrapolate": "auto", **(arguments or {})} if takes else arguments
+
+
+def _warn_of_truncation(scan: Scan) -> None:
+    """Says so where the detector does not see the whole object, with numbers."""
+    found = truncation_of(scan.operator, scan.data)
+    if not found:
+        return
+    _LOG.warning(
+        "%s Filtered back-projection continues them unless --extrapolate is none; for every other"
+        " method the image has to cover the whole object.",
+        found,
+    )
 
 
 def _note_size(method: Method, problem: InverseProblem, scale: float) -> None:
@@ -280,10 +318,10 @@ def _result(
 
 
 def report(result: Reconstruction) -> list[str]:
-    """What was reconstructed and, where the truth is known, how well, in lines of text.
+    """The reconstruction and, where the truth is known, its scores, in lines of text.
 
     Args:
-        result: A reconstruction.
+        result: Reconstruction.
     """
     sizes = result.image.abs() if result.image.is_complex() else result.image
     what = "magnitudes" if result.image.is_complex() else "values"

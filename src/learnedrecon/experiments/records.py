@@ -1,4 +1,4 @@
-"""Records of models that a run will write: whether they give the model back."""
+"""Checks that the records of models build the same models again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def require_rebuilt(blueprint: Blueprint, model: Reconstructor) -> None:
-    """Refuses a record from which the model could not be loaded after the training.
+    """Check that a model can be loaded from its record after the training.
 
-    The record is written as JSON, read back, and the model built from it, as loading will do.
+    The record is written as JSON and read, and the model is built from it, as in loading.
 
     Args:
-        blueprint: What the checkpoints will hold.
-        model: The model.
+        blueprint: Description in the checkpoints.
+        model: Model that will be trained.
 
     Raises:
         ConfigError: The record cannot be read back, or gives another model.

@@ -1,4 +1,4 @@
-"""What is reconstructed: a measurement with its operator, from a file or made of an image."""
+"""Measurements with their operators, from a file or simulated from an image."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from learnedrecon.config.yaml_file import read_operator
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.simulate import Simulation, Simulator
 from learnedrecon.errors import ConfigError, GeometryError, describe
+from learnedrecon.experiments.agreement import note_raw_values
 from learnedrecon.experiments.measurement import (
     Measurement,
     as_data,
@@ -43,11 +44,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Scan(NamedTuple):
-    """What is reconstructed.
+    """A measurement with its operator.
 
     Attributes:
         operator: T, on the device.
-        data: (batch, channel, *codomain).
+        data: Measurement (batch, channel, *codomain).
         truth: True image where data were simulated, or None.
     """
 
@@ -63,13 +64,20 @@ def measured(
     key: str | None,
     device: torch.device,
 ) -> Scan:
-    """A measurement and its operator.
+    """The measurement of a file or array, with its operator.
+
+    Args:
+        measurement: Path of a file, array or tensor.
+        method: Method, for the operator of its training, or None.
+        given: Operator or record that takes precedence, or None.
+        key: Key of the data set in an HDF5 file.
+        device: Device of the data and the operator.
 
     Raises:
-        ShapeError: It does not fit the operator.
+        ShapeError: The measurement does not fit the operator.
         GeometryError: There is no operator.
-        DataError: Values that the operator cannot have measured.
-        ConfigError: An image, as DICOM has it.
+        DataError: The operator cannot have measured the values.
+        ConfigError: The file is an image, as DICOM files are.
     """
     if isinstance(measurement, Tensor | np.ndarray):
         content = Measurement(np.asarray(torch.as_tensor(measurement).cpu()))
@@ -92,6 +100,7 @@ def measured(
     data = as_data(content, operator.spec, operator.codomain, channels)
     if isinstance(measurement, Tensor):
         data = data.to(torch.promote_types(data.dtype, measurement.dtype))
+    note_raw_values(operator, data, str(content.path))
     return Scan(operator.to(device), data.to(device))
 
 
@@ -102,7 +111,14 @@ def simulated(
     key: str | None,
     device: torch.device,
 ) -> Scan:
-    """An image, measured with the noise of the run where it has some.
+    """The simulated measurement of an image, with the noise of the run if it has any.
+
+    Args:
+        measurement: Path of an image file, array or tensor.
+        method: Method, for operator and noise of its training, or None.
+        given: Operator or record that takes precedence, or None.
+        key: Key of the data set in an HDF5 file.
+        device: Device of the data and the operator.
 
     Raises:
         ShapeError: The image does not fit the operator.
@@ -136,9 +152,13 @@ def simulated(
 
 
 def simulation_of(method: Method | None, shape: tuple[int, ...]) -> Simulation:
-    """How the run makes its data; without noise where there is no run, or it has data.
+    """The simulation of a run; without noise if there is no run, or its data are measured.
 
     A grid that is coarser than the image would blur it, and is omitted.
+
+    Args:
+        method: Method with the configuration of the run, or None.
+        shape: Shape of the image.
     """
     config = None if method is None else method.config
     simulation = None if config is None else config.data.simulation
@@ -152,7 +172,11 @@ def simulation_of(method: Method | None, shape: tuple[int, ...]) -> Simulation:
 
 
 def operator_record(operator: Path_ | Record) -> Record:
-    """The record of an operator that is given as a path or as itself."""
+    """The record of an operator that is given as a path or as a record.
+
+    Args:
+        operator: Path of a file, or record.
+    """
     return read_operator(operator) if isinstance(operator, str | Path) else operator
 
 

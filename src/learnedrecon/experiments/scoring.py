@@ -1,4 +1,4 @@
-"""Scores, files and figures that evaluations and comparisons share."""
+"""Scores, files and figures common to evaluations and comparisons."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from learnedrecon import specs
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 from learnedrecon.evaluation.scores import Scores, evaluate
+from learnedrecon.experiments.acquisition import image_unit
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.experiments.progress import silent
 from learnedrecon.files import write_text
@@ -34,7 +35,7 @@ _SHOWN = 3
 
 
 def score(method: Method, material: Material, progress: Progress = silent) -> Scores:
-    """Scores a method on test images.
+    """The scores of a method on test images.
 
     Args:
         method: The method.
@@ -42,7 +43,7 @@ def score(method: Method, material: Material, progress: Progress = silent) -> Sc
         progress: Callback that is told the number of images done.
 
     Raises:
-        DataError: No test images, none with a score, or without truth.
+        DataError: There are no test images, or none with a score, or they have no truths.
     """
     total = min(material.evaluation.images, len(material.dataset("test")))
     with progress(f"Scoring {method.label}", total) as advance:
@@ -56,7 +57,12 @@ def score(method: Method, material: Material, progress: Progress = silent) -> Sc
 
 
 def posed_to(method: Method, batches: Iterable[Batch]) -> Iterator[Batch]:
-    """The same data with the data term that the method was trained with, or is defined for."""
+    """The same batches with the data term of the method's training, or one defined for the data.
+
+    Args:
+        method: Method.
+        batches: Batches.
+    """
     fidelity = FIDELITIES[method.fidelity]()
     for batch in batches:
         assert isinstance(batch.problem, InverseProblem)
@@ -65,19 +71,20 @@ def posed_to(method: Method, batches: Iterable[Batch]) -> Iterator[Batch]:
 
 @torch.no_grad()
 def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
-    """Writes a figure of the first test images: truth, methods, error maps, PSNR on the images.
+    """Writes a figure of the first test images: truth, methods, error maps, PSNR, grey scales.
 
-    Of a volume the middle slice is shown, of complex images the magnitude, of several channels the
-    first.
+    It shows the middle slice of volumes, the magnitude of complex images, and the first of several
+    channels.
 
     Args:
-        methods: The columns.
+        methods: Methods, one per column.
         material: Test images and data range.
         target: Path of a PNG.
     """
     rows = []
     for shared in material.batches("test", _SHOWN, batch_size=1):
         assert shared.truth is not None
+        assert isinstance(shared.problem, InverseProblem)
         panels = []
         for method in methods:
             (batch,) = posed_to(method, [shared])
@@ -87,15 +94,16 @@ def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
             )
         truth = shown(shared.truth)
         window = (float(truth.min()), float(truth.max()))
-        rows.append(Row(shared.ids[0], Panel("truth", truth), tuple(panels), window))
+        unit = image_unit(shared.problem.operator.spec)
+        rows.append(Row(shared.ids[0], Panel("truth", truth), tuple(panels), window, unit))
     comparison(rows, target)
 
 
 def shown(images: torch.Tensor) -> np.ndarray:
-    """The picture (ny, nx) of the first of some images; the middle slice of a volume.
+    """The picture (ny, nx) of the first image of a batch; the middle slice of a volume.
 
     Args:
-        images: (batch, channel, *space).
+        images: Images (batch, channel, *space).
     """
     slices = pictures(images[:1, :1])[0]
     return slices[len(slices) // 2].detach().cpu().numpy()
@@ -112,7 +120,11 @@ def _decibel(batch: Batch, estimate: torch.Tensor, material: Material) -> str:
 
 
 def write_results(path: Path, content: dict[str, Any]) -> None:
-    """Writes plain data as JSON, atomically.
+    """Atomic write of plain data as JSON.
+
+    Args:
+        path: Path of the file.
+        content: Plain data.
 
     Raises:
         FileFormatError: The file cannot be written.
@@ -121,12 +133,21 @@ def write_results(path: Path, content: dict[str, Any]) -> None:
 
 
 def plain(method: Method, scores: Scores) -> dict[str, Any]:
-    """A method and its scores for JSON, with one number for every image."""
+    """A method and its scores for JSON, with one number per image.
+
+    Args:
+        method: Method.
+        scores: Scores of the method.
+    """
     return scores.to_plain() | {"model": recorded(method), "per_image": scores.per_image()}
 
 
 def recorded(method: Method) -> dict[str, Any]:
-    """The record of a method as plain data; its class alone where it is not registered."""
+    """The record of a method as plain data; only its class where it is not registered.
+
+    Args:
+        method: Method.
+    """
     spec = method.model.spec
     if spec is None or MODELS.name_of(spec) is None:
         return {"class": type(method.model).__qualname__}
@@ -134,7 +155,11 @@ def recorded(method: Method) -> dict[str, Any]:
 
 
 def undefined_text(scores: Sequence[Scores]) -> str | None:
-    """A sentence on the images without a score, or None where all have one."""
+    """A sentence about the images without a score, or None where all have one.
+
+    Args:
+        scores: Scores of the methods.
+    """
     names = list(dict.fromkeys(name for each in scores for name in each.undefined))
     if not names:
         return None

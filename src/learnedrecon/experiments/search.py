@@ -1,4 +1,4 @@
-"""Choosing a positive number, such as a regularisation weight, on validation data."""
+"""Tuning of a positive number, such as a regularisation weight, on validation data."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Tuned:
     """The result of :func:`tune`.
 
     Attributes:
-        value: the best value that was tried.
-        score: its score.
-        tried: every (value, score), by increasing value.
-        at_end: whether ``value`` is a closed end of the range; if not, worse or equal values were
+        value: Best value that was tried.
+        score: Score of the best value.
+        tried: All pairs (value, score), by increasing value.
+        at_end: True if ``value`` is a closed end of the range; otherwise worse or equal values were
             tried on both sides of it.
-        resolution: the best value is bracketed by tried ones within this factor.
+        resolution: Factor within which tried values bracket the best value.
     """
 
     value: float
@@ -42,26 +42,26 @@ def tune(
     refinements: int = 2,
     max_evaluations: int = 40,
 ) -> Tuned:
-    """Maximises a validation score over a positive number.
+    """Maximisation of a validation score over a positive number.
 
-    Walks from ``start`` by ``factor`` in the direction in which the score rises until it does not
-    rise any more, so that the best value lies strictly inside what was tried, or at a closed end.
-    Then tries the geometric means with the neighbours of the best, which takes the square root of
-    the factor, ``refinements`` times. It finds the maximum of a score with one peak; of others, a
-    local one. No value is evaluated twice.
+    The search moves from ``start`` by ``factor`` in the direction in which the score increases
+    until it does not increase any more, so that the best value lies strictly inside the tried
+    range, or at a closed end. Then it tries the geometric means of the best value with its
+    neighbours, which takes the square root of the factor, ``refinements`` times. It finds the
+    maximum of a score with one peak, and a local maximum of others. No value is evaluated twice.
 
     Args:
-        evaluate: the score of a value; larger is better, never NaN or +infinity.
-        start: a first guess, within the range.
-        factor: the first step, above 1.
-        lower: closed lower end of the range, or None.
-        upper: closed upper end, such as 1.0 for a bandwidth, or None.
-        refinements: how many times to refine; 0 or more.
-        max_evaluations: when to give up.
+        evaluate: Function from a value to its score; larger is better, never NaN or +infinity.
+        start: Initial guess, within the range.
+        factor: First factor of the search, above 1.
+        lower: Closed lower end of the range, or None.
+        upper: Closed upper end, such as 1.0 for a bandwidth, or None.
+        refinements: Number of refinements, 0 or more.
+        max_evaluations: Largest number of evaluations.
 
     Raises:
-        ConfigError: a start outside the range, or a factor not above 1.
-        DataError: a score is NaN or +infinity, or no peak was bracketed in ``max_evaluations``.
+        ConfigError: The start is outside the range, or the factor is not above 1.
+        DataError: A score is NaN or +infinity, or no peak was bracketed in ``max_evaluations``.
     """
     low, high = lower or 0.0, math.inf if upper is None else upper
     _check(start, factor, low, high, refinements)

@@ -1,4 +1,4 @@
-"""What a training trains with: all steps of a scheme together, or one after the other."""
+"""Training strategies: all steps of a scheme together, or one after the other."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Strategy:
-    """What depends on the strategy of a training.
+    """The parts of a training that depend on its strategy.
 
     Attributes:
         source: Source of batches.
-        update: One optimiser step.
-        validate: From the model to numbers.
+        update: Update that performs one optimiser step.
+        validate: Function from the model to numbers.
     """
 
     source: BatchSource
@@ -54,16 +54,17 @@ class Strategy:
         identity: str,
         validate: Validate | None = None,
     ) -> Self:
-        """What ``training.strategy`` of the material asks for.
+        """The strategy that ``training.strategy`` of the material names.
 
         Args:
-            material: Data and optimisation.
+            material: Data and specification of the training.
             model: Model that is trained.
-            loss: What is minimised.
-            accelerator: Device, precision, processes.
-            cache: Folder for what a greedy training keeps on the disk.
-            identity: What the cache depends on; another one makes it anew.
-            validate: From the model to numbers; the mean PSNR unless given.
+            loss: Loss to minimise.
+            accelerator: Device, precision and processes.
+            cache: Folder for the disk cache of greedy training.
+            identity: Text that identifies everything the cache depends on; another text invalidates
+                it.
+            validate: Function from the model to numbers; the mean PSNR unless given.
 
         Raises:
             ConfigError: The model or the training cannot be trained in this way.
@@ -81,6 +82,6 @@ class Strategy:
         return cls(source, greedy, StageValidation(check, greedy))
 
     def close(self) -> None:
-        """Removes what is not needed when the training is finished."""
+        """Removes files that are not needed after the training."""
         if isinstance(self.source, GreedySource):
             self.source.close()

@@ -1,4 +1,4 @@
-"""Training: of what a configuration describes, and of any method with any data."""
+"""Training: from a configuration, or of any method with any data."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from learnedrecon.config.schema import Config
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.evaluation.curves import best_step, draw_training
+from learnedrecon.experiments.agreement import require_agreement
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.material import Material
 from learnedrecon.experiments.progress import training_loggers
@@ -47,11 +48,11 @@ _ENDLESS = 10**8
 
 
 class BestValidation(NamedTuple):
-    """The validation that chose the weights.
+    """The validation that selected the weights.
 
     Attributes:
-        step: Optimiser steps done before it.
-        value: Its number, such as the PSNR in dB.
+        step: Number of optimiser steps before it.
+        value: Value of its number, such as the PSNR in dB.
         metric: Name of the number.
     """
 
@@ -69,13 +70,13 @@ class BestValidation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """How a training ended.
+    """The result of a training.
 
     Attributes:
-        folder: The run folder.
-        step: Optimiser steps done in all.
-        best: The best validation, or None before any.
-        interrupted: Whether it was asked to stop before its last step; it is saved.
+        folder: Path of the run folder.
+        step: Number of optimiser steps in all.
+        best: Best validation, or None without validations.
+        interrupted: True if the training was stopped before its last step; it is saved.
         records: Records of ``metrics.jsonl``.
     """
 
@@ -88,15 +89,15 @@ class TrainedRun:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A training, ready to begin; configurations and :func:`learnedrecon.fit` both make one.
+    """A training that is ready to start, from a configuration or from :func:`learnedrecon.fit`.
 
     Attributes:
         model: Model that is trained in place.
-        material: Data and optimisation.
-        loss: What is minimised.
-        accelerator: Device, precision, processes.
-        identity: What the cache of a greedy training depends on.
-        validate: From the model to numbers; the mean PSNR where it is None.
+        material: Data and specification of the training.
+        loss: Loss to minimise.
+        accelerator: Device, precision and processes.
+        identity: Text that identifies everything the cache of a greedy training depends on.
+        validate: Function from the model to numbers; the mean PSNR if None.
     """
 
     model: Reconstructor
@@ -107,10 +108,10 @@ class Job:
     validate: Validate | None = None
 
     def strategy(self, folder: Path) -> Strategy:
-        """What it trains with.
+        """The strategy of the training.
 
         Args:
-            folder: The run folder.
+            folder: Path of the run folder.
 
         Raises:
             ConfigError: The model cannot be trained in this way.
@@ -131,9 +132,9 @@ class Job:
         """Trains, and draws the curves into the run folder.
 
         Args:
-            strategy: Of :meth:`strategy`.
-            run: The run folder, started.
-            loggers: Loggers besides ``metrics.jsonl``.
+            strategy: Result of :meth:`strategy`.
+            run: Run folder, which has been started.
+            loggers: Loggers in addition to ``metrics.jsonl``.
         """
         spec = self.material.training
         try:
@@ -170,26 +171,27 @@ def train(  # noqa: PLR0913 - the keywords of one call
     tensorboard: bool = False,
     progress: Progress | bool = True,
 ) -> TrainedRun:
-    """Trains the method that a configuration describes, in a run folder.
+    """Trains the method of a configuration, in a run folder.
 
-    ctrl-C or SIGTERM lets the step end, saves, and returns; the same call goes on from there.
+    At ctrl-C or SIGTERM the present step is finished, the run saved, and the function returns; the
+    same call continues from there.
 
     Args:
-        config: A configuration, or the path of one in YAML.
-        folder: The run folder; ``runs/NAME`` for a file NAME.yaml unless given.
+        config: Configuration, or path of one in YAML.
+        folder: Path of the run folder; ``runs/NAME`` for a file NAME.yaml unless given.
         overrides: Texts ``a.b=c`` that override values of a configuration in a file.
-        resume: Whether to insist on going on with a run that is there (True), or to begin it anew
-            (False); None goes on with one that was interrupted.
-        weights: A run folder or weights file of the same model to begin with.
+        resume: True to continue an existing run only, False to start again; None continues a run
+            that was interrupted.
+        weights: Run folder or weights file of the same model with the initial weights.
         device: "auto", "cpu" or "cuda".
-        tensorboard: Whether to log to TensorBoard too, in the folder ``tensorboard`` of the run.
-        progress: Callback that is told the steps, or whether a bar is shown.
+        tensorboard: True to log also to TensorBoard, in the folder ``tensorboard`` of the run.
+        progress: Callback that is told the steps, or True for a progress bar.
 
     Raises:
-        ConfigError: A wrong configuration, a method without weights, or a folder with a finished
-            or different run.
-        DataError: No data, or a loss that is not finite.
-        FileFormatError: Broken files.
+        ConfigError: The configuration is invalid, the method has no weights, or the folder contains
+            a finished or different run.
+        DataError: There are no data, they are not T(truth), or a loss is not finite.
+        FileFormatError: A file is broken.
         MissingExtraError: TensorBoard is asked for and not installed.
     """
     file = None if isinstance(config, Config) else Path(config)
@@ -206,6 +208,7 @@ def train(  # noqa: PLR0913 - the keywords of one call
     if weights is not None:
         begin_with(Path(weights), model)
     look_at_data(experiment)
+    require_agreement(experiment, model)
     plain = to_plain(settings)
     identity = json.dumps({name: plain[name] for name in ("operator", "model", "data")})
     job = Job(model, experiment, settings.loss, accelerator, identity)
@@ -228,7 +231,12 @@ def train(  # noqa: PLR0913 - the keywords of one call
 
 
 def begin_text(experiment: Experiment, begun: int) -> str:
-    """What is about to happen, in words."""
+    """A description of the training that starts.
+
+    Args:
+        experiment: Experiment.
+        begun: Number of steps already done.
+    """
     name = experiment.blueprint.model["name"]
     steps = experiment.config.training.steps
     where = f"on {experiment.device}"
@@ -238,7 +246,11 @@ def begin_text(experiment: Experiment, begun: int) -> str:
 
 
 def on_disk_text(run: RunFolder) -> str:
-    """What a run that was cut off has saved, and how it goes on, in words."""
+    """A description of what an interrupted run has saved, and of how to continue.
+
+    Args:
+        run: Run folder.
+    """
     progress = run.checkpoints.progress()
     if progress is None:
         return f"Stopped at once. {run.path} has no checkpoint yet: the same command begins anew."
@@ -249,15 +261,15 @@ def on_disk_text(run: RunFolder) -> str:
 
 
 def begin_with(path: Path, model: Reconstructor) -> None:
-    """Fills weights of another training into a model.
+    """Loads weights of another training into a model.
 
     Args:
-        path: A run folder or a weights file.
-        model: The model.
+        path: Path of a run folder or a weights file.
+        model: Model, changed in place.
 
     Raises:
-        FileFormatError: There are none, or they are broken.
-        ConfigError: They are of another model.
+        FileFormatError: There are no weights, or they are broken.
+        ConfigError: The weights are of another model.
     """
     loaded = load_weights(path)
     asked, saved = (named_to_plain(MODELS, each) for each in (model.spec, loaded.model.spec))
@@ -274,17 +286,21 @@ def begin_with(path: Path, model: Reconstructor) -> None:
 
 
 def refuse_without_weights(model: Reconstructor, config: Path | None) -> None:
-    """Refuses a method that has nothing to learn.
+    """Check that a method has parameters to train.
+
+    Args:
+        model: Method.
+        config: Path of the configuration, for the message.
 
     Raises:
-        ConfigError: It has no parameters.
+        ConfigError: The method has no parameters.
     """
     if not any(True for _ in model.parameters()):
         where = "a configuration" if config is None else str(config)
         raise ConfigError(
             describe(
                 expected="a method with weights to train",
-                found=f"one without in {where}",
+                found=f"a method without weights in {where}",
                 fix=f"score it with 'learnedrecon evaluate {where} --set model.KEY=VALUE', or let "
                 "'learnedrecon compare RUN fbp tv' tune it on the validation images of a run",
             )
@@ -292,11 +308,14 @@ def refuse_without_weights(model: Reconstructor, config: Path | None) -> None:
 
 
 def look_at_data(material: Material) -> None:
-    """Makes a small batch of each kind, so that what is wrong is said before the training.
+    """A small batch of each kind, so that errors in data appear before the training.
+
+    Args:
+        material: Data and specification of the training.
 
     Raises:
-        DataError: There is none, or it cannot be simulated.
-        ShapeError: It does not fit the operator.
+        DataError: There are no data, or they cannot be simulated.
+        ShapeError: Data do not fit the operator.
     """
     train_set = material.dataset("train")
     material.builder([train_set[train_set.buckets()[0][0]]])
@@ -311,12 +330,17 @@ def look_at_data(material: Material) -> None:
 
 
 def refuse_own_config(config: Path | None, folder: Path, *, resume: bool | None) -> None:
-    """Refuses to begin anew in a folder whose ``config.yaml`` is the configuration itself.
+    """Check that a new start does not overwrite its own configuration in the run folder.
 
-    A run writes its configuration there, with every value and without comments.
+    A run writes its configuration there, with all values and without comments.
+
+    Args:
+        config: Path of the configuration, or None.
+        folder: Path of the run folder.
+        resume: False for a new start.
 
     Raises:
-        ConfigError: ``resume`` is false, and it is.
+        ConfigError: ``resume`` is false, and the configuration is that of the folder.
     """
     written = folder / "config.yaml"
     if resume is False and config is not None and written.exists() and written.samefile(config):
@@ -330,7 +354,11 @@ def refuse_own_config(config: Path | None, folder: Path, *, resume: bool | None)
 
 
 def require_run(folder: Path, *, resume: bool | None) -> None:
-    """Refuses to go on where there is nothing to go on from.
+    """Check that there is a run to continue.
+
+    Args:
+        folder: Path of the run folder.
+        resume: True if the user asked to continue.
 
     Raises:
         ConfigError: ``resume`` is true and there is no checkpoint.

@@ -1,4 +1,4 @@
-"""Methods without learning at their best: parameters chosen on validation images, not by hand."""
+"""Classical baselines with arguments tuned on validation images."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _IMAGES: Final = 10
 
 
 class TunedMethod(NamedTuple):
-    """A method at its best.
+    """A method with its tuned argument.
 
     Attributes:
-        model: The method.
-        argument: Name of the argument that was chosen; None where nothing is to be chosen.
-        found: The values that were tried; None likewise.
+        model: Method with the best argument.
+        argument: Name of the tuned argument; None where there is none.
+        found: Tried values; None where there are none.
         others: Arguments that the validation images decided.
     """
 
@@ -44,18 +44,18 @@ class TunedMethod(NamedTuple):
 def tuned(name: str, material: Material, images: int = _IMAGES) -> TunedMethod:
     """A registered method with the argument of the largest mean PSNR on validation images.
 
-    The method says by its class attribute ``tunable`` what is to be chosen; one that has none is
-    taken with its defaults.
+    The class attribute ``tunable`` of the method defines what is tuned; a method without it has its
+    defaults.
 
     Args:
         name: Name of a registered method without weights, such as "tv".
         material: Validation images and data range.
-        images: Number of validation images, at most.
+        images: Largest number of validation images.
 
     Raises:
-        ConfigError: An unknown name, a method with weights, or arguments without a default.
+        ConfigError: The name is unknown, the method has weights, or an argument has no default.
         GeometryError: The method does not exist for the operator.
-        DataError: No peak of the PSNR was found.
+        DataError: The PSNR has no peak within the search.
     """
     tunable = tunable_of(name)
     if tunable is None:
@@ -81,13 +81,13 @@ def tuned(name: str, material: Material, images: int = _IMAGES) -> TunedMethod:
 
 
 def with_automatic(method: object, arguments: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Arguments of a named method, completed by those with which it chooses from its data.
+    """The arguments of a named method, completed by those with which it chooses from its data.
 
-    Nothing is added where one of them is given, or to what is not the name of a method.
+    Nothing is added where one of them is given, or where the method is not a name.
 
     Args:
         method: Name of a registered method, or anything else.
-        arguments: Arguments that are given.
+        arguments: Given arguments.
     """
     if not isinstance(method, str) or method not in MODELS:
         return arguments
@@ -98,10 +98,13 @@ def with_automatic(method: object, arguments: Mapping[str, Any] | None) -> Mappi
 
 
 def tunable_of(name: str) -> Tunable | None:
-    """What is to be chosen of a registered method.
+    """The tunable argument of a registered method.
+
+    Args:
+        name: Name of the method.
 
     Raises:
-        ConfigError: An unknown name.
+        ConfigError: The name is unknown.
     """
     if name not in MODELS:
         named_from_plain(MODELS, {"name": name}, "method")
@@ -110,14 +113,15 @@ def tunable_of(name: str) -> Tunable | None:
 
 
 def without_weights(name: str, arguments: Mapping[str, Any] | None = None) -> Reconstructor:
-    """A registered method that has nothing to learn.
+    """A registered method without weights.
 
     Args:
         name: Name of the method, such as "fbp".
-        arguments: Its arguments.
+        arguments: Arguments of the method.
 
     Raises:
-        ConfigError: An unknown name, a wrong or missing argument, or a method with weights.
+        ConfigError: The name is unknown, an argument is wrong or missing, or the method has
+            weights.
     """
     spec = named_from_plain(MODELS, {"name": name, **(arguments or {})}, name)
     model = build(MODELS, spec)

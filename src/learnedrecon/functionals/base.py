@@ -18,10 +18,10 @@ StepSize: TypeAlias = float | Tensor
 
 
 class Fidelity(nn.Module, ABC):
-    """D(v; y), how far a prediction v is from data y; two arguments, as not all depend on v - y.
+    """Data terms D(v; y), the distance of a prediction v from data y.
 
-    As a functional of v alone, with the data put in, it is
-    :class:`learnedrecon.functionals.combined.Misfit`.
+    D takes two arguments, as not every data term depends on v - y. The functional of v alone, for
+    given data, is :class:`learnedrecon.functionals.combined.Misfit`.
     """
 
     @abstractmethod
@@ -36,12 +36,12 @@ class Fidelity(nn.Module, ABC):
         """argmin_w t·D(w; y) + ½‖w - v‖².
 
         Args:
-            v: (batch, ...).
-            y: of the shape of ``v``.
+            v: Point, (batch, ...).
+            y: Data, of the shape of ``v``.
             step: t > 0, one number or one per sample, (batch,).
 
         Raises:
-            ConfigError: this data term has none in closed form.
+            ConfigError: The data term has no proximal map in closed form.
         """
         refuse_prox(self)
 
@@ -55,27 +55,24 @@ class Fidelity(nn.Module, ABC):
         return None
 
     def contains(self, v: Tensor, y: Tensor) -> Tensor:
-        """Whether D is finite and has a gradient at v, (batch,), bool."""
+        """True where D is finite and has a gradient at v, (batch,), bool."""
         return self(v, y).isfinite()
 
     def check_data(self, y: Tensor) -> None:
-        """Refuses data for which there is no such data term, once, where data and term meet.
+        """Check that the data term is defined for these data, done once per problem.
 
         Raises:
-            DataError: values out of range.
-            DtypeError: another kind of number.
+            DataError: Values are out of range.
+            DtypeError: Data are of another kind of number.
         """
 
     def restrict(self, rows: Tensor, axis: int) -> Self:  # noqa: ARG002
-        """The data term of the rows ``rows`` along ``axis`` of the data; itself if it has none."""
+        """The data term of the rows ``rows`` along ``axis``; itself if nothing has rows."""
         return self
 
 
 class Regulariser(nn.Module, ABC):
-    """R(u), what is known of images before anything is measured.
-
-    Also every other functional of one argument: solvers take these.
-    """
+    """Regularisers R(u), and all other functionals of one argument that solvers take."""
 
     @abstractmethod
     def forward(self, u: Tensor) -> Tensor:
@@ -89,11 +86,11 @@ class Regulariser(nn.Module, ABC):
         """argmin_w t·R(w) + ½‖w - u‖².
 
         Args:
-            u: (batch, channel, *space).
+            u: Images, (batch, channel, *space).
             step: t > 0, one number or one per sample, (batch,).
 
         Raises:
-            ConfigError: this functional has none in closed form.
+            ConfigError: The functional has no proximal map in closed form.
         """
         refuse_prox(self)
 
@@ -103,7 +100,7 @@ class Regulariser(nn.Module, ABC):
         return p - t * self.prox(p / t, 1 / step)
 
     def contains(self, u: Tensor) -> Tensor:
-        """Whether R is finite and, where it has one, has a gradient at u, (batch,), bool."""
+        """True where R is finite and, if differentiable, has a gradient at u, (batch,), bool."""
         return self(u).isfinite()
 
     def lipschitz(self) -> float | None:
@@ -112,12 +109,21 @@ class Regulariser(nn.Module, ABC):
 
 
 def per_sample(entries: Tensor) -> Tensor:
-    """The sum over everything but the batch axis, (batch, ...) to (batch,)."""
+    """The sum over all axes but the batch axis, (batch, ...) to (batch,).
+
+    Args:
+        entries: Numbers, (batch, ...).
+    """
     return entries.flatten(1).sum(1)
 
 
 def spread(step: StepSize, like: Tensor) -> Tensor | float:
-    """A number as it is, or (batch,) to (batch, 1, ...) in the precision of ``like``."""
+    """A number unchanged, or numbers (batch,) as (batch, 1, ...) in the precision of ``like``.
+
+    Args:
+        step: One number or one per sample, (batch,).
+        like: Tensor that the numbers multiply, (batch, ...).
+    """
     if not isinstance(step, Tensor):
         return step
     step = step.to(like.device, like.dtype.to_real())
@@ -125,10 +131,13 @@ def spread(step: StepSize, like: Tensor) -> Tensor | float:
 
 
 def refuse_prox(functional: nn.Module) -> NoReturn:
-    """Says that there is no proximal map.
+    """The error of a functional without a proximal map in closed form.
+
+    Args:
+        functional: Functional that was asked for it.
 
     Raises:
-        ConfigError: always.
+        ConfigError: Always.
     """
     raise ConfigError(
         describe(
@@ -141,19 +150,27 @@ def refuse_prox(functional: nn.Module) -> NoReturn:
 
 
 def positive(value: float, name: str) -> float:
-    """A parameter > 0 as a float.
+    """A positive parameter as a float.
+
+    Args:
+        value: Parameter.
+        name: Name of the parameter, for the message.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: The value is not a positive number.
     """
     return _number(value, name, "> 0", lambda number: number > 0)
 
 
 def not_negative(value: float, name: str) -> float:
-    """A parameter ≥ 0 as a float.
+    """A non-negative parameter as a float.
+
+    Args:
+        value: Parameter.
+        name: Name of the parameter, for the message.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: The value is not a number ≥ 0.
     """
     return _number(value, name, "≥ 0", lambda number: number >= 0)
 
@@ -175,10 +192,13 @@ def _number(value: float, name: str, bound: str, admitted: Callable[[float], boo
 
 
 def space_axes(axes: int) -> int:
-    """The number of space axes, 1, 2 or more.
+    """The number of space axes as an int.
+
+    Args:
+        axes: Number of space axes.
 
     Raises:
-        ConfigError: it is not a whole number ≥ 1, such as a weight in its place.
+        ConfigError: The value is not a whole number ≥ 1, for example a weight in its place.
     """
     if isinstance(axes, int) and not isinstance(axes, bool) and axes >= 1:
         return axes

@@ -1,4 +1,4 @@
-"""Functionals made from others: with data put in, multiplied, or behind an operator."""
+"""Functionals built from others: with given data, multiplied, or composed with an operator."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Misfit(Regulariser):
-    """v ↦ D(v; y), a data term with its data.
+    """v ↦ D(v; y), a data term with its data y.
 
     Args:
         fidelity: D.
         data: y, (batch, ...).
 
     Raises:
-        DataError: there is no such data term for these data, see :meth:`Fidelity.check_data`.
+        DataError: The data term is not defined for these data, see :meth:`Fidelity.check_data`.
     """
 
     data: Tensor
@@ -81,7 +81,7 @@ class FunctionalMultiple(Regulariser):
                 describe(
                     expected="a weight > 0, one number or one per sample, (batch,)",
                     found=f"{weight!r:.80}",
-                    fix="leave the functional away where it has no weight",
+                    fix="omit the functional if its weight is 0",
                 )
             )
 
@@ -129,7 +129,7 @@ class FunctionalOf(Regulariser):
         return self.functional.contains(self.operator(u))
 
     def lipschitz(self) -> float | None:
-        """That of F times ‖T‖² from above; None for a nonlinear T."""
+        """The Lipschitz constant of F times an upper bound of ‖T‖²; None for a nonlinear T."""
         constant = self.functional.lipschitz()
         if constant is None or not isinstance(self.operator, LinearOperator):
             return None

@@ -1,4 +1,4 @@
-"""Convex sets as functionals: 0 inside, infinite outside."""
+"""Indicator functionals of convex sets: 0 inside, infinite outside."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class Box(Regulariser):
-    """R(u) = 0 where lower ≤ u ≤ upper in every pixel, else infinite; u is real.
+    """R(u) = 0 where lower ≤ u ≤ upper in every pixel of a real u, otherwise infinite.
 
-    Its proximal map is the projection, whatever the step. It has no gradient: asking for one
-    raises, because a step that follows a zero would not know of the set.
+    Its proximal map is the projection, for every step size. It has no gradient: asking for one
+    raises, because a gradient of zero would ignore the constraint.
 
     Args:
-        lower: the least value allowed, or -inf.
-        upper: the largest value allowed, or inf.
+        lower: Smallest value allowed, or -inf.
+        upper: Largest value allowed, or inf.
 
     Raises:
-        ConfigError: lower > upper, or not numbers.
+        ConfigError: A bound is not a number, or lower > upper.
     """
 
     def __init__(self, lower: float = 0.0, upper: float = math.inf) -> None:
@@ -66,13 +66,13 @@ class Box(Regulariser):
                 describe(
                     expected="a real image for a constraint on its values",
                     found=str(u.dtype),
-                    fix="leave the constraint away: complex numbers have no order",
+                    fix="omit the constraint, as complex numbers have no order",
                 )
             )
 
 
 class NonNegative(Box):
-    """R(u) = 0 where u ≥ 0 in every pixel, else infinite; see :class:`Box`."""
+    """R(u) = 0 where u ≥ 0 in every pixel, otherwise infinite; see :class:`Box`."""
 
     def __init__(self) -> None:
         super().__init__(0.0, math.inf)

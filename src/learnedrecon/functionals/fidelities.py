@@ -1,4 +1,4 @@
-"""Data terms."""
+"""Data terms: least squares, weighted least squares, Kullback-Leibler, Huber."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class LeastSquares(Fidelity):
 
 
 class WeightedLeastSquares(Fidelity):
-    """D(v; y) = ½ Σ w|v - y|², Gaussian noise of variance 1/w, independent from datum to datum.
+    """D(v; y) = ½ Σ w|v - y|², for independent Gaussian noise of variance 1/w.
 
     Args:
-        weights: w ≥ 0, real, broadcasting with the data; the same rows are taken of it as of the
-            data by :meth:`Problem.subset` where it has them.
+        weights: Weights w ≥ 0, real, which broadcast with the data; :meth:`Problem.subset` takes
+            the same rows of them as of the data where they have rows.
 
     Raises:
-        ConfigError: a weight is negative or not finite.
+        ConfigError: A weight is negative or not finite.
     """
 
     weights: Tensor
@@ -84,11 +84,10 @@ class KullbackLeibler(Fidelity):
     """D(v; y) = Σ v - y + y log(y / v), the Poisson negative log-likelihood up to a constant.
 
     With T(u) = exp(-μPu) its gradient in u is [∂T(u)]*(1 - y/T(u)) = -μP*(T(u) - y) (Adler, Öktem
-    2017, section 5.2). Needs v > 0 and y ≥ 0; 0·log 0 is 0. In log(v) and 1/v, v is at least the
+    2017, section 5.2). It needs v > 0 and y ≥ 0; 0·log 0 is 0. In log(v) and 1/v, v is at least the
     root of the smallest normal number, 1e-19 in float32, where 1/v² is finite: a prediction that
-    underflows gives no infinity. Where v < 0, D is infinite, and the gradient is that at the
-    smallest v. Its proximal map, ½(v - t + √((v - t)² + 4ty)), takes any v to one that is not
-    negative.
+    underflows does not give infinity. Where v < 0, D is infinite, and the gradient is that at the
+    smallest v. Its proximal map, ½(v - t + √((v - t)² + 4ty)), maps every v to a non-negative one.
     """
 
     def forward(self, v: Tensor, y: Tensor) -> Tensor:
@@ -96,11 +95,16 @@ class KullbackLeibler(Fidelity):
         return per_sample(torch.where(v < 0, torch.inf, value))
 
     def contains(self, v: Tensor, y: Tensor) -> Tensor:
-        """Whether v > 0 where y > 0, and v ≥ 0 elsewhere."""
+        """True where v > 0 wherever y > 0, and v ≥ 0 elsewhere, (batch,), bool."""
         return ((v > 0) | ((v == 0) & (y == 0))).flatten(1).all(1)
 
     def check_data(self, y: Tensor) -> None:
-        """Refuses data that are complex or negative: no counts of a Poisson process."""
+        """Check that data are real and non-negative, as counts of a Poisson process are.
+
+        Raises:
+            DtypeError: The data are complex.
+            DataError: A value is negative.
+        """
         if y.is_complex():
             raise DtypeError(
                 describe(
@@ -114,7 +118,7 @@ class KullbackLeibler(Fidelity):
         raise DataError(
             describe(
                 expected="data y ≥ 0 for the Kullback-Leibler divergence, such as photon counts",
-                found=f"{int((y < 0).sum())} negative values, the least {float(y.min()):g}",
+                found=f"{int((y < 0).sum())} negative values, the smallest {float(y.min()):g}",
                 fix="clip them at 0, or use LeastSquares for data with Gaussian noise",
             )
         )
@@ -136,10 +140,10 @@ class KullbackLeibler(Fidelity):
 class Huber(Fidelity):
     """D(v; y) = Σ h_δ(|v - y|), with h_δ(r) = r²/2 for r ≤ δ and δ(r - δ/2) beyond.
 
-    Robust against outliers (Huber, Ann. Math. Statist. 35(1), 1964).
+    It is robust against outliers (Huber, Ann. Math. Statist. 35(1), 1964).
 
     Args:
-        delta: δ > 0, where the parabola ends.
+        delta: Threshold δ > 0 between the quadratic and the linear part.
 
     Raises:
         ConfigError: δ is not positive.

@@ -1,4 +1,4 @@
-"""Norms that promote sparsity, each with its proximal map in closed form."""
+"""Sparsity-promoting norms, with proximal maps in closed form."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ class L1(Regulariser):
     The gradient is the subgradient that is 0 where Wu = 0.
 
     Args:
-        transform: W with W* = W⁻¹, such as an orthogonal wavelet transform, or None for u itself.
+        transform: W with W* = W⁻¹, such as an orthogonal wavelet transform, or None for the
+            identity.
 
     Raises:
-        ConfigError: W* is not the inverse of W, on a random image; the proximal map would be wrong.
+        ConfigError: W* is not the inverse of W, tested on a random image; the proximal map would be
+            wrong.
     """
 
     def __init__(self, transform: LinearOperator | None = None) -> None:
@@ -62,13 +64,13 @@ class L1(Regulariser):
 
 
 class GroupL1(Regulariser):
-    """R(v) = Σ |v|₂, the lengths taken along one axis: the ℓ2,1 norm of a field of vectors.
+    """R(v) = Σ |v|₂ with Euclidean lengths along one axis: the ℓ2,1 norm of a vector field.
 
-    Of a gradient ∇u (..., axes, *space) it is isotropic total variation. The gradient is the
-    subgradient that is 0 where v = 0.
+    For a gradient v = ∇u, (..., axes, *space), R is the isotropic total variation. The gradient is
+    the subgradient that is 0 where v = 0.
 
     Args:
-        axis: along which lengths are taken, negative: -3 for gradients of images.
+        axis: Axis along which lengths are taken, negative: -3 for gradients of images.
     """
 
     def __init__(self, axis: int = -3) -> None:
@@ -89,9 +91,9 @@ class HuberNorm(Regulariser):
     """R(v) = Σ h_δ(|v|), with h_δ(r) = r²/2 for r ≤ δ and δ(r - δ/2) beyond.
 
     Args:
-        delta: δ > 0. R/δ tends to the ℓ1 norm for δ → 0.
-        axis: along which lengths are taken, negative; each entry on its own if None. Of a gradient
-            it is Huber total variation, which has no stairs.
+        delta: Threshold δ > 0. R/δ tends to the ℓ1 norm for δ → 0.
+        axis: Axis along which lengths are taken, negative; if None, each entry has its own length.
+            For a gradient R is Huber total variation, which avoids staircasing.
 
     Raises:
         ConfigError: δ is not positive, or the axis is not negative.

@@ -1,4 +1,4 @@
-"""Fixed regularisers; learned ones are part of a StepSize."""
+"""Fixed regularisers; learned regularisers are part of a step."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 class Dirichlet(Regulariser):
     """R(u) = ½‖∇u‖² over the last ``axes`` axes; ∇R(u) = ∇*∇u, minus the Laplacian.
 
-    Used by the learned gradient scheme of Adler and Öktem 2017. Differences are per pixel.
+    The learned gradient scheme of Adler and Öktem 2017 uses it. Differences are per pixel.
 
     Args:
-        axes: the number of space axes.
+        axes: Number of space axes.
 
     Raises:
-        ConfigError: axes is not a whole number ≥ 1.
+        ConfigError: ``axes`` is not a whole number ≥ 1.
     """
 
     def __init__(self, axes: int = 2) -> None:
@@ -48,7 +48,7 @@ class Dirichlet(Regulariser):
         return differences.adjoint(differences(u))
 
     def lipschitz(self) -> float:
-        """4 for every axis bounds ‖∇‖²."""
+        """4·axes, a bound of ‖∇‖²."""
         return 4.0 * self.axes
 
     def _differences(self, u: Tensor) -> FiniteDifference:
@@ -59,16 +59,16 @@ class TotalVariation(Regulariser):
     """R(u) = Σ |∇u|₂ (isotropic) over the last ``axes`` axes, differences per pixel.
 
     Args:
-        axes: the number of space axes.
+        axes: Number of space axes.
         smoothing: δ ≥ 0. With δ > 0 the gradient is that of Σ sqrt(|∇u|² + δ²) - δ; with δ = 0 it
             is the subgradient that is 0 where ∇u = 0.
-        prox_tolerance: how close to the true one, relative to the image, a proximal map is, see
-            :func:`learnedrecon.functionals.tv_prox.total_variation_prox`. There is one for δ = 0.
+        prox_tolerance: Relative accuracy of the proximal map, see
+            :func:`learnedrecon.functionals.tv_prox.total_variation_prox`; it exists for δ = 0.
 
     Raises:
-        ConfigError: axes is not a whole number ≥ 1 (a weight is not its first argument), δ is
-            negative, or the tolerance is not positive; from ``prox``, that δ is not 0.
-        DifferentiationError: from ``prox``, that a gradient of it is asked for.
+        ConfigError: ``axes`` is not a whole number ≥ 1 (a weight is not its first argument), δ is
+            negative, or the tolerance is not positive; in ``prox``, δ is not 0.
+        DifferentiationError: A gradient of ``prox`` is asked for.
     """
 
     def __init__(self, axes: int = 2, smoothing: float = 0.0, prox_tolerance: float = 1e-4) -> None:
@@ -102,7 +102,7 @@ class TotalVariation(Regulariser):
         return result.image
 
     def lipschitz(self) -> float | None:
-        """4/δ for every axis, None for δ = 0."""
+        """4·axes/δ, or None for δ = 0."""
         return 4.0 * self.axes / self.smoothing if self.smoothing else None
 
     def _lengths(self, slopes: Tensor) -> Tensor:

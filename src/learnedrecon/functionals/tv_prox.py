@@ -1,4 +1,4 @@
-"""The proximal map of isotropic total variation, with a certificate."""
+"""The proximal map of isotropic total variation, with a certified error."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class TVProxResult(NamedTuple):
     """The result of :func:`total_variation_prox`.
 
     Attributes:
-        image: (batch, ..., *space), of the precision of the argument.
-        error: a certified bound of ‖image - prox‖/‖argument‖, (batch,), float64.
-        iterations: that each sample took, (batch,), int64.
-        converged: whether the error fell to the tolerance, (batch,), bool.
+        image: Proximal map of every sample, (batch, ..., *space), in the precision of the argument.
+        error: Certified bound of ‖image - prox‖/‖argument‖, (batch,), float64.
+        iterations: Number of iterations of each sample, (batch,), int64.
+        converged: True where the error is within the tolerance, (batch,), bool.
     """
 
     image: Tensor
@@ -48,22 +48,23 @@ def total_variation_prox(
     Accelerated projected gradients on q with the step 1/(4·axes) ≤ 1/‖∇‖² (Beck, Teboulle, IEEE
     Trans. Image Process. 18(11), 2009, algorithm FGP; there without noise bounds), restarted where
     the momentum points uphill (O'Donoghue, Candès 2015). With u = x - ∇*q the duality gap is
-    t·TV(u) - Re⟨q, ∇u⟩, and ‖u - prox‖² ≤ 2·gap as the primal problem is strongly convex. In
-    float64, because the gap is a difference; samples stand still once they are done.
+    t·TV(u) - Re⟨q, ∇u⟩, and ‖u - prox‖² ≤ 2·gap as the primal problem is strongly convex. It runs
+    in float64, because the gap is a small difference; a sample that has converged does not change
+    any more.
 
     Args:
-        x: (batch, ..., *space), floats, real or complex.
+        x: Images (batch, ..., *space), floats, real or complex.
         step: t > 0, one number or one per sample, (batch,).
-        axes: the number of space axes.
-        tolerance: of √(2·gap)/‖x‖, checked every 10 iterations, which are about as many as
-            its inverse at worst.
-        max_iterations: at most this many, rounded up to a multiple of 10.
+        axes: Number of space axes.
+        tolerance: Value of √(2·gap)/‖x‖ at which a sample has converged, checked every 10
+            iterations; at worst about 1/tolerance iterations are needed.
+        max_iterations: Largest number of iterations, rounded up to a multiple of 10.
 
     Returns:
-        The images and how exact they are.
+        Images with their certified errors.
 
     Raises:
-        DifferentiationError: from differentiating the image.
+        DifferentiationError: A gradient of the image is asked for.
     """
     with torch.no_grad():
         result = _solve(x, step, axes, tolerance, max_iterations)
@@ -146,6 +147,7 @@ class _NoDerivative(torch.autograd.Function):
             describe(
                 expected="a proximal map with a derivative",
                 found="that of total variation, which is found by iteration",
-                fix="call it under torch.no_grad(), or write a fixed number of iterations out",
+                fix="call it under torch.no_grad(), or differentiate a fixed number of explicit "
+                "iterations",
             )
         )

@@ -1,1 +1,1 @@
-"""Compiled kernels and the plain PyTorch oracles that they are held to."""
+"""Compiled kernels, and reference implementations in plain PyTorch that test them."""

@@ -1,4 +1,4 @@
-"""The geometry of a two-dimensional scan, in the terms of the kernels."""
+"""Geometry of two-dimensional scans, as the kernels take it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ LEAST_PITCH = 1e-5
 
 
 class RayTable(NamedTuple):
-    """Where rays cross the image: in step i at `intercept + slope * i` of the other axis.
+    """Intersections of rays with the rows or columns of an image.
 
-    All of them (angles, detectors). `weight` is the length per step in mm.
+    In step i a ray is at `intercept + slope * i` along the other axis. All fields are (angles,
+    detectors).
+
+    Attributes:
+        by_rows: True where a ray steps through rows, False where it steps through columns.
+        intercept: Position in step 0, in pixels.
+        slope: Change of the position per step, in pixels.
+        weight: Length of the ray per step in mm.
     """
 
     by_rows: NDArray[np.bool_]
@@ -36,28 +43,28 @@ class RayTable(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RayGeometry2D:
-    """Lines through an image that is centred at the origin.
+    """The rays of a two-dimensional scan: lines through an image that is centred at the origin.
 
     Pixel (iy, ix) of the image is at `y = (iy - (ny-1)/2) dy`, `x = (ix - (nx-1)/2) dx`. Detector
     pixel d of an angle is at `p0 + d * step`. Its ray is an infinite line: through it along the
     direction (parallel beam), or through it and the source (fan beam).
 
     Attributes:
-        vectors: (angles, 6) float64, in mm. Parallel beam: (direction_x, direction_y, p0_x, p0_y,
-            step_x, step_y), the direction of any length. Fan beam: (source_x, source_y, p0_x, p0_y,
-            step_x, step_y). Copied, and read-only afterwards.
-        fan: Whether the first two columns are sources rather than directions.
-        detectors: The number of detector pixels.
-        shape: (ny, nx) of the image.
-        pixel: (dy, dx) in mm.
+        vectors: Poses (angles, 6), float64, in mm. Parallel beam: (direction_x, direction_y, p0_x,
+            p0_y, step_x, step_y), with a direction of any length. Fan beam: (source_x, source_y,
+            p0_x, p0_y, step_x, step_y). They are copied, and read-only afterwards.
+        fan: True if the first two columns are sources, False if they are directions.
+        detectors: Number of detector pixels.
+        shape: Shape of the image, (ny, nx).
+        pixel: Size of a pixel, (dy, dx) in mm.
 
     Raises:
         ShapeError: `vectors` is not (angles, 6), or a size is not a positive whole number.
         DataError: A number is not finite.
-        GeometryError: A pixel size is not positive, a fan's source is beyond 1e9 pixels or its
-            detector pixels are finer than 1e-5, a direction is zero, a detector pixel is at
-            the source, or lengths are so large or small that the position of a ray overflows, or
-            its length in the image is beyond the range of float32.
+        GeometryError: A pixel size is not positive; a fan's source is beyond 1e9 pixels or its
+            detector pixels are finer than 1e-5; a direction is zero; a detector pixel is at the
+            source; or lengths are so large or small that the position of a ray overflows, or that
+            its length in the image exceeds the range of float32.
     """
 
     vectors: NDArray[np.float64]
@@ -80,12 +87,12 @@ class RayGeometry2D:
 
     @property
     def sizes(self) -> Sizes:
-        """Everything but the vectors."""
+        """The sizes and constants of the scan, everything but the vectors."""
         return Sizes(self.fan, (self.detectors,), self.shape, self.pixel)
 
     @classmethod
     def of(cls, vectors: NDArray[np.float64], sizes: Sizes) -> RayGeometry2D:
-        """The same from its parts, without copying or checking anything."""
+        """The geometry of given vectors and sizes, without copies and checks."""
         geometry = object.__new__(cls)
         (detectors,) = sizes.detectors
         fields = (vectors, sizes.diverging, detectors, sizes.shape, sizes.pixel)
@@ -95,7 +102,7 @@ class RayGeometry2D:
         return geometry
 
     def subset(self, angles: Sequence[int] | NDArray[np.int64] | slice) -> RayGeometry2D:
-        """The same scan with some of its angles only, in the order given."""
+        """The same scan with some of its angles, in the given order."""
         return replace(self, vectors=self.vectors[angles])
 
     def pixel_centres(self) -> NDArray[np.float64]:
@@ -111,7 +118,7 @@ class RayGeometry2D:
         return np.broadcast_to(first, (self.angles, self.detectors, 2))
 
     def table(self) -> RayTable:
-        """Where the rays cross the image.
+        """The intersections of the rays with the image.
 
         cpp/ray2d/views.cpp evaluates the same expressions in the same order. The length per step is
         √(dy² + (slope·dx)²), which holds for directions of any length.

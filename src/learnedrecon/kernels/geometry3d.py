@@ -1,4 +1,4 @@
-"""The geometry of a three-dimensional scan, in the terms of the kernels."""
+"""Geometry of three-dimensional scans, as the kernels take it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ _SAFE = 1e100
 
 
 class RayTable3D(NamedTuple):
-    """Where rays cross the volume.
+    """Intersections of rays with the slices of a volume.
 
-    In step i along `axis` a ray is at `intercept + slope * i`, in voxels, of the axes
-    `OTHERS[axis]`. `weight` is the length per step in mm.
+    In step i along `axis` a ray is at `intercept + slope * i`, in voxels, along the axes
+    `OTHERS[axis]`.
+
+    Attributes:
+        axis: Axis along which the ray steps.
+        intercept: Positions in step 0, in voxels.
+        slope: Change of the positions per step, in voxels.
+        weight: Length of the ray per step in mm.
     """
 
     axis: NDArray[np.int8]
@@ -40,22 +46,22 @@ class RayTable3D(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RayGeometry3D:
-    """Lines through a volume that is centred at the origin.
+    """The rays of a three-dimensional scan: lines through a volume that is centred at the origin.
 
     Voxel (iz, iy, ix) is at `z = (iz - (nz-1)/2) dz`, and so on. Detector pixel (row, column) of an
     angle is at `p0 + column * step_column + row * step_row`. Its ray is an infinite line: through
     it along the direction (parallel beam), or through it and the source (cone beam). Every angle
-    has a pose of its own, so helical scans and tilted axes need nothing else.
+    has its own pose, which includes helical scans and tilted axes.
 
     Attributes:
-        vectors: (angles, 12) float64, in mm: the source (cone beam) or the direction, of any length
-            (parallel beam), the centre p0 of detector pixel (0, 0), the step from one column to the
-            next, the step from one row to the next; each as (x, y, z). Copied, and read-only
-            afterwards.
-        cone: Whether the first three columns are sources rather than directions.
-        detectors: (rows, columns) of the detector.
-        shape: (nz, ny, nx) of the volume.
-        pixel: (dz, dy, dx) in mm.
+        vectors: Poses (angles, 12), float64, in mm: the source (cone beam) or the direction, of any
+            length (parallel beam), the centre p0 of detector pixel (0, 0), the step from one column
+            to the next, the step from one row to the next; each as (x, y, z). They are copied, and
+            read-only afterwards.
+        cone: True if the first three columns are sources, False if they are directions.
+        detectors: Shape of the detector, (rows, columns).
+        shape: Shape of the volume, (nz, ny, nx).
+        pixel: Size of a voxel, (dz, dy, dx) in mm.
 
     Raises:
         ShapeError: `vectors` is not (angles, 12), or a size is not a positive whole number.
@@ -86,7 +92,7 @@ class RayGeometry3D:
         return len(self.vectors)
 
     def subset(self, angles: Sequence[int] | NDArray[np.int64] | slice) -> RayGeometry3D:
-        """The same scan with some of its angles only, in the order given."""
+        """The same scan with some of its angles, in the given order."""
         return replace(self, vectors=self.vectors[angles])
 
     def pixel_centres(self, angles: slice | None = None) -> NDArray[np.float64]:
@@ -105,9 +111,9 @@ class RayGeometry3D:
         return np.broadcast_to(first, (len(first), *self.detectors, 3))
 
     def table(self, angles: slice | None = None) -> RayTable3D:
-        """Where the rays of some angles (all if None) cross the volume.
+        """The intersections of the rays of some angles (all if None) with the volume.
 
-        A ray walks along the axis in which it moves most voxels; if equal, y before x before z, so
+        A ray steps along the axis in which it moves most voxels; if equal, y before x before z, so
         that a scan in a plane is the two-dimensional one. cpp/ray3d/plan.cpp evaluates the same
         expressions in the same order. The length per step is √(Σ (slope · voxel size)²) over the
         three axes, which holds for directions of any length.

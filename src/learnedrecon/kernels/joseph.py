@@ -1,8 +1,9 @@
-"""Joseph's ray transform and its exact transpose, by the fastest kernel at hand.
+"""Joseph's ray transform in 2D and its exact transpose, by the fastest available kernel.
 
 CPU tensors go to the compiled kernels (cpp/), CUDA tensors to those in Triton (`triton2d`), and all
-others, or all where there is no compiler, to `learnedrecon.kernels.oracle`. Nothing here is
-recorded by autograd: `learnedrecon.operators` wraps the pair, each being the gradient of the other.
+others, or all where there is no compiler, to `learnedrecon.kernels.oracle`. Autograd does not
+record these functions: `learnedrecon.operators` wraps the pair, each being the gradient of the
+other.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ _threads = torch.get_num_threads
 
 
 def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
-    """Integrates images along the rays of a scan.
+    """Line integrals of images along the rays of a scan.
 
     Args:
-        image: (*lead, ny, nx), float32 or float64, on any device.
-        geometry: The rays.
+        image: Images (*lead, ny, nx), float32 or float64, on any device.
+        geometry: Rays of the scan.
 
     Returns:
-        (*lead, angles, detectors) of the same type, in mm times the unit of the image.
+        Data (*lead, angles, detectors) of the same dtype, in mm times the unit of the image.
 
     Raises:
         DtypeError: The image is neither float32 nor float64.
@@ -70,14 +71,14 @@ def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
 
 
 def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
-    """The exact transpose of `forward`: smears data back along the rays.
+    """The exact transpose of `forward`, backprojection along the rays.
 
     Args:
-        data: (*lead, angles, detectors), float32 or float64, on any device.
-        geometry: The rays.
+        data: Data (*lead, angles, detectors), float32 or float64, on any device.
+        geometry: Rays of the scan.
 
     Returns:
-        (*lead, ny, nx) of the same type.
+        Images (*lead, ny, nx) of the same dtype.
 
     Raises:
         DtypeError: The data are neither float32 nor float64.
@@ -89,24 +90,30 @@ def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
 
 
 def project(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-    """`forward` without checks, for callers that have made them once.
+    """`forward` without checks, for callers that have checked their arguments.
 
     Args:
-        image: (*lead, ny, nx), float32 or float64.
-        vectors: (angles, 6) float64 as in `RayGeometry2D`, sound and contiguous; on the device of
-            the image, or on the CPU.
-        sizes: Of the scan; they are those of the tensors.
+        image: Images (*lead, ny, nx), float32 or float64.
+        vectors: Poses (angles, 6), float64, as in `RayGeometry2D`, valid and contiguous; on the
+            device of the image, or on the CPU.
+        sizes: Sizes and constants of the scan, which fit the tensors.
     """
     return _pair(image).project(image.detach(), vectors.detach(), sizes)
 
 
 def backproject(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-    """`adjoint` without checks; see `project`."""
+    """`adjoint` without checks, for callers that have checked their arguments.
+
+    Args:
+        data: Data (*lead, angles, detectors), float32 or float64.
+        vectors: Poses, as in `project`.
+        sizes: Sizes and constants of the scan.
+    """
     return _pair(data).backproject(data.detach(), vectors.detach(), sizes)
 
 
 def available_isas() -> tuple[str, ...]:
-    """The instruction sets of the compiled kernels that run here, best first; maybe none."""
+    """The instruction sets for which compiled kernels run here, fastest first; possibly none."""
     return tuple(_joseph.available_isas()) if _compiled else ()
 
 
@@ -121,14 +128,14 @@ def current_isa() -> str | None:
 
 
 def set_isa(name: str | None) -> None:
-    """Chooses the instruction set of the compiled kernels for the whole process.
+    """Sets the instruction set of the compiled kernels for the whole process.
 
     Args:
-        name: "avx512", "avx2" or "portable"; None chooses the one that the environment variable
-            LEARNEDRECON_SIMD names, which is read once, at the first use, or else the best one.
+        name: "avx512", "avx2" or "portable"; None for the one in the environment variable
+            LEARNEDRECON_SIMD, which is read once, at the first use, or otherwise the fastest one.
 
     Raises:
-        ConfigError: This build or this processor does not have it, or not that of
+        ConfigError: This build or this processor does not have the instruction set, or not that of
             LEARNEDRECON_SIMD.
     """
     environment = _heed_environment()
@@ -154,7 +161,7 @@ def _heed_environment() -> str:
             describe(
                 expected=f"LEARNEDRECON_SIMD to be one of {available_isas()}, or not set",
                 found=f"LEARNEDRECON_SIMD={name}",
-                fix="choose one of these, or unset it to have the best one",
+                fix="choose one of these, or unset it to use the fastest one",
             )
         )
     if _compiled:

@@ -1,8 +1,8 @@
-"""Joseph's ray transform in 3D and its exact transpose, by the fastest kernel at hand.
+"""Joseph's ray transform in 3D and its exact transpose, by the fastest available kernel.
 
 CPU tensors go to the compiled kernels (cpp/), CUDA tensors to those in Triton, all others, or all
-of them where there are none, to `learnedrecon.kernels.oracle3d`. Nothing here is recorded by
-autograd. `learnedrecon.kernels.joseph.set_isa` chooses the instruction set for these, too.
+of them where there are none, to `learnedrecon.kernels.oracle3d`. Autograd does not record these
+functions. `learnedrecon.kernels.joseph.set_isa` sets their instruction set as well.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _logger = logging.getLogger("learnedrecon")
 
 @torch.no_grad()
 def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
-    """Integrates volumes along the rays of a scan.
+    """Line integrals of volumes along the rays of a scan.
 
     Args:
-        volume: (*lead, nz, ny, nx), float32 or float64, on any device.
-        geometry: The rays.
+        volume: Volumes (*lead, nz, ny, nx), float32 or float64, on any device.
+        geometry: Rays of the scan.
 
     Returns:
-        (*lead, angles, rows, columns) of the same type, in mm times the unit of the volume.
+        Data (*lead, angles, rows, columns) of the same dtype, in mm times the unit of the volume.
 
     Raises:
         DtypeError: The volume is neither float32 nor float64.
@@ -76,14 +76,14 @@ def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
 
 @torch.no_grad()
 def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
-    """The exact transpose of `forward`: smears data back along the rays.
+    """The exact transpose of `forward`, backprojection along the rays.
 
     Args:
-        data: (*lead, angles, rows, columns), float32 or float64, on any device.
-        geometry: The rays.
+        data: Data (*lead, angles, rows, columns), float32 or float64, on any device.
+        geometry: Rays of the scan.
 
     Returns:
-        (*lead, nz, ny, nx) of the same type.
+        Volumes (*lead, nz, ny, nx) of the same dtype.
 
     Raises:
         DtypeError: The data are neither float32 nor float64.
@@ -111,21 +111,27 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
 
 
 def project(volume: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-    """Integrates volumes along rays.
+    """`forward` without checks, for callers that have checked their arguments.
 
     Args:
-        volume: (*lead, nz, ny, nx), float32 or float64.
-        vectors: (angles, 12) float64 as in :class:`RayGeometry3D`.
-        sizes: of the scan.
+        volume: Volumes (*lead, nz, ny, nx), float32 or float64.
+        vectors: Poses (angles, 12), float64, as in :class:`RayGeometry3D`.
+        sizes: Sizes and constants of the scan.
 
     Returns:
-        (*lead, angles, rows, columns).
+        Data (*lead, angles, rows, columns).
     """
     return forward(volume, _geometry_of(vectors, sizes))
 
 
 def backproject(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-    """The exact transpose of `project`."""
+    """The exact transpose of `project`.
+
+    Args:
+        data: Data (*lead, angles, rows, columns), float32 or float64.
+        vectors: Poses, as in `project`.
+        sizes: Sizes and constants of the scan.
+    """
     return adjoint(data, _geometry_of(vectors, sizes))
 
 

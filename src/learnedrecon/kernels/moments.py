@@ -1,4 +1,4 @@
-"""Sums along rays from which the derivatives of their integrals in the geometry are made.
+"""Sums along rays for the derivatives of line integrals in the geometry.
 
 A ray's integral is weight · Σ_i u(i, p_i) with p_i = intercept + slope·i and u interpolated
 linearly between k = floor(p_i) and k + 1. Its derivative in the intercept is therefore weight ·
@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 
 class Lines(NamedTuple):
-    """Where rays cross the image, all (angles, detectors): see `geometry.RayTable`."""
+    """Intersections of rays with an image, each (angles, detectors): see `geometry.RayTable`.
+
+    Attributes:
+        by_rows: True where a ray steps through rows.
+        intercept: Position in step 0, in pixels.
+        slope: Change of the position per step, in pixels.
+        weight: Length of the ray per step in mm.
+    """
 
     by_rows: Tensor
     """bool."""
@@ -37,15 +44,15 @@ class Lines(NamedTuple):
 
 
 def moments(image: Tensor, lines: Lines) -> Tensor:
-    """Three sums along every ray.
+    """Three sums along every ray: of differences, of differences times steps, and of values.
 
     Args:
-        image: u, (ny, nx), float32 or float64.
-        lines: the rays.
+        image: Image u, (ny, nx), float32 or float64.
+        lines: Rays.
 
     Returns:
-        (3, angles, detectors) float64, where the image is: Σ_i (u[i, k+1] - u[i, k]), Σ_i i times
-        that, and Σ_i u(i, p_i), without the weight.
+        Sums (3, angles, detectors), float64, on the device of the image: Σ_i (u[i, k+1] - u[i, k]),
+        Σ_i i·(u[i, k+1] - u[i, k]), and Σ_i u(i, p_i), without the weight.
     """
     if not (image.is_cpu and _compiled):
         return moments_plain(image, lines)
@@ -59,7 +66,12 @@ def moments(image: Tensor, lines: Lines) -> Tensor:
 
 @torch.no_grad()
 def moments_plain(image: Tensor, lines: Lines) -> Tensor:
-    """The same in plain PyTorch, one angle at a time: the oracle, and for other devices."""
+    """`moments` in plain PyTorch, one angle at a time: for tests, and for other devices.
+
+    Args:
+        image: Image u, (ny, nx), float32 or float64.
+        lines: Rays.
+    """
     if image.device.type == "mps":  # which has no float64
         return moments_plain(image.cpu(), lines)
     wide = torch.nn.functional.pad(image.detach().double(), (1, 2, 1, 2))

@@ -1,12 +1,12 @@
-"""Joseph's ray transform in plain PyTorch: the oracle of the compiled kernels, and their fallback.
+"""Joseph's ray transform in 2D in plain PyTorch, for tests and devices without compiled kernels.
 
 P. M. Joseph, 'An improved algorithm for reprojecting rays through pixel images', IEEE TMI 1982.
-A ray walks along the image axis in which it moves more (in pixels; rows if equal). In every step it
+A ray steps along the image axis in which it moves more (in pixels; rows if equal). In every step it
 takes the linear interpolation of two neighbours along the other axis, times its length per step.
-Outside the image is zero.
+The image is zero outside.
 
 Both functions loop over the angles and need memory for one of them; positions are computed in
-float64 whatever the type of the image. They run on any device, and gradients flow through both.
+float64 for every dtype of the image. They run on any device, and gradients flow through both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 class Taps(NamedTuple):
-    """The part of the matrix that belongs to some rays of one angle."""
+    """The matrix entries of some rays of one angle.
+
+    Attributes:
+        rays: Indices of the rays.
+        pixels: Indices of the pixels.
+        weights: Values of the entries.
+    """
 
     rays: Tensor
     """(rays,) detector pixels."""
@@ -37,14 +43,14 @@ class Taps(NamedTuple):
 
 
 def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
-    """Integrates images along rays.
+    """Line integrals of images along rays.
 
     Args:
-        image: (*lead, ny, nx), float32 or float64.
-        geometry: The rays.
+        image: Images (*lead, ny, nx), float32 or float64.
+        geometry: Rays of the scan.
 
     Returns:
-        (*lead, angles, detectors) in mm times the unit of the image.
+        Data (*lead, angles, detectors) in mm times the unit of the image.
     """
     flat = image.flatten(-2)
     rows = []
@@ -63,11 +69,11 @@ def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
     """The transpose of `forward`.
 
     Args:
-        data: (*lead, angles, detectors), float32 or float64.
-        geometry: The rays.
+        data: Data (*lead, angles, detectors), float32 or float64.
+        geometry: Rays of the scan.
 
     Returns:
-        (*lead, ny, nx).
+        Images (*lead, ny, nx).
     """
     ny, nx = geometry.shape
     flat = data.new_zeros((*data.shape[:-2], ny * nx))

@@ -1,11 +1,11 @@
-"""Joseph's method in three dimensions, in plain PyTorch: the oracle of the compiled kernels.
+"""Joseph's ray transform in 3D in plain PyTorch, for tests and devices without compiled kernels.
 
 P. M. Joseph, 'An improved algorithm for reprojecting rays through pixel images', IEEE TMI 1982. A
-ray walks along the axis in which it moves most voxels. In every slice across that axis it takes the
-bilinear interpolation of four neighbours, times its length per slice. Outside the volume is zero.
+ray steps along the axis in which it moves most voxels. In every slice across that axis it takes the
+bilinear interpolation of four neighbours, times its length per slice. The volume is zero outside.
 
 Both functions loop over the angles, and over pieces of a large detector; positions are computed in
-float64 whatever the type of the volume. They run on any device, and gradients flow through both.
+float64 for every dtype of the volume. They run on any device, and gradients flow through both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ _PIECE = 1 << 20
 
 
 class Taps3D(NamedTuple):
-    """The part of the matrix that belongs to some rays of one angle."""
+    """The matrix entries of some rays of one angle.
+
+    Attributes:
+        rays: Indices of the rays.
+        voxels: Indices of the voxels.
+        weights: Values of the entries.
+    """
 
     rays: Tensor
     """(rays,) indices into the flat detector."""
@@ -41,14 +47,14 @@ class Taps3D(NamedTuple):
 
 
 def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
-    """Integrates volumes along rays.
+    """Line integrals of volumes along rays.
 
     Args:
-        volume: (*lead, nz, ny, nx), float32 or float64.
-        geometry: The rays.
+        volume: Volumes (*lead, nz, ny, nx), float32 or float64.
+        geometry: Rays of the scan.
 
     Returns:
-        (*lead, angles, rows, columns) in mm times the unit of the volume.
+        Data (*lead, angles, rows, columns) in mm times the unit of the volume.
     """
     flat = volume.flatten(-3)
     rows, columns = geometry.detectors
@@ -68,11 +74,11 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
     """The transpose of `forward`.
 
     Args:
-        data: (*lead, angles, rows, columns), float32 or float64.
-        geometry: The rays.
+        data: Data (*lead, angles, rows, columns), float32 or float64.
+        geometry: Rays of the scan.
 
     Returns:
-        (*lead, nz, ny, nx).
+        Volumes (*lead, nz, ny, nx).
     """
     views = data.flatten(-2)
     nz, ny, nx = geometry.shape

@@ -1,8 +1,8 @@
-"""Voxel-driven backprojection in plain PyTorch: the oracle of the compiled one, and its fallback.
+"""Voxel-driven backprojection in plain PyTorch, for tests and where there is no compiled kernel.
 
-The column that a voxel meets depends on its x and y alone, and the row is linear in z: a block of
-(x, y) takes its columns first, and interpolates along them. Memory is that of the volume, the data,
-and one block.
+The detector column of a voxel depends on its x and y only, and the row is linear in z: a block of
+(x, y) is interpolated across columns first, and then along them. Memory is that of the volume, the
+data, and one block.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ _BLOCK_OF_ACCELERATORS = 1 << 24
 
 
 class Taps(NamedTuple):
-    """Where the voxels above some (x, y) meet the panel in one view."""
+    """Detector positions of the voxels above some (x, y) in one view, with interpolation weights.
+
+    Attributes:
+        columns: Indices of the columns.
+        shares: Interpolation weights of the columns.
+        rows: Indices of the rows.
+        fractions: Interpolation weights of the rows.
+    """
 
     columns: Tensor
     """(pixel, 2)."""
@@ -36,14 +43,14 @@ class Taps(NamedTuple):
 
 
 def gather(stack: Tensor, geometry: VoxelGeometry) -> Tensor:
-    """What every voxel finds.
+    """The backprojection of extended detector data.
 
     Args:
-        stack: (angles, columns + 2, batch, rows + 2), float32 or float64.
-        geometry: of the scan.
+        stack: Data (angles, columns + 2, batch, rows + 2), float32 or float64.
+        geometry: Detector positions of the voxels.
 
     Returns:
-        (batch, nz, ny, nx).
+        Volumes (batch, nz, ny, nx).
     """
     nz, ny, nx = geometry.shape
     angles, _, batch, height = stack.shape
@@ -67,11 +74,11 @@ def scatter(volume: Tensor, geometry: VoxelGeometry) -> Tensor:
     """The transpose of :func:`gather`.
 
     Args:
-        volume: (batch, nz, ny, nx).
-        geometry: of the scan.
+        volume: Volumes (batch, nz, ny, nx).
+        geometry: Detector positions of the voxels.
 
     Returns:
-        (angles, columns + 2, batch, rows + 2).
+        Data (angles, columns + 2, batch, rows + 2).
     """
     flat, batch = volume.flatten(2), len(volume)
     rows, columns = geometry.detectors

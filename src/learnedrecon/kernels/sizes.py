@@ -1,4 +1,4 @@
-"""What of a ray transform is not a tensor."""
+"""Sizes and constants of a ray transform that are not tensors."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 
 class Sizes(NamedTuple):
-    """The constants of a scan in two or three dimensions; its poses are a tensor of vectors.
+    """The sizes and constants of a scan in two or three dimensions, without its poses.
 
     Attributes:
-        diverging: whether the first columns of the vectors are sources rather than directions.
-        detectors: (detectors,) of a 2D scan, (rows, columns) of a 3D one.
-        shape: of the image, (ny, nx) or (nz, ny, nx).
-        pixel: (dy, dx) or (dz, dy, dx) in mm.
+        diverging: True if the first columns of the vectors are sources, False if they are
+            directions.
+        detectors: Shape of the detector: (detectors,) in 2D, (rows, columns) in 3D.
+        shape: Shape of the image, (ny, nx) or (nz, ny, nx).
+        pixel: Size of a pixel, (dy, dx) or (dz, dy, dx) in mm.
     """
 
     diverging: bool

@@ -1,7 +1,8 @@
-"""Joseph's ray transform in two dimensions and its transpose on CUDA devices, by Triton.
+"""Joseph's ray transform in 2D and its transpose on CUDA devices, by Triton.
 
-The kernels, and how exact they are, are in `triton_kernels2d`. Nothing waits for the device: all
-that depends on the scan is computed there from its vectors, so subsets of angles cost no set-up.
+The kernels and their accuracy are described in `triton_kernels2d`. Nothing waits for the device:
+everything that depends on the scan is computed there from its vectors, so that subsets of angles
+need no preparation.
 """
 
 from __future__ import annotations
@@ -47,19 +48,19 @@ def project(
     storage: torch.dtype | None = None,
     blocks: Blocks | None = None,
 ) -> Tensor:
-    """Integrates images along the rays of a scan.
+    """Line integrals of images along the rays of a scan.
 
     Args:
-        image: (*lead, ny, nx), float16, bfloat16, float32 or float64, on a CUDA device (on the CPU
-            where Triton interprets).
-        vectors: (angles, 6) float64 as in `RayGeometry2D`, sound.
-        sizes: Of the scan.
-        storage: The type in which pixels are kept for the kernel, that of the image if None.
-            float16 and bfloat16 halve the traffic and round each pixel once; sums stay float32.
-        blocks: What one program works on; chosen by the batch if None.
+        image: Images (*lead, ny, nx), float16, bfloat16, float32 or float64, on a CUDA device (on
+            the CPU with Triton's interpreter).
+        vectors: Poses (angles, 6), float64, as in `RayGeometry2D`, valid.
+        sizes: Sizes and constants of the scan.
+        storage: Dtype of the pixels in the kernel, that of the image if None. float16 and bfloat16
+            halve the memory traffic and round each pixel once; sums stay float32.
+        blocks: Sizes of the blocks of one program; chosen by the batch if None.
 
     Returns:
-        (*lead, angles, detectors) of the type of the image.
+        Data (*lead, angles, detectors) of the dtype of the image.
     """
     stack = in_groups(image, 2)
     data = stack.new_empty((len(stack), len(vectors), *sizes.detectors))
@@ -77,9 +78,19 @@ def backproject(
     storage: torch.dtype | None = None,
     blocks: Blocks | None = None,
 ) -> Tensor:
-    """The transpose of `project`: (*lead, angles, detectors) to (*lead, ny, nx); see there.
+    """The transpose of `project`.
 
-    With a `storage` it is the data, times the lengths of their rays, that are rounded.
+    With a `storage` the data times the lengths of their rays are rounded.
+
+    Args:
+        data: Data (*lead, angles, detectors).
+        vectors: Poses, as in `project`.
+        sizes: Sizes and constants of the scan.
+        storage: Dtype of the data in the kernel, that of the data if None.
+        blocks: Sizes of the blocks of one program; chosen by the batch if None.
+
+    Returns:
+        Images (*lead, ny, nx).
     """
     stack = in_groups(data, 2)
     parts = _parts(len(stack), sizes, len(vectors), blocks or _blocks(len(stack), sizes))
@@ -99,7 +110,16 @@ def launches_forward(  # noqa: PLR0917
     storage: torch.dtype | None,
     blocks: Blocks | None,
 ) -> list[Launch]:
-    """The kernels of `project`, in order."""
+    """The kernels of `project`, in order.
+
+    Args:
+        stack: Images (batch, ny, nx).
+        data: Result (batch, angles, detectors).
+        vectors: Poses, as in `project`.
+        sizes: Sizes and constants of the scan.
+        storage: Dtype of the pixels in the kernel, that of the images if None.
+        blocks: Sizes of the blocks of one program; chosen by the batch if None.
+    """
     kernels, blocks = _kernels(), blocks or _blocks(len(stack), sizes)
     (ny, nx), (detectors,), batch, angles = sizes.shape, sizes.detectors, len(stack), len(vectors)
     groups, lanes = ceil_div(batch, blocks.lanes), blocks.lanes
@@ -157,7 +177,16 @@ def launches_adjoint(  # noqa: PLR0917
     storage: torch.dtype | None,
     blocks: Blocks | None,
 ) -> list[Launch]:
-    """The kernels of `backproject`, in order; `images` has an entry for each part of the angles."""
+    """The kernels of `backproject`, in order.
+
+    Args:
+        stack: Data (batch, angles, detectors).
+        images: Results, one entry per part of the angles.
+        vectors: Poses, as in `project`.
+        sizes: Sizes and constants of the scan.
+        storage: Dtype of the data in the kernel, that of the data if None.
+        blocks: Sizes of the blocks of one program; chosen by the batch if None.
+    """
     kernels, blocks = _kernels(), blocks or _blocks(len(stack), sizes)
     (ny, nx), (detectors,), batch, angles = sizes.shape, sizes.detectors, len(stack), len(vectors)
     groups, lanes = ceil_div(batch, blocks.lanes), blocks.lanes

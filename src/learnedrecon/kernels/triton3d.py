@@ -1,9 +1,9 @@
-"""Joseph's ray transform in three dimensions and its transpose on CUDA devices, by Triton.
+"""Joseph's ray transform in 3D and its transpose on CUDA devices, by Triton.
 
 The kernels are in `triton_kernels3d` and `triton_kernels3d_adjoint`. Nothing waits for the device.
-Beside volume and data, memory is needed for a byte per ray of a cone beam, for a scaled copy of the
-data in the adjoint and, with more than one volume or another storage, for a packed copy in the
-forward direction.
+In addition to volume and data, memory is needed for a byte per ray of a cone beam, for a scaled
+copy of the data in the adjoint and, with more than one volume or another storage, for a packed copy
+in the forward direction.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ _Z, _Y, _X = 0, 1, 2
 
 
 class Blocks3D(NamedTuple):
-    """The sizes of the blocks that one program works on; powers of two.
+    """The block sizes of one program in three dimensions; powers of two.
 
     Attributes:
-        lanes: the volumes of a group, which share positions and weights.
-        rays: (rows, columns) of a tile of the detector.
-        steps: that are read together where rays walk along memory, if there is one lane.
-        voxels: (layers, rows, columns) of a tile of the volume.
-        warps: of 32 threads, in a program.
+        lanes: Number of volumes in a group, which share positions and weights.
+        rays: Rows and columns of a tile of the detector.
+        steps: Number of steps that are read together where rays run along memory, if there is one
+            lane.
+        voxels: Layers, rows and columns of a tile of the volume.
+        warps: Number of warps of 32 threads in a program.
     """
 
     lanes: int
@@ -60,18 +61,18 @@ def project(
     storage: torch.dtype | None = None,
     blocks: Blocks3D | None = None,
 ) -> Tensor:
-    """Integrates volumes along the rays of a scan.
+    """Line integrals of volumes along the rays of a scan.
 
     Args:
-        volume: (*lead, nz, ny, nx), float16, bfloat16, float32 or float64, on a CUDA device (on the
-            CPU where Triton interprets).
-        vectors: (angles, 12) float64 as in `RayGeometry3D`, sound.
-        sizes: Of the scan.
-        storage: The type in which voxels are kept for the kernel, that of the volume if None.
-        blocks: What one program works on; chosen by the batch if None.
+        volume: Volumes (*lead, nz, ny, nx), float16, bfloat16, float32 or float64, on a CUDA device
+            (on the CPU with Triton's interpreter).
+        vectors: Poses (angles, 12), float64, as in `RayGeometry3D`, valid.
+        sizes: Sizes and constants of the scan.
+        storage: Dtype of the voxels in the kernel, that of the volume if None.
+        blocks: Sizes of the blocks of one program; chosen by the batch if None.
 
     Returns:
-        (*lead, angles, rows, columns) of the type of the volume.
+        Data (*lead, angles, rows, columns) of the dtype of the volume.
     """
     stack = in_groups(volume, 3)
     data = stack.new_empty((len(stack), len(vectors), *sizes.detectors))
@@ -89,9 +90,19 @@ def backproject(
     storage: torch.dtype | None = None,
     blocks: Blocks3D | None = None,
 ) -> Tensor:
-    """The transpose of `project`: (*lead, angles, rows, columns) to (*lead, nz, ny, nx).
+    """The transpose of `project`.
 
-    With a `storage` it is the data, times the lengths of their rays, that are rounded.
+    With a `storage` the data times the lengths of their rays are rounded.
+
+    Args:
+        data: Data (*lead, angles, rows, columns).
+        vectors: Poses, as in `project`.
+        sizes: Sizes and constants of the scan.
+        storage: Dtype of the data in the kernel, that of the data if None.
+        blocks: Sizes of the blocks of one program; chosen by the batch if None.
+
+    Returns:
+        Volumes (*lead, nz, ny, nx).
     """
     stack = in_groups(data, 3)
     parts = _parts(len(stack), sizes, len(vectors), blocks or _blocks(len(stack)))
@@ -112,7 +123,16 @@ def launches_forward(  # noqa: PLR0917
     storage: torch.dtype | None,
     blocks: Blocks3D | None,
 ) -> list[Launch]:
-    """The kernels of `project`, in order."""
+    """The kernels of `project`, in order.
+
+    Args:
+        stack: Volumes (batch, nz, ny, nx).
+        data: Result (batch, angles, rows, columns).
+        vectors: Poses, as in `project`.
+        sizes: Sizes and constants of the scan.
+        storage: Dtype of the voxels in the kernel, that of the volumes if None.
+        blocks: Sizes of the blocks of one program; chosen by the batch if None.
+    """
     kernels, blocks = _kernels()[0], blocks or _blocks(len(stack))
     scan, (rows, columns) = _scan(stack, vectors, sizes), sizes.detectors
     packed = _packed(stack, storage or stack.dtype, blocks.lanes)
@@ -152,7 +172,16 @@ def launches_adjoint(  # noqa: PLR0917
     storage: torch.dtype | None,
     blocks: Blocks3D | None,
 ) -> list[Launch]:
-    """The kernels of `backproject`, in order; `volumes` has one entry per part of the angles."""
+    """The kernels of `backproject`, in order.
+
+    Args:
+        stack: Data (batch, angles, rows, columns).
+        volumes: Results, one entry per part of the angles.
+        vectors: Poses, as in `project`.
+        sizes: Sizes and constants of the scan.
+        storage: Dtype of the data in the kernel, that of the data if None.
+        blocks: Sizes of the blocks of one program; chosen by the batch if None.
+    """
     (kernels, gathers), blocks = _kernels(), blocks or _blocks(len(stack))
     angles, lanes, exact = len(vectors), blocks.lanes, stack.dtype == torch.float64
     groups, rays = ceil_div(len(stack), lanes), sizes.detectors[0] * sizes.detectors[1]

@@ -1,17 +1,17 @@
-"""Triton kernels of Joseph's ray transform in two dimensions; `triton2d` launches them.
+"""Triton kernels of Joseph's ray transform in 2D, launched by `triton2d`.
 
 Images and data are packed batch-innermost, (groups, ., ., LANES), so that the position and the two
 weights of a sample are computed once for all the images of a group.
 
 Positions. The forward kernel finds its rays in float64, from the vectors of the scan, when a
-program starts, and walks them in fixed point: 32 bits of pixel and 32 of fraction. The adjoint asks
-for each pixel and angle which rays pass within one pixel of it. With the position u of the pixel on
-the detector, ray k passes at the distance |(k - u) D| / m_k along the axis of interpolation, where
-u = N / D, N and D are affine in the indices of the pixel, and m_k is the larger component of the
-direction of the ray, in pixels (both axes give the same distance where they tie). N and D are
-64-bit integers at one pixel of a tile; what the others add is small, and float32 is enough. Either
-way a position is off by some 1e-6 pixels (more where directions differ tenfold on one detector),
-and for float64 nothing is rounded.
+program starts, and follows them in fixed point: 32 bits of pixel and 32 of fraction. The adjoint
+asks for each pixel and angle which rays pass within one pixel of it. With the position u of the
+pixel on the detector, ray k passes at the distance |(k - u) D| / m_k along the axis of
+interpolation, where u = N / D, N and D are affine in the indices of the pixel, and m_k is the
+larger component of the direction of the ray, in pixels (both axes give the same distance where they
+tie). N and D are 64-bit integers at one pixel of a tile; the differences to the other pixels are
+small, so that float32 is sufficient. In both kernels the error of a position is some 1e-6 pixels
+(more where directions differ tenfold on one detector), and for float64 nothing is rounded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ def frame_2d(
     PIXELS: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """Packs (batch, ny, nx), zero-framed, as (groups, ny + 4, nx + 4, LANES) or its transpose."""
+    """Packing of (batch, ny, nx) with a frame of zeros as (groups, ny + 4, nx + 4, LANES).
+
+    With TRANSPOSED the axes ny and nx are exchanged.
+    """
     height, width = ny + 2 * FRAME, nx + 2 * FRAME
     group = tl.program_id(1)
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
@@ -90,7 +93,7 @@ def pack_data_2d(
     RAYS: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """Packs (batch, angles, detectors), times the length of each ray per step over `unit`.
+    """Packing of (batch, angles, detectors), times the length of each ray per step over `unit`.
 
     `unit` is a power of two. In a fan beam also over m_k, which is normalised to at most 1.
     """
@@ -141,7 +144,7 @@ def project_2d(
     DETECTORS: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """Rays of ANGLES × DETECTORS through the images of a group, walking along rows or columns."""
+    """Line integrals of ANGLES × DETECTORS rays through a group's images, by rows or columns."""
     by_columns = tl.program_id(2)
     group = tl.program_id(1)
     tiles = tl.cdiv(detectors, DETECTORS)
@@ -202,7 +205,7 @@ def project_2d(
 
 @triton.jit
 def span(intercept, slope, steps, across):
-    """The steps, as numbers, in which rays may be within a pixel of [0, across)."""
+    """The range of steps in which rays may be within a pixel of [0, across)."""
     inverse = 1.0 / tl.where(slope == 0.0, 1.0, slope)
     enter, leave = (-1.0 - intercept) * inverse, (across - intercept) * inverse
     first, last = tl.minimum(enter, leave), tl.maximum(enter, leave)
@@ -214,14 +217,14 @@ def span(intercept, slope, steps, across):
 
 @triton.jit
 def fixed(value):
-    """A position in 32.32 fixed point; what is further than 2^30 pixels away stays there."""
+    """A position in 32.32 fixed point, clipped at a distance of 2^30 pixels."""
     near = tl.minimum(tl.maximum(value, -1073741824.0), 1073741824.0)
     return tl.floor(near * 4294967296.0 + 0.5).to(tl.int64)
 
 
 @triton.jit
 def store_rounded(pointer, value, exists):
-    """Stores float64, rounded to the nearest integer where integers are kept."""
+    """Storing of float64 values, rounded to the nearest integer in integer arrays."""
     if pointer.dtype.element_ty == tl.int64:
         tl.store(pointer, tl.floor(value + 0.5).to(tl.int64), exists)
     else:
@@ -245,7 +248,7 @@ def prepare_2d(
     COLUMNS: tl.constexpr,
     ANGLES: tl.constexpr,
 ):
-    """What the adjoint needs to know about each angle.
+    """Constants of each angle for the adjoint.
 
     `lines` is (angles, 6): N = l0 + l1 ix + l2 iy, D = l3 + l4 ix + l5 iy, over the scale. `scales`
     is (angles, 8). Its first entry is the scale. Fan beam: the direction of ray 0 as (x, y), and
@@ -324,7 +327,7 @@ def backproject_2d(
     COLUMNS: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """A tile of ROWS × COLUMNS pixels gathers from the rays of `chunk` angles that pass by."""
+    """The backprojection of `chunk` angles to a tile of ROWS × COLUMNS pixels."""
     group = tl.program_id(1)
     tiles = tl.cdiv(nx, COLUMNS)
     y0 = tl.program_id(0) // tiles * ROWS

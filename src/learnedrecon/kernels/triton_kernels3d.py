@@ -1,14 +1,14 @@
-"""Triton kernels of Joseph's ray transform in three dimensions; `triton3d` launches them.
+"""Triton kernels of Joseph's ray transform in 3D, launched by `triton3d`.
 
-As in two dimensions (`triton_kernels2d`, which see for the positions), with these differences. A
-ray walks along one of three axes, which is decided once per ray, in float64, in the order of
-operations of `RayGeometry3D.table`, and kept in a byte: where axes tie, weights depend on the
-choice, and both directions must make the same. With c and r the steps of the detector from column
-to column and row to row, q the vector from the source to a voxel and w = (k - u) c + (l - v) r that
-from where the voxel meets the detector to the pixel (k, l), the ray of that pixel passes the voxel
-at |W_2| / a_m along the one axis of interpolation and at |W_1| / a_m along the other one, where
-W = q × w and a_m is the component of its direction along its main axis. In a parallel beam q is the
-direction.
+The method is that of two dimensions (`triton_kernels2d` describes the positions), with these
+differences. A ray steps along one of three axes, which is decided once per ray, in float64, in the
+order of operations of `RayGeometry3D.table`, and stored in a byte: where axes tie, weights depend
+on the choice, which must be the same in both directions. With c and r the steps of the detector
+from column to column and row to row, q the vector from the source to a voxel and w = (k - u) c + (l
+- v) r that from where the voxel meets the detector to the pixel (k, l), the ray of that pixel
+passes the voxel at |W_2| / a_m along the one axis of interpolation and at |W_1| / a_m along the
+other one, where W = q × w and a_m is the component of its direction along its main axis. In a
+parallel beam q is the direction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ Z, Y, X = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 
 
 def index_type(elements: int) -> tl.dtype:
-    """In which integers addresses within a group are computed."""
+    """The integer type of addresses within a group.
+
+    Args:
+        elements: Number of elements of a group.
+    """
     return tl.int32 if elements < 2**31 else tl.int64
 
 
@@ -112,7 +116,7 @@ def pack_data_3d(
     RAYS: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """Packs (batch, angles, rows, columns), times length per step over `unit`, over a_m².
+    """Packing of (batch, angles, rows, columns), times length per step over `unit`, over a_m².
 
     `unit` is a power of two, and a_m is normalised to at most 1 in each angle.
     """
@@ -166,7 +170,7 @@ def project_3d(
     STEPS: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """ROWS × COLUMNS rays of an angle through the volumes of a group, if MAIN is their main axis.
+    """Line integrals of ROWS × COLUMNS rays of an angle, those with the main axis MAIN.
 
     STEPS (then one lane) or LANES (then one step) neighbours are read together.
     """

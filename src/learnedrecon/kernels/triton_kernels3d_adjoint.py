@@ -1,4 +1,4 @@
-"""The adjoint of `triton_kernels3d`: each voxel gathers from the rays that pass by, no atomics."""
+"""The adjoint of `triton_kernels3d`: each voxel gathers from nearby rays, without atomics."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def prepare_3d(
     DIVERGING: tl.constexpr,
     ANGLES: tl.constexpr,
 ):
-    """What the adjoint needs to know about each angle.
+    """Constants of each angle for the adjoint.
 
-    A voxel meets the detector at the column U / D and the row V / D. `lines` is (angles, 12): the
-    constants of U, V and D and their changes with ix, iy and iz, over the scale. `scales` is
-    (angles, 16): the scale, the direction of ray (0, 0), its changes with the column and the row,
-    and the source, each as (x, y, z) in voxels.
+    A voxel projects onto the column U / D and the row V / D of the detector. `lines` is (angles,
+    12): the constants of U, V and D and their changes with ix, iy and iz, over the scale. `scales`
+    is (angles, 16): the scale, the direction of ray (0, 0), its changes with the column and the
+    row, and the source, each as (x, y, z) in voxels.
     """
     angle = tl.program_id(0) * ANGLES + tl.arange(0, ANGLES)
     exists = angle < angles
@@ -222,7 +222,7 @@ def backproject_3d(
     COLUMNS: tl.constexpr,
     LANES: tl.constexpr,
 ):
-    """A tile of voxels gathers from the rays of `chunk` angles that pass by."""
+    """The backprojection of `chunk` angles to a tile of voxels."""
     group = tl.program_id(1)
     across, down = tl.cdiv(nx, COLUMNS), tl.cdiv(ny, ROWS)
     z0 = tl.program_id(0) // (across * down) * LAYERS

@@ -1,4 +1,4 @@
-"""What the launchers of the Triton kernels share: which blocks, and how a kernel is started."""
+"""Block sizes and launches of Triton kernels."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ STORAGES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class Blocks(NamedTuple):
-    """The sizes of the blocks that one program works on; powers of two, tuned by benchmarks/gpu.py.
+    """The block sizes of one program; powers of two, tuned by benchmarks/gpu.py.
 
     Attributes:
-        lanes: the images of a group, which share positions and weights.
-        angles: of a tile of rays.
-        detectors: of a tile of rays.
-        rows: of a tile of pixels.
-        columns: of a tile of pixels.
-        warps: of 32 threads, in a program.
+        lanes: Number of images in a group, which share positions and weights.
+        angles: Number of angles in a tile of rays.
+        detectors: Number of detector pixels in a tile of rays.
+        rows: Number of rows in a tile of pixels.
+        columns: Number of columns in a tile of pixels.
+        warps: Number of warps of 32 threads in a program.
     """
 
     lanes: int
@@ -39,7 +39,16 @@ class Blocks(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """A kernel with everything that it is started with."""
+    """A Triton kernel with everything for its launch.
+
+    Attributes:
+        kernel: Compiled function.
+        grid: Numbers of programs along each axis.
+        arguments: Arguments at run time, by name.
+        constants: Arguments at compile time, by name.
+        warps: Number of warps of 32 threads in a program.
+        fused: True if the compiler may fuse multiplications and additions.
+    """
 
     kernel: Any
     grid: tuple[int, ...]
@@ -51,11 +60,11 @@ class Launch(NamedTuple):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the compiler is told."""
+        """The options of the compiler."""
         return {"num_warps": self.warps, "enable_fp_fusion": self.fused}
 
     def run(self, device: torch.device) -> None:
-        """Starts the kernel on a device."""
+        """Launches the kernel on a device."""
         if min(self.grid) < 1:
             return
         with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
@@ -63,7 +72,11 @@ class Launch(NamedTuple):
 
 
 def runs_on(device: torch.device) -> bool:
-    """Whether Triton is installed and compiles for this device, or interprets on the CPU."""
+    """True where Triton is installed and compiles for this device, or interprets on the CPU.
+
+    Args:
+        device: Device of the tensors.
+    """
     if device.type == "cuda":
         return _installed()
     interprets = device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
@@ -76,32 +89,59 @@ def _installed() -> bool:
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:
-    """The type of the sums, and of what comes out: float64 for float64, float32 for all others."""
+    """The dtype of sums and results: float64 for float64, float32 for all others.
+
+    Args:
+        dtype: Dtype of the input.
+    """
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def lanes_for(batch: int) -> int:
-    """The images of a group: all of a small batch, else 32, which fill a cache line."""
+    """The number of images in a group: all of a small batch, otherwise 32, which fill a cache line.
+
+    Args:
+        batch: Number of images.
+    """
     return min(1 << max(batch - 1, 0).bit_length(), 32)
 
 
 def in_groups(tensor: Tensor, axes: int) -> Tensor:
-    """(batch, ...) with the last `axes` axes as they are, contiguous."""
+    """A tensor (batch, ...) with its last `axes` axes unchanged, contiguous.
+
+    Args:
+        tensor: Tensor with any leading axes.
+        axes: Number of last axes.
+    """
     batch = math.prod(tensor.shape[:-axes])
     plain = tensor.detach().resolve_neg()
     return plain.reshape(batch, *tensor.shape[-axes:]).contiguous()
 
 
 def ceil_div(a: int, b: int) -> int:
-    """⌈a / b⌉ for b > 0."""
+    """⌈a / b⌉ for b > 0.
+
+    Args:
+        a: Dividend.
+        b: Divisor, positive.
+    """
     return -(-a // b)
 
 
 def without(arguments: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Some of the arguments."""
+    """Arguments without some names.
+
+    Args:
+        arguments: Arguments by name.
+        names: Names to omit.
+    """
     return {name: value for name, value in arguments.items() if name not in names}
 
 
 def power_of_two(length: float) -> float:
-    """The power of two just above a length: as a unit it makes numbers near 1, without rounding."""
+    """The power of two just above a length: as a unit it gives numbers near 1, without rounding.
+
+    Args:
+        length: Positive length.
+    """
     return math.ldexp(1.0, math.frexp(length)[1])

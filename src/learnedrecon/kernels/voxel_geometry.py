@@ -1,4 +1,4 @@
-"""Where the voxels of a volume meet the panel of a circular scan, in the terms of the kernels."""
+"""Detector positions of the voxels of a volume in a circular scan, as the kernels take them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class VoxelGeometry:
-    """The panel positions of voxels, in pixels of a panel that has an edge of zeros around it.
+    """Detector positions of voxels, in pixels of a panel with a border of zeros.
 
-    With d = 1/(1 + views[2]·x + views[3]·y), a voxel is seen in column
-    ``centre[1] + (views[0]·x + views[1]·y)·d`` and row ``centre[0] + rise·d·(iz + bottom)``, with
-    the weight d². Positions beyond the edge are those of the edge.
+    With d = 1/(1 + views[2]·x + views[3]·y), a voxel projects onto column ``centre[1] + (views[0]·x
+    + views[1]·y)·d`` and row ``centre[0] + rise·d·(iz + bottom)``, with the weight d². Positions
+    beyond the border are clipped to it.
 
     Attributes:
-        views: (angles, 4) float64, per mm.
-        detectors: (rows, columns), without the edge.
-        shape: (nz, ny, nx) of the volume.
-        pixel: (dy, dx) in mm.
-        centre: (row, column) where the central ray meets the panel, counted from the edge.
-        rise: rows per slice at d = 1.
-        bottom: how far slice 0 is over the central ray, in slices.
+        views: Coefficients (angles, 4), float64, per mm.
+        detectors: Rows and columns of the panel, without the border.
+        shape: Shape of the volume, (nz, ny, nx).
+        pixel: Size of a pixel, (dy, dx) in mm.
+        centre: Row and column where the central ray meets the panel, counted from the border.
+        rise: Number of rows per slice at d = 1.
+        bottom: Height of slice 0 above the central ray, in slices.
     """
 
     views: NDArray[np.float64]
@@ -41,5 +41,5 @@ class VoxelGeometry:
 
     @property
     def placement(self) -> NDArray[np.float64]:
-        """The numbers that cpp/voxels/module.cpp wants: dy, dx, row, column, rise, bottom."""
+        """The numbers that cpp/voxels/module.cpp takes: dy, dx, row, column, rise, bottom."""
         return np.array([*self.pixel, *self.centre, self.rise, self.bottom], dtype=np.float64)

@@ -1,8 +1,8 @@
-"""Voxel-driven backprojection and its exact transpose, by the fastest kernel at hand.
+"""Voxel-driven backprojection and its exact transpose, by the fastest available kernel.
 
 CPU tensors go to the compiled kernels (cpp/voxels/), all others, or all of them where the
-package was installed without a C++ compiler, to :mod:`learnedrecon.kernels.oracle_voxels`. Nothing
-here is recorded by autograd.
+package was installed without a C++ compiler, to :mod:`learnedrecon.kernels.oracle_voxels`. Autograd
+does not record these functions.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ __all__ = ["VoxelGeometry", "backproject", "project"]
 
 @torch.no_grad()
 def backproject(data: Tensor, geometry: VoxelGeometry) -> Tensor:
-    """Sums what every voxel finds on the panel, interpolated bilinearly, over the views.
+    """The sum over the views of the data at every voxel's detector position, interpolated.
 
     Args:
-        data: (*lead, angles, rows, columns), float32 or float64, on any device.
-        geometry: Where voxels meet the panel.
+        data: Data (*lead, angles, rows, columns), float32 or float64, on any device.
+        geometry: Detector positions of the voxels.
 
     Returns:
-        (*lead, nz, ny, nx) of the same type.
+        Volumes (*lead, nz, ny, nx) of the same dtype.
 
     Raises:
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
@@ -58,11 +58,11 @@ def project(volume: Tensor, geometry: VoxelGeometry) -> Tensor:
     """The exact transpose of :func:`backproject`.
 
     Args:
-        volume: (*lead, nz, ny, nx), float32 or float64, on any device.
-        geometry: Where voxels meet the panel.
+        volume: Volumes (*lead, nz, ny, nx), float32 or float64, on any device.
+        geometry: Detector positions of the voxels.
 
     Returns:
-        (*lead, angles, rows, columns) of the same type.
+        Data (*lead, angles, rows, columns) of the same dtype.
     """
     lead, (rows, columns) = volume.shape[:-3], geometry.detectors
     batch = math.prod(lead)

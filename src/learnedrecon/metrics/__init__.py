@@ -1,4 +1,4 @@
-"""How far an estimate is from the truth, with the data range said aloud, and how tables sum up."""
+"""Image quality metrics with explicit data ranges, and their statistics."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """PSNR, SSIM and NMSE: one number per image, computed in float64.
 
 Images are (batch, channel, ny, nx), an image being all its channels, or a single (ny, nx). The true
-image and the estimate are keywords, because these measures are not symmetric and authors disagree
-about the order.
+image and the estimate are keywords, because these measures are not symmetric and there is no common
+order.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ def psnr(*, truth: Images, estimate: Images, data_range: DataRange) -> NDArray[n
     """Peak signal-to-noise ratio in dB, ``10 log10(range² / mean((u - û)²))``, by scikit-image.
 
     Args:
-        truth: u, (batch, channel, ny, nx) or (ny, nx).
-        estimate: û, same shape.
-        data_range: a value of :data:`learnedrecon.metrics.DataRange`; there is no default.
+        truth: True images u, (batch, channel, ny, nx) or (ny, nx).
+        estimate: Estimates û, of the same shape.
+        data_range: Value of :data:`learnedrecon.metrics.DataRange`; there is no default.
 
     Returns:
-        Shape (batch,), (1,) for a single image; inf where the estimate is exact.
+        PSNR (batch,), (1,) for a single image, float64; inf where the estimate is exact.
 
     Raises:
-        ShapeError: the shapes differ, are neither of the two, or are empty.
-        DtypeError: complex numbers.
-        DataError: NaN or infinite values, or a constant true image with the range 'max-min'.
+        ShapeError: The shapes differ, are neither of the two, or are empty.
+        DtypeError: The images are complex.
+        DataError: A value is NaN or infinite, or a true image is constant with the range 'max-min'.
         ConfigError: ``data_range`` is a bare number or string.
     """
     u, v = _prepared(truth, estimate, device="cpu")
@@ -60,7 +60,15 @@ def psnr_torch(
 ) -> torch.Tensor:
     """:func:`psnr` of a whole batch at once, on the device of ``truth``, for training logs.
 
-    Same definition, same errors; no gradient. Returns float64, (batch,), on that device.
+    Definition and errors are the same; there is no gradient.
+
+    Args:
+        truth: True images u, (batch, channel, ny, nx).
+        estimate: Estimates û, of the same shape.
+        data_range: Value of :data:`learnedrecon.metrics.DataRange`; there is no default.
+
+    Returns:
+        PSNR (batch,), float64, on the device of ``truth``.
     """
     u, v = _prepared(truth, estimate, device=truth.device)
     check_range(data_range)
@@ -73,20 +81,20 @@ def ssim(*, truth: Images, estimate: Images, data_range: DataRange) -> NDArray[n
 
     These are the options of the dival tables: a uniform 7×7 window, sample covariances, K1 = 0.01,
     K2 = 0.03, the mean over all windows that lie in the image. It is not Wang's Gaussian window.
-    Of an image with several channels it is the mean over the channels, which share one range.
+    For several channels it is the mean over the channels, which share one range.
 
     Args:
-        truth: u, (batch, channel, ny, nx) or (ny, nx), ny and nx at least 7.
-        estimate: û, same shape.
-        data_range: a value of :data:`learnedrecon.metrics.DataRange`; there is no default.
+        truth: True images u, (batch, channel, ny, nx) or (ny, nx), ny and nx at least 7.
+        estimate: Estimates û, of the same shape.
+        data_range: Value of :data:`learnedrecon.metrics.DataRange`; there is no default.
 
     Returns:
-        Shape (batch,), (1,) for a single image.
+        SSIM (batch,), (1,) for a single image, float64.
 
     Raises:
-        ShapeError: as for :func:`psnr`, or an image smaller than the window.
-        DtypeError: complex numbers.
-        DataError: NaN or infinite values, or a constant true image with the range 'max-min'.
+        ShapeError: As for :func:`psnr`, or an image is smaller than the window.
+        DtypeError: The images are complex.
+        DataError: A value is NaN or infinite, or a true image is constant with the range 'max-min'.
         ConfigError: ``data_range`` is a bare number or string.
     """
     u, v = _prepared(truth, estimate, device="cpu")
@@ -111,16 +119,16 @@ def nmse(*, truth: Images, estimate: Images) -> NDArray[np.float64]:
     """Normalised squared error, ``‖u - û‖² / ‖u‖²``.
 
     Args:
-        truth: u, (batch, channel, ny, nx) or (ny, nx).
-        estimate: û, same shape.
+        truth: True images u, (batch, channel, ny, nx) or (ny, nx).
+        estimate: Estimates û, of the same shape.
 
     Returns:
-        Shape (batch,), (1,) for a single image.
+        NMSE (batch,), (1,) for a single image, float64.
 
     Raises:
-        ShapeError: as for :func:`psnr`.
-        DtypeError: complex numbers.
-        DataError: NaN or infinite values, or a true image that is zero.
+        ShapeError: As for :func:`psnr`.
+        DtypeError: The images are complex.
+        DataError: A value is NaN or infinite, or a true image is zero.
     """
     u, v = _prepared(truth, estimate, device="cpu")
     energy = u.square().flatten(start_dim=1).sum(dim=1)
@@ -129,7 +137,7 @@ def nmse(*, truth: Images, estimate: Images) -> NDArray[np.float64]:
             describe(
                 expected="true images that are not zero, for NMSE",
                 found=f"zero images at batch index {zero}",
-                fix="leave these images out, or use PSNR",
+                fix="omit these images, or use PSNR",
             )
         )
     error = (u - v).square().flatten(start_dim=1).sum(dim=1)
@@ -190,7 +198,8 @@ def _finite(images: torch.Tensor, name: str) -> torch.Tensor:
                 expected="finite images",
                 found=f"NaN or infinite values in {name}, batch index "
                 f"{(~finite).nonzero().flatten().tolist()}",
-                fix="find out which step made them; a mean over such images means nothing",
+                fix="find the computation that produced them, as a mean over such images has no "
+                "meaning",
             )
         )
     return images

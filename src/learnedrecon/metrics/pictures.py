@@ -1,4 +1,4 @@
-"""Images of any kind as pictures that scores and figures take."""
+"""Two-dimensional real pictures of images of any kind, for scores and figures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 def pictures(images: Tensor) -> Tensor:
     """Real pictures (batch, channel, ny, nx) of images, volumes and vectors.
 
-    Complex images are taken by their magnitudes, as is usual in MRI. The slices of a volume become
+    Complex images become their magnitudes, as is usual in MRI. The slices of a volume become
     channels: PSNR and NMSE are then those of the volume, and SSIM is the mean over its slices. A
-    vector is a picture of one row.
+    vector becomes a picture with one row.
 
     Args:
-        images: (batch, channel, *space), real or complex, with any number of space axes.
+        images: Images (batch, channel, *space), real or complex, with any number of space axes.
     """
     real = images.abs() if images.is_complex() else images
     if real.ndim == 2:

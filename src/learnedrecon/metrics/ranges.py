@@ -1,4 +1,4 @@
-"""The data range of PSNR and SSIM: a value that has to be said, because tables differ by it."""
+"""Data ranges of PSNR and SSIM, which must be explicit because published tables differ in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ PRESETS = "'range=NUMBER' (the same for all images, 'range=1') or 'max-min' (of 
 
 @dataclass(frozen=True)
 class FixedRange:
-    """The same data range for all images; the learned primal-dual paper has SSIM with 2.
+    """The same data range for all images; SSIM in the learned primal-dual paper has the range 2.
+
+    Attributes:
+        value: Data range, in the unit of the image.
 
     Raises:
         ConfigError: ``value`` is not positive and finite.
@@ -38,7 +41,7 @@ class FixedRange:
         return truth.new_full((len(truth),), self.value)
 
     def defined(self, truth: torch.Tensor) -> torch.Tensor:
-        """The images that have a range, all: bool, (batch,)."""
+        """The images that have a range, here all: bool, (batch,)."""
         return truth.new_ones(len(truth), dtype=torch.bool)
 
     def __str__(self) -> str:
@@ -47,13 +50,13 @@ class FixedRange:
 
 @dataclass(frozen=True)
 class MaxMinPerImage:
-    """max - min of each true image, over all its channels: the range of the dival tables."""
+    """The data range max - min of each true image, over all channels, as in the dival tables."""
 
     def per_image(self, truth: torch.Tensor) -> torch.Tensor:
         """The range of each image of ``truth`` (batch, channel, ny, nx): shape (batch,).
 
         Raises:
-            DataError: a true image is constant.
+            DataError: A true image is constant.
         """
         flat = truth.flatten(start_dim=1)
         value = flat.amax(dim=1) - flat.amin(dim=1)
@@ -62,7 +65,7 @@ class MaxMinPerImage:
                 describe(
                     expected="true images that are not constant, for the range 'max-min'",
                     found=f"constant images at batch index {constant}",
-                    fix="leave these images out, or use a fixed range such as 'range=1'",
+                    fix="omit these images, or use a fixed range such as 'range=1'",
                 )
             )
         return value
@@ -80,10 +83,13 @@ DataRange: TypeAlias = FixedRange | MaxMinPerImage
 
 
 def parse_range(text: str) -> DataRange:
-    """Reads 'range=1' or 'max-min'; the inverse of ``str``.
+    """The data range of a text, 'range=1' or 'max-min'; the inverse of ``str``.
+
+    Args:
+        text: Text to parse.
 
     Raises:
-        ConfigError: anything else; the message names what there is.
+        ConfigError: The text has another form; the message names the accepted ones.
     """
     if text == "max-min":
         return MaxMinPerImage()
@@ -98,7 +104,10 @@ def parse_range(text: str) -> DataRange:
 
 
 def check_range(data_range: object) -> None:
-    """Refuses a bare number or a string where a :data:`DataRange` is due.
+    """Check for a :data:`DataRange`, not a bare number or a string.
+
+    Args:
+        data_range: Value to check.
 
     Raises:
         ConfigError: ``data_range`` is not one.

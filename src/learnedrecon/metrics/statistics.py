@@ -1,4 +1,4 @@
-"""What a table prints about the values of one method, and about two methods on the same images."""
+"""Statistics of scores for tables: of one method, and of two methods on the same images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 class Summary(NamedTuple):
     """Mean, standard deviation (n - 1 in the denominator) and standard error std/√n of the mean.
 
-    ``std`` and ``stderr`` are NaN for a single value, which has none.
+    ``std`` and ``stderr`` are NaN for a single value.
+
+    Attributes:
+        mean: Mean of the values.
+        std: Standard deviation, with n - 1 in the denominator.
+        stderr: Standard error std/√n of the mean.
     """
 
     mean: float
@@ -26,21 +31,26 @@ class Summary(NamedTuple):
 
 
 class PairedDifference(NamedTuple):
-    """The mean of a - b, and its 95 % confidence interval (low, high)."""
+    """The mean of a - b with its 95 % confidence interval.
+
+    Attributes:
+        mean: Mean of the differences.
+        ci95: Confidence interval, (low, high).
+    """
 
     mean: float
     ci95: tuple[float, float]
 
 
 def summarise(values: ArrayLike) -> Summary:
-    """Summarises one value per image.
+    """Mean, standard deviation and standard error of one value per image.
 
     Args:
-        values: shape (n,), n ≥ 1.
+        values: Values (n,), n ≥ 1.
 
     Raises:
-        ShapeError: not one axis, or empty.
-        DataError: NaN or infinite values (a PSNR is infinite for an exact estimate).
+        ShapeError: The values do not have one axis, or are empty.
+        DataError: A value is NaN or infinite (a PSNR is infinite for an exact estimate).
     """
     x = _values(values, name="values", least=1)
     mean = float(x.mean())
@@ -51,18 +61,18 @@ def summarise(values: ArrayLike) -> Summary:
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike) -> PairedDifference:
-    """Compares two methods on the same images: the mean of a - b and its t interval.
+    """Paired comparison of two methods on the same images: the mean of a - b and its t interval.
 
     The interval is ``mean ± t · std/√n`` with the 0.975 quantile of Student's distribution with
     n - 1 degrees of freedom: exact if the differences are normal and independent.
 
     Args:
-        a: shape (n,), n ≥ 2: one value per image.
-        b: shape (n,), of the same images in the same order.
+        a: Values (n,), n ≥ 2, one per image.
+        b: Values (n,) of the same images in the same order.
 
     Raises:
-        ShapeError: not one axis, fewer than 2 values, or lengths that differ.
-        DataError: NaN or infinite values.
+        ShapeError: The values do not have one axis, are fewer than 2, or have different lengths.
+        DataError: A value is NaN or infinite.
     """
     x, y = _values(a, name="a", least=2), _values(b, name="b", least=2)
     if len(x) != len(y):
@@ -93,7 +103,7 @@ def _values(values: ArrayLike, *, name: str, least: int) -> NDArray[np.float64]:
             describe(
                 expected=f"finite {name}",
                 found=f"NaN or infinite at index {bad}",
-                fix="leave these images out and say so, or find out why they failed",
+                fix="omit these images and report it, or find the cause of the failure",
             )
         )
     return x

@@ -1,4 +1,4 @@
-"""Methods from a problem to an image, one module each; learned and classical."""
+"""Reconstruction methods, one module per paper, learned and classical."""
 
 from __future__ import annotations
 

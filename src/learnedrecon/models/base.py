@@ -1,4 +1,4 @@
-"""What the learned iterative models share: their images and data, their start and their scale."""
+"""Base class of learned iterative models: networks for given images and data, start and scaling."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 class LearnedScheme(Iterative, recorded=False):
-    """An iterative scheme for the images and data of one kind of operator.
+    """Base class of learned iterative schemes for the images and data of one kind of operator.
 
     Args:
-        scheme: Λ_N ∘ ... ∘ Λ_1.
-        like: The images and data that its networks are built for.
-        start: Problem → u⁰ or a state.
-        image_scale: c, the size of a typical image value, in its unit.
-        prepare: Problem → problem, before everything else.
+        scheme: Step Λ_N ∘ ... ∘ Λ_1.
+        like: Images and data that the networks are built for.
+        start: Function Problem → u⁰ or a state.
+        image_scale: Size c of a typical image value, in its unit.
+        prepare: Function Problem → problem, applied before everything else.
 
     Raises:
-        ShapeError: On a call, a problem of other images or data.
+        ShapeError: In a call, the problem has other images or data.
     """
 
     def __init__(

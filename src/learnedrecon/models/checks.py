@@ -1,4 +1,4 @@
-"""What specs of methods ask of their fields, so that a wrong one is named before anything runs."""
+"""Checks of the constructor arguments of methods."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 
 def require_counts(spec: object, least: Mapping[str, int]) -> None:
-    """Refuses fields of ``spec`` that are below the number given for them; None is let through.
+    """Check that fields of a spec are at least given numbers; None passes.
+
+    Args:
+        spec: Record of constructor arguments.
+        least: Smallest value of each field, by name.
 
     Raises:
-        ConfigError: the first such field.
+        ConfigError: A field is too small; the first one is named.
     """
     for name, bound in least.items():
         value = getattr(spec, name)
@@ -25,15 +29,15 @@ def require_counts(spec: object, least: Mapping[str, int]) -> None:
 
 
 def require_positive(spec: object, *names: str, optional: bool = False) -> None:
-    """Refuses fields of ``spec`` that are not positive and finite.
+    """Check that fields of a spec are positive and finite.
 
     Args:
-        spec: Record of a method.
+        spec: Record of constructor arguments.
         names: Names of the fields.
-        optional: Whether None is right too.
+        optional: True if None is also accepted.
 
     Raises:
-        ConfigError: the first such field.
+        ConfigError: A field is not positive and finite; the first one is named.
     """
     for name in names:
         value = getattr(spec, name)
@@ -44,10 +48,14 @@ def require_positive(spec: object, *names: str, optional: bool = False) -> None:
 
 
 def require_below_one(spec: object, *names: str) -> None:
-    """Refuses fields of ``spec`` that are not in (0, 1).
+    """Check that fields of a spec are in (0, 1).
+
+    Args:
+        spec: Record of constructor arguments.
+        names: Names of the fields.
 
     Raises:
-        ConfigError: the first such field.
+        ConfigError: A field is outside (0, 1); the first one is named.
     """
     for name in names:
         value = getattr(spec, name)
@@ -56,10 +64,15 @@ def require_below_one(spec: object, *names: str) -> None:
 
 
 def require_choice(spec: object, name: str, choices: Sequence[str]) -> None:
-    """Refuses a field of ``spec`` that is none of ``choices``.
+    """Check that a field of a spec is one of given choices.
+
+    Args:
+        spec: Record of constructor arguments.
+        name: Name of the field.
+        choices: Accepted values.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: The field has another value.
     """
     if getattr(spec, name) not in choices:
         raise _out_of_range(spec, name, f"one of {', '.join(choices)}")

@@ -1,7 +1,8 @@
-"""Reconstruction without learning: filtered back-projection and total variation."""
+"""Classical methods: filtered backprojection and total variation."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -15,6 +16,12 @@ from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.schemes.tunable import Tunable
 from learnedrecon.solvers.direct.bandwidth import fbp_by_noise
+from learnedrecon.solvers.direct.extrapolation import (
+    Extrapolation,
+    extrapolated_parts,
+    joined,
+)
+from learnedrecon.solvers.direct.pseudo_inverse import pseudo_inverse
 from learnedrecon.solvers.noise_level import noise_size
 from learnedrecon.solvers.tv import tv_reconstruction
 from learnedrecon.solvers.tv_weight import scaled_tv_weight, tv_by_discrepancy
@@ -26,15 +33,17 @@ if TYPE_CHECKING:
 
     from learnedrecon.problem import Problem
     from learnedrecon.recorded import Record
+    from learnedrecon.solvers.direct.bandwidth import BandwidthResult
+    from learnedrecon.solvers.direct.extrapolation import Part
 
 
 def natural_weight(problem: Problem) -> float:
-    """A weight of total variation to begin with: 10⁻³ max |T*y|, the mean over the batch.
+    """An initial weight of total variation: 10⁻³ max |T*y|, the mean over the batch.
 
     The minimiser is constant once the weight is of the order of max |T*y|.
 
     Args:
-        problem: A batch.
+        problem: Batch with a linear operator.
 
     Raises:
         GeometryError: The operator is not linear.
@@ -45,9 +54,9 @@ def natural_weight(problem: Problem) -> float:
 
 
 def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
-    """The argument ``nonnegative``: u ≥ 0 where all true images have it.
+    """The argument ``nonnegative`` from true images: u ≥ 0 where all of them satisfy it.
 
-    Of images with negative values the nonnegative minimiser would miss whatever lies below 0.
+    With the constraint, images with negative values could not be reconstructed.
 
     Args:
         truths: Batches of true images.
@@ -75,19 +84,22 @@ def _known_level(_: Sequence[Problem], level: float | None) -> dict[str, Any]:
 
 
 class FBP(Reconstructor):
-    """Filtered back-projection, for operators that have one.
+    """Filtered backprojection, or another pseudo-inverse, for operators that have one.
 
     Args:
         window: "ram-lak" or "hann".
-        bandwidth: Cut-off as a share of the Nyquist frequency, in (0, 1], or "auto": for each image
-            that of the least estimated error, from the noise of its data, see
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency, in (0, 1], or "auto":
+            for each sample that of the least estimated error, see
             :func:`learnedrecon.solvers.direct.bandwidth.fbp_by_noise`.
         noise_factor: κ there, for "auto" only.
         noise_level: σ/mean|y| of the noise, likewise; if None, σ is estimated for each sample.
+        extrapolate: Extrapolation of truncated projections: "none", "smooth", "cylinder", or
+            "auto", which is "cylinder" for samples with truncation; see
+            :func:`learnedrecon.solvers.direct.extrapolation.extrapolated_parts`.
 
     Raises:
-        ConfigError: An unknown window, or a bandwidth out of range.
-        GeometryError: On a call, an operator that has none.
+        ConfigError: The window or the extrapolation is unknown, or the bandwidth is out of range.
+        GeometryError: In a call, the operator has no pseudo-inverse.
     """
 
     tunable: ClassVar[Tunable | None] = Tunable(
@@ -103,8 +115,10 @@ class FBP(Reconstructor):
         bandwidth: float | Literal["auto"] = 1.0,
         noise_factor: float = 1.0,
         noise_level: float | None = None,
+        extrapolate: Extrapolation = "none",
     ) -> None:
         super().__init__()
+        self.extrapolate = extrapolate
         self.window = window
         self.bandwidth = bandwidth
         self.noise_factor = noise_factor
@@ -117,33 +131,44 @@ class FBP(Reconstructor):
         require_positive(spec, "noise_level", optional=True)
 
     def forward(self, problem: Problem) -> Estimate:
+        parts = extrapolated_parts(problem.operator, problem.data, self.extrapolate)
         if self.bandwidth != "auto":
-            return Estimate(FilteredBackprojection(self.window, self.bandwidth)(problem))
-        found = fbp_by_noise(
-            problem.operator,
-            problem.data,
-            noise_size(problem.data, level=self.noise_level),
-            window=self.window,
-            noise_factor=self.noise_factor,
+            return Estimate(joined(parts, partial(self._filtered, self.bandwidth)))
+        noise = noise_size(problem.data, level=self.noise_level)
+        found = [self._by_noise(part, noise[part.rows]) for part in parts]
+        images = [part._replace(data=f.image) for part, f in zip(parts, found, strict=True)]
+        image = joined(images, lambda part: part.data)
+        bandwidth = torch.cat([each.bandwidth for each in found])
+        status = f"Bandwidth {_range(bandwidth)} for noise of σ = {_range(noise)}."
+        return Estimate(image, status=status)
+
+    def _filtered(self, bandwidth: float, part: Part) -> Tensor:
+        return pseudo_inverse(part.operator, part.data, window=self.window, bandwidth=bandwidth)
+
+    def _by_noise(self, part: Part, noise: Tensor) -> BandwidthResult:
+        return fbp_by_noise(
+            part.operator, part.data, noise, window=self.window, noise_factor=self.noise_factor
         )
-        status = f"Bandwidth {_range(found.bandwidth)} for noise of σ = {_range(found.sigma)}."
-        return Estimate(found.image, status=status)
 
 
 class TV(Reconstructor):
-    """argmin ½‖Tu - y‖² + α Σ|∇u|₂, with u ≥ 0 if asked; see :func:`solvers.tv.tv_reconstruction`.
+    """Total variation: argmin ½‖Tu - y‖² + α Σ|∇u|₂, optionally with u ≥ 0.
+
+    The image has to cover the whole object, also where the detector does not: what lies outside of
+    it is otherwise put into it.
 
     α is a number, one that follows the noise of each measurement, α = ``weight`` (σ/σ₀)² (see
     :func:`learnedrecon.solvers.tv_weight.scaled_tv_weight`), or the one with ‖Tu - y‖ = σ√m (see
     :func:`learnedrecon.solvers.tv_weight.tv_by_discrepancy`).
 
+    See :func:`learnedrecon.solvers.tv.tv_reconstruction`.
+
     Args:
-        weight: α, in the unit of the data squared per unit of the image; or "discrepancy". It has
-            no default.
-        nonnegative: Whether u ≥ 0 is imposed; if None, on real images only.
-        gap: Relative primal-dual gap at which a sample is done.
-        max_iterations: Number of iterations after which a sample that has not converged is
-            returned, and said so.
+        weight: α, in the unit of the data squared per unit of the image; it has no default.
+        nonnegative: True for the constraint u ≥ 0; if None, it holds for real images only.
+        gap: Relative primal-dual gap at which a sample has converged.
+        max_iterations: Largest number of iterations; a sample that has not converged by then is
+            returned with a status that reports it.
         reference_sigma: σ₀, the standard deviation of the noise for which ``weight`` was chosen;
             if None, ``weight`` is α for any noise.
         sigma: σ, the standard deviation of the noise; with neither this nor ``noise_level`` it is
@@ -154,7 +179,7 @@ class TV(Reconstructor):
 
     Raises:
         ConfigError: An argument is out of range.
-        GeometryError: On a call, a nonlinear operator.
+        GeometryError: In a call, the operator is nonlinear.
         DataError: On a call, data without noise for the discrepancy principle.
     """
 

@@ -3,13 +3,12 @@
     u ← u + Γ_k(u, ∇D(u)),   k = 1..5, own weights each
 
 Γ_k: 3×3 convolutions 2-32-32-1, ReLU, Xavier uniform, bias 0, last layer scaled by 0.1, so that an
-untrained step is close to the identity: 10 145 parameters each, 50 725 in all. Made for greedy
-training (``training.strategy: greedy``): every Γ_k is fitted to the truth alone, and ∇D(u_k) is
-computed once for every sample in place of once in every optimiser step.
+untrained step is close to the identity: 10 145 parameters each, 50 725 in all. It is intended for
+greedy training (``training.strategy: greedy``): every Γ_k is fitted to the truth separately, and
+∇D(u_k) is computed once per sample instead of once per optimiser step.
 
-Differences from the paper: two dimensions; this Γ, where the paper has its own; T/‖T‖ and y/(c‖T‖)
-with the image in units of c; it starts from filtered back-projection where there is one, else from
-T*y.
+Differences from the paper: two dimensions; another Γ; T/‖T‖ and y/(c‖T‖) with the image in units of
+c; the start is filtered backprojection where T has one, otherwise T*y.
 """
 
 from __future__ import annotations
@@ -33,13 +32,12 @@ if TYPE_CHECKING:
 
 
 class DeepGradientStep(Step[Image]):
-    """u ← u + Γ(u, ∇D(u)).
+    """The step u ← u + Γ(u, ∇D(u)).
 
-    The argument of its only operator call is the state, so that greedy training can compute ∇D(u)
-    once for every sample.
+    The gradient is taken at the state, so that greedy training can compute ∇D(u) once per sample.
 
     Args:
-        network: Γ, from 2 images to 1.
+        network: Network Γ, from 2 images to 1.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -52,15 +50,15 @@ class DeepGradientStep(Step[Image]):
 
 
 class DeepGradientDescent(LearnedScheme):
-    """The learned gradient with own weights in every step.
+    """Deep gradient descent: a learned gradient scheme with own weights in every step.
 
     Weights are drawn from torch's default generator.
 
     Args:
         iterations: Number of steps, each with its own weights.
-        hidden: Channels of the two hidden layers of every Γ_k.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        hidden: Number of channels of the two hidden layers of every Γ_k.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, see :func:`learnedrecon.models.start.start_of`.
         like: Operator whose images the networks are built for; real images with two axes unless
             given.
 
@@ -88,11 +86,11 @@ class DeepGradientDescent(LearnedScheme):
 
 
 def deep_gradient_step(like: Like, hidden: int) -> DeepGradientStep:
-    """One step with new weights.
+    """A step of deep gradient descent with new weights.
 
     Args:
-        like: The images.
-        hidden: Channels of the two hidden layers of Γ.
+        like: Images that the network is built for.
+        hidden: Number of channels of the two hidden layers of Γ.
     """
     build = Convolutions((hidden, hidden), last_scale=0.1)
     return DeepGradientStep(like.on_images(build, 2, 1))

@@ -1,17 +1,17 @@
-"""Deep equilibrium with a certificate (after Gilton, Ongie, Willett, IEEE TCI 7, 2021).
+"""Deep equilibrium with a convergence certificate (after Gilton, Ongie, Willett, IEEE TCI 7, 2021).
 
     u = u + η(T*(y - Tu) - λR(u)),   R(u) = u - εN(u),   N 1-Lipschitz by construction
 
-N: layers z ← z - 2W^T σ(Wz + b) between zero channels put beside the image and the image read out,
-W 3×3 from 8 to 16 channels, divided by an upper bound of its norm; σ cuts off at a trained ±τ. With
-‖T‖ = 1 and η = 0.95/(1 + λ) it is a contraction for every ε < 1, and 'learnedrecon certify' prints
-the proof. ``bound: none`` leaves the W undivided: nothing is proved of this twin, which shows what
-the bound costs. 3 553 parameters for the defaults.
+N: the image is extended by zero channels, passes layers z ← z - 2W^T σ(Wz + b), and is read out; W
+is 3×3 from 8 to 16 channels, divided by an upper bound of its norm; σ clips at a trained ±τ. With
+‖T‖ = 1 and η = 0.95/(1 + λ) the step is a contraction for every ε < 1, and 'learnedrecon certify'
+prints the proof. ``bound: none`` does not divide W: this variant has no certificate and shows the
+cost of the bound. The defaults have 3 553 parameters.
 
 Differences from the paper: λ is a weight of R, trained and started at 0.05, where the paper has 1,
-which over-regularises when ‖T‖ = 1; the bound of every layer holds (the paper's spectral
-normalisation estimates it from below, and its BatchNorm has none); residual layers that do not
-expand in place of the 17-layer DnCNN; it starts from T*y; Anderson's regularisation is relative and
+which over-regularises when ‖T‖ = 1; the norm of every layer has a proven bound (the paper's
+spectral normalisation estimates it from below, and its BatchNorm has none); non-expansive residual
+layers in place of the 17-layer DnCNN; the start is T*y; Anderson's regularisation is relative and
 its residuals are per sample.
 """
 
@@ -65,11 +65,11 @@ class PotentialLayers:
 
     Attributes:
         layers: Number of layers.
-        width: Channels between them, at least those of the image.
-        filters: Filters of the W of a layer.
-        threshold: τ > 0 at the start of training, in units of ``image_scale``.
-        bound: "layers" divides every W by a bound of its norm, "none" omits that, without a
-            certificate as soon as training has made it larger.
+        width: Number of channels between the layers, at least that of the image.
+        filters: Number of filters of W in each layer.
+        threshold: Initial τ > 0, in units of ``image_scale``.
+        bound: "layers" divides every W by a bound of its norm; "none" does not, so that there is no
+            certificate once training has increased the norm.
 
     Raises:
         ConfigError: A field is out of range.
@@ -87,10 +87,10 @@ class PotentialLayers:
         require_choice(self, "bound", ("layers", "none"))
 
     def network(self, like: Like) -> PotentialNet:
-        """N with new weights, on real and imaginary parts of all channels.
+        """The network N with new weights, on real and imaginary parts of all channels.
 
         Raises:
-            ConfigError: Images with more than three space axes, or more channels than ``width``.
+            ConfigError: Images have more than three space axes, or more channels than ``width``.
         """
         if like.image_folded:
             raise ConfigError(
@@ -115,7 +115,7 @@ class PotentialLayers:
 
 @dataclass(frozen=True)
 class FixedPointSolver:
-    """How the fixed point of an equilibrium model is found and differentiated.
+    """Tolerances of the fixed point of an equilibrium model and of its derivative.
 
     Attributes:
         tolerance: Relative residual at which the iteration stops.
@@ -151,18 +151,18 @@ SOLVER = FixedPointSolver()
 
 
 class GradientEquilibrium(ImageStep):
-    """u ← u + η(T*(y - Tu) - λR(u)), 'DE-Grad'.
+    """The step u ← u + η(T*(y - Tu) - λR(u)), 'DE-Grad'.
 
-    With R = Id + N, N ε-Lipschitz, and 0 < η ≤ 1/(L + λ) its contraction factor is at most
-    γ = 1 - η(μ + λ(1 - ε)). Proof: Λ(u) - Λ(v) = (I - ηT*T - ηλ)(u - v) - ηλ(N(u) - N(v)); the
-    matrix is symmetric with eigenvalues between 1 - η(L + λ) ≥ 0 and 1 - η(μ + λ), and the rest
-    adds at most ηλε. λ = 1 is the paper's theorem. Fixed points solve T*(Tu - y) + λR(u) = 0.
+    With R = Id + N, N ε-Lipschitz, and 0 < η ≤ 1/(L + λ), its contraction factor is at most γ = 1 -
+    η(μ + λ(1 - ε)). Proof: Λ(u) - Λ(v) = (I - ηT*T - ηλ)(u - v) - ηλ(N(u) - N(v)); the matrix is
+    symmetric with eigenvalues between 1 - η(L + λ) ≥ 0 and 1 - η(μ + λ), and the rest adds at most
+    ηλε. λ = 1 is the paper's theorem. Fixed points solve T*(Tu - y) + λR(u) = 0.
 
     Args:
-        network: R; nothing is proved unless it is a :class:`NearIdentity`.
+        network: Network R; there is a certificate only if it is a :class:`NearIdentity`.
         weight: λ > 0, trained as log λ.
-        step: η; None for 0.95/(1 + λ), which suits an operator of norm 1 (see :class:`Scaling`) and
-            follows λ when that is trained.
+        step: Step size η; None for 0.95/(1 + λ), which is suitable for operators of norm 1 (see
+            :class:`Scaling`) and changes with λ during training.
 
     Raises:
         ConfigError: λ or η is not positive.
@@ -177,7 +177,7 @@ class GradientEquilibrium(ImageStep):
         self.step = step
 
     def sizes(self) -> tuple[Tensor, Tensor | float]:
-        """λ and η."""
+        """The present values of λ and η."""
         weight = self.log_weight.exp()
         return weight, 0.95 / (1 + weight) if self.step is None else self.step
 
@@ -207,15 +207,15 @@ class GradientEquilibrium(ImageStep):
 
 
 class ProximalEquilibrium(ImageStep):
-    """u ← R(u - ηT*(Tu - y)), 'DE-Prox'.
+    """The step u ← R(u - ηT*(Tu - y)), 'DE-Prox'.
 
     The contraction factor is at most (1 + ε)·max(|1 - ηL|, |1 - ημ|), as 1 + ε bounds R and the
-    eigenvalues of I - ηT*T lie between 1 - ηL and 1 - ημ. It is below 1 only if μ > 0: where T has
-    a null space there is no certificate. Fixed points solve u = R(u - ηT*(Tu - y)).
+    eigenvalues of I - ηT*T lie between 1 - ηL and 1 - ημ. It is below 1 only if μ > 0: there is no
+    certificate where T has a null space. Fixed points solve u = R(u - ηT*(Tu - y)).
 
     Args:
-        network: R, with R - Id ε-Lipschitz.
-        step: η > 0.
+        network: Network R, with R - Id ε-Lipschitz.
+        step: Step size η > 0.
 
     Raises:
         ConfigError: η is not positive.
@@ -246,16 +246,16 @@ class ProximalEquilibrium(ImageStep):
 
 
 class EquilibriumGradient(LearnedScheme):
-    """The fixed point of a learned gradient step, 'DE-Grad', with a certificate.
+    """The fixed point of a learned gradient step, 'DE-Grad', with a convergence certificate.
 
-    Weights are drawn from torch's default generator. R begins near (1 - ε)u.
+    Weights are drawn from torch's default generator. R is initially near (1 - ε)u.
 
     Args:
-        weight: λ > 0 at the start of training.
-        epsilon: ε in (0, 1): the smaller, the faster the iteration and the weaker R.
-        network: The network N.
-        solver: How the fixed point is found and differentiated.
-        image_scale: c, the size of a typical image value, in its unit.
+        weight: Initial λ > 0.
+        epsilon: ε in (0, 1): with a smaller ε the iteration is faster and R weaker.
+        network: Architecture of the network N.
+        solver: Tolerances of the fixed point and of its derivative.
+        image_scale: Size c of a typical image value, in its unit.
         like: Operator whose images the network is built for; real images with two axes unless
             given.
 
@@ -285,5 +285,11 @@ class EquilibriumGradient(LearnedScheme):
 
 
 def denoiser(layers: PotentialLayers, epsilon: float, like: Like) -> NearIdentity:
-    """R as a denoiser: near the identity at first, with new weights."""
+    """A denoiser R with new weights, initially near the identity.
+
+    Args:
+        layers: Architecture of the network N.
+        epsilon: ε in (0, 1).
+        like: Images that the network is built for.
+    """
     return NearIdentity(Correction(layers.network(like)), epsilon)

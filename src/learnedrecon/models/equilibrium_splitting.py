@@ -5,9 +5,9 @@ DE-ADMM:  x = (I + αT*T)⁻¹(z - w + αT*y),  z = R(x + w),  w = w + x - z;  t
 DE-PDHG:  u⁺ = R(u - τT*h),  h⁺ = (h + σ(T(2u⁺ - u) - y))/(1 + σ);  the image is u
 
 with R(u) = u - ε(u - P(u))/2 and the 1-Lipschitz network of ``equilibrium_gradient`` as P: a
-denoiser that begins near the identity. For η = α = τ all three have the same fixed points. The
-first two have a certificate if T*T ≥ μ > 0 and ε is small enough, the last has none; none of them
-has one where T has a null space, unlike ``equilibrium_gradient``.
+denoiser that is initially near the identity. For η = α = τ all three have the same fixed points.
+The first two have a certificate if T*T ≥ μ > 0 and ε is small enough; the last has none. Where T
+has a null space none of them has one, unlike ``equilibrium_gradient``.
 
 Differences from the paper: as in ``equilibrium_gradient``; α and τ are trained; the data step of
 ADMM is solved by conjugate gradients for every T; DE-PDHG is not in the paper.
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 class ImageAndMultiplier(NamedTuple):
-    """The state of ADMM.
+    """The state of ADMM: the image and the scaled dual variable.
 
     Attributes:
         image: z, (batch, channel, *domain.shape).
@@ -66,7 +66,7 @@ class ImageAndMultiplier(NamedTuple):
 
 
 class AdmmEquilibrium(CertifiedStep[ImageAndMultiplier]):
-    """x = (I + αT*T)⁻¹(z - w + αT*y); z ← R(x + w); w ← w + x - z, 'DE-ADMM'.
+    """The step x = (I + αT*T)⁻¹(z - w + αT*y); z ← R(x + w); w ← w + x - z, 'DE-ADMM'.
 
     Gilton, Ongie, Willett, IEEE TCI 7, 2021; R takes the place of the proximal map. The data step
     is solved by conjugate gradients for x - (z - w), whose right-hand side is -α times the gradient
@@ -88,14 +88,15 @@ class AdmmEquilibrium(CertifiedStep[ImageAndMultiplier]):
     (1 + ε)√α/2. The proof is for data steps that are solved exactly.
 
     Args:
-        network: R.
+        network: Network R, with R - Id ε-Lipschitz.
         penalty: α > 0, trained as log α.
-        tolerance: of the residual of the data step, relative to its right-hand side.
-        max_iterations: of conjugate gradients; not converging is a warning in the log.
+        tolerance: Residual of the data step, relative to its right-hand side, at which it stops.
+        max_iterations: Largest number of conjugate gradient iterations; a solve that needs more is
+            logged as a warning.
 
     Raises:
         ConfigError: α is not positive.
-        GeometryError: on a call, a nonlinear T.
+        GeometryError: In a call, T is nonlinear.
     """
 
     def __init__(
@@ -164,7 +165,7 @@ class AdmmEquilibrium(CertifiedStep[ImageAndMultiplier]):
 
 
 class PrimalDualEquilibrium(AnalysedStep[PrimalDual]):
-    """u⁺ = R(u - τT*h); h⁺ = (h + σ(T(2u⁺ - u) - y))/(1 + σ), 'DE-PDHG'.
+    """The step u⁺ = R(u - τT*h); h⁺ = (h + σ(T(2u⁺ - u) - y))/(1 + σ), 'DE-PDHG'.
 
     The primal-dual hybrid gradient method (Chambolle, Pock 2011) for the data term ½‖Tu - y‖², with
     R in the place of the proximal map of the primal variable. σ = p/τ with p < 1, so that τσ‖T‖² <
@@ -176,13 +177,13 @@ class PrimalDualEquilibrium(AnalysedStep[PrimalDual]):
     need not be a proximal map.
 
     Args:
-        network: R.
-        step: τ > 0, trained as log τ.
+        network: Network R, with R - Id ε-Lipschitz.
+        step: Step size τ > 0, trained as log τ.
         product: p = τσ in (0, 1).
 
     Raises:
         ConfigError: τ or p is out of range.
-        GeometryError: on a call, a nonlinear T.
+        GeometryError: In a call, T is nonlinear.
     """
 
     def __init__(self, network: NearIdentity, step: float = 0.95, product: float = 0.9) -> None:
@@ -224,16 +225,16 @@ class PrimalDualEquilibrium(AnalysedStep[PrimalDual]):
 
 
 class EquilibriumProximal(LearnedScheme):
-    """DE-Prox, the fixed point of a proximal step with a learned denoiser.
+    """DE-Prox: the fixed point of a proximal gradient step with a learned denoiser.
 
     Weights are drawn from torch's default generator.
 
     Args:
-        step: η > 0, for an operator of norm 1.
-        epsilon: ε in (0, 1): the smaller, the faster the iteration and the weaker R.
-        network: The network P.
-        solver: How the fixed point is found and differentiated.
-        image_scale: c, the size of a typical image value, in its unit.
+        step: Step size η > 0, for an operator of norm 1.
+        epsilon: ε in (0, 1): with a smaller ε the iteration is faster and R weaker.
+        network: Architecture of the network P.
+        solver: Tolerances of the fixed point and of its derivative.
+        image_scale: Size c of a typical image value, in its unit.
         like: Operator whose images the network is built for; real images with two axes unless
             given.
 
@@ -263,10 +264,10 @@ class EquilibriumProximal(LearnedScheme):
 
 @dataclass(frozen=True)
 class DataStep:
-    """The conjugate gradients of a data step.
+    """Tolerances of the conjugate gradients of a data step.
 
     Attributes:
-        tolerance: Residual at which they stop, relative to the right-hand side.
+        tolerance: Residual, relative to the right-hand side, at which the iteration stops.
         max_iterations: Largest number of iterations.
 
     Raises:
@@ -285,17 +286,17 @@ DATA_STEP = DataStep()
 
 
 class EquilibriumADMM(LearnedScheme):
-    """DE-ADMM, the fixed point of a step of ADMM with a learned denoiser.
+    """DE-ADMM: the fixed point of an ADMM step with a learned denoiser.
 
     Weights are drawn from torch's default generator.
 
     Args:
-        penalty: α > 0 at the start of training.
-        epsilon: ε in (0, 1): the smaller, the faster the iteration and the weaker R.
-        network: The network P.
-        solver: How the fixed point is found and differentiated.
-        data_step: The conjugate gradients of the data step.
-        image_scale: c, the size of a typical image value, in its unit.
+        penalty: Initial α > 0.
+        epsilon: ε in (0, 1): with a smaller ε the iteration is faster and R weaker.
+        network: Architecture of the network P.
+        solver: Tolerances of the fixed point and of its derivative.
+        data_step: Tolerances of the conjugate gradients of the data step.
+        image_scale: Size c of a typical image value, in its unit.
         like: Operator whose images the network is built for; real images with two axes unless
             given.
 
@@ -330,17 +331,17 @@ class EquilibriumADMM(LearnedScheme):
 
 
 class EquilibriumPrimalDual(LearnedScheme):
-    """DE-PDHG, the fixed point of a primal-dual step with a learned denoiser.
+    """DE-PDHG: the fixed point of a primal-dual step with a learned denoiser.
 
     Weights are drawn from torch's default generator.
 
     Args:
-        step: τ > 0 at the start of training, for an operator of norm 1.
-        product: τσ in (0, 1).
-        epsilon: ε in (0, 1): the smaller, the faster the iteration and the weaker R.
-        network: The network P.
-        solver: How the fixed point is found and differentiated.
-        image_scale: c, the size of a typical image value, in its unit.
+        step: Initial step size τ > 0, for an operator of norm 1.
+        product: Product τσ of both step sizes, in (0, 1).
+        epsilon: ε in (0, 1): with a smaller ε the iteration is faster and R weaker.
+        network: Architecture of the network P.
+        solver: Tolerances of the fixed point and of its derivative.
+        image_scale: Size c of a typical image value, in its unit.
         like: Operator whose images the network is built for; real images with two axes unless
             given.
 

@@ -1,13 +1,13 @@
-"""Learned primal-dual with the filtered residual, made to train in minutes; no paper.
+"""Learned primal-dual with the filtered residual, designed to train in minutes; not from a paper.
 
     r = y - T(u₀),   h ← h + Γ_k(h, T(u₀), y),   u ← u + Λ_k(u, T*h₀, T*r, T*Fr)
 
-with F the ramp filter, from the filtered back-projection.
+with the ramp filter F, starting from filtered backprojection.
 
 Differences from learned primal-dual (Adler, Öktem 2018): the primal network sees the residual,
-back-projected with and without the ramp filter; image 0 goes through T; it starts from the
-filtered back-projection and near the identity (last layers scaled by 0.1), so that an untrained
-model is close to it; leaky ReLU; fewer and narrower iterations.
+backprojected with and without the ramp filter; T is applied to image 0; the start is filtered
+backprojection and every step is near the identity (last layers scaled by 0.1), so that an untrained
+model is close to filtered backprojection; leaky ReLU; fewer iterations with fewer channels.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 
 
 class FilteredPrimalDualStep(Step[PrimalDual]):
-    """h ← h + Γ(h, T(u₀), y); u ← u + Λ(u, T*h₀, T*r, T*Fr) with the residual r = y - T(u₀).
+    """The step h ← h + Γ(h, T(u₀), y); u ← u + Λ(u, T*h₀, T*r, T*Fr) with r = y - T(u₀).
 
-    The primal network sees, beside the dual variable, the gradient of ½‖T(u) - y‖² and its filtered
+    The primal network sees the dual variable, the gradient of ½‖T(u) - y‖² and its filtered
     version: F is the ramp filter, so that T*F is close to a multiple of T⁻¹ for dense angles and
-    the network need not learn to undo the blur of T*T. All three back projections are one call.
+    the network need not learn the inverse of T*T. All three backprojections are one call.
 
     F is in frequencies per detector pixel. For a T of norm one whose n detector pixels just cover
     the diagonal of the image, T*FT ≈ 1/(2n) in the pass band (T*T has the symbol ~ 1/|ξ| with its
-    top at the lowest frequency ~ 1/n), so the filtered residual is multiplied by 2n to be of the
-    size of an image error. A detector that is wider than the image by some factor makes it larger
-    by that factor; the network learns what is left.
+    top at the lowest frequency ~ 1/n), so the filtered residual is multiplied by 2n, which gives it
+    the size of an image error. A detector that is wider than the image by some factor increases it
+    by that factor, which the network can learn.
 
     Args:
-        dual_network: Γ, from d + 2 data to d.
-        primal_network: Λ, from p + 3 images to p.
-        sizes: (p, d), of the state that the scheme begins with.
-        channels: Channels of one image.
+        dual_network: Network Γ, from d + 2 data to d.
+        primal_network: Network Λ, from p + 3 images to p.
+        sizes: Numbers (p, d) of images and data in the initial state.
+        channels: Number of channels of one image.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class FilteredPrimalDualStep(Step[PrimalDual]):
 
 
 class FilteredPrimalDual(LearnedScheme):
-    """Learned primal-dual that sees the filtered residual.
+    """Learned primal-dual with the filtered residual as an input.
 
     Weights are drawn from torch's default generator.
 
@@ -96,15 +96,16 @@ class FilteredPrimalDual(LearnedScheme):
         iterations: Number of steps, each with its own weights.
         primal: Number of images in u.
         dual: Number of data in h.
-        hidden: Channels of the two hidden layers of every network.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, see :func:`learnedrecon.models.start.start_of`; the filtered back-projection of
-            "auto" and "fbp" has a Hann window of bandwidth 0.8.
+        hidden: Number of channels of the two hidden layers of every network.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, see :func:`learnedrecon.models.start.start_of`; the filtered
+            backprojection of "auto" and "fbp" has a Hann window of bandwidth 0.8.
         like: Operator whose images and data the networks are built for; real images with two axes
             unless given.
 
     Raises:
-        ConfigError: An argument is out of range, or complex data, which have no ramp filter.
+        ConfigError: An argument is out of range, or the data are complex, for which there is no
+            ramp filter.
     """
 
     def __init__(

@@ -2,17 +2,17 @@
 
     h ← h + Γ_k(T(x), y),   x ← x + Λ_k(T*h),   k = 1..20,  from zero
 
-Neither network sees the variable that it changes, so every step is undone by two subtractions, and
-the gradient needs no stored activations. Γ_k: 3×3 convolutions 2-32-32-1, Λ_k: 1-32-32-1, PReLU,
-Xavier uniform: 402 600 parameters. T must be linear.
+Neither network sees the variable that it changes, so that two subtractions invert a step, and the
+gradient needs no stored activations. Γ_k: 3×3 convolutions 2-32-32-1, Λ_k: 1-32-32-1, PReLU, Xavier
+uniform: 402 600 parameters. T must be linear.
 
-Differences from the paper: T is T/‖T‖ with y/(c‖T‖); the step is the 2D one.
+Differences from the paper: T is T/‖T‖ with y/(c‖T‖); the step is two-dimensional.
 
-``split_primal_dual`` has memory channels as well, in two halves that change in turn:
+``split_primal_dual`` also has memory channels, in two halves that change alternately:
 
     h ← h + Γ_k(h', T(x₀ + x'₀), y),   x ← x + Λ_k(x', [∂T(x'₀)]*(h₀ + h'₀))
 
-where x', h' are the halves that stay. It is no paper's; T may be nonlinear.
+where x', h' are the unchanged halves. It is not from a paper; T may be nonlinear.
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ if TYPE_CHECKING:
 
 
 class InvertiblePrimalDualStep(CouplingStep[PrimalDual]):
-    """h ← h + Γ(T(x), y); x ← x + Λ(T*h): neither network sees the variable that it changes.
+    """The step h ← h + Γ(T(x), y); x ← x + Λ(T*h), inverted by two subtractions.
 
-    Rudzusika, Bajić, Öktem, Schönlieb, Etmann, Invertible learned primal-dual, 2021. One channel of
-    each variable. A nonlinear T is refused: [∂T(x)]*h could not be computed on the way back, where
-    x is what is looked for; use :class:`SplitPrimalDualStep`.
+    Rudzusika, Bajić, Öktem, Schönlieb, Etmann, Invertible learned primal-dual, 2021. Neither
+    network sees the variable that it changes. Each variable has one channel. A nonlinear T raises
+    an error, as the inverse would need [∂T(x)]*h for the unknown x; use
+    :class:`SplitPrimalDualStep`.
 
     Args:
-        dual_network: Γ, from 2 channels to 1.
-        primal_network: Λ, from 1 channel to 1.
+        dual_network: Network Γ, from 2 channels to 1.
+        primal_network: Network Λ, from 1 channel to 1.
 
     Raises:
-        GeometryError: on a call, a nonlinear T.
+        GeometryError: In a call, T is nonlinear.
     """
 
     def __init__(self, dual_network: nn.Module, primal_network: nn.Module) -> None:
@@ -81,11 +82,11 @@ class HalvedPrimalDual(NamedTuple):
     """Primal and dual variables in two halves, each with memory channels.
 
     Attributes:
-        primal: (batch, channels, *domain.shape); the image is the sum of the first channels of
-            both primal halves.
-        other_primal: of the same shape.
-        dual: (batch, channels, *codomain.shape).
-        other_dual: of the same shape.
+        primal: First primal half, (batch, channels, *domain.shape); the image is the sum of the
+            first channels of both primal halves.
+        other_primal: Second primal half, of the same shape.
+        dual: First dual half, (batch, channels, *codomain.shape).
+        other_dual: Second dual half, of the same shape.
     """
 
     primal: Tensor
@@ -95,18 +96,18 @@ class HalvedPrimalDual(NamedTuple):
 
 
 class SplitPrimalDualStep(CouplingStep[HalvedPrimalDual]):
-    """An invertible primal-dual step with memory: one half changes, and its network sees the other.
+    """An invertible primal-dual step with memory: one half changes, its network sees the other.
 
-    h ← h + Γ(h', T(x₀ + x'₀), y); x ← x + Λ(x', [∂T(x'₀)]*(h₀ + h'₀)), where x', h' are the halves
-    that stay. Steps alternate between the halves. A nonlinear T is linearised at the half that the
-    step does not change, so that it can be undone.
+    h ← h + Γ(h', T(x₀ + x'₀), y); x ← x + Λ(x', [∂T(x'₀)]*(h₀ + h'₀)), where x', h' are the
+    unchanged halves. Steps alternate between the halves. A nonlinear T is linearised at the
+    unchanged half, so that the step can be inverted.
 
     Args:
-        dual_network: Γ, from d + 2 channels to d.
-        primal_network: Λ, from p + 1 channels to p.
-        swapped: Whether the other halves change.
-        sizes: (p, d), of each half of the state that the scheme begins with.
-        channels: Channels of one image.
+        dual_network: Network Γ, from d + 2 channels to d.
+        primal_network: Network Λ, from p + 1 channels to p.
+        swapped: True if the second halves change.
+        sizes: Numbers (p, d) of images and data in each half of the initial state.
+        channels: Number of channels of one image.
     """
 
     def __init__(
@@ -151,16 +152,16 @@ class SplitPrimalDualStep(CouplingStep[HalvedPrimalDual]):
 
 
 class InvertiblePrimalDual(LearnedScheme):
-    """Invertible learned primal-dual; the defaults are the paper's.
+    """Invertible learned primal-dual, with the paper's defaults.
 
-    Weights are drawn from torch's default generator. Gradients need the last state only, see
-    :class:`Reversible`; ``model.scheme.backward_mode`` may be another.
+    Weights are drawn from torch's default generator. Gradients need only the last state, see
+    :class:`Reversible`; ``model.scheme.backward_mode`` can be set to another.
 
     Args:
         iterations: Number of steps, each with its own weights.
-        hidden: Channels of the two hidden layers of every network.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        hidden: Number of channels of the two hidden layers of every network.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, see :func:`learnedrecon.models.start.start_of`.
         like: Operator whose images and data the networks are built for; real images with two axes
             unless given.
 
@@ -191,18 +192,18 @@ class InvertiblePrimalDual(LearnedScheme):
 
 
 class SplitPrimalDual(LearnedScheme):
-    """An invertible learned primal-dual with memory.
+    """Invertible learned primal-dual with memory channels.
 
-    Weights are drawn from torch's default generator. Gradients need the last state only, see
-    :class:`Reversible`; ``model.scheme.backward_mode`` may be another.
+    Weights are drawn from torch's default generator. Gradients need only the last state, see
+    :class:`Reversible`; ``model.scheme.backward_mode`` can be set to another.
 
     Args:
         iterations: Number of steps, each with its own weights; each changes one half.
         primal: Number of images in each half of x.
         dual: Number of data in each half of h.
-        hidden: Channels of the two hidden layers of every network.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        hidden: Number of channels of the two hidden layers of every network.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, see :func:`learnedrecon.models.start.start_of`.
         like: Operator whose images and data the networks are built for; real images with two axes
             unless given.
 

@@ -1,4 +1,4 @@
-"""An invertible U-Net: a network Γ whose memory does not grow with its depth."""
+"""Invertible U-Nets: networks whose memory does not grow with their depth."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InvertibleUNetSpec:
-    """What an :class:`InvertibleUNet` is made of.
+    """The configuration of an :class:`InvertibleUNet`.
 
     Attributes:
-        channels: of the input and of the output, even.
-        levels: how often the resolution is halved.
-        blocks: pairs of couplings at every level, on the way down and again on the way up.
-        hidden: channels of the hidden layer of a coupling at the finest level; twice as many at
-            every coarser one.
-        dims: the number of space axes, 1 to 3.
-        kernel: odd width of every kernel.
+        channels: Number of channels of input and output, even.
+        levels: Number of halvings of the resolution.
+        blocks: Number of pairs of couplings at every level, on the way down and again on the way
+            up.
+        hidden: Number of channels of the hidden layer of a coupling at the finest level; twice as
+            many at every coarser one.
+        dims: Number of space axes, 1 to 3.
+        kernel: Odd width of every kernel.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
     channels: int = 2
@@ -69,7 +70,7 @@ class InvertibleUNetSpec:
         self.coupling(0)
 
     def half(self, level: int) -> int:
-        """Channels of each half at a level."""
+        """The number of channels of each half at a level."""
         return self.channels // 2 * 2 ** (level * (self.dims - 1))
 
     def coupling(self, level: int) -> ConvSpec:
@@ -85,22 +86,21 @@ class InvertibleUNetSpec:
 
 
 class InvertibleUNet(nn.Module):
-    """Couplings at every scale between orthogonal resamplings: u ↦ Γ(u) with a Γ⁻¹.
+    """Additive couplings at every scale between orthogonal resamplings: an invertible network Γ.
 
     Etmann, Ke, Schönlieb, iUNets: Learnable invertible up- and downsampling for large-scale inverse
     problems, IEEE MLSP 2020. The channels are two halves a, b. At every level additive couplings
-    change them in turn, then b goes on to the next coarser level by
-    :class:`OrthogonalDownsampling`, where its channels are split again, while a stays; the way up
-    undoes this. The state has the size of the input at every depth, and with :class:`Reversible`
-    only the last one is stored.
+    change them alternately; then :class:`OrthogonalDownsampling` takes b to the next coarser level,
+    where its channels are split again, while a stays; the way up inverts this. The state has the
+    size of the input at every depth, and with :class:`Reversible` only the last one is stored.
 
-    Differences from the paper: halves in place of any share, two-layer couplings without norms, the
-    Haar transform to start from.
+    Differences from the paper: halves in place of other splits, two-layer couplings without
+    normalisation, the Haar transform as the initial resampling.
 
     Args:
-        spec: the layers.
-        backward: how it is differentiated; Reversible unless given. Within a scheme that is itself
-            Reversible, :class:`Backprop` is the one that saves memory.
+        spec: Configuration of the layers.
+        backward: Differentiation of the composition; :class:`Reversible` unless given. Within a
+            scheme that is itself Reversible, :class:`Backprop` saves memory.
 
     Shapes: (batch, channels, *space) to the same; every size is a multiple of 2^levels.
     """
@@ -113,10 +113,10 @@ class InvertibleUNet(nn.Module):
         self.backward_mode.check([self.scales])
 
     def forward(self, u: Tensor) -> Tensor:
-        """Γ(u).
+        """The network Γ(u).
 
         Raises:
-            ShapeError: ``u`` is not (batch, channels, *space), or a size is no multiple of
+            ShapeError: ``u`` is not (batch, channels, *space), or a size is not a multiple of
                 2^levels.
             DtypeError: ``u`` is not real floating point.
         """
@@ -124,7 +124,7 @@ class InvertibleUNet(nn.Module):
         return _joined(self.backward_mode.run([self.scales], start, _NO_PROBLEM))
 
     def inverse(self, v: Tensor) -> Tensor:
-        """Γ⁻¹(v); errors as for Γ."""
+        """The inverse Γ⁻¹(v), with the errors of Γ."""
         return _joined(self.scales.inverse(self._split(v), _NO_PROBLEM))
 
     def _split(self, u: Tensor) -> Any:  # noqa: ANN401

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ImageAndMemory(NamedTuple):
-    """The state of a learned gradient scheme.
+    """The state of a learned gradient scheme: the image and memory channels.
 
     Attributes:
         image: u, (batch, channel, *space).
@@ -47,13 +47,14 @@ class ImageAndMemory(NamedTuple):
 
 
 class LearnedGradientStep(Step[ImageAndMemory]):
-    """(du, s⁺) = Γ(u, ∇D(u), ∇R(u), s); u ← u + du; s ← relu(s⁺) (algorithm 2 of the paper).
+    """The step (du, s⁺) = Γ(u, ∇D(u), ∇R(u), s); u ← u + du; s ← relu(s⁺) (algorithm 2).
 
-    The problem brings D and the fixed R. For complex images relu acts on real and imaginary parts.
+    The problem provides D and the fixed R. For complex images relu acts on real and imaginary
+    parts.
 
     Args:
-        network: Γ, from 3 + m images to 1 + m.
-        memory: m, the number of images in s that the scheme begins with.
+        network: Network Γ, from 3 + m images to 1 + m.
+        memory: Number m of images in s in the initial state.
     """
 
     def __init__(self, network: nn.Module, memory: int = 5) -> None:
@@ -82,16 +83,16 @@ class LearnedGradientStep(Step[ImageAndMemory]):
 
 
 class LearnedGradient(LearnedScheme):
-    """The partially learned gradient scheme; the defaults are the paper's.
+    """The partially learned gradient scheme, with the paper's defaults.
 
     Weights are drawn from torch's default generator.
 
     Args:
         iterations: Number of repetitions of the step.
         memory: Number of images in s.
-        hidden: Channels of the two hidden layers of Γ.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        hidden: Number of channels of the two hidden layers of Γ.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, see :func:`learnedrecon.models.start.start_of`.
         like: Operator whose images the network is built for; real images with two axes unless
             given.
 
@@ -124,10 +125,10 @@ class LearnedGradient(LearnedScheme):
 
 @dataclass(frozen=True)
 class WithRegulariser:
-    """Puts a fixed R into a problem that has none; a problem that brings its own keeps it.
+    """A function that adds a fixed R to a problem that has none.
 
     Attributes:
-        regulariser: R.
+        regulariser: Regulariser R.
     """
 
     regulariser: Regulariser

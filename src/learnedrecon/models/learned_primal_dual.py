@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 class PrimalDual(NamedTuple):
-    """The state of a primal-dual scheme: several images and several data, beside one another.
+    """The state of a primal-dual scheme: several images and several data as channels.
 
     Attributes:
-        primal: (batch, primal channels, *domain.shape); its first channels are the image.
-        dual: (batch, dual channels, *codomain.shape).
+        primal: Images (batch, primal channels, *domain.shape), the first of which is the result.
+        dual: Data (batch, dual channels, *codomain.shape).
     """
 
     primal: Tensor
@@ -42,16 +42,16 @@ class PrimalDual(NamedTuple):
 
 
 class PrimalDualStep(Step[PrimalDual]):
-    """h ← h + Γ(h, T(u₁), y); u ← u + Λ(u, [∂T(u₀)]* h₀) (algorithm 3 of the paper).
+    """The step h ← h + Γ(h, T(u₁), y); u ← u + Λ(u, [∂T(u₀)]* h₀) (algorithm 3 of the paper).
 
-    Image 1 of the primal variable goes through T and image 0 is the result; where T is nonlinear
-    its derivative is taken at image 0.
+    T is applied to image 1 of the primal variable, and image 0 is the result; the derivative of a
+    nonlinear T is taken at image 0.
 
     Args:
-        dual_network: Γ, from d + 2 data to d.
-        primal_network: Λ, from p + 1 images to p, with p ≥ 2.
-        sizes: (p, d), of the state that the scheme begins with.
-        channels: Channels of one image.
+        dual_network: Network Γ, from d + 2 data to d.
+        primal_network: Network Λ, from p + 1 images to p, with p ≥ 2.
+        sizes: Numbers (p, d) of images and data in the initial state.
+        channels: Number of channels of one image.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class PrimalDualStep(Step[PrimalDual]):
 
 
 class LearnedPrimalDual(LearnedScheme):
-    """Learned primal-dual; the defaults are the paper's.
+    """Learned primal-dual, with the paper's defaults.
 
     Weights are drawn from torch's default generator.
 
@@ -94,9 +94,9 @@ class LearnedPrimalDual(LearnedScheme):
         iterations: Number of steps, each with its own weights.
         primal: Number of images in u, at least 2.
         dual: Number of data in h.
-        hidden: Channels of the two hidden layers of every network.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        hidden: Number of channels of the two hidden layers of every network.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, see :func:`learnedrecon.models.start.start_of`.
         like: Operator whose images and data the networks are built for; real images with two axes
             unless given.
 
@@ -126,7 +126,14 @@ class LearnedPrimalDual(LearnedScheme):
 
 
 def begin_with(image: Tensor, problem: Problem, primal: int, dual: int) -> PrimalDual:
-    """The image in front of ``primal`` - 1 zero images, beside ``dual`` zero data."""
+    """The initial state: the image before ``primal`` - 1 zero images, and ``dual`` zero data.
+
+    Args:
+        image: Initial image, (batch, channel, *domain.shape).
+        problem: Problem that determines the data's shape.
+        primal: Number of images.
+        dual: Number of data.
+    """
     data, channels = problem.data, image.shape[1]
     memory = image.new_zeros(image.shape[0], (primal - 1) * channels, *image.shape[2:])
     zeros = data.new_zeros(data.shape[0], dual * channels, *data.shape[2:])
@@ -134,13 +141,13 @@ def begin_with(image: Tensor, problem: Problem, primal: int, dual: int) -> Prima
 
 
 def primal_dual_step(like: Like, primal: int, dual: int, hidden: int) -> PrimalDualStep:
-    """One step with new weights.
+    """A step of learned primal-dual with new weights.
 
     Args:
-        like: The images and data.
+        like: Images and data that the networks are built for.
         primal: Number of images in u, at least 2.
         dual: Number of data in h.
-        hidden: Channels of the two hidden layers of both networks.
+        hidden: Number of channels of the two hidden layers of both networks.
     """
     build = Convolutions((hidden, hidden), activation="prelu")
     return PrimalDualStep(

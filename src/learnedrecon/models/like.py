@@ -1,4 +1,4 @@
-"""What a network must know of the images and data of an operator, and networks made for them."""
+"""Image and data formats of an operator, and networks for them."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _MOST_AXES = 3
 
 @dataclass(frozen=True)
 class Like:
-    """The kinds of images and data that a model is built for, as plain numbers.
+    """The formats of images and data that a model is built for, as plain numbers.
 
-    ``Like.of(T)`` takes them from an operator. A model asks it for networks by the number of
-    image-like or data-like variables that they see: all channels of the image count as one, complex
-    values become two real channels, and axes beyond ``image_axes`` or ``data_axes``, such as coils,
-    are folded into the batch.
+    ``Like.of(T)`` takes them from an operator. It creates networks from the number of image-like or
+    data-like variables of input and output: all channels of the image count as one variable,
+    complex values become two real channels, and axes beyond ``image_axes`` or ``data_axes``, such
+    as coils, are folded into the batch.
 
     Attributes:
-        channels: Channels of an image, 3 for RGB; data have as many.
-        image_axes: Space axes of an image that networks convolve over, 1 to 3.
-        data_axes: Axes of the data that networks convolve over, 1 to 3.
-        image_complex: Whether images are complex.
-        data_complex: Whether data are complex.
-        image_folded: Leading axes of an image that are folded into the batch.
-        data_folded: Leading axes of the data that are folded into the batch.
+        channels: Number of channels of an image, 3 for RGB; data have as many.
+        image_axes: Number of axes of an image over which networks convolve, 1 to 3.
+        data_axes: Number of axes of the data over which networks convolve, 1 to 3.
+        image_complex: True if images are complex.
+        data_complex: True if data are complex.
+        image_folded: Number of leading axes of an image that are folded into the batch.
+        data_folded: Number of leading axes of the data that are folded into the batch.
 
     Raises:
         ConfigError: A number is out of range.
@@ -68,11 +68,11 @@ class Like:
 
     @classmethod
     def of(cls, operator: Operator, channels: int = 1) -> Like:
-        """The images and data of an operator.
+        """The formats of images and data of an operator.
 
         Args:
             operator: T.
-            channels: Channels of an image, which no operator knows: T acts on each.
+            channels: Number of channels of an image; T acts on each.
         """
         image, data = operator.domain, operator.codomain
         image_axes = min(image.ndim, _MOST_AXES)
@@ -89,16 +89,16 @@ class Like:
 
     @property
     def image_numbers(self) -> int:
-        """Real numbers of an image in every pixel."""
+        """The number of real numbers of an image in every pixel."""
         return self.channels * (2 if self.image_complex else 1)
 
     def on_images(self, build: Build, inputs: int, outputs: int) -> nn.Module:
         """A network from ``inputs`` image-like variables to ``outputs``.
 
         Args:
-            build: From channels in, channels out and space axes to a real network.
-            inputs: Number of variables that it sees, each of the shape of an image.
-            outputs: Number of variables that it gives.
+            build: Function from channels in, channels out and the number of axes to a real network.
+            inputs: Number of input variables, each of the shape of an image.
+            outputs: Number of output variables.
         """
         return self._network(
             build, (inputs, outputs), self.image_axes, self.image_folded, self.image_complex
@@ -124,10 +124,10 @@ class Like:
         return Folded(network, folded) if folded else network
 
     def require(self, problem: Problem, *, data: bool = True) -> None:
-        """Refuses a problem of other images or data than the model was built for.
+        """Check that a problem has the images and data that the model was built for.
 
         Raises:
-            ShapeError: With both, and what to write.
+            ShapeError: They differ; the message names both, and what to write.
         """
         found = Like.of(problem.operator, problem.data.shape[1])
         images = replace(found, data_axes=self.data_axes, data_complex=self.data_complex)
@@ -155,10 +155,13 @@ class Like:
 
 
 def as_like(value: Any) -> Like:  # noqa: ANN401 - what a constructor is given
-    """The :class:`Like` of an operator, of plain data, or of None, real images with two axes.
+    """The :class:`Like` of an operator, of plain data, or of None: real images with two axes.
+
+    Args:
+        value: Operator, :class:`Like`, mapping, or None.
 
     Raises:
-        ConfigError: Something else.
+        ConfigError: The value is of another kind.
     """
     if value is None:
         return Like()

@@ -1,9 +1,9 @@
-"""Filtered back-projection and a U-Net after it (Jin et al., IEEE Trans. Image Process. 26, 2017).
+"""Post-processing: filtered backprojection followed by a U-Net (Jin et al., IEEE TIP 26, 2017).
 
     u = c · Γ(FBP(y)/c)
 
-Differences from the paper: group normalisation in place of batch normalisation, a last layer that
-starts at zero, so that an untrained network gives FBP, and borders extended by their values, see
+Differences from the paper: group normalisation in place of batch normalisation, a last layer with
+zero initial weights, so that an untrained network returns FBP; replicated borders, see
 :class:`networks.unet.UNet`; FBP with a Hann window of bandwidth 0.8. The default has 7.8 M
 parameters (base 32), base 64 has 31 M.
 """
@@ -28,22 +28,24 @@ _UNET = UNetSpec()
 
 
 class PostProcessing(Reconstructor):
-    """u = c · Γ(u⁰/c), u⁰ an initial reconstruction; an untrained residual Γ gives u⁰.
+    """Post-processing u = c · Γ(u⁰/c) of an initial reconstruction u⁰.
 
     Weights are drawn from torch's default generator.
 
+    An untrained residual Γ returns u⁰.
+
     Args:
-        network: The U-Net; its channels and axes follow from ``like``.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, see :func:`learnedrecon.models.start.start_of`; the filtered back-projection of
-            "auto" and "fbp" has a Hann window of bandwidth 0.8.
+        network: Architecture of the U-Net; its channels and axes follow from ``like``.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, see :func:`learnedrecon.models.start.start_of`; the filtered
+            backprojection of "auto" and "fbp" has a Hann window of bandwidth 0.8.
         like: Operator whose images the network is built for; real images with two axes unless
             given.
 
     Raises:
-        ConfigError: A network with channels of its own, or a scale out of range.
-        DtypeError: On a call, data of another precision than the weights.
-        ShapeError: On a call, a problem of other images or data.
+        ConfigError: The network has channels of its own, or the scale is out of range.
+        DtypeError: In a call, data have another precision than the weights.
+        ShapeError: In a call, the problem has other images or data.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The methods that a configuration, a weights file or the command line can name."""
+"""Registry of the methods that configurations, weights files and the command line can name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images that schemes start from."""
+"""Initial images of schemes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NAMES = ("auto", "zero", "adjoint", "fbp")
 
 @dataclass(frozen=True)
 class FilteredBackprojection:
-    """u⁰ = FBP(y) for operators that have one; see ``pseudo_inverse``.
+    """u⁰ = FBP(y), or another pseudo-inverse, for operators that have one; see ``pseudo_inverse``.
 
     Attributes:
         window: "ram-lak" or "hann".
-        bandwidth: Cut-off as a share of the Nyquist frequency, in (0, 1].
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency, in (0, 1].
 
     Raises:
-        ConfigError: An unknown window, or a bandwidth out of range.
+        ConfigError: The window is unknown, or the bandwidth is out of range.
     """
 
     window: Window = "ram-lak"
@@ -49,7 +49,7 @@ class FilteredBackprojection:
 
 @dataclass(frozen=True)
 class ZeroImage:
-    """u⁰ = 0."""
+    """The initial image u⁰ = 0."""
 
     def __call__(self, problem: Problem) -> Tensor:
         data, domain = problem.data, problem.operator.domain
@@ -60,10 +60,10 @@ class ZeroImage:
 
 @dataclass(frozen=True)
 class AdjointImage:
-    """u⁰ = T*y, for any linear operator; 0 for a nonlinear one.
+    """u⁰ = T*y for a linear operator, and 0 for a nonlinear one.
 
     Within :class:`Iterative` T has norm 1 (see :class:`ImageScale`), so that T*y is one step of
-    gradient descent from zero with the largest step size that is safe.
+    gradient descent from zero with the largest stable step size.
     """
 
     def __call__(self, problem: Problem) -> Tensor:
@@ -74,10 +74,10 @@ class AdjointImage:
 
 @dataclass(frozen=True)
 class AutomaticStart:
-    """Filtered back-projection where the operator has one, else T*y.
+    """Filtered backprojection where the operator has one, otherwise T*y.
 
     Attributes:
-        fbp: The filtered back-projection.
+        fbp: Filtered backprojection to use.
     """
 
     fbp: FilteredBackprojection = FilteredBackprojection()
@@ -89,13 +89,13 @@ class AutomaticStart:
 
 
 def start_of(start: Start, fbp: FilteredBackprojection | None = None) -> Callable[[Problem], Any]:
-    """What makes u⁰.
+    """The function that computes the initial image u⁰.
 
     Args:
-        start: "auto" for filtered back-projection where there is one and T*y elsewhere, "zero",
+        start: "auto" for filtered backprojection where there is one and T*y elsewhere, "zero",
             "adjoint", "fbp", a :class:`FilteredBackprojection`, or a function from the problem to
             an image or to a state.
-        fbp: The filtered back-projection of "auto" and "fbp"; Ram-Lak unless given.
+        fbp: Filtered backprojection of "auto" and "fbp"; Ram-Lak unless given.
     """
     if not isinstance(start, str):
         return start

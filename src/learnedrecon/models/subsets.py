@@ -1,10 +1,10 @@
-"""Learned schemes on parts of the data (Tang, Mukherjee, Schönlieb, 2021).
+"""Learned schemes on subsets of the data (Tang, Mukherjee, Schönlieb, 2021).
 
 Primal-dual:  h ← h + Γ_k(h, T_i(u₁), y_i),   u ← u + Λ_k(u, [∂T_i(u₀)]* h₀)
 gradient:     u ← u + Γ_k(u, ∇D_i(u))
 
-with T_i, y_i every m-th row of T and y (angles, lines of k-space), beginning with row i; i = k mod
-m in cyclic order, or drawn at random by the data side before the scheme runs. The dual variable has
+where T_i, y_i are every m-th row of T and y (angles, lines of k-space), from row i on; i = k mod m
+in cyclic order, or drawn at random by the data side before the scheme runs. The dual variable has
 the size of one part and is carried from part to part. An iteration costs 1/m of T and of T*. The
 networks are those of learned primal-dual and of deep gradient descent: 253 220 parameters for the
 defaults of the first, 50 725 for those of the second.
@@ -38,11 +38,11 @@ Order: TypeAlias = Literal["cyclic", "random"]
 
 @dataclass(frozen=True)
 class Subsets:
-    """The parts of the data that steps see, one at a time.
+    """The partition of the data, and the order in which steps use its parts.
 
     Attributes:
-        parts: m, which divides the number of angles or lines.
-        order: "cyclic", or "random": parts as the data side draws them.
+        parts: Number m of parts, which divides the number of angles or lines.
+        order: "cyclic", or "random" for parts that the data side draws.
 
     Raises:
         ConfigError: A field is out of range.
@@ -65,7 +65,7 @@ HALVES = Subsets()
 
 
 class SubsetPrimalDual(LearnedScheme):
-    """Learned primal-dual on parts of the data, from zero.
+    """Learned primal-dual on subsets of the data, starting from zero.
 
     Weights are drawn from torch's default generator.
 
@@ -73,15 +73,15 @@ class SubsetPrimalDual(LearnedScheme):
         iterations: Number of steps, each with its own weights.
         primal: Number of images in u, at least 2.
         dual: Number of data in h.
-        hidden: Channels of the two hidden layers of every network.
-        subsets: The parts of the data.
-        image_scale: c, the size of a typical image value, in its unit.
+        hidden: Number of channels of the two hidden layers of every network.
+        subsets: Partition of the data.
+        image_scale: Size c of a typical image value, in its unit.
         like: Operator whose images and data the networks are built for; real images with two axes
             unless given.
 
     Raises:
         ConfigError: An argument is out of range.
-        GeometryError: On a call, a T whose rows cannot be parted equally.
+        GeometryError: In a call, the rows of T cannot be divided equally.
     """
 
     def __init__(
@@ -107,22 +107,22 @@ class SubsetPrimalDual(LearnedScheme):
 
 
 class SubsetGradient(LearnedScheme):
-    """Deep gradient descent on parts of the data.
+    """Deep gradient descent on subsets of the data.
 
     Weights are drawn from torch's default generator.
 
     Args:
         iterations: Number of steps, each with its own weights.
-        hidden: Channels of the two hidden layers of every Γ_k.
-        subsets: The parts of the data.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, from all the data, see :func:`learnedrecon.models.start.start_of`.
+        hidden: Number of channels of the two hidden layers of every Γ_k.
+        subsets: Partition of the data.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, from all the data, see :func:`learnedrecon.models.start.start_of`.
         like: Operator whose images the networks are built for; real images with two axes unless
             given.
 
     Raises:
         ConfigError: An argument is out of range.
-        GeometryError: On a call, a T whose rows cannot be parted equally.
+        GeometryError: In a call, the rows of T cannot be divided equally.
     """
 
     def __init__(

@@ -1,15 +1,14 @@
-"""Unrolled gradient descent, one network for all steps (Gilton, Ongie, Willett, IEEE TCI 7, 2021).
+"""Unrolled gradient descent with one shared network (Gilton, Ongie, Willett, IEEE TCI 7, 2021).
 
     u ← u + η(T*(y - Tu) - λR(u)),   k = 1..10
 
 R: 3×3 convolutions 1-32-32-32-1, ReLU, Xavier uniform, bias 0, last layer scaled by 0.1, the same
-for all steps; λ is trained, η = 0.95/(1 + λ) for ‖T‖ = 1. 19 106 parameters for the defaults. The
-form of ``equilibrium_gradient``, applied a fixed number of times, with a network of which nothing
-is proved.
+for all steps; λ is trained, η = 0.95/(1 + λ) for ‖T‖ = 1. The defaults have 19 106 parameters. The
+step is that of ``equilibrium_gradient``, applied a fixed number of times, with a network that has
+no Lipschitz bound.
 
 Differences from the paper: λ is a weight of R (1 in the paper) and trained; a small network in
-place of the 17-layer DnCNN; it starts from filtered back-projection where there is one, else from
-T*y.
+place of the 17-layer DnCNN; the start is filtered backprojection where T has one, otherwise T*y.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ class UnrolledGradient(LearnedScheme):
     Weights are drawn from torch's default generator.
 
     Args:
-        iterations: Number of steps, with the same weights.
+        iterations: Number of steps, with shared weights.
         layers: Number of convolutions of R, at least 2.
-        hidden: Channels of the hidden layers of R.
-        weight: λ > 0 at the start of training.
-        image_scale: c, the size of a typical image value, in its unit.
-        start: u⁰, see :func:`learnedrecon.models.start.start_of`.
+        hidden: Number of channels of the hidden layers of R.
+        weight: Initial λ > 0.
+        image_scale: Size c of a typical image value, in its unit.
+        start: Initial image u⁰, see :func:`learnedrecon.models.start.start_of`.
         like: Operator whose images the network is built for; real images with two axes unless
             given.
 

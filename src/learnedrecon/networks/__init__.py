@@ -1,7 +1,8 @@
-"""Networks: the Γ inside a step. They know torch, and nothing of operators or problems.
+"""Networks Γ inside of steps, which depend on torch only, not on operators or problems.
 
 A network maps (batch, channel, *space) to (batch, channel, *space), draws its initial weights from
-torch's default generator (seed it before), draws nothing in the forward pass, and writes no buffer.
+torch's default generator (seed it first), draws no random numbers in the forward pass, and changes
+no buffer.
 """
 
 from __future__ import annotations

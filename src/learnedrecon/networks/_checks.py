@@ -1,4 +1,4 @@
-"""What every network asks of its input."""
+"""Checks of the input of networks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 
 def check_images(u: torch.Tensor, *, channels: int, dims: int, name: str) -> None:
-    """Refuses what is not a real (batch, ``channels``, and ``dims`` non-empty axes) tensor.
+    """Check for a real tensor (batch, ``channels``, *space) with ``dims`` non-empty space axes.
+
+    Args:
+        u: Input of a network.
+        channels: Required number of channels.
+        dims: Required number of space axes.
+        name: Name of the network, for the message.
 
     Raises:
-        ShapeError: wrong number of axes, wrong number of channels, or an empty space axis.
-        DtypeError: complex or integer numbers.
+        ShapeError: The number of axes or channels is wrong, or a space axis is empty.
+        DtypeError: The tensor is complex or of integers.
     """
     if u.ndim != dims + 2 or u.shape[1] != channels or 0 in u.shape[2:]:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""Networks on complex images: real and imaginary parts are channels."""
+"""Networks on complex images, with real and imaginary parts as channels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class AsReal(nn.Module):
-    """A real network from 2c to 2c' channels as a network from c to c' complex channels.
+    """A network on complex channels, from a real network on twice as many.
 
     The real parts of all channels come first, then the imaginary parts, in input and output. The
     map is real-linear where the network is linear, and in general not complex-linear.
 
     Args:
-        network: maps (batch, 2c, *space) to (batch, 2c', *space), real.
+        network: Real network, (batch, 2c, *space) to (batch, 2c', *space).
 
     Shapes: (batch, c, *space) to (batch, c', *space), complex, in the precision of the input, also
     where the network computes in a lower one.
@@ -35,7 +35,7 @@ class AsReal(nn.Module):
 
         Raises:
             DtypeError: ``u`` is not complex.
-            ShapeError: the network gives an odd number of channels.
+            ShapeError: The network returns an odd number of channels.
         """
         if not u.is_complex():
             raise DtypeError(

@@ -1,4 +1,4 @@
-"""Convolutions with a bound of their norm, and what is built of them."""
+"""Convolutions with a bound of their norm, and networks with a Lipschitz bound."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class KernelSpec:
     """The kernels of a :class:`BoundedConv`.
 
     Attributes:
-        kernel: odd width.
-        dims: the number of space axes, 1 to 3.
+        kernel: Odd width of the kernel.
+        dims: Number of space axes, 1 to 3.
         padding: "zeros" or "circular".
-        bound: "layers" divides the weight by a bound of its norm, "none" leaves it as it is.
+        bound: "layers" divides the weight by a bound of its norm, "none" does not.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
     kernel: int = 3
@@ -67,14 +67,14 @@ class BoundedConv(nn.Module):
     """A convolution divided by a bound of its norm: ‖K‖ ≤ 1 on images of every size.
 
     With ``spec.bound`` "none" it is an ordinary one. The bound is that of :func:`conv_norm_bound`;
-    it is part of the graph, and kept between calls without gradients for as long as the weight is
-    the same, entry by entry (not when compiled). Weights are drawn orthogonal, and at first of a
-    norm of at most 1 where they are not divided too.
+    it is part of the graph, and cached between calls without gradients as long as no entry of the
+    weight changes (not in compiled code). Weights are drawn orthogonal, with an initial norm of at
+    most 1 even where they are not divided.
 
     Args:
-        c_in: channels in.
-        c_out: channels out.
-        spec: the kernels.
+        c_in: Number of input channels.
+        c_out: Number of output channels.
+        spec: Configuration of the kernel.
 
     Shapes: (batch, c_in, *space) to (batch, c_out, *space).
     """
@@ -91,7 +91,7 @@ class BoundedConv(nn.Module):
         self._kept: tuple[Tensor, Tensor] | None = None
 
     def bounded_weight(self) -> Tensor:
-        """The weight that is convolved with, over the bound if there is to be one."""
+        """The weight of the convolution, divided by the bound if ``spec.bound`` is "layers"."""
         if self.spec.bound == "none":
             return self.weight
         recorded = torch.is_grad_enabled() and self.weight.requires_grad
@@ -104,9 +104,9 @@ class BoundedConv(nn.Module):
 
     @torch.no_grad()
     def norm_bound(self) -> float:
-        """Of the weight that is convolved with; in float64, finer than where it is divided.
+        """A bound of the norm of the convolution, in float64 and on a fine grid.
 
-        Infinite where a weight or a bias is not finite.
+        It is infinite where a weight or a bias is not finite.
         """
         weight = self.bounded_weight().double()
         if not bool(weight.isfinite().all() and self.bias.isfinite().all()):
@@ -118,7 +118,7 @@ class BoundedConv(nn.Module):
         return self.convolve(u, self.bounded_weight())
 
     def convolve(self, u: Tensor, weight: Tensor) -> Tensor:
-        """With :meth:`bounded_weight`, where it is at hand."""
+        """The convolution with a given :meth:`bounded_weight`."""
         dims, width = self.spec.dims, self.spec.kernel // 2
         if self.spec.padding == "circular":
             u = functional.pad(u, (width, width) * dims, mode="circular")
@@ -134,31 +134,29 @@ class BoundedConv(nn.Module):
 
 
 class BoundedNetwork(nn.Module, ABC):
-    """A network of whose Lipschitz constant a bound is known."""
+    """Base class of networks with a known bound of their Lipschitz constant."""
 
     @property
     @abstractmethod
     def ends(self) -> tuple[int, int]:
-        """Channels in and out."""
+        """The numbers of input and output channels."""
 
     @abstractmethod
     def lipschitz_bound(self) -> float:
-        """A bound of the Lipschitz constant of the weights as they are, in exact arithmetic.
+        """A bound of the Lipschitz constant for the present weights, in exact arithmetic.
 
-        Of the weights that the forward pass convolves with, in their precision. Infinite if a
-        number of them is not finite, or if there is a layer, such as one that was put in later, of
-        which no bound is known.
+        The weights are those of the forward pass, in their precision. The bound is infinite if a
+        number is not finite, or if there is a layer without a known bound, such as one added later.
         """
 
 
 class NearIdentity(nn.Module):
-    """R(u) = u - ε N(u): with a 1-Lipschitz N, R - Id is ε-Lipschitz by construction.
+    """R(u) = u - ε N(u) with a 1-Lipschitz N, so that R - Id is ε-Lipschitz by construction.
 
-    N sees the real and then the imaginary parts of c complex channels as 2c real ones, which keeps
-    norms.
+    N sees c complex channels as 2c real ones, real parts first, which preserves norms.
 
     Args:
-        network: N, whose output has the channels of its input.
+        network: Network N with equally many input and output channels.
         epsilon: ε ≥ 0.
 
     Raises:
@@ -183,19 +181,24 @@ class NearIdentity(nn.Module):
         return u - self.epsilon * torch.complex(*parts.chunk(2, dim=1))
 
     def deviation_bound(self) -> float:
-        """A bound of the Lipschitz constant of R - Id, for the weights as they are.
+        """A bound of the Lipschitz constant of R - Id, for the present weights.
 
-        With a margin for ε in float32. Infinite where none is known.
+        It includes a margin for ε in float32, and is infinite where no bound of N is known.
         """
         bound = self.network.lipschitz_bound()
         return self.epsilon * bound * (1 + 2.0**-23) if math.isfinite(bound) else math.inf
 
 
 def require(condition: object, *, expected: str, found: str) -> None:
-    """Refuses a field that is out of range.
+    """Check of a field of a spec.
+
+    Args:
+        condition: True if the field is valid.
+        expected: Noun phrase for valid values.
+        found: Value of the field in words.
 
     Raises:
-        ConfigError: the condition does not hold.
+        ConfigError: The condition does not hold.
     """
     if not condition:
         raise ConfigError(describe(expected=expected, found=found, fix="correct the specification"))

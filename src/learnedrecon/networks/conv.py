@@ -1,4 +1,4 @@
-"""Γ as a plain stack of convolutions, the network inside most learned iterative schemes."""
+"""Convolutional networks: the Γ of most learned iterative schemes."""
 
 from __future__ import annotations
 
@@ -32,21 +32,25 @@ _INITS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @dataclass(frozen=True)
 class ConvSpec:
-    """What a :class:`ConvNet` is made of.
+    """The configuration of a :class:`ConvNet`.
 
     Attributes:
-        channels: of the input, of every hidden layer, and of the output: (8, 32, 32, 6).
-        kernel: odd width of every kernel. An int is a square kernel in two dimensions; a tuple
+        channels: Numbers of channels of the input, of every hidden layer, and of the output: (8,
+            32, 32, 6).
+        kernel: Odd width of every kernel. An int gives square kernels in two dimensions; a tuple
             has one width per space axis, and its length is the number of dimensions: (3, 3, 3).
-        activation: between the layers, never after the last. "prelu" learns one slope a channel.
-        slope: for negative arguments: the initial one of "prelu", the fixed one of "leaky_relu".
-        init: how the weights are drawn (Glorot, Bengio 2010), from torch's default generator.
-        biases: initial value, constant in a layer: one number for all layers, or one a layer.
-        last_scale: multiplies the initial weights of the last layer: a network with a small one
-            starts near its last bias, so that ``u + Γ(u)`` starts near the identity.
+        activation: Activation between the layers, not after the last. "prelu" learns one slope per
+            channel.
+        slope: Slope for negative arguments: the initial one of "prelu", the fixed one of
+            "leaky_relu".
+        init: Distribution of the initial weights (Glorot, Bengio 2010), drawn from torch's default
+            generator.
+        biases: Initial bias, constant in a layer: one number for all layers, or one per layer.
+        last_scale: Factor of the initial weights of the last layer: a network with a small one is
+            initially near its last bias, so that ``u + Γ(u)`` is near the identity.
 
     Raises:
-        ConfigError: a field is out of range, or they do not fit each other.
+        ConfigError: A field is out of range, or fields do not fit each other.
     """
 
     channels: tuple[int, ...]
@@ -117,15 +121,15 @@ class ConvSpec:
 
 @dataclass(frozen=True)
 class Convolutions:
-    """From channels in, channels out and a number of space axes to a :class:`ConvNet`.
+    """A function from channels in, channels out and the number of space axes to a :class:`ConvNet`.
 
     Attributes:
-        hidden: Channels of the hidden layers.
-        activation: As in :class:`ConvSpec`.
-        slope: As in :class:`ConvSpec`.
-        init: As in :class:`ConvSpec`.
-        biases: As in :class:`ConvSpec`.
-        last_scale: As in :class:`ConvSpec`.
+        hidden: Numbers of channels of the hidden layers.
+        activation: Activation, as in :class:`ConvSpec`.
+        slope: Slope for negative arguments, as in :class:`ConvSpec`.
+        init: Distribution of the initial weights, as in :class:`ConvSpec`.
+        biases: Initial biases, as in :class:`ConvSpec`.
+        last_scale: Factor of the initial weights of the last layer, as in :class:`ConvSpec`.
     """
 
     hidden: tuple[int, ...]
@@ -153,15 +157,18 @@ class Convolutions:
 class ConvNet(nn.Module):
     """Convolutions with zero padding and an activation between them: ``A_L ∘ ρ ∘ ... ∘ ρ ∘ A_1``.
 
-    Maps (batch, channels[0], *space) to (batch, channels[-1], *space), same space, in the type of
-    the weights. Contiguous and ``channels_last`` inputs give the same numbers up to rounding, the
-    output in the format that torch's convolution prefers: for speed on a GPU convert both,
-    ``net.to(memory_format=torch.channels_last)`` and the input.
+    The network maps (batch, channels[0], *space) to (batch, channels[-1], *space) of the same
+    space, in the dtype of the weights. Contiguous and ``channels_last`` inputs give the same
+    numbers up to rounding, in the memory format that torch's convolution prefers: for speed on a
+    GPU convert both, ``net.to(memory_format=torch.channels_last)`` and the input.
 
     The Γ of the learned gradient (Adler, Öktem 2017) is
     ``ConvSpec((8, 32, 32, 6), init="xavier_normal", biases=(0.01, 0.01, 0.0))``; those of learned
     primal-dual (Adler, Öktem 2018) are ``ConvSpec((7, 32, 32, 5), activation="prelu")`` and
     ``ConvSpec((6, 32, 32, 5), activation="prelu")``.
+
+    Args:
+        spec: Configuration of the layers.
     """
 
     def __init__(self, spec: ConvSpec) -> None:

@@ -1,9 +1,9 @@
-"""The ramp filter of filtered backprojection, without parameters and differentiable.
+"""The ramp filter of filtered backprojection, differentiable and without parameters.
 
 The kernel is the band-limited one of Ramachandran and Lakshminarayanan (1971), sampled at unit
-pitch: h[0] = 1/4, h[k] = -1/(π²k²) for odd k, and 0 for even k ≠ 0. Its transform, and not a
-sampled ``abs(f)``, is the frequency response: a sampled one has the wrong mean and darkens or
-brightens the image (Kak, Slaney 1988, section 3.3). For a pitch of τ mm, divide the result by τ.
+pitch: h[0] = 1/4, h[k] = -1/(π²k²) for odd k, and 0 for even k ≠ 0. Its transform is the frequency
+response, not a sampled ``abs(f)``, which has a wrong mean and makes the image darker or brighter
+(Kak, Slaney 1988, section 3.3). For a pitch of τ mm, divide the result by τ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ Window: TypeAlias = Literal["ram-lak", "hann"]
 
 
 def padded_length(n: int) -> int:
-    """The least even number ≥ 2n with no prime factor above 5: no wrap-around, and a fast FFT.
+    """The least even number ≥ 2n without prime factors above 5: no wrap-around, and a fast FFT.
+
+    Args:
+        n: Number of detectors.
 
     Raises:
         ShapeError: ``n`` is not positive.
@@ -40,17 +43,18 @@ def ramp_response(
     """The frequency response of the filter for ``n`` detectors at unit pitch.
 
     Args:
-        n: number of detectors.
+        n: Number of detectors.
         window: "ram-lak" (a box) or "hann", 0.5(1 + cos(πf/f_c)).
-        bandwidth: the cut f_c as a part of the Nyquist frequency, in (0, 1]; zero above.
-        dtype: float32 or float64 (it is computed in float64).
-        device: where the response is computed and stays.
+        bandwidth: Cut-off frequency f_c as a fraction of the Nyquist frequency, in (0, 1]; the
+            response is zero above.
+        dtype: float32 or float64 (the computation is in float64).
+        device: Device of the computation and the result.
 
     Returns:
-        Real, shape (N/2 + 1,) for N = ``padded_length(n)``: frequencies 0, 1/N, ..., 1/2.
+        Real response (N/2 + 1,) for N = ``padded_length(n)``: frequencies 0, 1/N, ..., 1/2.
 
     Raises:
-        ConfigError: unknown window, or a bandwidth outside (0, 1].
+        ConfigError: The window is unknown, or the bandwidth is outside (0, 1].
         DtypeError: ``dtype`` is neither float32 nor float64.
         ShapeError: ``n`` is not positive.
     """
@@ -73,7 +77,8 @@ def equiangular_response(response: torch.Tensor, n: int, pitch: float) -> torch.
     Kak, Slaney 1988, section 3.4.1, with the pitch α between rays of a fan.
 
     Args:
-        response: Of the kernel h for rays at equal distances, (N/2 + 1,), by :func:`ramp_response`.
+        response: Frequency response of the kernel h for rays at equal distances, (N/2 + 1,), by
+            :func:`ramp_response`.
         n: Number of detectors.
         pitch: α in radians; (n - 1)·α < π.
 
@@ -90,20 +95,22 @@ def equiangular_response(response: torch.Tensor, n: int, pitch: float) -> torch.
 
 
 def apply_filter(data: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
-    """Convolves the last axis of ``data`` with the kernel whose transform is ``response``.
+    """The convolution of the last axis of ``data`` with the kernel whose transform is ``response``.
 
     On the unpadded axis this is a symmetric Toeplitz matrix: the operator is its own adjoint.
 
     Args:
-        data: real, (..., n).
-        response: real, (N/2 + 1,) for an even N ≥ 2n, in the type and on the device of ``data``.
+        data: Real data, (..., n).
+        response: Real response (N/2 + 1,) for an even N ≥ 2n, in the dtype and on the device of
+            ``data``.
 
     Returns:
-        Real, (..., n).
+        Filtered data, real, (..., n).
 
     Raises:
-        ShapeError: ``response`` is not one axis, or too short, so that the ends would mix.
-        DtypeError: ``data`` is not float32 or float64, or ``response`` is not of its type.
+        ShapeError: ``response`` does not have one axis, or is too short, so that the ends would
+            wrap around.
+        DtypeError: ``data`` is not float32 or float64, or ``response`` has another dtype.
     """
     _check_dtype(data.dtype)
     if response.dtype != data.dtype:
@@ -130,16 +137,17 @@ def apply_filter(data: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
 class RampFilter(nn.Module):
     """The ramp filter along the last axis, at unit pitch: (..., n) to (..., n).
 
-    It has no parameters and no buffers: the response is computed from n in float64 at each call,
-    a transform of one row, and so is never stale after ``.to()``.
+    It has no parameters and no buffers: the response is computed from n in float64 at each call, a
+    transform of one row, so that ``.to()`` needs no update.
 
     Args:
-        detectors: the n to insist on, or None for any.
+        detectors: Required number n of detectors, or None for any.
         window: "ram-lak" or "hann".
-        bandwidth: the cut as a part of the Nyquist frequency, in (0, 1].
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency, in (0, 1].
 
     Raises:
-        ConfigError: unknown window, a bandwidth outside (0, 1], or no detectors.
+        ConfigError: The window is unknown, the bandwidth is outside (0, 1], or there are no
+            detectors.
     """
 
     def __init__(
@@ -160,10 +168,11 @@ class RampFilter(nn.Module):
         self.bandwidth = bandwidth
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
-        """Filters the last axis of ``data``.
+        """The filtered last axis of ``data``.
 
         Raises:
-            ShapeError: no axis, an empty last axis, or not of length ``detectors``.
+            ShapeError: There is no axis, or the last one is empty or does not have the length
+                ``detectors``.
             DtypeError: ``data`` is not float32 or float64.
         """
         n = data.shape[-1] if data.ndim else 0

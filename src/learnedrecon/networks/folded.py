@@ -1,4 +1,4 @@
-"""Networks on part of the axes: the others are folded into the batch."""
+"""Networks on some of the axes, with the others folded into the batch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class Folded(nn.Module):
-    """A network that sees the leading space axes as members of the batch.
+    """A network that treats the leading space axes as part of the batch.
 
-    Coils share the weights of a network on k-space in this way.
+    In this way all coils share the weights of a network on k-space.
 
     Args:
-        network: The network, (batch, c, *space) to (batch, c', *space).
+        network: Network from (batch, c, *space) to (batch, c', *space).
         axes: Number of axes after the channels that are folded into the batch.
 
     Shapes: (batch, c, *folded, *space) to (batch, c', *folded, *space).

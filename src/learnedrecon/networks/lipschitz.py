@@ -1,4 +1,4 @@
-"""Stacks of convolutions with a Lipschitz constant of at most 1, by construction."""
+"""Convolutional networks with a Lipschitz constant of at most 1 by construction."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ LipschitzActivation: TypeAlias = Literal["maxmin", "relu", "leaky_relu"]
 
 @dataclass(frozen=True)
 class LipschitzSpec:
-    """What a :class:`LipschitzNet` is made of.
+    """The configuration of a :class:`LipschitzNet`.
 
     Attributes:
-        channels: of the input, of every hidden layer, and of the output.
-        kernel: odd width of every kernel.
-        dims: the number of space axes, 1 to 3.
-        activation: between the layers, all of constant 1: "maxmin" sorts neighbouring pairs of
-            channels (Anil, Lucas, Grosse 2019) and keeps the norm of gradients, so hidden layers
-            need even numbers of channels.
+        channels: Numbers of channels of the input, of every hidden layer, and of the output.
+        kernel: Odd width of every kernel.
+        dims: Number of space axes, 1 to 3.
+        activation: Activation between the layers, of Lipschitz constant 1: "maxmin" sorts
+            neighbouring pairs of channels (Anil, Lucas, Grosse 2019) and preserves the norm of
+            gradients, so that hidden layers need even numbers of channels.
         padding: "zeros" or "circular".
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
     channels: tuple[int, ...]
@@ -65,7 +65,7 @@ class LipschitzSpec:
 
 
 class MaxMin(nn.Module):
-    """Sorts channels 2k and 2k + 1: a permutation at every pixel, so it keeps norms."""
+    """MaxMin activation: sorts channels 2k and 2k + 1 at every pixel, which preserves norms."""
 
     def forward(self, u: Tensor) -> Tensor:
         first, second = u[:, ::2], u[:, 1::2]
@@ -76,10 +76,11 @@ class MaxMin(nn.Module):
 class LipschitzNet(BoundedNetwork):
     """N = K_L ∘ ρ ∘ ... ∘ ρ ∘ K_1 with ‖K_i‖ ≤ 1 and ρ of constant 1: ‖N(u) - N(v)‖ ≤ ‖u - v‖.
 
-    Maps (batch, channels[0], *space) to (batch, channels[-1], *space), same space.
+    The network maps (batch, channels[0], *space) to (batch, channels[-1], *space) of the same
+    space.
 
     Args:
-        spec: the layers.
+        spec: Configuration of the layers.
     """
 
     def __init__(self, spec: LipschitzSpec) -> None:

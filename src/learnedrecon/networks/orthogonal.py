@@ -1,4 +1,4 @@
-"""Learned resampling that keeps every norm and is undone by its adjoint."""
+"""Learned orthogonal resampling: it preserves norms, and its inverse is its adjoint."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _TRANSPOSE = {
 
 
 class OrthogonalDownsampling(nn.Module):
-    """K: every block of 2^d pixels of a channel becomes one pixel of 2^d channels; K*K = KK* = Id.
+    """Orthogonal downsampling K of blocks of 2^d pixels to 2^d channels: K*K = KK* = Id.
 
     A convolution whose stride is its width, with an orthogonal matrix exp(A - Aᵀ)H for each channel
-    (Etmann, Ke, Schönlieb, iUNets, IEEE MLSP 2020). A is learned and starts at zero, where K is H,
-    the Haar transform. Works in the precision of its weights, outside autocast.
+    (Etmann, Ke, Schönlieb, iUNets, IEEE MLSP 2020). A is learned; its initial value is zero, where
+    K is the Haar transform H. It works in the precision of its weights, outside autocast.
 
     Args:
-        channels: C, in.
-        dims: d, the number of space axes, 1 to 3.
+        channels: Number C of input channels.
+        dims: Number d of space axes, 1 to 3.
 
     Shapes: (batch, C, *space) to (batch, C·2^d, *space/2), where every size is even.
 
     Raises:
-        ConfigError: no channels, or dims out of range.
+        ConfigError: There are no channels, or dims is out of range.
     """
 
     signs: Tensor
@@ -51,15 +51,15 @@ class OrthogonalDownsampling(nn.Module):
         self.register_buffer("signs", _signs(dims), persistent=False)
 
     def matrices(self) -> Tensor:
-        """(channels, 2^d, 2^d), orthogonal."""
+        """The orthogonal matrices (channels, 2^d, 2^d)."""
         haar = self.signs * 2 ** (-self.dims / 2)
         return torch.linalg.matrix_exp(self.generator - self.generator.mT) @ haar
 
     def forward(self, u: Tensor) -> Tensor:
-        """Ku.
+        """The downsampled image Ku.
 
         Raises:
-            ShapeError: an odd size.
+            ShapeError: A size is odd.
         """
         if any(size % 2 for size in u.shape[2:]):
             raise ShapeError(
@@ -74,7 +74,7 @@ class OrthogonalDownsampling(nn.Module):
             return _CONVOLVE[self.dims](u, kernel, stride=2, groups=len(self.generator))
 
     def adjoint(self, v: Tensor) -> Tensor:
-        """K*v = K⁻¹v."""
+        """The adjoint K*v, equal to K⁻¹v."""
         with torch.autocast(v.device.type, enabled=False):
             kernel = self._kernel()
             return _TRANSPOSE[self.dims](v, kernel, stride=2, groups=len(self.generator))

@@ -1,4 +1,4 @@
-"""Residual networks with a Lipschitz constant of at most 1 that begin near the identity."""
+"""Residual networks with a Lipschitz constant of at most 1, initially near the identity."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _TRANSPOSE: dict[int, Callable[..., Tensor]] = {
 
 @dataclass(frozen=True)
 class PotentialSpec:
-    """What a :class:`PotentialNet` is made of.
+    """The configuration of a :class:`PotentialNet`.
 
     Attributes:
-        channels: of the image.
-        width: channels between the layers, at least as many.
-        filters: of W in every layer.
-        layers: how many.
-        threshold: τ > 0 at the start of training, in the unit of the image that the network sees.
-        kernel: odd width of W.
-        dims: the number of space axes, 1 to 3.
-        bound: "layers" divides every W by a bound of its norm, "none" leaves it as it is.
+        channels: Number of channels of the image.
+        width: Number of channels between the layers, at least ``channels``.
+        filters: Number of filters of W in every layer.
+        layers: Number of layers.
+        threshold: Initial τ > 0, in the unit of the image that the network sees.
+        kernel: Odd width of W.
+        dims: Number of space axes, 1 to 3.
+        bound: "layers" divides every W by a bound of its norm, "none" does not.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
     channels: int = 1
@@ -66,15 +66,15 @@ class PotentialSpec:
 
 
 class PotentialLayer(nn.Module):
-    """z ← z - 2 W^T σ(Wz + b), σ(s) = min(max(s, -τ), τ), with ‖W‖ ≤ 1 and a τ > 0 per filter.
+    """The layer z ← z - 2 W^T σ(Wz + b), σ(s) = min(max(s, -τ), τ), with ‖W‖ ≤ 1 and τ > 0.
 
     σ is the derivative of a Huber function, so W^T σ(W· + b) is the gradient of a convex one with
-    constant ‖W‖² ≤ 1, and Id minus twice such a gradient does not expand (Meunier, Delattre,
+    constant ‖W‖² ≤ 1, and Id minus twice such a gradient is non-expansive (Meunier, Delattre,
     Araujo, Allauzen, ICML 2022). For any W: σ(s) - σ(t) = D(s - t) with a diagonal 0 ≤ D ≤ 1, and
     the eigenvalues of I - 2 W^T D W lie between 1 - 2‖W‖² and 1.
 
     Args:
-        spec: of the network that it belongs to.
+        spec: Configuration of the network that contains the layer.
     """
 
     def __init__(self, spec: PotentialSpec) -> None:
@@ -93,22 +93,22 @@ class PotentialLayer(nn.Module):
         return z - 2 * _TRANSPOSE[kernel.dims](slopes, weight, padding=kernel.kernel // 2)
 
     def norm_bound(self) -> float:
-        """A bound of the Lipschitz constant; infinite where a number is not finite."""
+        """A bound of the Lipschitz constant; infinite where a weight is not finite."""
         if not bool(self.log_threshold.isfinite().all()):
             return math.inf
         return max(1.0, 2 * self.filters.norm_bound() ** 2 - 1)
 
 
 class PotentialNet(BoundedNetwork):
-    """Channels of zeros are put beside the image, layers follow, and the image is read out.
+    """A network N of potential layers on the image extended by zeros: ‖N(u) - N(v)‖ ≤ ‖u - v‖.
 
-    Maps (batch, channels, *space) to the same shape. ‖N(u) - N(v)‖ ≤ ‖u - v‖ if ``spec.bound`` is
-    "layers"; without it the bound grows with the weights and is still known. For small τ it is near
-    the identity. With one layer and ``width = channels``, u - N(u) is twice the gradient of a
-    convex ridge regulariser (Goujon et al., IEEE TCI 9, 2023).
+    The network maps (batch, channels, *space) to the same shape. The Lipschitz bound is 1 if
+    ``spec.bound`` is "layers"; without it the bound grows with the weights and is still known. For
+    small τ the network is near the identity. With one layer and ``width = channels``, u - N(u) is
+    twice the gradient of a convex ridge regulariser (Goujon et al., IEEE TCI 9, 2023).
 
     Args:
-        spec: the layers.
+        spec: Configuration of the layers.
     """
 
     def __init__(self, spec: PotentialSpec) -> None:
@@ -145,13 +145,13 @@ def _bound_of(layer: nn.Module) -> float:
 
 
 class Correction(BoundedNetwork):
-    """N(u) = (u - P(u))/2, half of what P changes: 1-Lipschitz if P is.
+    """N(u) = (u - P(u))/2, which is 1-Lipschitz if P is.
 
-    Near zero where P is near the identity, so that u - εN(u) is a denoiser that begins at the
-    identity.
+    N is near zero where P is near the identity, so that u - εN(u) is a denoiser that is initially
+    near the identity.
 
     Args:
-        network: P.
+        network: Network P.
     """
 
     def __init__(self, network: PotentialNet) -> None:

@@ -1,4 +1,4 @@
-"""Upper bounds of the norm of a convolution as an operator on images."""
+"""Upper bounds of the norm of convolutions as operators on images."""
 
 from __future__ import annotations
 
@@ -34,25 +34,26 @@ def conv_norm_bound(
     least n + k - 1 points, so it has at most its norm. Reflecting paddings extend the image first,
     by an operator of norm at most √2 per axis for borders no wider than the image.
 
-    With a ``shape``, the frequencies of that grid are taken. Without, the bound holds on images of
-    every size: on ``points`` frequencies per axis a trigonometric polynomial of degree d attains at
-    least cos(πd/points) of its maximum (M. Riesz; Ehlich, Zeller 1964). Singular values are bounded
-    from above by Gram iteration, ‖S‖² ≤ ‖(S*S)^(2^t)‖_F^(1/2^t) (Delattre et al. 2023), within
-    n^(1/2^(t+2)) - 1 of the truth: 1.4 % for 32 channels. Differentiable.
+    With a ``shape``, the frequencies are those of that grid. Without one, the bound holds on images
+    of every size: on ``points`` frequencies per axis a trigonometric polynomial of degree d attains
+    at least cos(πd/points) of its maximum (M. Riesz; Ehlich, Zeller 1964). Singular values are
+    bounded from above by Gram iteration, ‖S‖² ≤ ‖(S*S)^(2^t)‖_F^(1/2^t) (Delattre et al. 2023),
+    within n^(1/2^(t+2)) - 1 of the truth: 1.4 % for 32 channels. The bound is differentiable.
 
     Args:
-        weight: (out, in, *kernel) with odd widths, float32 or float64.
-        padding: how the border is filled.
-        shape: of the image, or None for all sizes.
-        points: frequencies per axis where no shape is given, above the kernel's width.
+        weight: Weight (out, in, *kernel) with odd widths, float32 or float64.
+        padding: Padding of the border.
+        shape: Shape of the image, or None for all sizes.
+        points: Number of frequencies per axis where no shape is given, above the kernel's width.
 
     Returns:
-        A scalar of the precision of ``weight``, with a margin for its rounding. It bounds the
+        Scalar in the precision of ``weight``, with a margin for its rounding. It bounds the
         convolution in exact arithmetic; one in half precision or TF32 rounds by up to 0.4 %.
 
     Raises:
-        ShapeError: no kernel axes, even widths, or a shape with another number of axes.
-        ConfigError: too few points, or an unknown padding.
+        ShapeError: There are no kernel axes, widths are even, or the shape has another number of
+            axes.
+        ConfigError: There are too few points, or the padding is unknown.
     """
     kernel = tuple(weight.shape[2:])
     _require_kernel(kernel, shape)
@@ -78,11 +79,11 @@ def symbol(weight: Tensor, grid: Sequence[int]) -> Tensor:
     """The (out × in) matrices of the circular convolution at half of the frequencies of a grid.
 
     Args:
-        weight: real, (out, in, *kernel); kernels wider than the grid wrap around.
-        grid: points per axis.
+        weight: Real weight (out, in, *kernel); kernels wider than the grid wrap around.
+        grid: Number of points per axis.
 
     Returns:
-        (frequencies, out, in), complex. The other half are the conjugates.
+        Complex matrices (frequencies, out, in). The other half are their conjugates.
     """
     for axis, points in enumerate(grid, start=2):
         weight = _wrapped(weight, axis, points)
@@ -91,7 +92,12 @@ def symbol(weight: Tensor, grid: Sequence[int]) -> Tensor:
 
 
 def symbol_norm_bound(matrices: Tensor, squarings: int = _SQUARINGS) -> Tensor:
-    """An upper bound of the largest singular value of a batch of matrices, (batch, m, n)."""
+    """An upper bound of the largest singular value of a batch of matrices.
+
+    Args:
+        matrices: Matrices (batch, m, n).
+        squarings: Number t of squarings in the Gram iteration.
+    """
     largest = torch.view_as_real(matrices.detach()).abs().max()
     scale = torch.where(largest > 0, largest, torch.ones_like(largest))
     matrices = matrices / scale
@@ -167,6 +173,6 @@ def _require_kernel(kernel: tuple[int, ...], shape: Sequence[int] | None) -> Non
             describe(
                 expected=f"an image shape of {len(kernel)} axes",
                 found=str(tuple(shape)),
-                fix="give the space axes alone",
+                fix="give only the space axes",
             )
         )

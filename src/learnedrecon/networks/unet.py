@@ -1,4 +1,4 @@
-"""A U-Net of the classical size, for images of any size."""
+"""U-Nets for images of any size."""
 
 from __future__ import annotations
 
@@ -35,23 +35,24 @@ _LAYERS = (*_CONV.values(), *_TRANSPOSED.values())
 
 @dataclass(frozen=True)
 class UNetSpec:
-    """What a :class:`UNet` is made of.
+    """The configuration of a :class:`UNet`.
 
     Attributes:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        base: channels at full resolution; they double with each halving of the image.
-        depth: number of halvings.
-        groups: of the group normalisation after each 3×3 convolution; 0 is no normalisation.
-        resampling: the way down, "max_pool" or "strided" (a 2×2 convolution of stride 2), and the
-            way up, "transposed" (a 2×2 transposed convolution of stride 2) or "bilinear" (followed
-            by a 3×3 convolution).
-        residual: the network is ``u + Γ(u)``, and its last layer starts at zero: an untrained
-            network is the identity.
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        base: Number of channels at full resolution; it doubles with each halving of the image.
+        depth: Number of halvings.
+        groups: Number of groups of the normalisation after each 3×3 convolution; 0 for no
+            normalisation.
+        resampling: Downsampling, "max_pool" or "strided" (a 2×2 convolution of stride 2), and
+            upsampling, "transposed" (a 2×2 transposed convolution of stride 2) or "bilinear"
+            (followed by a 3×3 convolution).
+        residual: True for ``u + Γ(u)`` with zero initial weights in the last layer: an untrained
+            network is then the identity.
         dims: Number of space axes, 1 to 3.
 
     Raises:
-        ConfigError: a field is out of range, or they do not fit each other.
+        ConfigError: A field is out of range, or fields do not fit each other.
     """
 
     in_channels: int = 1
@@ -94,7 +95,7 @@ class UNetSpec:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The channels at each resolution, from the finest on."""
+        """The numbers of channels at each resolution, from the finest on."""
         return tuple(self.base * 2**level for level in range(self.depth + 1))
 
 
@@ -102,18 +103,21 @@ class UNet(nn.Module):
     """The U-Net of Ronneberger et al. (2015), as used after FBP by Jin et al. (2017).
 
     Two 3×3 convolutions with zero padding and ReLU at each resolution, skip connections by
-    concatenation, a 1×1 convolution at the end. Maps (batch, in_channels, *space) to
-    (batch, out_channels, *space) for every size: the image is extended by its border values
-    to multiples of 2^depth, evenly on both sides, and the result is cropped.
+    concatenation, a 1×1 convolution at the end. The network maps (batch, in_channels, *space) to
+    (batch, out_channels, *space) for every size: the image is extended by its border values to
+    multiples of 2^depth, evenly on both sides, and the result is cropped.
 
-    Normalisation is by groups and not by batches: a result of BatchNorm depends on the other images
-    of the batch and on whether the network is training, and it writes to its buffers in the forward
-    pass, so recomputation (checkpointing, reversible steps) would change it. Here an image's
-    result is a function of the weights and that image alone.
+    Normalisation is by groups, not by batches: a result of BatchNorm depends on the other images of
+    the batch and on the training mode, and BatchNorm changes its buffers in the forward pass, so
+    that recomputation (checkpointing, reversible steps) would change the result. Here the result of
+    an image depends only on the weights and that image.
 
     Weights are drawn by He et al. (2015), normal, from torch's default generator; biases are zero.
     Contiguous and ``channels_last`` inputs give the same numbers up to rounding; for speed on a GPU
     convert both, ``net.to(memory_format=torch.channels_last)`` and the input.
+
+    Args:
+        spec: Configuration of the layers.
     """
 
     def __init__(self, spec: UNetSpec) -> None:

@@ -1,4 +1,4 @@
-"""What the algebra of operators asks of its parts."""
+"""Checks and helpers of operator arithmetic: scalars, common spaces, tensors of parts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,24 @@ if TYPE_CHECKING:
 
 
 class TakesTensors(Protocol):
-    """What says which tensors it takes."""
+    """Protocol of operators with named per-sample tensors.
+
+    Attributes:
+        tensor_names: Names of the tensors that the operator accepts.
+    """
 
     tensor_names: frozenset[str]
 
 
 def is_scalar(value: object, space: Space) -> bool:
-    """Whether elements of ``space`` can be multiplied by ``value``.
+    """True where elements of ``space`` can be multiplied by ``value``.
 
     A real number, or a complex one where the space is complex; also as a tensor or an array
     without axes.
+
+    Args:
+        value: Candidate for a scalar, of any type.
+        space: Space of the elements.
     """
     if isinstance(value, Tensor):
         return value.ndim == 0 and (space.is_complex or not value.is_complex())
@@ -34,10 +42,14 @@ def is_scalar(value: object, space: Space) -> bool:
 
 
 def plain_scalar(value: complex, space: Space) -> float | complex:
-    """The number as a float, or as a complex where it is not real.
+    """A scalar as a float, or as a complex number where its imaginary part is not zero.
+
+    Args:
+        value: Scalar.
+        space: Space of the elements that it multiplies.
 
     Raises:
-        DtypeError: a complex number for a real space.
+        DtypeError: A complex number for a real space.
     """
     number = complex(value)
     if number.imag == 0.0:
@@ -54,7 +66,11 @@ def plain_scalar(value: complex, space: Space) -> float | complex:
 
 
 def reject_tensors(value: object, sign: str) -> None:
-    """Says how an operator is applied, where it was multiplied by an image instead.
+    """Refusal of a product ``operator * image``, with the way to apply an operator.
+
+    Args:
+        value: Factor, of any type.
+        sign: Sign that was used, for the message.
 
     Raises:
         DtypeError: ``value`` is a tensor or an array.
@@ -70,10 +86,15 @@ def reject_tensors(value: object, sign: str) -> None:
 
 
 def require_same(left: Space, right: Space, what: str) -> None:
-    """Refuses spaces of unequal shapes, or one real and one complex.
+    """Check that two spaces have the same shape and are both real or both complex.
+
+    Args:
+        left: Space of the left operand.
+        right: Space of the right operand.
+        what: Noun for both in the message, such as "domains".
 
     Raises:
-        ShapeError: with both.
+        ShapeError: The spaces differ; the message shows both.
     """
     if left.shape != right.shape or left.is_complex != right.is_complex:
         raise ShapeError(
@@ -88,10 +109,15 @@ def require_same(left: Space, right: Space, what: str) -> None:
 def split_tensors(
     tensors: dict[str, Tensor], left: TakesTensors, right: TakesTensors
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The tensors of the left and of the right part of an operator, by their names.
+    """Per-sample tensors of a composed operator, split into those of its two parts.
+
+    Args:
+        tensors: Tensors by name.
+        left: Left part.
+        right: Right part.
 
     Raises:
-        GeometryError: a name that neither part has, or that both have.
+        GeometryError: A name that neither part has, or that both have.
     """
     shares = tuple(
         {name: tensor for name, tensor in tensors.items() if name in part.tensor_names}

@@ -1,4 +1,4 @@
-"""Derivatives of a linear map that autograd cannot see into."""
+"""Derivatives of linear maps whose kernels autograd cannot trace."""
 
 from __future__ import annotations
 
@@ -23,19 +23,32 @@ class Kernel(Protocol):
 
 
 def apply_kernel(kernel: Kernel, u: Tensor) -> Tensor:
-    """T u, differentiable any number of times, forwards and backwards, and under ``vmap``."""
+    """T u, differentiable any number of times, forwards and backwards, and under ``vmap``.
+
+    Args:
+        kernel: T and T* on plain tensors.
+        u: Argument of T, with any leading axes.
+    """
     return _Apply.apply(u, kernel, FORWARD)
 
 
 def apply_kernel_adjoint(kernel: Kernel, v: Tensor) -> Tensor:
-    """T* v, likewise."""
+    """T* v, differentiable any number of times, forwards and backwards, and under ``vmap``.
+
+    Args:
+        kernel: T and T* on plain tensors.
+        v: Argument of T*, with any leading axes.
+    """
     return _Apply.apply(v, kernel, ADJOINT)
 
 
 def needs_rule(x: Tensor) -> bool:
-    """Whether T's own rule of differentiation is worth its overhead: its backward pass is T*.
+    """True where the backward pass should be T*, not the derivative of every single operation.
 
-    Without gradients there is nothing to gain, and compilers see through the operations themselves.
+    Without gradients T's own rule saves nothing, and compilers trace the operations themselves.
+
+    Args:
+        x: Argument of T or T*.
     """
     return x.requires_grad and not torch.compiler.is_compiling()
 

@@ -1,4 +1,4 @@
-"""The interface of every forward operator, linear or not, and what can be built from two."""
+"""The interface of forward operators, linear or not, and their sums, multiples and compositions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from learnedrecon.operators.arithmetic import (
     split_tensors,
 )
 from learnedrecon.operators.leading import over
+from learnedrecon.operators.meta import on_meta
 from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
@@ -35,20 +36,21 @@ class Operator(nn.Module, ABC):
 
     An operator is a module so that ``.to()`` moves its buffers; otherwise it is immutable. It runs
     outside autocast, in float32 or better. ``F @ G``, ``F + G``, ``F - G``, ``a * F`` and ``F / a``
-    are operators again, linear where both parts are.
+    are operators, and linear ones where both parts are linear.
 
     Attributes:
         domain: X, one sample.
         codomain: Y, one sample.
-        row_axis: the axis of the codomain along which ``subset`` counts (negative), or None.
-        pointwise: whether every value depends on nothing but the entry in its place, so that
-            F ∘ G has the rows of G.
-        tensor_names: what :meth:`with_tensors` takes.
-        precise: the names of buffers that keep their precision when the operator is moved.
-        spec: the frozen dataclass that the operator was built from, such as a geometry; None where
-            there is none that says everything but tensors, as for compositions, subsets of k-space,
-            or samples with geometries of their own.
-        folded_axes: how many leading axes of the codomain networks treat as a batch, as for coils.
+        row_axis: Axis of the codomain along which ``subset`` counts (negative), or None.
+        pointwise: True where every value depends only on the entry in its place, so that F ∘ G has
+            the rows of G.
+        tensor_names: Names of the tensors that :meth:`with_tensors` accepts.
+        precise: The names of buffers that keep their precision when the operator is moved.
+        spec: Frozen dataclass that the operator was built from, such as a geometry; None where no
+            value describes everything but tensors, as for compositions, subsets of k-space, or
+            samples with geometries of their own.
+        folded_axes: Number of leading axes of the codomain that networks treat as a batch, as for
+            coils.
     """
 
     spec: Any = None
@@ -65,15 +67,15 @@ class Operator(nn.Module, ABC):
 
     @property
     def measured(self) -> Tensor | None:
-        """Boolean mask of the data that are measured, which broadcasts against them; None for all.
+        """Boolean mask of the measured data, which broadcasts against the data; None for all.
 
-        What is not measured is 0 in the data of this operator, such as k-space off the mask.
+        Data that are not measured are 0 in this operator, such as k-space outside the mask.
         """
         return None
 
     @abstractmethod
     def evaluate(self, u: Tensor) -> Tensor:
-        """T(u) for a checked ``u``; subclasses write this, users call the operator."""
+        """T(u) for a checked ``u``; subclasses implement this, users call the operator."""
 
     @abstractmethod
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
@@ -83,27 +85,31 @@ class Operator(nn.Module, ABC):
         """T(u).
 
         Args:
-            u: (..., *domain.shape).
+            u: Images, (..., *domain.shape).
 
         Returns:
-            (..., *codomain.shape), of the same precision.
+            Data, (..., *codomain.shape), of the same precision.
 
         Raises:
-            ShapeError: the last axes of ``u`` are not those of the domain.
-            DtypeError: ``u`` is not a floating tensor of the domain's kind.
+            ShapeError: The last axes of ``u`` are not those of the domain.
+            DtypeError: ``u`` is not a floating tensor of the domain's kind, or has no values and
+                the operator needs them.
         """
         u = self.domain.check(u, "an image")
         with without_autocast(u):
+            if u.device.type == "meta":
+                return on_meta(self.evaluate, u, type(self).__name__)
             return self.evaluate(u)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
-        """A new operator with per-sample tensors put in, sharing everything else.
+        """A new operator with the given per-sample tensors, which shares everything else.
 
         Args:
-            tensors: by name, each with every leading axis, such as ``mask`` (batch, 1, 1, ky, kx).
+            tensors: Tensors by name, each with every leading axis, such as ``mask`` (batch, 1, 1,
+                ky, kx).
 
         Raises:
-            GeometryError: this operator has no tensor of that name.
+            GeometryError: This operator has no tensor of that name.
         """
         if not tensors:
             return self
@@ -116,7 +122,7 @@ class Operator(nn.Module, ABC):
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors that :meth:`with_tensors` put in, or others of these names, by name."""
+        """The tensors that :meth:`with_tensors` accepts and that are present, by name."""
         found = {name: getattr(self, name, None) for name in sorted(self.tensor_names)}
         return {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
 
@@ -125,10 +131,10 @@ class Operator(nn.Module, ABC):
         return self.domain.ndim
 
     def of_sample(self, index: int) -> Self:
-        """The operator of one sample of a batch: the tensors that it has for itself alone.
+        """The operator of one sample of a batch, with that sample's tensors.
 
         Args:
-            index: along the first axis of the images (batch, channel, *domain.shape).
+            index: Index along the first axis of the images (batch, channel, *domain.shape).
         """
         own = {
             name: tensor[index : index + 1]
@@ -138,7 +144,11 @@ class Operator(nn.Module, ABC):
         return self.with_tensors(own)
 
     def restrict(self, rows: tuple[int, ...]) -> Operator:
-        """The operator of the given rows, for :meth:`subset`; ``rows`` have been checked."""
+        """The operator of the given rows, for :meth:`subset`, which has checked ``rows``.
+
+        Raises:
+            GeometryError: The operator has no rows.
+        """
         raise GeometryError(
             describe(
                 expected="an operator with a row axis",
@@ -148,7 +158,11 @@ class Operator(nn.Module, ABC):
         )
 
     def at_rows(self, rows: tuple[int, ...], axis: int) -> Operator:
-        """A pointwise operator on the entries ``rows`` of ``axis`` (negative) alone."""
+        """A pointwise operator on the entries ``rows`` of ``axis`` (negative) only.
+
+        Raises:
+            GeometryError: The operator is not pointwise.
+        """
         raise GeometryError(
             describe(
                 expected="a pointwise operator",
@@ -161,18 +175,18 @@ class Operator(nn.Module, ABC):
         """The rows ``rows`` of T, counted along :attr:`row_axis` of the codomain.
 
         Args:
-            rows: whole numbers in any order (a sequence, an array or a tensor), or a slice.
+            rows: Whole numbers in any order (a sequence, an array or a tensor), or a slice.
 
         Raises:
-            GeometryError: no rows, a row out of range, or an operator without rows.
+            GeometryError: No rows, a row out of range, or an operator without rows.
         """
         return self.restrict(self.row_indices(rows))
 
     def row_indices(self, rows: Rows) -> tuple[int, ...]:
-        """The indices that ``rows`` stand for in :meth:`subset`.
+        """The row indices selected by ``rows``, as in :meth:`subset`.
 
         Raises:
-            GeometryError: as for :meth:`subset`.
+            GeometryError: As for :meth:`subset`.
         """
         if self.row_axis is None:
             raise GeometryError(
@@ -225,7 +239,7 @@ class Operator(nn.Module, ABC):
         return Sum(self, other)
 
     def multiple(self, scalar: complex | Tensor) -> Operator:
-        """a·F, as ``a * F``, or with a number (*lead) for each sample."""
+        """a·F, the same as ``a * F``; a tensor (*lead) gives one factor per sample."""
         return Multiple(self, scalar)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
@@ -265,13 +279,17 @@ class Operator(nn.Module, ABC):
         return self
 
     def refresh(self) -> None:
-        """Computes again what depends on the device or the precision."""
+        """Recomputation of what depends on the device or the precision."""
 
 
 class Composition(Operator):
-    """F ∘ G where one of the two is not linear: (F∘G)'(u) = F'(G(u)) G'(u).
+    """F ∘ G where F or G is not linear: (F∘G)'(u) = F'(G(u)) G'(u).
 
     Its rows are those of F, or of G where F is pointwise.
+
+    Args:
+        outer: F.
+        inner: G.
     """
 
     outer: Operator
@@ -321,7 +339,12 @@ class Composition(Operator):
 
 
 class Sum(Operator):
-    """F + G where one of the two is not linear, on a common domain and codomain."""
+    """F + G where F or G is not linear, on a common domain and codomain.
+
+    Args:
+        left: F.
+        right: G.
+    """
 
     left: Operator
     right: Operator
@@ -366,11 +389,11 @@ class Multiple(Operator):
 
     Args:
         operator: F.
-        scalar: a, a number; or real numbers (*lead), one for each sample, as a tensor, in which
-            a·F is differentiable.
+        scalar: a, a number; or real numbers (*lead), one per sample, as a tensor, in which a·F is
+            differentiable.
 
     Raises:
-        DtypeError: a complex number and a real codomain.
+        DtypeError: A complex number and a real codomain.
     """
 
     operator: Operator
@@ -397,7 +420,7 @@ class Multiple(Operator):
         return over(self.scalar, value, self.codomain.ndim) * value
 
     def divided(self, data: Tensor) -> Tensor:
-        """F's part of the data: ``data`` / a."""
+        """The data of F that belong to data of a·F: ``data`` / a."""
         return data / over(self.scalar, data, self.codomain.ndim)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
@@ -422,7 +445,13 @@ class Multiple(Operator):
 
 
 def without_autocast(like: Tensor) -> AbstractContextManager[None]:
-    """Switches autocast off on the device of ``like``, at no cost where it is off already."""
+    """A context without autocast on the device of ``like``.
+
+    It costs nothing where autocast is off already.
+
+    Args:
+        like: Tensor on the device concerned.
+    """
     device = like.device.type
     if device != "meta" and torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)
@@ -430,7 +459,12 @@ def without_autocast(like: Tensor) -> AbstractContextManager[None]:
 
 
 def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """A tensor on ``device``; float64 stays on the CPU where the device has none (MPS)."""
+    """A tensor on another device; float64 stays on the CPU where the device lacks it (MPS).
+
+    Args:
+        tensor: Tensor to move.
+        device: Target device.
+    """
     if torch.device(device).type == "mps" and tensor.dtype == torch.float64:
         return tensor.cpu()
     return tensor.to(device)

@@ -1,4 +1,4 @@
-"""What geometries ask of their fields: plain numbers, in millimetres and radians."""
+"""Checks and conversions of the fields of geometries and other specs, in mm and radians."""
 
 from __future__ import annotations
 
@@ -25,20 +25,33 @@ T = TypeVar("T")
 
 
 def positive(*values: float) -> bool:
-    """Whether every value is positive and finite."""
+    """True where every value is positive and finite.
+
+    Args:
+        values: Numbers to check.
+    """
     return all(value > 0 and math.isfinite(value) for value in values)
 
 
 def store(spec: object, name: str, convert: Callable[[Any], Any]) -> None:
-    """Replaces a field of a frozen dataclass by plain numbers, so that it hashes and is stored."""
+    """Replacement of a field of a frozen dataclass by plain numbers, for hashing and saving.
+
+    Args:
+        spec: Frozen dataclass, changed in place.
+        name: Name of the field.
+        convert: Conversion of the field's value.
+    """
     object.__setattr__(spec, name, convert(getattr(spec, name)))
 
 
 def count(value: SupportsIndex) -> int:
     """A whole number of pixels or angles.
 
+    Args:
+        value: Number to convert.
+
     Raises:
-        GeometryError: anything else, or more than :data:`MOST_ALONG`.
+        GeometryError: The value is not a whole number, or is larger than :data:`MOST_ALONG`.
     """
     try:
         found = index(value)
@@ -55,15 +68,15 @@ def count(value: SupportsIndex) -> int:
 
 
 def require_room(sizes: Sequence[int], what: str, most: int | None = None) -> None:
-    """Refuses sizes that no memory holds, before any is taken.
+    """Check that an array of these sizes fits into memory, before it is allocated.
 
     Args:
-        sizes: of the axes.
-        what: they are the sizes of, for the message.
-        most: entries; :data:`MOST_ENTRIES` unless given.
+        sizes: Sizes of the axes.
+        what: Noun for the array in the message.
+        most: Largest number of entries; :data:`MOST_ENTRIES` unless given.
 
     Raises:
-        GeometryError: more entries, with the bytes that these would take.
+        GeometryError: The array has more entries; the message gives its size in bytes.
     """
     most = MOST_ENTRIES if most is None else most
     entries = math.prod(sizes)
@@ -83,10 +96,13 @@ def _bytes(entries: int) -> str:
 
 
 def number(value: float) -> float:
-    """A length or an angle as a plain number.
+    """A length or an angle as a plain float.
+
+    Args:
+        value: Number to convert.
 
     Raises:
-        GeometryError: anything else, such as a text.
+        GeometryError: The value is not a real number, such as a text.
     """
     try:
         return float(value)
@@ -101,10 +117,13 @@ def number(value: float) -> float:
 
 
 def image_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
-    """The counts of a shape.
+    """The shape of an image as a tuple of ints.
+
+    Args:
+        shape: Sizes of the axes.
 
     Raises:
-        GeometryError: not a sequence of whole numbers, or sizes that no memory holds.
+        GeometryError: The shape is not a sequence of whole numbers, or too large for memory.
     """
     sizes = tuple(map(count, _items(shape, "an image shape (ny, nx)", "for example (128, 128)")))
     require_room(sizes, "an image")
@@ -112,10 +131,13 @@ def image_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
 
 
 def angle_list(angles: Sequence[float]) -> tuple[float, ...]:
-    """Angles in radians as plain numbers.
+    """Angles in radians as plain floats.
+
+    Args:
+        angles: Angles in radians.
 
     Raises:
-        GeometryError: not a sequence.
+        GeometryError: The angles are not a sequence of numbers.
     """
     many = angles if isinstance(angles, int) else 30
     fix = f"for equally spaced angles over half a turn give AngleRange({many})"
@@ -123,10 +145,13 @@ def angle_list(angles: Sequence[float]) -> tuple[float, ...]:
 
 
 def length_or_lengths(size: float | Sequence[float]) -> float | tuple[float, ...]:
-    """One length, or one for each axis.
+    """One length, or a tuple with one length per axis, as plain floats.
+
+    Args:
+        size: Length or lengths in mm.
 
     Raises:
-        GeometryError: something that is not a number.
+        GeometryError: The value is not a number or a sequence of numbers.
     """
     given = np.asarray(size, dtype=object)
     sizes = tuple(map(number, given.reshape(-1).tolist()))
@@ -134,10 +159,15 @@ def length_or_lengths(size: float | Sequence[float]) -> float | tuple[float, ...
 
 
 def require_kind(value: object, kind: type, call: str) -> None:
-    """Refuses a ``value`` that is not a ``kind``; ``call`` is the right one.
+    """Check of the type of a constructor argument.
+
+    Args:
+        value: Argument to check.
+        kind: Required type.
+        call: Example of the right call, for the message.
 
     Raises:
-        GeometryError: another type.
+        GeometryError: The value has another type.
     """
     if not isinstance(value, kind):
         raise GeometryError(
@@ -150,10 +180,13 @@ def require_kind(value: object, kind: type, call: str) -> None:
 
 
 def require_radians(*angles: float) -> None:
-    """Refuses angles that go beyond four turns, which are degrees far more often than radians.
+    """Check that angles are within four turns; larger ones are usually degrees.
+
+    Args:
+        angles: Angles in radians.
 
     Raises:
-        GeometryError: an angle, or the spread of all, is beyond 8π.
+        GeometryError: An angle, or the spread of all, is beyond 8π.
     """
     lowest, highest = min(angles), max(angles)
     if max(-lowest, highest, highest - lowest) > MOST_RADIANS:

@@ -1,4 +1,4 @@
-"""The discrete gradient."""
+"""The discrete gradient: forward differences along every axis."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Differences:
     """The configuration of a :class:`FiniteDifference`.
 
     Attributes:
-        shape: of the image.
-        boundary: see :class:`FiniteDifference`.
-        spacing: the size of a pixel, one number or one for each axis; 1 for differences per pixel.
+        shape: Shape of the image.
+        boundary: Boundary condition, as in :class:`FiniteDifference`.
+        spacing: Size of a pixel, one number or one per axis; 1 for differences per pixel.
 
     Raises:
-        GeometryError: another boundary, or spacings that are not positive or not one per axis.
+        GeometryError: The boundary is unknown, or spacings are not positive or not one per axis.
     """
 
     shape: tuple[int, ...]
@@ -60,7 +60,7 @@ class Differences:
 
     @property
     def spacings(self) -> tuple[float, ...]:
-        """One for every axis."""
+        """The size of a pixel along every axis."""
         if isinstance(self.spacing, float):
             return (self.spacing,) * len(self.shape)
         return self.spacing
@@ -74,15 +74,16 @@ class FiniteDifference(LinearOperator):
     """Forward differences along every axis, zero across the last border (Neumann).
 
     (∇u)_a[i] = (u[i + e_a] - u[i])/h_a for i below the last index of axis a. At the last index it
-    is 0 (neumann), goes on with the first pixel (periodic), or with a pixel of value 0 (zero).
+    is 0 (neumann), or continues with the first pixel (periodic) or with a pixel of value 0 (zero).
 
     Args:
-        domain: an image of any number of axes.
-        boundary: neumann, periodic or zero.
-        spacing: h, one number or one for each axis; differences are per pixel unless given.
+        domain: Space of images with any number of axes.
+        boundary: "neumann", "periodic" or "zero".
+        spacing: Size h of a pixel, one number or one per axis; differences are per pixel unless
+            given.
 
     Raises:
-        GeometryError: as for :class:`Differences`.
+        GeometryError: As for :class:`Differences`.
 
     Shapes: (..., *shape) to (..., number of axes, *shape).
     """

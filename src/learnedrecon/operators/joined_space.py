@@ -1,4 +1,4 @@
-"""Several spaces as one."""
+"""Several spaces joined into one."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class Joined:
-    """Several spaces as one.
+    """Several spaces joined into one space.
 
-    Along an axis, where the shapes agree in all others; without one, their entries in C order,
-    one after the other, on a single axis.
+    The spaces are joined along an axis, where their shapes agree in all others; without an axis,
+    the entries of all are put one after the other in C order on a single axis.
 
     Args:
-        spaces: at least one, all real or all complex.
-        axis: negative, or None.
+        spaces: Spaces to join, at least one, all real or all complex.
+        axis: Axis along which they are joined (negative), or None.
 
     Attributes:
-        space: the joined one.
+        space: Joined space.
 
     Raises:
-        ShapeError: shapes that differ in another axis, or real and complex spaces together.
+        ShapeError: The shapes differ in another axis, or real and complex spaces are mixed.
     """
 
     def __init__(self, spaces: Sequence[Space], axis: int | None) -> None:
@@ -40,7 +40,7 @@ class Joined:
         if not fits:
             raise ShapeError(
                 describe(
-                    expected="spaces whose shapes differ in the joined axis (negative) alone, all"
+                    expected="spaces whose shapes differ only in the joined axis (negative), all"
                     " real or all complex",
                     found=f"axis {axis} and {', '.join(map(str, spaces))}",
                     fix="choose another axis, or axis=None to join their entries; RealToComplex"
@@ -57,7 +57,7 @@ class Joined:
             self.space = Space(tuple(shape), dtype)
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """One tensor of (..., *space.shape) for each space, as one."""
+        """One tensor (..., *space.shape) from one tensor per space."""
         leading = [
             part.shape[: part.ndim - s.ndim] for part, s in zip(parts, self.spaces, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Leading axes: numbers and tensors that every sample of a batch has for itself."""
+"""Leading axes: numbers and tensors with one value per sample of a batch."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ N = TypeVar("N", bound=complex)
 
 
 def largest(norm: Norm) -> float:
-    """The largest of the norms of all samples."""
+    """The largest of the norms of all samples, as a float.
+
+    Args:
+        norm: Number, or one per sample, (*lead).
+    """
     return float(norm.detach().max()) if isinstance(norm, Tensor) else norm
 
 
 def over(norm: N | Tensor, like: Tensor, axes: int) -> N | Tensor:
-    """A number, or numbers (*lead, 1, ..., 1) in the precision of ``like``, one for each sample.
+    """A number, or numbers (*lead, 1, ..., 1) in the precision of ``like``, one per sample.
 
     Args:
-        norm: a number or (*lead).
-        like: what it multiplies, (*lead, ...), real or complex.
-        axes: how many axes of ``like`` are no leading axes.
+        norm: Number, or one per sample, (*lead).
+        like: Tensor that the numbers multiply, (*lead, ...), real or complex.
+        axes: Number of axes of ``like`` that are not leading axes.
     """
     if not isinstance(norm, Tensor):
         return norm
@@ -38,7 +42,12 @@ def over(norm: N | Tensor, like: Tensor, axes: int) -> N | Tensor:
 
 
 def per_sample(values: Tensor, space_axes: int) -> Norm:
-    """The largest of ``values`` over the last axes: a number, or one for each leading axis."""
+    """The largest of ``values`` over the last axes: a number, or one per leading axis.
+
+    Args:
+        values: Tensor (*lead, *space).
+        space_axes: Number of last axes over which the maximum is taken.
+    """
     top = values.detach().double()
     if top.ndim <= space_axes:
         return float(top.max())
@@ -50,7 +59,13 @@ def joined(
     numbers: Callable[..., float],
     tensors: Callable[[Tensor, Tensor], Tensor],
 ) -> Norm:
-    """Norms of parts as one: by ``numbers`` where all are, else two by two by ``tensors``."""
+    """Norms of several parts combined into one.
+
+    Args:
+        norms: Norms of the parts, each a number or one per sample.
+        numbers: Combination where all norms are numbers.
+        tensors: Combination of two norms where some norms are tensors.
+    """
     plain = [norm for norm in norms if not isinstance(norm, Tensor)]
     if len(plain) == len(norms):
         return float(numbers(*plain)) if len(plain) > 1 else plain[0]
@@ -60,18 +75,18 @@ def joined(
 
 
 def require_leading(tensor: Tensor, own: int, name: str) -> None:
-    """Refuses per-sample tensors without the channel axis, which pair every sample with each.
+    """Check that per-sample tensors have a channel axis.
 
-    Tensors are (batch, channel, ...): one leading axis alone would stand where images have their
-    channels.
+    Tensors are (batch, channel, ...). A tensor with a single leading axis would be aligned with the
+    channels of the images instead of the batch.
 
     Args:
-        tensor: (*lead, ...).
-        own: the number of its other axes; a tensor with fewer has no leading ones.
-        name: of the tensor.
+        tensor: Per-sample tensor, (*lead, ...).
+        own: Number of its other axes; a tensor with only these has no leading axes.
+        name: Name of the tensor, for the message.
 
     Raises:
-        ShapeError: a single leading axis of more than one entry.
+        ShapeError: There is a single leading axis with more than one entry.
     """
     lead = tuple(tensor.shape[: max(tensor.ndim - own, 0)])
     if len(lead) == 1 and lead[0] > 1:

@@ -1,4 +1,4 @@
-"""Linear operators and what can be built from them: adjoints, multiples, sums, compositions."""
+"""Linear operators: adjoints, multiples, sums and compositions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from learnedrecon.operators.base import Composition, Multiple, Operator, Sum, without_autocast
 from learnedrecon.operators.leading import Norm, over
+from learnedrecon.operators.meta import on_meta
 from learnedrecon.operators.norm import differentiable, estimated_norm
+from learnedrecon.operators.versions import version_of
 
 if TYPE_CHECKING:
     from learnedrecon.operators.rows import Rows
@@ -30,8 +32,8 @@ class _Known(NamedTuple):
 class LinearOperator(Operator):
     """A real-linear T with its exact adjoint for the unweighted inner product Re⟨a, b⟩.
 
-    Subclasses write :meth:`evaluate` and :meth:`evaluate_adjoint`, and those with rows to choose
-    from write :meth:`restrict` and set :attr:`row_axis`.
+    Subclasses implement :meth:`evaluate` and :meth:`evaluate_adjoint`. Those with rows also
+    implement :meth:`restrict` and set :attr:`row_axis`.
     """
 
     @abstractmethod
@@ -42,17 +44,20 @@ class LinearOperator(Operator):
         """T*v.
 
         Args:
-            v: (..., *codomain.shape).
+            v: Data, (..., *codomain.shape).
 
         Returns:
-            (..., *domain.shape), of the same precision.
+            Images, (..., *domain.shape), of the same precision.
 
         Raises:
-            ShapeError: the last axes of ``v`` are not those of the codomain.
-            DtypeError: ``v`` is not a floating tensor of the codomain's kind.
+            ShapeError: The last axes of ``v`` are not those of the codomain.
+            DtypeError: ``v`` is not a floating tensor of the codomain's kind, or has no values and
+                the operator needs them.
         """
         v = self.codomain.check(v, "data")
         with without_autocast(v):
+            if v.device.type == "meta":
+                return on_meta(self.evaluate_adjoint, v, type(self).__name__)
             return self.evaluate_adjoint(v)
 
     def linearise(self, u: Tensor) -> tuple[Tensor, LinearOperator]:
@@ -61,11 +66,12 @@ class LinearOperator(Operator):
     def norm(self) -> Norm:
         """‖T‖, the largest singular value, by seeded power iteration.
 
-        It is computed once, and again where a tensor was changed in place.
+        The norm is computed once, and again after a tensor was changed in place.
 
         Returns:
-            A number; where samples have tensors of their own, one for each, (*lead) float64, which
-            does not depend on the others; where a tensor requires gradients, differentiable in it.
+            A number; where samples have tensors of their own, one per sample, (*lead) float64,
+            which does not depend on the other samples. It is differentiable in tensors that require
+            gradients.
         """
         if torch.compiler.is_compiling():
             return _norm_while_compiling(self)
@@ -79,13 +85,13 @@ class LinearOperator(Operator):
     _known: _Known | None = None
 
     def compute_norm(self) -> Norm:
-        """‖T‖ without the cache; subclasses with a closed form or a shared cache replace this."""
+        """‖T‖ without the cache; subclasses with a closed form or a shared cache override this."""
         return estimated_norm(self)
 
     def norm_bound(self) -> Norm | None:
-        """What ‖T‖ certainly does not exceed, as in :meth:`norm`, or None where none is known.
+        """An upper bound of ‖T‖, of the same form as :meth:`norm`, or None where none is known.
 
-        :meth:`norm` is an estimate from below. Step sizes use this one, by
+        :meth:`norm` is an estimate from below, so step sizes use this bound, through
         :func:`learnedrecon.operators.norm.upper_norm`.
         """
         return None
@@ -94,11 +100,11 @@ class LinearOperator(Operator):
         """(T*T + λI)⁻¹ b in closed form, or None where there is none.
 
         Args:
-            b: (..., *domain.shape).
-            weight: λ > 0, a number, or (batch, 1, ...) with 1 for every axis of the domain.
+            b: Right side, (..., *domain.shape).
+            weight: λ > 0, a number, or (batch, 1, ...) with a 1 for every axis of the domain.
 
         Returns:
-            (..., *domain.shape), or None: the solvers then use conjugate gradients.
+            Solution, (..., *domain.shape), or None: the solvers then use conjugate gradients.
         """
         return None
 
@@ -183,11 +189,15 @@ def _norm_while_compiling(operator: LinearOperator) -> Norm:
 
 def _versions(operator: LinearOperator) -> tuple[int, ...]:
     """How often each tensor was written into; tensors of inference mode do not say."""
-    return tuple(0 if b.is_inference() else b._version for b in operator.buffers())  # noqa: SLF001
+    return tuple(map(version_of, operator.buffers()))
 
 
 class Adjoint(LinearOperator):
-    """T*: Y → X; ``T.H.H`` acts as T."""
+    """The adjoint operator T*: Y → X; ``T.H.H`` acts as T.
+
+    Args:
+        operator: T.
+    """
 
     def __init__(self, operator: LinearOperator) -> None:
         super().__init__(operator.codomain, operator.domain)
@@ -225,10 +235,10 @@ class LinearMultiple(LinearOperator, Multiple):  # type: ignore[misc]
 
     Args:
         operator: T.
-        scalar: as in :class:`Multiple`.
+        scalar: a, as in :class:`Multiple`.
 
     Raises:
-        DtypeError: a complex number and a real codomain.
+        DtypeError: A complex number and a real codomain.
     """
 
     operator: LinearOperator
@@ -237,7 +247,7 @@ class LinearMultiple(LinearOperator, Multiple):  # type: ignore[misc]
         Multiple.__init__(self, operator, scalar)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        """a·T*v, or T*(āv): T is real-linear, so that a complex number does not pass through."""
+        """a·T*v for a real number a, T*(āv) for a complex one, as T is only real-linear."""
         if isinstance(self.scalar, complex):
             return self.operator.evaluate_adjoint(self.scalar.conjugate() * v)
         image = self.operator.evaluate_adjoint(v)
@@ -264,7 +274,12 @@ class LinearMultiple(LinearOperator, Multiple):  # type: ignore[misc]
 
 
 class LinearSum(LinearOperator, Sum):  # type: ignore[misc]
-    """S + T on a common domain and codomain."""
+    """S + T on a common domain and codomain.
+
+    Args:
+        left: S.
+        right: T.
+    """
 
     left: LinearOperator
     right: LinearOperator
@@ -282,7 +297,14 @@ class LinearSum(LinearOperator, Sum):  # type: ignore[misc]
 
 
 class LinearComposition(LinearOperator, Composition):  # type: ignore[misc]
-    """S T: first T, then S; rows are those of S, or of T where S is pointwise."""
+    """The product S T: first T, then S.
+
+    Its rows are those of S, or of T where S is pointwise.
+
+    Args:
+        outer: S.
+        inner: T.
+    """
 
     outer: LinearOperator
     inner: LinearOperator
@@ -299,7 +321,7 @@ class LinearComposition(LinearOperator, Composition):  # type: ignore[misc]
         return None if outer is None or inner is None else outer * inner
 
     def compute_norm(self) -> Norm:
-        """‖T*T‖ = ‖TT*‖ = ‖T‖², else by power iteration."""
+        """‖T‖² where the product is T*T or TT*, otherwise an estimate by power iteration."""
         outer, inner = self.outer, self.inner
         if isinstance(outer, Adjoint) and outer.operator is inner:
             return inner.norm() ** 2

@@ -1,4 +1,4 @@
-"""Measurements that lose the phase: |Au|² of phase retrieval and |Au| of magnitude images."""
+"""Measurements without phase: |Au|² of phase retrieval and |Au| of magnitude images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Phaseless(Operator):
-    """u ↦ g(Au) with a pointwise real g of |Au|²; rows and tensors are those of A.
+    """u ↦ g(Au) with a pointwise real g of |Au|²; its rows and tensors are those of A.
 
     Args:
-        operator: A, linear.
+        operator: Linear operator A.
 
     Raises:
         GeometryError: A is not a linear operator.
@@ -42,7 +42,7 @@ class Phaseless(Operator):
 
     @abstractmethod
     def of(self, operator: LinearOperator) -> Self:
-        """The same measurement through another A."""
+        """The same measurement of another linear operator A."""
 
     @abstractmethod
     def value(self, z: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Phaseless(Operator):
 
     @abstractmethod
     def slope(self, z: Tensor) -> Tensor:
-        """The d of g'(z)h = Re(d̄·h)."""
+        """The factor d of the derivative g'(z)h = Re(d̄·h)."""
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.value(self.operator.evaluate(u))
@@ -76,11 +76,11 @@ class Phaseless(Operator):
 class PhaseRetrieval(Phaseless):
     """T(u) = |Au|², the intensity of a field (Candès, Li, Soltanolkotabi 2015, equation 1.1).
 
-    T'(u)h = 2 Re(conj(Au)·Ah) is real-linear and no more; T'(u)*v = 2A*(Au·v), whose real part is
-    taken where the images are real. T(u) does not know the phase: T(e^{iφ}u) = T(u).
+    T'(u)h = 2 Re(conj(Au)·Ah) is only real-linear; T'(u)*v = 2A*(Au·v), whose real part is taken
+    where the images are real. T(u) does not depend on a global phase: T(e^{iφ}u) = T(u).
 
     Args:
-        operator: A, linear, such as a Fourier transform of masked images.
+        operator: Linear operator A, such as a Fourier transform of masked images.
 
     Raises:
         GeometryError: A is not a linear operator.
@@ -101,13 +101,13 @@ class PhaseRetrieval(Phaseless):
 class Magnitude(Phaseless):
     """T(u) = √(|Au|² + ε²), the magnitude of an image or of its data; magnitude MRI.
 
-    T'(u)h = Re(conj(Au)·Ah)/T(u) and T'(u)*v = A*(Au·v/T(u)). |·| has no derivative at 0; ε > 0
-    gives it one, the derivative 0, whose Lipschitz constant is 1/ε. It raises the values by
-    ε²/(2|Au|) where |Au| is large, and by ε where it is 0: choose it well below the noise.
+    T'(u)h = Re(conj(Au)·Ah)/T(u) and T'(u)*v = A*(Au·v/T(u)). |·| has no derivative at 0. With ε >
+    0 the derivative at 0 is 0, and its Lipschitz constant is 1/ε. The values increase by ε²/(2|Au|)
+    where |Au| is large, and by ε where it is 0: choose ε well below the noise.
 
     Args:
-        operator: A, linear, complex or real: :class:`CartesianMRI` for magnitudes of k-space, the
-            coil maps alone for magnitude images.
+        operator: Linear operator A, complex or real: :class:`CartesianMRI` for magnitudes of
+            k-space, the coil maps alone for magnitude images.
         smoothing: ε > 0, in the unit of the data.
 
     Raises:
@@ -140,5 +140,9 @@ class Magnitude(Phaseless):
 
 
 def squared(z: Tensor) -> Tensor:
-    """|z|², real, differentiable everywhere and any number of times."""
+    """|z|², real, differentiable everywhere and any number of times.
+
+    Args:
+        z: Real or complex tensor.
+    """
     return z.real.square() + z.imag.square() if z.is_complex() else z.square()

@@ -1,4 +1,4 @@
-"""An operator that is given by its matrix."""
+"""Linear operators given by a dense or sparse matrix."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SMALL = 512
 
 @dataclass(frozen=True)
 class Matrix:
-    """The configuration of a small :class:`MatrixOperator`.
+    """The configuration of a :class:`MatrixOperator` with few entries.
 
     Attributes:
-        rows: the real entries.
-        shape: of the image, whose entries in C order are the columns; one axis unless given.
+        rows: Real entries, row by row.
+        shape: Shape of the image, whose entries in C order are the columns; one axis unless given.
 
     Raises:
-        GeometryError: rows of unequal length, or none.
+        GeometryError: Rows have unequal lengths, or there are none.
     """
 
     rows: tuple[tuple[float, ...], ...]
@@ -59,19 +59,19 @@ class Matrix:
 class MatrixOperator(LinearOperator):
     """T u = A u, with u flattened in C order.
 
-    A sparse matrix is held twice, by rows and by columns, so that T and T* are equally fast; both
+    A sparse matrix is stored twice, by rows and by columns, so that T and T* are equally fast; both
     are differentiable in the image any number of times, and dense matrices also in their entries.
 
     Args:
         matrix: A, (m, n): a dense tensor, a sparse one (COO or CSR), an array, or a sparse array of
             SciPy; float32, float64 or complex.
-        shape: of the image, of n entries; one axis unless given.
-        result: of the data, of m entries; one axis unless given.
+        shape: Shape of the image, with n entries; one axis unless given.
+        result: Shape of the data, with m entries; one axis unless given.
 
     Raises:
-        GeometryError: not a matrix.
-        ShapeError: shapes that have not as many entries as A has columns and rows.
-        DtypeError: a matrix that is not of floats.
+        GeometryError: Not a matrix.
+        ShapeError: A shape does not have as many entries as A has columns or rows.
+        DtypeError: The matrix does not consist of floats.
 
     Shapes: (..., *shape) to (..., *result). Rows are those of A where ``result`` is not given.
     """
@@ -106,14 +106,14 @@ class MatrixOperator(LinearOperator):
             self.register_buffer(name, part, persistent=False)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> MatrixOperator:
-        """The operator with other entries, or a dense matrix for every sample.
+        """The operator with another dense matrix, or one for every sample.
 
         Args:
             tensors: "matrix" (*lead, m, n); the leading axes are those of the images, or 1.
 
         Raises:
-            GeometryError: another name, or a sparse operator.
-            ShapeError: another size, or no channel axis.
+            GeometryError: Another name, or a sparse operator.
+            ShapeError: Another size, or no channel axis.
         """
         if not tensors:
             return self
@@ -163,20 +163,20 @@ class MatrixOperator(LinearOperator):
         return part
 
     def compute_norm(self) -> Norm:
-        """From singular values where the matrix is small, else by Lanczos."""
+        """‖A‖ from singular values where the matrix is small, otherwise by Lanczos."""
         if not self.is_sparse and (self.matrix.ndim > 2 or min(self.matrix.shape) <= _SMALL):
             return _singular(self.matrix)
         return require_settled(lanczos_norm(self), "a matrix")
 
     def norm_bound(self) -> Norm | None:
-        """From singular values in float64, where the matrix is small."""
+        """‖A‖ from singular values in float64 where the matrix is small, otherwise None."""
         if self.is_sparse or min(self.matrix.shape[-2:]) > _SMALL:
             return None
         wide = torch.promote_types(self.matrix.dtype, torch.float64)
         return _singular(self.matrix.to(wide))
 
     def sparse(self, which: str, like: Tensor) -> Tensor:
-        """A or A* as a sparse matrix by rows, in the precision of ``like``."""
+        """A or A* as a sparse matrix stored by rows, in the precision of ``like``."""
         names = _PARTS[:3] if which == "rows" else _PARTS[3:]
         starts, places, values = (getattr(self, name) for name in names)
         m, n = self.codomain.size, self.domain.size

@@ -1,7 +1,7 @@
-"""The norm of an operator; needs nothing but T and T*.
+"""Operator norms by power iteration and by Lanczos, from T and T* alone.
 
-Where samples have tensors of their own, every sample has a norm of its own, which does not depend
-on the others in its batch: all are estimated at once, and each stops when it has settled.
+Where samples have tensors of their own, every sample has its own norm, which does not depend on the
+others in its batch: all are estimated at once, and each stops when it has converged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ _GUESSED = 4
 
 
 class LinearMap(Protocol):
-    """What a norm needs of an operator."""
+    """Protocol of operators whose norm can be estimated.
+
+    Attributes:
+        domain: Space of images.
+        codomain: Space of data.
+    """
 
     domain: Space
     codomain: Space
@@ -55,12 +60,12 @@ class LinearMap(Protocol):
 
 
 class PowerResult(NamedTuple):
-    """How an estimate of a norm ended.
+    """Estimate of an operator norm, with its iterations and convergence.
 
     Attributes:
-        norm: the estimate of ‖T‖. It is a lower bound: ‖T x‖ for a unit vector x.
-        iterations: the number of applications of T*T.
-        converged: whether the estimate of every sample has settled.
+        norm: Estimate of ‖T‖. It is a lower bound: ‖T x‖ for a unit vector x.
+        iterations: Number of applications of T*T.
+        converged: True where the estimate of every sample has converged.
     """
 
     norm: Norm
@@ -69,12 +74,21 @@ class PowerResult(NamedTuple):
 
 
 def estimated_norm(operator: LinearMap) -> Norm:
-    """The estimate of :func:`power_iteration`, with a warning in the log if it has not settled."""
+    """The estimate of :func:`power_iteration`, with a logged warning if it has not converged.
+
+    Args:
+        operator: T.
+    """
     return require_settled(power_iteration(operator), type(operator).__name__)
 
 
 def require_settled(result: PowerResult, name: str) -> Norm:
-    """The norm of a result, with a warning in the log if it has not settled."""
+    """The norm of a result, with a logged warning if it has not converged.
+
+    Args:
+        result: Estimate of the norm.
+        name: Name of the operator, for the warning.
+    """
     if not result.converged:
         logging.getLogger("learnedrecon").warning(
             "The norm of %s has not settled after %d iterations; %g is a lower bound of it.",
@@ -89,14 +103,13 @@ def require_settled(result: PowerResult, name: str) -> Norm:
 def power_iteration(
     operator: LinearMap, *, tolerance: float = 1e-7, iterations: int = 300, seed: int = 0
 ) -> PowerResult:
-    """Estimates ‖T‖ = sqrt(λ_max(T*T)) by x ← T*T x / ‖T*T x‖ in float64.
+    """Estimate of ‖T‖ = sqrt(λ_max(T*T)) by x ← T*T x / ‖T*T x‖ in float64.
 
     Args:
         operator: T.
-        tolerance: stop once two estimates in a row agree to this relative accuracy.
-        iterations: stop after this many applications of T*T.
-        seed: of the starting vector, so that the result is the same every time; all samples start
-            with the same one.
+        tolerance: Relative difference of two successive estimates at which the iteration stops.
+        iterations: Largest number of applications of T*T.
+        seed: Seed of the starting vector, which is the same for all samples and in every call.
     """
     return _powers(operator, tolerance, iterations, seed)[0]
 
@@ -124,13 +137,13 @@ def _powers(
 
 
 def differentiable(operator: LinearMap, norm: Norm) -> Tensor:
-    """‖T‖ with its derivative in the tensors of T: that of ‖Tv‖ at the singular vector v.
+    """‖T‖ as a tensor with its derivative in the tensors of T, that of ‖Tv‖ at its singular vector.
 
-    Where the largest singular value is a multiple one, it is a derivative from one side.
+    Where the largest singular value is a multiple one, the derivative is one-sided.
 
     Args:
-        operator: T, of tensors that require gradients.
-        norm: its norm, whose value is kept.
+        operator: T, with tensors that require gradients.
+        norm: Value of ‖T‖.
     """
     with torch.no_grad():
         _, vector = _powers(operator, 1e-12, 1000, seed=0)
@@ -149,29 +162,28 @@ def lanczos_norm(
     bound: Tensor | None = None,
     guess: Tensor | None = None,
 ) -> PowerResult:
-    """Estimates ‖T‖ by the three-term recurrence of Lanczos on T*T, in float64.
+    """Estimate of ‖T‖ by the three-term recurrence of Lanczos on T*T, in float64.
 
     The slices of a volume are nearly independent in T, so that T*T has many eigenvalues close to
-    the largest, and power iteration needs hundreds of steps where this needs tens. It keeps three
-    volumes; the basis loses its orthogonality, which brings copies of eigenvalues but no wrong ones
-    (Paige, Lin. Alg. Appl. 34, 1980).
+    the largest, so that power iteration takes hundreds of steps where Lanczos takes tens. Only
+    three vectors are stored. The basis therefore loses its orthogonality, which gives copies of
+    eigenvalues but no wrong ones (Paige, Lin. Alg. Appl. 34, 1980).
 
     Args:
         operator: T.
-        tolerance: stop once a singular value lies within this relative distance, by the residual;
-            the error is about its square.
-        iterations: stop after this many applications of T*T.
-        seed: of the starting vector, so that the result is the same every time; all samples start
-            with the same one.
-        bound: (*lead), upper bounds of the norms. A sample whose estimate is within ``tolerance``
-            of its own takes it, as ‖T‖ is known then.
-        guess: an image, (*domain.shape), near the singular vectors of samples that reach their
-            bounds, with a thousandth of a random one added. It starts the first four applications;
-            samples that do not reach their bounds in these start again at random, as it may be
-            nearly orthogonal to their largest singular vectors.
+        tolerance: Relative distance from a singular value, by the residual, at which the iteration
+            stops; the relative error of the norm is about its square.
+        iterations: Largest number of applications of T*T.
+        seed: Seed of the starting vector, which is the same for all samples and in every call.
+        bound: Upper bounds of the norms, (*lead). A sample whose estimate is within ``tolerance``
+            of its bound takes the bound, as ‖T‖ is then known.
+        guess: Image (*domain.shape) near the singular vectors of samples that reach their bounds; a
+            thousandth of a random one is added to it. It starts the first four applications.
+            Samples that do not reach their bounds in these start again with a random vector, as the
+            guess may be nearly orthogonal to their largest singular vectors.
 
     Returns:
-        The estimate, a lower bound but for samples that took theirs.
+        Estimate, a lower bound except for samples that took their upper bounds.
     """
     start = _start(operator, seed)
     if guess is None or bound is None:
@@ -254,10 +266,13 @@ class _Tridiagonal:
 
 
 def upper_norm(operator: LinearMap) -> float:
-    """‖T‖ from above, for step sizes that are the same for all samples.
+    """An upper bound of ‖T‖, for step sizes that are the same for all samples.
 
-    The operator's own bound, or where it knows none its estimate times 1.05, with a line in the log
-    that says so: power iteration approaches the norm from below, at best to its tolerance.
+    The operator's own bound, or where it has none its estimate times 1.05, which is logged: power
+    iteration approaches the norm from below, at best to its tolerance.
+
+    Args:
+        operator: T.
     """
     bound = operator.norm_bound()
     if bound is not None:
@@ -279,14 +294,14 @@ def non_negative_norm_bound(
     """An upper bound of ‖T‖ for a T without negative entries, by Collatz and Wielandt.
 
     For A = T*T and any x > 0, λ_max(A) ≤ max_i (Ax)_i/x_i (Horn, Johnson, Matrix Analysis, theorem
-    8.1.26), with i over the columns of T that are not zero. x comes from power iteration in
-    float64, kept positive, and the smallest bound counts; ‖Tx‖/‖x‖ is the one from below.
+    8.1.26), with i over the columns of T that are not zero. x comes from power iteration in float64
+    and is kept positive; the smallest bound is returned, and ‖Tx‖/‖x‖ is the lower bound.
 
     Args:
-        operator: T, real, all of whose entries are ≥ 0, the same for all samples; this is not
+        operator: Real T, all of whose entries are ≥ 0, the same for all samples; this is not
             checked.
-        tolerance: stop once both bounds agree to this relative accuracy.
-        iterations: stop after this many applications of T*T.
+        tolerance: Relative distance of both bounds at which the iteration stops.
+        iterations: Largest number of applications of T*T.
     """
     x = torch.ones(operator.domain.shape, dtype=torch.float64, device=_device(operator))
     image = operator.adjoint(operator(x))
@@ -305,10 +320,10 @@ def non_negative_norm_bound(
 
 
 class Memory:
-    """Norms by the content of the tensors they belong to, so that none is estimated twice.
+    """Cache of norms by the content of the tensors they depend on.
 
     Args:
-        most: how many are kept; the one that was longest not asked for goes first.
+        most: Largest number of norms in the cache; the least recently used one is removed first.
     """
 
     def __init__(self, most: int = 4096) -> None:
@@ -316,17 +331,18 @@ class Memory:
         self._known: OrderedDict[bytes, float] = OrderedDict()
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Removes all norms."""
         self._known.clear()
 
     def recall(
         self, keys: Sequence[bytes], compute: Callable[[list[int]], Sequence[float]]
     ) -> list[float]:
-        """The norms of some samples.
+        """The norms of some samples, from the cache or computed.
 
         Args:
-            keys: one for each sample, see :func:`content_of`.
-            compute: the norms of the samples of these numbers, which are not known yet.
+            keys: Digest of each sample, as of :func:`content_of`.
+            compute: Function that returns the norms of the samples of the given numbers, for those
+                not in the cache.
         """
         firsts = {key: k for k, key in reversed(list(enumerate(keys)))}
         missing = sorted(k for key, k in firsts.items() if key not in self._known)
@@ -342,7 +358,11 @@ class Memory:
 
 
 def content_of(*parts: object) -> bytes:
-    """A digest of plain values and of the numbers in tensors."""
+    """A digest of plain values and of the numbers in tensors.
+
+    Args:
+        parts: Plain values and tensors.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, Tensor):

@@ -25,12 +25,12 @@ class Diagonal(LinearOperator):
     The derivative of a pointwise nonlinearity is of this kind, one diagonal per sample.
 
     Args:
-        space: domain and codomain.
-        diagonal: (..., *space.shape), or of a shape that broadcasts to that; complex for a complex
-            space only.
+        space: Domain and codomain.
+        diagonal: Factors (..., *space.shape), or a shape that broadcasts to it; complex for a
+            complex space only.
 
     Raises:
-        DtypeError: a complex diagonal and a real space.
+        DtypeError: A complex diagonal and a real space.
     """
 
     pointwise = True
@@ -60,7 +60,7 @@ class Diagonal(LinearOperator):
         )
 
     def compute_norm(self) -> Norm:
-        """The largest |d|."""
+        """The largest |d| of the diagonal."""
         return per_sample(self.diagonal.abs(), self.domain.ndim)
 
     def norm_bound(self) -> Norm:
@@ -73,8 +73,8 @@ class RealPairing(LinearOperator):
     The derivative of a real function of complex numbers is of this kind: d = 2z for |z|².
 
     Args:
-        space: the domain, complex.
-        factor: d, (..., *space.shape), complex.
+        space: Domain, complex.
+        factor: Factors d, (..., *space.shape), complex.
     """
 
     pointwise = True
@@ -94,7 +94,7 @@ class RealPairing(LinearOperator):
         return type(self)(rows_of_space(self.domain, rows, axis), rows_of(self.factor, rows, axis))
 
     def compute_norm(self) -> Norm:
-        """The largest |d|."""
+        """The largest |d| of the factors."""
         return per_sample(self.factor.abs(), self.domain.ndim)
 
     def norm_bound(self) -> Norm:
@@ -102,7 +102,7 @@ class RealPairing(LinearOperator):
 
 
 class ScaledArgument(Operator):
-    """u ↦ T(c·u) for a nonlinear T: the image is measured in units of c.
+    """u ↦ T(c·u) for a nonlinear T: images in units of c.
 
     Args:
         operator: T.
@@ -149,19 +149,35 @@ class ScaledArgument(Operator):
 
 
 def real_space(space: Space) -> Space:
-    """The space of real numbers of the same shape and precision."""
+    """The space of real numbers of the same shape and precision.
+
+    Args:
+        space: Real or complex space.
+    """
     return replace(space, dtype=space.dtype.to_real())
 
 
 def rows_of_space(space: Space, rows: tuple[int, ...], axis: int) -> Space:
-    """The space of the entries ``rows`` of ``axis`` (negative)."""
+    """The space of some entries along an axis.
+
+    Args:
+        space: Space of all entries.
+        rows: Indices of the entries.
+        axis: Axis of the entries, negative.
+    """
     shape = list(space.shape)
     shape[axis] = len(rows)
     return replace(space, shape=tuple(shape))
 
 
 def rows_of(tensor: Tensor, rows: tuple[int, ...], axis: int) -> Tensor:
-    """The entries ``rows`` of ``axis`` (negative); all, where one stands for every row."""
+    """Some entries of a tensor along an axis; all where the axis has one entry for every row.
+
+    Args:
+        tensor: Tensor of all entries.
+        rows: Indices of the entries.
+        axis: Axis of the entries, negative.
+    """
     if tensor.ndim < -axis or tensor.shape[axis] == 1:
         return tensor
     return tensor.index_select(axis, torch.tensor(rows, device=tensor.device))

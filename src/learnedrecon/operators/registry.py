@@ -1,4 +1,4 @@
-"""The operators that a configuration or a checkpoint can name."""
+"""Registry of the operators that configurations and checkpoints can name."""
 
 from __future__ import annotations
 

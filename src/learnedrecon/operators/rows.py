@@ -1,4 +1,4 @@
-"""Which rows of an operator are meant."""
+"""Row subsets of operators as indices."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Rows: TypeAlias = Sequence[int] | slice | np.ndarray | Tensor
 
 
 def row_indices(rows: Rows, number: int) -> tuple[int, ...]:
-    """The indices that ``rows`` stand for, among ``number`` rows.
+    """The indices selected by ``rows`` among ``number`` rows.
 
     Args:
-        rows: whole numbers in any order (a sequence, or an array or tensor with one axis), or a
+        rows: Whole numbers in any order (a sequence, or an array or tensor with one axis), or a
             slice.
-        number: of all rows.
+        number: Number of all rows.
 
     Raises:
-        GeometryError: no rows, a row out of range, or something that is not a whole number.
+        GeometryError: No rows, a row out of range, or a value that is not a whole number.
     """
     chosen = tuple(range(*rows.indices(number))) if isinstance(rows, slice) else _listed(rows)
     if not chosen or min(chosen) < 0 or max(chosen) >= number:

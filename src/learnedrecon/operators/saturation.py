@@ -1,4 +1,4 @@
-"""Detectors that do not show more than a largest value."""
+"""Saturation of detectors: pointwise nonlinearities with a largest value."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ class Saturation(Operator):
     "dead time"  σ(x) = x/(1 + |x|/s),    σ'(x) = (1 + |x|/s)⁻²
     "clip"       σ(x) = min(max(x, -s), s), σ'(x) = 1 where |x| ≤ s, else 0
 
-    The second is what a counter shows that is blind for a time τ = 1/s after each photon and is not
-    prolonged by others (Knoll, Radiation Detection and Measurement, section 4.VII, nonparalysable);
-    its second derivative jumps at 0. The third has a derivative almost everywhere.
-    Written behind another operator, as in ``Saturation(T.codomain, 0.8) @ T``, its rows are those
-    of T.
+    The second is the rate of a counter with a dead time τ = 1/s after each photon, which further
+    photons do not prolong (Knoll, Radiation Detection and Measurement, section 4.VII,
+    nonparalysable); its second derivative jumps at 0. The third has a derivative almost everywhere.
+    In a composition such as ``Saturation(T.codomain, 0.8) @ T`` the rows are those of T.
 
     Args:
-        space: domain and codomain, real.
-        level: s > 0, in the unit of the data.
-        response: σ.
+        space: Domain and codomain, real.
+        level: Largest value s > 0, in the unit of the data.
+        response: Function σ, by its name above.
 
     Raises:
-        DtypeError: a complex space.
+        DtypeError: A complex space.
         ConfigError: s is not positive and finite, or an unknown response.
     """
 

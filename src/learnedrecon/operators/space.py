@@ -19,16 +19,18 @@ _COMPLEX = (torch.complex64, torch.complex128)
 
 @dataclass(frozen=True)
 class Space:
-    """One sample of X or Y: a shape and a type of number, never a batch axis.
+    """A finite-dimensional space of images or data: the shape and dtype of one sample.
+
+    A space never contains a batch axis.
 
     Attributes:
-        shape: the last axes of every tensor of this space.
+        shape: Last axes of every tensor of this space.
         dtype: float32, float64, complex64 or complex128. Real or complex is a property of the
-            space; the precision is what its own elements are made in.
+            space; the precision is that of the elements that the space creates itself.
 
     Raises:
-        ShapeError: a shape that is not a sequence of at least one size, each at least 1.
-        DtypeError: another type of number.
+        ShapeError: A shape that is not a sequence of at least one size, each at least 1.
+        DtypeError: Another type of number.
     """
 
     shape: tuple[int, ...]
@@ -74,15 +76,15 @@ class Space:
         return torch.zeros(leading + self.shape, dtype=self.dtype, device=device)
 
     def check(self, tensor: Tensor, what: str) -> Tensor:
-        """Returns ``tensor`` if it belongs here, with any leading axes.
+        """``tensor`` itself if it belongs to the space, with any leading axes.
 
-        Half precision is lifted to float32, because operators run in float32 or better.
+        Half precision is converted to float32, because operators run in float32 or better.
 
         Raises:
-            ShapeError: the last axes differ from ``shape``.
-            DtypeError: not a tensor; integers, booleans, or complex numbers where real ones are
-                meant; two real channels where complex numbers are meant, which may be real and
-                imaginary parts; sparse or nested tensors.
+            ShapeError: The last axes differ from ``shape``.
+            DtypeError: Not a tensor; integers or booleans; complex numbers where real ones are
+                expected; two real channels where complex numbers are expected, which may be real
+                and imaginary parts; sparse or nested tensors.
         """
         require_tensor(tensor, what)
         if tensor.layout != torch.strided or tensor.is_nested:
@@ -127,10 +129,14 @@ class Space:
 
 
 def require_tensor(value: object, what: str) -> None:
-    """Refuses what is not a tensor, such as a NumPy array.
+    """Check that a value is a tensor, not for example a NumPy array.
+
+    Args:
+        value: Value to check.
+        what: Noun for the value in the message.
 
     Raises:
-        DtypeError: ``value`` is something else.
+        DtypeError: The value is not a tensor.
     """
     if isinstance(value, Tensor):
         return
@@ -163,7 +169,13 @@ def _sizes(shape: object) -> tuple[int, ...]:
 
 
 def inner(a: Tensor, b: Tensor, axes: int) -> Tensor:
-    """The unweighted real inner product Re⟨a, b⟩ over the last ``axes`` axes, summed in float64."""
+    """The unweighted real inner product Re⟨a, b⟩ over the last ``axes`` axes, summed in float64.
+
+    Args:
+        a: First tensor.
+        b: Second tensor, of the same shape.
+        axes: Number of last axes over which is summed.
+    """
     wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
     product = (a.to(wide).conj() * b.to(wide)).flatten(-axes).sum(-1)
     return product.real if product.is_complex() else product

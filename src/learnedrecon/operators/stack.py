@@ -1,4 +1,4 @@
-"""Several operators as one: on one image, on several images, or side by side."""
+"""Block operators: columns, rows and diagonals of linear operators."""
 
 from __future__ import annotations
 
@@ -94,16 +94,17 @@ class Stack(_Blocks):
     (C order, one part after the other) where it is None; ``split`` takes them apart. The adjoint is
     the sum Σ_i T_i* v_i, and ``Stack(...).H`` a row of adjoints.
 
-    Rows: of the joined axis, if it is the row axis of every part; else, if all parts count along
-    the same axis and have equally many, the same rows of each.
+    Rows are those of the joined axis if it is the row axis of every part. Otherwise, if all parts
+    count rows along the same axis and have equally many, row i means row i of every part.
 
     Args:
         operators: T_1, ..., T_k on a common domain.
-        axis: of the codomains, negative, or None; a single common axis counts as -1.
+        axis: Axis of the codomains along which data are joined (negative), or None; a single common
+            axis counts as -1.
 
     Raises:
-        GeometryError: no operators.
-        ShapeError: domains or codomains that do not agree.
+        GeometryError: No operators.
+        ShapeError: Domains or codomains do not agree.
     """
 
     def __init__(self, operators: Sequence[LinearOperator], axis: int | None = None) -> None:
@@ -127,10 +128,11 @@ class Stack(_Blocks):
         return _sum([op.evaluate_adjoint(part) for op, part in pairs])
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Stack:
-        """The stack with tensors of its parts, named '0.mask' for that of the first.
+        """The stack with tensors of its parts; '0.mask' is the mask of the first part.
 
         Raises:
-            GeometryError: no number of a part in front, or a name that the part has not.
+            GeometryError: A name does not begin with the number of a part, or that part has no such
+                tensor.
         """
         return Stack(self.split_tensors(tensors), self.axis) if tensors else self
 
@@ -153,17 +155,18 @@ class Stack(_Blocks):
 
 
 class HorizontalStack(_Blocks):
-    """A row of blocks, T (u_1, ..., u_k) = T_1 u_1 + ... + T_k u_k: several images, one datum.
+    """A row of blocks, T (u_1, ..., u_k) = T_1 u_1 + ... + T_k u_k: several images, one data set.
 
     The images are one tensor, joined as in :class:`Stack`; ``split`` takes it apart.
 
     Args:
         operators: T_1, ..., T_k into a common codomain.
-        axis: of the domains, negative, or None; a single common axis counts as -1.
+        axis: Axis of the domains along which images are joined (negative), or None; a single common
+            axis counts as -1.
 
     Raises:
-        GeometryError: no operators.
-        ShapeError: domains or codomains that do not agree.
+        GeometryError: No operators.
+        ShapeError: Domains or codomains do not agree.
     """
 
     def __init__(self, operators: Sequence[LinearOperator], axis: int | None = None) -> None:
@@ -188,7 +191,7 @@ class HorizontalStack(_Blocks):
         return self._joined.join([op.evaluate_adjoint(v) for op in self.operators])
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> HorizontalStack:
-        """As :meth:`Stack.with_tensors`."""
+        """The row with tensors of its parts, as in :meth:`Stack.with_tensors`."""
         return HorizontalStack(self.split_tensors(tensors), self.axis) if tensors else self
 
     def restrict(self, rows: tuple[int, ...]) -> HorizontalStack:
@@ -196,16 +199,16 @@ class HorizontalStack(_Blocks):
 
 
 class BlockDiagonal(_Blocks):
-    """Blocks side by side, T (u_1, ..., u_k) = (T_1 u_1, ..., T_k u_k).
+    """A diagonal of blocks, T (u_1, ..., u_k) = (T_1 u_1, ..., T_k u_k).
 
     Args:
         operators: T_1, ..., T_k.
-        axis: along which images are joined, as in :class:`Stack`.
-        data_axis: along which data are joined.
+        axis: Axis along which images are joined, as in :class:`Stack`.
+        data_axis: Axis along which data are joined.
 
     Raises:
-        GeometryError: no operators.
-        ShapeError: domains or codomains that do not agree.
+        GeometryError: No operators.
+        ShapeError: Domains or codomains do not agree.
     """
 
     def __init__(
@@ -231,15 +234,15 @@ class BlockDiagonal(_Blocks):
         return self._images.join([op.evaluate_adjoint(part) for op, part in pairs])
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> BlockDiagonal:
-        """As :meth:`Stack.with_tensors`."""
+        """The diagonal with tensors of its parts, as in :meth:`Stack.with_tensors`."""
         return BlockDiagonal(self.split_tensors(tensors), *self.axes) if tensors else self
 
     def compute_norm(self) -> Norm:
-        """The largest norm of a block."""
+        """The largest norm of all blocks."""
         return joined([op.norm() for op in self.operators], max, torch.maximum)
 
     def norm_bound(self) -> Norm | None:
-        """The largest bound of a block."""
+        """The largest norm bound of all blocks."""
         bounds = self._bounds()
         return None if bounds is None else joined(bounds, max, torch.maximum)
 

@@ -1,4 +1,4 @@
-"""How steps compose and how a composition is differentiated."""
+"""Iterative schemes: steps, their composition, and the differentiation of compositions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a composition of steps is differentiated: a value handed to it."""
+"""Differentiation of a composition of steps: backpropagation and checkpointing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Update = Callable[[S, Problem], S]
 
 
 class Backward(ABC):
-    """Runs steps one after the other such that their composition can be differentiated."""
+    """Base class: runs steps one after the other such that their composition is differentiable."""
 
     def check(self, steps: Sequence[Any]) -> None:  # noqa: B027
-        """Called when a composition is built.
+        """Check of the steps, called when a composition is built.
 
         Raises:
-            ConfigError: the steps cannot be differentiated in this way.
+            ConfigError: The steps cannot be differentiated in this way.
         """
 
     @abstractmethod
@@ -33,7 +33,7 @@ class Backward(ABC):
 
 @dataclass(frozen=True)
 class Backprop(Backward):
-    """Autograd stores every activation: exact, and memory grows with the number of steps."""
+    """Backpropagation: autograd stores every activation; exact, with memory linear in the steps."""
 
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
         return _compose(steps, state, problem)
@@ -41,13 +41,16 @@ class Backprop(Backward):
 
 @dataclass(frozen=True)
 class Checkpointed(Backward):
-    """Stores the state after every ``every`` steps and computes the rest again: exact.
+    """Checkpointing: the state after every ``every`` steps is stored, the rest recomputed; exact.
 
     Memory is that of N/every states and the activations of ``every`` steps; each step is evaluated
     twice (Griewank, Walther 2000; Chen et al. 2016). Random numbers drawn in steps are repeated.
 
     Attributes:
-        every: how many steps share one stored state.
+        every: Number of steps that share one stored state.
+
+    Raises:
+        ConfigError: ``every`` is below 1.
     """
 
     every: int = 1
@@ -55,7 +58,11 @@ class Checkpointed(Backward):
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ConfigError(
-                describe(expected="every >= 1", found=str(self.every), fix="store every first step")
+                describe(
+                    expected="every >= 1",
+                    found=str(self.every),
+                    fix="use every=1 to store every step",
+                )
             )
 
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:

@@ -1,4 +1,4 @@
-"""What a step says of its contraction, from which certificates are made."""
+"""Contraction bounds of steps, from which certificates are made."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ ROUNDING = 2.0**-21
 
 
 class Contraction(NamedTuple):
-    """What a step says of itself for a linear operator with L ≥ ‖T‖² and T*T ≥ μ.
+    """Contraction bound of a step for a linear operator with L ≥ ‖T‖² and T*T ≥ μ.
 
-    For the data term ½‖Tu - y‖² and in exact arithmetic, with the weights as they are.
+    The bound holds for the data term ½‖Tu - y‖² in exact arithmetic, with the present weights.
 
     Attributes:
-        epsilon: the bound of the Lipschitz constant of R - Id.
-        eta: the step size.
-        factor: γ, a bound of the Lipschitz constant of the step, as a map of ``variable``; infinite
+        epsilon: Bound of the Lipschitz constant of R - Id.
+        eta: Step size.
+        factor: Bound γ of the Lipschitz constant of the step as a map of ``variable``; infinite
             where none is known.
-        sensitivity: ‖u(y) - u(y')‖ ≤ sensitivity/(1 - γ)·‖y - y'‖ for the images of fixed points.
-        reason: why there is no contraction; empty where there is one.
+        sensitivity: Constant of ‖u(y) - u(y')‖ ≤ sensitivity/(1 - γ)·‖y - y'‖ for the images of
+            fixed points.
+        reason: Reason why there is no contraction; empty where there is one.
         weight: λ, where R has one.
-        variable: in which the step contracts.
+        variable: Name of the variable in which the step contracts.
     """
 
     epsilon: float
@@ -44,15 +45,15 @@ class Contraction(NamedTuple):
 
 
 class AnalysedStep(Step[S]):
-    """A step that can say whether it is a contraction, or why that is not known."""
+    """A step with a contraction bound, or with the reason why there is none."""
 
     @abstractmethod
     def contraction(self, largest: float, smallest: float) -> Contraction:
-        """The bound of its contraction factor.
+        """The bound of the contraction factor.
 
         Args:
-            largest: L ≥ ‖T‖², a bound from above.
-            smallest: μ ≥ 0 with T*T ≥ μ, a bound from below.
+            largest: L ≥ ‖T‖², an upper bound.
+            smallest: μ ≥ 0 with T*T ≥ μ, a lower bound.
         """
 
 
@@ -61,7 +62,7 @@ class CertifiedStep(AnalysedStep[S]):
 
     @abstractmethod
     def lift(self, variable: Tensor) -> S:
-        """The state that the variable stands for."""
+        """The state of a value of the variable."""
 
     @abstractmethod
     def read(self, state: S) -> Tensor:
@@ -79,15 +80,23 @@ class ImageStep(CertifiedStep[Image]):
 
 
 def unbounded(epsilon: float) -> str:
-    """Why there is no certificate if no bound of R is known; empty if one is."""
+    """The reason why there is no certificate without a bound of R; empty if there is a bound.
+
+    Args:
+        epsilon: Bound of the Lipschitz constant of R - Id.
+    """
     return "" if math.isfinite(epsilon) else "R has a layer whose norm has no known bound"
 
 
 def require_positive_number(name: str, value: float) -> None:
-    """Refuses a number that is not positive and finite.
+    """Check for a positive and finite number.
+
+    Args:
+        name: Name of the number, for the message.
+        value: Number to check.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: The number is not positive and finite.
     """
     if not (value > 0 and math.isfinite(value)):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Choosing by name how the scheme of a method is differentiated."""
+"""Selection by name of the way in which a method's scheme is differentiated."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ BackwardName: TypeAlias = Literal["auto", "backprop", "checkpointed", "reversibl
 def set_backward(
     model: Reconstructor, backward: BackwardName = "auto", checkpoint_every: int | None = None
 ) -> None:
-    """Sets how the composition of the steps of a method is differentiated, in place.
+    """Sets in place the way in which the composition of a method's steps is differentiated.
 
-    The gradient is the same up to rounding; memory and time differ.
+    All ways give the same gradient up to rounding, with different memory and time.
 
     Args:
-        model: A method.
-        backward: "auto" leaves the method's own way; "backprop" stores every activation,
+        model: Method whose scheme is a composition of steps.
+        backward: "auto" keeps the method's own way; "backprop" stores every activation,
             "checkpointed" some states, and "reversible" none, see :class:`Backprop`,
             :class:`Checkpointed` and :class:`Reversible`.
         checkpoint_every: Number of steps that share one stored state of "checkpointed"; 1 unless
             given.
 
     Raises:
-        ConfigError: An unknown name, checkpoint_every < 1 or without "checkpointed", a method that
-            is no composition of steps, or a step without an inverse for "reversible".
+        ConfigError: The name is unknown, checkpoint_every is below 1 or given without
+            "checkpointed", the method is not a composition of steps, or a step has no inverse for
+            "reversible".
     """
     mode = _mode(backward, checkpoint_every)
     if mode is None:
@@ -62,7 +63,7 @@ def _mode(backward: str, checkpoint_every: int | None) -> Backward | None:
     if checkpoint_every is not None and backward != "checkpointed":
         raise ConfigError(
             describe(
-                expected="'checkpoint_every' with backward='checkpointed' alone",
+                expected="'checkpoint_every' only with backward='checkpointed'",
                 found=f"checkpoint_every = {checkpoint_every} with backward={backward!r}",
                 fix="set backward='checkpointed', or omit 'checkpoint_every'",
             )

@@ -1,4 +1,4 @@
-"""u = Λ(u): deep equilibrium, a scheme without a number of steps."""
+"""Deep equilibrium schemes u = Λ(u), without a fixed number of steps."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 
 
 class FixedPoint(Step[S]):
-    """The fixed point of a step, found by a solver and differentiated by a value.
+    """The fixed point of a step, found by a solver, with an implicit or approximate derivative.
 
-    The state that is returned is Λ of the best iterate of every sample, so that one more evaluation
-    carries the graph. Not converging is a warning in the log ``learnedrecon``.
+    The returned state is Λ of the best iterate of every sample, so that this last evaluation has a
+    graph. A call that does not converge is logged as a warning.
 
     Args:
-        step: Λ.
-        solver: Anderson unless given.
-        backward: how it is differentiated; :class:`Implicit` unless given.
+        step: Step Λ.
+        solver: Solver of z = Λ(z); Anderson acceleration unless given.
+        backward: Derivative of the fixed point; :class:`Implicit` unless given.
 
     Attributes:
-        result: of the last call: iterations, residual and convergence of every sample; None before.
-        backward_result: of the last backward pass of :class:`Implicit`; None before.
+        result: Result of the last call: iterations, residual and convergence of every sample; None
+            before.
+        backward_result: Result of the last backward pass of :class:`Implicit`; None before.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class FixedPoint(Step[S]):
         return self.step.states()
 
     def diagnostics(self) -> dict[str, float]:
-        """Of the last call: ``iterations`` (mean), ``residual`` (worst), ``converged`` (share).
+        """Mean ``iterations``, worst ``residual`` and fraction ``converged`` of the last call.
 
         In training mode also ``backward_residual``, the worst one of the last backward pass.
         """

@@ -1,4 +1,4 @@
-"""How a fixed point is differentiated: exactly at the fixed point, or approximately."""
+"""Derivatives of fixed points: implicit differentiation and Jacobian-free backpropagation."""
 
 from __future__ import annotations
 
@@ -26,42 +26,43 @@ Report = Callable[[FixedPointResult], None]
 
 
 class FixedPointBackward(ABC):
-    """Attaches a graph to a fixed point z* = Λ(z*) that was found without one."""
+    """Base class: attaches a graph to a fixed point z* = Λ(z*) that was found without one."""
 
     @abstractmethod
     def attach(self, step: Step[S], point: S, problem: Problem, report: Report) -> S:
         """Λ(z*), or an iterate after it, with a derivative.
 
         Args:
-            step: Λ.
-            point: z*, without a graph.
-            problem: one batch.
-            report: called with the result of a solve in the backward pass.
+            step: Step Λ.
+            point: Fixed point z*, without a graph.
+            problem: One batch.
+            report: Function that is called with the result of a solve in the backward pass.
         """
 
 
 @dataclass(frozen=True)
 class Implicit(FixedPointBackward):
-    """The derivative of the fixed point itself, by the implicit function theorem.
+    """The exact derivative of the fixed point, by the implicit function theorem.
 
-    With J = ∂Λ/∂z at z*, a cotangent v is turned into the solution g of g = J*g + v, by a fixed
-    point solver of its own, and g goes through one evaluation of Λ to weights, data and every other
-    tensor that autograd knows of (Bai, Kolter, Koltun, Deep equilibrium models, 2019; Gilton,
-    Ongie, Willett, IEEE TCI 7, 2021). The error of the gradient is proportional to the residuals of
-    z* and of g. Memory is that of one step. The initial state has the derivative zero. Second
-    derivatives are refused. A solve that does not converge is a warning in the log
-    ``learnedrecon`` and is kept in ``FixedPoint.backward_result``.
+    With J = ∂Λ/∂z at z*, a separate fixed point solver computes the solution g of g = J*g + v for a
+    cotangent v, and one evaluation of Λ propagates g to weights, data and every other tensor in the
+    graph (Bai, Kolter, Koltun, Deep equilibrium models, 2019; Gilton, Ongie, Willett, IEEE TCI 7,
+    2021). The error of the gradient is proportional to the residuals of z* and of g. Memory is that
+    of one step. The derivative in the initial state is zero. Second derivatives raise an error. A
+    solve that does not converge is logged as a warning and stored in
+    ``FixedPoint.backward_result``.
 
     Within ``torch.utils.checkpoint(use_reentrant=False)`` every evaluation of J* would solve the
-    fixed point again; there is nothing to save there, so put :class:`Checkpointed` inside Λ.
+    fixed point again, without saving memory; use :class:`Checkpointed` inside Λ instead.
 
     ``torch.compile``: compile the step or its networks. In a compiled model the solver breaks the
-    graph at every iteration: right, slow to compile, and no faster than a compiled step;
-    ``fullgraph=True`` fails.
+    graph at every iteration: the result is correct, but compilation is slow and the model no faster
+    than with a compiled step; ``fullgraph=True`` fails.
 
     Attributes:
-        solver: of the linear fixed point equation.
-        tolerance: on its relative residual; the solver's own unless given.
+        solver: Solver of the linear fixed point equation.
+        tolerance: Relative residual at which the solver stops; the solver's own tolerance unless
+            given.
     """
 
     solver: FixedPointSolver = field(default_factory=lambda: Anderson(tolerance=1e-6))
@@ -139,18 +140,18 @@ class _AtFixedPoint(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class JacobianFree(FixedPointBackward):
-    """An approximate derivative: ``steps`` damped steps from z* are differentiated.
+    """An approximate derivative: that of ``steps`` damped steps from z*.
 
     z ← (1 - d) z + d Λ(z). One undamped step is the Jacobian-free backpropagation of Fung et al.
-    (2022), more of them the phantom gradient of Geng et al. (2021), which tends to that of
+    (2022); more steps give the phantom gradient of Geng et al. (2021), which converges to that of
     :class:`Implicit`. The memory is that of ``steps`` steps.
 
     Attributes:
-        steps: how many.
-        damping: d in (0, 1].
+        steps: Number of steps that are differentiated.
+        damping: Damping d in (0, 1].
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
     steps: int = 1

@@ -1,4 +1,4 @@
-"""Steps that can be undone: Λ⁻¹ exists and is cheap."""
+"""Invertible steps: Λ⁻¹ exists and is cheap."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 
 @dataclass(frozen=True)
 class WholeStep(Unit[S]):
-    """A step that is undone by its own inverse.
+    """A step that is inverted by its own inverse.
 
     Attributes:
-        step: the step.
+        step: Invertible step.
     """
 
     step: InvertibleStep[S]
@@ -48,11 +48,11 @@ class InvertibleStep(Step[S]):
 
 
 class CouplingStep(InvertibleStep[S]):
-    """A composition of additive couplings; subclasses write :meth:`couplings`."""
+    """A composition of additive couplings; subclasses implement :meth:`couplings`."""
 
     @abstractmethod
     def couplings(self) -> Sequence[Coupling[S]]:
-        """In the order of the forward pass."""
+        """The couplings in the order of the forward pass."""
 
     def forward(self, state: S, problem: Problem) -> S:
         for coupling in self.couplings():
@@ -69,10 +69,15 @@ class CouplingStep(InvertibleStep[S]):
 
 
 def invert(step: Step[S], state: S, problem: Problem) -> S:
-    """The state before ``step``, which may be a composition of invertible steps.
+    """The state before a step, which may be a composition of invertible steps.
+
+    Args:
+        step: Invertible step.
+        state: State after the step.
+        problem: Problem that the step was applied to.
 
     Raises:
-        ConfigError: a step without an inverse.
+        ConfigError: The step has no inverse.
     """
     units: Sequence[Unit[S]] = units_of(step)
     for unit in reversed(units):
@@ -82,14 +87,19 @@ def invert(step: Step[S], state: S, problem: Problem) -> S:
 
 @torch.no_grad()
 def inversion_error(step: Step[S], state: S, problem: Problem) -> float:
-    """How far ``invert`` ends from where the step began, in the precision at hand.
+    """The error of ``invert`` after a step, in the precision at hand.
+
+    Args:
+        step: Invertible step.
+        state: State before the step.
+        problem: Problem that the step is applied to.
 
     Returns:
-        The largest ‖z_i - ẑ_i‖ over the fields, relative to the largest norm of a field before or
-        after the step.
+        Largest ‖z_i - ẑ_i‖ over the fields, relative to the largest norm of a field before or after
+        the step.
 
     Raises:
-        ConfigError: a step without an inverse.
+        ConfigError: The step has no inverse.
     """
     after = step(state, problem)
     return relative_error(state, invert(step, after, problem), after)

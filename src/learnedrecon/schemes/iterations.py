@@ -1,4 +1,4 @@
-"""Running a scheme for another number of iterations than it was built and trained for."""
+"""Schemes with another number of iterations than they were built and trained for."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 
 
 class CyclicChain(Step[S]):
-    """Λ_1, ..., Λ_N, Λ_1, ...: steps in turn, ``times`` applications in all.
+    """Λ_1, ..., Λ_N, Λ_1, ...: steps in cyclic order, ``times`` applications in all.
 
-    The weights are shared by all turns. A step on a part of the data goes on with the parts, or the
-    draws, where the last turn ended.
+    All cycles share the weights. A step on a part of the data continues with the parts, or the
+    draws, where the last cycle ended.
 
     Args:
         steps: Λ_1, ..., Λ_N.
-        times: applications, more or fewer than N.
-        backward: how the composition is differentiated.
+        times: Number of applications, more or fewer than N.
+        backward: Differentiation of the composition; backpropagation unless given.
 
     Raises:
-        ConfigError: no steps, or times < 1.
+        ConfigError: There are no steps, or times < 1.
     """
 
     def __init__(
@@ -86,29 +86,33 @@ class CyclicChain(Step[S]):
 
 
 def iterations(scheme: Step[Any]) -> int:
-    """How many iterations a scheme makes; of a fixed point at most."""
+    """The number of iterations of a scheme; the largest one of a fixed point.
+
+    Args:
+        scheme: Any scheme.
+    """
     if isinstance(scheme, FixedPoint):
         return int(scheme.solver.max_iterations)
     return scheme.times if isinstance(scheme, CyclicChain) else len(_elements(scheme))
 
 
 def with_iterations(scheme: Step[S], number: int) -> Step[S]:
-    """The same weights for ``number`` iterations; a new scheme, the old one is as it was.
+    """A new scheme with the same weights and ``number`` iterations.
 
-    A ``Repeat`` repeats more or less often; a ``Chain`` is cut, or begins anew with its first step
-    after its last; a ``FixedPoint`` allows its solver that many evaluations; any other step is
-    repeated. Iterations are counted as ``iterates`` yields them.
+    A ``Repeat`` changes its number of repetitions; a ``Chain`` is shortened, or continues with its
+    first step after its last; a ``FixedPoint`` allows its solver that many evaluations; any other
+    step is repeated. Iterations are those that ``iterates`` yields.
 
     Args:
-        scheme: any scheme.
-        number: K >= 1.
+        scheme: Any scheme, which is not changed.
+        number: Number of iterations K ≥ 1.
 
     Raises:
         ConfigError: K < 1.
     """
     if number < 1:
         raise ConfigError(
-            describe(expected="at least one iteration", found=str(number), fix="ask for some")
+            describe(expected="at least one iteration", found=str(number), fix="use at least 1")
         )
     if isinstance(scheme, FixedPoint):
         return scheme.with_iterations(number)
@@ -122,18 +126,22 @@ def with_iterations(scheme: Step[S], number: int) -> Step[S]:
 
 
 def model_with_iterations(model: Reconstructor, number: int) -> Iterative:
-    """A method that runs for ``number`` iterations, with the weights of ``model``.
+    """A method with the weights of ``model`` and ``number`` iterations.
+
+    Args:
+        model: Iterative method.
+        number: Number of iterations ≥ 1.
 
     Raises:
-        ConfigError: a method without iterations of its own, such as filtered back-projection with
-            a network after it; or number < 1.
+        ConfigError: The method has no iterations, such as filtered backprojection followed by a
+            network; or number < 1.
     """
     if not isinstance(model, Iterative):
         raise ConfigError(
             describe(
                 expected="a learned iterative scheme, which can run for any number of iterations",
                 found=f"{type(model).__name__}, which has none",
-                fix="leave the number of iterations away, or name the run of an iterative scheme",
+                fix="omit the number of iterations, or name the run of an iterative scheme",
             )
         )
     return model.with_scheme(with_iterations(model.scheme, number)).train(model.training)

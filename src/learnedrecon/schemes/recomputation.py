@@ -1,4 +1,4 @@
-"""What every way of differentiating that computes things again has to watch."""
+"""Checks for every way of differentiating that recomputes activations."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ _DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # noqa: SLF001
 
 
 class Unchanged:
-    """Tensors that must not be written into before the backward pass.
+    """Check that tensors are not written to before the backward pass.
 
-    Autograd notices that for the tensors which it saves itself; what is computed again needs the
-    same.
+    Autograd detects this for the tensors that it saves itself; recomputation needs the same check.
 
     Args:
-        tensors: by what they are.
+        tensors: Tensors by their role, for messages.
     """
 
     def __init__(self, tensors: Mapping[str, Iterable[Tensor]]) -> None:
@@ -34,7 +33,7 @@ class Unchanged:
         self.update(tensors)
 
     def update(self, tensors: Mapping[str, Iterable[Tensor]]) -> None:
-        """Watches more of them, as they are now."""
+        """Adds tensors in their present version."""
         self._known += [
             (name, tensor, tensor._version)  # noqa: SLF001
             for name, some in tensors.items()
@@ -43,10 +42,10 @@ class Unchanged:
         ]
 
     def require(self) -> None:
-        """Called in the backward pass.
+        """The check, called in the backward pass.
 
         Raises:
-            DifferentiationError: one of them was changed in place.
+            DifferentiationError: A tensor was changed in place.
         """
         for name, tensor, version in self._known:
             if tensor._version != version:  # noqa: SLF001
@@ -61,13 +60,13 @@ class Unchanged:
 
 
 class Constancy:
-    """Refuses modules whose second evaluation would not be their first.
+    """Check that modules give the same result when they are evaluated again.
 
     Args:
-        steps: what is about to be run.
+        steps: Modules that will be run.
 
     Raises:
-        DifferentiationError: a dropout that is switched on.
+        DifferentiationError: A dropout is switched on.
     """
 
     def __init__(self, steps: Iterable[object]) -> None:
@@ -81,14 +80,14 @@ class Constancy:
         self._generator = torch.random.get_rng_state()
 
     def weights(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters, to be watched until the backward pass."""
+        """The parameters, to be checked until the backward pass."""
         return {"the weights": self._weights}
 
     def require(self) -> None:
-        """Called after the run.
+        """The check, called after the run.
 
         Raises:
-            DifferentiationError: a buffer has changed (BatchNorm in training), or random numbers
+            DifferentiationError: A buffer has changed (BatchNorm in training), or random numbers
                 were drawn from the default generator of the CPU.
         """
         for (module, buffer), version in zip(self._buffers, self._versions, strict=True):
@@ -99,7 +98,11 @@ class Constancy:
 
 
 def autocast_now(device: str) -> Callable[[], AbstractContextManager[None]]:
-    """The autocast state of ``device``, to be entered again later."""
+    """The present autocast state of a device, as a function that returns a context with it.
+
+    Args:
+        device: Type of the device.
+    """
     return partial(
         torch.autocast,
         device,
@@ -110,10 +113,13 @@ def autocast_now(device: str) -> Callable[[], AbstractContextManager[None]]:
 
 
 def refuse_second_derivative(mode: str) -> None:
-    """Called in a backward pass.
+    """Check, in a backward pass, that it is not differentiated itself.
+
+    Args:
+        mode: Name of the way of differentiating, for the message.
 
     Raises:
-        DifferentiationError: the backward pass is to be differentiated itself.
+        DifferentiationError: A second derivative is asked for.
     """
     if torch.is_grad_enabled():
         raise DifferentiationError(

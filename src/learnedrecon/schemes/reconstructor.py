@@ -1,4 +1,4 @@
-"""From a problem to an image: the interface of every method, and the learned iterative ones."""
+"""Reconstruction methods: the interface of all, and learned iterative schemes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class Estimate(NamedTuple):
-    """What a reconstruction returns.
+    """The result of a reconstruction.
 
     Attributes:
-        image: (batch, channel, *domain.shape).
-        variance: of the image, of the same shape, or None.
-        status: how a solver ended, one text per batch, or None where nothing was solved.
-        extra: further results by name, such as coil maps.
+        image: Images, (batch, channel, *domain.shape).
+        variance: Pointwise variance of the image, of the same shape, or None.
+        status: Outcome of a solver, one text per batch, or None where nothing was solved.
+        extra: Further results by name, such as coil maps.
     """
 
     image: Tensor
@@ -40,15 +40,15 @@ class Estimate(NamedTuple):
 
 
 class Reconstructor(Recorded, nn.Module, ABC, recorded=False):
-    """Problem → Estimate: learned or not, iterative or not.
+    """Base class of reconstruction methods, Problem → Estimate: learned or not, iterative or not.
 
     The arguments of a subclass are recorded in ``spec``, from which configurations and weights
     files build it again; see :class:`learnedrecon.recorded.Recorded`.
 
     Attributes:
-        spec: The arguments, a frozen dataclass; None where they are not recorded.
-        draws: Random integers that every problem must bring.
-        tunable: The argument of a method without weights that data choose, or None.
+        spec: Constructor arguments, a frozen dataclass; None where they are not recorded.
+        draws: Number of random integers that every problem must bring.
+        tunable: Argument of a method without weights that data choose, or None.
     """
 
     draws: int = 0
@@ -56,7 +56,7 @@ class Reconstructor(Recorded, nn.Module, ABC, recorded=False):
 
     @property
     def image_scale(self) -> float | None:
-        """The size of a typical image that the weights are for, in its unit; None for any."""
+        """The size of a typical image for these weights, in the unit of the image; None for any."""
         return None
 
     @abstractmethod
@@ -68,26 +68,26 @@ class Reconstructor(Recorded, nn.Module, ABC, recorded=False):
         yield self(problem)
 
     def diagnostics(self, problem: Problem | None = None) -> dict[str, float]:  # noqa: ARG002
-        """Numbers for a training log that say how far a result can be trusted.
+        """Numbers for a training log that show how accurate a result is.
 
         Args:
-            problem: a batch to measure on what the last call does not tell, which may take as long
-                as a reconstruction; None for what is known from the last call.
+            problem: Batch on which to measure what the last call does not show, which may take as
+                long as a reconstruction; None for what is known from the last call.
 
         Returns:
-            By name; nothing for methods that have nothing to say.
+            Numbers by name, possibly none.
         """
         return {}
 
     def require_precision(self, problem: Problem) -> None:
-        """Refuses data of another precision than the weights; learned methods call this first.
+        """Check that data have the precision of the weights; learned methods call it first.
 
-        Operators work in the precision of what they are given and networks in that of their
-        weights, so that one of the two has to be chosen. float16 and bfloat16 data count as
-        float32, to which operators lift them; complex numbers count by their parts.
+        Operators work in the precision of their argument and networks in that of their weights, so
+        that the two must agree. float16 and bfloat16 data count as float32, to which operators
+        convert them; complex numbers have the precision of their parts.
 
         Raises:
-            DtypeError: no parameter has the precision of the data.
+            DtypeError: No parameter has the precision of the data.
         """
         data = problem.data.dtype.to_real()
         data = torch.float32 if data.itemsize < 4 else data
@@ -114,19 +114,19 @@ def _name(dtype: torch.dtype) -> str:
 
 
 class Iterative(Reconstructor, recorded=False):
-    """u = c · image((Λ_N ∘ ... ∘ Λ_1)(u⁰)), every learned iterative scheme.
+    """Learned iterative schemes u = c · image((Λ_N ∘ ... ∘ Λ_1)(u⁰)).
 
     Args:
-        scheme: Λ_N ∘ ... ∘ Λ_1, (state, problem) → state.
-        start: Problem → u⁰, an image that :meth:`Step.begin` puts into a state, or a state.
-            A module or a frozen dataclass can be pickled with the method.
-        scaling: Problem → (problem, c).
-        prepare: Problem → problem, before everything else; such as a fixed R that belongs to the
-            scheme, or a network that makes part of T.
+        scheme: Λ_N ∘ ... ∘ Λ_1, a step (state, problem) → state.
+        start: Function Problem → u⁰, an image that :meth:`Step.begin` puts into a state, or a
+            state. A module or a frozen dataclass can be pickled with the method.
+        scaling: Function Problem → (problem, c).
+        prepare: Function Problem → problem, applied before everything else; such as a fixed R that
+            belongs to the scheme, or a network that is part of T.
 
     Raises:
-        DtypeError: On a call, data of another precision than the weights.
-        ConfigError: On a call, a start that gives neither an image nor a state of the scheme.
+        DtypeError: In a call, data have another precision than the weights.
+        ConfigError: In a call, the start returns neither an image nor a state of the scheme.
     """
 
     def __init__(
@@ -147,11 +147,11 @@ class Iterative(Reconstructor, recorded=False):
         return self.scaling.image_scale
 
     def with_scheme(self, scheme: Step[Any]) -> Iterative:
-        """The same start and scaling around another scheme, such as ``chain[:k]``."""
+        """A method with the same start and scaling around another scheme, such as ``chain[:k]``."""
         return Iterative(scheme, self.start, self.scaling, self.prepare)
 
     def initial(self, problem: Problem) -> Any:  # noqa: ANN401 - the state of the scheme
-        """The state that the scheme begins with, for a problem that has been scaled."""
+        """The initial state of the scheme, for a problem that has been scaled."""
         begun = self.start(problem)
         if isinstance(begun, Tensor):
             return self.scheme.begin(begun, problem)
@@ -169,7 +169,7 @@ class Iterative(Reconstructor, recorded=False):
             yield Estimate(c * self.scheme.image(state))
 
     def diagnostics(self, problem: Problem | None = None) -> dict[str, float]:
-        """How the fixed points of the last call ended, and whether the scheme can be undone.
+        """Convergence of the fixed points of the last call, and the inversion error of the scheme.
 
         Returns:
             The ``diagnostics`` of every step, by the path within the scheme; with a problem also
@@ -190,6 +190,6 @@ class Iterative(Reconstructor, recorded=False):
         return getattr(self.scheme, "backward_mode", None)
 
     def scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
-        """What the scheme works on, and c, which its image is multiplied by."""
+        """The scaled problem of the scheme, and the factor c of its image."""
         self.require_precision(problem)
         return self.scaling(problem if self.prepare is None else self.prepare(problem))

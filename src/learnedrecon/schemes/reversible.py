@@ -1,4 +1,4 @@
-"""Depth without memory: activations are computed again from the state after each step."""
+"""Reversible backpropagation: activations recomputed by inversion."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 
 @dataclass(frozen=True)
 class Reversible(Backward):
-    """Stores the last state only and goes back by inverting every step: exact up to rounding.
+    """Reversible backpropagation: stores the last state and inverts every step; exact to rounding.
 
     Memory does not grow with the number of steps (Gomez et al., The reversible residual network,
     2017). Additive couplings are evaluated once more in the backward pass, other invertible steps
-    twice. Gradients reach every tensor that autograd knows of. Second derivatives are refused, and
-    so are steps that draw random numbers or change buffers, a backward pass after weights, data or
-    states were written into, and the transforms of ``torch.func``. Steps are evaluated coupling by
+    twice. Gradients reach every tensor in the graph. Errors are raised for second derivatives,
+    steps that draw random numbers or change buffers, a backward pass after weights, data or states
+    were changed in place, and the transforms of ``torch.func``. Steps are evaluated coupling by
     coupling, so hooks registered on a step itself do not run; those on its networks do.
 
     ``torch.compile``: compile the networks, ``step.dual_network.compile()``. A compiled step is
     not used, as its couplings are evaluated one by one. In a compiled model the composition runs
-    as if it were not compiled, between two graphs: right and no faster, and ``fullgraph=True``
-    fails.
+    without compilation, between two graphs: the result is correct, but not faster, and
+    ``fullgraph=True`` fails.
 
     Attributes:
-        tolerance: how far the way back may end from the initial state, relative to the largest
-            norm of a field; beyond it a warning is written to the log ``learnedrecon``.
+        tolerance: Largest distance between the recomputed and the true initial state, relative to
+            the largest norm of a field, above which a warning is logged.
 
     Raises:
-        ConfigError: the tolerance is not positive, or (when a composition is built) a step has no
+        ConfigError: The tolerance is not positive, or (when a composition is built) a step has no
             inverse.
     """
 
@@ -66,7 +66,7 @@ class Reversible(Backward):
                 describe(
                     expected="a tolerance > 0",
                     found=str(self.tolerance),
-                    fix="say how far the round trip may drift, such as 1e-3",
+                    fix="give the largest accepted relative error of the inversion, such as 1e-3",
                 )
             )
 
@@ -239,7 +239,7 @@ class _Frame(Generic[S]):
                 describe(
                     expected="a step that computes the same when it is run again",
                     found=f"{len(made)} saved tensors in place of {len(self.shapes)}, or others",
-                    fix="let a step depend on its state and its problem alone",
+                    fix="make the step depend only on its state and its problem",
                 )
             )
         self.found = dict(enumerate(made))

@@ -1,4 +1,4 @@
-"""The one place where sizes are chosen: T/‖T‖, y/(c‖T‖), and images in units of c."""
+"""Scaling of problems: T/‖T‖, y/(c‖T‖), and images in units of c."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 
 class Scaling(ABC):
-    """Problem → (Problem, c): what a scheme works on, and what its image is multiplied by.
+    """Base class of scalings, Problem → (Problem, c), where c multiplies the image of the scheme.
 
-    A linear T becomes T/‖T‖ with data y/(c‖T‖); a nonlinear one becomes u ↦ T(c·u) with the data
-    as they are. A fixed R acts on the image in units of c. ‖T‖ belongs to the operator at hand.
+    A linear T becomes T/‖T‖ with data y/(c‖T‖); a nonlinear one becomes u ↦ T(c·u) with unchanged
+    data. A fixed R acts on the image in units of c. ‖T‖ is that of the present operator.
+
+    Attributes:
+        image_scale: Size of a typical image, in its unit, or None.
     """
 
     image_scale: float | None = None
@@ -37,7 +40,7 @@ class Scaling(ABC):
 
 @dataclass(frozen=True)
 class NoScaling(Scaling):
-    """T and y as they are, c = 1."""
+    """No scaling: T and y unchanged, c = 1."""
 
     def __call__(self, problem: Problem) -> tuple[Problem, float]:
         return problem, 1.0
@@ -45,10 +48,13 @@ class NoScaling(Scaling):
 
 @dataclass(frozen=True)
 class ImageScale(Scaling):
-    """c is a number that is stored with the weights: the size of a typical image.
+    """Scaling by a fixed c that is stored with the weights: the size of a typical image.
 
     Attributes:
-        c: in the unit of the image; for CT the attenuation of water, 0.02 per mm.
+        c: Size of a typical image in its unit; for CT the attenuation of water, 0.02 per mm.
+
+    Raises:
+        ConfigError: c is not positive and finite.
     """
 
     c: float = 1.0
@@ -73,9 +79,9 @@ class ImageScale(Scaling):
 
 @dataclass(frozen=True)
 class AdjointScale(Scaling):
-    """c = max |T*y| / ‖T‖² of every sample, so that y → a·y gives a·u.
+    """Scaling by c = max |T*y| / ‖T‖² of every sample, so that data a·y give the image a·u.
 
-    For MRI with ‖T‖ = 1 this is max |T*y|. Needs a linear T. A sample without signal gets c = 1.
+    For MRI with ‖T‖ = 1 this is max |T*y|. T must be linear. A sample without signal gets c = 1.
     """
 
     def __call__(self, problem: Problem) -> tuple[Problem, Tensor]:
@@ -100,14 +106,14 @@ def rescale(problem: Problem, c: Tensor | float) -> Problem:
     """The problem for the image in units of ``c``, with an operator of norm 1 if it is linear.
 
     ‖T‖ is one number for each sample where samples have tensors of their own, and differentiable
-    where these are. An operator of norm 0 is not divided.
+    where these are. An operator of norm 0 is not scaled.
 
     Args:
-        problem: an InverseProblem, or a Wrapper around one.
-        c: a number, or (batch, 1, ...) with 1 for every axis of the domain.
+        problem: InverseProblem, or a Wrapper around one.
+        c: Number, or (batch, 1, ...) with a 1 for every axis of the domain.
 
     Raises:
-        ConfigError: another problem.
+        ConfigError: The problem is of another kind.
     """
     return changed(problem, lambda standard: _rescaled(standard, c))
 

@@ -1,4 +1,4 @@
-"""The state of schemes without memory."""
+"""The state of schemes without memory: the image."""
 
 from __future__ import annotations
 

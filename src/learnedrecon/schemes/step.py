@@ -1,4 +1,4 @@
-"""Λ: one update of a state, and compositions of such updates."""
+"""Steps Λ, which update a state, and their compositions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 
 
 def require_state(step: Step[S], state: S) -> None:
-    """Refuses a state of another type than the step's, such as a bare tensor.
+    """Check that a state has the type of the step, and is not for example a bare tensor.
+
+    Args:
+        step: Step.
+        state: State to check.
 
     Raises:
-        ConfigError: Another type; both are named.
+        ConfigError: The state has another type; the message names both.
     """
     if not isinstance(state, step.states()):
         raise ConfigError(
@@ -39,11 +43,14 @@ def require_state(step: Step[S], state: S) -> None:
 
 
 class Step(nn.Module, ABC, Generic[S]):
-    """Λ: (state, problem) → state, where a state is a NamedTuple of tensors.
+    """A step Λ: (state, problem) → state, where a state is a NamedTuple of tensors.
 
-    A step holds networks and never an operator, which arrives with the problem. Its state is the
-    type parameter, ``class MyStep(Step[MyState])``, and :class:`Image` where there is none. A step
-    with another state writes :meth:`begin`, and :meth:`image` where the state has no ``image``.
+    A step contains networks but no operator, which the problem provides. Its state is the type
+    parameter, ``class MyStep(Step[MyState])``, and :class:`Image` where there is none. A step with
+    another state implements :meth:`begin`, and :meth:`image` where the state has no ``image``.
+
+    Attributes:
+        state_type: Type of the state.
     """
 
     state_type: ClassVar[type[Any]] = Image
@@ -60,14 +67,14 @@ class Step(nn.Module, ABC, Generic[S]):
         """Λ(state)."""
 
     def begin(self, image: Tensor, problem: Problem) -> S:  # noqa: ARG002
-        """The state that begins with an image.
+        """The initial state of an image.
 
         Args:
-            image: (batch, channel, *domain.shape).
-            problem: The problem that the scheme will run on.
+            image: Image, (batch, channel, *domain.shape).
+            problem: Problem that the scheme will run on.
 
         Raises:
-            ConfigError: A step with a state of its own that does not say how it begins.
+            ConfigError: The step has a state of its own and does not implement this method.
         """
         if self.state_type is not Image:
             raise ConfigError(
@@ -81,12 +88,12 @@ class Step(nn.Module, ABC, Generic[S]):
         return Image(image)  # type: ignore[return-value]
 
     def image(self, state: S) -> Tensor:
-        """The image that a state stands for, (batch, channel, *domain.shape)."""
+        """The image of a state, (batch, channel, *domain.shape)."""
         found: Tensor = state.image  # type: ignore[attr-defined]
         return found
 
     def states(self) -> type[Any]:
-        """The type of the states that the step takes and gives."""
+        """The type of the states of the step."""
         return self.state_type
 
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
@@ -94,29 +101,30 @@ class Step(nn.Module, ABC, Generic[S]):
         yield self(state, problem)
 
     def diagnostics(self) -> dict[str, float]:
-        """Numbers that say how the last call went; nothing for steps that solve nothing."""
+        """Numbers about the last call; none for steps that solve nothing."""
         return {}
 
     def units(self) -> Sequence[Unit[S]]:
-        """The invertible pieces that the step is a composition of, in order.
+        """The invertible units that the step is a composition of, in order.
 
         Raises:
-            ConfigError: it has no inverse.
+            ConfigError: The step has no inverse.
         """
         raise _no_inverse(type(self).__name__)
 
 
 class Chain(Step[S]):
-    """Λ_N ∘ ... ∘ Λ_1, each with its own weights.
+    """The composition Λ_N ∘ ... ∘ Λ_1 of steps with their own weights.
 
     ``chain[:k]`` is a chain of the first k steps that shares their weights.
 
     Args:
         steps: Λ_1, ..., Λ_N.
-        backward: how the composition is differentiated.
+        backward: Differentiation of the composition; backpropagation unless given.
 
     Raises:
-        ConfigError: no steps, or the same module twice (say :class:`Repeat` for shared weights).
+        ConfigError: There are no steps, or a module occurs twice (use :class:`Repeat` for shared
+            weights).
     """
 
     def __init__(self, steps: Sequence[Step[S]], backward: Backward | None = None) -> None:
@@ -127,7 +135,7 @@ class Chain(Step[S]):
                 describe(
                     expected="at least one step, each a module of its own",
                     found=f"{len(inside)} steps, nested ones too, {len(set(inside))} different",
-                    fix="build every step anew, or use Repeat(step, n) to share weights",
+                    fix="build every step separately, or use Repeat(step, n) to share weights",
                 )
             )
         self.steps = nn.ModuleList(steps)
@@ -174,12 +182,12 @@ class Chain(Step[S]):
 
 
 class Repeat(Step[S]):
-    """Λ ∘ ... ∘ Λ, n times with the same weights.
+    """The n-fold composition Λ ∘ ... ∘ Λ with shared weights.
 
     Args:
         step: Λ.
-        times: n; may be changed by ``repeat.with_times(n)``, which shares the weights.
-        backward: how the composition is differentiated.
+        times: Number n of repetitions; ``repeat.with_times(n)`` changes it and shares the weights.
+        backward: Differentiation of the composition; backpropagation unless given.
 
     Raises:
         ConfigError: n < 1.
@@ -224,10 +232,13 @@ class Repeat(Step[S]):
 
 
 def units_of(step: object) -> Sequence[Unit[Any]]:
-    """The invertible pieces of a step.
+    """The invertible units of a step.
+
+    Args:
+        step: Step with an inverse.
 
     Raises:
-        ConfigError: not a step, or one without an inverse.
+        ConfigError: The object is not a step, or has no inverse.
     """
     if not isinstance(step, Step):
         raise _no_inverse(type(step).__name__)

@@ -1,4 +1,4 @@
-"""Steps that see a part of the data only (Tang, Mukherjee, Schönlieb 2021)."""
+"""Steps on subsets of the data (Tang, Mukherjee, Schönlieb 2021)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows k, k + m, k + 2m, ... of the data for k = 0..m-1: interleaved, of equal size.
+    """A partition of the data into interleaved parts: rows k, k + m, k + 2m, ... for k = 0..m-1.
 
     Attributes:
-        parts: m.
+        parts: Number m of parts.
 
     Raises:
         ConfigError: m < 1.
@@ -35,14 +35,18 @@ class Partition:
     def __post_init__(self) -> None:
         if self.parts < 1:
             raise ConfigError(
-                describe(expected="parts >= 1", found=str(self.parts), fix="1 is all the data")
+                describe(
+                    expected="parts >= 1",
+                    found=str(self.parts),
+                    fix="use 1 for a single part with all data",
+                )
             )
 
     def part(self, problem: Problem, index: int) -> Problem:
-        """Part ``index`` mod m of a problem.
+        """The problem of part ``index`` mod m.
 
         Raises:
-            GeometryError: the rows cannot be parted equally, or the operator has none.
+            GeometryError: The rows cannot be divided equally, or the operator has none.
         """
         if self.parts == 1:
             return problem
@@ -59,20 +63,20 @@ class Partition:
 
 
 class OnSubset(Step[S]):
-    """Λ on part k mod m of the data, or on part ``problem.draws[k]`` mod m.
+    """A step on part k mod m of the data, or on part ``problem.draws[k]`` mod m.
 
     Only the problem changes, so a dual variable has the size of one part and is carried from part
     to part.
 
     Args:
         step: Λ.
-        partition: how the rows are parted.
-        k: the number of the step.
-        drawn: take the part from ``problem.draws``, which the data side draws at random before the
-            scheme runs; recomputation then sees the same part.
+        partition: Partition of the rows.
+        k: Number of the step.
+        drawn: True to take the part from ``problem.draws``, which the data side draws at random
+            before the scheme runs, so that recomputation sees the same part.
 
     Raises:
-        GeometryError: on a call, draws are missing, or rows cannot be parted equally.
+        GeometryError: In a call, draws are missing, or rows cannot be divided equally.
     """
 
     def __init__(self, step: Step[S], partition: Partition, k: int, *, drawn: bool = False) -> None:
@@ -101,7 +105,11 @@ class OnSubset(Step[S]):
         return [_OnPart(unit, self) for unit in units_of(self.step)]
 
     def part(self, problem: Problem) -> Problem:
-        """What the step sees of a problem."""
+        """The part of the problem that the step sees.
+
+        Raises:
+            GeometryError: The problem has too few draws.
+        """
         if not self.drawn:
             return self.partition.part(problem, self.k)
         if self.k >= len(problem.draws):

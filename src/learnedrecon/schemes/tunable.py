@@ -1,4 +1,4 @@
-"""The numbers of a method without weights that are chosen by data."""
+"""Tuning of methods without weights: one argument that data choose."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ def _nothing(*_: object) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Tunable:
-    """How the arguments of a method are chosen; the class attribute ``tunable`` of a method.
+    """Rule by which data choose one argument of a method; its class attribute ``tunable``.
 
     Attributes:
-        argument: Name of a positive argument that validation images choose, such as "weight".
-        start: Problem → a first guess of it, from one batch of validation data.
-        factor: First factor by which the search walks, above 1.
+        argument: Name of a positive argument, such as "weight".
+        start: Function Problem → initial guess, from one batch of validation data.
+        factor: First factor of the search, above 1.
         upper: Largest value, or None.
-        by_truths: True images → further arguments, such as whether values may be negative.
+        by_truths: Function true images → further arguments, such as the constraint u ≥ 0.
         by_noise: Batches of validation data, and the standard deviation of their noise relative to
             mean(abs(y)) where it is known → further arguments.
         automatic: Arguments with which the method chooses for itself from the data of each
             measurement, such as by the discrepancy principle; empty where only a truth can choose.
             A tuned method has them too, but for ``argument``.
+        fixed: Other arguments with fixed values.
+        by_data: Function Problem → argument for a measurement without a truth, such as by the
+            discrepancy principle, or None where the data are not sufficient; None where only a
+            truth can choose it.
     """
 
     argument: str

@@ -1,4 +1,4 @@
-"""The smallest pieces of a scheme that are undone, recorded and replayed as a whole."""
+"""Invertible units of schemes, recorded and replayed by reversible backpropagation."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ Recording = Callable[[], AbstractContextManager[None]]
 
 
 class Unit(ABC, Generic[S]):
-    """The smallest piece that is undone as a whole."""
+    """The smallest invertible piece of a scheme."""
 
     def changes(self, field: str) -> bool:  # noqa: ARG002
-        """Whether the field of that name may be another one after it."""
+        """True if the unit may change the field of that name."""
         return True
 
     def problem_for_unit(self, problem: Problem) -> Problem:
-        """What the other methods are given: the part of the problem that this unit sees."""
+        """The part of the problem that this unit sees, which the other methods take."""
         return problem
 
     @abstractmethod
     def forward(self, state: S, problem: Problem) -> S:
-        """The state after it."""
+        """The state after the unit."""
 
     @abstractmethod
     def inverse(self, state: S, problem: Problem) -> S:
-        """The state before it, from the state after it."""
+        """The state before the unit, from the state after it."""
 
     def replay(self, state: S, problem: Problem, flags: Sequence[bool], record: Recording) -> S:
-        """The state before it, and the forward pass once more.
+        """The state before the unit, with its forward pass repeated.
 
         Args:
-            state: after it.
-            problem: as in the forward pass.
-            flags: which fields of the state required gradients before it.
-            record: the context in which the forward pass is repeated; nothing else is done in it.
+            state: State after the unit.
+            problem: Problem of the forward pass.
+            flags: For every field of the state before the unit, True if it required gradients.
+            record: Context in which the forward pass is repeated, and nothing else.
 
         Returns:
-            The state before it, detached.
+            State before the unit, detached.
         """
         with torch.no_grad():
             before = self.inverse(state, problem)
@@ -57,14 +57,14 @@ class Unit(ABC, Generic[S]):
 
 @dataclass(frozen=True)
 class Coupling(Unit[S]):
-    """One field grows by something that does not depend on it: z_i ← z_i + f(z without z_i).
+    """Additive coupling z_i ← z_i + f(z without z_i) of one field of the state.
 
-    Additive coupling (Dinh, Krueger, Bengio, NICE, 2015). Undone by a subtraction, and the one
-    evaluation of f that the subtraction takes also serves the gradient.
+    From NICE (Dinh, Krueger, Bengio, 2015). A subtraction inverts it, and the evaluation of f for
+    the subtraction also serves the gradient.
 
     Attributes:
-        field: i, the name of the field of the state.
-        increment: f; it is given the state with None in the place of z_i.
+        field: Name i of the field of the state.
+        increment: Function f; it gets the state with None in the place of z_i.
     """
 
     field: str
@@ -97,7 +97,13 @@ class Coupling(Unit[S]):
 
 
 def relative_error(before: S, recovered: S, after: S) -> float:
-    """The largest distance of two fields, relative to the largest norm of a field."""
+    """The largest distance between two fields, relative to the largest norm of a field.
+
+    Args:
+        before: State before a step.
+        recovered: State that the inverse returned.
+        after: State after the step.
+    """
     size = max(_norm(z) for z in (*before, *after))
     gap = max(_norm(a - b) for a, b in zip(before, recovered, strict=True))
     return gap / size if size > 0 else gap
@@ -108,11 +114,20 @@ def _norm(tensor: Tensor) -> float:
 
 
 def detached(state: S) -> S:
-    """The state without a graph."""
+    """The state without a graph.
+
+    Args:
+        state: State.
+    """
     return type(state)(*(tensor.detach() for tensor in state))
 
 
 def as_leaves(state: S, flags: Sequence[bool]) -> S:
-    """The state as leaves of a new graph, those with a flag requiring gradients."""
+    """The state as leaves of a new graph.
+
+    Args:
+        state: State.
+        flags: For every field, True if it requires gradients.
+    """
     pairs = zip(state, flags, strict=True)
     return type(state)(*(tensor.detach().requires_grad_(flag) for tensor, flag in pairs))

@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Anderson(FixedPointSolver):
-    """Anderson acceleration, type II, with the last ``window`` differences of every sample.
+    """Anderson acceleration of type II, with the last ``window`` differences of every sample.
 
     z⁺ = z + βg - Σ_i γ_i (Δz_i + βΔg_i), with g = f(z) - z and γ = argmin ‖g - Σ γ_i Δg_i‖² +
     λ Σ_i γ_i² ‖Δg_i‖² (Walker, Ni, SIAM J. Numer. Anal. 49(4), 2011). The regularisation is
-    relative to the length of every difference, so units do not matter and small residuals late in
-    the iteration are not drowned. Safeguard: a sample whose residual exceeds ``growth`` times its
-    smallest so far goes back to the value at that iterate and forgets its differences.
+    relative to the length of every difference, so that units do not matter and small residuals late
+    in the iteration keep their influence. Safeguard: a sample whose residual exceeds ``growth``
+    times its smallest so far returns to the value at that iterate and discards its differences.
 
     Attributes:
-        window: how many differences are kept.
-        damping: β in (0, 1].
-        regularisation: λ ≥ 0.
-        growth: > 1, of the residual, at which a sample starts again from its best iterate.
+        window: Number of differences that are kept.
+        damping: Damping β in (0, 1].
+        regularisation: Regularisation λ ≥ 0.
+        growth: Growth of the residual, > 1, beyond which a sample restarts from its best iterate.
+        tolerance: Relative residual ‖f(z) - z‖/‖f(z)‖ at which a sample has converged.
+        max_iterations: Largest number of evaluations of f.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
     window: int = 5
@@ -49,17 +51,18 @@ class Anderson(FixedPointSolver):
 
     def iterate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Iterator[Iterate]:
         memory = _Memory(self.window)
-        best: Iterate | None = None
+        current = best = evaluated(f, z)
+        limit = self.limit(current)
         while True:
-            current = evaluated(f, z)
             yield current
-            best = current if best is None else _better(best, current)
+            best = _better(best, current)
             lost = (current.residual > self.growth * best.residual)[:, None]
             done = (current.residual <= self.tolerance)[:, None]
             memory.note(z, current.value - z)
             moved = torch.where(lost, best.value, self._mixed(memory, z, current.value - z))
             memory.forget(lost | done)
             z = torch.where(done, z, moved)
+            current = evaluated(f, z, limit)
 
     def _mixed(self, memory: _Memory, z: Tensor, g: Tensor) -> Tensor:
         plain = z + self.damping * g

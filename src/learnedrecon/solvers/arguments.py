@@ -1,4 +1,4 @@
-"""What the iterative solvers demand of their arguments."""
+"""Checks of the arguments of iterative solvers."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Systems:
-    """Right-hand sides, one for every entry of the leading axes.
+    """Right-hand sides of linear systems, one per entry of the leading axes.
 
     Attributes:
-        b: (*lead, *space).
-        axes: how many axes ``space`` has.
+        b: Right sides, (*lead, *space).
+        axes: Number of axes of ``space``.
     """
 
     b: Tensor
@@ -48,19 +48,28 @@ class Systems:
         return inner(x, x, self.axes).sqrt()
 
     def over(self, numbers: Tensor) -> Tensor:
-        """(*lead) to (*lead, 1, ..., 1)."""
+        """Numbers (*lead) as (*lead, 1, ..., 1)."""
         return numbers.reshape(*numbers.shape, *[1] * self.axes)
 
     @staticmethod
     def ratio(a: Tensor, b: Tensor) -> Tensor:
-        """a/b with 0/0 = 0."""
+        """The quotient a/b with 0/0 = 0."""
         return torch.where(a == 0, 0, a / b)
 
 
 def checked_systems(
     matrix: Callable[[Tensor], Tensor], b: Tensor, axes: int | None = None
 ) -> Systems:
-    """The systems A x = b, for an operator or a function A."""
+    """The systems A x = b of an operator or a function A, after checks of shape and values.
+
+    Args:
+        matrix: A.
+        b: Right sides, (*lead, *space).
+        axes: Number of axes of ``space``; that of the operator, or all but the first, if None.
+
+    Raises:
+        ShapeError: ``b`` has too few axes, or does not fit the operator.
+    """
     if isinstance(matrix, LinearOperator):
         b = matrix.codomain.check(b, "right-hand sides")
         axes = matrix.codomain.ndim if axes is None else axes
@@ -72,7 +81,7 @@ def checked_systems(
             describe(
                 expected=f"right-hand sides of at least {max(axes, 1)} axes",
                 found=f"shape {tuple(b.shape)}",
-                fix="say with 'axes' how many axes one system has, at least 1",
+                fix="give the number of axes of one system as 'axes', at least 1",
             )
         )
     require_finite(b, "right-hand sides")
@@ -80,7 +89,15 @@ def checked_systems(
 
 
 def checked_start(systems: Systems, initial: Tensor | None) -> Tensor:
-    """A fresh tensor to start from, like the right-hand sides."""
+    """A new tensor with the initial values, zero unless given.
+
+    Args:
+        systems: Systems to solve.
+        initial: Initial values of the shape of the right sides, or None.
+
+    Raises:
+        ShapeError: The initial values have another shape.
+    """
     b = systems.b
     if initial is None:
         return torch.zeros_like(b, requires_grad=False)
@@ -98,7 +115,14 @@ def checked_start(systems: Systems, initial: Tensor | None) -> Tensor:
 
 
 def checked_samples(start: Tensor) -> Tensor:
-    """A fresh copy of the images to start from, which must have a batch axis."""
+    """A copy of the initial images, which need a batch axis.
+
+    Args:
+        start: Initial images, (batch, ...).
+
+    Raises:
+        ShapeError: There is no batch axis.
+    """
     require_floats(start, "the start")
     if start.ndim < 2:
         raise ShapeError(
@@ -113,7 +137,15 @@ def checked_samples(start: Tensor) -> Tensor:
 
 
 def checked_limits(tolerance: float, max_iterations: int) -> None:
-    """Refuses a tolerance outside (0, 1) and a negative number of iterations."""
+    """Check of the tolerance and the number of iterations.
+
+    Args:
+        tolerance: Tolerance in (0, 1).
+        max_iterations: Number of iterations, not negative.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
     if not (0 < tolerance < 1 and math.isfinite(tolerance)):
         raise ConfigError(
             describe(
@@ -133,7 +165,17 @@ def checked_limits(tolerance: float, max_iterations: int) -> None:
 
 
 def checked_weight(weight: Tensor | float, like: Tensor, axes: int) -> Tensor:
-    """λ ≥ 0, one number or one per sample, (batch,), made to broadcast with ``like``."""
+    """λ ≥ 0 in a shape that broadcasts with ``like``.
+
+    Args:
+        weight: λ, one number or one per sample, (batch,).
+        like: Tensor that λ multiplies, (batch, ..., *space).
+        axes: Number of axes of ``space``.
+
+    Raises:
+        ShapeError: λ is neither one number nor one per sample.
+        ConfigError: λ is negative or not finite.
+    """
     real = torch.promote_types(like.dtype.to_real(), torch.float32)
     batch = like.shape[: min(1, like.ndim - axes)]
     shape = tuple(weight.shape) if isinstance(weight, Tensor) else ()
@@ -161,17 +203,17 @@ Kind = TypeVar("Kind", bound=Operator)
 
 
 def require_operator(operator: object, data: object, name: str, kind: type[Kind]) -> Kind:
-    """The operator, which must be of a kind and come before a tensor of data.
+    """Check that the first argument is an operator of a given kind and the second a tensor of data.
 
     Args:
-        operator: what should be T.
-        data: what should be y.
-        name: of the function that is called.
-        kind: of the operator.
+        operator: Argument in the place of T.
+        data: Argument in the place of y.
+        name: Name of the called function.
+        kind: Required class of the operator.
 
     Raises:
-        GeometryError: another kind, a geometry, or the two the other way round.
-        DtypeError: the data are not a tensor.
+        GeometryError: The operator is of another kind or a geometry, or the two are interchanged.
+        DtypeError: The data are not a tensor.
     """
     if isinstance(operator, kind):
         require_tensor(data, "data")
@@ -202,10 +244,14 @@ def require_operator(operator: object, data: object, name: str, kind: type[Kind]
 
 @torch.no_grad()
 def require_linear(matrix: Callable[[Tensor], Tensor], like: Tensor) -> None:
-    """Refuses a map that does not take 0 to 0, such as u ↦ Au + b.
+    """Check that a map takes 0 to 0, unlike u ↦ Au + b.
+
+    Args:
+        matrix: Map to check.
+        like: Tensor of the shape of its argument.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: The map does not take 0 to 0.
     """
     image = matrix(torch.zeros_like(like))
     if not bool(((image != 0) & image.isfinite()).any()):
@@ -220,7 +266,15 @@ def require_linear(matrix: Callable[[Tensor], Tensor], like: Tensor) -> None:
 
 
 def require_floats(tensor: Tensor, what: str) -> None:
-    """Refuses what is not a tensor of floats in single or double precision."""
+    """Check for a tensor of floats in single or double precision.
+
+    Args:
+        tensor: Tensor to check.
+        what: Noun for the tensor in the message.
+
+    Raises:
+        DtypeError: The value is not such a tensor.
+    """
     require_tensor(tensor, what)
     allowed = (torch.float32, torch.float64, torch.complex64, torch.complex128)
     if tensor.dtype not in allowed:
@@ -234,7 +288,15 @@ def require_floats(tensor: Tensor, what: str) -> None:
 
 
 def require_finite(tensor: Tensor, what: str) -> None:
-    """Refuses NaN and infinity."""
+    """Check for a tensor without NaN and infinity.
+
+    Args:
+        tensor: Tensor to check.
+        what: Noun for the tensor in the message.
+
+    Raises:
+        DataError: A value is not finite.
+    """
     if not bool(tensor.isfinite().all()):
         raise DataError(
             describe(
@@ -246,7 +308,15 @@ def require_finite(tensor: Tensor, what: str) -> None:
 
 
 def require_same_spaces(domain: Space, codomain: Space) -> None:
-    """Refuses a map that leads into another space."""
+    """Check that a map has equal domain and codomain.
+
+    Args:
+        domain: Domain.
+        codomain: Codomain.
+
+    Raises:
+        ShapeError: The spaces differ.
+    """
     if domain.shape != codomain.shape or domain.is_complex != codomain.is_complex:
         raise ShapeError(
             describe(

@@ -1,4 +1,4 @@
-"""Conjugate gradients, batched, and differentiable by the implicit function theorem."""
+"""Batched conjugate gradients, differentiable by the implicit function theorem."""
 
 from __future__ import annotations
 
@@ -36,38 +36,39 @@ def cg(
     initial: Tensor | None = None,
     axes: int | None = None,
 ) -> SolverResult:
-    """Solves A x = b by conjugate gradients (Hestenes, Stiefel 1952; Saad 2003, algorithm 6.18).
+    """Solution of A x = b by conjugate gradients (Hestenes, Stiefel 1952; Saad 2003, alg. 6.18).
 
-    Every system has its own step sizes and stands still once it is done, so its result does not
+    Every system has its own step sizes and stops when it has converged, so that its result does not
     depend on the others. Inner products are Re⟨·,·⟩ in float64, so A need only be real-linear. When
-    the recursion says that ‖b - A x‖ ≤ tolerance·‖b‖, the residual is computed anew, and the
-    iteration goes on where rounding has made the two differ; it is given up where that no longer
-    helps, which is the accuracy that the precision allows.
+    the recursion gives ‖b - A x‖ ≤ tolerance·‖b‖, the true residual is computed, and the iteration
+    continues where rounding has made the two differ. It ends where this no longer reduces the
+    residual, at the accuracy that the precision allows.
 
-    The solution is differentiable in ``b`` and in every tensor that A is made of (once, backwards):
-    with z = A⁻¹g, solved by the same method to the same tolerance for the incoming gradient g, the
-    gradients are z in b and that of -Re⟨z, A x⟩ in the tensors. Only one application of A is kept
-    for it, and the error is proportional to the tolerance. A backward solve that does not converge
-    is a warning in the log.
+    The solution is differentiable (once, in backward mode) in ``b`` and in every tensor of A: with
+    z = A⁻¹g, solved by the same method to the same tolerance for the incoming gradient g, the
+    gradients are z in b and that of -Re⟨z, A x⟩ in the tensors. Only one application of A is
+    stored, and the error is proportional to the tolerance. A backward solve that does not converge
+    is logged as a warning.
 
     Args:
         matrix: A, symmetric and positive definite for Re⟨·,·⟩: a :class:`LinearOperator` or a
             function that is batched over the leading axes.
-        b: (*lead, *space), floats, real or complex; ``lead`` may be empty.
-        tolerance: of ‖b - A x‖/‖b‖, in (0, 1).
-        max_iterations: at most this many.
-        initial: where to start, of the shape of ``b``; zero if None. No gradient flows to it.
-        axes: how many axes ``space`` has; those of the operator, or all but the first, if None.
+        b: Right sides (*lead, *space), floats, real or complex; ``lead`` may be empty.
+        tolerance: Relative residual ‖b - A x‖/‖b‖ at which a system has converged, in (0, 1).
+        max_iterations: Largest number of iterations.
+        initial: Initial values, of the shape of ``b``; zero if None. No gradient flows to them.
+        axes: Number of axes of ``space``; that of the operator, or all but the first, if None.
 
     Returns:
-        The solution; the residuals are ‖b - A x‖/‖b‖, the last of them not from the recursion.
-        Where Re⟨p, A p⟩ ≤ 0 was met, or NaN, the system stops and the status says so.
+        Solution; the residuals are ‖b - A x‖/‖b‖, by the recursion except for the last one. A
+        system in which Re⟨p, A p⟩ ≤ 0 or NaN occurs stops, and the status reports it.
 
     Raises:
-        ShapeError: ``b`` has fewer axes than a system, or does not fit the operator or the start.
-        DataError: ``b`` or the start are not finite.
-        ConfigError: tolerance or number of iterations out of range, or A(0) is not 0.
-        DifferentiationError: from a second derivative of the solution.
+        ShapeError: ``b`` has fewer axes than a system, or does not fit the operator or the initial
+            values.
+        DataError: ``b`` or the initial values are not finite.
+        ConfigError: The tolerance or the number of iterations is out of range, or A(0) is not 0.
+        DifferentiationError: A second derivative of the solution is taken.
     """
     systems = checked_systems(matrix, b, axes)
     checked_limits(tolerance, max_iterations)
@@ -111,7 +112,7 @@ class _Implicit(torch.autograd.Function):
                     expected="first derivatives of a solution by conjugate gradients",
                     found="create_graph=True, for a second one",
                     fix="call backward without create_graph, or differentiate a fixed number of "
-                    "iterations written out",
+                    "explicit iterations",
                 )
             )
         return ctx.solve(gradient), None, None

@@ -1,4 +1,4 @@
-"""Conjugate-gradient SENSE: the regularised least squares image of several coils."""
+"""Conjugate-gradient SENSE: regularised least squares of several coils."""
 
 from __future__ import annotations
 
@@ -25,24 +25,26 @@ def cg_sense(
     """The minimiser of ½‖Tu - y‖² + λ/2 ‖u‖², that is (T*T + λI)⁻¹T*y, for T of parallel MRI.
 
     Pruessmann, Weiger, Börnert and Boesiger, Magn. Reson. Med. 46(4), 2001: T is the encoding of
-    coil maps, Fourier transform and sampling, on any trajectory. Here without their weights for
-    intensity and density, which change the path of the iteration and, but for λ = 0 and data in the
-    range of T, what it tends to; and with Tikhonov's term, without which the number of iterations
-    is what regularises. Any linear operator may stand for T. Differentiable in the data, λ, and
-    tensors of T such as coil maps, see :func:`learnedrecon.solvers.normal.solve_normal`.
+    coil maps, Fourier transform and sampling, on any trajectory. Their weights for intensity and
+    density are omitted; these change the iterates and, except for λ = 0 and data in the range of T,
+    also the limit. Tikhonov's term is added; without it the number of iterations is the
+    regularisation parameter. T may be any linear operator. The result is differentiable in the
+    data, λ, and tensors of T such as coil maps, see
+    :func:`learnedrecon.solvers.normal.solve_normal`.
 
     Args:
         operator: T.
         data: y, (batch, ..., *codomain.shape).
-        weight: λ ≥ 0, one number or one per sample, (batch,); for ‖T‖ ≤ 1 it compares with 1.
-        tolerance: of ‖T*(y - Tu) - λu‖/‖T*y‖, in (0, 1).
-        max_iterations: at most this many.
+        weight: λ ≥ 0, one number or one per sample, (batch,); for ‖T‖ ≤ 1 it is relative to 1.
+        tolerance: Relative residual ‖T*(y - Tu) - λu‖/‖T*y‖ at which the iteration stops, in (0,
+            1).
+        max_iterations: Largest number of iterations.
 
     Returns:
-        The images, the residuals as above, and how it ended.
+        Images, with the relative residuals and the status of the solver.
 
     Raises:
-        ShapeError, DtypeError, DataError, ConfigError: as for ``solve_normal``.
+        ShapeError, DtypeError, DataError, ConfigError: As for ``solve_normal``.
     """
     operator = require_operator(operator, data, "cg_sense", LinearOperator)  # type: ignore[type-abstract]
     return solve_normal(

@@ -1,4 +1,4 @@
-"""Accelerated proximal gradients with adaptive restart."""
+"""FISTA: accelerated proximal gradients with adaptive restart."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ def fista(
     tolerance: float = 1e-4,
     max_iterations: int = 5000,
 ) -> SolverResult:
-    """The minimiser of f(u) + g(u), f convex with a gradient and g with a proximal map.
+    """The minimiser of f(u) + g(u), f convex and differentiable, g convex with a proximal map.
 
     FISTA (Beck, Teboulle, SIAM J. Imaging Sci. 2(1), 2009) with the adaptive restart of O'Donoghue
     and Candès (Found. Comput. Math. 15, 2015): the momentum is dropped where it points uphill, by
     the gradient mapping (their section 3.2) or by the values of f + g. ``f`` is for example
     ``FunctionalOf(Misfit(LeastSquares(), y), T)``. Every sample has its own momentum and, when
-    backtracking, its own step, and stands still once it is done.
+    backtracking, its own step, and stops when it has converged.
 
     Args:
         smooth: f.
         simple: g, or None for 0.
-        start: u to start from, (batch, ...).
+        start: Initial u, (batch, ...).
         lipschitz: L, a Lipschitz constant of ∇f, which gives the step 1/L; or "backtracking", which
-            doubles an estimate until f lies below its parabola. If None, the bound that f knows,
-            and backtracking where it knows none.
+            doubles an estimate until f lies below its quadratic model. If None, the bound of f
+            itself, or backtracking where f has none.
         restart: "gradient", "function" or "never".
-        tolerance: of the residual, in (0, 1).
-        max_iterations: at most this many.
+        tolerance: Relative residual at which a sample has converged, in (0, 1).
+        max_iterations: Largest number of iterations.
 
     Returns:
         u, and residuals: the gradient mapping L‖z - prox_{g/L}(z - ∇f(z)/L)‖ at the extrapolated
         point z, which is ‖∇f‖ for g = 0, relative to the largest ‖∇f‖ so far. The first row is
-        infinite: nothing is known of the start.
+        infinite, as the start has no residual yet.
 
     Raises:
-        ConfigError: an argument is out of range, or g has no proximal map.
-        ShapeError, DtypeError: the start has no batch axis, or is not floats.
-        DataError: the start is not finite, or f is not finite there.
+        ConfigError: An argument is out of range, or g has no proximal map.
+        ShapeError, DtypeError: The start has no batch axis, or is not floats.
+        DataError: The start is not finite, or f is not finite there.
     """
     checked_limits(tolerance, max_iterations)
     if restart not in get_args(Restart):

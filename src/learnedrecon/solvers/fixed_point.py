@@ -1,4 +1,4 @@
-"""Fixed points z = f(z): Picard's iteration and Anderson's acceleration, sample by sample."""
+"""Fixed points z = f(z): solver interface and Picard's iteration, sample by sample."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Map = Callable[[tuple[Tensor, ...]], Sequence[Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class FixedPointResult:
-    """How a fixed point iteration ended.
+    """The result of a fixed point iteration.
 
     Attributes:
-        state: of every sample the iterate with the smallest residual.
-        residual: ‖f(z) - z‖ / ‖f(z)‖ at that iterate, (batch,), float64.
-        iterations: evaluations of f until a sample had converged, or all of them, (batch,).
-        converged: whether the residual fell to the tolerance, (batch,), bool.
-        history: the residual at every iterate, (evaluations, batch), float64; a sample that has
-            converged stays where it is.
-        status: how it ended, in one sentence.
+        state: Iterate with the smallest residual, of every sample.
+        residual: ‖f(z) - z‖ / min(‖f(z)‖, limit) at that iterate, (batch,), float64.
+        iterations: Number of evaluations of f until a sample converged, or of all, (batch,).
+        converged: True where the residual is within the tolerance, (batch,), bool.
+        history: Residual of every iterate, (evaluations, batch), float64; constant after
+            convergence.
+        status: Outcome in one sentence.
     """
 
     state: tuple[Tensor, ...]
@@ -38,12 +38,12 @@ class FixedPointResult:
 
 @dataclass(frozen=True)
 class Iterate:
-    """One evaluation of f.
+    """One iterate of a fixed point iteration, with its value and residual.
 
     Attributes:
         state: z.
         value: f(z).
-        residual: ‖f(z) - z‖ / ‖f(z)‖, (batch,), float64.
+        residual: ‖f(z) - z‖ / min(‖f(z)‖, limit), (batch,), float64.
     """
 
     state: Tensor
@@ -53,16 +53,18 @@ class Iterate:
 
 @dataclass(frozen=True)
 class FixedPointSolver(ABC):
-    """Finds z with ‖f(z) - z‖ ≤ tolerance·‖f(z)‖ for every sample of a batch.
+    """Base class of solvers for z with ‖f(z) - z‖ ≤ tolerance·min(‖f(z)‖, limit), per sample.
 
-    Samples never see each other: residuals are per sample, and one that has converged is frozen.
+    The limit keeps iterates that grow without end, as those of z ↦ z + b, from being taken for a
+    fixed point because their steps become small beside them; see :meth:`limit`. Samples are
+    independent: residuals are per sample, and a sample that has converged is not changed.
 
     Attributes:
-        tolerance: on the relative residual.
-        max_iterations: evaluations of f, at most.
+        tolerance: Relative residual at which a sample has converged.
+        max_iterations: Largest number of evaluations of f.
 
     Raises:
-        ConfigError: a field is out of range.
+        ConfigError: A field is out of range.
     """
 
     tolerance: float = 1e-4
@@ -74,21 +76,36 @@ class FixedPointSolver(ABC):
 
     @abstractmethod
     def iterate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Iterator[Iterate]:
-        """Endless: z_0 = ``z``, z_1, ..., each (batch, n) and real, with its value and residual.
+        """The infinite sequence z_0 = ``z``, z_1, ..., each (batch, n), with value and residual.
 
-        Samples whose residual is at most the tolerance stay as they are.
+        Samples whose residual is within the tolerance do not change.
         """
 
-    def solve(self, f: Map, start: Sequence[Tensor]) -> FixedPointResult:
-        """Runs the iteration from ``start``.
+    def limit(self, first: Iterate) -> Tensor:
+        """The largest ‖f(z)‖ of relative residuals, (‖z_0‖ + ‖f(z_0) - z_0‖) / (2·tolerance).
+
+        Where ‖f(z)‖ is larger, a sample has converged if its step is at most half of the first one
+        and half of ‖z_0‖.
 
         Args:
-            f: from a state, a tuple of tensors with the same batch axis, to a state.
-            start: z_0, each (batch, ...).
+            first: Iterate z_0.
 
         Returns:
-            The best iterate of every sample, and how it ended; ``converged`` is False where
-            ``max_iterations`` did not suffice.
+            Limits, (batch,), float64.
+        """
+        reach = _norms(first.state) + _norms(first.value - first.state)
+        return reach / (2 * self.tolerance) if self.tolerance > 0 else reach + torch.inf
+
+    def solve(self, f: Map, start: Sequence[Tensor]) -> FixedPointResult:
+        """The fixed point iteration from ``start``.
+
+        Args:
+            f: Map from a state, a tuple of tensors with the same batch axis, to a state.
+            start: Initial state z_0, tensors (batch, ...).
+
+        Returns:
+            Best iterate of every sample with its residuals; ``converged`` is False where
+            ``max_iterations`` were not sufficient.
         """
         packing = Packing(start)
 
@@ -98,7 +115,7 @@ class FixedPointSolver(ABC):
         return self._collect(self.iterate(packed, packing.join(start)), packing)
 
     def states(self, f: Map, start: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-        """f(z_0), f(z_1), ..., ``max_iterations`` of them, for curves over the iterations."""
+        """The states f(z_0), f(z_1), ..., ``max_iterations`` of them, for curves."""
         packing = Packing(start)
 
         def packed(z: Tensor) -> Tensor:
@@ -136,10 +153,12 @@ class FixedPointSolver(ABC):
 
 @dataclass(frozen=True)
 class Picard(FixedPointSolver):
-    """z ← (1 - β) z + β f(z).
+    """Picard's damped iteration z ← (1 - β) z + β f(z).
 
     Attributes:
-        damping: β in (0, 1]; 1 is the plain iteration.
+        damping: Damping β in (0, 1]; 1 is the plain iteration.
+        tolerance: Relative residual at which a sample has converged.
+        max_iterations: Largest number of evaluations of f.
     """
 
     damping: float = 1.0
@@ -149,20 +168,38 @@ class Picard(FixedPointSolver):
         require("0 < damping <= 1", self.damping, 0 < self.damping <= 1)
 
     def iterate(self, f: Callable[[Tensor], Tensor], z: Tensor) -> Iterator[Iterate]:
+        current = evaluated(f, z)
+        limit = self.limit(current)
         while True:
-            current = evaluated(f, z)
             yield current
             moved = torch.lerp(z, current.value, self.damping)
             z = torch.where(_going(current.residual, self.tolerance), moved, z)
+            current = evaluated(f, z, limit)
 
 
-def evaluated(f: Callable[[Tensor], Tensor], z: Tensor) -> Iterate:
-    """The value of f at z, with the residual."""
+def evaluated(f: Callable[[Tensor], Tensor], z: Tensor, limit: Tensor | None = None) -> Iterate:
+    """An iterate: the value of f at z, with the residual.
+
+    Beyond the limit, the rounding of f(z) counts as a step: a z so large that z + b rounds to z is
+    no fixed point.
+
+    Args:
+        f: Map.
+        z: Point, (batch, n).
+        limit: Largest ‖f(z)‖ of relative residuals, (batch,); None for no limit.
+    """
     value = f(z)
-    gap = torch.linalg.vector_norm(value - z, dim=1, dtype=torch.float64)
-    size = torch.linalg.vector_norm(value, dim=1, dtype=torch.float64)
+    gap, size = _norms(value - z), _norms(value)
+    if limit is not None:
+        far = size > limit
+        gap = torch.where(far, gap + torch.finfo(z.dtype).eps * size, gap)
+        size = torch.where(far, limit, size)
     residual = torch.where(gap == 0, 0, gap / size)
     return Iterate(z, value, torch.where(residual.isnan(), torch.inf, residual))
+
+
+def _norms(z: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(z, dim=1, dtype=torch.float64)
 
 
 def _going(residual: Tensor, tolerance: float) -> Tensor:
@@ -170,13 +207,13 @@ def _going(residual: Tensor, tolerance: float) -> Tensor:
 
 
 class Packing:
-    """A tuple of tensors as one real matrix (batch, n), and back.
+    """Conversion between a tuple of tensors and one real matrix (batch, n).
 
     Args:
-        like: the tensors, each (batch, ...).
+        like: Tensors, each (batch, ...).
 
     Raises:
-        ShapeError: no tensors, or batch axes that differ.
+        ShapeError: There are no tensors, or their batch axes differ.
     """
 
     def __init__(self, like: Sequence[Tensor]) -> None:
@@ -193,12 +230,12 @@ class Packing:
         self._widths = [t[0].numel() * (2 if t.is_complex() else 1) for t in like]
 
     def join(self, tensors: Sequence[Tensor]) -> Tensor:
-        """(batch, n)."""
+        """The matrix (batch, n) of the tensors."""
         flat = [t.flatten(1) for t in tensors]
         return torch.cat([_real(t) for t in flat], dim=1)
 
     def split(self, matrix: Tensor) -> tuple[Tensor, ...]:
-        """The tensors that ``matrix`` stands for."""
+        """The tensors of a matrix (batch, n)."""
         parts = matrix.split(self._widths, dim=1)
         return tuple(map(self._shaped, parts, self._shapes, self._dtypes))
 
@@ -214,10 +251,15 @@ def _real(flat: Tensor) -> Tensor:
 
 
 def require(expected: str, found: float, holds: bool) -> None:  # noqa: FBT001
-    """Refuses a field that is out of range.
+    """Check of a field of a solver.
+
+    Args:
+        expected: Condition in words.
+        found: Value of the field.
+        holds: True if the condition holds.
 
     Raises:
-        ConfigError: it does not hold.
+        ConfigError: The condition does not hold.
     """
     if not holds:
         raise ConfigError(

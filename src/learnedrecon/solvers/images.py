@@ -1,4 +1,4 @@
-"""Operators on those images of a batch that are not done: one for all images, or one for each."""
+"""Operators on the unfinished images of a batch: shared by all images, or one per image."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class ImagesOperator(LinearOperator):
 
     @abstractmethod
     def keep(self, going: Tensor) -> None:
-        """Goes on with these of the images only."""
+        """Restriction to those images that ``going`` selects."""
 
 
 class SharedOperator(ImagesOperator):
-    """The same T for all images."""
+    """An operator T that is the same for all images."""
 
     def evaluate(self, u: Tensor) -> Tensor:
         return self.operator(u)
@@ -56,11 +56,11 @@ class SharedOperator(ImagesOperator):
 
 
 class SeparateOperator(ImagesOperator):
-    """A T with tensors for each sample, such as angles; images that are done are zero inside.
+    """An operator T with tensors per sample, such as angles; finished images are zero inside.
 
     Args:
         operator: T.
-        lead: the leading axes of the batch.
+        lead: Leading axes of the batch.
     """
 
     def __init__(self, operator: LinearOperator, lead: tuple[int, ...]) -> None:
@@ -93,7 +93,11 @@ class SeparateOperator(ImagesOperator):
 def images_of(operator: LinearOperator, lead: tuple[int, ...]) -> ImagesOperator:
     """T on the images of a batch with the leading axes ``lead``.
 
-    T has tensors for each sample where it gives a single image leading axes.
+    T counts as one with tensors per sample where it gives a single image leading axes.
+
+    Args:
+        operator: T.
+        lead: Leading axes of the batch.
     """
     device = next((tensor.device for tensor in operator.buffers()), "cpu")
     image = operator.domain.zeros(device=device)

@@ -1,4 +1,4 @@
-"""LSQR: least squares by Golub-Kahan bidiagonalisation, batched."""
+"""LSQR: batched least squares by Golub-Kahan bidiagonalisation."""
 
 from __future__ import annotations
 
@@ -34,25 +34,26 @@ def lsqr(
     Paige and Saunders, ACM Trans. Math. Softw. 8(1), 1982, sections 3 and 5. In exact arithmetic
     the iterates are those of conjugate gradients on the normal equations with λ = δ²; numerically
     it loses less where T is ill-conditioned. Where T has a kernel and δ = 0 it finds the solution
-    of least norm. Every system has its own recursion and stands still once it is done. Not
-    differentiable; :func:`learnedrecon.solvers.normal.solve_normal` is.
+    of least norm. Every system has its own recursion and stops when it has converged. The result is
+    not differentiable; that of :func:`learnedrecon.solvers.normal.solve_normal` is.
 
     Args:
         operator: T.
         data: y, (*lead, *codomain.shape); ``lead`` may be empty.
-        damping: δ ≥ 0.
-        tolerance: of ‖T*(y - Tu) - δ²u‖/‖T*y‖, in (0, 1).
-        max_iterations: at most this many.
+        damping: Damping δ ≥ 0.
+        tolerance: Relative residual ‖T*(y - Tu) - δ²u‖/‖T*y‖ at which a system has converged, in
+            (0, 1).
+        max_iterations: Largest number of iterations.
 
     Returns:
-        The solution; the residuals are those of the normal equations as above, by the recursion
-        but for the last, which is computed anew and decides on ``converged``.
+        Solution; the residuals are those of the normal equations, by the recursion except for the
+        last one, which is computed directly and determines ``converged``.
 
     Raises:
-        GeometryError: not a linear operator, or the arguments in another order.
-        ShapeError: the data do not fit the operator.
-        DataError: they are not finite.
-        ConfigError: damping, tolerance or number of iterations out of range.
+        GeometryError: The operator is not linear, or the arguments are interchanged.
+        ShapeError: The data do not fit the operator.
+        DataError: The data are not finite.
+        ConfigError: The damping, tolerance or number of iterations is out of range.
     """
     operator = require_operator(operator, data, "lsqr", LinearOperator)  # type: ignore[type-abstract]
     y = operator.codomain.check(data, "data")

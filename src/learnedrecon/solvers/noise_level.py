@@ -21,22 +21,22 @@ _SECOND_DIFFERENCE = math.sqrt(6.0)
 def estimate_noise(data: Tensor) -> Tensor:
     """The standard deviation σ of white noise, by the median of second differences.
 
-    σ = median|y_{j-1} - 2y_j + y_{j+1}|/(0.6745·√6) along the last axis, for the differences of
-    white noise have the variance 6σ² and half of normal numbers are below 0.6745 deviations
-    (Donoho, Johnstone, Biometrika 81(3), 1994, with differences in place of wavelets). The median
-    takes no notice of edges where they are few; what varies from one entry to the next everywhere
-    counts as noise. Entries that are exactly zero, such as k-space that was not measured, are
-    omitted. For complex data σ² = E|n|², twice the variance of either part.
+    σ = median|y_{j-1} - 2y_j + y_{j+1}|/(0.6745·√6) along the last axis, as the differences of
+    white noise have the variance 6σ² and half of all normal numbers are below 0.6745 standard
+    deviations (Donoho, Johnstone, Biometrika 81(3), 1994, with differences in place of wavelets).
+    A few edges do not change the median; variation between neighbouring entries everywhere counts
+    as noise. Entries that are exactly zero, such as k-space that was not measured, are omitted. For
+    complex data σ² = E|n|², twice the variance of either part.
 
     Args:
         data: y, (batch, ..., n), n ≥ 3, with noise of the same size in all entries of a sample.
 
     Returns:
-        (batch,), float64.
+        Standard deviations (batch,), float64.
 
     Raises:
-        ShapeError: fewer than three entries along the last axis, or no batch axis.
-        DataError: NaN or infinity, or a sample without three measured neighbours.
+        ShapeError: There are fewer than three entries along the last axis, or no batch axis.
+        DataError: A value is not finite, or a sample has no three measured neighbours.
     """
     require_finite(data, "data")
     if data.ndim < 2 or data.shape[-1] < 3:
@@ -66,10 +66,10 @@ def known_noise(data: Tensor) -> Tensor:
         data: y, (batch, ..., n).
 
     Returns:
-        (batch,), float64.
+        Standard deviations (batch,), float64.
 
     Raises:
-        DataError: NaN or infinity.
+        DataError: A value is NaN or infinite.
     """
     require_finite(data, "data")
     if data.ndim < 2 or data.shape[-1] < 3:
@@ -78,16 +78,16 @@ def known_noise(data: Tensor) -> Tensor:
 
 
 def noise_size(data: Tensor, sigma: float | None = None, level: float | None = None) -> Tensor:
-    """σ of each sample: given, relative to its data, or estimated.
+    """The standard deviation σ of each sample: given, relative to its data, or estimated.
 
     Args:
         data: y, (batch, ..., n).
-        sigma: σ, or None.
-        level: σ/mean|y|, the mean over the entries of a sample that are not exactly zero, or None;
-            ``sigma`` comes first. With neither, σ is that of :func:`known_noise`.
+        sigma: Standard deviation σ, or None.
+        level: σ/mean|y| with the mean over the entries of a sample that are not exactly zero, or
+            None; ``sigma`` takes precedence. With neither, σ is that of :func:`known_noise`.
 
     Returns:
-        (batch,), float64.
+        Standard deviations (batch,), float64.
     """
     if sigma is not None:
         return torch.full((len(data),), sigma, dtype=torch.float64, device=data.device)

@@ -1,4 +1,4 @@
-"""The regularised normal equations, in closed form where there is one."""
+"""The regularised normal equations (T*T + λI) x = b, in closed form where there is one."""
 
 from __future__ import annotations
 
@@ -33,25 +33,27 @@ def solve_normal(
 ) -> SolverResult:
     """(T*T + λI)⁻¹ b, the minimiser x of ½‖Tx‖² + λ/2 ‖x‖² - Re⟨b, x⟩.
 
-    In closed form where the operator offers ``normal_inverse``, else by
-    :func:`learnedrecon.solvers.cg.cg`. Differentiable in b, λ and every tensor of T; by conjugate
-    gradients once and to the tolerance, see there. In unrolled networks this is the data
+    The solution is in closed form where the operator has ``normal_inverse``, otherwise by
+    :func:`learnedrecon.solvers.cg.cg`. It is differentiable in b, λ and every tensor of T; by
+    conjugate gradients only once, and to the tolerance. In unrolled networks this is the data
     consistency of MoDL (Aggarwal, Mani, Jacob, IEEE Trans. Med. Imaging 38(2), 2019).
 
     Args:
         operator: T.
-        b: (batch, ..., *domain.shape), or one element without leading axes.
-        weight: λ ≥ 0, one number or one per sample, (batch,); with λ = 0, T*T should be definite.
-        tolerance: of ‖b - (T*T + λI)x‖/‖b‖, in (0, 1), also in the backward pass.
-        max_iterations: of conjugate gradients.
-        initial: where they start; zero if None.
+        b: Right sides (batch, ..., *domain.shape), or one element without leading axes.
+        weight: λ ≥ 0, one number or one per sample, (batch,); with λ = 0, T*T should be positive
+            definite.
+        tolerance: Relative residual ‖b - (T*T + λI)x‖/‖b‖ at which the iteration stops, in (0, 1),
+            also in the backward pass.
+        max_iterations: Largest number of iterations of conjugate gradients.
+        initial: Initial values of the iteration; zero if None.
 
     Returns:
-        The solution and how it was found. Systems are the leading axes of ``b``.
+        Solution with residuals and status. The leading axes of ``b`` number the systems.
 
     Raises:
-        GeometryError: not a linear operator, or the arguments in another order.
-        ShapeError, DtypeError, DataError, ConfigError: as for :func:`learnedrecon.solvers.cg.cg`,
+        GeometryError: The operator is not linear, or the arguments are interchanged.
+        ShapeError, DtypeError, DataError, ConfigError: As for :func:`learnedrecon.solvers.cg.cg`,
             or the weight is negative or of another shape.
     """
     operator = require_operator(operator, b, "solve_normal", LinearOperator)  # type: ignore[type-abstract]
@@ -89,16 +91,16 @@ class _Normal(LinearOperator):
 
 @dataclass(frozen=True)
 class NormalSolver:
-    """How :meth:`learnedrecon.problem.Problem.solve` solves (T*T + λI) x = b.
+    """Tolerances of :meth:`learnedrecon.problem.Problem.solve` for (T*T + λI) x = b.
 
     Attributes:
         tolerance: Relative residual ‖b - (T*T + λI)x‖/‖b‖ at which conjugate gradients stop, in
             (0, 1), also in the backward pass.
-        max_iterations: Largest number of their iterations; a solve that needs more is a warning in
-            the log.
+        max_iterations: Largest number of iterations; a solve that needs more is logged as a
+            warning.
 
     Raises:
-        ConfigError: a tolerance or a number of iterations out of range.
+        ConfigError: The tolerance or the number of iterations is out of range.
     """
 
     tolerance: float = 1e-5

@@ -1,4 +1,4 @@
-"""The primal-dual hybrid gradient method of Chambolle and Pock, with steps that fit any units."""
+"""PDHG: the primal-dual hybrid gradient method of Chambolle and Pock, with balanced steps."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _ADAPTION_DECAY = 0.95
 
 
 class Term(NamedTuple):
-    """F(Ku), one term of what :func:`pdhg` minimises.
+    """One term F(Ku) of the objective of :func:`pdhg`.
 
     Attributes:
-        functional: F, convex, with a proximal map.
-        operator: K.
+        functional: Convex F with a proximal map.
+        operator: Linear operator K.
     """
 
     functional: Regulariser
@@ -55,32 +55,32 @@ def pdhg(
         u⁺ = prox_{τG}(u - τ Σ K_k* p_k),   p_k⁺ = prox_{σ_k F_k*}(p_k + σ_k K_k(2u⁺ - u)).
 
     σ_k = 0.99/(n τ ‖K_k‖²) for n terms, with ‖K_k‖ from above, so that τ Σ σ_k‖K_k‖² = 0.99 < 1 by
-    construction. τ starts at the size of u over that of ΣK*p, both guessed from the data of
+    construction. τ starts at the size of u divided by that of ΣK*p, both estimated from the data of
     ``Misfit`` terms, 1/Σ‖K‖² where there are none, and is balanced for every sample while primal
     and dual residual differ by more than 2, by factors whose product converges (Goldstein, Li,
     Yuan, NeurIPS 2015, algorithm 1). Units of images, data and operators do not matter.
 
     Args:
-        terms: the F_k with their K_k, at least one, all on the same domain.
+        terms: The F_k with their K_k, at least one, all on the same domain.
         simple: G, or None for 0.
-        start: u to start from, (batch, ..., *domain.shape); samples are independent of each other
-            and stand still once they are done.
-        tolerance: of the residual, in (0, 1).
-        max_iterations: at most this many.
-        step_size: the first τ, if it is not to be guessed.
+        start: Initial u, (batch, ..., *domain.shape); samples are independent of each other and
+            stop when they have converged.
+        tolerance: Relative residual at which a sample has converged, in (0, 1).
+        max_iterations: Largest number of iterations.
+        step_size: Initial τ; estimated unless given.
 
     Returns:
         u, the p_k, and residuals: the larger of ‖(u - u⁺)/τ - K*(p - p⁺)‖, which lies in
         ∂G(u⁺) + K*p⁺, and ‖(p - p⁺)/σ - K(u - u⁺)‖, in ∂F*(p⁺) - Ku⁺, each relative to the largest
-        K*p and Ku so far, with every K over its norm. That is how far the optimality conditions are
-        missed; it is no bound of the error. The first row is infinite: nothing is known of the
-        start.
+        K*p and Ku so far, with every K over its norm. The residual measures the violation of the
+        optimality conditions; it is not a bound of the error. The first row is infinite, as the
+        start has no residual yet.
 
     Raises:
-        ConfigError: no terms, tolerance, number of iterations or step out of range, or a functional
-            without a proximal map.
-        ShapeError, DtypeError, DataError: the start has no batch axis, does not fit or is not
-            finite; all operators are zero.
+        ConfigError: There are no terms, the tolerance, number of iterations or step is out of
+            range, or a functional has no proximal map.
+        ShapeError, DtypeError, DataError: The start has no batch axis, does not fit or is not
+            finite, or all operators are zero.
     """
     checked_limits(tolerance, max_iterations)
     if not terms:
@@ -192,7 +192,7 @@ def _squared_norms(terms: Sequence[Term]) -> list[float]:
             describe(
                 expected="operators that are not all zero",
                 found="norms of 0",
-                fix="check the geometry: no ray may meet the image",
+                fix="check the geometry: possibly no ray meets the image",
             )
         )
     return [square or max(squares) for square in squares]

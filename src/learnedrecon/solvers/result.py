@@ -1,4 +1,4 @@
-"""What an iterative solver returns: the answer, and how it ended."""
+"""Results of iterative solvers: the solution, with residuals and convergence."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class SolverResult:
-    """The result of an iterative solver; each says what its residual is.
+    """The result of an iterative solver; each solver documents its residual.
 
-    A *system* is what is solved on its own, one for every entry of the leading axes ``lead``.
+    A *system* is one problem that is solved independently, one per entry of the leading axes
+    ``lead``.
 
     Attributes:
-        solution: (*lead, *space), in the dtype of the data.
-        residuals: after every iteration, (iterations + 1, *lead), float64, the start first; a
-            system that has ended keeps its last. No rows for a closed form.
-        iterations: that each system took, (*lead), int64.
-        converged: whether the residual fell to the tolerance asked for, (*lead), bool.
-        status: how it ended, in one sentence.
+        solution: Solutions (*lead, *space), in the dtype of the data.
+        residuals: Residual after every iteration, (iterations + 1, *lead), float64, from the start
+            on; a system that has ended keeps its last residual. A closed form has no rows.
+        iterations: Number of iterations of each system, (*lead), int64.
+        converged: True where the residual is within the tolerance, (*lead), bool.
+        status: Outcome in one sentence.
     """
 
     solution: Tensor
@@ -34,7 +35,12 @@ class PDHGResult(SolverResult):
     """The result of :func:`learnedrecon.solvers.pdhg.pdhg`.
 
     Attributes:
-        dual: p_k of every term, (*lead, *codomain of K_k).
+        dual: Dual variables p_k of every term, (*lead, *codomain of K_k).
+        solution: Solutions (*lead, *space), in the dtype of the data.
+        residuals: Residual after every iteration, (iterations + 1, *lead), float64.
+        iterations: Number of iterations of each system, (*lead), int64.
+        converged: True where the residual is within the tolerance, (*lead), bool.
+        status: Outcome in one sentence.
     """
 
     dual: tuple[Tensor, ...]
@@ -45,12 +51,12 @@ class TVResult:
     """The result of :func:`learnedrecon.solvers.tv.tv_reconstruction`.
 
     Attributes:
-        image: u, (batch, ..., *space), in the dtype of the data.
-        objective: P(u) of each sample, (batch,), float64.
-        gap: certified bound on (P(u) - min P)/P(u) of each sample, (batch,), float64.
-        iterations: that each sample took, (batch,), int64.
-        converged: whether the gap fell to the one asked for, (batch,), bool.
-        status: how it ended, in one sentence.
+        image: Images u, (batch, ..., *space), in the dtype of the data.
+        objective: Value P(u) of each sample, (batch,), float64.
+        gap: Certified bound on (P(u) - min P)/P(u) of each sample, (batch,), float64.
+        iterations: Number of iterations of each sample, (batch,), int64.
+        converged: True where the gap is within the one asked for, (batch,), bool.
+        status: Outcome in one sentence.
     """
 
     image: Tensor
@@ -68,14 +74,14 @@ def describe_end(
     target: float,
     measure: str = "relative gap",
 ) -> str:
-    """How a batch ended, in one sentence.
+    """One sentence about the convergence of a batch.
 
     Args:
-        converged: per sample, bool.
-        reached: what was to fall to ``target``, per sample.
-        iterations: per sample.
-        target: what was asked for.
-        measure: the name of what was to fall.
+        converged: Convergence per sample, bool.
+        reached: Value of the measure, per sample.
+        iterations: Number of iterations per sample.
+        target: Value of the measure at which a sample has converged.
+        measure: Name of the measure, such as "residual".
     """
     total, failed = converged.numel(), int((~converged).sum())
     if total == 0:

@@ -1,4 +1,4 @@
-"""Total variation reconstruction, with a certificate."""
+"""Total variation reconstruction with a certified optimality gap."""
 
 from __future__ import annotations
 
@@ -37,42 +37,41 @@ def tv_reconstruction(
 ) -> TVResult:
     """The minimiser of P(u) = ½‖Tu - y‖² + α Σ_i |(∇u)_i|₂, over u ≥ 0 or over all u.
 
-    ∇ are forward differences per pixel (:class:`FiniteDifference`), the lengths are isotropic and,
-    of complex images, those of real and imaginary part together; α has the unit of ‖y‖² over the
-    unit of u, and :mod:`learnedrecon.solvers.tv_weight` chooses it. Every image of the batch is a
-    problem of its own, and leaves the iteration when it is done; its result does not depend on the
-    others.
+    ∇ are forward differences per pixel (:class:`FiniteDifference`), lengths are isotropic, and for
+    complex images over real and imaginary part together; α has the unit of ‖y‖² over the unit of u,
+    and :mod:`learnedrecon.solvers.tv_weight` chooses it. Every image of the batch is a separate
+    problem that stops when it has converged; its result does not depend on the others.
 
-    What is certified: every 25 iterations P(u) and a dual value D ≤ min P are computed in float64
-    (see :mod:`learnedrecon.solvers.tv_certificate`). An image is done when P(u) - D ≤ gap·P(u); so
-    P(u) ≤ min P/(1 - gap), and ‖T(u - u*)‖² ≤ 2·gap·P(u) for every minimiser u*. That D is the
-    largest so far. The image returned is one at which P was evaluated.
+    Certificate: every 25 iterations P(u) and a dual value D ≤ min P are computed in float64 (see
+    :mod:`learnedrecon.solvers.tv_certificate`). An image has converged when P(u) - D ≤ gap·P(u);
+    then P(u) ≤ min P/(1 - gap), and ‖T(u - u*)‖² ≤ 2·gap·P(u) for every minimiser u*. D is the
+    largest dual value so far. The returned image is one at which P was evaluated.
 
     The method is the primal-dual one of Chambolle and Pock (2011), over-relaxed by 1.8 (Condat
     2013), for the pair (T, κ∇) with κ²‖∇‖² = 0.6‖T‖². Its steps, τσ‖(T, κ∇)‖² ≤ 1, have the ratio
     √(τ/σ) = 0.1·‖T*y‖/(‖T‖²√n)/min(α/κ, rms y), the expected size of u over that of the dual
-    variables, so units of y, u and T do not matter. It runs on y and α divided by the power of two
-    next to max|y|, which changes no digit and keeps squares within the range of float32.
+    variables, so units of y, u and T do not matter. y and α are divided by the power of two next to
+    max|y|, which does not change any digit and keeps squares within the range of float32.
 
     Args:
-        operator: T, linear, of real or complex images; with tensors for each sample, if any.
-        data: y, (batch, ..., *codomain.shape), in single or double precision, in which the
-            iteration runs.
+        operator: T, linear, of real or complex images, possibly with tensors for each sample.
+        data: y, (batch, ..., *codomain.shape), in single or double precision, which is the
+            precision of the iteration.
         weight: α > 0, one number or one per sample, (batch,).
-        nonnegative: Whether u ≥ 0 is demanded; if None, of real images only.
-        gap: the relative gap to stop at, in (0, 1). On images of 128² iteration in float32 stalls
-            near 3e-5; give float64 data for less.
-        max_iterations: at most this many, rounded up to a multiple of 25.
-        initial: where to start, (batch, ..., *domain.shape); zero if None.
+        nonnegative: True for the constraint u ≥ 0; if None, it holds for real images only.
+        gap: Relative gap at which an image has converged, in (0, 1). On images of 128² the
+            iteration in float32 stagnates near 3e-5; use float64 data for less.
+        max_iterations: Largest number of iterations, rounded up to a multiple of 25.
+        initial: Initial images, (batch, ..., *domain.shape); zero if None.
 
     Returns:
-        The images and how they ended; ``converged`` is False where ``max_iterations`` did not
-        suffice.
+        Images with objective, gap and status; ``converged`` is False where ``max_iterations`` were
+        not sufficient.
 
     Raises:
-        GeometryError: not a linear operator, or the arguments in another order.
-        ShapeError: no batch axis, or shapes that do not fit together.
-        DataError: data or start that are not finite, or an operator that is zero.
+        GeometryError: The operator is not linear, or the arguments are interchanged.
+        ShapeError: There is no batch axis, or shapes do not fit together.
+        DataError: Data or initial images are not finite, or the operator is zero.
         ConfigError: α, the gap or the number of iterations is out of range, or u ≥ 0 is demanded
             of complex images.
     """
@@ -250,7 +249,7 @@ def _checked(
             describe(
                 expected="an operator that is not zero",
                 found="a norm of 0",
-                fix="check the geometry: no ray may meet the image",
+                fix="check the geometry: possibly no ray meets the image",
             )
         )
     y = data.reshape(-1, *operator.codomain.shape)

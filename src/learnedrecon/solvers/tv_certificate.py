@@ -1,4 +1,4 @@
-"""A certificate of optimality for total variation reconstruction.
+"""Certificates of optimality for total variation reconstruction.
 
 The primal and the dual problem, with K = T and ∇, over images u (real, real with u ≥ 0, or complex;
 inner products are Re⟨·,·⟩):
@@ -7,10 +7,10 @@ inner products are Re⟨·,·⟩):
     D(p, q) = -½‖p‖² - ⟨p, y⟩  where |q_i|₂ ≤ α and T*p + ∇*q = 0     to be maximised
               (≥ 0 instead of = 0 if u ≥ 0 is demanded).
 
-For feasible (p, q), D(p, q) ≤ min P, so P(u) - D(p, q) bounds how far u is from optimal. Iterates
-of a primal-dual method fulfil the equation only in the limit;
-:meth:`OptimalityCertificate.feasible_dual` repairs them. Everything runs in double precision, so a
-certificate is true up to its rounding.
+For feasible (p, q), D(p, q) ≤ min P, so P(u) - D(p, q) bounds P(u) - min P. Iterates of a
+primal-dual method satisfy the constraint only in the limit;
+:meth:`OptimalityCertificate.feasible_dual` maps them to feasible points. All computations are in
+double precision, so that a certificate holds up to its rounding.
 """
 
 from __future__ import annotations
@@ -33,19 +33,24 @@ _NEWTON_STEPS = 50
 
 
 class DualPoint(NamedTuple):
-    """(p, q) with |q| ≤ α, in double precision: (image, *codomain) and (image, axis, *domain)."""
+    """A dual point (p, q) with |q| ≤ α, in double precision.
+
+    Attributes:
+        p: (image, *codomain).
+        q: (image, axis, *domain).
+    """
 
     p: Tensor
     q: Tensor
 
 
 class OptimalityCertificate:
-    """P and D of one operator.
+    """Primal and dual objectives P and D of one operator.
 
     Args:
         operator: T, linear.
-        nonnegative: Whether u ≥ 0 is demanded, for real images only.
-        shared: Whether T is the same for all images, and not one for each.
+        nonnegative: True for the constraint u ≥ 0, for real images only.
+        shared: True where T is the same for all images, False for one T per image.
     """
 
     def __init__(self, operator: LinearOperator, *, nonnegative: bool, shared: bool = True) -> None:
@@ -60,9 +65,9 @@ class OptimalityCertificate:
         """P(u) of every image, (image,), float64.
 
         Args:
-            u: (image, *domain).
-            y: (image, *codomain).
-            weight: α, (image,).
+            u: Images, (image, *domain).
+            y: Data, (image, *codomain).
+            weight: α of each image, (image,).
         """
         u, y, weight = wide(u), wide(y), weight.double()
         residual = self.operator(u) - y
@@ -70,14 +75,14 @@ class OptimalityCertificate:
         return 0.5 * inner(residual, residual, y.ndim - 1) + weight * variation
 
     def dual(self, point: DualPoint, y: Tensor) -> Tensor:
-        """D(p, q) of every image for a feasible point, (image,), float64."""
+        """D(p, q) of every image at a feasible point, (image,), float64."""
         axes = y.ndim - 1
         return -0.5 * inner(point.p, point.p, axes) - inner(point.p, y, axes)
 
     def feasible_dual(self, p: Tensor, q: Tensor, y: Tensor, weight: Tensor) -> DualPoint:
-        """The nearby dual point that is feasible.
+        """A feasible dual point near (p, q).
 
-        With r = T*p + ∇*q, which should be 0 (or ≥ 0), three repairs:
+        With r = T*p + ∇*q, which should be 0 (or ≥ 0), there are three corrections:
 
         1. ∇* has no part in the mean, so p moves along T1 until r has mean 0 (≥ 0).
         2. The rest is taken by q: q ← q - ∇(∇*∇)⁻¹ρ, so that ∇*q falls by ρ. Here ρ = r; or, if
@@ -86,10 +91,10 @@ class OptimalityCertificate:
         3. (p, q) is multiplied by the s ≥ 0 that maximises D under s·max|q_i| ≤ α.
 
         Args:
-            p: (image, *codomain).
-            q: (image, axis, *domain).
-            y: data, (image, *codomain).
-            weight: α, (image,).
+            p: Dual variable of T, (image, *codomain).
+            q: Dual variable of ∇, (image, axis, *domain).
+            y: Data, (image, *codomain).
+            weight: α of each image, (image,).
         """
         p, q, y, weight = (wide(tensor) for tensor in (p, q, y, weight))
         p, r = self._balance(p, q)
@@ -137,7 +142,11 @@ class OptimalityCertificate:
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """The tensor in double precision, real or complex."""
+    """A tensor in double precision, real or complex.
+
+    Args:
+        tensor: Tensor of floats.
+    """
     return tensor.to(torch.promote_types(tensor.dtype, torch.float64))
 
 
@@ -159,10 +168,14 @@ def _water_level(r: Tensor) -> Tensor:
 
 
 def solve_poisson(r: Tensor, axes: int) -> Tensor:
-    """φ of mean 0 with ∇*∇φ = r, for r of mean 0 over the last ``axes`` axes.
+    """The solution φ of ∇*∇φ = r with mean 0, for r of mean 0 over the last ``axes`` axes.
 
     ∇*∇ has Neumann borders: an even extension makes it a convolution, with the eigenvalues
     Σ_a 4 sin²(πk_a/(2n_a)).
+
+    Args:
+        r: Right side, (..., *space), of mean 0.
+        axes: Number of axes of ``space``.
     """
     if r.is_complex():
         return torch.complex(solve_poisson(r.real, axes), solve_poisson(r.imag, axes))

@@ -1,4 +1,4 @@
-"""The weight of total variation from the noise of the data: Morozov's principle, and α ∝ σ²."""
+"""Total variation weights from the noise level: Morozov's principle, and α ∝ σ²."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class DiscrepancyResult:
     """The result of :func:`tv_by_discrepancy`.
 
     Attributes:
-        result: the images and how the last solve ended.
-        weight: α of each sample, (batch,), float64.
-        sigma: the noise that was assumed, (batch,), float64.
-        ratio: ‖Tu - y‖/(τσ√m) of each sample, (batch,), float64; 1 is what was asked for.
-        converged: whether the ratio is 1 to the tolerance, (batch,), bool.
-        status: how it ended, in one sentence.
+        result: Images and convergence of the last solve.
+        weight: Weight α of each sample, (batch,), float64.
+        sigma: Noise level σ that was assumed, (batch,), float64.
+        ratio: ‖Tu - y‖/(τσ√m) of each sample, (batch,), float64; the target is 1.
+        converged: True where the ratio is 1 to the tolerance, (batch,), bool.
+        status: Outcome in one sentence.
     """
 
     result: TVResult
@@ -45,19 +45,19 @@ class DiscrepancyResult:
 def scaled_tv_weight(
     weight: float, reference_sigma: float, sigma: Tensor | float
 ) -> Tensor | float:
-    """α ∝ σ²: the weight for other noise than the one for which ``weight`` was chosen.
+    """A total variation weight for another noise level, by α ∝ σ².
 
-    In the posterior of images with a density exp(-βTV(u)), the weight is α = βσ² with a β that
-    belongs to the images alone.
+    For a prior density exp(-βTV(u)) of images, the weight of the posterior mode is α = βσ², where β
+    depends on the images only.
 
     Args:
-        weight: α > 0 that was chosen at the noise ``reference_sigma``.
-        reference_sigma: σ > 0 there.
-        sigma: σ > 0 here, a number or one per sample, (batch,), such as from
+        weight: Weight α > 0 for the noise level ``reference_sigma``.
+        reference_sigma: Noise level σ > 0 that belongs to ``weight``.
+        sigma: New noise level σ > 0, a number or one per sample, (batch,), such as from
             :func:`estimate_noise`.
 
     Raises:
-        ConfigError: one of them is not positive.
+        ConfigError: A value is not positive.
     """
     for name, value in (("weight", weight), ("reference_sigma", reference_sigma), ("sigma", sigma)):
         number = torch.as_tensor(value)
@@ -81,31 +81,31 @@ def tv_by_discrepancy(
     tolerance: float = 0.01,
     max_solves: int = 30,
 ) -> DiscrepancyResult:
-    """Total variation with the weight α at which ‖Tu - y‖ = τσ√m, from the data alone.
+    """Total variation with the weight α at which ‖Tu - y‖ = τσ√m, chosen from the data.
 
     Morozov's discrepancy principle (Soviet Math. Dokl. 7, 1966), with m the number of entries of y
-    that are not exactly zero. ‖Tu_α - y‖ does not fall with α, so α is bracketed by factors of 4
-    from σ‖T‖ on, and found by linear interpolation of the logarithms. Each α is a call of
-    :func:`learnedrecon.solvers.tv.tv_reconstruction` that starts from the image before.
+    that are not exactly zero. ‖Tu_α - y‖ does not decrease with α, so α is bracketed by factors of
+    4 from σ‖T‖ on, and found by linear interpolation of the logarithms. Each α takes one call of
+    :func:`learnedrecon.solvers.tv.tv_reconstruction`, which starts from the previous image.
 
     Args:
         operator: T.
         data: y, (batch, ..., *codomain.shape).
-        sigma: σ, the root of E|n|² of an entry of the noise, a number or one per sample, (batch,);
+        sigma: Noise level σ = √E|n|² of an entry of the data, a number or one per sample, (batch,);
             that of :func:`estimate_noise` if None.
-        factor: τ; above 1 it makes room for what T does not model.
-        nonnegative: see :func:`learnedrecon.solvers.tv.tv_reconstruction`.
+        factor: τ, above 1 to allow for errors of T.
+        nonnegative: Constraint u ≥ 0, as in :func:`learnedrecon.solvers.tv.tv_reconstruction`.
         tolerance: Relative distance of ‖Tu - y‖ from τσ√m that is accepted, in (0, 1).
         max_solves: Largest number of values of α that are tried.
 
     Returns:
-        The images and their α. A ratio that stays below 1 belongs to noise that is larger than the
-        data's distance from every constant image, one above 1 to data that no image explains so
-        well: T or σ is wrong.
+        Images and their α. A ratio that stays below 1 means that the noise is larger than the
+        distance of the data from every constant image; one that stays above 1, that no image
+        explains the data so well: T or σ is wrong.
 
     Raises:
-        GeometryError: not a linear operator, or the arguments in another order.
-        ShapeError, DataError, ConfigError: as for ``tv_reconstruction`` and :func:`estimate_noise`,
+        GeometryError: The operator is not linear, or the arguments are interchanged.
+        ShapeError, DataError, ConfigError: As for ``tv_reconstruction`` and :func:`estimate_noise`,
             or σ or τ is not positive.
     """
     operator = require_operator(operator, data, "tv_by_discrepancy", LinearOperator)  # type: ignore[type-abstract]

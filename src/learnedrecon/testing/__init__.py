@@ -1,4 +1,4 @@
-"""The conformance kit: run it on your own operators, functionals, steps and methods.
+"""Conformance checks for your own operators, functionals, steps and methods.
 
 Every check returns a :class:`Report` with one number per property and raises
 :class:`~learnedrecon.errors.PropertyError` at the first property that does not hold.

@@ -1,4 +1,4 @@
-"""One problem for each sample of a batch, where a problem can be taken apart."""
+"""Problems of single samples from the problem of a batch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,33 @@ if TYPE_CHECKING:
 
 
 def can_take_data(problem: Problem) -> bool:
-    """Whether the problem is a dataclass with a field ``data``, such as ``InverseProblem``."""
+    """True if the problem is a dataclass with a field ``data``, such as ``InverseProblem``.
+
+    Args:
+        problem: Problem to test.
+    """
     return is_dataclass(problem) and any(field.name == "data" for field in fields(problem))
 
 
 def with_data(problem: Problem, data: Tensor) -> Problem:
-    """The same problem with other data."""
+    """The same problem with other data.
+
+    Args:
+        problem: Problem with a field ``data``.
+        data: New data, (batch, channel, *codomain.shape).
+    """
     assert is_dataclass(problem)
     return replace(problem, data=data)
 
 
 def why_not_split(problem: Problem) -> str:
-    """Why a batch cannot be taken apart into its samples; empty if it can.
+    """The reason why a batch cannot be split into its samples; empty if it can.
 
-    An operator is taken apart by its ``of_sample``. A tensor counts as one for each sample if it is
-    as deep as the data and as long as the batch.
+    An operator is split by its ``of_sample``. A tensor counts as one per sample if it has as many
+    axes as the data and as many entries as the batch.
+
+    Args:
+        problem: Problem of a batch.
     """
     if not can_take_data(problem):
         return f"{type(problem).__name__} cannot be given other data"
@@ -49,7 +61,11 @@ def why_not_split(problem: Problem) -> str:
 
 
 def singles(problem: Problem) -> list[Problem]:
-    """One problem for each sample, of a problem that can be split."""
+    """One problem per sample, of a problem that can be split.
+
+    Args:
+        problem: Problem of a batch.
+    """
     assert is_dataclass(problem)
     data = problem.data.split(1)
     return [

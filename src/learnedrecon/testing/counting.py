@@ -1,4 +1,4 @@
-"""How often a scheme applies T and T*."""
+"""Number of applications of T and T* by a scheme."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Cost:
-    """Applications of T and T*, in applications to one whole sample.
+    """Numbers of applications of T and T*, in units of one whole sample.
 
     An application of m of n rows to one image counts m/n; a batch or several channels count each.
 
     Attributes:
-        forward: applications of T.
-        adjoint: applications of T*, or of [∂T]*.
+        forward: Number of applications of T.
+        adjoint: Number of applications of T*, or of [∂T]*.
     """
 
     forward: float = 0.0
@@ -28,20 +28,20 @@ class Cost:
 
     @property
     def total(self) -> float:
-        """Applications of either."""
+        """The number of applications of T and T* together."""
         return self.forward + self.adjoint
 
 
 @dataclass(eq=False)
 class Counted(Wrapper):
-    """A problem that counts what a scheme asks of its operator, not derivatives by autograd.
+    """A problem that counts the operator calls of a scheme, without derivatives by autograd.
 
     ``solve`` counts the applications by conjugate gradients; a closed form has none.
 
     Attributes:
-        inner: the problem inside.
-        cost: where it is counted, shared with all subsets and copies.
-        whole: entries of one sample of all data.
+        inner: Problem to which everything is delegated.
+        cost: Counter, shared with all subsets and copies.
+        whole: Number of entries of one sample of all data.
     """
 
     inner: Problem

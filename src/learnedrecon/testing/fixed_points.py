@@ -1,4 +1,4 @@
-"""Is the derivative of a fixed point that of many steps, and how good is the approximate one?"""
+"""Checks of fixed points and of their implicit and Jacobian-free derivatives."""
 
 from __future__ import annotations
 
@@ -39,34 +39,34 @@ def check_fixed_point(
     seed: int = 0,
     tolerance: float | None = None,
 ) -> Report:
-    """Checks a fixed point and its derivative against ``unrolled`` plain steps.
+    """Check of a fixed point and its derivative against ``unrolled`` plain steps.
 
-    The solvers run to a hundredth of the tolerance, with at most 1000 evaluations. Checked: they
-    converge, as recorded in ``result`` and ``backward_result``; the fixed point is where the steps
-    end; the gradient of :class:`Implicit` is that of the steps in every leaf, which are the
-    weights, the data, and the tensors of operator and regulariser that require gradients; and the
-    initial state has no derivative. Observed: the relative error and the cosine of
-    :class:`JacobianFree` against Implicit, all leaves together, for every number in ``steps``, as
-    'JacobianFree(k): relative error' and 'JacobianFree(k): cosine'.
+    The solvers run to a hundredth of the tolerance, with at most 1000 evaluations. The checks are:
+    the solvers converge, as recorded in ``result`` and ``backward_result``; the fixed point is the
+    limit of the steps; the gradient of :class:`Implicit` is that of the steps in every leaf, which
+    are the weights, the data, and the tensors of operator and regulariser that require gradients;
+    and the derivative in the initial state is zero. Observed without a tolerance are the relative
+    error and the cosine of :class:`JacobianFree` against Implicit, all leaves together, for every
+    number in ``steps``, as 'JacobianFree(k): relative error' and 'JacobianFree(k): cosine'.
 
     A ``backward_mode`` of the fixed point that is an Implicit is the one that is checked, and one
     that is a JacobianFree, with its damping, the one that is observed.
 
     Args:
-        fixed_point: of a contraction that is fast enough: for its factor γ, γ^unrolled is well
-            below the tolerance.
-        state: where it starts.
-        problem: one batch; its data and tensors are not changed.
-        unrolled: how many steps are differentiated through, all of whose activations are stored.
-        steps: of JacobianFree.
-        seed: of the functional that is differentiated.
-        tolerance: relative; 1e-8 in float64 and 1e-3 in float32 unless given.
+        fixed_point: Fixed point of a contraction that is fast enough: for its factor γ, γ^unrolled
+            is well below the tolerance.
+        state: Initial state.
+        problem: Problem of one batch; its data and tensors are not changed.
+        unrolled: Number of steps that are differentiated through, with all activations stored.
+        steps: Numbers of steps of JacobianFree.
+        seed: Seed of the functional that is differentiated.
+        tolerance: Relative tolerance; 1e-8 in float64 and 1e-3 in float32 unless given.
 
     Returns:
-        What was measured, property by property.
+        Report with one number per property.
 
     Raises:
-        PropertyError: the first property that does not hold, its number and its tolerance.
+        PropertyError: A property does not hold; the message has its number and its tolerance.
     """
     limit = _LIMITS[problem.data.dtype.to_real()] if tolerance is None else tolerance
     step, mode = fixed_point.step, fixed_point.backward_mode

@@ -1,4 +1,4 @@
-"""Is the gradient that of the value, the proximal map that of it too, and every sample alone?"""
+"""Checks of functionals: gradients, proximal maps, independence of samples."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ def check_functional(
     tolerance: float | None = None,
     prox_tolerance: float = 1e-6,
 ) -> Report:
-    """Checks that a functional gives one value per sample, its gradient, and its proximal map.
+    """Check that a functional has one value per sample, its gradient, and its proximal map.
 
-    Of the gradient: autograd and central differences agree, also in the second derivative. Of the
-    proximal map, where there is one: it minimises at steps 0.1, 1 and 10, is firmly non-expansive,
-    takes one step per sample, and fulfils Moreau's identity with that of the conjugate. Indicators
-    of sets have no gradient.
+    The gradient agrees with autograd and central differences, also in the second derivative. The
+    proximal map, where there is one, minimises at the step sizes 0.1, 1 and 10, is firmly
+    non-expansive, accepts one step size per sample, and satisfies Moreau's identity with that of
+    the conjugate. Indicators of sets have no gradient.
 
     Args:
-        functional: D or R.
-        at: v or u, (batch, channel, ...), a place where it is smooth and defined.
-        data: y, of the shape of ``at``; for a data term.
-        seed: of the direction in which it is differentiated.
-        tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
-        prox_tolerance: how exact the proximal map is, relative to its argument; 1e-6 is what can
-            be seen by comparing values.
+        functional: Data term D or regulariser R.
+        at: v or u, (batch, channel, ...), a point where the functional is smooth and defined.
+        data: Data y, of the shape of ``at``, for a data term.
+        seed: Seed of the direction of differentiation.
+        tolerance: Relative tolerance; 1e-10 in float64 and 1e-5 in float32 unless given.
+        prox_tolerance: Accuracy of the proximal map, relative to its argument; comparing values
+            resolves 1e-6.
 
     Returns:
-        What was measured, property by property.
+        Report with one number per property.
 
     Raises:
-        ConfigError: data are missing, or given to a regulariser.
-        PropertyError: the first property that does not hold, its number and its tolerance.
+        ConfigError: Data are missing, or given to a regulariser.
+        PropertyError: A property does not hold; the message has its number and its tolerance.
     """
     at = at.detach()
     checks = Checklist(type(functional).__name__, tolerance_of(at.dtype, given=tolerance))

@@ -1,4 +1,4 @@
-"""What is promised of a linear operator and of a derivative."""
+"""Checks of linear operators and of derivatives."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ _ADJOINT = "transpose every weight that T uses, borders and factors included"
 
 
 def check_linear(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
-    """Everything that holds for a linear T."""
+    """All properties of a linear T.
+
+    Args:
+        checks: List of the findings.
+        operator: T.
+        draw: Random images and data.
+    """
     check_derivative_operator(checks, operator, draw, "T")
     u = draw.image()
     value, derivative = operator.linearise(u)
@@ -47,7 +53,14 @@ def check_linear(checks: Checklist, operator: LinearOperator, draw: Draw) -> Non
 def check_derivative_operator(
     checks: Checklist, operator: LinearOperator, draw: Draw, name: str
 ) -> None:
-    """The adjoint identity and linearity over the reals, of T itself or of a derivative."""
+    """The adjoint identity and linearity over the reals, of T itself or of a derivative.
+
+    Args:
+        checks: List of the findings.
+        operator: T or its derivative.
+        draw: Random images and data.
+        name: Name of the operator, for the findings.
+    """
     _check_linearity(checks, operator, draw, name)
     _check_homogeneity(checks, operator, draw, name)
     _check_adjoint(checks, operator, draw, name)
@@ -56,7 +69,15 @@ def check_derivative_operator(
 
 
 def adjoint_defect(operator: LinearOperator, u: Tensor, v: Tensor) -> float:
-    """|Re⟨Tu, v⟩ - Re⟨u, T*v⟩| / (‖Tu‖‖v‖); relative to ‖u‖‖T*v‖ where Tu = 0."""
+    """The adjoint defect |Re⟨Tu, v⟩ - Re⟨u, T*v⟩| / (‖Tu‖‖v‖).
+
+    It is relative to ‖u‖‖T*v‖ where Tu = 0.
+
+    Args:
+        operator: T.
+        u: Image.
+        v: Data.
+    """
     forward, backward = operator(u), operator.adjoint(v)
     if forward.shape != v.shape or backward.shape != u.shape:
         return math.inf

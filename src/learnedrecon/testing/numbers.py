@@ -1,4 +1,4 @@
-"""Distances, random elements, dense matrices and difference quotients, for the checks."""
+"""Distances, random elements, dense matrices and difference quotients for checks."""
 
 from __future__ import annotations
 
@@ -23,17 +23,33 @@ _CHUNK = 256
 
 
 def total_inner(a: Tensor, b: Tensor) -> float:
-    """Re⟨a, b⟩ over every axis, summed in float64."""
+    """Re⟨a, b⟩ over every axis, summed in float64.
+
+    Args:
+        a: First tensor.
+        b: Second tensor, of the same shape.
+    """
     return float(inner(a.flatten(), b.flatten(), 1))
 
 
 def norm_of(a: Tensor) -> float:
-    """‖a‖ over every axis, summed in float64."""
+    """‖a‖ over every axis, summed in float64.
+
+    Args:
+        a: Tensor of any shape.
+    """
     return math.sqrt(total_inner(a, a))
 
 
 def distance(a: Tensor, b: Tensor) -> float:
-    """‖a - b‖ / ‖b‖; infinite for unequal shapes, absolute where b = 0."""
+    """The relative distance ‖a - b‖ / ‖b‖.
+
+    It is infinite for different shapes, and absolute where b = 0.
+
+    Args:
+        a: Tensor.
+        b: Reference.
+    """
     if a.shape != b.shape or a.is_complex() != b.is_complex():
         return math.inf
     wide = torch.complex128 if b.is_complex() else torch.float64
@@ -42,12 +58,20 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 
 def device_of(operator: Operator) -> torch.device:
-    """Where the operator's tensors are; the CPU for one that has none."""
+    """The device of the operator's tensors; the CPU if it has none.
+
+    Args:
+        operator: Operator.
+    """
     return next((tensor.device for tensor in operator.buffers()), torch.device("cpu"))
 
 
 def seeded(seed: int) -> torch.Generator:
-    """A generator that does not repeat what the caller drew from the same seed."""
+    """A generator with other random numbers than the caller's generator of the same seed.
+
+    Args:
+        seed: Seed of the caller.
+    """
     return torch.Generator().manual_seed(seed + 99_991)
 
 
@@ -56,9 +80,9 @@ class Draw:
 
     Args:
         operator: T.
-        leading: the leading axes of every element.
-        device: where to make them.
-        seed: of the generator.
+        leading: Leading axes of every element.
+        device: Device of the elements.
+        seed: Seed of the generator.
     """
 
     def __init__(
@@ -98,13 +122,13 @@ def dense_matrix(
 
     Args:
         operator: T.
-        leading: axes in front of the domain's, for operators with per-sample tensors; they are
+        leading: Axes before those of the domain, for operators with per-sample tensors; they are
             part of the vector.
-        precision: float32 or float64, in which T is applied.
+        precision: float32 or float64, the precision in which T is applied.
 
     Returns:
-        float64 (codomain.size, domain.size), each doubled where complex and multiplied by the
-        size of ``leading``.
+        Matrix (codomain.size, domain.size), float64, with each size doubled where complex and
+        multiplied by the size of ``leading``.
     """
     domain = operator.domain
     size = domain.size * math.prod(leading)
@@ -120,7 +144,11 @@ def dense_matrix(
 
 
 def as_real_rows(batch: Tensor) -> Tensor:
-    """(batch, ...) to (batch, entries) in float64, real parts before imaginary parts."""
+    """(batch, ...) as real rows (batch, entries) in float64, real parts before imaginary parts.
+
+    Args:
+        batch: Tensor (batch, ...), real or complex.
+    """
     rows = batch.flatten(1)
     parts = torch.cat([rows.real, rows.imag], dim=1) if rows.is_complex() else rows
     return parts.double()
@@ -129,7 +157,14 @@ def as_real_rows(batch: Tensor) -> Tensor:
 def pull_back(
     value: Tensor, leaf: Tensor, cotangent: Tensor, *, create_graph: bool = False
 ) -> Tensor:
-    """The gradient of Re⟨value, cotangent⟩ in ``leaf``; zero where autograd knows of none."""
+    """The gradient of Re⟨value, cotangent⟩ in ``leaf``; zero where autograd has none.
+
+    Args:
+        value: Function of ``leaf``.
+        leaf: Tensor that requires a gradient.
+        cotangent: Tensor of the shape of ``value``.
+        create_graph: True for a gradient that can be differentiated again.
+    """
     if not value.requires_grad:
         return torch.zeros_like(leaf)
     (gradient,) = torch.autograd.grad(
@@ -139,10 +174,15 @@ def pull_back(
 
 
 def push_forward(function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor) -> Tensor:
-    """f'(at) direction by forward-mode autograd.
+    """The directional derivative f'(at) direction by forward-mode autograd.
+
+    Args:
+        function: Function f.
+        at: Point.
+        direction: Direction, of the shape of ``at``.
 
     Raises:
-        PropertyError: something in f has no derivative of this kind.
+        PropertyError: An operation of f has no forward-mode derivative.
     """
     with warnings.catch_warnings():
         # On its first use torch compiles its own rules with a function that it deprecates.
@@ -160,11 +200,11 @@ def push_forward(function: Callable[[Tensor], Tensor], at: Tensor, direction: Te
 
 
 class Quotients(NamedTuple):
-    """Central differences against a derivative.
+    """The result of a comparison of a derivative with central differences.
 
     Attributes:
-        error: the smallest relative error over all step sizes.
-        order: how fast the error falls with the step size; None where the differences are exact.
+        error: Smallest relative error over all step sizes.
+        order: Order of the error in the step size; None where the differences are exact.
     """
 
     error: float
@@ -175,13 +215,13 @@ class Quotients(NamedTuple):
 def central_differences(
     function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor, expected: Tensor
 ) -> Quotients:
-    """Compares (f(u + h d) - f(u - h d)) / 2h with ``expected`` = f'(u) d for falling h.
+    """Comparison of (f(u + h d) - f(u - h d)) / 2h with ``expected`` = f'(u) d for decreasing h.
 
     Args:
         function: f, in double precision.
-        at: u.
-        direction: d, of about the size of u.
-        expected: the derivative that is to be checked.
+        at: Point u.
+        direction: Direction d, of about the size of u.
+        expected: Derivative to check.
     """
     errors = []
     for k in range(2, 20):

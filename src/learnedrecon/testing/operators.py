@@ -1,4 +1,4 @@
-"""Is it really the adjoint, really linear, really the derivative?"""
+"""Checks of operators: adjoint, linearity, derivatives, norm, subsets."""
 
 from __future__ import annotations
 
@@ -38,30 +38,29 @@ def check_operator(
     seed: int = 0,
     tolerance: float | None = None,
 ) -> Report:
-    """Checks everything that the interface of an operator promises.
+    """Check of all properties that the interface of an operator requires.
 
-    Every operator: batches, samples and channels that do not mix, also where samples have tensors
-    of their own, precision, devices, arguments left alone,
-    tensors that it does not know, subsets of rows, ``vmap`` and ``func.grad``. A linear one: the
-    adjoint identity Re⟨Tu, v⟩ = Re⟨u, T*v⟩ relative to ‖Tu‖‖v‖ for random pairs, for v = Tu and for
-    single pixels against single data, at scales 0.1, 1 and 10; entry by entry against the
-    transposed matrix where it is small; ``.H``; linearity over the reals; the norm against singular
-    values, for each sample where these have tensors of their own; autograd backwards, twice and
-    forwards. A nonlinear one: the same of its derivative at 0.1, 1 and 10 times the image, which is
-    compared with central differences there, and autograd against both.
+    Every operator: independence of samples and channels, also where samples have tensors of their
+    own; precision; devices; unchanged arguments; unknown tensors; subsets of rows; ``vmap`` and
+    ``func.grad``. A linear one: the adjoint identity Re⟨Tu, v⟩ = Re⟨u, T*v⟩ relative to ‖Tu‖‖v‖ for
+    random pairs, for v = Tu and for single pixels against single data, at scales 0.1, 1 and 10;
+    entry by entry against the transposed matrix where it is small; ``.H``; linearity over the
+    reals; the norm against singular values, for each sample where these have tensors of their own;
+    autograd backwards, twice and forwards. A nonlinear one: the same for its derivative at 0.1, 1
+    and 10 times the image, with comparisons of the derivative, central differences and autograd.
 
     Args:
         operator: T.
-        at: the image at which a nonlinear T is linearised, (..., *domain.shape); it also tells the
-            leading axes of an operator with per-sample tensors. A random one unless given.
-        seed: of every random choice.
-        tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
+        at: Image at which a nonlinear T is linearised, (..., *domain.shape); its leading axes are
+            those of an operator with per-sample tensors. A random one unless given.
+        seed: Seed of all random numbers.
+        tolerance: Relative tolerance; 1e-10 in float64 and 1e-5 in float32 unless given.
 
     Returns:
-        What was measured, property by property.
+        Report with one number per property.
 
     Raises:
-        PropertyError: the first property that does not hold, its number and its tolerance.
+        PropertyError: A property does not hold; the message has its number and its tolerance.
     """
     checks = Checklist(
         type(operator).__name__, tolerance_of(operator.domain.dtype, given=tolerance)

@@ -1,4 +1,4 @@
-"""Does the proximal map minimise, is it firmly non-expansive, and does Moreau's identity hold?"""
+"""Checks of proximal maps: minimisation, firm non-expansiveness, Moreau's identity."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def check_prox(
     seed: int,
     within: float,
 ) -> None:
-    """Notes the properties of the proximal map; skips them where the functional has none.
+    """The properties of the proximal map, skipped where the functional has none.
 
     Args:
-        checks: where to note them.
-        functional: D or R.
-        arguments: a place in its domain, (batch, ...), and the data of a data term.
-        seed: of the places at which it is tried.
-        within: how exact the map is, relative to its argument.
+        checks: List of the findings.
+        functional: Data term D or regulariser R.
+        arguments: Point in the domain, (batch, ...), and the data of a data term.
+        seed: Seed of the points of the test.
+        within: Accuracy of the map, relative to its argument.
     """
     name = "the proximal map minimises"
     at, *others = arguments

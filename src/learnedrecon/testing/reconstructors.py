@@ -1,4 +1,4 @@
-"""Does a method treat every sample alone, train everywhere, and survive being stored?"""
+"""Checks of methods: independence of samples, gradients, saving and loading."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 def check_reconstructor(
     model: Reconstructor, problem: Problem, *, seed: int = 0, tolerance: float | None = None
 ) -> Report:
-    """Checks a method, learned or not, on one batch, in the mode (training or not) that it is in.
+    """Check of a method, learned or not, on one batch, in its present mode (training or not).
 
     The image has the right shape and is finite; a sample does not depend on the others; the last
-    of ``iterates`` is the result; gradients reach every parameter, at weights that are slightly
-    shaken, because a start at zero hides the layers before it; a stored state and a pickle give
-    the same image; the problem is left alone.
+    of ``iterates`` is the result; gradients reach every parameter, at slightly perturbed weights,
+    because a layer that starts at zero hides the layers before it; a saved state and a pickle give
+    the same image; the problem does not change.
 
     Args:
-        model: the method.
-        problem: a dataclass with a field ``data``, such as ``InverseProblem``.
-        seed: of the shaking and of the cotangent.
-        tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
+        model: The method.
+        problem: A dataclass with a field ``data``, such as ``InverseProblem``.
+        seed: Seed of the perturbation and of the cotangent.
+        tolerance: Relative tolerance; 1e-10 in float64 and 1e-5 in float32 unless given.
 
     Returns:
-        What was measured, property by property.
+        Report with one number per property.
 
     Raises:
-        ConfigError: the problem cannot be given other data.
-        PropertyError: the first property that does not hold, its number and its tolerance.
+        ConfigError: The problem cannot be given other data.
+        PropertyError: A property does not hold; the message has its number and its tolerance.
     """
     if not can_take_data(problem):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a check measured, property by property."""
+"""Reports of checks, property by property."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
 def tolerance_of(dtype: torch.dtype, given: float | None = None) -> float:
-    """The relative tolerance of numbers of this precision, unless one is given."""
+    """The relative tolerance for numbers of a precision, unless one is given.
+
+    Args:
+        dtype: Dtype of the numbers.
+        given: Tolerance that takes precedence, or None.
+    """
     return TOLERANCES[dtype.to_real()] if given is None else given
 
 
@@ -21,10 +26,11 @@ class Finding(NamedTuple):
     """One line of a report.
 
     Attributes:
-        name: the property.
-        measured: by how much it is missed; None where it was not checked.
-        tolerance: by how much it may be missed; None where it was not checked, or only observed.
-        note: why it was not checked, or empty.
+        name: Name of the property.
+        measured: Measured deviation; None where the property was not checked.
+        tolerance: Largest accepted deviation; None where the property was not checked, or only
+            observed.
+        note: Reason why it was not checked, or empty.
     """
 
     name: str
@@ -35,11 +41,11 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """Every property that was checked, with its number; those that do not apply say why.
+    """All checked properties with their numbers, and the reasons for those that do not apply.
 
     Attributes:
-        subject: what was checked.
-        findings: in the order of checking.
+        subject: Name of the checked object.
+        findings: Findings in the order of the checks.
     """
 
     subject: str
@@ -51,10 +57,10 @@ class Report:
         return tuple(finding for finding in self.findings if finding.measured is None)
 
     def measured(self, name: str) -> float:
-        """The number of the property ``name``.
+        """The measured deviation of the property ``name``.
 
         Raises:
-            KeyError: there is none of that name, or it was not checked.
+            KeyError: There is none of that name, or it was not checked.
         """
         for finding in self.findings:
             if finding.name == name and finding.measured is not None:
@@ -75,11 +81,11 @@ class Report:
 
 
 class Checklist:
-    """Collects findings and raises at the first property that does not hold.
+    """A list of findings that raises at the first property that does not hold.
 
     Args:
-        subject: what is checked, for messages.
-        tolerance: of every property that names none of its own.
+        subject: Name of the checked object, for messages.
+        tolerance: Tolerance of every property without its own.
     """
 
     def __init__(self, subject: str, tolerance: float) -> None:
@@ -88,7 +94,7 @@ class Checklist:
         self._findings: list[Finding] = []
 
     def require(self, name: str, measured: float, fix: str, within: float | None = None) -> None:
-        """Notes ``measured``; a number that is too large, or not a number, is an error.
+        """Records a deviation; one that is too large, or NaN, is an error.
 
         Raises:
             PropertyError: ``measured`` is not at most ``within``.
@@ -105,17 +111,17 @@ class Checklist:
         self._findings.append(Finding(name, measured, limit))
 
     def require_true(self, name: str, holds: bool, fix: str) -> None:  # noqa: FBT001
-        """A property without a number: it deviates by 0 or by 1."""
+        """Records a property without a number, as a deviation of 0 or 1."""
         self.require(name, float(not holds), fix, within=0.0)
 
     def observe(self, name: str, measured: float) -> None:
-        """Notes a number that is neither right nor wrong."""
+        """Records a number without a tolerance."""
         self._findings.append(Finding(name, measured, None))
 
     def skip(self, name: str, reason: str) -> None:
-        """Notes that a property does not apply."""
+        """Records that a property does not apply."""
         self._findings.append(Finding(name, None, None, reason))
 
     def report(self) -> Report:
-        """Everything noted so far."""
+        """The report of all findings so far."""
         return Report(self.subject, tuple(self._findings))

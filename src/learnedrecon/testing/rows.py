@@ -1,4 +1,4 @@
-"""Do the rows of an operator, taken part by part, make the whole?"""
+"""Checks of row subsets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ _PARTS = 3
 
 
 def check_subsets(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
-    """Subsets of T, and of T* or [∂T(u)]*, which add up; their order, and parts of parts."""
+    """Checks that subsets of T and of T* or [∂T(u)]* add up, in any order, also subsets of subsets.
+
+    Args:
+        checks: List of the findings.
+        operator: T.
+        image: Image, (..., *domain.shape).
+        draw: Random images and data.
+    """
     _check_entries(checks, operator, image)
     star = "T*" if isinstance(operator, LinearOperator) else "T'(u)*"
     names = ("subsets of rows make the whole T", f"subsets of rows make the whole {star}")

@@ -1,4 +1,4 @@
-"""Does a step keep its promises, and does every way to differentiate it give the same gradients?"""
+"""Checks of steps: states, samples, and equal gradients of all ways of differentiating."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ def check_step(
     seed: int = 0,
     tolerance: float | None = None,
 ) -> Report:
-    """Checks a step alone, in a chain of independent copies, and repeated.
+    """Check of a step alone, in a chain of independent copies, and repeated.
 
-    Alone: the type and the shapes of its state are kept, no argument is changed, it gives the same
-    twice, it never touches ``problem.operator``, and it treats a batch as a stack of its samples
+    Alone: the step keeps the type and the shapes of its state, changes no argument, gives the same
+    result twice, does not use ``problem.operator``, and treats a batch as a stack of its samples
     (where the problem can be split: more than one sample, and no tensors for each sample but those
     of data and operator). Composed: every one of ``modes`` gives the gradients of :class:`Backprop`
     in every differentiable leaf, which are the weights, the data, the tensors of operator and
     regulariser that require gradients, and the initial state; and the same second derivatives,
-    unless it refuses them.
+    unless it raises an error for them.
 
     Args:
-        step: Λ.
-        state: where it starts, a NamedTuple of tensors.
-        problem: one batch; its data and tensors are not changed.
-        modes: exact ways to differentiate that are compared with :class:`Backprop`.
-        seed: of the cotangents and of the weights of the copies.
-        tolerance: relative; 1e-10 in float64 and 1e-5 in float32 unless given.
+        step: Step Λ.
+        state: Initial state, a NamedTuple of tensors.
+        problem: Problem of one batch; its data and tensors are not changed.
+        modes: Exact ways of differentiating, compared with :class:`Backprop`.
+        seed: Seed of the cotangents and of the weights of the copies.
+        tolerance: Relative tolerance; 1e-10 in float64 and 1e-5 in float32 unless given.
 
     Returns:
-        What was measured, property by property.
+        Report with one number per property.
 
     Raises:
-        PropertyError: the first property that does not hold, its number and its tolerance.
+        PropertyError: A property does not hold; the message has its number and its tolerance.
     """
     checks = Checklist(type(step).__name__, tolerance_of(problem.data.dtype, given=tolerance))
     state = _make(state, [tensor.detach() for tensor in state])
@@ -80,7 +80,12 @@ def check_step(
 
 
 def perturbed(module: Step[S], seed: int) -> Step[S]:
-    """A copy with slightly different weights, so that no gradient vanishes by a lucky start."""
+    """A copy with slightly different weights, so that no gradient vanishes by its initial values.
+
+    Args:
+        module: Step to copy.
+        seed: Seed of the perturbation.
+    """
     twin = copy.deepcopy(module)
     perturb(twin, seed)
     return twin
@@ -88,7 +93,12 @@ def perturbed(module: Step[S], seed: int) -> Step[S]:
 
 @torch.no_grad()
 def perturb(module: nn.Module, seed: int) -> None:
-    """Adds seeded noise to every parameter, in place."""
+    """Addition of seeded noise to every parameter, in place.
+
+    Args:
+        module: Module to perturb.
+        seed: Seed of the noise.
+    """
     generator = seeded(seed)
     for parameter in module.parameters():
         noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
@@ -97,12 +107,21 @@ def perturb(module: nn.Module, seed: int) -> None:
 
 
 def snapshot(problem: Problem) -> list[Tensor]:
-    """Copies of everything in a problem that a step might write into."""
+    """Copies of all tensors of a problem that a step might change.
+
+    Args:
+        problem: Problem.
+    """
     return [tensor.detach().clone() for tensor in _contents(problem)]
 
 
 def is_unchanged(problem: Problem, before: list[Tensor]) -> bool:
-    """Whether the problem still holds what :func:`snapshot` saw."""
+    """True if the tensors of the problem are those of a :func:`snapshot`.
+
+    Args:
+        problem: Problem.
+        before: Result of :func:`snapshot`.
+    """
     return all(map(torch.equal, before, _contents(problem)))
 
 
@@ -179,7 +198,11 @@ def _check_batch(checks: Checklist, step: Step[S], state: S, problem: Problem) -
 
 
 class Sealed(Problem):
-    """A problem whose operator must not be touched."""
+    """A problem that raises where its operator is used.
+
+    Args:
+        problem: Problem to which everything else is delegated.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -191,9 +214,9 @@ class Sealed(Problem):
     def operator(self) -> Operator:  # type: ignore[override]
         raise PropertyError(
             describe(
-                expected="a step that never touches problem.operator",
-                found="a step that asks for it",
-                fix="use forward, adjoint and gradient, so that a scaled problem can stand in",
+                expected="a step that does not use problem.operator",
+                found="a step that uses it",
+                fix="use forward, adjoint and gradient, which a scaled problem also has",
             )
         )
 
@@ -237,7 +260,12 @@ def _compare(
 
 
 def gap_of(found: Tensor | None, expected: Tensor | None) -> float:
-    """The relative distance of two gradients, of which None is zero."""
+    """The relative distance of two gradients, where None is zero.
+
+    Args:
+        found: Gradient to check.
+        expected: Reference gradient.
+    """
     if expected is None or found is None:
         rest = expected if found is None else found
         return 0.0 if rest is None or not rest.any() else float("inf")
@@ -258,7 +286,13 @@ def _derivatives(
 def differentiable(
     scheme: Step[S], state: S, problem: Problem
 ) -> tuple[S, Problem, dict[str, Tensor]]:
-    """State and problem whose tensors require gradients, and these with all other leaves."""
+    """State and problem with tensors that require gradients, and all leaves by name.
+
+    Args:
+        scheme: Step or scheme.
+        state: State.
+        problem: Problem.
+    """
     leaves = {
         f"state.{name}": tensor.clone().requires_grad_()
         for name, tensor in zip(_names(state), state, strict=True)
@@ -306,7 +340,12 @@ def _twice(
 
 
 def curved_functional(tensors: Sequence[Tensor], generator: torch.Generator) -> Tensor:
-    """A seeded random functional; quadratic, so that its own gradient carries a graph."""
+    """A seeded random quadratic functional, whose gradient has a graph.
+
+    Args:
+        tensors: Arguments of the functional.
+        generator: Random generator.
+    """
     return _pairing(tensors, generator) + 0.5 * sum((t * t.conj()).real.sum() for t in tensors)
 
 

@@ -1,4 +1,4 @@
-"""Do torch's function transforms see the same operator?"""
+"""Checks of torch's function transforms on operators."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 
 
 def check_transforms(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
-    """``vmap`` is a batch, and ``func.grad`` of ½‖T(u)‖² is [∂T(u)]* T(u).
+    """Checks that ``vmap`` is a batch, and that ``func.grad`` of ½‖T(u)‖² is [∂T(u)]* T(u).
 
-    What torch cannot transform, such as a call of another library, is noted and not an error; what
-    it transforms must be right.
+    Operations that torch cannot transform, such as calls of another library, are recorded and are
+    not an error.
+
+    Args:
+        checks: List of the findings.
+        operator: T.
+        image: Image, (..., *domain.shape).
+        draw: Random images and data.
     """
     batch = torch.stack([image, draw.image()])
     fix = "treat every sample alone, also under vmap"

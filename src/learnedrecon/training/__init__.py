@@ -1,4 +1,4 @@
-"""The training loop, its update, its losses and its run folders."""
+"""Training: the loop, optimiser steps, losses and run folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device, the precision and the processes of a run, by Hugging Face Accelerate."""
+"""Device, precision and processes of a run, by Hugging Face Accelerate."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _STARTED_BY_TORCHRUN = ("MASTER_ADDR", "RANK", "WORLD_SIZE", "LOCAL_RANK")
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device that a user names; ``cuda:k`` also becomes the current GPU.
+    """The device of a name; ``cuda:k`` also becomes the current GPU.
 
     Args:
         name: "auto" (the GPU where there is one), "cpu", "cuda" or "cuda:k".
 
     Raises:
-        ConfigError: another name, or a GPU that is not there.
+        ConfigError: The name is unknown, or there is no such GPU.
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not gpus):
@@ -67,23 +67,23 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def make_accelerator(precision: Precision = "no", *, cpu: bool = False) -> Accelerator:
-    """An accelerator in the given precision; it may follow one of another precision.
+    """An accelerator of the given precision, independent of earlier ones.
 
-    Accelerate keeps one precision for a process. Where only one process trains, that is forgotten
-    here, so that runs of different precision can follow each other; earlier accelerators should
-    then no longer be used.
+    Accelerate stores one precision per process. Where only one process trains, it is reset here, so
+    that runs of different precision can follow each other; earlier accelerators should then no
+    longer be used.
 
-    How a run is trained is said by its configuration alone: variables of the environment by which
-    Accelerate would train in another way are refused. Several processes are started by torchrun;
-    their group is left when the process exits.
+    Only the configuration determines the way of training: environment variables by which Accelerate
+    would train in another way raise an error. Several processes are started by torchrun; their
+    group is left when the process exits.
 
     Args:
-        precision: Precision of networks under autocast; operators leave it by themselves.
-        cpu: Whether to use the CPU even where there is a GPU.
+        precision: Precision of networks under autocast; operators run outside of autocast.
+        cpu: True to use the CPU even where there is a GPU.
 
     Raises:
-        ConfigError: fp16 without a GPU, a precision that this machine has not, or a variable of
-            the environment that is in the way.
+        ConfigError: fp16 is asked for without a GPU, this machine does not support the precision,
+            or an environment variable contradicts the configuration.
     """
     refuse_variables(os.environ, cpu=cpu)
     if AcceleratorState._shared_state and not AcceleratorState().use_distributed:  # noqa: SLF001 (Accelerate has no public way)
@@ -105,15 +105,15 @@ def make_accelerator(precision: Precision = "no", *, cpu: bool = False) -> Accel
 
 
 def refuse_variables(variables: Mapping[str, str], *, cpu: bool) -> None:
-    """Refuses an environment in which Accelerate would train in another way than it is told.
+    """Check that no environment variable makes Accelerate train in another way than configured.
 
     Args:
-        variables: Variables of the environment.
-        cpu: Whether training on the CPU is asked for.
+        variables: Environment variables.
+        cpu: True if the configuration trains on the CPU.
 
     Raises:
-        ConfigError: A variable of Accelerate that is switched on, or one of several processes (as
-            in an interactive Slurm or MPI shell) without those that torchrun sets.
+        ConfigError: A variable of Accelerate is set, or a variable of several processes (as in an
+            interactive Slurm or MPI shell) without those of torchrun.
     """
     allowed = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": {"1"}}
     if cpu:
@@ -154,7 +154,13 @@ def _leave_group() -> None:
 
 
 def place(model: nn.Module, accelerator: Accelerator, *, channels_last: bool) -> None:
-    """Moves ``model`` to the device, in place, and lays out its convolution weights."""
+    """Moves ``model`` to the device in place, and sets the memory format of its convolutions.
+
+    Args:
+        model: Model to move.
+        accelerator: Accelerator with the device.
+        channels_last: True for the memory format channels_last.
+    """
     model.to(accelerator.device)
     if channels_last:
         for weight in model.parameters():
@@ -165,8 +171,12 @@ def place(model: nn.Module, accelerator: Accelerator, *, channels_last: bool) ->
 def across_processes(model: nn.Module, accelerator: Accelerator) -> nn.Module:
     """``model`` itself, or in a distributed run its wrapper that averages gradients.
 
-    Accelerate would also patch ``model.forward`` for reduced precision, and the patch survives
-    copying; so autocast is left to the update, and a single process needs no wrapper.
+    Accelerate would also patch ``model.forward`` for reduced precision, and copies would keep the
+    patch. Autocast is therefore part of the update, and a single process needs no wrapper.
+
+    Args:
+        model: Model that is trained.
+        accelerator: Accelerator of the run.
     """
     return accelerator.prepare_model(model) if accelerator.use_distributed else model
 
@@ -174,8 +184,8 @@ def across_processes(model: nn.Module, accelerator: Accelerator) -> nn.Module:
 def _cannot(precision: str, found: str) -> ConfigError:
     return ConfigError(
         describe(
-            expected=f"a machine that can train in precision '{precision}'",
+            expected=f"a machine that can train with precision '{precision}'",
             found=found,
-            fix="use precision 'no', or 'bf16' which CPUs have too",
+            fix="use precision 'no', or 'bf16', which CPUs also support",
         )
     )

@@ -1,4 +1,4 @@
-"""A moving average of the weights, which often reconstructs better than the weights themselves."""
+"""Exponential moving average of weights, which often reconstructs better than the weights."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class MovingAverage:
-    """θ̄ ← d θ̄ + (1 - d) θ with d = min(decay, (1 + step) / (10 + step)).
+    """Exponential moving average θ̄ ← d θ̄ + (1 - d) θ, d = min(decay, (1 + step) / (10 + step)).
 
-    The bound on d lets the average leave the initial weights quickly; step counts from 1. Buffers
-    are not averaged.
+    The bound on d makes the average forget the initial weights quickly; steps are counted from 1.
+    Buffers are not averaged.
 
     Args:
-        model: whose parameters are averaged; θ̄ starts as they are.
-        decay: 0 ≤ decay < 1.
+        model: Model whose parameters are averaged; they are the initial θ̄.
+        decay: Decay in [0, 1).
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -32,14 +32,14 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, *, step: int) -> None:
-        """Takes in the weights after ``step`` steps."""
+        """Update of the average with the weights after ``step`` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, parameter in model.named_parameters():
             self.weights[name].lerp_(parameter, 1 - decay)
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """In the block the model has the averaged weights; after it, bit for bit its own."""
+        """A context in which the model has the averaged weights; its own are restored exactly."""
         own = {name: value.detach().clone() for name, value in model.named_parameters()}
         _copy(self.weights, model)
         try:

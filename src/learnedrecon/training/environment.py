@@ -1,4 +1,4 @@
-"""Record of the environment of a run: packages, the machine, the commit."""
+"""The environment of a run: package versions, the machine, the commit."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _DECISIVE = ("packages", "processor", "threads", "instruction_set", "cuda", "gpu
 
 
 def environment() -> dict[str, Any]:
-    """Versions of packages, the machine, and the commit of the working folder, as plain data.
+    """Package versions, the machine, and the commit of the working folder, as plain data.
 
-    Nothing that the working folder names is run: see :func:`_git`.
+    Nothing that the working folder names is executed: see :func:`_git`.
     """
     return {
         "python": platform.python_version(),
@@ -43,7 +43,11 @@ def environment() -> dict[str, Any]:
 
 
 def decisive(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an :func:`environment` on which the last bits of a result depend."""
+    """The part of an :func:`environment` on which the last bits of a result depend.
+
+    Args:
+        found: Result of :func:`environment`.
+    """
     return {name: found.get(name) for name in _DECISIVE}
 
 

@@ -1,4 +1,4 @@
-"""Groups of parameters with their own weights of the parts of a loss."""
+"""Parameter groups with their own weights of the parts of a loss."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SHOWN = 3
 
 @dataclass(frozen=True, eq=False)
 class ParameterGroup:
-    """Parameters that follow the gradient of one weighted sum of the parts of a loss.
+    """Parameters that minimise one weighted sum of the parts of a loss.
 
     Attributes:
-        weights: Weight of every part, by its name; a part that is not named has the weight 0. None
-            for the sum of all parts.
+        weights: Weight of every part, by its name; 0 for parts without an entry. None for the sum
+            of all parts.
         parameters: Trained tensors of the group.
     """
 
@@ -30,10 +30,10 @@ class ParameterGroup:
     parameters: Sequence[Tensor]
 
     def objective(self, parts: Mapping[str, Tensor]) -> Tensor | None:
-        """What the group minimises, Σ_p w_p L_p; None where every weight is 0.
+        """The objective Σ_p w_p L_p of the group; None where every weight is 0.
 
         Args:
-            parts: L_p by name, of one shape.
+            parts: Parts L_p by name, of one shape.
         """
         named = dict.fromkeys(parts, 1.0) if self.weights is None else self.weights
         terms = [weight * parts[name] for name, weight in named.items() if weight != 0]
@@ -43,7 +43,7 @@ class ParameterGroup:
 def parameter_groups(
     groups: Mapping[str, Mapping[str, float]] | None, parameters: Mapping[str, Tensor]
 ) -> list[ParameterGroup]:
-    """Groups of ``parameters`` by the names of submodules.
+    """The groups of ``parameters`` by the names of submodules.
 
     Args:
         groups: Weights of the parts of the loss, by the name of a submodule or parameter of the
@@ -51,7 +51,7 @@ def parameter_groups(
         parameters: Trained tensors by name.
 
     Raises:
-        ConfigError: A group without parameters, or a parameter in no group or in several.
+        ConfigError: A group has no parameters, or a parameter is in no group or in several.
     """
     if groups is None:
         return [ParameterGroup(None, list(parameters.values()))]
@@ -79,7 +79,7 @@ def members_of(groups: Iterable[str], parameters: Mapping[str, Tensor]) -> dict[
         parameters: Trained tensors by name.
 
     Raises:
-        ConfigError: A group without parameters, or a parameter in several groups.
+        ConfigError: A group has no parameters, or a parameter is in several groups.
     """
     members = {
         group: [name for name in parameters if name == group or name.startswith(f"{group}.")]
@@ -109,10 +109,15 @@ def members_of(groups: Iterable[str], parameters: Mapping[str, Tensor]) -> dict[
 
 
 def require_parts(groups: Mapping[str, Mapping[str, float]], parts: Iterable[str]) -> None:
-    """Refuses weights that do not fit the parts of a loss.
+    """Check that the weights of groups fit the parts of a loss.
+
+    Args:
+        groups: Weights of the parts, by group.
+        parts: Names of the parts.
 
     Raises:
-        ConfigError: A weight of no part, or a part that no group weights (0 is a weight).
+        ConfigError: A weight belongs to no part, or a part has no weight in any group (0 is a
+            weight).
     """
     known = set(parts)
     named = {name for weights in groups.values() for name in weights}

@@ -1,4 +1,4 @@
-"""Digests of the files of a run's data, by which a change between two sessions is noticed."""
+"""Digests of a run's data files, which detect changes between two sessions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class FilesDigest(NamedTuple):
-    """What files there are, without their content.
+    """A digest of file names and sizes.
 
     Attributes:
         files: Number of files.
-        digest: SHA-256 of their names within the folder, and their sizes.
+        digest: SHA-256 of the names within the folder and the sizes.
     """
 
     files: int
@@ -25,15 +25,15 @@ class FilesDigest(NamedTuple):
 
 
 def data_digests(config: Mapping[str, Any]) -> dict[str, FilesDigest]:
-    """The digest of every section of ``data`` that names a ``path``.
+    """The digest of every section of ``data`` with a ``path``.
 
-    Hidden files are no data. Files whose content changes and whose size stays are not noticed.
+    Hidden files are ignored. A change of content without a change of size is not detected.
 
     Args:
-        config: A configuration as plain data.
+        config: Configuration as plain data.
 
     Returns:
-        By the name of the section; only those whose path exists.
+        Digests by the name of the section, for existing paths.
     """
     sections = config.get("data")
     if not isinstance(sections, Mapping):

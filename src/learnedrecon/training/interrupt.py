@@ -1,4 +1,4 @@
-"""ctrl-C and SIGTERM as requests that the loop answers between two steps."""
+"""Ctrl-C and SIGTERM as requests that the loop answers between two steps."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """In the block the first SIGINT or SIGTERM is noted; the second acts as it did before.
+    """A context in which the first SIGINT or SIGTERM is recorded; a second one acts as usual.
 
-    So a step is always finished and saved, and a second ctrl-C still ends the program at once.
-    Outside the main thread Python gives no signals, and nothing is noted.
+    A step is therefore always finished and saved, and a second ctrl-C still ends the program at
+    once. Outside the main thread Python delivers no signals, and nothing is recorded.
 
     Args:
-        accelerator: in a distributed run, one process that is asked to stop stops all.
+        accelerator: Accelerator of the run: in a distributed run, a request to one process stops
+            all.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
@@ -44,7 +45,7 @@ class StopRequest:
         self._give_back()
 
     def poll(self) -> bool:
-        """Whether any process was asked to stop; all processes must call this equally often."""
+        """True if any process was asked to stop; all processes must call this equally often."""
         if not self._accelerator.use_distributed:
             return self._noted
         if self._noted:

@@ -1,4 +1,4 @@
-"""One process at a time in a run folder."""
+"""Exclusive locks of run folders."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ _TAKEN = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
 
 class FolderLock:
-    """An exclusive lock on a folder: the file ``.lock`` in it, which names who holds it.
+    """An exclusive lock on a folder: the file ``.lock`` in it, which names its owner.
 
-    The kernel releases it when the process ends, however it ends, and when the object is collected;
-    the file stays, and means nothing then. A child that is forked while it is held holds it too.
+    The kernel releases it when the process ends in any way, and when the object is
+    garbage-collected; the file remains without a meaning. A child process that is forked meanwhile
+    holds the lock, too.
 
-    Without ``fcntl`` (Windows) the file itself is the lock: it is made where there is none and
-    removed at the end, so a process that is killed leaves it behind, and the message says to remove
-    it. On a file system that refuses ``flock`` there is no lock.
+    Without ``fcntl`` (Windows) the file itself is the lock: it is created and removed at the end,
+    so that a killed process leaves it behind, and the message says to remove it. On a file system
+    that refuses ``flock`` there is no lock.
 
     Args:
-        folder: made when the lock is taken.
+        folder: Folder to lock, created if missing.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -43,15 +44,15 @@ class FolderLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object holds it."""
+        """True if this object holds the lock."""
         return self._release is not None
 
     def acquire(self) -> None:
-        """Takes the lock; nothing happens where this object holds it already.
+        """Takes the lock, unless this object holds it already.
 
         Raises:
-            ConfigError: another process holds it, which is named.
-            FileFormatError: the folder cannot be written.
+            ConfigError: Another process holds the lock; the message names it.
+            FileFormatError: The folder cannot be written.
         """
         if self.held:
             return
@@ -71,18 +72,18 @@ class FolderLock:
         self._release = weakref.finalize(self, _release, handle, self.path)
 
     def renew(self) -> None:
-        """Takes it anew where somebody removed the file while it was held.
+        """Takes the lock again where its file was removed.
 
         Raises:
-            ConfigError: another process holds it by now.
-            FileFormatError: the folder cannot be written.
+            ConfigError: Another process holds the lock.
+            FileFormatError: The folder cannot be written.
         """
         if self.held and not self.path.exists():
             self.release()
             self.acquire()
 
     def release(self) -> None:
-        """Gives it back, if it is held."""
+        """Releases the lock, if it is held."""
         if self._release is not None:
             self._release()
             self._release = None

@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: a file of JSON lines, TensorBoard, the terminal."""
+"""Loggers of a run: a file of JSON lines, TensorBoard, the terminal."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ _REFRESH = 0.1
 
 
 class Logger(Protocol):
-    """Something that records are written to; used by one run at a time."""
+    """Protocol of loggers, each used by one run at a time."""
 
     def begin(self, *, step: int, steps: int) -> None:
-        """Opens it after ``step`` steps of ``steps``; what was recorded of later steps is void."""
+        """Opens the log after ``step`` steps of ``steps``; records of later steps are invalid."""
         ...
 
     def write(self, record: Record) -> None:
-        """Takes one record with ``step``, ``event`` (train or validation), ``seconds``, numbers."""
+        """Writes one record: ``step``, ``event`` (train or validation), ``seconds``, numbers."""
         ...
 
     def flush(self) -> None:
-        """Makes sure that all records would survive a crash."""
+        """Makes all records safe from a crash."""
         ...
 
     def end(self) -> None:
-        """Closes it; called also after an error."""
+        """Closes the log, also after an error."""
         ...
 
 
 class Log:
-    """Several loggers as one, between the beginning and the end of a run.
+    """Several loggers as one, from the beginning to the end of a run.
 
     Args:
-        loggers: each gets every record.
-        step: steps done before.
-        steps: of the whole run.
+        loggers: Loggers, each of which gets every record.
+        step: Number of steps done before.
+        steps: Number of steps of the whole run.
     """
 
     def __init__(self, loggers: Sequence[Logger], *, step: int, steps: int) -> None:
@@ -81,28 +81,28 @@ class Log:
         self._stack.close()
 
     def write(self, event: str, step: int, numbers: Mapping[str, float]) -> None:
-        """Writes one record; ``seconds`` count from when this session of the run began."""
+        """Writes one record; ``seconds`` count from the beginning of this session of the run."""
         seconds = round(time.monotonic() - self._started, 3)
         record = {"step": step, "event": event, **numbers, "seconds": seconds}
         for logger in self._loggers:
             logger.write(record)
 
     def flush(self) -> None:
-        """See :meth:`Logger.flush`."""
+        """Makes all records safe from a crash, see :meth:`Logger.flush`."""
         for logger in self._loggers:
             logger.flush()
 
 
 class JsonLines:
-    """One JSON object on each line, appended; a line that a crash cut short is dropped.
+    """A file with one JSON object per line, appended; a line truncated by a crash is dropped.
 
-    What is not finite, which JSON cannot say, becomes null.
+    Numbers that are not finite, which JSON cannot represent, become null.
 
     Args:
         path: Path of the file.
 
     Raises:
-        FileFormatError: on any use, the file cannot be written or the disk is full.
+        FileFormatError: In any method, the file cannot be written or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -151,10 +151,10 @@ class JsonLines:
             removed.close()
 
     def read(self) -> list[Record]:
-        """All whole records.
+        """All complete records.
 
         Raises:
-            FileFormatError: a line that is no record, other than a last one cut short.
+            FileFormatError: A line other than a truncated last one is not a record.
         """
         return self._scan(until=None)[0]
 
@@ -191,7 +191,7 @@ class TensorBoard:
     """Scalars for TensorBoard, under ``event/name``.
 
     Args:
-        folder: for the event files.
+        folder: Folder of the event files.
 
     Raises:
         MissingExtraError: TensorBoard is not installed.
@@ -229,22 +229,21 @@ class TensorBoard:
 
 
 class SteadyConsole(Console):
-    """A console that goes silent where its reader has gone away, in place of ending the process."""
+    """A console that stops printing when its reader closes the pipe, instead of raising."""
 
     def on_broken_pipe(self) -> None:
-        """Prints nothing more."""
+        """Stops printing."""
         self.quiet = True
 
 
 class RichProgress:
-    """A bar with step, loss, PSNR and time left; a line now and then where there is no terminal.
+    """A progress bar with step, loss, PSNR and remaining time; single lines without a terminal.
 
-    The line of the last step is printed at the end, once, with all that is known of it. A display
-    that fails, as where the terminal was closed or the reader of a pipe has gone away, is given up
-    and never ends a training.
+    The line of the last step is printed once, at the end, with all its numbers. A display that
+    fails, for example because the terminal was closed, is switched off and never ends a training.
 
     Args:
-        console: Where the display goes; standard error by default.
+        console: Console of the display; standard error by default.
         every: Seconds between two lines where there is no terminal.
     """
 
@@ -287,7 +286,7 @@ class RichProgress:
                 self._show(record)
 
     def flush(self) -> None:
-        """Nothing to keep."""
+        """Nothing, as the display stores no records."""
 
     def end(self) -> None:
         bar, last, self._bar, self._last = self._bar, self._last, None, None

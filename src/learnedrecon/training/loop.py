@@ -1,4 +1,4 @@
-"""The training loop, top to bottom."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class BatchSource(Protocol):
-    """Where batches come from: an endless sequence, the same every time it is asked for.
+    """Protocol of endless sequences of batches, the same in every run.
 
     :class:`learnedrecon.data.loader.Loader` is one; in a distributed run, its ``for_process``.
     """
@@ -44,24 +44,24 @@ class BatchSource(Protocol):
 
 @runtime_checkable
 class PreparedSource(BatchSource, Protocol):
-    """A source with work to do before some steps, such as filling a cache."""
+    """Protocol of sources with preparations before some steps, such as filling a cache."""
 
     def prepare(self, step: int, stopped: Callable[[], bool]) -> bool:
-        """Called before every step; False where ``stopped`` became true in between.
+        """Preparation before a step; False where ``stopped`` became true meanwhile.
 
-        A run is then saved as it is.
+        The run is then saved in its present state.
         """
         ...
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended.
+    """The result of a training.
 
     Attributes:
-        step: optimiser steps done in all.
-        best: The best number of a validation, the largest PSNR in dB by default, or None.
-        interrupted: whether it was asked to stop before its last step; it is saved.
+        step: Number of optimiser steps in all.
+        best: Best number of a validation, the largest PSNR in dB by default, or None.
+        interrupted: True if the run was stopped before its last step; it is saved.
     """
 
     step: int
@@ -79,31 +79,33 @@ def train(
     validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     loggers: Sequence[Logger] = (),
 ) -> TrainingResult:
-    """Trains ``model`` in place, from where ``run`` is, until ``spec.steps`` or an interruption.
+    """Training of ``model`` in place, from the state of ``run`` to ``spec.steps`` or a stop.
 
     On the CPU, k steps, a stop and k steps more are 2k steps, bit for bit: weights, optimiser, data
-    order, every generator, metrics. A validation and the data source leave the global generators as
-    they are. At step 0 these are seeded with ``spec.seed``. A validation that fails costs no step:
-    these are saved, and whoever goes on validates first.
+    order, every generator, metrics. Validation and data source do not change the global generators.
+    At step 0 these are seeded with ``spec.seed``. A validation that fails loses no step: the steps
+    are saved, and a resumed run begins with the validation.
 
-    The first ctrl-C or SIGTERM lets the step end, saves, and returns; a second one raises.
+    At the first ctrl-C or SIGTERM the present step is finished, the run saved, and the function
+    returns; a second one raises.
 
     Args:
-        model: the trained module; its initial weights are used if ``run`` has no checkpoint.
-        source: of batches; number ⌊step / repeats⌋ · accumulate and following make a step.
-        update: one optimiser step.
-        run: the folder with checkpoints and metrics.
-        spec: how long, how often, ...
-        validate: from the model (in evaluation mode, without gradients, in full precision, with the
-            averaged weights if there are such) to numbers, of which ``spec.best`` names the one
-            that chooses ``best``; with ``partial_`` before its name, of a model that is not whole
-            yet, it chooses nothing.
-        loggers: besides ``metrics.jsonl``, which is always written.
+        model: Module to train; its present weights are the initial ones if ``run`` has no
+            checkpoint.
+        source: Source of batches; number ⌊step / repeats⌋ · accumulate and following form a step.
+        update: Update that performs one optimiser step.
+        run: Run folder with checkpoints and metrics.
+        spec: Specification of the training.
+        validate: Function from the model (in evaluation mode, without gradients, in full precision,
+            with the averaged weights if there are any) to numbers. ``spec.best`` names the number
+            that selects ``best``; with ``partial_`` before its name, for an incomplete model, it
+            selects nothing.
+        loggers: Additional loggers; ``metrics.jsonl`` is always written.
 
     Raises:
-        DataError: a loss or gradient that is not finite; nothing on the disk is overwritten.
-        FileFormatError: the checkpoint to resume from is broken or does not fit.
-        ConfigError: another process is writing in the folder.
+        DataError: A loss or gradient is not finite; no file is overwritten.
+        FileFormatError: The checkpoint is broken or does not fit.
+        ConfigError: Another process writes to the folder.
     """
     accelerator = update.accelerator
     with ExitStack() as stack:
@@ -246,8 +248,8 @@ def _steps(source: BatchSource, spec: BatchSpec, start: int) -> Generator[tuple[
             raise DataError(
                 describe(
                     expected="batches without end",
-                    found="a source that ended",
-                    fix="let 'batches' begin its data anew",
+                    found="a source with an end",
+                    fix="make 'batches' start its data again",
                 )
             )
         for _ in range(repeat, spec.repeats):

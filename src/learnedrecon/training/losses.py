@@ -1,7 +1,7 @@
-"""Losses: (output, batch) → one value for each sample, or several by name.
+"""Loss functions: (output, batch) → one value per sample, or several by name.
 
-The problem is at hand as ``batch.problem``, so a loss needs no truth: a data term or an adversarial
-one has the same signature.
+A loss has the problem in ``batch.problem`` and need not use the truth: data terms and adversarial
+losses have the same signature.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Parts = Mapping[str, Tensor]
 
 
 class Loss(Protocol):
-    """What training minimises; the mean over the samples of a step is taken by the update.
+    """Protocol of losses; the update takes the mean over the samples of a step.
 
-    A loss with the class attribute ``iterates = True`` is given every iterate of the model, a tuple
-    of estimates of which the last is the result (see :class:`SeesIterates`).
+    A loss with the class attribute ``iterates = True`` gets every iterate of the model, a tuple of
+    estimates of which the last is the result (see :class:`SeesIterates`).
     """
 
     def __call__(self, output: Any, batch: Batch, /) -> Tensor | Parts:  # noqa: ANN401
@@ -49,17 +49,21 @@ class Loss(Protocol):
 
 @runtime_checkable
 class SeesIterates(Protocol):
-    """A loss that looks at every iterate.
+    """Protocol of losses on every iterate.
 
     Attributes:
-        iterates: Whether it does; its output is then ``tuple(model.iterates(problem))``.
+        iterates: True if the output is ``tuple(model.iterates(problem))``.
     """
 
     iterates: bool
 
 
 def sees_iterates(loss: Loss) -> bool:
-    """Whether a loss is given every iterate of the model in place of its result."""
+    """True if a loss gets every iterate of the model in place of its result.
+
+    Args:
+        loss: Loss function.
+    """
     return isinstance(loss, SeesIterates) and loss.iterates
 
 
@@ -68,11 +72,11 @@ class SquaredError:
     """|û - u|², the mean or the sum over the entries of an image.
 
     Attributes:
-        reduction: ``mean``, or ``sum`` as Adler and Öktem (2017) have it.
+        reduction: ``mean``, or ``sum`` as in Adler and Öktem (2017).
 
     Raises:
-        DataError: the batch has no truth.
-        ShapeError: the image has not the shape of the truth.
+        DataError: The batch has no truth.
+        ShapeError: The image does not have the shape of the truth.
     """
 
     reduction: Reduction = "mean"
@@ -92,8 +96,8 @@ class AbsoluteError:
         reduction: ``mean`` or ``sum``.
 
     Raises:
-        DataError: the batch has no truth.
-        ShapeError: the image has not the shape of the truth.
+        DataError: The batch has no truth.
+        ShapeError: The image does not have the shape of the truth.
     """
 
     reduction: Reduction = "mean"
@@ -104,18 +108,18 @@ class AbsoluteError:
 
 @dataclass(frozen=True)
 class LogSquaredError:
-    """log(‖û - u‖² / ‖u‖² + floor): every image counts by its ratio of errors, not by its contrast.
+    """log(‖û - u‖² / ‖u‖² + floor), which weights images by relative error, not by contrast.
 
     Its mean over images is the mean PSNR up to a factor, an offset and the floor. It does not
     change with the unit of the image. A truth that is 0 everywhere is compared with 1 per pixel.
 
     Attributes:
-        floor: below which an error is as good as none.
+        floor: Relative squared error below which errors hardly count.
 
     Raises:
-        ConfigError: the floor is not positive.
-        DataError: the batch has no truth.
-        ShapeError: the image has not the shape of the truth.
+        ConfigError: The floor is not positive.
+        DataError: The batch has no truth.
+        ShapeError: The image does not have the shape of the truth.
     """
 
     floor: float = 1e-8
@@ -142,12 +146,13 @@ class DeepSupervision:
     Deeply-supervised nets (Lee et al., AISTATS 2015), for unrolled schemes.
 
     Attributes:
-        decay: γ in (0, 1], what an iterate counts relative to the next one.
+        decay: Weight γ in (0, 1] of an iterate relative to the next one.
+        iterates: Always true, see :class:`SeesIterates`.
 
     Raises:
         ConfigError: γ is not in (0, 1].
-        DataError: the batch has no truth.
-        ShapeError: the image has not the shape of the truth.
+        DataError: The batch has no truth.
+        ShapeError: The image does not have the shape of the truth.
     """
 
     decay: float = 0.9

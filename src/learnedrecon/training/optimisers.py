@@ -1,4 +1,4 @@
-"""The optimisers that a :class:`~learnedrecon.training.spec.OptimiserSpec` can name."""
+"""Optimisers of a :class:`~learnedrecon.training.spec.OptimiserSpec`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 class TensorFlowRMSProp(torch.optim.Optimizer):
-    r"""RMSProp as TensorFlow 1 has it, with which Adler and Öktem (2017) trained.
+    r"""RMSProp as in TensorFlow 1, which Adler and Öktem (2017) used.
 
     .. math:: s \leftarrow \rho s + (1 - \rho) g^2, \quad
               \theta \leftarrow \theta - \eta\, g / \sqrt{s + \varepsilon}
 
-    It differs from ``torch.optim.RMSprop``: s starts at one, so that the first steps are small, and
-    ε is under the root.
+    It differs from ``torch.optim.RMSprop``: the initial s is one, so that the first steps are
+    small, and ε is under the root.
 
     Args:
         parameters: Real tensors, or groups of them.
-        lr: η.
-        decay: ρ.
-        epsilon: ε.
+        lr: Learning rate η.
+        decay: Decay ρ of the mean square.
+        epsilon: ε, under the root.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ def build_optimiser(spec: OptimiserSpec, parameters: Mapping[str, Tensor]) -> to
     """The optimiser that ``spec`` describes.
 
     Args:
-        spec: Kind and numbers.
+        spec: Kind and parameters of the optimiser.
         parameters: Trained tensors by name.
 
     Returns:
-        With one group of parameters for every rate of ``spec.rates``, and one for the rest; each
-        has its rate before the schedule as ``base_lr``.
+        Optimiser with one group of parameters for every rate of ``spec.rates``, and one for the
+        rest; each has its rate before the schedule as ``base_lr``.
 
     Raises:
-        ConfigError: a rate of no parameter, or several of one.
+        ConfigError: A rate belongs to no parameter, or several rates belong to one.
     """
     members = members_of(spec.rates or {}, parameters)
     special = {name for names in members.values() for name in names}
@@ -100,7 +100,12 @@ def build_optimiser(spec: OptimiserSpec, parameters: Mapping[str, Tensor]) -> to
 def optimiser_state(
     optimiser: torch.optim.Optimizer, parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """What ``optimiser`` remembers of every parameter, as ``parameter.quantity``."""
+    """The state of ``optimiser`` for every parameter, as ``parameter.quantity``.
+
+    Args:
+        optimiser: Optimiser.
+        parameters: Trained tensors by name.
+    """
     return {
         f"{name}.{quantity}": value
         for name, parameter in parameters.items()
@@ -113,11 +118,16 @@ def load_optimiser_state(
     parameters: Mapping[str, Tensor],
     tensors: Mapping[str, Tensor],
 ) -> None:
-    """The inverse of :func:`optimiser_state`; quantities keep the layout of their parameter.
+    """Loading of an optimiser state; quantities keep the memory format of their parameter.
+
+    Args:
+        optimiser: Optimiser, changed in place.
+        parameters: Trained tensors by name.
+        tensors: State from :func:`optimiser_state`.
 
     Raises:
-        FileFormatError: a quantity of no known parameter, of the wrong shape, or that this kind of
-            optimiser does not have.
+        FileFormatError: A quantity belongs to no known parameter, has a wrong shape, or does not
+            exist for this kind of optimiser.
     """
     known = _QUANTITIES.get(type(optimiser))
     state: dict[Tensor, dict[str, Tensor]] = {}

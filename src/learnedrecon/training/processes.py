@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def by_one(action: Callable[[], None], *, main: bool) -> None:
-    """Runs ``action`` in the main process, while the others wait for its end.
+    """A call of ``action`` in the main process, while the others wait.
 
     Args:
-        action: What is done once, such as writing a file.
-        main: Whether this is the main process, which there is one of.
+        action: Function that is called once, such as one that writes a file.
+        main: True in the main process, of which there is one.
 
     Raises:
-        LearnedReconError: Whatever the action raises; in the other processes a ConfigError, which
-            says the same.
+        LearnedReconError: The action raised it.
+        ConfigError: In another process, with the same message.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         if main:
@@ -43,7 +43,7 @@ def by_one(action: Callable[[], None], *, main: bool) -> None:
             raise ConfigError(
                 describe(
                     expected="the main process to begin the run",
-                    found=f"that it failed: {failure[0]}",
-                    fix="see its message",
+                    found=f"its failure: {failure[0]}",
+                    fix="see the message of the main process",
                 )
             )

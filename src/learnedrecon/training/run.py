@@ -1,11 +1,11 @@
-"""The folder of a run: what was asked, where it ran, how it went, and the weights.
+"""Run folders: configuration, environment, metrics and checkpoints.
 
-config.yaml        what was asked
-environment.json   versions of packages, the machine, the commit; those of earlier sessions
-metrics.jsonl      one record on each line
-checkpoints/       last.safetensors to go on from, best.safetensors to reconstruct with
-figures/           for whoever draws some
-.lock              the process that writes here, while it does
+config.yaml        the configuration
+environment.json   package versions, the machine, the commit; those of earlier sessions
+metrics.jsonl      one record per line
+checkpoints/       last.safetensors to continue from, best.safetensors to reconstruct with
+figures/           figures of curves and images
+.lock              lock of the process that writes to the folder
 """
 
 from __future__ import annotations
@@ -37,20 +37,26 @@ _LOG = logging.getLogger(__name__)
 
 _ASIDE = ".learnedrecon-aside-"
 
-UNIMPORTANT = ("data.workers", "evaluation.images", "training.checkpoint", "training.log_every")
+UNIMPORTANT = (
+    "data.workers",
+    "data.mismatch",
+    "evaluation.images",
+    "training.checkpoint",
+    "training.log_every",
+)
 """Values of a configuration on which the weights of a run do not depend, as paths of keys."""
 
 
 class RunFolder:
-    """One run on the disk; :meth:`start` makes or continues it.
+    """A run folder; :meth:`start` creates or continues it.
 
-    ``lock`` keeps other processes out. :meth:`start` takes it, and
-    :func:`learnedrecon.training.loop.train` gives it back at its end, as does
-    the end of the object or of the process.
+    ``lock`` excludes other processes. :meth:`start` takes it, and
+    :func:`learnedrecon.training.loop.train` releases it at its end, as does the end of the object
+    or of the process.
 
     Args:
-        path: of the folder.
-        blueprint: of the model that is trained.
+        path: Path of the folder.
+        blueprint: Blueprint of the model that is trained.
     """
 
     def __init__(self, path: str | os.PathLike[str], blueprint: Blueprint) -> None:
@@ -73,25 +79,25 @@ class RunFolder:
         overwrite: bool = False,
         exclusive: bool = True,
     ) -> Self:
-        """Makes the folder, or opens that of an unfinished run of the same configuration.
+        """A new run folder, or that of an unfinished run of the same configuration.
 
-        What may differ between two sessions of a run, as it changes no weight, is
-        :data:`UNIMPORTANT`. Such a change, other files of data and another environment are logged.
-        A run that has no weights yet is begun anew, whatever its configuration was.
+        The keys in :data:`UNIMPORTANT` may differ between two sessions of a run, as they change no
+        weight. Such a change, other data files and another environment are logged. A run without
+        weights is started again, independent of its configuration.
 
         Args:
-            path: Path of the folder; made where it is missing.
+            path: Path of the folder, created if missing.
             config: Configuration as plain data.
             blueprint: Blueprint of the model that is trained.
-            overwrite: Whether to begin anew, even if a finished or different run is there. Its
-                checkpoints and metrics are removed first; nothing else is.
-            exclusive: Whether this process takes the lock and writes; of the processes of a
-                distributed run the main one alone, and the others wait for it.
+            overwrite: True to start again, even if there is a finished or different run. Its
+                checkpoints and metrics are removed first, and nothing else.
+            exclusive: True if this process takes the lock and writes; in a distributed run only the
+                main process does, and the others wait for it.
 
         Raises:
-            ConfigError: there is a finished run, or one of another configuration; or files of
-                these names that no run wrote; or another process is writing there.
-            FileFormatError: the folder cannot be written, or holds broken files.
+            ConfigError: There is a finished run, one of another configuration, or files of these
+                names that no run wrote; or another process writes there.
+            FileFormatError: The folder cannot be written, or contains broken files.
         """
         run = cls(path, blueprint)
         asked = json.loads(json.dumps(config, allow_nan=False))
@@ -108,11 +114,11 @@ class RunFolder:
         return run
 
     def restore(self) -> None:
-        """Writes the folder again where somebody removed it, so that the run can end in it.
+        """Writes the folder again where it was removed, so that the run can end in it.
 
         Raises:
-            ConfigError: another process has begun a run there.
-            FileFormatError: the folder cannot be written.
+            ConfigError: Another process has started a run there.
+            FileFormatError: The folder cannot be written.
         """
         if not self._texts or self.config.exists():
             return
@@ -259,12 +265,12 @@ def _unimportant(where: str) -> bool:
 
 
 class Difference(NamedTuple):
-    """A value that differs, None where one side has not got it.
+    """One difference between two pieces of plain data; None where a side has no value.
 
     Attributes:
-        where: the path of keys.
-        first: the value there.
-        second: that of the other.
+        where: Path of keys.
+        first: Value in the first.
+        second: Value in the second.
     """
 
     where: str
@@ -273,7 +279,13 @@ class Difference(NamedTuple):
 
 
 def differences(first: Any, second: Any, where: str = "") -> list[Difference]:  # noqa: ANN401 (plain data)
-    """Every value in which two pieces of plain data differ."""
+    """All differences between two pieces of plain data.
+
+    Args:
+        first: Plain data.
+        second: Plain data.
+        where: Path of keys to both, for nested data.
+    """
     if isinstance(first, dict) and isinstance(second, dict):
         keys = [*first, *(key for key in second if key not in first)]
         return [

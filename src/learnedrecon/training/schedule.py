@@ -1,4 +1,4 @@
-"""The learning rate at every step, a function of the step alone: there is no state to save."""
+"""Learning rate schedules, functions of the step without a state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def factor(schedule: ScheduleSpec, *, step: int, steps: int) -> float:
-    """What the learning rate is multiplied by.
+    """The factor of the learning rate at a step.
 
     With w = ⌊warmup · steps⌋ the factor is (step + 1) / (w + 1) while step < w, and then
 
@@ -20,9 +20,9 @@ def factor(schedule: ScheduleSpec, *, step: int, steps: int) -> float:
       (2017).
 
     Args:
-        schedule: its kind and numbers.
-        step: counted from 0; beyond ``steps`` the cosine stays at 0.
-        steps: of the whole run.
+        schedule: Kind and parameters of the schedule.
+        step: Number of the step, from 0; beyond ``steps`` the cosine is 0.
+        steps: Number of steps of the whole run.
     """
     warmup = math.floor(schedule.warmup * steps)
     if step < warmup:

@@ -1,4 +1,4 @@
-"""What a training run is: frozen values that a configuration can name."""
+"""Specifications of trainings, as frozen dataclasses for configurations."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from learnedrecon.errors import ConfigError, describe
 
 @dataclass(frozen=True)
 class OptimiserSpec:
-    """From gradients to steps.
+    """The optimiser and its parameters.
 
     Attributes:
         kind: ``adam`` (Kingma and Ba 2015), or ``rmsprop`` as TensorFlow 1 has it; see
             :class:`learnedrecon.training.optimisers.TensorFlowRMSProp`.
-        learning_rate: before the schedule.
-        betas: of Adam.
-        decay: of RMSProp's mean square.
-        epsilon: added to Adam's root, and under the root of RMSProp.
+        learning_rate: Learning rate before the schedule.
+        betas: Decays of Adam's two moments.
+        decay: Decay of RMSProp's mean square.
+        epsilon: Constant added to Adam's root, and under the root of RMSProp.
         rates: Learning rates of submodules where they differ, by the name of the submodule; None
             for one rate.
     """
@@ -43,14 +43,14 @@ class OptimiserSpec:
 
 @dataclass(frozen=True)
 class ScheduleSpec:
-    """The factor of the learning rate; see :func:`learnedrecon.training.schedule.factor`.
+    """The schedule of the learning rate; see :func:`learnedrecon.training.schedule.factor`.
 
     Attributes:
         kind: ``cosine`` (to zero at the last step), ``constant``, or ``inverse_time``, which is
             1 / (1 + rate · ⌊step / every⌋).
-        warmup: the fraction of all steps in which the rate rises linearly.
-        rate: of the inverse-time decay.
-        every: of the inverse-time decay, in steps.
+        warmup: Fraction of all steps in which the rate increases linearly.
+        rate: Rate of the inverse-time decay.
+        every: Number of steps between two changes of the inverse-time decay.
     """
 
     kind: Literal["cosine", "constant", "inverse_time"] = "cosine"
@@ -66,12 +66,13 @@ class ScheduleSpec:
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """What one optimiser step sees.
+    """The samples of one optimiser step.
 
     Attributes:
-        size: samples that are in memory together.
-        accumulate: batches whose gradients make one step, as one batch of size x accumulate would.
-        repeats: steps that use the same data in a row (10 in Adler and Öktem 2018).
+        size: Number of samples that are in memory together.
+        accumulate: Number of batches whose gradients form one step, as one batch of size x
+            accumulate would.
+        repeats: Number of successive steps on the same data (10 in Adler and Öktem 2018).
     """
 
     size: int = 1
@@ -85,11 +86,11 @@ class BatchSpec:
 
 @dataclass(frozen=True)
 class CheckpointSpec:
-    """When ``last`` is written, besides the end of the run and an interruption.
+    """The times at which ``last`` is written, besides the end of the run and an interruption.
 
     Attributes:
-        every: in steps.
-        seconds: also after this time, or None.
+        every: Number of steps between two checkpoints.
+        seconds: Largest time between two checkpoints in seconds, or None.
     """
 
     every: int = 1000
@@ -102,11 +103,11 @@ class CheckpointSpec:
 
 @dataclass(frozen=True)
 class BestSpec:
-    """Which of the validated weights are kept as ``best``.
+    """The rule that selects the weights kept as ``best``.
 
     Attributes:
         metric: Name of a number that the validation returns.
-        mode: Whether the largest or the smallest is best.
+        mode: "max" if the largest number is best, "min" if the smallest is.
     """
 
     metric: str = "psnr"
@@ -116,7 +117,7 @@ class BestSpec:
         _require(bool(self.metric), "metric that has a name", repr(self.metric))
 
     def better(self, value: float, best: float | None) -> bool:
-        """Whether ``value`` is better than what was best so far; never where it is NaN."""
+        """True if ``value`` is better than the best so far; False for NaN."""
         if best is None:
             return not math.isnan(value)
         return value > best if self.mode == "max" else value < best
@@ -124,14 +125,14 @@ class BestSpec:
 
 @dataclass(frozen=True)
 class GreedySpec:
-    """What greedy training needs besides; see :mod:`learnedrecon.training.greedy.update`.
+    """The options of greedy training; see :mod:`learnedrecon.training.greedy.update`.
 
     Attributes:
-        fine_tune: optimiser steps at the end that train all steps of the chain together, of all
-            ``steps``; the rest is shared out equally among the steps of the chain.
-        fine_tune_rate: what the learning rate is multiplied by in the fine-tuning.
-        cache_gb: the cache may take so many GB of the disk; 0 trains without one.
-        shard: samples in one file of the cache.
+        fine_tune: Number of final optimiser steps, of all ``steps``, that train all steps of the
+            chain together; the rest is divided equally among the steps of the chain.
+        fine_tune_rate: Factor of the learning rate in the fine-tuning.
+        cache_gb: Largest size of the cache on the disk in GB; 0 trains without a cache.
+        shard: Number of samples in one file of the cache.
     """
 
     fine_tune: int = 0
@@ -148,30 +149,31 @@ class GreedySpec:
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """A training run, apart from the model and the data.
+    """The specification of a training, without model and data.
 
     Attributes:
-        steps: of the optimiser.
-        batch: what one step sees.
-        optimiser: from gradients to steps.
-        schedule: of the learning rate.
-        clip_norm: the largest norm of all gradients together, or None.
-        average: decay of a moving average of the weights, which is then what is validated and kept
-            as ``best``; or None.
+        steps: Number of optimiser steps.
+        batch: Samples of one optimiser step.
+        optimiser: Optimiser and its parameters.
+        schedule: Schedule of the learning rate.
+        clip_norm: Largest norm of all gradients together, to which larger ones are scaled, or None.
+        average: Decay of a moving average of the weights, which is then validated and kept as
+            ``best``; or None.
         precision: ``no``, ``bf16`` or ``fp16`` (CUDA only); operators stay in float32.
-        validate_every: in steps; the last step is validated too.
-        log_every: in steps.
-        checkpoint: when ``last`` is written.
-        seed: of torch's, numpy's and Python's global generators at step 0.
-        channels_last: whether convolution weights, and so activations, are laid out channels last.
-        strategy: ``greedy`` trains one step of a chain after the other; None all together.
-        greedy: what ``strategy: greedy`` needs besides; None for its defaults.
-        best: Which of the validated weights are kept.
+        validate_every: Number of steps between two validations; the last step is also validated.
+        log_every: Number of steps between two records.
+        checkpoint: Times at which ``last`` is written.
+        seed: Seed of the global generators of torch, NumPy and Python at step 0.
+        channels_last: True for convolution weights, and hence activations, in the memory format
+            channels_last.
+        strategy: ``greedy`` trains one step of a chain after the other; None all steps together.
+        greedy: Options of ``strategy: greedy``; None for the defaults.
+        best: Rule that selects the weights kept as ``best``.
         groups: Weights of the parts of the loss, by submodule and part: the parameters of a
             submodule follow the gradient of Σ_p w_p L_p. None for the sum of the parts.
-        backward: How the model is differentiated; ``auto`` leaves it to the model.
-        checkpoint_every: Steps of the scheme that share a stored state where ``backward`` is
-            ``checkpointed``; None for the model's own number.
+        backward: Way of differentiating the scheme; ``auto`` for the model's own way.
+        checkpoint_every: Number of steps of the scheme that share a stored state where ``backward``
+            is ``checkpointed``; None for the model's own number.
     """
 
     steps: int = 100_000

@@ -1,4 +1,4 @@
-"""Everything that a training run must remember to go on exactly as if it had never stopped."""
+"""The complete state of a training, from which it continues exactly."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ GENERATORS = "generators."
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        step: optimiser steps done.
-        best: The best number of a validation so far, the largest PSNR in dB by default, or None.
-        finished: whether the run did all its steps, and the validation after them.
-        unvalidated: whether the validation that is due after ``step`` failed, and is to be done.
+        step: Number of optimiser steps.
+        best: Best number of a validation so far, the largest PSNR in dB by default, or None.
+        finished: True if all steps, and the validation after them, are done.
+        unvalidated: True if the validation that is due after ``step`` failed and must be repeated.
     """
 
     step: int = 0
@@ -58,12 +58,12 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """The parts of a run that change: weights, optimiser, moving average; generators are global.
+    """The changing parts of a run: weights, optimiser, moving average; generators are global.
 
     Attributes:
-        model: trained in place.
-        update: with the optimiser.
-        average: of the weights, or None.
+        model: Model that is trained in place.
+        update: Update with the optimiser.
+        average: Moving average of the weights, or None.
     """
 
     model: nn.Module
@@ -72,16 +72,18 @@ class TrainingState:
 
 
 class Checkpoints:
-    """``last`` to go on from, and ``best`` to reconstruct with; each one file, replaced at once.
+    """The checkpoints ``last``, to continue from, and ``best``, to reconstruct with.
+
+    Each is one file, which is replaced atomically.
 
     Args:
         folder: Folder of the two files.
-        blueprint: Blueprint of the model, kept in both.
+        blueprint: Blueprint of the model, stored in both.
 
     Attributes:
-        data: Digests of the files that the run is trained on, kept in ``last``; see
+        data: Digests of the training data files, stored in ``last``; see
             :func:`learnedrecon.training.inputs.data_digests`.
-        metric: Name of the number by which ``best`` is chosen, under which it is kept.
+        metric: Name of the number that selects ``best``, under which its value is stored.
     """
 
     def __init__(self, folder: Path, blueprint: Blueprint) -> None:
@@ -92,12 +94,12 @@ class Checkpoints:
         self.metric = "psnr"
 
     def save_best(self, model: nn.Module, progress: Progress) -> None:
-        """Writes the weights that ``model`` has now."""
+        """Writes the present weights of ``model`` as ``best``."""
         extra = {"step": progress.step, self.metric: progress.best}
         write_weights(self.best, model, self.blueprint, extra)
 
     def save_last(self, state: TrainingState, progress: Progress) -> None:
-        """Writes all of ``state``, the global generators and ``progress``."""
+        """Writes ``state``, the global generators and ``progress`` as ``last``."""
         tensors = {
             **with_prefix(MODEL, state.model.state_dict()),
             **with_prefix(UPDATE, state.update.state()),
@@ -114,15 +116,15 @@ class Checkpoints:
         write_tensors(self.last, tensors, content)
 
     def progress(self) -> Progress | None:
-        """How far ``last`` is, or None if there is none.
+        """The progress of ``last``, or None if there is none.
 
         Raises:
-            FileFormatError: it is broken, or no training state.
+            FileFormatError: The file is broken, or not a training state.
         """
         return self._progress(read_tensors(self.last)[1]) if self.last.exists() else None
 
     def data_changed(self) -> dict[str, tuple[FilesDigest, FilesDigest]]:
-        """The sections of data whose files are not those of ``last``: what they were, and are.
+        """The sections of data whose files differ from those of ``last``, with both digests.
 
         Raises:
             FileFormatError: ``last`` is broken.
@@ -136,10 +138,10 @@ class Checkpoints:
         }
 
     def load_last(self, state: TrainingState) -> Progress | None:
-        """Fills ``last`` into ``state`` and the global generators; None if there is none.
+        """Loads ``last`` into ``state`` and the global generators; None if there is none.
 
         Raises:
-            FileFormatError: it is broken, of another model, or trained with another optimiser.
+            FileFormatError: The file is broken, belongs to another model, or to another optimiser.
         """
         if not self.last.exists():
             return None
@@ -157,7 +159,7 @@ class Checkpoints:
             raise FileFormatError(
                 describe(
                     expected=f"{self.last} to be the state of a training run",
-                    found="weights alone",
+                    found="only weights",
                     fix="start a new run from these weights in another folder",
                 )
             )

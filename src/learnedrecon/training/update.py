@@ -1,4 +1,4 @@
-"""One optimiser step, which an update owns from the forward pass to the new weights."""
+"""Optimiser steps, from the forward pass to the new weights."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _SHOWN = 5
 
 
 class Update(Protocol):
-    """What the loop calls once per step: supervised, greedy, adversarial, ...
+    """Protocol of what the loop calls once per step: supervised, greedy, adversarial, ...
 
     Attributes:
-        accelerator: the device, the precision and the processes it works with.
+        accelerator: Device, precision and processes.
     """
 
     accelerator: Accelerator
@@ -68,7 +68,7 @@ class Update(Protocol):
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """All that must be saved to go on exactly."""
+        """The state that must be saved for an exact continuation."""
         ...
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
@@ -80,21 +80,21 @@ def diagnostics_of(model: nn.Module, problem: Problem | None = None) -> dict[str
     """The :meth:`Reconstructor.diagnostics` of a model, which may be wrapped or compiled.
 
     Args:
-        model: Model; nothing is said of what is no Reconstructor.
-        problem: see there.
+        model: Model; the result is empty if it is not a Reconstructor.
+        problem: Argument of the diagnostics.
     """
     inner = _unwrapped(model)
     return inner.diagnostics(problem) if isinstance(inner, Reconstructor) else {}
 
 
 class EveryIterate(nn.Module):
-    """All iterates of a model as its output, also where it is wrapped for several processes.
+    """A module whose output is all iterates of a model, also one wrapped for several processes.
 
     Args:
         model: A :class:`Reconstructor`, which may be wrapped or compiled.
 
     Raises:
-        ConfigError: Something else, which has no iterates.
+        ConfigError: The model has no iterates.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -105,39 +105,39 @@ class EveryIterate(nn.Module):
                 describe(
                     expected="a Reconstructor, whose iterates the loss looks at",
                     found=type(inner).__name__,
-                    fix="use a loss of the result alone",
+                    fix="use a loss of the result",
                 )
             )
         self.model = inner
 
     def forward(self, problem: Problem) -> tuple[Estimate, ...]:
-        """An estimate after every step; the last is the result."""
+        """The estimates after every step; the last is the result."""
         return tuple(self.model.iterates(problem))
 
 
 class Supervised:
     """A step along the gradient of the mean loss over all samples of the batches.
 
-    Its numbers are the loss (the sum of its parts, and each part ``loss.NAME``), the norm of the
-    gradient before clipping, the learning rate, and the model's diagnostics of the last batch, such
-    as whether its fixed points converged.
+    The numbers of a step are the loss (the sum of its parts, and each part ``loss.NAME``), the norm
+    of the gradient before clipping, the learning rate, and the model's diagnostics of the last
+    batch, such as whether its fixed points converged.
 
     Where ``spec.groups`` weights the parts L_p, the parameters of group g follow the gradient of
-    Σ_p w_gp L_p, each group its own; every weight enters once.
+    Σ_p w_gp L_p.
 
-    Batches of unequal size count by their samples, so accumulation over parts is one large batch.
+    Batches of unequal size count by their samples, so that accumulation is equal to one large
+    batch.
 
     Args:
         model: Model whose parameters are trained, those that require a gradient.
-        loss: (output, batch) → (batch,), or named parts.
-        spec: Optimiser, schedule, clipping, groups.
-        accelerator: device, precision, processes; see :func:`make_accelerator`.
-        tensors: leaves that are trained besides, by name, such as the angles of a scan that the
-            problems are made of. They are saved with the optimiser, and are parameters ``problem.``
-            and their name in groups.
+        loss: Function (output, batch) → (batch,), or to named parts.
+        spec: Optimiser, schedule, clipping and groups.
+        accelerator: Device, precision and processes; see :func:`make_accelerator`.
+        tensors: Additional trained leaves by name, such as the angles of a scan of the problems.
+            They are saved with the optimiser, and their names in groups begin with ``problem.``.
 
     Raises:
-        ConfigError: nothing requires a gradient, or groups or rates that do not fit the model.
+        ConfigError: Nothing requires a gradient, or groups or rates do not fit the model.
     """
 
     def __init__(

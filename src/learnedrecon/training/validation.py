@@ -1,4 +1,4 @@
-"""The mean PSNR over a fixed set of batches."""
+"""Validation: the mean PSNR over a fixed set of batches."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class MeanPsnr:
-    """A ``validate`` for :func:`learnedrecon.training.loop.train`: every image counts the same.
+    """A ``validate`` for :func:`learnedrecon.training.loop.train`: the mean PSNR over all images.
 
     Args:
-        batches: gives the batches, every time the same, such as
+        batches: Function that returns the batches, always the same, such as
             ``partial(evaluation_batches, dataset, builder, batch_size=8)``.
-        data_range: of the PSNR.
+        data_range: Data range of the PSNR.
     """
 
     def __init__(self, batches: Callable[[], Iterable[Batch]], data_range: DataRange) -> None:

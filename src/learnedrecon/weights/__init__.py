@@ -1,1 +1,1 @@
-"""Weights files: safetensors with what a file says of model and operator."""
+"""Weights files: safetensors with a description of model and operator."""

@@ -1,4 +1,4 @@
-"""A bound on what the construction of a model may take, from the size of its file of weights."""
+"""A memory limit for the construction of a model, from the size of its weights file."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _MAKING: Final = frozenset(
 
 
 class MemoryBudget(TorchDispatchMode):
-    """Refuses tensors that are made within it, beyond a multiple of the size of a file.
+    """A context that limits the memory of new tensors to a multiple of a file's size.
 
-    A file of weights holds every weight of its model. One whose description asks for far more, or
-    for far more tensors, does not describe what is in it: building the model would fill the memory
-    only to find that no shape fits. Every tensor counts 4 KiB at least.
+    A weights file contains every weight of its model. If its description needs far more memory, or
+    far more tensors, the description is wrong: building the model would exhaust the memory before
+    any shape is compared. Every tensor counts at least 4 KiB.
 
     Args:
-        path: The file of weights.
-        expected: Meaning of the file, for messages.
+        path: Path of the weights file.
+        expected: Noun phrase for the file, for messages.
 
     Raises:
-        FileFormatError: more than 64 MiB and four times the size of the file.
+        FileFormatError: Tensors need more than 64 MiB and four times the size of the file.
     """
 
     def __init__(self, path: Path, expected: str) -> None:

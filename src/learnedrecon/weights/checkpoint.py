@@ -1,4 +1,4 @@
-"""Weights that know the model and the operator they belong to."""
+"""Weights files that describe the model and the operator of the weights."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ AVERAGE = "average."
 
 @dataclass(frozen=True)
 class Blueprint:
-    """From what a model and its operator can be built again, as plain data.
+    """The description, as plain data, from which a model and its operator are built again.
 
     Attributes:
-        model: a registered model spec with its ``name``.
-        operator: the spec of the operator it was trained with, or None where that has none.
-        fidelity: the name of the data term D whose gradient it was trained with.
-        modules: Module of the model or operator by its name, where the library does not bring it.
+        model: Registered model spec with its ``name``.
+        operator: Spec of the operator of the training, or None where it has none.
+        fidelity: Name of the data term D of the training.
+        modules: Module of the model or operator by its name, for classes outside of the library.
     """
 
     model: dict[str, Any]
@@ -66,10 +66,10 @@ class Blueprint:
         operators: Registry[Operator] = OPERATORS,
         fidelity: FidelityName = "least_squares",
     ) -> Self:
-        """From specs.
+        """A blueprint from specs.
 
         Raises:
-            ConfigError: a spec is not registered.
+            ConfigError: A spec is not registered.
         """
         operator = None if operator_spec is None else named_to_plain(operators, operator_spec)
         model = named_to_plain(models, model_spec)
@@ -78,14 +78,14 @@ class Blueprint:
 
 
 class Loaded(NamedTuple):
-    """A model that was saved, ready to reconstruct.
+    """A loaded model with its operator.
 
     Attributes:
-        model: In evaluation mode, on the CPU; ``model.spec`` says what it was built from.
-        operator: The operator it was trained with, or None if it was saved without.
-        extra: What was saved beside, such as the step and the score.
-        fidelity: Name of the data term it was trained with; least squares where a file of an
-            earlier version does not say.
+        model: Model in evaluation mode, on the CPU; ``model.spec`` has its arguments.
+        operator: Operator of the training, or None if it was saved without.
+        extra: Additional saved values, such as the step and the score.
+        fidelity: Name of the data term of the training; least squares for files of an earlier
+            version without it.
     """
 
     model: Reconstructor
@@ -102,16 +102,16 @@ def save_weights(
     fidelity: FidelityName = "least_squares",
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the weights of a model with what rebuilds it and its operator, atomically.
+    """Atomic write of the weights of a model with everything that rebuilds it and its operator.
 
-    :func:`load_weights` needs nothing else.
+    :func:`load_weights` needs only this file.
 
     Args:
-        path: A file, by convention ``*.safetensors``.
-        model: A model of a registered class.
-        operator: T that it was trained with, of a registered class.
-        fidelity: Name of the data term that it was trained with.
-        extra: JSON to keep beside.
+        path: Path of the file, by convention ``*.safetensors``.
+        model: Model of a registered class.
+        operator: T of the training, of a registered class.
+        fidelity: Name of the data term of the training.
+        extra: Additional values for JSON.
 
     Raises:
         FileFormatError: The folder cannot be written.
@@ -127,13 +127,13 @@ def write_weights(
     blueprint: Blueprint,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes weights for which the blueprint is at hand, such as those of a training.
+    """Atomic write of weights with a given blueprint, such as those of a training.
 
     Args:
-        path: A file.
-        model: The module whose ``state_dict`` is written.
-        blueprint: From which :func:`load_weights` builds it again.
-        extra: JSON to keep beside.
+        path: Path of the file.
+        model: Module whose ``state_dict`` is written.
+        blueprint: Description from which :func:`load_weights` builds the model.
+        extra: Additional values for JSON.
 
     Raises:
         FileFormatError: The folder cannot be written.
@@ -160,20 +160,20 @@ def load_weights(
     models: Registry[Reconstructor] = MODELS,
     operators: Registry[Operator] = OPERATORS,
 ) -> Loaded:
-    """Builds the model and the operator that a checkpoint describes, and fills in the weights.
+    """The model and the operator of a weights file, with the weights.
 
-    Reads what :func:`save_weights` wrote, and the ``last`` of a run: if that keeps a moving average
-    of the weights, the average. No code is executed but that of the two registries, and the global
-    random generators are left as they are.
+    The file is one from :func:`save_weights`, or the ``last`` of a run: the moving average of the
+    weights, if there is one. Only code of the two registries is executed, and the global random
+    generators do not change.
 
     Args:
-        path: the file; or a run folder, for its best weights (see :func:`weights_file`).
-        models: where the model's name is looked up.
-        operators: where the operator's name is looked up.
+        path: Path of the file, or of a run folder for its best weights (see :func:`weights_file`).
+        models: Registry of the model's name.
+        operators: Registry of the operator's name.
 
     Raises:
-        FileFormatError: the file is missing, broken, newer, a pickle, of an unknown model or
-            operator; its tensors do not fit the model; or it holds NaN or infinity.
+        FileFormatError: The file is missing, broken, newer than this package, a pickle, or of an
+            unknown model or operator; its tensors do not fit the model, or are not finite.
     """
     path = weights_file(path)
     tensors, content = read_tensors(path)
@@ -204,10 +204,10 @@ def load_weights(
 
 
 def outside(registry: Registry[Any], record: Mapping[str, Any] | None) -> dict[str, str]:
-    """The module of a registered class by its name; empty for what the library brings.
+    """The module of a registered class by its name; empty for classes of the library.
 
     Args:
-        registry: The registry that has the name.
+        registry: Registry of the name.
         record: Plain data with a ``name``, or None.
     """
     if record is None or record["name"] not in registry:
@@ -221,10 +221,13 @@ def outside(registry: Registry[Any], record: Mapping[str, Any] | None) -> dict[s
 
 
 def weights_file(path: str | os.PathLike[str]) -> Path:
-    """``path`` itself; of a run folder the best weights, or the last before any validation.
+    """The weights file of a path: itself, or the best (else the last) weights of a run folder.
+
+    Args:
+        path: Path of a file or run folder.
 
     Raises:
-        FileFormatError: a folder without weights.
+        FileFormatError: The folder has no weights.
     """
     path = Path(path)
     if not path.is_dir():
@@ -279,10 +282,15 @@ def _extra(content: Mapping[str, Any]) -> dict[str, Any]:
 def load_state(
     path: str | os.PathLike[str], model: nn.Module, weights: Mapping[str, Tensor]
 ) -> None:
-    """Fills ``weights`` into ``model`` if all names, shapes and dtypes agree and all are finite.
+    """Loads ``weights`` into ``model`` if all names, shapes and dtypes agree and all are finite.
+
+    Args:
+        path: Name of the file, for messages.
+        model: Model, changed in place.
+        weights: Weights by name.
 
     Raises:
-        FileFormatError: they do not; ``path`` is named, and ``model`` is unchanged.
+        FileFormatError: They do not fit; the message names ``path``, and ``model`` is unchanged.
     """
     require_match(path, expected=model.state_dict(), found=weights)
     require_finite(path, weights)

@@ -1,4 +1,4 @@
-"""Named tensors and JSON in one safetensors file: whole or not there, and checked when read.
+"""Files of named tensors and JSON in safetensors format: written atomically, checked when read.
 
 The header of a file carries a version, the JSON, and a SHA-256 of tensors and JSON. Reading
 executes no code: nothing is ever unpickled.
@@ -37,11 +37,16 @@ _AGAIN: Final = "copy it again, or use another checkpoint; it is truncated or co
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], content: Mapping[str, Any]
 ) -> None:
-    """Writes ``tensors`` (exactly; complex ones too) and ``content`` (JSON), atomically.
+    """Atomic write of tensors and JSON, exact, also for complex tensors.
+
+    Args:
+        path: Path of the file.
+        tensors: Tensors by name.
+        content: Plain data for JSON.
 
     Raises:
-        FileFormatError: the folder cannot be written.
-        DtypeError: an entry is no tensor.
+        FileFormatError: The folder cannot be written.
+        DtypeError: An entry is not a tensor.
     """
     complex_names = []
     stored = {}
@@ -51,7 +56,7 @@ def write_tensors(
                 describe(
                     expected=f"a tensor as '{name}'",
                     found=type(tensor).__name__,
-                    fix="keep it in the model's spec; a checkpoint holds tensors and JSON alone",
+                    fix="keep it in the model's spec; a checkpoint contains only tensors and JSON",
                 )
             )
         if tensor.is_complex():
@@ -71,10 +76,13 @@ def write_tensors(
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What :func:`write_tensors` wrote, on the CPU.
+    """The tensors and the JSON of a file, on the CPU.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: the file is missing, truncated, corrupt, newer than this package, a pickle,
+        FileFormatError: The file is missing, truncated, corrupt, newer than this package, a pickle,
             or not from this package.
     """
     path = require_file(path, _WHOLE)
@@ -116,10 +124,16 @@ def _is_pairs(tensor: Tensor | None) -> bool:
 def require_match(
     path: str | os.PathLike[str], *, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
 ) -> None:
-    """Refuses tensors whose names, shapes or dtypes are not the expected ones.
+    """Check that tensors have the expected names, shapes and dtypes.
+
+    Args:
+        path: Name of the file, for the message.
+        expected: Expected tensors by name.
+        found: Found tensors by name.
 
     Raises:
-        FileFormatError: with the first few that are missing, unexpected or different.
+        FileFormatError: Tensors are missing, unexpected or different; the message names the first
+            few.
     """
     complaints = []
     if missing := expected.keys() - found.keys():
@@ -144,10 +158,14 @@ def require_match(
 
 
 def require_finite(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> None:
-    """Refuses NaN and infinite numbers.
+    """Check for tensors without NaN and infinity.
+
+    Args:
+        path: Name of the file, for the message.
+        tensors: Tensors by name.
 
     Raises:
-        FileFormatError: with the first few names.
+        FileFormatError: A value is not finite; the message names the first few tensors.
     """
     bad = [
         name
@@ -165,12 +183,22 @@ def require_finite(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) 
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under longer names."""
+    """Tensors with a prefix before their names.
+
+    Args:
+        prefix: Prefix to add.
+        tensors: Tensors by name.
+    """
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
 def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``prefix``, under shorter names."""
+    """The tensors whose names begin with a prefix, under names without it.
+
+    Args:
+        prefix: Prefix to remove.
+        tensors: Tensors by name.
+    """
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

@@ -271,7 +271,7 @@ def test_plain_data_and_back(spread: PointSpread) -> None:
         (lambda: Box(0), GeometryError, "positive"),
         (lambda: Blur(Gaussian(1.0)), GeometryError, "PointSpread"),  # type: ignore[arg-type]
         (lambda: given_kernel(random(2, 3)), ShapeError, "last axes"),
-        (lambda: given_kernel(random(3, 3) * 1j), DtypeError, "complex images alone"),
+        (lambda: given_kernel(random(3, 3) * 1j), DtypeError, "complex only for complex images"),
         (lambda: given_kernel(torch.ones(3, 3, dtype=torch.int64)), DtypeError, "floats"),
         (lambda: given_kernel(None), DtypeError, "torch tensor"),
         (lambda: blur((8, 8), Box(3)).with_tensors({"mask": random(8, 8)}), GeometryError, "mask"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from learnedrecon.data.consistency import consistency
+from learnedrecon.data.consistency import Pair, consistency
 from learnedrecon.errors import GeometryError
 from learnedrecon.experiments.acquisition import angles_of, data_axes, pixel_of
 from learnedrecon.operators.ray.arranged import Arranged, ArrangedTransform
@@ -72,11 +73,18 @@ def test_what_files_and_other_grids_see() -> None:
 
 
 def test_reversed_data_are_seen() -> None:
-    operator = ArrangedTransform(Arranged(PLANE, data_axes=("column", "angle")), torch.float64)
+    arranged = Arranged(PLANE, data_axes=("column", "angle"))
+    operator = ArrangedTransform(arranged, torch.float64)
     truth = normal(1, 1, 7, 9).cumsum(-1)
-    found = consistency(operator, truth, operator(truth).flip(-1))
-    assert found.best.name == "with the angles in reverse order"
-    assert found.best.error < 1e-12
+    data = operator(truth)
+    found = consistency([Pair("one", operator, truth, data.flip(-2))])
+    reversed_ = [fit for fit in found.fits if fit.variant.name == "with the detector reversed"]
+    assert found.error > 0.1
+    assert reversed_[0].error < 1e-12
+    turned = replace(arranged, geometry=PLANE.with_angles(tuple(-a for a in PLANE.angle_values)))
+    other = ArrangedTransform(turned, torch.float64)(truth)
+    found = consistency([Pair("one", operator, truth, other)])
+    assert min(found.fits, key=lambda fit: fit.error).variant.name.endswith("turns the other way")
 
 
 REFUSED: dict[str, Callable[[], Any]] = {

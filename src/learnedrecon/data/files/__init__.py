@@ -1,1 +1,1 @@
-"""Readers of image and measurement files, one format a file."""
+"""Readers of image and measurement files, one module per format."""

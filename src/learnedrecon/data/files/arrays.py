@@ -1,4 +1,4 @@
-"""Arrays from and to npy, TIFF, PNG and HDF5 files, chosen by the ending of the name."""
+"""Reading and writing of arrays in npy, TIFF, PNG and HDF5 files, chosen by the file ending."""
 
 from __future__ import annotations
 
@@ -41,21 +41,22 @@ _EXPECTED: Final = "one array of numbers"
 def read_array(
     path: str | os.PathLike[str], key: str | None = None, *, ndim: int | None = None
 ) -> Array:
-    """Reads one array.
+    """An array from a file.
 
-    npy, TIFF and HDF5 keep their type of number (in native byte order). PNG must be greyscale of 8
-    or 16 bits, and becomes float32 in [0, 1]: the stored integer over 255 or 65535.
+    npy, TIFF and HDF5 keep their dtype (in native byte order). PNG must be greyscale of 8 or 16
+    bits, and becomes float32 in [0, 1]: the stored integer over 255 or 65535.
 
     Args:
-        path: ends in .npy, .tif, .tiff, .png, .h5 or .hdf5.
-        key: of the data set in an HDF5 file; needed where there are several.
-        ndim: the number of axes to insist on, or None for any.
+        path: Path of a file that ends in .npy, .tif, .tiff, .png, .h5 or .hdf5.
+        key: Key of the data set in an HDF5 file; needed where there are several.
+        ndim: Required number of axes, or None for any.
 
     Raises:
-        FileFormatError: no such file, an unknown ending, a file that is truncated, corrupt or not
-            what its ending says, a picture with colours or of several shapes, a missing or
-            needless key, values that are not numbers, or more of them than fit into the memory.
-        ShapeError: the array is empty or has another number of axes than ``ndim``.
+        FileFormatError: There is no such file; the ending is unknown; the file is truncated,
+            corrupt or of another format than its ending; a picture has colours or pages of several
+            shapes; a key is missing or superfluous; values are not numbers, or do not fit into
+            memory.
+        ShapeError: The array is empty or has another number of axes than ``ndim``.
         DataError: NaN or infinity.
     """
     path = Path(path)
@@ -64,21 +65,30 @@ def read_array(
 
 
 def array_header(path: str | os.PathLike[str], key: str | None = None) -> Header:
-    """Shape and type of number of what :func:`read_array` reads, from the header of the file.
+    """Shape and dtype of the array that :func:`read_array` reads, from the header of the file.
+
+    Args:
+        path: Path of the file.
+        key: Key of the data set in an HDF5 file.
 
     Raises:
-        FileFormatError: as for :func:`read_array`, as far as the header shows.
+        FileFormatError: As for :func:`read_array`, as far as the header shows.
     """
     path = Path(path)
     return _read(path, key, _by_ending(path, _READERS).header)
 
 
 def numbers(array: Array, what: str, *, ndim: int | None = None) -> Array:
-    """The array in native byte order, if it is one of finite numbers.
+    """An array of finite numbers in native byte order.
+
+    Args:
+        array: Array to check.
+        what: Noun for the array in messages.
+        ndim: Required number of axes, or None for any.
 
     Raises:
-        FileFormatError: values that are not numbers.
-        ShapeError: the array is empty or has another number of axes than ``ndim``.
+        FileFormatError: Values are not numbers.
+        ShapeError: The array is empty or has another number of axes than ``ndim``.
         DataError: NaN or infinity.
     """
     if array.dtype.kind not in "biufc":
@@ -100,21 +110,22 @@ def _read(path: Path, key: str | None, read: Callable[[Path, str | None], F]) ->
 def write_array(
     path: str | os.PathLike[str], array: Array, *, window: tuple[float, float] | None = None
 ) -> None:
-    """Writes one array, atomically.
+    """Atomic write of an array.
 
-    npy and HDF5 (key ``data``) keep the type of number; TIFF stores float32; PNG stores 16 bits of
-    grey, where ``window[0]`` and below is black and ``window[1]`` and above is white.
+    npy and HDF5 (key ``data``) keep the dtype; TIFF stores float32; PNG stores 16-bit grey values,
+    where ``window[0]`` and below are black and ``window[1]`` and above are white.
 
     Args:
-        path: ends in .npy, .tif, .tiff, .png, .h5 or .hdf5.
-        array: real numbers of two axes for PNG, real numbers for TIFF, any numbers otherwise.
-        window: for PNG only; by default the smallest and the largest value.
+        path: Path of a file that ends in .npy, .tif, .tiff, .png, .h5 or .hdf5.
+        array: Real numbers with two axes for PNG, real numbers for TIFF, any numbers otherwise.
+        window: Grey values of black and white, for PNG only; by default the smallest and the
+            largest value.
 
     Raises:
-        FileFormatError: an unknown ending, or the file cannot be written.
-        DtypeError: values that are not numbers, or complex ones for TIFF or PNG.
-        ShapeError: an empty array, or not two axes for PNG.
-        DataError: NaN or infinity, numbers too large for float32, or a window of no width.
+        FileFormatError: The ending is unknown, or the file cannot be written.
+        DtypeError: Values are not numbers, or are complex for TIFF or PNG.
+        ShapeError: The array is empty, or does not have two axes for PNG.
+        DataError: A value is NaN, infinite or too large for float32, or the window has no width.
     """
     path = Path(path)
     write = _by_ending(path, _WRITERS)

@@ -1,4 +1,4 @@
-"""CT slices from DICOM files, and the way between Hounsfield units and attenuation."""
+"""CT slices from DICOM files, and conversion between Hounsfield units and attenuation."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class CtSlice(NamedTuple):
     """One slice of a CT scan.
 
     Attributes:
-        hounsfield: float64 of shape (ny, nx), row 0 at the top of the display.
-        pixel_size: ``(dy, dx)`` in mm.
-        padding: bool of shape (ny, nx), true where the scanner reconstructed nothing and wrote its
-            padding value; ``hounsfield`` means nothing there.
+        hounsfield: Hounsfield values (ny, nx), float64, row 0 at the top of the display.
+        pixel_size: Size of a pixel, ``(dy, dx)`` in mm.
+        padding: Mask (ny, nx), bool, true where the scanner reconstructed nothing and wrote its
+            padding value; ``hounsfield`` has no meaning there.
     """
 
     hounsfield: FloatArray
@@ -60,15 +60,16 @@ class CtSlice(NamedTuple):
 
 
 def read_ct_dicom(path: str | os.PathLike[str]) -> CtSlice:
-    """Reads one slice and applies its rescale slope and intercept.
+    """One CT slice from a DICOM file, with rescale slope and intercept applied.
 
     Args:
-        path: a DICOM file with one monochrome frame of a CT scan.
+        path: Path of a DICOM file with one monochrome frame of a CT scan.
 
     Raises:
-        FileFormatError: no such file, not DICOM, no or truncated pixel data, a compression that
-            cannot be read, several frames, colour, not CT, or a tag that is missing or senseless.
-        DataError: the Hounsfield values are not finite.
+        FileFormatError: There is no such file; it is not DICOM; pixel data are missing, truncated
+            or in an unreadable compression; there are several frames or colours; it is not CT; or a
+            tag is missing or invalid.
+        DataError: The Hounsfield values are not finite.
     """
     path = Path(path)
     dataset = _read(path)
@@ -89,14 +90,17 @@ def read_ct_dicom(path: str | os.PathLike[str]) -> CtSlice:
 
 
 def read_attenuation(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], PixelSize]:
-    """A slice as an image to measure: attenuation in 1/mm, 0 in padding and where it is negative.
+    """A CT slice as attenuation in 1/mm, 0 in padding and where it is negative.
+
+    Args:
+        path: Path of a DICOM file, as in :func:`read_ct_dicom`.
 
     Returns:
         The image, float32 of shape (ny, nx), and its pixel size ``(dy, dx)`` in mm.
 
     Raises:
-        FileFormatError: as for :func:`read_ct_dicom`.
-        DataError: likewise.
+        FileFormatError: As for :func:`read_ct_dicom`.
+        DataError: As for :func:`read_ct_dicom`.
     """
     ct = read_ct_dicom(path)
     image = hounsfield_to_attenuation(ct.hounsfield, clip=True)
@@ -107,8 +111,11 @@ def read_attenuation(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32],
 def dicom_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], PixelSize]:
     """The shape (ny, nx) of a slice and its pixel size ``(dy, dx)`` in mm, without its pixels.
 
+    Args:
+        path: Path of a DICOM file.
+
     Raises:
-        FileFormatError: as for :func:`read_ct_dicom`, as far as the header shows.
+        FileFormatError: As for :func:`read_ct_dicom`, as far as the header shows.
     """
     path = Path(path)
     tags = _tags(path, _read(path, pixels=False))
@@ -116,10 +123,13 @@ def dicom_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], PixelSi
 
 
 def dicom_subject(path: str | os.PathLike[str]) -> str | None:
-    """Whom or what a slice is of: PatientID, else SeriesInstanceUID, else None.
+    """The patient or series of a slice: PatientID, else SeriesInstanceUID, else None.
+
+    Args:
+        path: Path of a DICOM file.
 
     Raises:
-        FileFormatError: no such file, or not DICOM.
+        FileFormatError: There is no such file, or it is not DICOM.
     """
     dataset = _read(Path(path), pixels=False)
     for tag in ("PatientID", "SeriesInstanceUID"):
@@ -138,9 +148,9 @@ def hounsfield_to_attenuation(
     Air, at -1000 HU, becomes 0. Values below it, from noise and from padding, become negative.
 
     Args:
-        hounsfield: any shape.
-        water: attenuation of water, in 1/mm by default.
-        clip: set negative attenuation to 0, which cannot be inverted.
+        hounsfield: Hounsfield values of any shape.
+        water: Attenuation of water, in 1/mm by default.
+        clip: True to set negative attenuation to 0, which has no inverse.
 
     Raises:
         DataError: ``water`` is not positive.
@@ -152,6 +162,10 @@ def hounsfield_to_attenuation(
 
 def attenuation_to_hounsfield(attenuation: FloatArray, water: float = WATER) -> FloatArray:
     """``HU = 1000 · (μ/water - 1)``, the inverse of :func:`hounsfield_to_attenuation`.
+
+    Args:
+        attenuation: Attenuation of any shape, in the unit of ``water``.
+        water: Attenuation of water, in 1/mm by default.
 
     Raises:
         DataError: ``water`` is not positive.

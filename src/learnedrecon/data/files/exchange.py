@@ -40,11 +40,11 @@ _RADIANS_PER_UNIT: Final = {
 
 
 class LineIntegrals(NamedTuple):
-    """What :meth:`ExchangeScan.line_integrals` returns.
+    """The result of :meth:`ExchangeScan.line_integrals`.
 
     Attributes:
-        values: float64 of shape (angle, detector), without unit.
-        clipped: the number of values that came from a transmission below the smallest allowed.
+        values: Line integrals (angle, detector), float64, without unit.
+        clipped: Number of values whose transmission was below the smallest allowed one.
     """
 
     values: FloatArray
@@ -53,16 +53,16 @@ class LineIntegrals(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ExchangeScan:
-    """One detector row of a parallel-beam scan: raw counts and what is needed to correct them.
+    """One detector row of a parallel-beam scan: raw counts with their flat and dark fields.
 
     Attributes:
-        counts: float64 of shape (angle, detector).
-        white: beam without the object, float64 of shape (frame, detector).
-        dark: no beam, float64 of shape (frame, detector).
-        theta: angles in radians, float64 of shape (angle,).
+        counts: Raw counts (angle, detector), float64.
+        white: Flat field: beam without the object, (frame, detector), float64.
+        dark: Dark field: no beam, (frame, detector), float64.
+        theta: Angles in radians, (angle,), float64.
 
     Raises:
-        ShapeError: other shapes, such as one flat frame without its first axis.
+        ShapeError: An array has another shape, such as one flat frame without its first axis.
     """
 
     counts: FloatArray
@@ -85,13 +85,13 @@ class ExchangeScan:
             )
 
     def line_integrals(self, *, min_transmission: float = 1e-6) -> LineIntegrals:
-        """``-ln((counts - dark)/(white - dark))`` with the means of the white and dark frames.
+        """Line integrals ``-ln((counts - dark)/(white - dark))`` with the means of both fields.
 
-        Transmissions below ``min_transmission``, zero and negative ones among them, are set to it,
-        and counted.
+        Transmissions below ``min_transmission``, also zero and negative ones, are set to it and
+        counted.
 
         Raises:
-            DataError: detector pixels where white does not exceed dark, or ``min_transmission`` is
+            DataError: White does not exceed dark at a detector pixel, or ``min_transmission`` is
                 not in (0, 1).
         """
         if not 0.0 < min_transmission < 1.0:
@@ -111,21 +111,22 @@ class ExchangeScan:
 
 
 def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeScan:
-    """Reads one detector row; no other row is loaded.
+    """One detector row of a scan; no other row is loaded.
 
-    Angles are in the unit that the attribute ``units`` of ``exchange/theta`` names, and in degrees
-    where there is none. Degrees of more than four turns are reduced to one turn; radians
-    are not, as they may be degrees by another name, which geometries refuse.
+    Angles are in the unit of the attribute ``units`` of ``exchange/theta``, and in degrees where
+    there is none. Degrees beyond four turns are reduced to one turn; radians are not, as they may
+    be degrees with a wrong unit, which geometries reject.
 
     Args:
-        path: HDF5 file with ``exchange/data``, ``exchange/data_white`` and ``exchange/data_dark``
-            of shape (frame, row, detector), and ``exchange/theta`` of shape (frame of data,).
-        row: of the detector, counted from 0.
+        path: Path of an HDF5 file with ``exchange/data``, ``exchange/data_white`` and
+            ``exchange/data_dark`` of shape (frame, row, detector), and ``exchange/theta`` of shape
+            (frame of data,).
+        row: Index of the detector row, from 0.
 
     Raises:
-        FileFormatError: no such file, not HDF5, truncated, a key that is not there (with those that
-            are), an unknown unit, or data that are not numbers.
-        ShapeError: shapes that do not fit together, or a row that is not there.
+        FileFormatError: There is no such file; it is not HDF5, or truncated; a key is missing (the
+            present ones are named); a unit is unknown; or data are not numbers.
+        ShapeError: Shapes do not fit together, or there is no such row.
         DataError: NaN or infinity.
     """
     path = Path(path)

@@ -1,8 +1,8 @@
-"""HDF5 files whose every failure is one clear error, and whose links are followed.
+"""Reading of HDF5 files, with one clear error for every failure, and with links followed.
 
-Data sets are found through hard, soft and external links, under every name that they have. A link
-to nothing is named where it matters. Content that is in other files (external links, virtual and
-external data sets) must be in files that are there: HDF5 itself would put zeros in its place.
+Data sets are found through hard, soft and external links, under all their names. A broken link is
+named where it matters. Content in other files (external links, virtual and external data sets) must
+be in existing files: HDF5 itself would read zeros in its place.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ _MOST_GROUPS: Final = 5_000
 
 @contextmanager
 def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """Opens a file for reading.
+    """A context with a file open for reading.
 
-    What is raised while it is open is left as it is; see :func:`reading` for what reads from it.
+    Errors inside of the context are not converted; use :func:`reading` around reads.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: no such file, one that may not be opened, not HDF5, or truncated.
+        FileFormatError: There is no such file, it may not be opened, is not HDF5, or is truncated.
     """
     path = require_file(path, _EXPECTED)
     with reading(path):
@@ -48,22 +51,28 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns whatever h5py raises for a damaged file into one clear error; for single reads alone.
+    """A context around a single read that converts all errors of h5py into one clear error.
+
+    Args:
+        path: Path of the file, for the message.
 
     Raises:
-        FileFormatError: the file may not be opened, is damaged, or holds more than the memory.
+        FileFormatError: The file may not be opened, is damaged, or does not fit into memory.
     """
     with reading_as(path, _EXPECTED):
         yield
 
 
 def list_datasets(group: h5py.Group) -> dict[str, tuple[int, ...]]:
-    """The shape of every data set in the file or group by its key, without the leading slash.
+    """The shape of every data set of a file or group, by its key without the leading slash.
 
-    Links are followed; those to nothing are left out, see :func:`broken_links`.
+    Links are followed; broken ones are omitted, see :func:`broken_links`.
+
+    Args:
+        group: File or group.
 
     Raises:
-        FileFormatError: the file is damaged, or has more names than anyone wrote.
+        FileFormatError: The file is damaged, or has more names than a valid file.
     """
     with reading(group.file.filename):
         found = {
@@ -75,20 +84,27 @@ def list_datasets(group: h5py.Group) -> dict[str, tuple[int, ...]]:
 
 
 def broken_links(group: h5py.Group) -> tuple[str, ...]:
-    """The keys of links to what is not there.
+    """The keys of broken links.
+
+    Args:
+        group: File or group.
 
     Raises:
-        FileFormatError: the file is damaged.
+        FileFormatError: The file is damaged.
     """
     with reading(group.file.filename):
         return tuple(key for key, item in _walk(group) if item is None)
 
 
 def get_dataset(file: h5py.File, key: str) -> h5py.Dataset:
-    """The data set called ``key``, not yet read.
+    """The data set of a key, not yet read.
+
+    Args:
+        file: Open file.
+        key: Key of the data set.
 
     Raises:
-        FileFormatError: there is none; the message lists those that are there. Or the file, or one
+        FileFormatError: There is none (the message lists the present ones), or the file, or one
             that it takes the data from, is damaged or missing.
     """
     with reading(file.filename):
@@ -109,9 +125,13 @@ def get_dataset(file: h5py.File, key: str) -> h5py.Dataset:
 
 
 def get_item(group: h5py.Group, key: str) -> h5py.Group | h5py.Dataset | None:
-    """What is at ``key``, links followed part by part; None where there is nothing.
+    """The object at ``key``, with links followed part by part; None where there is nothing.
 
     Call it within :func:`reading`.
+
+    Args:
+        group: File or group.
+        key: Path within the group.
     """
     item: Any = group
     for part in key.strip("/").split("/"):
@@ -122,14 +142,14 @@ def get_item(group: h5py.Group, key: str) -> h5py.Group | h5py.Dataset | None:
 
 
 def read_dataset(dataset: h5py.Dataset, selection: Any = ()) -> NDArray[Any]:  # noqa: ANN401 - h5py's
-    """The values of a data set, or of a part of it.
+    """The values of a data set or a part of it.
 
     Args:
-        dataset: as from :func:`get_dataset`.
-        selection: an index of the first axis, slices and indices of the first axes, or all.
+        dataset: Data set from :func:`get_dataset`.
+        selection: Index of the first axis, slices and indices of the first axes, or all.
 
     Raises:
-        FileFormatError: the file is damaged, or there are more values than fit into the memory.
+        FileFormatError: The file is damaged, or the values do not fit into memory.
     """
     path = dataset.file.filename
     with reading(path):
@@ -147,7 +167,11 @@ def read_dataset(dataset: h5py.Dataset, selection: Any = ()) -> NDArray[Any]:  #
 
 
 def listing(datasets: dict[str, tuple[int, ...]]) -> str:
-    """Data sets and their shapes, for a message; a long list is cut."""
+    """Data sets and their shapes as text for a message; a long list is shortened.
+
+    Args:
+        datasets: Shapes by key.
+    """
     if not datasets:
         return "no data sets"
     shown_ = [f"{key[:80]} {shape}" for key, shape in list(datasets.items())[:20]]
@@ -156,10 +180,15 @@ def listing(datasets: dict[str, tuple[int, ...]]) -> str:
 
 
 def require_finite(values: NDArray[Any], what: str) -> None:
-    """Refuses NaN and infinity.
+    """Check for an array without NaN and infinity.
+
+    Args:
+        values: Array to check.
+        what: Noun for the array in the message.
 
     Raises:
-        DataError: with the number of such values and the place of the first.
+        DataError: A value is not finite; the message gives their number and the position of the
+            first.
     """
     wrong = ~np.isfinite(values)
     if wrong.any():

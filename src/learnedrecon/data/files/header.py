@@ -1,4 +1,4 @@
-"""What the header of a file promises, before any of its values is read."""
+"""Headers of array files, read before any values."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 
 
 class Header(NamedTuple):
-    """The shape and the type of number of an array in a file."""
+    """The shape and dtype of an array in a file.
+
+    Attributes:
+        shape: Shape of the array.
+        dtype: NumPy dtype of the array.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     def refuse_size(self, path: str | os.PathLike[str]) -> None:
-        """Refuses an array that is too large, see :func:`learnedrecon.files.refuse_size`.
+        """Check that the array is not too large, see :func:`learnedrecon.files.refuse_size`.
 
         Raises:
-            FileFormatError: it is larger than the memory or than the file can hold.
+            FileFormatError: The array is larger than the memory or than the file can contain.
         """
         refuse_size(path, math.prod(self.shape) * self.dtype.itemsize)

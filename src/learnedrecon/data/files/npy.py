@@ -1,4 +1,4 @@
-"""Arrays in NumPy's own format; no objects, which would run code."""
+"""Arrays in NumPy's npy format, without objects, which could execute code."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ EXPECTED: Final = "an npy file with one array of numbers"
 
 
 def npy_header(path: Path) -> Header:
-    """Shape and type, of a file that is long enough for them.
+    """Shape and dtype of a file that is long enough for them.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: the file is truncated or corrupt, or has objects.
+        FileFormatError: The file is truncated or corrupt, or contains objects.
     """
     with reading(path, EXPECTED):
         mapped = np.lib.format.open_memmap(path, mode="r")
@@ -29,10 +32,13 @@ def npy_header(path: Path) -> Header:
 
 
 def read_npy(path: Path) -> NDArray[Any]:
-    """The array.
+    """The array of a file.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: as for :func:`npy_header`, or more values than the memory holds.
+        FileFormatError: As for :func:`npy_header`, or the values do not fit into memory.
     """
     npy_header(path).refuse_size(path)
     with reading(path, EXPECTED):
@@ -40,6 +46,11 @@ def read_npy(path: Path) -> NDArray[Any]:
 
 
 def write_npy(path: Path, array: NDArray[Any]) -> None:
-    """Writes any numbers."""
+    """Writes an array of any numbers.
+
+    Args:
+        path: Path of the file.
+        array: Array of numbers.
+    """
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Greyscale pictures in PNG."""
+"""Greyscale pictures in PNG format."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ _GREY: Final = ("L", "I;16")
 
 
 def png_header(path: Path) -> Header:
-    """Shape and type, as :func:`read_png` returns the picture.
+    """Shape and dtype of the picture that :func:`read_png` returns.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: the header is corrupt, or of a picture with colours.
+        FileFormatError: The header is corrupt, or that of a picture with colours.
     """
     with _opened(path) as picture:
         mode, shape = picture.mode, (picture.height, picture.width)
@@ -41,10 +44,14 @@ def png_header(path: Path) -> Header:
 
 
 def read_png(path: Path) -> NDArray[np.float32]:
-    """The picture in [0, 1]: the stored integer over 255 or 65535.
+    """The picture in [0, 1]: stored integers divided by 255 or 65535.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: as for :func:`png_header`, or truncated, or larger than the memory.
+        FileFormatError: As for :func:`png_header`, or the file is truncated, or does not fit into
+            memory.
     """
     png_header(path).refuse_size(path)
     with _opened(path) as file:
@@ -53,7 +60,12 @@ def read_png(path: Path) -> NDArray[np.float32]:
 
 
 def write_png(path: Path, array: NDArray[np.uint16]) -> None:
-    """Writes grey values of 16 bits."""
+    """Writes grey values of 16 bits.
+
+    Args:
+        path: Path of the file.
+        array: Grey values (ny, nx), uint16.
+    """
     Image.fromarray(array).save(path, format="PNG")
 
 

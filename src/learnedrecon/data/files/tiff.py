@@ -1,7 +1,7 @@
-"""Greyscale TIFF: one picture, a stack, or pages of one shape that were written one by one.
+"""Greyscale TIFF: one picture, a stack, or separately written pages of one shape.
 
 Compressions that tifffile leaves to the package imagecodecs, such as LZW, are read by Pillow where
-that gives the same type of number.
+it gives the same dtype.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ EXPECTED: Final = "a TIFF file with one greyscale picture or a stack"
 
 
 def tiff_header(path: Path) -> Header:
-    """Shape and type, of all pages together.
+    """Shape and dtype of all pages together.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileFormatError: the file is truncated or corrupt, has colours, or pages of several shapes.
+        FileFormatError: The file is truncated or corrupt, has colours, or has pages of several
+            shapes.
     """
     _refuse_circles(path)
     with reading(path, EXPECTED), tifffile.TiffFile(path) as file:
@@ -42,9 +46,12 @@ def tiff_header(path: Path) -> Header:
 def read_tiff(path: Path) -> NDArray[Any]:
     """The pages as one array, (page, row, column) where there are several.
 
+    Args:
+        path: Path of the file.
+
     Raises:
-        FileFormatError: as for :func:`tiff_header`, or larger than the memory, or a compression
-            that needs another package.
+        FileFormatError: As for :func:`tiff_header`, or the file does not fit into memory, or its
+            compression needs another package.
     """
     _refuse_circles(path)
     with reading(path, EXPECTED), tifffile.TiffFile(path) as file:
@@ -58,7 +65,12 @@ def read_tiff(path: Path) -> NDArray[Any]:
 
 
 def write_tiff(path: Path, array: NDArray[np.float32]) -> None:
-    """Writes one picture or a stack, without colours."""
+    """Writes one picture or a stack, without colours.
+
+    Args:
+        path: Path of the file.
+        array: Values (ny, nx) or (page, ny, nx), float32.
+    """
     tifffile.imwrite(path, array, photometric="minisblack")
 
 

@@ -1,1 +1,1 @@
-"""Phantoms with closed forms or drawn at random."""
+"""Phantoms in closed form or drawn at random."""

@@ -1,4 +1,4 @@
-"""Simulated receive coils: the rungs of a birdcage."""
+"""Simulated receive coils of a birdcage."""
 
 from __future__ import annotations
 
@@ -18,30 +18,28 @@ def birdcage_maps(
     rings: int = 1,
     dtype: torch.dtype = torch.complex64,
 ) -> Tensor:
-    """Maps of coils that are straight wires around the object, with Σ_c |S_c|² = 1 everywhere.
+    """Sensitivity maps of straight wires around the object, with Σ_c |S_c|² = 1 everywhere.
 
     In the plane z = x + iy, of which the image is the square [-1, 1]², coil c is a wire along the
     third axis through z_c = ``radius``·exp(iφ_c), and receives exp(-iφ_c)/(z - z_c)*, the field of
-    a straight current (Biot and Savart). In 3D the coils stand in ``rings`` along the first axis,
-    and the field falls off with the distance from their middle as well:
-    exp(-iφ_c)(z - z_c)/(|z - z_c|² + (h - h_c)²).
-    Angles are equal within a ring, and every other ring is turned by half a step.
+    a straight current (Biot and Savart). In 3D the coils form ``rings`` along the first axis, and
+    the field also decreases with the distance from their centre: exp(-iφ_c)(z - z_c)/(|z - z_c|² +
+    (h - h_c)²). Angles are equal within a ring, and every other ring is turned by half a step.
 
     Args:
-        shape: (ny, nx) or (nz, ny, nx).
-        coils: their number, a multiple of ``rings``.
-        radius: of the circle on which they stand, in half image widths; above √2 no wire is in a
-            pixel.
-        rings: along the first axis, in 3D.
+        shape: Shape (ny, nx) or (nz, ny, nx).
+        coils: Number of coils, a multiple of ``rings``.
+        radius: Radius of the circle of coils, in half image widths; above √2 no wire is in a pixel.
+        rings: Number of rings along the first axis, in 3D.
         dtype: complex64 or complex128.
 
     Returns:
-        (coil, *shape).
+        Maps (coil, *shape).
 
     Raises:
-        ShapeError: ``shape`` has not two or three positive numbers.
-        ConfigError: a number out of range.
-        DtypeError: not a complex dtype.
+        ShapeError: ``shape`` does not have two or three positive numbers.
+        ConfigError: A number is out of range.
+        DtypeError: The dtype is not complex.
     """
     _check(shape, coils, radius, rings)
     if not dtype.is_complex:

@@ -1,11 +1,11 @@
-"""Random ellipse phantoms: the three laws of the literature, which are not the same.
+"""Random ellipse phantoms with the three different distributions of the literature.
 
 An image is ``u = Σ_j v_j 1_{E_j}``, a sum of indicator functions of ellipses, in the coordinates of
 the square [-1, 1]²: x grows with the column, y with the row, and pixel ``(iy, ix)`` of an
 ``ny × nx`` image has its centre at ``((2 ix + 1)/nx - 1, (2 iy + 1)/ny - 1)``. The square is the
-union of the pixels, as everywhere in this library. ODL, which the papers used, puts the centres of
-the outermost pixels on the border of the square instead, so its ellipses have ``(n - 1)/n`` times
-the size in pixels (0.8 % less at 128).
+union of the pixels, as everywhere in this library. In ODL, which the papers used, the centres of
+the outermost pixels are on the border of the square instead, so that its ellipses have ``(n -
+1)/n`` times the size in pixels (0.8 % less at 128).
 
 An ellipse is a row ``(value, a, b, x, y, rotation)``: semi-axis ``a`` points along
 ``(cos rotation, sin rotation)``, semi-axis ``b`` is perpendicular to it.
@@ -31,18 +31,18 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EllipsePreset:
-    """The law of one ellipse phantom; both semi-axes are .2 Exp(1), the rotation is U(0, 2π).
+    """The distribution of an ellipse phantom; semi-axes are .2 Exp(1), the rotation U(0, 2π).
 
     Attributes:
-        mean_number: the number of ellipses is Poisson(``mean_number``).
-        max_number: cuts the number off above, or None.
-        value_low: the values are U(``value_low``, ``value_high``) ...
-        value_high: see ``value_low``.
-        value_scale: ... times an independent exponential of this mean, or None for no factor.
-        centre: centres are U(-``centre``, ``centre``)².
-        normalised: whether the finished image is mapped to [0, 1], see :func:`normalise`.
-        noise_level: the standard deviation of the noise that the source adds to the data, as a part
-            of the mean of ``|y|``. Not used here; it is for the one who simulates the data.
+        mean_number: Mean of the Poisson distribution of the number of ellipses.
+        max_number: Largest number of ellipses, to which larger ones are clipped, or None.
+        value_low: Lower end of the uniform distribution of values.
+        value_high: Upper end of the uniform distribution of values.
+        value_scale: Mean of an independent exponential factor of each value, or None for no factor.
+        centre: Half width of the uniform distribution of centres, U(-``centre``, ``centre``)².
+        normalised: True if the finished image is mapped to [0, 1], see :func:`normalise`.
+        noise_level: Standard deviation of the noise in the source's data, relative to the mean of
+            ``|y|``. Phantoms do not use it; simulations do.
     """
 
     mean_number: float
@@ -74,10 +74,13 @@ ELLIPSE_PRESETS: Final[Mapping[str, EllipsePreset]] = MappingProxyType(
 
 
 def ellipse_preset(name: str) -> EllipsePreset:
-    """The law called ``name`` in :data:`ELLIPSE_PRESETS`.
+    """The distribution called ``name`` in :data:`ELLIPSE_PRESETS`.
+
+    Args:
+        name: Name of the distribution.
 
     Raises:
-        ConfigError: there is no such law.
+        ConfigError: There is no such distribution.
     """
     if name not in ELLIPSE_PRESETS:
         raise ConfigError(
@@ -91,7 +94,12 @@ def ellipse_preset(name: str) -> EllipsePreset:
 
 
 def sample_ellipses(preset: EllipsePreset, rng: np.random.Generator) -> FloatArray:
-    """Draws the ellipses of one phantom: float64 of shape (number, 6)."""
+    """The random ellipses of one phantom, (number, 6), float64.
+
+    Args:
+        preset: Distribution of the ellipses.
+        rng: Random generator.
+    """
     number = int(rng.poisson(preset.mean_number))
     if preset.max_number is not None:
         number = min(number, preset.max_number)
@@ -105,21 +113,21 @@ def sample_ellipses(preset: EllipsePreset, rng: np.random.Generator) -> FloatArr
 
 
 def ellipse_image(ellipses: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """Renders ``Σ_j v_j 1_{E_j}`` at the pixel centres; the border belongs to the ellipse.
+    """The image ``Σ_j v_j 1_{E_j}`` at the pixel centres; the border belongs to the ellipse.
 
-    Every ellipse touches only the pixels of its bounding box, of half widths
-    ``√(a² cos² + b² sin²)`` and ``√(a² sin² + b² cos²)``.
+    For every ellipse only the pixels of its bounding box are computed, of half widths ``√(a² cos² +
+    b² sin²)`` and ``√(a² sin² + b² cos²)``.
 
     Args:
-        ellipses: shape (number, 6), see the module's text for the columns.
-        shape: ``(ny, nx)`` of the image.
+        ellipses: Ellipses (number, 6); the module describes the columns.
+        shape: Shape of the image, ``(ny, nx)``.
 
     Returns:
-        float64 of shape ``(ny, nx)``.
+        Image ``(ny, nx)``, float64.
 
     Raises:
         ShapeError: ``ellipses`` is not (number, 6), or the image has no pixels.
-        DataError: NaN or infinity, or a semi-axis that is not positive.
+        DataError: A value is NaN or infinite, or a semi-axis is not positive.
     """
     _check_ellipses(ellipses)
     _check_shape(shape)
@@ -140,11 +148,14 @@ def ellipse_image(ellipses: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
 
 def normalise(image: FloatArray) -> FloatArray:
-    """Maps an image to [0, 1] as DIVal does: ``u ≠ 0`` minus ``min u``, over the maximum.
+    """An image in [0, 1] as in DIVal: ``min u`` subtracted where ``u ≠ 0``, over the maximum.
 
     The minimum is over all pixels, the background included, so it is at most 0 unless ellipses
     cover every pixel. The background stays 0, and so do pixels at the minimum. An image that is
     constant, or constant where it is not 0 and negative there, becomes 0.
+
+    Args:
+        image: Image of any shape.
     """
     shifted = np.where(image != 0.0, image - image.min(), 0.0)
     maximum = shifted.max()
@@ -159,24 +170,24 @@ def ellipse_phantom(
     seed: int,
     split: Split,
 ) -> NDArray[np.float32]:
-    """Phantom number ``index`` of a data set that has no end and needs no disk.
+    """Phantom number ``index`` of an unlimited data set that is never stored.
 
-    The ellipses depend on ``(seed, split, index)`` and ``preset`` only: the same for every order,
-    batch size, number of workers, and, up to its resolution, for every ``size``.
+    The ellipses depend only on ``(seed, split, index)`` and ``preset``, not on order, batch size,
+    number of workers or ``size``.
 
     Args:
-        preset: the law.
-        index: of the phantom in its split.
-        size: pixels along each side, or ``(ny, nx)``.
-        seed: of the data set.
+        preset: Distribution of the ellipses.
+        index: Index of the phantom in its split.
+        size: Number of pixels along each side, or ``(ny, nx)``.
+        seed: Seed of the data set.
         split: "train", "validation" or "test".
 
     Returns:
-        float32 of shape ``(ny, nx)``.
+        Image ``(ny, nx)``, float32.
 
     Raises:
-        ConfigError: an unknown split, or a negative seed or index.
-        ShapeError: the image has no pixels.
+        ConfigError: The split is unknown, or the seed or index is negative.
+        ShapeError: The image has no pixels.
     """
     rng = np.random.default_rng(seed_sequence(seed, split, index, purpose="phantom"))
     shape = (size, size) if isinstance(size, int) else size
@@ -185,7 +196,11 @@ def ellipse_phantom(
 
 
 def pixel_centres(size: int) -> FloatArray:
-    """The centres ``(2 i + 1)/size - 1`` of ``size`` equal pixels that fill [-1, 1]."""
+    """The centres ``(2 i + 1)/size - 1`` of ``size`` equal pixels that fill [-1, 1].
+
+    Args:
+        size: Number of pixels.
+    """
     return (2.0 * np.arange(size) + 1.0) / size - 1.0
 
 

@@ -1,4 +1,4 @@
-"""Ellipsoids: volumes whose line integrals are known exactly, for tests and examples in 3D."""
+"""Ellipsoids: volumes with exactly known line integrals, for tests and examples in 3D."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """A value inside, 0 outside.
+    """An ellipsoid with a constant value inside and 0 outside.
 
     Attributes:
-        value: in the unit of the volume.
-        axes: half the length along x, y and z in mm, before the rotation.
-        centre: x, y and z in mm.
-        angle: of a rotation about z, in radians from x to y.
+        value: Value inside, in the unit of the volume.
+        axes: Half axes along x, y and z in mm, before the rotation.
+        centre: Centre (x, y, z) in mm.
+        angle: Rotation angle about z, in radians from x to y.
 
     Raises:
-        DataError: an axis that is not positive, or a number that is not finite.
+        DataError: An axis is not positive, or a number is not finite.
     """
 
     value: float
@@ -53,22 +53,22 @@ class Ellipsoid:
             )
 
     def normalised(self, vectors: np.ndarray) -> np.ndarray:
-        """Vectors (..., xyz) in the frame in which this is the unit ball."""
+        """Vectors (..., xyz) in the frame in which the ellipsoid is the unit ball."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
         return vectors @ turn / np.array(self.axes)
 
 
 def draw_ellipsoids(ellipsoids: Sequence[Ellipsoid], scan: Beam3D, *, samples: int = 2) -> Tensor:
-    """The volume of a scan with ellipsoids in it; where they overlap, values add up.
+    """The volume of a scan with ellipsoids in it; values add where they overlap.
 
     Args:
-        ellipsoids: what is drawn.
-        scan: whose volume it is.
-        samples: along each side of a voxel, whose mean is taken.
+        ellipsoids: Ellipsoids to draw.
+        scan: Scan that determines the volume.
+        samples: Number of samples along each side of a voxel, over which the mean is taken.
 
     Returns:
-        (nz, ny, nx) float32.
+        Volume (nz, ny, nx), float32.
     """
     places = [
         (np.arange(n * samples) + 0.5 - n * samples / 2) * (size / samples)
@@ -94,11 +94,11 @@ def ellipsoid_lines(ellipsoids: Sequence[Ellipsoid], rays: RayGeometry3D) -> Ten
     2|d|√(⟨p, d⟩² - |d|²(|p|² - 1))/|d|² in the original d.
 
     Args:
-        ellipsoids: what is measured.
-        rays: of the scan, ``scan.rays()``.
+        ellipsoids: Ellipsoids to project.
+        rays: Rays of the scan, ``scan.rays()``.
 
     Returns:
-        (angles, rows, columns) float64, in mm times the unit of the volume.
+        Line integrals (angles, rows, columns), float64, in mm times the unit of the volume.
     """
     views = []
     for view in range(rays.angles):
@@ -116,12 +116,13 @@ def ellipsoid_lines(ellipsoids: Sequence[Ellipsoid], rays: RayGeometry3D) -> Ten
 
 
 def head_ellipsoids(radius: float) -> tuple[Ellipsoid, ...]:
-    """A head of ellipsoids in the manner of Shepp and Logan (1974), with parameters of our own.
+    """A head of ellipsoids similar to that of Shepp and Logan (1974), with other parameters.
 
-    A skull of 2, a brain of 1 in it, two dark ventricles, and lesions of a few per cent.
+    It has a skull of value 2, a brain of value 1 inside, two dark ventricles, and lesions of a few
+    per cent.
 
     Args:
-        radius: of a ball in which all of it lies, in mm.
+        radius: Radius of a ball that contains the head, in mm.
     """
     shapes = (
         (2.0, (0.69, 0.90, 0.80), (0.0, 0.0, 0.0), 0.0),

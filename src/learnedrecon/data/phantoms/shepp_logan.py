@@ -1,4 +1,4 @@
-"""The Shepp-Logan head phantom with the contrast that one can see."""
+"""The modified Shepp-Logan head phantom, with higher contrast than the original."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MODIFIED_SHEPP_LOGAN: Final[tuple[tuple[float, ...], ...]] = (
 
 
 def shepp_logan_ellipses() -> NDArray[np.float64]:
-    """The ten ellipses of the phantom, as :mod:`learnedrecon.data.phantoms.ellipses` lists them.
+    """The ten ellipses of the phantom, as rows of :mod:`learnedrecon.data.phantoms.ellipses`.
 
     The geometry is Shepp and Logan's (IEEE Trans. Nucl. Sci. 21, 1974), the values are Toft's (The
     Radon Transform, PhD thesis, DTU 1996). The published table has y upwards and angles
@@ -35,7 +35,7 @@ def shepp_logan_ellipses() -> NDArray[np.float64]:
     stands upright when row 0 is shown at the top.
 
     Returns:
-        float64 of shape (10, 6).
+        Ellipses (10, 6), float64.
     """
     ellipses = np.array(_MODIFIED_SHEPP_LOGAN)
     ellipses[:, 4] *= -1.0
@@ -47,14 +47,14 @@ def shepp_logan(size: int | tuple[int, int] = 128) -> NDArray[np.float32]:
     """The modified Shepp-Logan phantom on [-1, 1]², with values in [0, 1].
 
     Args:
-        size: pixels along each side, or ``(ny, nx)``.
+        size: Number of pixels along each side, or ``(ny, nx)``.
 
     Returns:
-        float32 of shape ``(ny, nx)``. The sum of the ellipses is 0 inside the two ventricles
-        up to rounding, and is clipped from below at exactly 0.
+        Image ``(ny, nx)``, float32. The sum of the ellipses inside the two ventricles is 0 up to
+        rounding, and negative values are set to 0.
 
     Raises:
-        ShapeError: the image has no pixels.
+        ShapeError: The image has no pixels.
     """
     shape = (size, size) if isinstance(size, int) else size
     return np.maximum(ellipse_image(shepp_logan_ellipses(), shape), 0.0).astype(np.float32)

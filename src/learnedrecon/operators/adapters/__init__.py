@@ -1,5 +1,5 @@
-"""Other libraries' operators as ours, and ours as theirs: one file per library.
+"""Adapters between operators of other libraries and of this one, one file per library.
 
-A library is imported when one of its functions is called, and named with its extra where it is
-missing.
+A library is imported when one of its functions is called. If it is missing, the error names the
+extra that installs it.
 """

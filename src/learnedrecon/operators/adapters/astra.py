@@ -1,4 +1,4 @@
-"""ASTRA's projectors as linear operators of ours."""
+"""Adapter of ASTRA's projectors."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ def from_astra(
     *,
     approximate_adjoint: bool = False,
 ) -> AstraTransform:
-    """The projector of two ASTRA geometries: 2D on the CPU or in CUDA, 3D in CUDA.
+    """The projector of two ASTRA geometries as an operator: 2D on the CPU or CUDA, 3D on CUDA.
 
     ASTRA computes in float32, sample by sample, with a copy from and to the device of the argument.
-    Images and data are in ASTRA's own axes: images (row, column) with the first row at the largest
-    y (that of ours is ``u.flip(-2)``), volumes (slice, row, column); data (angle, detector), in 3D
-    (detector row, angle, detector column). ``subset`` chooses angles.
+    Images and data have ASTRA's axes: images (row, column) with the first row at the largest y
+    (``u.flip(-2)`` in this library's convention), volumes (slice, row, column); data (angle,
+    detector), in 3D (detector row, angle, detector column). ``subset`` chooses angles.
 
-    The CPU projectors have an exact adjoint. Those of CUDA ("cuda", "cuda3d") do not: their
-    back-projection interpolates anew. They have to be asked for, cannot pass ``check_operator``,
-    and have not been run or measured by us.
+    The CPU projectors have an exact adjoint. Those of CUDA ("cuda", "cuda3d") do not, as their
+    back-projection uses another interpolation. They need ``approximate_adjoint=True``, cannot pass
+    ``check_operator``, and have not been tested by this project.
 
     Args:
-        proj_geom: of ``astra.create_proj_geom``.
-        vol_geom: of ``astra.create_vol_geom``.
-        projector: ASTRA's name, such as "linear", "line", "strip", "line_fanflat", "cuda"; by
-            default "linear" or "line_fanflat" in 2D and "cuda3d" in 3D.
-        approximate_adjoint: accept a back-projection that is not the adjoint.
+        proj_geom: Geometry made by ``astra.create_proj_geom``.
+        vol_geom: Geometry made by ``astra.create_vol_geom``.
+        projector: ASTRA's name of the projector, such as "linear", "line", "strip", "line_fanflat",
+            "cuda"; by default "linear" or "line_fanflat" in 2D and "cuda3d" in 3D.
+        approximate_adjoint: True to accept a back-projection that is not the adjoint.
 
     Raises:
         MissingExtraError: ASTRA is not installed (its wheels need the CUDA runtime and cuFFT
             beside them, even for the CPU).
-        DtypeError: not geometries of ASTRA.
+        DtypeError: The geometries are not ASTRA's.
         GeometryError: ASTRA has no such projector, or its adjoint is approximate and this was not
             accepted.
     """
@@ -90,10 +90,11 @@ def from_astra(
 
 
 class AstraTransform(Foreign):
-    """ASTRA's forward projection and back-projection; made by :func:`from_astra`.
+    """ASTRA's forward projection and back-projection, built by :func:`from_astra`.
 
     Attributes:
-        exact_adjoint: whether T* is the adjoint of T to rounding; False for CUDA projectors.
+        handle: Projector that :func:`from_astra` made.
+        exact_adjoint: True where T* is the adjoint of T to rounding.
     """
 
     row_axis = -2

@@ -39,9 +39,9 @@ def geometry_from_astra(proj_geom: Mapping[str, Any], vol_geom: Mapping[str, Any
     y, volumes at the smallest; projections in 3D are (row, angle, column).
 
     Args:
-        proj_geom: Of ``astra.create_proj_geom``: 'parallel', 'fanflat', 'parallel_vec',
-            'fanflat_vec', 'parallel3d', 'cone', 'parallel3d_vec' or 'cone_vec'.
-        vol_geom: Of ``astra.create_vol_geom``.
+        proj_geom: Projection geometry of ``astra.create_proj_geom``: 'parallel', 'fanflat',
+            'parallel_vec', 'fanflat_vec', 'parallel3d', 'cone', 'parallel3d_vec' or 'cone_vec'.
+        vol_geom: Volume geometry of ``astra.create_vol_geom``.
 
     Returns:
         Its ``geometry`` is the scan in coordinates of this library;

@@ -1,4 +1,4 @@
-"""What is asked of other libraries and of their objects before they are used."""
+"""Checks of other libraries and their objects before they are used."""
 
 from __future__ import annotations
 
@@ -29,19 +29,23 @@ _CORRECT = "correct its adjoint with the library's own test; where images are re
 
 
 def device_of(operator: Operator) -> torch.device:
-    """Where the operator's tensors are; the CPU for one that has none."""
+    """The device of the operator's tensors; the CPU if it has none.
+
+    Args:
+        operator: Operator of this library.
+    """
     return next((tensor.device for tensor in operator.buffers()), torch.device("cpu"))
 
 
 def load(module: str, extra: str) -> Theirs:
-    """A module of an optional library.
+    """Import of a module of an optional library.
 
     Args:
-        module: its full name.
-        extra: of this package that brings it.
+        module: Full name of the module.
+        extra: Extra of this package that installs it.
 
     Raises:
-        MissingExtraError: it cannot be imported.
+        MissingExtraError: It cannot be imported.
     """
     try:
         return import_module(module)
@@ -56,7 +60,13 @@ def load(module: str, extra: str) -> Theirs:
 
 
 def require_instance(value: object, kinds: type | tuple[type, ...], what: str, fix: str) -> None:
-    """Refuses what an adapter is not made for.
+    """Check of the type of an object that an adapter was given.
+
+    Args:
+        value: Object to check.
+        kinds: Accepted types.
+        what: Noun for the object in the message.
+        fix: Advice in the message.
 
     Raises:
         DtypeError: ``value`` is not of the given kinds.
@@ -69,10 +79,14 @@ def require_instance(value: object, kinds: type | tuple[type, ...], what: str, f
 
 
 def require_linear(operator: object, where: str) -> LinearOperator:
-    """The operator of ours that is handed to another library.
+    """Check that an operator is a linear one of this library.
+
+    Args:
+        operator: Object to check.
+        where: Name of the adapter function, for the message.
 
     Raises:
-        DtypeError: it is not one of ours, or not linear.
+        DtypeError: The object is not an operator of this library, or not linear.
     """
     require_instance(
         operator,
@@ -85,10 +99,15 @@ def require_linear(operator: object, where: str) -> LinearOperator:
 
 
 def require_size(shape: tuple[int, ...], size: int, what: str) -> None:
-    """Refuses a shape that does not hold ``size`` numbers.
+    """Check that a shape has ``size`` entries.
+
+    Args:
+        shape: Shape to check.
+        size: Required number of entries.
+        what: Noun for the shape in the message.
 
     Raises:
-        ShapeError: the product of ``shape`` is another.
+        ShapeError: The shape has another number of entries.
     """
     if math.prod(shape) != size:
         raise ShapeError(
@@ -102,20 +121,20 @@ def require_size(shape: tuple[int, ...], size: int, what: str) -> None:
 
 @torch.no_grad()
 def probe(operator: LinearOperator, name: str, fix: str = _CORRECT) -> None:
-    """Applies T and T* once to seeded noise, so that a wrong pair is found before it is used.
+    """Adjoint test on one random pair, so that a wrong pair (T, T*) is found before it is used.
 
-    With v = Tu and as much noise, so that the test sees scales as well as entries; the conformance
-    kit looks closer.
+    T and T* are applied once to seeded noise, with v = Tu plus as much noise, so that the test
+    detects wrong scales as well as wrong entries; the conformance kit tests more.
 
     Args:
-        operator: whose arithmetic is another library's.
-        name: of it, for messages.
-        fix: what to do about a wrong adjoint.
+        operator: Operator whose arithmetic belongs to another library.
+        name: Name of the operator, for messages.
+        fix: Advice for a wrong adjoint, for messages.
 
     Raises:
-        DtypeError: there is no adjoint.
-        ShapeError: values come with other shapes than declared.
-        PropertyError: T* is not adjoint to T, by more than 1e-4.
+        DtypeError: There is no adjoint.
+        ShapeError: Values have other shapes than declared.
+        PropertyError: T* differs from the adjoint of T by more than 1e-4.
     """
     generator = torch.Generator().manual_seed(0)
     device = device_of(operator)
@@ -154,7 +173,11 @@ def probe(operator: LinearOperator, name: str, fix: str = _CORRECT) -> None:
 
 
 def norm_of(x: Tensor) -> float:
-    """‖x‖ over every axis, summed in float64."""
+    """‖x‖ over every axis, summed in float64.
+
+    Args:
+        x: Tensor of any shape.
+    """
     return math.sqrt(float(inner(x.flatten(), x.flatten(), 1)))
 
 

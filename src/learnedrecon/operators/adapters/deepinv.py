@@ -1,4 +1,4 @@
-"""deepinv's physics, both ways."""
+"""Adapters of deepinv's physics, in both directions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def from_deepinv(
     *,
     approximate_adjoint: bool = False,
 ) -> Operator:
-    """A deepinv ``Physics`` as an operator of ours; a ``LinearPhysics`` as a linear one.
+    """A deepinv ``Physics`` as an operator; a ``LinearPhysics`` as a linear one.
 
     Only ``A``, ``A_adjoint`` and ``A_vjp`` are used: noise and sensor models are not part of T. The
     physics becomes a submodule, so it moves with the operator. Gradients in tensors of the physics
@@ -37,19 +37,20 @@ def from_deepinv(
     deepinv's own code.
 
     Args:
-        physics: with measurements that are one tensor.
-        image_shape: (channels, *space) of one image, as deepinv has it. A single channel becomes
-            the channel axis of our batches, so the domain is (*space); several are part of it.
-        dtype: of the images.
-        approximate_adjoint: accept an ``A_adjoint`` that is not the adjoint, such as that of
-            ``Tomography(adjoint_via_backprop=False)``.
+        physics: Physics whose measurements are one tensor.
+        image_shape: Shape (channels, *space) of one image, as in deepinv. A single channel becomes
+            the channel axis of our batches, so that the domain is (*space); several are part of the
+            domain.
+        dtype: Dtype of the images.
+        approximate_adjoint: True to accept an ``A_adjoint`` that is not the adjoint, such as that
+            of ``Tomography(adjoint_via_backprop=False)``.
 
     Raises:
-        MissingExtraError: deepinv is not installed.
-        DtypeError: not a physics.
+        MissingExtraError: The package deepinv is not installed.
+        DtypeError: The object is not a physics.
         PropertyError: A* is not adjoint to A, and this was not accepted.
-        ShapeError: it cannot be applied to such an image.
-        GeometryError: measurements that are a list of tensors.
+        ShapeError: The physics cannot be applied to images of this shape.
+        GeometryError: The measurements are a list of tensors.
     """
     deepinv_physics = load("deepinv.physics", "deepinv")
     require_instance(
@@ -76,7 +77,7 @@ def from_deepinv(
 
 
 def to_deepinv(operator: Operator) -> Theirs:
-    """An operator of ours as a deepinv ``LinearPhysics``, or ``Physics`` if it is not linear.
+    """An operator as a deepinv ``LinearPhysics``, or ``Physics`` if it is not linear.
 
     Images are (batch, channel, *domain.shape) and data (batch, channel, *codomain.shape), as here.
     Complex elements are two channels, real and imaginary part, as in deepinv's MRI; A* is then the
@@ -86,8 +87,8 @@ def to_deepinv(operator: Operator) -> Theirs:
         operator: T, which becomes a submodule.
 
     Raises:
-        MissingExtraError: deepinv is not installed.
-        DtypeError: not an operator of ours.
+        MissingExtraError: The package deepinv is not installed.
+        DtypeError: The object is not an operator of this library.
     """
     require_instance(operator, Operator, "an operator of learnedrecon", "hand over T itself")
     deepinv_physics = load("deepinv.physics", "deepinv")
@@ -262,7 +263,7 @@ def _first_data(physics: Theirs, images: Space) -> Tensor:
             describe(
                 expected="measurements that are one tensor",
                 found=type(data).__name__,
-                fix="wrap each of the stacked physics alone",
+                fix="wrap each of the stacked physics separately",
             )
         )
     if data.ndim < 2 or data.shape[0] != 1:
@@ -270,7 +271,7 @@ def _first_data(physics: Theirs, images: Space) -> Tensor:
             describe(
                 expected="measurements (batch, ...) with an axis after the batch",
                 found=f"shape {tuple(data.shape)} for a batch of one",
-                fix="use a physics that treats every sample alone",
+                fix="use a physics that treats every sample independently",
             )
         )
     return data

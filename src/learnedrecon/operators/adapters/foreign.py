@@ -1,4 +1,4 @@
-"""What the adapters share: a pair of functions on NumPy arrays as a linear operator of ours."""
+"""Linear operators from pairs of functions on NumPy arrays: the common part of all adapters."""
 
 from __future__ import annotations
 
@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 
 
 def precision_of(dtype: Theirs) -> torch.dtype:
-    """float32 or float64: in what a library that declares ``dtype`` (None, integers) computes."""
+    """The precision, float32 or float64, in which a library computes.
+
+    Args:
+        dtype: Dtype that the library declares; also None or an integer type.
+    """
     declared = np.dtype(np.float64 if dtype is None else dtype)
     narrow = np.result_type(declared, np.float32) in {np.dtype("f4"), np.dtype("c8")}
     return torch.float32 if narrow else torch.float64
 
 
 def kind_of(dtype: Theirs) -> torch.dtype:
-    """The type of torch for numbers that a library declares as ``dtype``."""
+    """The dtype of torch for numbers that a library declares.
+
+    Args:
+        dtype: Dtype that the library declares.
+    """
     precision = precision_of(dtype)
     is_complex = dtype is not None and np.issubdtype(np.dtype(dtype), np.complexfloating)
     return precision.to_complex() if is_complex else precision
@@ -41,13 +49,13 @@ def spaces_of(
     declared: torch.dtype,
     dtype: torch.dtype | None,
 ) -> tuple[Space, Space]:
-    """Domain of ``dtype``; a codomain that is complex where the domain or the operator is.
+    """Domain and codomain; the codomain is complex where the domain or the operator is.
 
     Args:
-        domain_shape: of one image.
-        codomain_shape: of its data.
-        declared: the type of the operator's own numbers.
-        dtype: of the domain; ``declared`` unless given.
+        domain_shape: Shape of one image.
+        codomain_shape: Shape of its data.
+        declared: Dtype of the operator's own numbers.
+        dtype: Dtype of the domain; ``declared`` unless given.
     """
     domain = Space(domain_shape, declared if dtype is None else dtype)
     kind = domain.dtype.to_complex() if declared.is_complex else domain.dtype
@@ -55,13 +63,24 @@ def spaces_of(
 
 
 def to_array(tensor: Tensor, precision: torch.dtype) -> Array:
-    """The numbers of a tensor on the CPU, real or complex as they are, in the given precision."""
+    """The numbers of a tensor as an array on the CPU, in the given precision.
+
+    Args:
+        tensor: Real or complex tensor.
+        precision: float32 or float64; complex tensors get the complex dtype of that precision.
+    """
     kind = precision.to_complex() if tensor.is_complex() else precision
     return tensor.detach().cpu().to(kind).resolve_conj().resolve_neg().numpy()
 
 
 def to_tensor(array: Array, like: Tensor, space: Space) -> Tensor:
-    """A copy on the device and in the precision of ``like``; its real part in a real space."""
+    """An array as a tensor on the device and in the precision of ``like``; a copy.
+
+    Args:
+        array: Array to copy.
+        like: Tensor that determines device and precision.
+        space: Space of the result; where it is real, the real part is taken.
+    """
     if np.iscomplexobj(array) and not space.is_complex:
         array = np.real(array)
     return torch.from_numpy(np.array(array)).to(like.device, _in_precision_of(like, space))
@@ -73,9 +92,13 @@ def _in_precision_of(like: Tensor, space: Space) -> torch.dtype:
 
 
 def interrupted(function: Callable[..., Tensor], *arguments: object) -> Tensor:
-    """A function outside compiled code, which would trace through the library's NumPy.
+    """A call outside compiled code, which would otherwise trace through the library's NumPy.
 
     ``torch.compiler.disable`` as a decorator would import the compiler together with this module.
+
+    Args:
+        function: Function to call.
+        arguments: Its arguments.
     """
     if not torch.compiler.is_compiling():
         return function(*arguments)
@@ -84,11 +107,11 @@ def interrupted(function: Callable[..., Tensor], *arguments: object) -> Tensor:
 
 
 class ArrayPair(NamedTuple):
-    """T and T* on arrays.
+    """T and T* as functions on arrays.
 
     Attributes:
-        forward: (batch, *domain.shape) to (batch, *codomain.shape).
-        adjoint: back, exact for the unweighted inner product.
+        forward: T, from (batch, *domain.shape) to (batch, *codomain.shape).
+        adjoint: T*, from data to images, exact for the unweighted inner product.
     """
 
     forward: Callable[[Array], Array]
@@ -96,13 +119,13 @@ class ArrayPair(NamedTuple):
 
 
 class ArrayKernel:
-    """A pair on arrays as one on tensors; the pair is shared by copies and never moved.
+    """T and T* on tensors, from a pair on arrays, which copies share and which is never moved.
 
     Args:
         pair: T and T*.
-        domain: one image.
-        codomain: its data.
-        precision: float32 or float64, in which the pair computes.
+        domain: Space of one image.
+        codomain: Space of its data.
+        precision: float32 or float64, the precision of the pair.
     """
 
     def __init__(
@@ -114,11 +137,11 @@ class ArrayKernel:
         self._precision = precision
 
     def forward(self, u: Tensor) -> Tensor:
-        """T u for (..., *domain.shape)."""
+        """T u for u of shape (..., *domain.shape)."""
         return self._apply(self._pair.forward, u, self._domain, self._codomain)
 
     def adjoint(self, v: Tensor) -> Tensor:
-        """T* v for (..., *codomain.shape)."""
+        """T* v for v of shape (..., *codomain.shape)."""
         return self._apply(self._pair.adjoint, v, self._codomain, self._domain)
 
     def _apply(
@@ -136,10 +159,10 @@ class ArrayKernel:
 
 
 class Foreign(LinearOperator):
-    """A linear operator whose arithmetic is another library's.
+    """A linear operator computed by another library.
 
-    Values have the precision and the device of the argument; how exact they are is a matter of the
-    library. Autograd sees T* as the derivative's transpose, any number of times.
+    Values have the precision and the device of the argument; their accuracy is that of the library.
+    Autograd takes T* as the transpose of the derivative, any number of times.
 
     Args:
         kernel: T and T* on tensors.
@@ -159,11 +182,11 @@ class Foreign(LinearOperator):
 
 
 class Matrix(NamedTuple):
-    """What acts like a matrix: the interface that SciPy and PyLops share.
+    """Protocol of objects that act as a matrix, common to SciPy and PyLops.
 
     Attributes:
-        matmat: (n, k) to (m, k).
-        rmatmat: (m, k) to (n, k), by the conjugate transposed.
+        matmat: Product with the matrix, (n, k) to (m, k).
+        rmatmat: Product with the conjugate transpose, (m, k) to (n, k).
     """
 
     matmat: Callable[[Array], Array]
@@ -173,17 +196,17 @@ class Matrix(NamedTuple):
 def from_matrix(
     matrix: Matrix, domain: Space, codomain: Space, precision: torch.dtype, name: str
 ) -> Foreign:
-    """An operator whose samples are the columns that a matrix is applied to.
+    """An operator that applies a matrix to samples as columns.
 
     Args:
-        matrix: T and T*.
-        domain: one image.
-        codomain: its data.
-        precision: in which the matrix computes.
-        name: of what is wrapped, for messages.
+        matrix: T and T* as products with columns.
+        domain: Space of one image.
+        codomain: Space of its data.
+        precision: Precision in which the matrix computes.
+        name: Name of the wrapped object, for messages.
 
     Raises:
-        DtypeError, ShapeError, PropertyError: as for :func:`probe`.
+        DtypeError, ShapeError, PropertyError: As for :func:`probe`.
     """
 
     def forward(u: Array) -> Array:

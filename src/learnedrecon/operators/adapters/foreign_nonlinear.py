@@ -1,4 +1,4 @@
-"""A nonlinear operator whose values and derivatives are another library's."""
+"""Nonlinear operators whose values and derivatives another library computes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Context: TypeAlias = Any  # of autograd, where attributes may be put
 
 
 class Curve(Protocol):
-    """T, T'(u) and T'(u)* on plain tensors that share their leading axes.
+    """Protocol: T, T'(u) and T'(u)* on plain tensors that share their leading axes.
 
     Attributes:
-        image_axes: the number of axes of one image.
+        image_axes: Number of axes of one image.
         precision: float32 or float64, in which T computes.
     """
 
@@ -41,10 +41,10 @@ class Curve(Protocol):
 
 
 class ForeignNonlinear(Operator):
-    """T(u) with the derivative that the library gives.
+    """A nonlinear operator T(u) with the derivative that the library computes.
 
-    Differentiating T'(u)* v once more in u, which the training of a scheme does, takes a central
-    difference of T'(u)*, with a relative error below 1e-8; only for float64 arithmetic.
+    The derivative of T'(u)* v in u, which the training of a scheme needs, is a central difference
+    of T'(u)*, with a relative error below 1e-8; only for float64 arithmetic.
 
     Args:
         curve: T and its derivative.
@@ -65,7 +65,7 @@ class ForeignNonlinear(Operator):
 
 
 class Tangent(LinearOperator):
-    """T'(u), one for every sample of u.
+    """The derivative T'(u), one per sample of u.
 
     Args:
         operator: T.

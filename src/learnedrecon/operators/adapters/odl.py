@@ -1,4 +1,4 @@
-"""ODL's operators, both ways; their weighted inner products become our unweighted one."""
+"""Adapters of ODL's operators, in both directions, with unweighted inner products."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
-    """An ``odl.Operator`` as one of ours, linear or not.
+    """An ``odl.Operator`` as an operator of this library, linear or not.
 
     ODL's adjoint belongs to its spaces' inner products, Σ w·a·conj(b), where w is the cell volume
     for ``uniform_discr`` or what the space was given. Ours is unweighted: here
@@ -46,7 +46,7 @@ def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
     derivative (see :class:`ForeignNonlinear`), so for training.
 
     Args:
-        operator: with ``adjoint`` if it is linear, with ``derivative`` if it is not.
+        operator: Operator with ``adjoint`` if it is linear, with ``derivative`` if it is not.
         dtype: float32 or float64, the precision of our spaces; that of ODL's domain unless given.
 
     Returns:
@@ -54,11 +54,11 @@ def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
 
     Raises:
         MissingExtraError: ODL is not installed.
-        DtypeError: not an ODL operator, or one without adjoint or derivative.
-        GeometryError: spaces without a diagonal inner product: other exponents than 2, products
-            of different spaces, functionals.
-        PropertyError: ODL's adjoint is not one for its own inner products, which is known of its
-            ``MatrixOperator`` between weighted spaces.
+        DtypeError: The object is not an ODL operator, or has no adjoint or derivative.
+        GeometryError: A space has no diagonal inner product: exponents other than 2, products of
+            different spaces, functionals.
+        PropertyError: ODL's adjoint is not the adjoint for its own inner products, which is a known
+            defect of its ``MatrixOperator`` between weighted spaces.
     """
     odl = load("odl", "odl")
     require_instance(
@@ -82,20 +82,21 @@ def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
 
 
 def to_odl(operator: Operator, *, stacked: bool = False) -> Theirs:
-    """An operator of ours as an ``odl.Operator`` between unweighted ``rn`` or ``cn`` spaces.
+    """An operator as an ``odl.Operator`` between unweighted ``rn`` or ``cn`` spaces.
 
     ODL's inner products are complex on complex spaces, and its operators do not mix fields. One
     from real images to complex data, or back, and every nonlinear one with complex spaces, acts on
     real elements (2, *shape), real parts first.
 
     Args:
-        operator: T; it runs where its buffers are, without autograd.
-        stacked: write complex elements as two real parts also where both spaces are complex.
+        operator: T; it runs on the device of its buffers, without autograd.
+        stacked: True to write complex elements as two real parts also where both spaces are
+            complex.
 
     Raises:
         MissingExtraError: ODL is not installed.
-        DtypeError: not an operator of ours, or a linear one between complex spaces with
-            T(iu) ≠ iT(u), unless ``stacked``.
+        DtypeError: The object is not an operator of this library, or it is a linear one between
+            complex spaces with T(iu) ≠ iT(u) and ``stacked`` is false.
     """
     require_instance(operator, Operator, "an operator of learnedrecon", "hand over T itself")
     odl = load("odl", "odl")

@@ -1,4 +1,4 @@
-"""Elements of ODL's spaces as arrays, with the weights of their inner products."""
+"""Elements of ODL's spaces as arrays, and the weights of their inner products."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Elements:
-    """Elements of an ODL space as arrays.
+    """Conversion between elements of an ODL space and arrays.
 
     Attributes:
-        theirs: the space.
-        shape: of an element; the powers of a space come first.
-        name: ODL's for the type of number.
-        weights: w of the inner product Σ w·a·conj(b), broadcast to ``shape``.
+        theirs: ODL space.
+        shape: Shape of an element; the powers of a space come first.
+        name: ODL's name of the dtype.
+        weights: Weights w of the inner product Σ w·a·conj(b), which broadcast to ``shape``.
     """
 
     theirs: Theirs
@@ -37,10 +37,10 @@ class Elements:
 
     @classmethod
     def of(cls, space: Theirs, odl: Theirs) -> Self:
-        """Reads a space.
+        """The conversion for a given ODL space.
 
         Raises:
-            GeometryError: it has no diagonal inner product, or is no space of arrays.
+            GeometryError: It has no diagonal inner product, or is no space of arrays.
         """
         if isinstance(space, odl.ProductSpace) and len(space) and space.is_power_space:
             part = cls.of(space[0], odl)
@@ -54,26 +54,26 @@ class Elements:
 
     @property
     def precision(self) -> torch.dtype:
-        """float32 or float64."""
+        """float32 or float64, the precision of the ODL space."""
         return precision_of(self.name)
 
     def space_in(self, dtype: torch.dtype | None) -> Space:
-        """The space of ours, in the precision of ``dtype``."""
+        """The space of this library, in the precision of ``dtype``."""
         kind = kind_of(self.name)
         if dtype is not None:
             kind = dtype.to_real().to_complex() if kind.is_complex else dtype.to_real()
         return Space(self.shape, kind)
 
     def element(self, array: Array) -> Theirs:
-        """The element that holds a copy of ``array``."""
+        """The ODL element that contains a copy of ``array``."""
         return self.theirs.element(_nested(self.theirs, np.array(array, self.name)))
 
     def elements(self, batch: Array) -> list[Any]:
-        """One element per sample."""
+        """One ODL element per sample."""
         return [self.element(array) for array in batch]
 
     def arrays(self, elements: Theirs) -> Array:
-        """(batch, *shape)."""
+        """The array (batch, *shape) of ODL elements."""
         return np.stack([_flat(element) for element in elements])
 
 
@@ -92,7 +92,7 @@ def _no_space(space: Theirs) -> GeometryError:
             expected="an ODL space of float arrays with a constant or array weighting and "
             "exponent 2, or a power of one",
             found=f"{space!r:.120}",
-            fix="wrap each part of a product alone, and operators rather than functionals",
+            fix="wrap each part of a product separately, and operators rather than functionals",
         )
     )
 

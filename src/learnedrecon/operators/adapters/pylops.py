@@ -1,4 +1,4 @@
-"""PyLops' linear operators, both ways."""
+"""Adapters of PyLops' linear operators, in both directions."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 
 
 def from_pylops(linear_operator: object, dtype: torch.dtype | None = None) -> LinearOperator:
-    """A ``pylops.LinearOperator`` as one of ours, with its ``dims`` and ``dimsd`` as shapes.
+    """A ``pylops.LinearOperator`` as an operator, with its ``dims`` and ``dimsd`` as shapes.
 
     It runs on the CPU in the precision that PyLops declares, with a copy from and to the device of
     the argument. On real images T* is the real part of PyLops' adjoint; operators that PyLops
-    declares as real-linear (``clinear=False``) need the kind of image they are meant for.
+    declares as real-linear (``clinear=False``) accept only the kind of image, real or complex, that
+    they are made for.
 
     Args:
-        linear_operator: with an adjoint.
-        dtype: of the images; that of the operator unless given. Data are complex where the
+        linear_operator: PyLops operator with an adjoint.
+        dtype: Dtype of the images; that of the operator unless given. Data are complex where the
             operator or the images are: ``from_pylops(FFT2D(..., real=True), torch.float64)``.
 
     Raises:
         MissingExtraError: PyLops is not installed.
-        DtypeError: not an operator of PyLops, or one without an adjoint.
-        ShapeError: columns of another length than declared.
+        DtypeError: The object is not an operator of PyLops, or has no adjoint.
+        ShapeError: Columns have another length than declared.
     """
     pylops = load("pylops", "pylops")
     require_instance(
@@ -54,17 +55,17 @@ def from_pylops(linear_operator: object, dtype: torch.dtype | None = None) -> Li
 
 
 def to_pylops(operator: LinearOperator) -> Theirs:
-    """An operator of ours as a ``pylops.LinearOperator`` with ``dims``, ``dimsd`` and ``clinear``.
+    """An operator as a ``pylops.LinearOperator`` with ``dims``, ``dimsd`` and ``clinear``.
 
     Between a real and a complex space the real vectors stay real, as in PyLops' own real FFT:
     T takes the real part of what it is given, T* returns real numbers, and ``clinear`` is False.
 
     Args:
-        operator: T; it runs where its buffers are, without autograd.
+        operator: T; it runs on the device of its buffers, without autograd.
 
     Raises:
         MissingExtraError: PyLops is not installed.
-        DtypeError: not a linear operator of ours.
+        DtypeError: The object is not a linear operator of this library.
     """
     operator = require_linear(operator, "to_pylops")
     pylops = load("pylops", "pylops")

@@ -1,4 +1,4 @@
-"""Operators over the reals: a complex number as two real ones."""
+"""Operators over the real numbers: a complex number as two real ones."""
 
 from __future__ import annotations
 
@@ -18,17 +18,31 @@ if TYPE_CHECKING:
 
 
 def parts_of(space: Space) -> Space:
-    """The real space that a complex one becomes: (2, *shape), real parts first."""
+    """The real space of real and imaginary parts, (2, *shape), real parts first.
+
+    Args:
+        space: Complex space.
+    """
     return Space((2, *space.shape), space.dtype.to_real()) if space.is_complex else space
 
 
 def split(x: Tensor, space: Space) -> Tensor:
-    """(..., *shape) to (..., 2, *shape) where ``space`` is complex."""
+    """Real and imaginary parts, (..., *shape) to (..., 2, *shape); a real tensor is unchanged.
+
+    Args:
+        x: Tensor (..., *shape).
+        space: Space of x.
+    """
     return torch.stack([x.real, x.imag], dim=-space.ndim - 1) if space.is_complex else x
 
 
 def join(x: Tensor, space: Space) -> Tensor:
-    """The inverse of :func:`split`."""
+    """The inverse of :func:`split`.
+
+    Args:
+        x: Tensor (..., 2, *shape) where the space is complex, otherwise (..., *shape).
+        space: Space of the result.
+    """
     if not space.is_complex:
         return x
     real, imaginary = x.unbind(-space.ndim - 1)
@@ -56,7 +70,7 @@ class RealParts(Operator):
 
 
 class LinearRealParts(LinearOperator):
-    """The same of a linear T; real-linear ones are linear here in every sense.
+    """A linear T between the real spaces of its complex ones; a real-linear T is linear there.
 
     Args:
         operator: T.
@@ -79,13 +93,21 @@ class LinearRealParts(LinearOperator):
 
 
 def is_mixed(operator: Operator) -> bool:
-    """Whether one space is complex and the other real."""
+    """True where one space is complex and the other real.
+
+    Args:
+        operator: Operator to test.
+    """
     return operator.domain.is_complex != operator.codomain.is_complex
 
 
 @torch.no_grad()
 def is_complex_linear(operator: LinearOperator) -> bool:
-    """Whether T(iu) = iT(u) for a seeded random u, to rounding; True for a real T."""
+    """True where T(iu) = iT(u) for a seeded random u, to rounding, and for every real T.
+
+    Args:
+        operator: Operator to test.
+    """
     if not operator.domain.is_complex:
         return not operator.codomain.is_complex
     if not operator.codomain.is_complex:
@@ -99,18 +121,19 @@ def is_complex_linear(operator: LinearOperator) -> bool:
 
 
 def over_one_field(operator: Operator, where: str, *, stacked: bool) -> Operator:
-    """T as libraries can have it that know real or complex numbers, but not both in one operator.
+    """T for libraries whose operators are either real or complex, never mixed.
 
     Args:
         operator: T.
-        where: the function that was called, for messages.
-        stacked: write complex elements as two real parts where that is a choice.
+        where: Name of the adapter function, for messages.
+        stacked: True to write complex elements as two real parts where there is a choice.
 
     Returns:
-        T itself if it is real, or linear over the complex numbers; else T between real parts.
+        T itself if it is real, or linear over the complex numbers; otherwise T between real parts.
 
     Raises:
-        DtypeError: a linear operator between complex spaces with T(iu) ≠ iT(u), unless ``stacked``.
+        DtypeError: T is a linear operator between complex spaces with T(iu) ≠ iT(u), and
+            ``stacked`` is false.
     """
     if not (operator.domain.is_complex or operator.codomain.is_complex):
         return operator

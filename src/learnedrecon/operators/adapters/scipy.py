@@ -1,4 +1,4 @@
-"""SciPy's linear operators and sparse matrices, both ways."""
+"""Adapters of SciPy's linear operators and sparse matrices, in both directions."""
 
 from __future__ import annotations
 
@@ -49,22 +49,24 @@ def from_scipy(
     codomain_shape: tuple[int, ...] | None = None,
     dtype: torch.dtype | None = None,
 ) -> LinearOperator:
-    """A ``scipy.sparse.linalg.LinearOperator``, a sparse or a dense matrix as an operator of ours.
+    """A ``scipy.sparse.linalg.LinearOperator``, a sparse or a dense matrix as an operator.
 
     It runs on the CPU in SciPy's precision, with a copy from and to the device of the argument;
     samples are the columns of one ``matmat``. ``rmatvec`` is the conjugate transposed, which is
     the adjoint here too; on real images T* is its real part.
 
     Args:
-        linear_operator: of shape (m, n), with an adjoint; no dtype counts as float64.
-        domain_shape: what the n entries stand for, in C order; (n,) unless given.
-        codomain_shape: likewise for the m entries.
-        dtype: of the images; that of the operator unless given. Data are complex where the
+        linear_operator: Operator of shape (m, n), with an adjoint; a missing dtype counts as
+            float64.
+        domain_shape: Shape of images, with n entries in C order; (n,) unless given.
+        codomain_shape: Shape of data, with m entries in C order; (m,) unless given.
+        dtype: Dtype of the images; that of the operator unless given. Data are complex where the
             operator or the images are.
 
     Raises:
-        DtypeError: not a linear operator of SciPy, or one without an adjoint.
-        ShapeError: a shape of another size, or columns of another length than declared.
+        DtypeError: The object is not a linear operator of SciPy, or has no adjoint.
+        ShapeError: A shape has another number of entries, or columns have another length than
+            declared.
     """
     require_instance(
         linear_operator,
@@ -84,27 +86,32 @@ def from_scipy(
 
 
 def to_scipy(operator: LinearOperator, *, stacked: bool = False) -> Theirs:
-    """An operator of ours as a ``scipy.sparse.linalg.LinearOperator``, for lsqr, cg, svds.
+    """An operator as a ``scipy.sparse.linalg.LinearOperator``, for lsqr, cg and svds.
 
     Vectors are elements in C order, of the operator's own dtype. An operator from real images to
-    complex data, or back, is linear over the reals alone: it acts on real vectors, in which every
-    complex element stands as all its real parts and then all its imaginary parts
+    complex data, or back, is linear over the reals alone: it acts on real vectors, in which a
+    complex element is written as all its real parts followed by all its imaginary parts
     (``np.concatenate([z.real.ravel(), z.imag.ravel()])``).
 
     Args:
-        operator: T; it runs where its buffers are, without autograd.
-        stacked: write complex elements as two real parts also where both spaces are complex.
+        operator: T; it runs on the device of its buffers, without autograd.
+        stacked: True to write complex elements as two real parts also where both spaces are
+            complex.
 
     Raises:
-        DtypeError: not a linear operator of ours, or one between complex spaces with
-            T(iu) ≠ iT(u), unless ``stacked``.
+        DtypeError: The object is not a linear operator of this library, or it is one between
+            complex spaces with T(iu) ≠ iT(u) and ``stacked`` is false.
     """
     operator = require_linear(operator, "to_scipy")
     return vectorised(require_linear(over_one_field(operator, "to_scipy", stacked=stacked), ""))
 
 
 def vectorised(operator: LinearOperator) -> Theirs:
-    """T on vectors; where the spaces differ in kind, each vector is of its own space's kind."""
+    """T on flattened vectors, real or complex as the space of each vector.
+
+    Args:
+        operator: T.
+    """
     codomain, domain = operator.codomain, operator.domain
 
     def forward(columns: Array) -> Array:

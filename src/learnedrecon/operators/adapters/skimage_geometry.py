@@ -34,11 +34,11 @@ def geometry_from_skimage(
     but for its interpolation.
 
     Args:
-        shape: Of the image, (ny, nx).
+        shape: Shape of the image, (ny, nx).
         theta: Angles in degrees.
-        circle: As in ``radon``: whether the detector is as long as the sides of the image, which
-            must be square and 0 outside of a circle, or as its diagonal.
-        pixel_size: Of the image in mm.
+        circle: True for a detector as long as the sides of the image, which must be square and 0
+            outside of a circle; False for one as long as its diagonal, as in ``radon``.
+        pixel_size: Size of a pixel of the image in mm.
 
     Returns:
         Its ``geometry`` is the scan in coordinates of this library;

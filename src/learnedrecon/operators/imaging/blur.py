@@ -20,6 +20,7 @@ from learnedrecon.operators.leading import Norm, per_sample, require_leading
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.norm import lanczos_norm, require_settled
 from learnedrecon.operators.space import Space, require_tensor
+from learnedrecon.operators.versions import changed, version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,17 +34,18 @@ class PointSpread:
     """The configuration of a :class:`Blur`.
 
     Attributes:
-        shape: of the image, in 1, 2 or 3 axes (more where the method is fft).
-        kernel: a :class:`Gaussian`, a :class:`Box`, or the numbers of k, of any size, as nested
+        shape: Shape of the image, of 1, 2 or 3 axes (more where the method is "fft").
+        kernel: A :class:`Gaussian`, a :class:`Box`, or the numbers of k, of any size, as nested
             sequences, an array or a tensor. It is not normalised.
-        boundary: what the image is beyond its border, as in :data:`Boundary`; or valid, for the
-            pixels alone that need nothing beyond it.
-        centre: the place c of the kernel that stands over a pixel; size // 2 along every axis
-            unless given. Without effect where the boundary is valid.
-        method: direct or fft, which give the same to rounding; auto chooses by the size of k.
+        boundary: Extension of the image beyond its border, as in :data:`Boundary`; or "valid", for
+            only those pixels that need no extension.
+        centre: Entry c of the kernel that is placed on a pixel; size // 2 along every axis unless
+            given. It has no effect where the boundary is "valid".
+        method: "direct" or "fft", which give the same result to rounding; "auto" chooses by the
+            size of k.
 
     Raises:
-        GeometryError: a kernel that is none, or does not fit the image.
+        GeometryError: The kernel is not one, or does not fit the image.
     """
 
     shape: tuple[int, ...]
@@ -60,11 +62,11 @@ class PointSpread:
         self._require_axes()
 
     def weights(self) -> np.ndarray:
-        """The numbers of the kernel."""
+        """The kernel as an array."""
         return weights_of(self.kernel, len(self.shape))
 
     def plan(self, dtype: torch.dtype) -> Plan:
-        """How to convolve images of this precision."""
+        """The plan of the convolution of images of this precision."""
         sizes = self.weights().shape
         direct = self.method == "direct"
         if self.method == "auto":
@@ -94,23 +96,24 @@ class PointSpread:
 
 
 class Blur(LinearOperator):
-    """T u = k * u, y_i = Σ_j k_j u_{i + c - j}: a convolution, as scipy.ndimage.convolve.
+    """Blur T u = k * u, y_i = Σ_j k_j u_{i + c - j}, as scipy.ndimage.convolve.
 
-    The adjoint folds what lies beyond the border back to where it came from; it is exact for every
-    boundary. Kernels of a few pixels are convolved directly, larger ones by Fourier transforms.
+    The adjoint adds the entries beyond the border to the pixels that they were copied from; it is
+    exact for every boundary. Kernels of a few pixels are convolved directly, larger ones by Fourier
+    transforms.
 
     Args:
-        spread: kernel, boundary and shape of the image.
-        dtype: float32 or float64, or complex, of the elements that the spaces make. The operator
-            itself works in the precision of what it is given.
+        spread: Kernel, boundary and shape of the image.
+        dtype: float32 or float64, or complex, the dtype of elements that the spaces create. The
+            operator itself works in the precision of its argument.
 
     Attributes:
-        spread: as given; ``spec`` is None where a tensor replaced its kernel.
-        kernel: k, (*kernel), or with the leading axes of the images; T and T* are differentiable
-            in it any number of times where it requires gradients.
+        spread: Configuration as given; ``spec`` is None where a tensor replaced its kernel.
+        kernel: Kernel k, (*kernel), or with the leading axes of the images; T and T* are
+            differentiable in it any number of times where it requires gradients.
 
     Raises:
-        GeometryError: not a :class:`PointSpread`.
+        GeometryError: Not a :class:`PointSpread`.
 
     Shapes: (..., *shape) to (..., *shape), or (..., *(shape - kernel + 1)) where valid.
     """
@@ -134,24 +137,32 @@ class Blur(LinearOperator):
         self.refresh()
 
     def refresh(self) -> None:
-        """Prepares the kernel once for the operator's own precision."""
+        """Preparation of the kernel in the operator's own precision."""
         self._is_constant = _is_constant(self.kernel)
-        self._convolution = Convolution(self.spread.plan(self.domain.dtype), self.kernel)
+        self._version = version_of(self.kernel)
+        self._prepared = Convolution(self.spread.plan(self.domain.dtype), self.kernel)
         if self._is_constant:
             with torch.inference_mode(mode=False), torch.no_grad():
-                self._convolution = self._convolution.prepared(self.domain.dtype)
+                self._prepared = self._prepared.prepared(self.domain.dtype)
+
+    @property
+    def _convolution(self) -> Convolution:
+        """The prepared kernel, prepared again where it was changed in place."""
+        if changed(self.kernel, self._version):
+            self.refresh()
+        return self._prepared
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Blur:
-        """The blur with a kernel of its own for every sample, or one that requires gradients.
+        """The blur with a kernel per sample, or with one that requires gradients.
 
         Args:
-            tensors: "kernel" (*lead, *kernel) of the shape of the spec's, real, or complex for
-                complex images; the leading axes are those of the images, or 1.
+            tensors: "kernel" (*lead, *kernel) of the shape of the spec's kernel, real, or complex
+                for complex images; the leading axes are those of the images, or 1.
 
         Raises:
-            GeometryError: another name.
-            ShapeError: a kernel of another size, or without the channel axis.
-            DtypeError: not a tensor of floats, or a complex one for real images.
+            GeometryError: Another name.
+            ShapeError: The kernel has another size, or no channel axis.
+            DtypeError: The kernel is not a tensor of floats, or is complex for real images.
         """
         if not tensors:
             return self
@@ -181,10 +192,10 @@ class Blur(LinearOperator):
         return constant and not plain and needs_rule(x)
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
-        """(T*T + λ)⁻¹ b by Fourier transforms where the boundary is circular, else None.
+        """(T*T + λ)⁻¹ b by Fourier transforms where the boundary is circular, otherwise None.
 
         Args:
-            b: (..., *shape).
+            b: Right side, (..., *shape).
             weight: λ > 0, a number or (batch, 1, ...).
         """
         if self.spread.boundary != "circular":
@@ -199,7 +210,7 @@ class Blur(LinearOperator):
 
     @torch.no_grad()
     def compute_norm(self) -> Norm:
-        """The largest |transfer function| where the boundary is circular, else by Lanczos."""
+        """The largest |transfer function| where the boundary is circular, otherwise by Lanczos."""
         plan = self._convolution.plan
         if plan.boundary == "circular":
             wide = torch.complex128 if self.kernel.is_complex() else torch.float64
@@ -208,9 +219,9 @@ class Blur(LinearOperator):
         return require_settled(lanczos_norm(self), "a blur")
 
     def norm_bound(self) -> Norm | None:
-        """The largest |transfer function| and 1e-6 of it, where the boundary is circular.
+        """The largest |transfer function| · (1 + 1e-6) where the boundary is circular, or None.
 
-        The addition covers transfer functions in single precision.
+        The factor covers the rounding of transfer functions in single precision.
         """
         return (1 + 1e-6) * self.compute_norm() if self.spread.boundary == "circular" else None
 
@@ -241,7 +252,7 @@ def _require_kernel(kernel: Tensor, sizes: tuple[int, ...], domain: Space) -> No
     if not (kernel.is_floating_point() or (kernel.is_complex() and domain.is_complex)):
         raise DtypeError(
             describe(
-                expected="a kernel of floats, complex for complex images alone",
+                expected="a kernel of floats, complex only for complex images",
                 found=str(kernel.dtype),
                 fix="convert it, for example with .float()",
             )

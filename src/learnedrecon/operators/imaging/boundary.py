@@ -1,4 +1,4 @@
-"""What an image is beyond its border: extensions, and their transposes."""
+"""Boundary extensions of images, and their transposes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,24 @@ _TORCH = {"circular": "circular", "reflect": "reflect", "edge": "replicate"}
 
 
 def window(x: Tensor, slices: Iterable[slice]) -> Tensor:
-    """A view of the part of ``x`` within slices of its last axes."""
+    """A view of the part of a tensor within slices of its last axes.
+
+    Args:
+        x: Tensor (..., *shape).
+        slices: One slice per axis of the shape.
+    """
     place: Any = (..., *slices)
     return x[place]
 
 
 def extend(x: Tensor, margins: Margins, boundary: Boundary) -> Tensor:
-    """``x`` with (before, after) more entries along each of its last axes.
+    """``x`` extended by (before, after) entries along each of its last axes.
 
     Args:
-        x: (..., *shape).
-        margins: as many pairs as there are axes in shape; they may be larger than the image.
-        boundary: what stands there.
+        x: Image, (..., *shape).
+        margins: Numbers of entries (before, after), one pair per axis of the shape; they may be
+            larger than the image.
+        boundary: Rule for the entries of the margins.
     """
     if not any(map(any, margins)):
         return x
@@ -55,7 +61,13 @@ def extend(x: Tensor, margins: Margins, boundary: Boundary) -> Tensor:
 
 
 def fold(v: Tensor, margins: Margins, boundary: Boundary) -> Tensor:
-    """The transpose of :func:`extend`: adds every entry of a margin to where it came from."""
+    """The transpose of :func:`extend`, which adds every entry of a margin to the entry it copies.
+
+    Args:
+        v: Extended image.
+        margins: Numbers of entries (before, after), one pair per axis.
+        boundary: Rule for the entries of the margins.
+    """
     for axis, (before, after) in zip(range(-len(margins), 0), margins, strict=True):
         if before or after:
             v = _fold_axis(v, axis, (before, after), boundary)
@@ -63,14 +75,28 @@ def fold(v: Tensor, margins: Margins, boundary: Boundary) -> Tensor:
 
 
 def multiplicity(n: int, before: int, after: int, boundary: Boundary) -> int:
-    """How often an entry of an axis stands in its extension at most."""
+    """The largest number of copies of an entry of an axis in its extension.
+
+    Args:
+        n: Number of entries of the axis.
+        before: Number of entries before the first.
+        after: Number of entries after the last.
+        boundary: Rule for the entries of the margins.
+    """
     if boundary == "zero":
         return 1
     return int(torch.bincount(_places(n, before, after, boundary), minlength=n).max())
 
 
 def matrix_of(n: int, before: int, after: int, boundary: Boundary) -> np.ndarray:
-    """The extension of an axis as a matrix (before + n + after, n) of zeros and ones."""
+    """The extension of an axis as a matrix (before + n + after, n) of zeros and ones.
+
+    Args:
+        n: Number of entries of the axis.
+        before: Number of entries before the first.
+        after: Number of entries after the last.
+        boundary: Rule for the entries of the margins.
+    """
     whole = np.zeros((before + n + after, n))
     if boundary == "zero":
         whole[before : before + n] = np.eye(n)

@@ -20,20 +20,20 @@ _CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known of a convolution before its kernel.
+    """The plan of a convolution: everything but the kernel's values.
 
-    y_i = Σ_j k_j x_{i + c - j} with the centre c, and x beyond the border as the boundary says;
-    without a boundary, y_i = Σ_j k_j x_{i + size - 1 - j}, for the i of which all of these exist.
+    y_i = Σ_j k_j x_{i + c - j} with the centre c, and x extended beyond its border by the boundary
+    rule; without a boundary, y_i = Σ_j k_j x_{i + size - 1 - j}, for all i where these x exist.
 
     Attributes:
-        shape: of the image.
-        kernel: the shape of the kernel.
-        centre: c.
-        boundary: None for the valid part alone.
-        by_fft: whether it goes through Fourier transforms.
-        result: the shape of what comes out.
-        margins: by how much the image is extended for a direct convolution.
-        period: the lengths of the Fourier transforms, long enough to leave the result unwrapped.
+        shape: Shape of the image.
+        kernel: Shape of the kernel.
+        centre: Index c of the kernel's centre.
+        boundary: Rule of extension; None for the valid part only.
+        by_fft: True if Fourier transforms are used.
+        result: Shape of the result.
+        margins: Extension of the image for a direct convolution, (before, after) per axis.
+        period: Lengths of the Fourier transforms, long enough that the result does not wrap around.
     """
 
     shape: tuple[int, ...]
@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def is_shifted(self) -> bool:
-        """Whether T and T* extend alike, so that nothing has to be folded back."""
+        """True if T and T* extend in the same way, so that nothing has to be folded back."""
         return self.boundary in ("circular", "zero")
 
     def _period(self) -> tuple[int, ...]:
@@ -81,8 +81,8 @@ class Plan:
         """The Fourier transform of the kernel over one period, with its origin at 0.
 
         Args:
-            kernel: k, (..., *kernel).
-            half: the half that determines the rest, for real kernels and images.
+            kernel: Kernel k, (..., *kernel).
+            half: True for the half that determines the rest, for real kernels and images.
         """
         origin = self.centre if self.is_shifted else [k - 1 for k in self.kernel]
         for axis, n in zip(self.axes, self.period, strict=True):
@@ -94,12 +94,12 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """A plan with its kernel: a pair (T, T*), batched over every leading axis.
+    """A convolution plan with its kernel: a pair (T, T*), batched over every leading axis.
 
     Attributes:
-        plan: everything else.
-        kernel: (*lead, *plan.kernel); the leading axes are those of the images, or 1.
-        known: the transfer function, or both weights, in one precision, computed once.
+        plan: Plan of the convolution.
+        kernel: Kernel (*lead, *plan.kernel); the leading axes are those of the images, or 1.
+        known: Transfer function, or both weights, in one precision, computed once.
     """
 
     plan: Plan
@@ -107,7 +107,7 @@ class Convolution:
     known: Tensor | None = None
 
     def prepared(self, dtype: torch.dtype) -> Convolution:
-        """The same with what tensors of ``dtype`` need computed once."""
+        """The same convolution with everything precomputed for tensors of ``dtype``."""
         like = torch.empty(0, dtype=dtype, device=self.kernel.device)
         known = self.transfer(like) if self.plan.by_fft else torch.stack(self.weights(like))
         return Convolution(self.plan, self.kernel, known)
@@ -137,7 +137,7 @@ class Convolution:
         return fold(wide, plan.margins, plan.boundary)
 
     def transfer(self, like: Tensor) -> Tensor:
-        """The transfer function for tensors such as ``like``."""
+        """The transfer function in the dtype and on the device of ``like``."""
         dtype = _COMPLEX[like.dtype]
         if self.known is not None and self.known.dtype == dtype:
             return self.known
@@ -164,7 +164,7 @@ class Convolution:
         return tuple(n + sum(pair) for n, pair in sizes)
 
     def weights(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """What T and what T* correlate tensors such as ``like`` with."""
+        """The correlation kernels of T and of T*, in the dtype and on the device of ``like``."""
         dtype = _COMPLEX[like.dtype] if self.kernel.is_complex() else _REAL[like.dtype]
         if self.known is not None and self.known.dtype == dtype:
             forward, adjoint = self.known.unbind()
@@ -183,16 +183,16 @@ def _within(x: Tensor, weight: Tensor, margins: Margins, boundary: Boundary | No
 
 
 def correlate(x: Tensor, weight: Tensor, zeros: list[int]) -> Tensor:
-    """y_i = Σ_j w_j x_{i + j} over the last axes, at most three.
+    """Correlation y_i = Σ_j w_j x_{i + j} over the last axes, at most three.
 
-    Every image is a channel of its own: the depthwise convolutions of PyTorch are several times
-    as fast on the CPU as those of a batch of one channel.
+    Every image becomes a channel: the depthwise convolutions of PyTorch are several times as fast
+    on the CPU as those of a batch with one channel.
 
     Args:
-        x: (..., *shape), real or complex.
-        weight: (..., *kernel), whose leading axes broadcast with those of x; complex ones for
-            complex x alone.
-        zeros: how many surround the image along each axis, on both sides.
+        x: Images (..., *shape), real or complex.
+        weight: Kernels (..., *kernel), whose leading axes broadcast with those of x; complex only
+            where x is complex.
+        zeros: Number of zeros on both sides of the image along each axis.
     """
     if weight.is_complex():
         real, imaginary = correlate(x, weight.real, zeros), correlate(x, weight.imag, zeros)
@@ -217,7 +217,11 @@ def correlate(x: Tensor, weight: Tensor, zeros: list[int]) -> Tensor:
 
 
 def good_length(n: int) -> int:
-    """The smallest length from n on whose only prime factors are 2, 3, 5 and 7."""
+    """The smallest length ≥ n whose prime factors are all in {2, 3, 5, 7}.
+
+    Args:
+        n: Least length.
+    """
     while True:
         rest = n
         for prime in (2, 3, 5, 7):

@@ -1,4 +1,4 @@
-"""Fewer pixels."""
+"""Anti-aliased downsampling."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ class Decimation:
     """The configuration of :class:`Downsample`.
 
     Attributes:
-        shape: of the image.
-        factor: f, one for all axes or one for each; it divides the size.
-        filter: none takes the first pixel of every block of f. The others are blurs centred on the
-            block's centre, then one value for each block: box, the block's mean; gaussian, of
-            standard deviation ``sigma``; bicubic, Keys' cubic (a = -1/2) stretched by f.
-        boundary: what the image is beyond its border.
-        sigma: of the Gaussian, in pixels of the image; f/2 unless given.
+        shape: Shape of the image.
+        factor: Factor f, one for all axes or one per axis; it divides the size.
+        filter: Anti-alias filter. None takes the first pixel of every block of f. The others blur,
+            centred on the block, and then take one value per block: "box", the mean of the block;
+            "gaussian", of standard deviation ``sigma``; "bicubic", Keys' cubic (a = -1/2) stretched
+            by f.
+        boundary: Extension of the image beyond its border.
+        sigma: Standard deviation of the Gaussian, in pixels of the image; f/2 unless given.
 
     Raises:
-        GeometryError: a factor that does not divide the size, or σ that is not positive.
+        GeometryError: A factor does not divide the size, or σ is not positive.
     """
 
     shape: tuple[int, ...]
@@ -54,7 +55,11 @@ class Decimation:
             )
         if self.sigma is not None and not self.sigma > 0:
             raise GeometryError(
-                describe(expected="sigma > 0", found=f"{self.sigma}", fix="give pixels")
+                describe(
+                    expected="sigma > 0",
+                    found=f"{self.sigma}",
+                    fix="give a positive number of pixels",
+                )
             )
 
     @property
@@ -64,7 +69,7 @@ class Decimation:
         return (self.factor,) * len(self.shape) if same else self.factor  # type: ignore[return-value]
 
     def line(self, factor: int) -> tuple[np.ndarray, int]:
-        """The filter along an axis: its weights, and the place of the first one from a block's."""
+        """The filter along an axis: its weights, and the position of the first one in a block."""
         if self.filter == "none" or factor == 1:
             return np.ones(1), 0
         if self.filter == "box":
@@ -81,14 +86,14 @@ class Decimation:
 
 
 class Downsample(Separable):
-    """T u = (k * u) at every f-th pixel: an anti-alias filter k, then decimation, separably.
+    """T u = (k * u) at every f-th pixel: a separable anti-alias filter k, then decimation.
 
     Args:
-        decimation: shape, factor, filter and boundary.
-        dtype: as for :class:`Separable`.
+        decimation: Shape, factor, filter and boundary.
+        dtype: float32 or float64, or complex, as for :class:`Separable`.
 
     Raises:
-        GeometryError: not a :class:`Decimation`.
+        GeometryError: Not a :class:`Decimation`.
 
     Shapes: (..., *shape) to (..., *(shape / factor)).
     """

@@ -1,4 +1,4 @@
-"""Some pixels only."""
+"""Inpainting masks."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PixelMask:
-    """The configuration of :class:`Inpaint`: pixels that are kept at random.
+    """The configuration of :class:`Inpaint`: a random mask of pixels.
 
     Attributes:
-        shape: of the image.
-        kept: the probability that a pixel is kept.
-        seed: of the choice.
+        shape: Shape of the image.
+        kept: Probability that a pixel is measured.
+        seed: Seed of the random mask.
 
     Raises:
-        GeometryError: not a probability above 0.
+        GeometryError: The probability is not in (0, 1].
     """
 
     shape: tuple[int, ...]
@@ -41,28 +41,33 @@ class PixelMask:
         store(self, "seed", count)
         if not 0 < self.kept <= 1:
             raise GeometryError(
-                describe(expected="0 < kept <= 1", found=f"kept = {self.kept}", fix="give a share")
+                describe(
+                    expected="0 < kept <= 1",
+                    found=f"kept = {self.kept}",
+                    fix="give a probability in (0, 1]",
+                )
             )
 
     def mask(self) -> Tensor:
-        """Ones and zeros, float32."""
+        """The mask of ones and zeros, float32."""
         generator = torch.Generator().manual_seed(self.seed)
         return (torch.rand(self.shape, generator=generator) < self.kept).float()
 
 
 class Inpaint(LinearOperator):
-    """T u = m·u, pixel by pixel: 1 where the image was seen and 0 where not, or any real weight.
+    """Pointwise multiplication T u = m·u by a mask m, or by any real weights.
 
     Args:
-        mask: a :class:`PixelMask`, or m: a tensor (*shape) of booleans or real numbers.
-        dtype: float32 or float64, or complex, of the elements that the spaces make.
+        mask: A :class:`PixelMask`, or m: a tensor (*shape) of booleans or real numbers, 1 where a
+            pixel is measured and 0 where it is not.
+        dtype: float32 or float64, or complex, the dtype of elements that the spaces create.
 
     Attributes:
-        spec: as given, or None.
-        mask: m, real, (*shape) or with the leading axes of the images.
+        spec: Configuration as given, or None for a tensor.
+        mask: Mask m, real, (*shape) or with the leading axes of the images.
 
     Raises:
-        GeometryError: neither.
+        GeometryError: The mask is neither.
 
     Shapes: (..., *shape) to (..., *shape).
     """
@@ -87,15 +92,15 @@ class Inpaint(LinearOperator):
         self.register_buffer("mask", kept, persistent=False)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Inpaint:
-        """The operator with a mask of its own for every sample.
+        """The operator with a mask per sample.
 
         Args:
             tensors: "mask" (*lead, *shape), real or boolean; the leading axes are those of the
                 images, or 1.
 
         Raises:
-            GeometryError: another name.
-            ShapeError: other last axes, or no channel axis.
+            GeometryError: Another name.
+            ShapeError: Other last axes, or no channel axis.
         """
         if set(tensors) != {"mask"}:
             super().with_tensors({k: t for k, t in tensors.items() if k != "mask"})
@@ -106,7 +111,7 @@ class Inpaint(LinearOperator):
                 describe(
                     expected=f"a mask with last axes {shape}",
                     found=f"shape {tuple(mask.shape)}",
-                    fix="give it the leading axes of the images and the shape of one",
+                    fix="give it the leading axes of the images and the shape of one image",
                 )
             )
         require_leading(mask, len(shape), "mask")

@@ -1,4 +1,4 @@
-"""Kernels of blurs, as plain data."""
+"""Blur kernels as plain data."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """exp(-|x|²/(2σ²)) at the pixels, cut off, with sum 1.
+    """Truncated Gaussian kernel exp(-|x|²/(2σ²)) at the pixels, with sum 1.
 
     Attributes:
-        sigma: σ in pixels, one number or one for each axis.
-        truncate: the kernel reaches over this many σ, rounded up to whole pixels.
+        sigma: Standard deviation σ in pixels, one number or one per axis.
+        truncate: Half width of the kernel in units of σ, rounded up to whole pixels.
 
     Raises:
-        GeometryError: a number that is not positive.
+        GeometryError: A number is not positive.
     """
 
     sigma: float | tuple[float, ...]
@@ -37,7 +37,7 @@ class Gaussian:
         _require_positive(self, self.truncate, *_tuple(self.sigma))
 
     def weights(self, axes: int) -> np.ndarray:
-        """The kernel, of an odd size along each of ``axes`` axes."""
+        """The kernel as an array, of an odd size along each of ``axes`` axes."""
         return _product([self._line(s) for s in _each(self.sigma, axes, "sigma")])
 
     def _line(self, sigma: float) -> np.ndarray:
@@ -48,13 +48,13 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Box:
-    """The mean over a box.
+    """Box kernel: the mean over a rectangle.
 
     Attributes:
-        size: in pixels, one number or one for each axis.
+        size: Size of the box in pixels, one number or one per axis.
 
     Raises:
-        GeometryError: a size below 1.
+        GeometryError: A size is below 1.
     """
 
     size: int | tuple[int, ...]
@@ -64,7 +64,7 @@ class Box:
         _require_positive(self, *_tuple(self.size))
 
     def weights(self, axes: int) -> np.ndarray:
-        """The kernel."""
+        """The kernel as an array."""
         return _product([np.full(s, 1 / s) for s in _each(self.size, axes, "size")])
 
 
@@ -76,10 +76,14 @@ Kernel: TypeAlias = Gaussian | Box | Line | Plane | Block
 
 
 def plain_kernel(kernel: object) -> object:
-    """A kernel as plain data: numbers of arrays, tensors and lists as nested tuples.
+    """A kernel as plain data: arrays, tensors and lists become nested tuples of numbers.
+
+    Args:
+        kernel: Kernel spec, array, tensor or nested sequence.
 
     Raises:
-        GeometryError: not numbers, or of unequal rows, complex, empty or not finite.
+        GeometryError: The kernel is not made of numbers, has rows of unequal lengths, or is
+            complex, empty or not finite.
     """
     if isinstance(kernel, Gaussian | Box):
         return kernel
@@ -103,7 +107,12 @@ def plain_kernel(kernel: object) -> object:
 
 
 def weights_of(kernel: object, axes: int) -> np.ndarray:
-    """The numbers of a kernel that has been made plain, for images of so many axes."""
+    """The numbers of a kernel in its plain form, for images with so many axes.
+
+    Args:
+        kernel: Kernel in the form of :func:`plain_kernel`.
+        axes: Number of axes of the images.
+    """
     return kernel.weights(axes) if isinstance(kernel, Gaussian | Box) else np.array(kernel)
 
 

@@ -1,4 +1,4 @@
-"""One small matrix along every axis."""
+"""Separable operators: one small matrix along every axis."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Separable(LinearOperator):
-    """T u = (M_1 ⊗ ... ⊗ M_d) u, the matrix M_a along axis a; no matrix leaves an axis alone.
+    """T u = (M_1 ⊗ ... ⊗ M_d) u, with the matrix M_a along axis a.
 
     Args:
-        shape: of the image.
-        matrices: one for every axis, (m_a, n_a) real, or None for the identity.
-        dtype: float32 or float64, or complex, of the elements that the spaces make. The operator
-            itself works in the precision of what it is given.
+        shape: Shape of the image.
+        matrices: One matrix per axis, (m_a, n_a) real, or None for the identity.
+        dtype: float32 or float64, or complex, the dtype of elements that the spaces create. The
+            operator itself works in the precision of its argument.
 
     Shapes: (..., n_1, ..., n_d) to (..., m_1, ..., m_d).
     """
@@ -53,10 +53,10 @@ class Separable(LinearOperator):
         return v
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
-        """(T*T + λ)⁻¹ b by the singular vectors of every matrix.
+        """(T*T + λ)⁻¹ b by the singular value decompositions of the matrices.
 
         Args:
-            b: (..., *shape).
+            b: Right side, (..., *shape).
             weight: λ > 0, a number or (batch, 1, ...).
         """
         b = self.domain.check(b, "an image")

@@ -1,4 +1,4 @@
-"""Operators that move entries and change none: identity, crop, pad, real to complex."""
+"""Operators that move entries without changing them: identity, crop, pad, real to complex."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Identity(LinearOperator):
-    """T u = u, for denoising.
+    """The identity T u = u, for denoising.
 
     Args:
-        space: domain and codomain.
+        space: Domain and codomain.
     """
 
     def __init__(self, space: Space) -> None:
@@ -48,13 +48,13 @@ class Identity(LinearOperator):
 
 
 class RealToComplex(LinearOperator):
-    """A real image as a complex one; the adjoint is the real part, for Re⟨a, b⟩.
+    """The embedding of real images into complex ones; its adjoint for Re⟨a, b⟩ is the real part.
 
     Args:
-        domain: real images.
+        domain: Space of real images.
 
     Raises:
-        GeometryError: complex ones.
+        GeometryError: The space is complex.
     """
 
     def __init__(self, domain: Space) -> None:
@@ -86,17 +86,17 @@ class RealToComplex(LinearOperator):
 
 
 class Crop(LinearOperator):
-    """A rectangle of the image; the adjoint pads by zeros.
+    """A rectangle of the image; the adjoint pads with zeros.
 
     Args:
-        domain: the image.
-        shape: of the rectangle.
-        start: its first pixel; in the middle unless given, (n - m) // 2 along every axis, which
-            keeps the pixel n // 2 (the centre of a Fourier transform) at m // 2 where n and m are
-            both even or both odd.
+        domain: Space of the image.
+        shape: Shape of the rectangle.
+        start: First pixel of the rectangle; in the middle unless given, (n - m) // 2 along every
+            axis, which maps the pixel n // 2 (the centre of a Fourier transform) to m // 2 where n
+            and m are both even or both odd.
 
     Raises:
-        GeometryError: a rectangle that is not within the image.
+        GeometryError: The rectangle is not within the image.
 
     Shapes: (..., *domain.shape) to (..., *shape).
     """
@@ -139,12 +139,12 @@ class Padding:
     """The configuration of :class:`Pad`.
 
     Attributes:
-        shape: of the image.
-        margins: pixels (before, after) for every axis.
-        boundary: what stands there.
+        shape: Shape of the image.
+        margins: Numbers of pixels (before, after), one pair per axis.
+        boundary: Rule for the pixels of the margins.
 
     Raises:
-        GeometryError: not a pair for each axis, or a negative one.
+        GeometryError: There is not one pair per axis, or a number is negative.
     """
 
     shape: tuple[int, ...]
@@ -167,14 +167,14 @@ class Padding:
 
 
 class Pad(LinearOperator):
-    """The image with margins; the adjoint adds these to where their pixels came from.
+    """The image extended by margins; the adjoint adds every pixel of a margin to the one it copies.
 
     Args:
-        padding: shape, margins and boundary.
-        dtype: float32 or float64, or complex, of the elements that the spaces make.
+        padding: Shape, margins and boundary.
+        dtype: float32 or float64, or complex, the dtype of elements that the spaces create.
 
     Raises:
-        GeometryError: not a :class:`Padding`.
+        GeometryError: Not a :class:`Padding`.
 
     Shapes: (..., *shape) to (..., *(before + shape + after)).
     """
@@ -195,7 +195,7 @@ class Pad(LinearOperator):
         return fold(v, self.spec.margins, self.spec.boundary)
 
     def compute_norm(self) -> float:
-        """The root of how often a pixel stands in the result at most."""
+        """The square root of the largest number of copies of a pixel in the result."""
         sizes = zip(self.spec.shape, self.spec.margins, strict=True)
         return math.sqrt(math.prod(multiplicity(n, *pair, self.spec.boundary) for n, pair in sizes))
 

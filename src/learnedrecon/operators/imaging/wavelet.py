@@ -1,4 +1,4 @@
-"""The orthogonal wavelet transform."""
+"""Orthogonal wavelet transforms."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class WaveletBasis:
     """The configuration of a :class:`Wavelet`.
 
     Attributes:
-        shape: of the image, of any number of axes; every size a multiple of 2^levels.
-        wavelet: an orthogonal one by its name in PyWavelets: haar, db2, sym8, coif3, ...
-        levels: how often the low-pass part is split again.
+        shape: Shape of the image, with any number of axes; every size is a multiple of 2^levels.
+        wavelet: Name of an orthogonal wavelet in PyWavelets: haar, db2, sym8, coif3, ...
+        levels: Number of decomposition levels.
 
     Raises:
-        GeometryError: sizes that cannot be halved so often, or no orthogonal wavelet.
+        GeometryError: A size cannot be halved so often, or the wavelet is not orthogonal.
     """
 
     shape: tuple[int, ...]
@@ -44,27 +44,27 @@ class WaveletBasis:
                 describe(
                     expected=f"at least one level, and sizes that 2^levels = {factor} divides",
                     found=f"shape {self.shape} and levels = {self.levels}",
-                    fix="take fewer levels, or compose with Pad: Wavelet(WaveletBasis(larger)) @ "
+                    fix="use fewer levels, or compose with Pad: Wavelet(WaveletBasis(larger)) @ "
                     "Pad(Padding(shape, margins))",
                 )
             )
 
 
 class Wavelet(LinearOperator):
-    """W u, the coefficients of a periodic orthogonal wavelet basis: W*W = WW* = 1.
+    """W u, the coefficients of a periodic orthogonal wavelet basis: W*W = WW* = I.
 
-    The inverse is the adjoint, to rounding. Coefficients lie in one image of the same shape, nested
-    as usual: the low-pass part of the coarsest level in the first corner, around it the details of
-    that level, and so on; :meth:`subbands` gives views of them. They are those of PyWavelets'
-    ``wavedecn(u, wavelet, mode="periodization")`` put together by ``coeffs_to_array``.
+    The inverse is the adjoint, to rounding. The coefficients form one image of the same shape: the
+    low-pass part of the coarsest level in the first corner, around it the details of that level,
+    and so on; :meth:`subbands` gives views of them. They are those of PyWavelets' ``wavedecn(u,
+    wavelet, mode="periodization")`` put together by ``coeffs_to_array``.
 
     Args:
-        basis: shape, wavelet and levels.
-        dtype: float32 or float64, or complex, of the elements that the spaces make. The operator
-            itself works in the precision of what it is given.
+        basis: Shape, wavelet and levels.
+        dtype: float32 or float64, or complex, the dtype of elements that the spaces create. The
+            operator itself works in the precision of its argument.
 
     Raises:
-        GeometryError: not a :class:`WaveletBasis`.
+        GeometryError: Not a :class:`WaveletBasis`.
 
     Shapes: (..., *shape) to (..., *shape).
     """
@@ -101,14 +101,14 @@ class Wavelet(LinearOperator):
         return self.domain.check(b, "an image") / (1 + weight)
 
     def compute_norm(self) -> float:
-        """One, as for every isometry."""
+        """1, the norm of every isometry."""
         return 1.0
 
     def norm_bound(self) -> float:
         return self.compute_norm()
 
     def subbands(self, coefficients: Tensor) -> list[dict[str, Tensor]]:
-        """Views of the parts of coefficients (..., *shape), the coarsest first.
+        """Views of the subbands of coefficients (..., *shape), the coarsest first.
 
         Returns:
             First {"aa": the low-pass part}, then the details of every level from the coarsest to

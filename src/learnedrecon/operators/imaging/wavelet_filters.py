@@ -1,4 +1,4 @@
-"""Orthogonal wavelets: their filters, and one level of them along one axis."""
+"""Filters of orthogonal wavelets, and one decomposition level along one axis."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ _BLOCK = 16
 
 @lru_cache(maxsize=32)
 def scaling_filter(name: str) -> tuple[float, ...]:
-    """The low-pass filter h of decomposition, Σ_k h_k h_{k+2m} = δ_m to rounding.
+    """The low-pass decomposition filter h of a wavelet, Σ_k h_k h_{k+2m} = δ_m to rounding.
 
-    PyWavelets tabulates some families to 1e-11 only; steps of Newton's method, each the smallest
-    that solves the linearised equations, bring these to 1e-16.
+    PyWavelets tabulates some families with errors of 1e-11; steps of Newton's method, each the
+    smallest one that solves the linearised equations, reduce the errors to 1e-16.
+
+    Args:
+        name: Name of the wavelet in PyWavelets.
 
     Raises:
-        GeometryError: no such wavelet, or one that is not orthogonal.
+        GeometryError: No such wavelet, or one that is not orthogonal.
     """
     import pywt  # noqa: PLC0415
 
@@ -40,17 +43,19 @@ def scaling_filter(name: str) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Bank:
-    """Both filters as banded matrices that take a block of entries at a time.
+    """A two-channel filter bank as banded matrices that act on blocks of entries.
 
     c_i = Σ_t f_t x_{2i + t - (L/2 - 1)} on a circle, with f the reversed low-pass filter h for the
     first half of the result and its mirror f_t = (-1)^t h_t for the second half (Mallat, A Wavelet
     Tour of Signal Processing, section 7.5; the phase is that of PyWavelets' 'periodization'). The
-    product with these matrices is a matrix product of the dense kind, which is what CPUs are best
-    at; the transpose is written likewise, as a gather.
+    product with these matrices is a matrix product of the dense kind, which is fast on CPUs; the
+    transpose has the same form.
 
     Attributes:
-        analysis: (block + L - 2, block), to the low and then the high entries of a block.
-        synthesis: (2, block/2 + 2⌊L/4⌋, block), from the low and from the high ones.
+        analysis: Analysis matrix (block + L - 2, block), to the low-pass and then the high-pass
+            entries of a block.
+        synthesis: Synthesis matrices (2, block/2 + 2⌊L/4⌋, block), from the low-pass and from the
+            high-pass entries.
     """
 
     analysis: Tensor
@@ -63,7 +68,7 @@ class Bank:
 
     @staticmethod
     def tensors(name: str) -> tuple[Tensor, Tensor]:
-        """Both matrices, in float64."""
+        """The analysis and synthesis matrices, float64."""
         low = np.array(scaling_filter(name))
         length, half = len(low), _BLOCK // 2
         signs = (-1.0) ** np.arange(length)
@@ -80,7 +85,7 @@ class Bank:
         return torch.tensor(analysis.reshape(-1, _BLOCK)), torch.tensor(synthesis)
 
     def analyse(self, x: Tensor, axis: int) -> Tensor:
-        """One level along an axis (negative): low entries, then high ones."""
+        """One decomposition level along an axis (negative): low-pass, then high-pass entries."""
         before, n, after = _around(x, axis)
         number = -(-n // _BLOCK)
         reach = self.length // 2 - 1

@@ -29,6 +29,7 @@ from learnedrecon.operators.mri.measured_lines import Grid, measured_lines, vary
 from learnedrecon.operators.norm import Memory, content_of, lanczos_norm, require_settled
 from learnedrecon.operators.ray.autograd import transforms_are_active
 from learnedrecon.operators.space import Space
+from learnedrecon.operators.versions import changed, version_of
 
 
 class CartesianMRI(LinearOperator):
@@ -40,28 +41,28 @@ class CartesianMRI(LinearOperator):
 
     The shifts of the centred transform are folded into the mask and the image. In eager mode the
     backward pass is A* and stores no coil images; on the CPU a few coils at a time are taken
-    through all factors. Where the mask is made of lines, the axes that number the lines are
-    transformed first, and the others on the measured lines alone.
+    through all factors. Where the mask consists of whole lines, the axes that number the lines are
+    transformed first, and the others on the measured lines only.
 
     Args:
-        spec: the sizes.
-        mask: M, binary, of any type: (ky, kx), or with 1 for an axis along which it is constant,
-            such as (kx,) or (ky, 1); for each sample (batch, 1, 1, ky, kx), without coils
-            (batch, 1, ky, kx). None: everything is measured.
-        maps: S, complex (coil, ny, nx), or (batch, 1, coil, ny, nx) for each sample. They may
-            require gradients, which A and A* then give. An operator for coils may be made without,
-            and be given them by :meth:`with_tensors`.
-        dtype: complex64 or complex128, of the elements that the spaces make. The operator itself
-            works in the precision of what it is given.
+        spec: Sizes of image and k-space, and the number of coils.
+        mask: Binary mask M of any dtype: (ky, kx), or with 1 for an axis along which it is
+            constant, such as (kx,) or (ky, 1); for each sample (batch, 1, 1, ky, kx), without coils
+            (batch, 1, ky, kx). None if everything is measured.
+        maps: Coil maps S, complex, (coil, ny, nx), or (batch, 1, coil, ny, nx) for each sample.
+            They may require gradients. An operator with coils may be created without maps, which
+            :meth:`with_tensors` adds.
+        dtype: complex64 or complex128, the dtype of elements that the spaces create. The operator
+            itself works in the precision of its argument.
 
     Attributes:
-        scan: the sizes, as given; ``spec`` is None for some rows of a scan.
-        mask: boolean, (*k-space or 1) or (*lead, 1, *k-space or 1), or None.
-        maps: as given, or None.
+        scan: Spec as given; ``spec`` is None for a subset of the rows.
+        mask: Boolean mask, (*k-space or 1) or (*lead, 1, *k-space or 1), or None.
+        maps: Coil maps as given, or None.
 
     Raises:
-        GeometryError: not a :class:`Cartesian`, or maps for a scan without coils.
-        DtypeError, ShapeError, DataError: a mask or maps that do not fit.
+        GeometryError: Not a :class:`Cartesian`, or maps for a scan without coils.
+        DtypeError, ShapeError, DataError: A mask or maps do not fit.
 
     Shapes: image (..., ny, nx) to k-space (..., coil, ky, kx), without the axis of coils where
     ``spec.coils`` is None; likewise (nz, ny, nx).
@@ -88,7 +89,7 @@ class CartesianMRI(LinearOperator):
 
     @property
     def spec(self) -> Cartesian | None:
-        """The sizes, as given; None for some rows of a scan."""
+        """The spec as given; None for a subset of the rows of a scan."""
         return self.scan if self.grid.rows is None else None
 
     def _set(
@@ -105,39 +106,53 @@ class CartesianMRI(LinearOperator):
         self.tensor_names = frozenset({"mask"} if spec.coils is None else {"mask", "maps"})
         self.row_axis = grid.row_axis
         self.folded_axes = len(coils)
-        one = _without_coils(mask, spec)
-        hidden = torch.compiler.is_compiling() or transforms_are_active()
-        self.varying = grid.axes if hidden else varying_axes(one, grid)
-        self.lines = None if hidden else measured_lines(one, grid, self.varying)
         device = next((t.device for t in (mask, maps) if t is not None), torch.device("cpu"))
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("maps", maps, persistent=False)
+        self._find_lines()
         phases, weights = self._constants(dtype, device)
         self.register_buffer("phases", phases, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
+
+    def _find_lines(self) -> None:
+        """Finds the lines that are measured, as far as the values of the mask can be seen."""
+        one = _without_coils(self.mask, self.scan)
+        hidden = torch.compiler.is_compiling() or transforms_are_active()
+        self.varying = self.grid.axes if hidden else varying_axes(one, self.grid)
+        self.lines = None if hidden else measured_lines(one, self.grid, self.varying)
+        self._version = version_of(self.mask)
+
+    def _follow_mask(self) -> None:
+        """Computes again what depends on the mask where that was changed in place."""
+        if changed(self.mask, self._version):
+            self._find_lines()
+            self.refresh()
 
     @property
     def measured(self) -> Tensor | None:
         return self.mask
 
     def evaluate(self, u: Tensor) -> Tensor:
+        self._follow_mask()
         phases, weights = self._constants_for(u)
         return sense(phases * u, self._maps_for(u), weights, self.grid, self.lines, FORWARD)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        self._follow_mask()
         phases, weights = self._constants_for(v)
         u = sense(v, self._maps_for(v), weights, self.grid, self.lines, ADJOINT)
         return phases.conj() * u
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> CartesianMRI:
-        """The same scan with another mask or other maps, static or one for each sample.
+        """The same scan with another mask or other coil maps, fixed or one per sample.
 
         Args:
-            tensors: "mask" and "maps", as in the constructor; a mask of a subset has its rows.
+            tensors: "mask" and "maps", as in the constructor; the mask of a subset has the rows of
+                the subset.
 
         Raises:
-            GeometryError: other names, or maps for a scan without coils.
-            DtypeError, ShapeError, DataError: a mask or maps that do not fit.
+            GeometryError: Other names, or maps for a scan without coils.
+            DtypeError, ShapeError, DataError: A mask or maps do not fit.
         """
         if not tensors:
             return self
@@ -158,22 +173,23 @@ class CartesianMRI(LinearOperator):
         return self._copy(self.grid._replace(rows=kept), mask, self.maps)
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
-        """(A*A + λI)⁻¹ b = F* (F b)/(D + λ), D counting how often a point of k-space is measured.
+        """(A*A + λI)⁻¹ b = F* (F b)/(D + λ), D the number of measurements per point of k-space.
 
-        Offered for a single coil, where the mask is constant along every cropped axis, so that A*A
-        is a Fourier multiplier on the image.
+        The closed form exists for a single coil where the mask is constant along every cropped
+        axis, so that A*A is a Fourier multiplier on the image.
 
         Args:
-            b: (..., ny, nx), complex.
-            weight: λ > 0, a number, or (batch, 1, ...) with 1 for every axis of the image.
+            b: Right side, (..., ny, nx), complex.
+            weight: λ > 0, a number, or (batch, 1, ...) with a 1 for every axis of the image.
 
         Returns:
-            (..., ny, nx), differentiable in b and λ; None where it is not offered.
+            Solution (..., ny, nx), differentiable in b and λ; None where there is no closed form.
 
         Raises:
             DataError: λ ≤ 0.
             ShapeError: λ varies over the image.
         """
+        self._follow_mask()
         cropped = {a for a in self.grid.axes if self.grid.shape[a] != self.grid.encoded[a]}
         if self.scan.coils is not None or cropped & set(self.varying):
             return None
@@ -189,10 +205,10 @@ class CartesianMRI(LinearOperator):
         return phases.conj() * torch.fft.ifftn(spectrum, dim=self.varying)
 
     def norm_bound(self) -> Norm:
-        """An upper bound of ‖A‖ that costs no iteration: max sqrt(Σ_c |S_c|²), times sqrt(max D).
+        """An upper bound of ‖A‖ without iterations: max sqrt(Σ_c |S_c|²) · sqrt(max D).
 
-        It is ‖A‖ itself for a single coil whose mask is constant along every cropped axis, and
-        where all of k-space is measured.
+        The bound is equal to ‖A‖ for a single coil whose mask is constant along every cropped axis,
+        and where all of k-space is measured.
         """
         axes = self.domain.ndim
         most = per_sample(self._counts(torch.float64), axes)
@@ -205,9 +221,9 @@ class CartesianMRI(LinearOperator):
         """‖A‖ in closed form where :meth:`norm_bound` is exact, otherwise by the method of Lanczos.
 
         Singular values lie close together below 1, so that this takes some tens of applications.
-        Where samples have masks or maps of their own, all of them go through these at once, each
-        until it has settled or reaches its bound to 1e-5, which one or two applications show where
-        the centre of k-space is measured; and no mask is met twice.
+        Where samples have masks or maps of their own, all are estimated together. Each stops when
+        it has converged or has reached its bound to 1e-5, which takes one or two applications where
+        the centre of k-space is measured. The norm of a mask is computed only once.
         """
         separable = all(
             n == N or a not in self.varying
@@ -325,7 +341,7 @@ class CartesianMRI(LinearOperator):
         return product_of_axes(before, dtype, device), weights
 
     def refresh(self) -> None:
-        """Phases of another precision are computed, not converted."""
+        """Recomputation of the phases in the new precision; they are not converted."""
         device = self.phases.device
         self.phases, self.weights = self._constants(self.domain.dtype, device)
 

@@ -1,7 +1,7 @@
-"""The Cartesian transform as a function that PyTorch differentiates, maps and compiles.
+"""The Cartesian transform as a function that autograd, ``vmap`` and compilers accept.
 
-In eager mode it is a `torch.autograd.Function` whose backward is the adjoint and which stores no
-coil images; `torch.compile` sees the plain composition.
+In eager mode it is a `torch.autograd.Function` whose backward pass is the adjoint and which stores
+no coil images; `torch.compile` traces the plain composition.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ def sense(  # noqa: PLR0917
     lines: Lines | None,
     transpose: bool,  # noqa: FBT001
 ) -> Tensor:
-    """The maps of :mod:`sense_kernel`, differentiable any number of times in x and in the maps.
+    """The transforms of :mod:`cartesian_kernel`, differentiable any number of times in x and maps.
 
     Args:
-        x: an image, or data where ``transpose`` is true.
-        maps: see :func:`sense_forward`; the result is conjugate-linear in them in the adjoint.
-        weights: constant; no gradient is computed for them.
-        grid: the constants.
-        lines: outside of which the weights are zero, or None.
-        transpose: False for T, True for T*.
+        x: Image, or data where ``transpose`` is true.
+        maps: Coil maps, as in :func:`sense_forward`; the adjoint is conjugate-linear in them.
+        weights: Weights of k-space, for which no gradient is computed.
+        grid: Sizes and constants of the transform.
+        lines: Measured lines, outside of which the weights are zero, or None.
+        transpose: True for T*, False for T.
     """
     if torch.compiler.is_compiling():
         act = _plain_adjoint if transpose else _plain_forward

@@ -1,4 +1,4 @@
-"""What is asked of masks and coil maps."""
+"""Checks of masks and coil maps."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ NAMES = ("mask", "maps")
 
 
 def require_names(names: object, kind: str) -> None:
-    """Refuses tensors that are neither mask nor maps.
+    """Check that tensors are named "mask" or "maps".
+
+    Args:
+        names: Names of the tensors.
+        kind: Name of the operator, for the message.
 
     Raises:
-        GeometryError: another name.
+        GeometryError: A name is unknown.
     """
     if unknown := sorted(set(names) - set(NAMES)):  # type: ignore[call-overload]
         raise GeometryError(
@@ -34,23 +38,23 @@ def require_names(names: object, kind: str) -> None:
 
 
 def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
-    """A mask as booleans.
+    """A mask as a boolean tensor.
 
     Args:
-        mask: of zeros and ones, any type of number. Static: its axes are the last ones of
-            ``sizes``, or 1. Per sample: (*lead, 1, *sizes or 1), where the 1 before the sizes is
-            that of the coils and only there if there are coils.
-        sizes: of k-space.
-        coils: whether the data have an axis of coils.
+        mask: Zeros and ones of any dtype. Fixed: its axes are the last ones of ``sizes``, or 1. Per
+            sample: (*lead, 1, *sizes or 1), where the 1 before the sizes is the axis of coils,
+            present only if there are coils.
+        sizes: Sizes of k-space.
+        coils: True if the data have an axis of coils.
 
     Returns:
-        (*sizes or 1), or (*lead, 1, *sizes or 1), without the 1 where there are no coils.
+        Mask (*sizes or 1), or (*lead, 1, *sizes or 1), without the 1 where there are no coils.
 
     Raises:
-        DtypeError: not a tensor, or complex.
-        ShapeError: axes that do not broadcast to those of k-space, one mask for each coil, or
-            per sample without the channel axis.
-        DataError: values other than 0 and 1.
+        DtypeError: The mask is not a tensor, or is complex.
+        ShapeError: The axes do not broadcast to those of k-space, there is one mask per coil, or a
+            mask per sample has no channel axis.
+        DataError: The mask has values other than 0 and 1.
     """
     require_tensor(mask, "a mask")
     number = len(sizes)
@@ -83,23 +87,24 @@ def binary_mask(mask: Tensor, sizes: tuple[int, ...], *, coils: bool) -> Tensor:
                 describe(
                     expected="a binary mask",
                     found=f"{len(wrong)} values other than 0 and 1, such as {float(wrong[0]):g}",
-                    fix="threshold it, such as mask > 0; weights belong into the data term",
+                    fix="threshold it, such as mask > 0; weights belong to the data term",
                 )
             )
     return found.reshape(*[1] * (number - found.ndim), *found.shape).bool()
 
 
 def coil_maps(maps: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """Sensitivities, as they are.
+    """Coil sensitivity maps that have been checked.
 
     Args:
-        maps: complex, static (*sizes) or per sample (*lead, *sizes); a network may have made them.
-        sizes: (coils, *image).
+        maps: Complex maps, fixed (*sizes) or per sample (*lead, *sizes); they may be the output of
+            a network.
+        sizes: Sizes (coils, *image).
 
     Raises:
-        DtypeError: not a tensor, or real.
-        ShapeError: other sizes, or per sample without the channel axis.
-        DataError: a number is not finite.
+        DtypeError: The maps are not a tensor, or are real.
+        ShapeError: The sizes differ, or maps per sample have no channel axis.
+        DataError: A number is not finite.
     """
     require_tensor(maps, "coil maps")
     if not maps.is_complex():
@@ -132,11 +137,15 @@ def coil_maps(maps: Tensor, sizes: tuple[int, ...]) -> Tensor:
 
 
 def positive_weight(weight: Tensor | float, axes: int) -> None:
-    """Refuses a λ that is not positive, or not constant on the image.
+    """Check for a λ that is positive and constant on the image.
+
+    Args:
+        weight: λ, a number or a tensor.
+        axes: Number of axes of the image.
 
     Raises:
         DataError: λ ≤ 0.
-        ShapeError: a tensor that varies over the last ``axes`` axes.
+        ShapeError: λ is a tensor that varies over the last ``axes`` axes.
     """
     if isinstance(weight, torch.Tensor):
         if any(n != 1 for n in weight.shape[-axes:]):
@@ -151,7 +160,11 @@ def positive_weight(weight: Tensor | float, axes: int) -> None:
             return
     if not bool(torch.as_tensor(weight > 0).all()):
         raise DataError(
-            describe(expected="λ > 0", found=f"{weight}", fix="A*A alone may have no inverse")
+            describe(
+                expected="λ > 0",
+                found=f"{weight}",
+                fix="give a positive λ, as A*A alone may have no inverse",
+            )
         )
 
 

@@ -1,8 +1,8 @@
-"""A Cartesian transform of many coils on plain tensors, a few coils at a time.
+"""The Cartesian transform of many coils on plain tensors, a few coils at a time.
 
 Every coil is multiplied by its map, transformed and multiplied by the weights while it is in the
-processor's cache; on other devices all coils are done at once. Where only some lines are measured,
-the axes that number the lines are transformed first, and the others on those lines alone.
+processor's cache; on other devices all coils are transformed at once. Where only some lines are
+measured, the axes that number the lines are transformed first, and the others on those lines only.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _CACHED = 2**17  # complex numbers per thread; more would not stay in its cache
 
 
 class Job(NamedTuple):
-    """The factors of one call, with leading axes flattened to samples.
+    """The arguments of one call, with leading axes flattened to samples.
 
     Attributes:
-        grid: the constants.
-        maps: (samples, coils, *shape), or None.
-        weights: (samples or 1, *out); in a part, those of its lines alone.
-        lines: for a call that computes some lines only.
-        of_sample: for every sample the number of its mask in ``lines``.
-        samples: of this call.
-        coils: 1 where there are no maps.
+        grid: Sizes and constants of the transform.
+        maps: Coil maps (samples, coils, *shape), or None.
+        weights: Weights (samples or 1, *out); in a part, those of its lines only.
+        lines: Measured lines, for a call that computes some lines only.
+        of_sample: Number of each sample's mask in ``lines``.
+        samples: Number of samples.
+        coils: Number of coils, 1 where there are no maps.
     """
 
     grid: Grid
@@ -45,7 +45,7 @@ class Job(NamedTuple):
     coils: int
 
     def of_samples(self, b: slice) -> Job:
-        """Some samples, which share their lines."""
+        """The job of some samples, which share their lines."""
         maps = None if self.maps is None else self.maps[b]
         weights = (self.weights if self.weights.shape[0] == 1 else self.weights[b]).unsqueeze(1)
         part = self._replace(maps=maps, weights=weights, of_sample=self.of_sample[b])
@@ -54,12 +54,12 @@ class Job(NamedTuple):
         return part._replace(weights=_take(weights, self.lines.axes, part.places[1]))
 
     def of_coils(self, c: slice) -> Job:
-        """Some coils."""
+        """The job of some coils."""
         return self if self.maps is None else self._replace(maps=self.maps[:, c])
 
     @property
     def places(self) -> tuple[Tensor, Tensor]:
-        """The lines of the first sample in the grid and in the data."""
+        """The places of the first sample's lines in the grid and in the data."""
         assert self.lines is not None
         return self.lines.places[self.of_sample[0]]
 
@@ -67,17 +67,18 @@ class Job(NamedTuple):
 def sense_forward(
     u: Tensor, maps: Tensor | None, weights: Tensor, grid: Grid, lines: Lines | None
 ) -> Tensor:
-    """The data w · R F P (S_c · u): maps, padding, unitary FFT, rows, weights.
+    """The data w · R F P (S_c · u): coil maps, zero padding, unitary FFT, rows, weights.
 
     Args:
-        u: (*lead, *shape), complex.
-        maps: (*lead, coil, *shape), or None for one coil without a map and without an axis.
-        weights: (*lead, *out), complex.
-        grid: the constants.
-        lines: outside of which the weights are zero, or None.
+        u: Image, (*lead, *shape), complex.
+        maps: Coil maps, (*lead, coil, *shape), or None for one coil without a map and without an
+            axis.
+        weights: Weights w of k-space, (*lead, *out), complex.
+        grid: Sizes and constants of the transform.
+        lines: Measured lines, outside of which the weights are zero, or None.
 
     Returns:
-        (*lead, coil, *out), without the coil axis where there are no maps.
+        Data (*lead, coil, *out), without the coil axis where there are no maps.
     """
     lead, job = _job(u.shape, u, maps, weights, grid, lines)
     image = _samples(u, lead, grid)
@@ -95,14 +96,14 @@ def sense_adjoint(
     """The image Σ_c conj(S_c) · P* F* R* (conj(w) · v), the adjoint of :func:`sense_forward`.
 
     Args:
-        v: (*lead, coil, *out), complex; without the coil axis where there are no maps.
-        maps: as before.
-        weights: as before.
-        grid: as before.
-        lines: as before.
+        v: Data, (*lead, coil, *out), complex; without the coil axis where there are no maps.
+        maps: Coil maps, as in :func:`sense_forward`.
+        weights: Weights of k-space, as in :func:`sense_forward`.
+        grid: Sizes and constants of the transform.
+        lines: Measured lines, as in :func:`sense_forward`.
 
     Returns:
-        (*lead, *shape).
+        Image (*lead, *shape).
     """
     number = len(grid.shape)
     shape = v.shape if maps is None else (*v.shape[: -number - 1], *v.shape[-number:])

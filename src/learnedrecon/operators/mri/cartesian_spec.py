@@ -10,18 +10,18 @@ from learnedrecon.operators.fields import count, require_room, store
 
 @dataclass(frozen=True)
 class Cartesian:
-    """The configuration of :class:`CartesianMRI`: sizes, and no tensors.
+    """The configuration of :class:`CartesianMRI`: sizes, without tensors.
 
     Attributes:
-        shape: of the image, (ny, nx) or (nz, ny, nx).
-        coils: the number of receive coils with sensitivity maps; None for one coil without.
-        encoded: of k-space, (ky, kx) or (kz, ky, kx); None for that of the image. The image is the
-            centred part of the encoded grid: with readout oversampling (640, 320) for an image
-            (320, 320). Its pixel n // 2 is pixel N // 2 of the grid.
-        row_axis: the phase-encoding axis of k-space along which `subset` counts, negative.
+        shape: Shape of the image, (ny, nx) or (nz, ny, nx).
+        coils: Number of receive coils with sensitivity maps; None for a single coil without a map.
+        encoded: Shape of k-space, (ky, kx) or (kz, ky, kx); None for the shape of the image. The
+            image is the centred part of the encoded grid: with readout oversampling (640, 320) for
+            an image (320, 320). Its pixel n // 2 is pixel N // 2 of the grid.
+        row_axis: Phase-encoding axis of k-space along which `subset` counts, negative.
 
     Raises:
-        GeometryError: sizes that are not positive or do not fit each other, or no such axis.
+        GeometryError: Sizes are not positive or do not fit each other, or there is no such axis.
     """
 
     shape: tuple[int, ...]
@@ -65,7 +65,7 @@ class Cartesian:
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """The sizes of k-space."""
+        """The shape of k-space."""
         return self.shape if self.encoded is None else self.encoded
 
 

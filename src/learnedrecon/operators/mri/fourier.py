@@ -1,4 +1,4 @@
-"""The centred Fourier transform, and the phases by which it differs from that of `torch.fft`."""
+"""The centred unitary Fourier transform, by phases around that of `torch.fft`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class CentredFFT(LinearOperator):
     inverse is the adjoint.
 
     Args:
-        space: complex, of any number of axes, all of which are transformed.
+        space: Complex space with any number of axes, all of which are transformed.
 
     Raises:
-        DtypeError: a real space.
+        DtypeError: The space is real.
 
     Shapes: (..., *space.shape) to the same.
     """
@@ -80,33 +80,46 @@ class CentredFFT(LinearOperator):
         return before, product_of_axes([phases_after(n) for n in sizes], dtype, device)
 
     def refresh(self) -> None:
-        """Phases of another precision are computed, not converted."""
+        """Recomputation of the phases in the new precision; they are not converted."""
         self.phases, self.phases_after = self._phases(self.domain.dtype, self.phases.device)
 
 
 def phases_before(n: int, first: int = 0, size: int | None = None) -> Tensor:
-    """exp(2πi c x/n), c = n // 2, by which an image is multiplied before `torch.fft.fft`.
+    """Factors exp(2πi c x/n), c = n // 2, for the image before `torch.fft.fft`.
 
     Args:
-        n: the length of the transform.
-        first: the first x.
-        size: the number of x; n unless given.
+        n: Length of the transform.
+        first: First x.
+        size: Number of values x; n unless given.
 
     Returns:
-        complex128 (size,).
+        Factors (size,), complex128.
     """
     return _unit(n // 2 * torch.arange(first, first + (n if size is None else size)), n)
 
 
 def phases_after(n: int) -> Tensor:
-    """exp(2πi c (k - c)/n) for k = 0..n-1, by which its result is multiplied; complex128 (n,)."""
+    """Factors exp(2πi c (k - c)/n), k = 0..n-1, for the result of `torch.fft.fft`.
+
+    Args:
+        n: Length of the transform.
+
+    Returns:
+        Factors (n,), complex128.
+    """
     return _unit(n // 2 * (torch.arange(n) - n // 2), n)
 
 
 def product_of_axes(
     factors: Sequence[Tensor], dtype: torch.dtype, device: torch.device | str
 ) -> Tensor:
-    """The outer product of one vector per axis."""
+    """The outer product of one vector per axis.
+
+    Args:
+        factors: Vectors, one per axis.
+        dtype: Dtype of the product.
+        device: Device of the product.
+    """
     number = len(factors)
     total = torch.ones((), dtype=torch.complex128)
     for axis, factor in enumerate(factors):
@@ -115,7 +128,11 @@ def product_of_axes(
 
 
 def require_complex(dtype: torch.dtype, what: str) -> None:
-    """Refuses real numbers.
+    """Check for a complex dtype.
+
+    Args:
+        dtype: Dtype to check.
+        what: Noun for the tensor in the message.
 
     Raises:
         DtypeError: ``dtype`` is not complex64 or complex128.
@@ -125,7 +142,7 @@ def require_complex(dtype: torch.dtype, what: str) -> None:
             describe(
                 expected=f"complex64 or complex128 for {what}",
                 found=str(dtype),
-                fix=f"give {what} a complex type; real images are lifted when they come in",
+                fix=f"give {what} a complex type; real images become complex in the operator",
             )
         )
 

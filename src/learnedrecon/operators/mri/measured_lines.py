@@ -1,4 +1,4 @@
-"""Which lines of k-space are measured: what a Cartesian transform need not compute."""
+"""Measured lines of k-space, so that a Cartesian transform computes these only."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ACROSS = (
 
 
 class Grid(NamedTuple):
-    """The constants of a Cartesian transform: image → padded → Fourier → rows.
+    """Sizes and constants of a Cartesian transform: image → padded → Fourier → rows.
 
     Attributes:
-        shape: of the image.
-        encoded: of the grid, whose centred part is the image.
-        row_axis: negative.
-        rows: of the grid along ``row_axis`` that are kept, in this order; None for all.
+        shape: Shape of the image.
+        encoded: Shape of the grid, whose centred part is the image.
+        row_axis: Axis of the rows, negative.
+        rows: Rows of the grid along ``row_axis`` in the order of the data; None for all.
     """
 
     shape: tuple[int, ...]
@@ -32,7 +32,7 @@ class Grid(NamedTuple):
 
     @property
     def out(self) -> tuple[int, ...]:
-        """The sizes of the data, without coils."""
+        """The shape of the data, without coils."""
         if self.rows is None:
             return self.encoded
         sizes = list(self.encoded)
@@ -41,7 +41,7 @@ class Grid(NamedTuple):
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Where the image begins in the grid, so that n // 2 is at N // 2."""
+        """First index of the image in the grid along every axis, so that n // 2 is at N // 2."""
         return tuple(N // 2 - n // 2 for n, N in zip(self.shape, self.encoded, strict=True))
 
     @property
@@ -51,13 +51,13 @@ class Grid(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """The lines that are measured, which run along the axes that are not ``axes``.
+    """Measured lines, which run along the axes that are not in ``axes``.
 
     Attributes:
-        axes: neighbouring axes, negative and rising, that together number the lines.
-        places: for every mask, the lines in the grid and the same lines in the data, as indices
+        axes: Adjacent axes, negative and increasing, that together number the lines.
+        places: For every mask, the lines in the grid and the same lines in the data, as indices
             into the product of ``axes``.
-        repeated: whether a line of the grid is in the data twice.
+        repeated: True if the data contain a line of the grid twice.
     """
 
     axes: tuple[int, ...]
@@ -66,7 +66,12 @@ class Lines(NamedTuple):
 
 
 def varying_axes(mask: Tensor | None, grid: Grid) -> tuple[int, ...]:
-    """The axes along which a mask (*lead, *axes of the grid or 1) is not constant, or has rows."""
+    """The axes along which a mask is not constant, or rows are selected.
+
+    Args:
+        mask: Mask (*lead, *axes of the grid or 1), or None.
+        grid: Sizes and constants of the transform.
+    """
     chosen = () if grid.rows is None else (grid.row_axis,)
     if mask is None:
         return chosen
@@ -74,12 +79,12 @@ def varying_axes(mask: Tensor | None, grid: Grid) -> tuple[int, ...]:
 
 
 def measured_lines(mask: Tensor | None, grid: Grid, varying: tuple[int, ...]) -> Lines | None:
-    """The lines to compute, or None where that is the whole grid, or so nearly.
+    """The lines to compute, or None where these are all or nearly all of the grid.
 
     Args:
-        mask: boolean (*lead, *axes of the data or 1), or None.
-        grid: the constants.
-        varying: of :func:`varying_axes`.
+        mask: Boolean mask (*lead, *axes of the data or 1), or None.
+        grid: Sizes and constants of the transform.
+        varying: Result of :func:`varying_axes`.
     """
     number = len(grid.shape)
     neighbours = (

@@ -28,14 +28,14 @@ class NonCartesian:
     """The configuration of :class:`NonCartesianMRI`.
 
     Attributes:
-        shape: of the image, (ny, nx) or (nz, ny, nx).
+        shape: Shape of the image, (ny, nx) or (nz, ny, nx).
         trajectory: :class:`Radial`, :class:`Spiral`, :class:`Kooshball`, :class:`Stacked` or
             :class:`Points`, with as many axes.
-        coils: how many coils with sensitivity maps there are, or None for the transform alone,
-            whose data have no coil axis.
+        coils: Number of coils with sensitivity maps, or None for the transform alone, whose data
+            have no coil axis.
 
     Raises:
-        GeometryError: a shape, number of coils or trajectory that does not fit.
+        GeometryError: The shape, number of coils or trajectory does not fit.
     """
 
     shape: tuple[int, ...]
@@ -68,7 +68,7 @@ class NonCartesian:
 
     @property
     def data_shape(self) -> tuple[int, ...]:
-        """((coils,) interleaves, samples)."""
+        """The shape of the data, ((coils,) interleaves, samples)."""
         coils = () if self.coils is None else (self.coils,)
         return (*coils, *self.trajectory.shape)
 
@@ -78,34 +78,34 @@ class NonCartesianMRI(LinearOperator):
 
     Pixels x run from -⌊n/2⌋ along each axis and n is the number of all pixels, so that samples at
     the frequencies of the centred orthonormal FFT are that FFT. T has no density compensation,
-    which is no part of the measurement: see :mod:`learnedrecon.solvers.direct.density`, and
-    :func:`learnedrecon.solvers.direct.gridding.gridding` for the pseudo-inverse. The sums are
-    FINUFFT's, with relative errors of 1e-6 in complex64 and 1e-12 in complex128 (for n pixels along
-    an axis, complex64 itself adds about n·1e-7); T* is adjoint to rounding. Needs the extra
-    ``nufft``.
+    which is not part of the measurement: see :mod:`learnedrecon.solvers.direct.density`, and
+    :func:`learnedrecon.solvers.direct.gridding.gridding` for the pseudo-inverse. FINUFFT computes
+    the sums with relative errors of 1e-6 in complex64 and 1e-12 in complex128 (for n pixels along
+    an axis, complex64 itself adds about n·1e-7); T* is the adjoint of T to rounding. The extra
+    ``nufft`` is required.
 
     T and T* are differentiable in image, data, maps and trajectory, any number of times, backwards
     and forwards.
 
     Args:
-        spec: shape, trajectory and coils.
-        maps: S, (..., coil, *shape), if the spec has coils; else they come by
+        spec: Image shape, trajectory and number of coils.
+        maps: Coil maps S, (..., coil, *shape), if the spec has coils; they may also be given by
             :meth:`with_tensors`.
-        dtype: complex64 or complex128 (or float32 or float64), of the elements that the spaces
-            make. The operator itself works in the precision of what it is given.
+        dtype: complex64 or complex128 (or float32 or float64), the dtype of elements that the
+            spaces create. The operator itself works in the precision of its argument.
 
     Attributes:
-        scan: the spec, as given.
-        spec: the same; None where a tensor or a subset replaced the trajectory.
-        trajectory: (..., interleave, sample, axis) float64, in radians per pixel and the order of
-            the image's axes.
-        maps: S, or None.
+        scan: Spec as given.
+        spec: Spec as given; None where a tensor or a subset replaced the trajectory.
+        trajectory: Sampling points (..., interleave, sample, axis), float64, in radians per pixel
+            and in the order of the image's axes.
+        maps: Coil maps S, or None.
 
     Raises:
-        GeometryError: not a :class:`NonCartesian`, or maps for a spec without coils.
-        ShapeError: maps of another shape.
-        DtypeError: maps that are not complex or real floats.
-        DataError: maps that are not finite.
+        GeometryError: Not a :class:`NonCartesian`, or maps for a spec without coils.
+        ShapeError: The maps have another shape.
+        DtypeError: The maps are not complex or real floats.
+        DataError: The maps are not finite.
 
     Shapes: image (..., ny, nx) to data (..., interleave, sample), with coils
     (..., coil, interleave, sample); in three dimensions (..., nz, ny, nx). ``subset`` chooses
@@ -144,19 +144,19 @@ class NonCartesianMRI(LinearOperator):
         self.register_buffer("maps", maps, persistent=False)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> NonCartesianMRI:
-        """The operator of the same scan with maps or a trajectory put in.
+        """The operator of the same scan with other coil maps or another trajectory.
 
         Args:
             tensors: "maps" (*lead, coil, *shape), complex; "trajectory"
                 (*lead, interleave, sample, axis), real, in radians per pixel. Leading axes are
-                those of the images, (batch, 1), or 1, or omitted altogether. A
-                trajectory of its own for every sample costs a call of FINUFFT for each.
+                those of the images, (batch, 1), or 1, or omitted altogether. Where every sample has
+                its own trajectory, FINUFFT is called once per sample.
 
         Raises:
-            GeometryError: other names, maps without coils, or frequencies beyond ±2π.
-            ShapeError: other last axes, or no channel axis.
-            DtypeError: not tensors of floats.
-            DataError: a number is not finite.
+            GeometryError: Other names, maps without coils, or frequencies beyond ±2π.
+            ShapeError: Other last axes, or no channel axis.
+            DtypeError: Not tensors of floats.
+            DataError: A number is not finite.
         """
         if not tensors:
             return self
@@ -185,17 +185,18 @@ class NonCartesianMRI(LinearOperator):
         return (self._maps_for(v).conj() * images).sum(-self.domain.ndim - 1)
 
     def normal(self, weights: Tensor | None = None) -> ToeplitzNormal:
-        """T*WT, equal to ``T.H @ T`` but by FFTs alone, several times faster where used again.
+        """The normal operator T*WT, equal to ``T.H @ T``, by FFTs alone.
 
-        Building it takes one NUFFT in double precision.
+        It is several times faster than the composition where it is applied often. Building it takes
+        one NUFFT in double precision.
 
         Args:
-            weights: W, (*lead, interleave, sample) real, as of
+            weights: W, (*lead, interleave, sample) real, such as those of
                 :func:`learnedrecon.solvers.direct.density.density_weights`; 1 unless given.
 
         Raises:
-            ShapeError: weights of another shape.
-            GeometryError: no maps where there are coils.
+            ShapeError: The weights have another shape.
+            GeometryError: The operator has coils but no maps.
         """
         self._require_maps()
         points = self._points()
@@ -212,7 +213,7 @@ class NonCartesianMRI(LinearOperator):
         return self._copy(self.trajectory.index_select(-3, chosen), self.maps)
 
     def compute_norm(self) -> Norm:
-        """‖T‖ by Lanczos."""
+        """‖T‖ by the method of Lanczos."""
         return require_settled(lanczos_norm(self, tolerance=1e-4), type(self).__name__)
 
     def own_axes(self, name: str) -> int:

@@ -1,4 +1,4 @@
-"""What tensors of a non-Cartesian scan have to be."""
+"""Checks of the tensors of a non-Cartesian scan."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def check(
     shape: tuple[int, ...],
     trajectory: tuple[int, ...],
 ) -> None:
-    """Refuses tensors of other names, shapes, types or values.
+    """Check of the names, shapes, dtypes and values of coil maps and trajectories.
 
     Args:
         tensors: "maps" (*lead, coil, *shape) and "trajectory" (*lead, interleave, sample, axis).
-        coils: how many, or None.
-        shape: of the image.
-        trajectory: the shape of the one that is there.
+        coils: Number of coils, or None.
+        shape: Shape of the image.
+        trajectory: Shape of the present trajectory.
 
     Raises:
-        GeometryError: other names, maps without coils, or frequencies beyond ±2π.
-        ShapeError: other last axes, or no channel axis.
-        DtypeError: not tensors of floats.
-        DataError: a number is not finite.
+        GeometryError: Unknown names, maps without coils, or frequencies beyond ±2π.
+        ShapeError: Other last axes, or no channel axis.
+        DtypeError: Not tensors of floats.
+        DataError: A number is not finite.
     """
     _require_names(tensors, coils)
     last = {"maps": (coils, *shape), "trajectory": tuple(trajectory[-3:])}
@@ -85,7 +85,11 @@ def _require_type(name: str, tensor: Tensor) -> None:
 def _require_values(name: str, tensor: Tensor) -> None:
     if not bool(tensor.isfinite().all()):
         raise DataError(
-            describe(expected=f"finite {name}", found="NaN or infinity", fix="look for its origin")
+            describe(
+                expected=f"finite {name}",
+                found="NaN or infinity",
+                fix="find the computation that produced it",
+            )
         )
     if name == "trajectory":
         require_frequencies(float(tensor.abs().max()))

@@ -35,28 +35,36 @@ _SLOW_MULTIPLE = 128
 
 
 def nufft(image: Tensor, points: Tensor, shape: Shape) -> Tensor:
-    """F_k u, differentiable any number of times in u and in k. Nothing is checked.
+    """F_k u, differentiable any number of times in u and in k, without checks.
 
     Args:
         image: u, (*lead, *shape), complex64 or complex128.
-        points: k in radians per pixel, (*lead, number, len(shape)), float64; leading axes broadcast
-            with those of the image. Each point set of its own costs a call of FINUFFT.
-        shape: of the image.
+        points: Frequencies k in radians per pixel, (*lead, number, len(shape)), float64; leading
+            axes broadcast with those of the image. FINUFFT is called once per set of points.
+        shape: Shape of the image.
 
     Returns:
-        (*lead, number).
+        Data (*lead, number).
 
     Raises:
-        MissingExtraError: pytorch-finufft is not installed.
+        MissingExtraError: The package pytorch-finufft is not installed.
     """
     return _apply(image, points, shape, FORWARD)
 
 
 def nufft_adjoint(data: Tensor, points: Tensor, shape: Shape) -> Tensor:
-    """F_k* v for v (*lead, number), (*lead, *shape); see :func:`nufft`.
+    """F_k* v, differentiable any number of times in v and in k, without checks.
+
+    Args:
+        data: v, (*lead, number), complex64 or complex128.
+        points: Frequencies k, as in :func:`nufft`.
+        shape: Shape of the image.
+
+    Returns:
+        Image (*lead, *shape).
 
     Raises:
-        MissingExtraError: pytorch-finufft is not installed.
+        MissingExtraError: The package pytorch-finufft is not installed.
     """
     return _apply(data, points, shape, ADJOINT)
 

@@ -1,6 +1,7 @@
-"""Undersampling masks by name: their specs, their registry, and masks found in data.
+"""Undersampling masks by name: specs, registry, and masks recovered from data.
 
-A spec draws masks for one shape of k-space, and what it draws depends on the seed and nothing else:
+A spec draws masks for a shape of k-space. The mask depends only on the spec, the shape and the
+seed:
 
     mask = Equispaced((4,), (0.08,)).draw((640, 368), "file1000000.h5")   # fastMRI's, (640, 368)
 """
@@ -31,20 +32,20 @@ from learnedrecon.specs import Entry, Registry
 
 
 class Mask(ABC):
-    """A law of undersampling masks."""
+    """Base class of random undersampling masks."""
 
     def draw(self, shape: tuple[int, int], seed: Seed) -> Tensor:
-        """One mask.
+        """One mask, determined by the seed.
 
         Args:
-            shape: (ky, kx) of the k-space.
-            seed: an int, a tuple of ints, or a file name (its code points, as fastMRI has it).
+            shape: Shape (ky, kx) of k-space.
+            seed: An int, a tuple of ints, or a file name (its code points, as in fastMRI).
 
         Returns:
-            bool of shape (ky, kx), true where a sample is acquired; k = 0 is at n // 2.
+            Boolean mask (ky, kx), true where a sample is acquired; k = 0 is at n // 2.
 
         Raises:
-            ConfigError: no mask of this shape has the properties.
+            ConfigError: No mask of this shape has the required properties.
             ShapeError: ``shape`` is not two positive numbers.
         """
         centre_mask(shape, 0)
@@ -56,13 +57,14 @@ class Mask(ABC):
 
 @dataclass(frozen=True)
 class LineMask(Mask):
-    """Whole lines along ky, chosen along kx by a rule of fastMRI.
+    """Base class of masks of whole lines along ky, selected along kx by a rule of fastMRI.
 
     See :func:`learnedrecon.operators.mri.sampling_lines.line_mask`.
 
     Attributes:
-        accelerations: R; of several, one is drawn.
-        centre_fractions: the part of the lines that the centre takes, one for each acceleration.
+        accelerations: Acceleration factors R, one of which is drawn.
+        centre_fractions: Fraction of the lines in the fully sampled centre, one per acceleration.
+        kind: Name of the rule.
     """
 
     accelerations: tuple[int, ...] = (4,)
@@ -84,43 +86,43 @@ class LineMask(Mask):
 
 
 class RandomLines(LineMask):
-    """Lines at random, about W/R of them."""
+    """Random lines, about W/R of them."""
 
     kind = "random"
 
 
 class Equispaced(LineMask):
-    """Every R-th line and the centre."""
+    """Every R-th line, and the centre."""
 
     kind = "equispaced"
 
 
 class EquispacedFraction(LineMask):
-    """Lines at equal steps such that they are about W/R with the centre."""
+    """Lines at equal steps, about W/R of them including the centre."""
 
     kind = "equispaced_fraction"
 
 
 class Magic(LineMask):
-    """Every R-th line, with an offset between k and -k (Defazio 2019)."""
+    """Every R-th line with an offset between k and -k (Defazio 2019), and the centre."""
 
     kind = "magic"
 
 
 class MagicFraction(LineMask):
-    """The same with steps such that the lines are about W/R with the centre."""
+    """Lines of :class:`Magic` with steps that give about W/R lines including the centre."""
 
     kind = "magic_fraction"
 
 
 @dataclass(frozen=True)
 class PoissonDisc(Mask):
-    """Variable-density Poisson disc, see :func:`..sampling_grid.poisson_disc_mask`.
+    """Variable-density Poisson disc masks, see :func:`..sampling_grid.poisson_disc_mask`.
 
     Attributes:
-        acceleration: R, met to the sample.
-        calibration: side of the fully sampled square.
-        contrast: how much wider the distances are at the border than in the middle.
+        acceleration: Acceleration factor R, met exactly in the number of samples.
+        calibration: Side of the fully sampled square, in samples.
+        contrast: Ratio of the distances at the border to those in the centre.
     """
 
     acceleration: float = 4.0
@@ -139,11 +141,11 @@ class PoissonDisc(Mask):
 
 @dataclass(frozen=True)
 class Radial(Mask):
-    """Golden-angle spokes on the grid, see :func:`..sampling_grid.radial_mask`.
+    """Masks of golden-angle spokes on the grid, see :func:`..sampling_grid.radial_mask`.
 
     Attributes:
-        acceleration: R, met to half a spoke.
-        calibration: side of the fully sampled square.
+        acceleration: Acceleration factor R, met to half a spoke.
+        calibration: Side of the fully sampled square, in samples.
     """
 
     acceleration: float = 4.0
@@ -157,12 +159,12 @@ class Radial(Mask):
 
 @dataclass(frozen=True)
 class Spiral(Mask):
-    """Archimedean spirals on the grid, see :func:`..sampling_grid.spiral_mask`.
+    """Masks of Archimedean spirals on the grid, see :func:`..sampling_grid.spiral_mask`.
 
     Attributes:
-        acceleration: R, met to about 1 %.
-        calibration: side of the fully sampled square.
-        arms: number of interleaves.
+        acceleration: Acceleration factor R, met to about 1 %.
+        calibration: Side of the fully sampled square, in samples.
+        arms: Number of interleaves.
     """
 
     acceleration: float = 4.0
@@ -210,20 +212,20 @@ MaskSpec = Annotated[Mask, PlainValidator(_parse), PlainSerializer(_dump)]
 
 
 def sampling_mask(kspace: Tensor, *, coil_axis: int | None = -3) -> Tensor:
-    """Where k-space was sampled: where some coil is not exactly zero.
+    """The mask of sampled points of k-space: those where some coil is not exactly zero.
 
     Columns that a scanner filled with zeros count as not sampled.
 
     Args:
-        kspace: (..., coil, ky, kx), or (..., ky, kx) with ``coil_axis`` None.
-        coil_axis: over which one non-zero suffices.
+        kspace: k-space (..., coil, ky, kx), or (..., ky, kx) with ``coil_axis`` None.
+        coil_axis: Axis of the coils, or None; one non-zero coil is sufficient.
 
     Returns:
-        bool, the shape of ``kspace`` with 1 coil: a mask as the operators take it.
+        Boolean mask of the shape of ``kspace`` with 1 coil, as the operators accept it.
 
     Raises:
-        ShapeError: there is no such axis.
-        DataError: NaN or infinity, or nothing but zeros.
+        ShapeError: There is no such axis.
+        DataError: The data are not finite, or all zero.
     """
     if kspace.ndim < (2 if coil_axis is None else 3):
         raise ShapeError(
@@ -236,7 +238,9 @@ def sampling_mask(kspace: Tensor, *, coil_axis: int | None = -3) -> Tensor:
     if not bool(torch.isfinite(kspace).all()):
         raise DataError(
             describe(
-                expected="finite k-space", found="NaN or infinity", fix="look at how it was read"
+                expected="finite k-space",
+                found="NaN or infinity",
+                fix="check how the file was read",
             )
         )
     mask = kspace != 0
@@ -246,24 +250,24 @@ def sampling_mask(kspace: Tensor, *, coil_axis: int | None = -3) -> Tensor:
             describe(
                 expected="some sample of k-space that is not zero",
                 found="nothing but zeros",
-                fix="look at how it was read and scaled",
+                fix="check how the file was read and scaled",
             )
         )
     return mask
 
 
 def acceleration(mask: Tensor) -> Tensor:
-    """How many times fewer samples than grid points, per mask.
+    """The acceleration factor of a mask: grid points divided by samples.
 
     Args:
-        mask: bool, (..., ky, kx).
+        mask: Boolean mask, (..., ky, kx).
 
     Returns:
-        float64 of shape (...); infinity where nothing is sampled.
+        Factors (...), float64; infinity where nothing is sampled.
 
     Raises:
-        ShapeError: fewer than two axes.
-        ConfigError: not a boolean mask.
+        ShapeError: Fewer than two axes.
+        ConfigError: The mask is not boolean.
     """
     if mask.ndim < 2:
         raise ShapeError(

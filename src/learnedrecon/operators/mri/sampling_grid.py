@@ -29,11 +29,15 @@ _SURPLUS: Final = 1.02
 
 
 def centre_mask(shape: tuple[int, int], size: int) -> BoolArray:
-    """The ``size`` × ``size`` samples around k = 0, from index n//2 - size//2 of each axis on.
+    """A fully sampled square around k = 0, from index n//2 - size//2 of each axis on.
+
+    Args:
+        shape: Shape of k-space, (ny, nx).
+        size: Side of the square, in samples.
 
     Raises:
         ConfigError: ``size`` is negative or larger than an axis.
-        ShapeError: no samples.
+        ShapeError: The shape has no samples.
     """
     if len(shape) != 2 or min(shape) < 1:
         raise ShapeError(
@@ -58,7 +62,11 @@ def centre_mask(shape: tuple[int, int], size: int) -> BoolArray:
 
 
 def relative_radius(shape: tuple[int, int]) -> FloatArray:
-    """ρ of every sample: √((2ky/ny)² + (2kx/nx)²), (ny, nx)."""
+    """The relative radius ρ of every sample: √((2ky/ny)² + (2kx/nx)²), (ny, nx).
+
+    Args:
+        shape: Shape of k-space, (ny, nx).
+    """
     y, x = (2.0 * (np.arange(n) - n // 2) / n for n in shape)
     return np.hypot(y[:, None], x[None, :])
 
@@ -71,31 +79,31 @@ def poisson_disc_mask(
     contrast: float = 4.0,
     seed: Seed = 0,
 ) -> BoolArray:
-    """A variable-density Poisson disc: random, but no two samples close together.
+    """A variable-density Poisson disc mask: random samples with a minimal distance.
 
-    Grid points are visited in random order, and one is taken unless it lies closer than r(q) to a
-    point q that was taken before, r = s·(1 + (``contrast`` - 1)·min(ρ, 1)) in samples. So any two
-    samples p, q outside the centre are at least min(r(p), r(q)) apart. The scale s is searched for
-    such that slightly too many are taken (2 %, or more where the grid does not let distances
-    change smoothly: below R = 3 with contrast 1); the surplus is removed at random, so the number
-    of samples, centre included, is exactly round(ny·nx/R).
+    Grid points are visited in random order, and a point is taken unless it lies closer than r(q) to
+    a point q that was taken before, r = s·(1 + (``contrast`` - 1)·min(ρ, 1)) in samples. So any two
+    samples p, q outside the centre are at least min(r(p), r(q)) apart. The scale s is chosen such
+    that slightly too many are taken (2 %, or more where the grid does not let distances change
+    smoothly: below R = 3 with contrast 1); the surplus is removed at random, so the number of
+    samples, centre included, is exactly round(ny·nx/R).
 
     Bridson 2007 (Poisson discs); Vasanawala et al. 2011, ISBI, and Lustig and Pauly 2010, MRM 64
     (variable density for MRI).
 
     Args:
-        shape: (ny, nx).
-        acceleration: R, at least 1.
-        centre: side of the fully sampled square.
-        contrast: how much wider the distances are at ρ = 1 than at 0; 1 is a uniform density.
-        seed: see :data:`learnedrecon.operators.mri.sampling_lines.Seed`.
+        shape: Shape of k-space, (ny, nx).
+        acceleration: Acceleration factor R, at least 1.
+        centre: Side of the fully sampled square, in samples.
+        contrast: Ratio of the distances at ρ = 1 to those at ρ = 0; 1 is a uniform density.
+        seed: Seed, as in :data:`learnedrecon.operators.mri.sampling_lines.Seed`.
 
     Returns:
-        bool (ny, nx).
+        Boolean mask (ny, nx).
 
     Raises:
-        ConfigError: a number out of range, or a centre that is larger than the whole mask may be.
-        ShapeError: no samples.
+        ConfigError: A number is out of range, or the centre is larger than the whole mask may be.
+        ShapeError: The shape has no samples.
     """
     middle = centre_mask(shape, centre)
     wanted = _wanted(middle, acceleration)
@@ -170,7 +178,7 @@ def _throw(radius: FloatArray, order: NDArray[np.int64]) -> BoolArray:
 def radial_mask(
     shape: tuple[int, int], *, acceleration: float, centre: int = 24, seed: Seed = 0
 ) -> BoolArray:
-    """Spokes through k = 0 at the golden angle, rounded to the grid.
+    """A radial mask: spokes through k = 0 at the golden angle, rounded to the grid.
 
     Spoke j is k(t) = t·(ny/2·sin θ_j, nx/2·cos θ_j), -1 ≤ t ≤ 1, θ_j = θ_0 + 111.25°·j, θ_0
     drawn. So many spokes are taken that the number of samples comes as close to ny·nx/R as whole
@@ -179,17 +187,18 @@ def radial_mask(
     Winkelmann et al. 2007, IEEE TMI 26 (the golden angle).
 
     Args:
-        shape: (ny, nx).
-        acceleration: R, at least 1.
-        centre: side of the fully sampled square.
-        seed: see :data:`learnedrecon.operators.mri.sampling_lines.Seed`.
+        shape: Shape of k-space, (ny, nx).
+        acceleration: Acceleration factor R, at least 1.
+        centre: Side of the fully sampled square, in samples.
+        seed: Seed, as in :data:`learnedrecon.operators.mri.sampling_lines.Seed`.
 
     Returns:
-        bool (ny, nx). Fewer than max(ny, nx)/2 + 1 samples away from ny·nx/R.
+        Boolean mask (ny, nx), whose number of samples differs from ny·nx/R by fewer than max(ny,
+        nx)/2 + 1.
 
     Raises:
-        ConfigError: a number out of range, or more samples than spokes can reach.
-        ShapeError: no samples.
+        ConfigError: A number is out of range, or spokes cannot reach so many samples.
+        ShapeError: The shape has no samples.
     """
     mask = centre_mask(shape, centre)
     wanted = _wanted(mask, acceleration)
@@ -214,26 +223,26 @@ def spiral_mask(
     arms: int = 8,
     seed: Seed = 0,
 ) -> BoolArray:
-    """Archimedean spirals rounded to the grid.
+    """A spiral mask: Archimedean spirals rounded to the grid.
 
     Arm j is k(t) = t·(ny/2·sin φ, nx/2·cos φ), 0 ≤ t ≤ 1, φ = φ_0 + 2πj/arms + 2π·turns·t, φ_0
-    drawn. The number of turns, not a whole one, is searched for such that the number of samples
-    comes as close to ny·nx/R as it can; the corners outside ρ = 1 stay empty.
+    drawn. The number of turns, a real number, is chosen such that the number of samples is as close
+    to ny·nx/R as possible; the corners outside ρ = 1 stay empty.
 
     Args:
-        shape: (ny, nx).
-        acceleration: R, at least 1.
-        centre: side of the fully sampled square.
-        arms: number of interleaves.
-        seed: see :data:`learnedrecon.operators.mri.sampling_lines.Seed`.
+        shape: Shape of k-space, (ny, nx).
+        acceleration: Acceleration factor R, at least 1.
+        centre: Side of the fully sampled square, in samples.
+        arms: Number of interleaves.
+        seed: Seed, as in :data:`learnedrecon.operators.mri.sampling_lines.Seed`.
 
     Returns:
-        bool (ny, nx). Within 1 % of ny·nx/R samples from 128² on, except that ``arms`` straight
-        lines are the least there can be.
+        Boolean mask (ny, nx). From 128² on its number of samples is within 1 % of ny·nx/R, but
+        never below that of ``arms`` straight lines.
 
     Raises:
-        ConfigError: a number out of range, or more samples than spirals can reach.
-        ShapeError: no samples.
+        ConfigError: A number is out of range, or spirals cannot reach so many samples.
+        ShapeError: The shape has no samples.
     """
     mask = centre_mask(shape, centre)
     wanted = _wanted(mask, acceleration)
@@ -304,6 +313,6 @@ def _check_reach(shape: tuple[int, int], centre: BoolArray, wanted: int) -> None
                 expected=f"an acceleration of at least {centre.size / (0.95 * reach):.2f}, as the "
                 "corners of k-space stay empty",
                 found=f"{centre.size / wanted:.2f}",
-                fix="raise the acceleration, or take another kind of mask",
+                fix="raise the acceleration, or use another kind of mask",
             )
         )

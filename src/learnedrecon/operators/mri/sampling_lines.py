@@ -1,11 +1,12 @@
-"""Which phase-encoding lines are acquired: the rules of the fastMRI challenge, bit by bit.
+"""Sampling rules of the fastMRI challenge for phase-encoding lines, reproduced exactly.
 
 Each function draws the lines outside the centre and adds the centre: ``centre`` lines from
 ``(width - centre + 1) // 2`` on, ``centre = round(width · fraction)``. The numbers come from the
-legacy ``RandomState`` of numpy, whose stream is frozen: a file name gives the same mask everywhere.
+legacy ``RandomState`` of numpy, whose stream never changes: a file name gives the same mask on
+every machine.
 
-Zbontar et al. 2018, arXiv:1811.08839, and the challenge's public ``subsample.py``, from whose rules
-this was written; the tests hold it to columns that that file drew. Offset ("magic") sampling is
+Zbontar et al. 2018, arXiv:1811.08839, and the challenge's public ``subsample.py``, whose rules this
+file implements; the tests compare it with masks drawn by that file. Offset ("magic") sampling is
 Defazio 2019, arXiv:1912.01101.
 """
 
@@ -29,10 +30,13 @@ Seed = int | tuple[int, ...] | str
 
 
 def seed_words(seed: Seed) -> int | tuple[int, ...]:
-    """The numbers that a seed stands for; fastMRI seeds a mask by ``tuple(map(ord, filename))``.
+    """The integers of a seed; fastMRI seeds a mask by ``tuple(map(ord, filename))``.
+
+    Args:
+        seed: An int, a tuple of ints, or a file name.
 
     Raises:
-        ConfigError: an empty name or tuple, or a number outside [0, 2³²).
+        ConfigError: The name or tuple is empty, or a number is outside [0, 2³²).
     """
     words = tuple(map(ord, seed)) if isinstance(seed, str) else seed
     numbers = words if isinstance(words, tuple) else (words,)
@@ -55,26 +59,26 @@ def line_mask(
     centre_fractions: tuple[float, ...],
     seed: Seed,
 ) -> BoolArray:
-    """The acquired lines out of ``width``, exactly as fastMRI draws them.
+    """A mask of lines, exactly as fastMRI draws it.
 
-    ``random``: every line with probability (W/R - n)/(W - n), n lines being the centre.
-    ``equispaced``: every R-th line, so more than W/R lines in all. ``equispaced_fraction``: a wider
-    step, R(n - W)/(nR - W), that gives about W/R lines in all. ``magic``: every R-th line, those of
-    negative frequency shifted so that their mirror images fall between the others.
+    ``random``: every line with probability (W/R - n)/(W - n), where n is the number of lines in the
+    centre. ``equispaced``: every R-th line, so more than W/R lines in all. ``equispaced_fraction``:
+    a wider step, R(n - W)/(nR - W), that gives about W/R lines in all. ``magic``: every R-th line,
+    those of negative frequency shifted so that their mirror images fall between the others.
     ``magic_fraction``: the same with the step round(W/(round(W/R) - n)).
 
     Args:
-        kind: one of these.
-        width: the number of lines W, at least 1.
-        accelerations: R; of several, one is drawn.
-        centre_fractions: of the lines that the centre takes, one for each acceleration.
-        seed: an int, a tuple of ints, or a file name.
+        kind: Name of the rule.
+        width: Number of lines W, at least 1.
+        accelerations: Acceleration factors R, one of which is drawn.
+        centre_fractions: Fraction of the lines in the centre, one per acceleration.
+        seed: An int, a tuple of ints, or a file name.
 
     Returns:
-        bool of shape (width,), at k-space positions from the most negative frequency on.
+        Boolean mask (width,), from the most negative frequency on.
 
     Raises:
-        ConfigError: no mask has these properties, see :func:`check_lines`.
+        ConfigError: No mask has these properties, see :func:`check_lines`.
     """
     check_lines(accelerations, centre_fractions)
     if width < 1:
@@ -94,11 +98,15 @@ def line_mask(
 
 
 def check_lines(accelerations: tuple[int, ...], centre_fractions: tuple[float, ...]) -> None:
-    """Whether these numbers make sense for some width.
+    """Check of accelerations and centre fractions, independent of the number of lines.
+
+    Args:
+        accelerations: Acceleration factors R.
+        centre_fractions: Fraction of the lines in the centre, one per acceleration.
 
     Raises:
-        ConfigError: not one fraction for every acceleration, an acceleration below 1, or a fraction
-            outside [0, 1].
+        ConfigError: There is not one fraction per acceleration, an acceleration is below 1, or a
+            fraction is outside [0, 1].
     """
     if not accelerations or len(accelerations) != len(centre_fractions):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""T*T of a non-Cartesian transform by two FFTs on a doubled grid."""
+"""The normal operator T*WT of a non-Cartesian transform by two FFTs on a doubled grid."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _CACHED = 2**18
 class ToeplitzNormal(LinearOperator):
     """u ↦ Σ_c S_c* F* W F S_c u, as convolutions with p(x) = n⁻¹ Σ_j w_j exp(i k_j·x).
 
-    F*WF is a Toeplitz matrix, part of a circulant one of twice the size, whose eigenvalues are real
-    because p(-x) is the conjugate of p(x) (Fessler et al., IEEE Trans. Signal Process. 53(9),
-    2005). It equals the composition of the transforms to their accuracy, and is exactly
+    F*WF is a Toeplitz matrix, embedded in a circulant matrix of twice the size, whose eigenvalues
+    are real because p(-x) is the conjugate of p(x) (Fessler et al., IEEE Trans. Signal Process.
+    53(9), 2005). It equals the composition of the transforms to their accuracy, and is exactly
     self-adjoint.
 
     Args:
-        domain: of images.
-        eigenvalues: of the circulant matrix, (*lead, *(2n along each axis)), real.
-        maps: (*lead, coil, *domain.shape), or None without coils.
+        domain: Space of images.
+        eigenvalues: Eigenvalues of the circulant matrix, (*lead, *(2n along each axis)), real.
+        maps: Coil maps (*lead, coil, *domain.shape), or None without coils.
     """
 
     eigenvalues: Tensor
@@ -77,15 +77,15 @@ def _filtered(u: Tensor, eigenvalues: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def toeplitz_eigenvalues(points: Tensor, weights: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The eigenvalues for :class:`ToeplitzNormal`, differentiable in both.
+    """The eigenvalues for :class:`ToeplitzNormal`, differentiable in points and weights.
 
     Args:
-        points: (*lead, number, axes) float64.
+        points: Frequencies (*lead, number, axes), float64, in radians per pixel.
         weights: w, (*lead, number) float64.
-        shape: of the image.
+        shape: Shape of the image.
 
     Returns:
-        (*lead, *(2n along each axis)) float64.
+        Eigenvalues (*lead, *(2n along each axis)), float64.
     """
     doubled = tuple(2 * n for n in shape)
     axes = tuple(range(-len(shape), 0))

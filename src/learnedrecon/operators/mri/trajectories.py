@@ -1,9 +1,9 @@
-"""Where k-space is sampled: specs of radial, spiral and other trajectories.
+"""Non-Cartesian k-space trajectories: radial, spiral and others.
 
-A trajectory has interleaves (spokes, spiral arms: what :meth:`LinearOperator.subset` chooses from)
-with equally many samples each. Samples are frequencies in radians per pixel in the order of the
-image's axes, (ky, kx) or (kz, ky, kx); [-π, π] is what pixels resolve. One cycle per field of view
-of n pixels is 2π/n.
+A trajectory consists of interleaves (spokes or spiral arms, from which
+:meth:`LinearOperator.subset` selects) with equally many samples each. Samples are frequencies in
+radians per pixel in the order of the image's axes, (ky, kx) or (kz, ky, kx); pixels resolve [-π,
+π]. One cycle per field of view of n pixels is 2π/n.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _GOLDEN_MEANS = (0.46557123187676802, 0.68232780382801933)
 
 @dataclass(frozen=True)
 class Radial:
-    """Diameters of the disc |k| ≤ π in two dimensions.
+    """Radial trajectory: diameters of the disc |k| ≤ π in two dimensions.
 
     k(s, j) = r_j (sin θ_s, cos θ_s) in (ky, kx) with r_j = 2π (j - ⌊samples/2⌋)/samples, so that
     every spoke passes through k = 0, and the spoke of the angle θ is the Fourier transform of the
     projection at θ of a :class:`ParallelBeam`. Twice as many samples as pixels are usual.
 
     Attributes:
-        spokes: how many.
-        samples: of each spoke.
+        spokes: Number of spokes.
+        samples: Number of samples per spoke.
         ordering: "golden", θ_s = start + s·111.25°; or "uniform", θ_s = start + π s/spokes.
         start: θ_0 in radians.
 
     Raises:
-        GeometryError: not positive counts, another ordering, or a start that is not finite.
+        GeometryError: A count is not positive, the ordering is unknown, or the start is not finite.
     """
 
     spokes: int
@@ -71,7 +71,7 @@ class Radial:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(spokes, samples)."""
+        """The number of interleaves and of samples, (spokes, samples)."""
         return self.spokes, self.samples
 
     @property
@@ -86,28 +86,29 @@ class Radial:
         return _line(self.samples)
 
     def points(self) -> FloatArray:
-        """(spokes, samples, 2), float64."""
+        """The frequencies (spokes, samples, 2), float64."""
         direction = np.stack([np.sin(self.angles), np.cos(self.angles)], axis=-1)
         return self.radii[:, None] * direction[:, None, :]
 
 
 @dataclass(frozen=True)
 class Spiral:
-    """Archimedean spirals from the centre to |k| = π in two dimensions.
+    """Spiral trajectory: Archimedean spirals from k = 0 to |k| = π in two dimensions.
 
     k(m, j) = π τ_j (sin φ, cos φ) in (ky, kx) with φ = 2π (turns·τ_j + m/interleaves) and
     τ_j = (j/(samples - 1))^exponent. Neighbouring arms are 2π/(2·turns·interleaves) apart, so that
     turns·interleaves ≥ n/2 resolves n pixels.
 
     Attributes:
-        interleaves: how many arms.
-        samples: of each arm, at least 2.
-        turns: of each arm.
-        exponent: 1 puts as many samples on every turn; towards 0.5 they lie evenly in the disc,
-            which leaves a gap around k = 0 where there are many arms.
+        interleaves: Number of arms.
+        samples: Number of samples per arm, at least 2.
+        turns: Number of turns per arm.
+        exponent: Exponent of τ: 1 puts equally many samples on every turn; towards 0.5 they are
+            evenly distributed in the disc, which leaves a gap around k = 0 where there are many
+            arms.
 
     Raises:
-        GeometryError: counts or numbers that are not positive.
+        GeometryError: A count or number is not positive.
     """
 
     interleaves: int
@@ -133,11 +134,11 @@ class Spiral:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(interleaves, samples)."""
+        """The number of interleaves and of samples, (interleaves, samples)."""
         return self.interleaves, self.samples
 
     def points(self) -> FloatArray:
-        """(interleaves, samples, 2), float64."""
+        """The frequencies (interleaves, samples, 2), float64."""
         tau = np.linspace(0, 1, self.samples) ** self.exponent
         arm = np.arange(self.interleaves)[:, None] / self.interleaves
         phase = 2 * math.pi * (self.turns * tau + arm)
@@ -146,18 +147,18 @@ class Spiral:
 
 @dataclass(frozen=True)
 class Kooshball:
-    """Diameters of the ball |k| ≤ π in three dimensions, by the golden means.
+    """Three-dimensional radial trajectory: diameters of the ball |k| ≤ π by the golden means.
 
-    Spoke s points to the height z = {s·φ₁} and the azimuth 2π{s·φ₂}, {·} the fractional part,
-    φ₁ = .4656 and φ₂ = .6823 (Chan et al., Magn. Reson. Med. 61(2), 2009); radii as in
+    Spoke s points to the height z = {s·φ₁} and the azimuth 2π{s·φ₂}, where {·} is the fractional
+    part, φ₁ = .4656 and φ₂ = .6823 (Chan et al., Magn. Reson. Med. 61(2), 2009); radii as in
     :class:`Radial`.
 
     Attributes:
-        directions: the number of spokes.
-        samples: of each spoke.
+        directions: Number of spokes.
+        samples: Number of samples per spoke.
 
     Raises:
-        GeometryError: not positive counts.
+        GeometryError: A count is not positive.
     """
 
     directions: int
@@ -172,7 +173,7 @@ class Kooshball:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(directions, samples)."""
+        """The number of interleaves and of samples, (directions, samples)."""
         return self.directions, self.samples
 
     @property
@@ -181,7 +182,7 @@ class Kooshball:
         return _line(self.samples)
 
     def points(self) -> FloatArray:
-        """(directions, samples, 3), float64."""
+        """The frequencies (directions, samples, 3), float64."""
         index = np.arange(self.directions)
         height, turn = (np.mod(index * mean, 1.0) for mean in _GOLDEN_MEANS)
         flat, phase = np.sqrt(1 - height**2), 2 * math.pi * turn
@@ -191,16 +192,16 @@ class Kooshball:
 
 @dataclass(frozen=True)
 class Stacked:
-    """One trajectory in the plane for every Cartesian kz: stack of stars, stack of spirals.
+    """Stack of stars or stack of spirals: a planar trajectory repeated for every Cartesian kz.
 
     Interleave p·(interleaves of the plane) + s is interleave s at kz = 2π (p - ⌊P/2⌋)/P.
 
     Attributes:
-        plane: in (ky, kx).
-        partitions: P, the number of planes.
+        plane: Trajectory in (ky, kx).
+        partitions: Number P of planes.
 
     Raises:
-        GeometryError: not positive counts, or not a trajectory in two dimensions.
+        GeometryError: The count is not positive, or the trajectory is not two-dimensional.
     """
 
     plane: Radial | Spiral
@@ -223,12 +224,12 @@ class Stacked:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(partitions · interleaves of the plane, samples)."""
+        """The number of interleaves and samples, (partitions · planar interleaves, samples)."""
         interleaves, samples = self.plane.shape
         return self.partitions * interleaves, samples
 
     def points(self) -> FloatArray:
-        """(partitions · interleaves of the plane, samples, 3), float64."""
+        """The frequencies (partitions · interleaves of the plane, samples, 3), float64."""
         plane = self.plane.points()
         kz = np.broadcast_to(
             _line(self.partitions)[:, None, None, None],
@@ -240,15 +241,16 @@ class Stacked:
 
 @dataclass(frozen=True)
 class Points:
-    """Any samples, one by one.
+    """A trajectory of arbitrary sampling points.
 
     Attributes:
-        values: (interleave, sample, axis) in radians per pixel: nested sequences, an array or a
-            tensor, kept as tuples so that the spec hashes. Long ones are better put in by
-            ``with_tensors({"trajectory": ...})``.
+        values: Frequencies (interleave, sample, axis) in radians per pixel: nested sequences, an
+            array or a tensor, stored as tuples so that the spec can be hashed. Long trajectories
+            are better given by ``with_tensors({"trajectory": ...})``.
 
     Raises:
-        GeometryError: not three axes, of which the last has 2 or 3 entries, or beyond ±2π.
+        GeometryError: The values do not have three axes, the last of 2 or 3 entries, or lie beyond
+            ±2π.
     """
 
     values: tuple[tuple[tuple[float, ...], ...], ...]
@@ -265,11 +267,11 @@ class Points:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(interleaves, samples)."""
+        """The number of interleaves and of samples, (interleaves, samples)."""
         return len(self.values), len(self.values[0])
 
     def points(self) -> FloatArray:
-        """(interleaves, samples, axes), float64."""
+        """The frequencies (interleaves, samples, axes), float64."""
         return np.array(self.values, dtype=np.float64)
 
 
@@ -278,13 +280,16 @@ TRAJECTORIES = (Radial, Spiral, Kooshball, Stacked, Points)
 
 
 def require_frequencies(largest: float) -> None:
-    """Refuses frequencies that are not finite or beyond ±2π radians per pixel.
+    """Check that frequencies are finite and within ±2π radians per pixel.
 
-    Beyond ±π they alias, which steps of a learned trajectory may do; cycles per field of view are
-    far beyond.
+    Beyond ±π they alias, which a step of a learned trajectory may cause; frequencies in cycles per
+    field of view are far beyond.
+
+    Args:
+        largest: Largest magnitude of a frequency, in radians per pixel.
 
     Raises:
-        GeometryError: with the largest one.
+        GeometryError: The largest frequency is not finite or beyond ±2π.
     """
     if not largest <= MOST:
         raise GeometryError(

@@ -35,14 +35,14 @@ class Arranged:
     """A scan whose images and data have other axes than those of a ray transform.
 
     Attributes:
-        geometry: the scan, in coordinates of this library.
-        image_axes: names of the axes of images in their order, from "z", "y", "x"; one that is
+        geometry: Scan in coordinates of this library.
+        image_axes: Names of the axes of images in their order, from "z", "y", "x"; one that is
             written "-y" has its first entry at the largest y. Those of this library unless given.
-        data_axes: names of the axes of data, from "angle", "row", "column" (no rows in 2D), the
+        data_axes: Names of the axes of data, from "angle", "row", "column" (no rows in 2D), the
             columns being the pixels of a line detector.
 
     Raises:
-        GeometryError: not a geometry, or not each axis once.
+        GeometryError: The geometry is none, or an axis is not named exactly once.
     """
 
     geometry: PlanarGeometry | Geometry3D
@@ -100,14 +100,14 @@ class ArrangedTransform(LinearOperator):
     backprojection are those of T.
 
     Args:
-        arranged: the scan and the axes.
-        dtype: float32 or float64, of the elements that the spaces make.
+        arranged: Scan and the order of its axes.
+        dtype: float32 or float64, the dtype of elements that the spaces create.
 
     Attributes:
         ray: T, on images and data as this library has them.
 
     Raises:
-        GeometryError: not an :class:`Arranged`.
+        GeometryError: The argument is not an :class:`Arranged`.
 
     Shapes: (..., *image_shape) to (..., *data_shape), see :class:`Arranged`.
     """
@@ -174,7 +174,12 @@ class ArrangedTransform(LinearOperator):
 def ray_transform(
     geometry: PlanarGeometry | Geometry3D, dtype: torch.dtype = torch.float32
 ) -> RayTransform | RayTransform3D:
-    """The ray transform of a geometry in two or three dimensions."""
+    """The ray transform of a geometry in two or three dimensions.
+
+    Args:
+        geometry: Scan of an image or a volume.
+        dtype: float32 or float64, the dtype of elements that the spaces create.
+    """
     if isinstance(geometry, Beam3D):
         return RayTransform3D(geometry, dtype)
     return RayTransform(geometry, dtype)

@@ -1,9 +1,9 @@
-"""The ray transform and its adjoint as functions that PyTorch differentiates, maps and compiles.
+"""The ray transform and its adjoint as functions that autograd, ``vmap`` and compilers accept.
 
 In eager mode they are a `torch.autograd.Function`, whose `jvp` gives forward-mode derivatives: an
-operator of `torch.library` alone has zeros in their place, without an error. `torch.compile` in
-turn refuses a Function with a `jvp`, so it sees the operators of :mod:`ray_ops`, except inside of
-transforms of `torch.func`, where compiled code is left. Both run the same kernels.
+operator of `torch.library` alone returns zeros there, without an error. `torch.compile` refuses a
+Function with a `jvp`, so it gets the operators of :mod:`compiled`, except inside of transforms of
+`torch.func`, where compilation stops. Both run the same kernels.
 """
 
 from __future__ import annotations
@@ -32,26 +32,35 @@ def ray_forward(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
 
     Args:
         image: u, (*lead, *sizes.shape), float32 or float64.
-        vectors: (*lead, angles, components) float64, sound; leading axes broadcast with those of
+        vectors: (*lead, angles, components) float64, finite; leading axes broadcast with those of
             the image, so that samples may have geometries of their own. Derivatives in them need a
             scan in two dimensions.
-        sizes: of the scan.
+        sizes: Sizes and constants of the scan.
 
     Returns:
-        (*lead, angles, *sizes.detectors).
+        Data, (*lead, angles, *sizes.detectors).
 
     Raises:
-        DifferentiationError: from a second derivative in the vectors.
-        GeometryError: from a derivative in the vectors of a scan in 3D.
+        DifferentiationError: A second derivative in the vectors is taken.
+        GeometryError: A derivative in the vectors of a scan in 3D is taken.
     """
     return _apply(image, vectors, sizes, FORWARD)
 
 
 def ray_adjoint(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-    """T* v for v (*lead, angles, *sizes.detectors); see :func:`ray_forward`.
+    """T* v, differentiable as :func:`ray_forward` is. Nothing is checked.
+
+    Args:
+        data: v, (*lead, angles, *sizes.detectors), float32 or float64.
+        vectors: Poses, as in :func:`ray_forward`.
+        sizes: Sizes and constants of the scan.
+
+    Returns:
+        Image, (*lead, *sizes.shape).
 
     Raises:
-        DifferentiationError: also from a forward-mode derivative in the vectors.
+        DifferentiationError: A second derivative or a forward-mode derivative in the vectors is
+            taken.
     """
     return _apply(data, vectors, sizes, ADJOINT)
 

@@ -1,4 +1,4 @@
-"""The kernels of ray transforms on plain tensors, with one geometry or one for each sample."""
+"""Ray transforms on plain tensors, with one geometry for all samples or one per sample."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MODULES: dict[int, ModuleType] = {2: joseph, 3: joseph3d}
 def evaluate(x: Tensor, vectors: Tensor, sizes: Sizes, *, transpose: bool) -> Tensor:
     """T x, or T*x.
 
-    Kernels take a ray whose position is no number for one that misses the image; here the data of
-    its view, or the whole image, are NaN.
+    The kernels treat a ray whose position is NaN as one that misses the image; here the data of its
+    view, or the whole image, become NaN.
 
     Args:
-        x: (*lead, ...), an image or data.
-        vectors: (*lead, angles, components) float64; leading axes broadcast with those of x.
-        sizes: of the scan.
-        transpose: T* rather than T.
+        x: Image or data, (*lead, ...).
+        vectors: Poses, (*lead, angles, components) float64; leading axes broadcast with those of x.
+        sizes: Sizes and constants of the scan.
+        transpose: True for T*, False for T.
     """
     if x.is_meta:
         return x.new_empty(result_shape(x, vectors, sizes, transpose=transpose))
@@ -60,13 +60,13 @@ def _evaluated(x: Tensor, vectors: Tensor, sizes: Sizes, *, transpose: bool) -> 
 
 
 def gradient(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
-    """∂⟨Tu, v⟩/∂vectors, of the shape of the vectors: a sum over what shares them.
+    """∂⟨Tu, v⟩/∂vectors, of the shape of the vectors, summed over the samples that share them.
 
     Args:
         image: u, (*lead, *sizes.shape).
         data: v, (*lead, angles, *sizes.detectors).
-        vectors: (*lead, angles, components) float64; all leading axes broadcast.
-        sizes: of the scan.
+        vectors: Poses, (*lead, angles, components) float64; all leading axes broadcast.
+        sizes: Sizes and constants of the scan.
     """
     axes = axes_of(sizes, data=True)
     lead = torch.broadcast_shapes(
@@ -81,7 +81,14 @@ def gradient(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tens
 
 
 def tangent(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> Tensor:
-    """The derivative of Tu along a direction in the vectors; see :func:`gradient`."""
+    """The derivative of Tu along a direction in the vectors.
+
+    Args:
+        image: u, (*lead, *sizes.shape).
+        vectors: Poses, (*lead, angles, components) float64.
+        direction: Direction, of the shape of the vectors.
+        sizes: Sizes and constants of the scan.
+    """
     result = image.new_empty(result_shape(image, vectors, sizes, transpose=False))
     lead = result.shape[: -axes_of(sizes, data=True)]
     image = image.expand(*lead, *sizes.shape)
@@ -93,14 +100,26 @@ def tangent(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> 
 
 
 def result_shape(x: Tensor, vectors: Tensor, sizes: Sizes, *, transpose: bool) -> tuple[int, ...]:
-    """The shape of T x or T*x, leading axes and all."""
+    """The shape of T x or T*x, with leading axes.
+
+    Args:
+        x: Image or data.
+        vectors: Poses, (*lead, angles, components).
+        sizes: Sizes and constants of the scan.
+        transpose: True for T*, False for T.
+    """
     own = x.shape[: -axes_of(sizes, data=transpose)]
     lead = torch.broadcast_shapes(own, vectors.shape[:-2])
     return (*lead, *(sizes.shape if transpose else (vectors.shape[-2], *sizes.detectors)))
 
 
 def axes_of(sizes: Sizes, *, data: bool) -> int:
-    """The number of axes of data, or of an image."""
+    """The number of axes of data, or of an image.
+
+    Args:
+        sizes: Sizes and constants of the scan.
+        data: True for data, False for an image.
+    """
     return len(sizes.detectors) + 1 if data else len(sizes.shape)
 
 

@@ -1,4 +1,4 @@
-"""What every scan of an image has, and the scan whose poses are given view by view."""
+"""Base class of scans of an image, and the scan whose poses are given view by view."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 
 
 class Beam2D(ABC):
-    """What every scan of an image has.
+    """Base class of scans of an image.
 
     Attributes:
-        shape: of the image, (ny, nx).
-        pixel_size: of the image in mm, one number or (dy, dx).
-        variables: the sets of names of which tensors may take the place of numbers of the scan.
+        shape: Shape of the image, (ny, nx).
+        pixel_size: Size of a pixel in mm, one number or (dy, dx).
+        variables: Sets of names of tensors that may replace numbers of the scan.
+
+    Raises:
+        GeometryError: The shape or the pixel size is not positive.
     """
 
     shape: tuple[int, int]
@@ -86,7 +89,7 @@ class Beam2D(ABC):
         """The same scan with the angles ``rows`` only.
 
         Raises:
-            GeometryError: no rows, or a row out of range.
+            GeometryError: No rows, or a row out of range.
         """
 
     @abstractmethod
@@ -101,23 +104,23 @@ class Beam2D(ABC):
 class RayVectors2D(Beam2D):
     """A scan of an image whose source and detector poses are given view by view.
 
-    Calibrated scanners, axes that are not at the centre of the image, vectors of other libraries:
-    detector pixel d of a view is at ``p0 + d·step``, and its ray runs through it and the source, or
-    along the direction.
+    For calibrated scanners, axes that are not at the centre of the image, and vectors of other
+    libraries: detector pixel d of a view is at ``p0 + d·step``, and its ray runs through it and the
+    source, or along the direction.
 
     Attributes:
-        shape: of the image, (ny, nx).
-        vectors: six numbers for each view, in mm: the source (fan) or the direction of the rays
+        shape: Shape of the image, (ny, nx).
+        vectors: Six numbers for each view, in mm: the source (fan) or the direction of the rays
             (parallel), p0 = the centre of detector pixel 0, the step to the next pixel; each as
             x, y. An array (views, 6) is taken.
-        detector: the number of detector pixels.
-        pixel_size: of the image in mm, one number or (dy, dx).
+        detector: Number of detector pixels.
+        pixel_size: Size of a pixel of the image in mm, one number or (dy, dx).
         beam: "fan" or "parallel".
 
     Raises:
-        GeometryError: vectors that are not (views, 6), a source inside the image, a ray without a
+        GeometryError: Vectors that are not (views, 6), a source inside the image, a ray without a
             direction, or a size that is not positive.
-        DataError: a number is not finite.
+        DataError: A number is not finite.
     """
 
     shape: tuple[int, int]

@@ -1,4 +1,4 @@
-"""What every scan of a volume has, and the scan whose poses are given view by view."""
+"""Base class of three-dimensional scans, and scans with poses given view by view."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Beam3D(ABC):
-    """What every scan of a volume has.
+    """Base class of three-dimensional scan geometries.
 
     Attributes:
-        shape: of the volume, (nz, ny, nx).
-        pixel_size: of the volume in mm, one number or (dz, dy, dx).
+        shape: Shape of the volume, (nz, ny, nx).
+        pixel_size: Size of a voxel in mm, one number or (dz, dy, dx).
     """
 
     shape: tuple[int, int, int]
@@ -48,7 +48,7 @@ class Beam3D(ABC):
 
     @property
     def pixel(self) -> tuple[float, float, float]:
-        """(dz, dy, dx) in mm."""
+        """The size of a voxel, (dz, dy, dx) in mm."""
         return each_of(self.pixel_size, 3)  # type: ignore[return-value]
 
     @property
@@ -65,27 +65,27 @@ class Beam3D(ABC):
     @property
     @abstractmethod
     def data_shape(self) -> tuple[int, int, int]:
-        """(angles, detector rows, detector columns)."""
+        """The shape of the data, (angles, detector rows, detector columns)."""
 
     @property
     @abstractmethod
     def seen(self) -> float:
-        """The share of the volume's shadow that the detector covers, about the same for subsets."""
+        """The fraction of the volume's projection that the detector covers, similar for subsets."""
 
     @abstractmethod
     def subset(self, rows: Rows) -> Self:
-        """The same scan with the views ``rows`` only.
+        """The same scan restricted to the views ``rows``.
 
         Raises:
-            GeometryError: no rows, or a row out of range.
+            GeometryError: No rows, or a row out of range.
         """
 
     @abstractmethod
     def rays(self) -> RayGeometry3D:
-        """The same scan as vectors, for the kernels."""
+        """The same scan as pose vectors, for the kernels."""
 
     def to_vectors(self) -> RayVectors3D:
-        """The same scan with its poses written out, to be shifted one by one."""
+        """The same scan with its poses written out, so that each can be changed."""
         rays = self.rays()
         return RayVectors3D(
             self.shape,
@@ -105,7 +105,7 @@ def _rows_and_columns(sizes: object) -> tuple[int, ...]:
     if not np.iterable(sizes):
         raise GeometryError(
             describe(
-                expected="a detector (rows, columns), as the vectors say where its pixels are",
+                expected="a detector (rows, columns), as the vectors define where its pixels are",
                 found=f"{sizes!r:.80} of type {type(sizes).__name__}",
                 fix="give detector=(panel.rows, panel.columns)",
             )
@@ -115,25 +115,26 @@ def _rows_and_columns(sizes: object) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class RayVectors3D(Beam3D):
-    """A scan whose source and detector poses are given view by view.
+    """A three-dimensional scan with source and detector poses given view by view.
 
-    Calibrated scanners, helices of many turns, robots, two sources: detector pixel (row, column) of
-    a view is at ``p0 + column·(step per column) + row·(step per row)``, and its ray runs through it
-    and the source, or along the direction.
+    For calibrated scanners, helices of many turns, robots and two sources. Detector pixel (row,
+    column) of a view is at ``p0 + column·(step per column) + row·(step per row)``, and its ray runs
+    through it and the source, or along the direction.
 
     Attributes:
-        shape: of the volume, (nz, ny, nx).
-        vectors: twelve numbers for each view, in mm: the source (cone) or the direction of the rays
+        shape: Shape of the volume, (nz, ny, nx).
+        vectors: Twelve numbers per view, in mm: the source (cone) or the direction of the rays
             (parallel), p0 = the centre of detector pixel (0, 0), the step from one column to the
-            next, the step from one row to the next; each as x, y, z. An array (views, 12) is taken.
-        detector: (rows, columns).
-        pixel_size: of the volume in mm, one number or (dz, dy, dx).
+            next, the step from one row to the next; each as x, y, z. An array (views, 12) is
+            accepted.
+        detector: Shape of the detector, (rows, columns).
+        pixel_size: Size of a voxel in mm, one number or (dz, dy, dx).
         beam: "cone" or "parallel".
 
     Raises:
-        GeometryError: vectors that are not (views, 12), a source inside the volume, a ray without a
+        GeometryError: Vectors that are not (views, 12), a source inside the volume, a ray without a
             direction, or a size that is not positive.
-        DataError: a number is not finite.
+        DataError: A number is not finite.
     """
 
     shape: tuple[int, int, int]
@@ -173,7 +174,7 @@ class RayVectors3D(Beam3D):
 
     @property
     def seen(self) -> float:
-        """1, because a single view of a general scan may see any part of the volume."""
+        """Always 1, because a single view of a general scan may see any part of the volume."""
         return 1.0
 
     def subset(self, rows: Rows) -> RayVectors3D:

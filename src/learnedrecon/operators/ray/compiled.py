@@ -1,8 +1,9 @@
-"""The ray transform as operators of `torch.library`, which is what `torch.compile` sees.
+"""The ray transform as operators of `torch.library`, for `torch.compile`.
 
 `learnedrecon::ray_forward` and `ray_adjoint` are each other's derivative; `ray_gradient` and
-`ray_tangent` are those in the geometry. Everything about a scan that may change from batch to batch
-is in a tensor, so that compiled code serves every geometry of the same sizes and pixels.
+`ray_tangent` are the derivatives in the geometry. Everything about a scan that may change from
+batch to batch is in a tensor, so that compiled code serves every geometry of the same sizes and
+pixels.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ _CONSTANTS = "bool diverging, int[] detectors, int[] shape, float[] pixel"
 
 
 def mapped(batch: int, in_dims: Dims, tensors: tuple[Tensor, ...], axes: tuple[int, ...]) -> Any:  # noqa: ANN401
-    """Tensors with a mapped axis in front, and then equally many leading axes.
+    """Tensors with the mapped axis of ``vmap`` in front, and with equally many leading axes.
 
     Args:
-        batch: the size of that axis.
-        in_dims: where it is, None in a tensor without.
-        tensors: to be prepared.
-        axes: how many of each tensor's last axes are not leading axes.
+        batch: Size of the mapped axis.
+        in_dims: Position of the mapped axis in each tensor, or None in a tensor without it.
+        tensors: Tensors to prepare.
+        axes: Number of last axes of each tensor that are not leading axes.
     """
     fronts = [
         tensor.expand(batch, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
@@ -82,7 +83,14 @@ adjoint = _define("ray_adjoint", transpose=True)
     schema=f"(Tensor image, Tensor data, Tensor vectors, {_CONSTANTS}) -> Tensor",
 )
 def gradient(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
-    """∂⟨Tu, v⟩/∂vectors; it has no derivatives of its own."""
+    """∂⟨Tu, v⟩/∂vectors, without derivatives of its own.
+
+    Args:
+        image: u, (*lead, *shape).
+        data: v, (*lead, angles, *detectors).
+        vectors: Poses, (*lead, angles, components) float64.
+        constants: Sizes and constants of the scan, flattened for `torch.library`.
+    """
     return batched_kernels.gradient(image, data, vectors, _sizes_of(constants))
 
 
@@ -97,7 +105,14 @@ def _(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> Tensor: 
     schema=f"(Tensor image, Tensor vectors, Tensor direction, {_CONSTANTS}) -> Tensor",
 )
 def tangent(image: Tensor, vectors: Tensor, direction: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
-    """The derivative of Tu along a direction in the vectors; it has no derivatives of its own."""
+    """The derivative of Tu along a direction in the vectors, without derivatives of its own.
+
+    Args:
+        image: u, (*lead, *shape).
+        vectors: Poses, (*lead, angles, components) float64.
+        direction: Direction, of the shape of the vectors.
+        constants: Sizes and constants of the scan, flattened for `torch.library`.
+    """
     return batched_kernels.tangent(image, vectors, direction, _sizes_of(constants))
 
 

@@ -24,15 +24,15 @@ class CurvedFanBeam(Beam):
     arc is does not matter.
 
     Attributes:
-        shape: of the image, (ny, nx).
-        angles: a tuple of radians in any order, or an :class:`AngleRange` (whose arc is π unless
-            told otherwise; a full turn is 2π).
-        detector: its pixels, and their pitch and offset in radians.
-        source_origin: distance from the source to the rotation axis in mm.
-        pixel_size: of the image in mm, one number or (dy, dx).
+        shape: Shape of the image, (ny, nx).
+        angles: Angles in radians in any order, or an :class:`AngleRange` (whose default arc is π; a
+            full turn is 2π).
+        detector: Detector with its pixels, and their pitch and offset in radians.
+        source_origin: Distance from the source to the rotation axis in mm.
+        pixel_size: Size of a pixel of the image in mm, one number or (dy, dx).
 
     Raises:
-        GeometryError: as for :class:`ParallelBeam`, or a source inside the image.
+        GeometryError: As for :class:`ParallelBeam`, or a source inside the image.
     """
 
     shape: tuple[int, int]

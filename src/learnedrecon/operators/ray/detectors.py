@@ -13,12 +13,17 @@ from learnedrecon.operators.fields import count, number, positive, store
 
 @dataclass(frozen=True)
 class FlatDetector:
-    """A line of equal detector pixels.
+    """A linear detector of equal pixels.
 
     Attributes:
-        pixels: how many.
-        pitch: distance between their centres in mm.
-        axis_offset: where the rotation axis projects onto the detector, in mm from its centre.
+        pixels: Number of pixels.
+        pitch: Distance between the centres of neighbouring pixels in mm.
+        axis_offset: Position onto which the rotation axis projects, in mm from the detector's
+            centre.
+
+    Raises:
+        GeometryError: The number of pixels or the pitch is not positive, or the offset is not
+            finite.
     """
 
     pixels: int
@@ -40,7 +45,7 @@ class FlatDetector:
 
     @property
     def positions(self) -> np.ndarray:
-        """Signed distances in mm of the pixel centres from the axis, along the detector."""
+        """Signed distances of the pixel centres from the axis in mm, (pixels,) float64."""
         return (np.arange(self.pixels) - (self.pixels - 1) / 2) * self.pitch - self.axis_offset
 
 
@@ -49,15 +54,15 @@ class ArcDetector:
     """An arc of equal detector pixels around the source.
 
     Attributes:
-        pixels: how many.
-        pitch: angle between the rays to the centres of neighbouring pixels in radians; an arc
+        pixels: Number of pixels.
+        pitch: Angle between the rays to the centres of neighbouring pixels in radians; an arc
             length in mm divided by its distance from the source.
-        axis_offset: the angle from the centre of the detector to where the rotation axis projects,
+        axis_offset: Angle from the centre of the detector to where the rotation axis projects,
             in radians.
 
     Raises:
-        GeometryError: no pixels, a pitch that is not positive, an offset that is not finite, or
-            rays that are a quarter turn or more from the central ray.
+        GeometryError: The number of pixels or the pitch is not positive, the offset is not finite,
+            or rays are a quarter turn or more from the central ray.
     """
 
     pixels: int

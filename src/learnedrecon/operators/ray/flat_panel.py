@@ -1,4 +1,4 @@
-"""The flat panel detector of a three-dimensional scan."""
+"""Flat panel detectors of three-dimensional scans."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from learnedrecon.operators.ray.geometry3d_checks import each_of, require_length
 
 @dataclass(frozen=True)
 class FlatPanel:
-    """A rectangle of equal detector pixels.
+    """A rectangular detector of equal pixels.
 
     Attributes:
-        rows: how many, along the rotation axis.
-        columns: how many, across it.
-        pitch: distance between the centres of neighbouring pixels in mm, one number or (dv, du):
+        rows: Number of rows, along the rotation axis.
+        columns: Number of columns, across the rotation axis.
+        pitch: Distance between the centres of neighbouring pixels in mm, one number or (dv, du):
             from row to row, from column to column.
-        axis_offset: where the central ray, which goes through the rotation axis, meets the panel,
-            in mm from its centre along a row.
-        vertical_offset: the same along a column, towards higher rows.
+        axis_offset: Position where the central ray, which passes through the rotation axis, meets
+            the panel, in mm from the panel's centre along a row.
+        vertical_offset: Position of the same point in mm from the panel's centre along a column,
+            towards higher rows.
+
+    Raises:
+        GeometryError: A count is not a positive whole number, a pitch is not positive, or an offset
+            is not finite.
     """
 
     rows: int
@@ -51,17 +56,17 @@ class FlatPanel:
 
     @property
     def pitches(self) -> tuple[float, float]:
-        """(dv, du) in mm."""
+        """The distances between neighbouring pixels, (dv, du) in mm."""
         return each_of(self.pitch, 2)  # type: ignore[return-value]
 
     @property
     def row_positions(self) -> np.ndarray:
-        """Signed distances in mm of the rows from the central ray."""
+        """Signed distances of the rows from the central ray in mm, (rows,) float64."""
         return _centred(self.rows) * self.pitches[0] - self.vertical_offset
 
     @property
     def column_positions(self) -> np.ndarray:
-        """Signed distances in mm of the columns from the central ray."""
+        """Signed distances of the columns from the central ray in mm, (columns,) float64."""
         return _centred(self.columns) * self.pitches[1] - self.axis_offset
 
 

@@ -42,15 +42,15 @@ MOST_ACROSS = 1e9
 
 @dataclass(frozen=True)
 class AngleRange:
-    """``number`` angles at the midpoints of equal parts of [start, start + arc).
+    """Equally spaced angles: the midpoints of equal parts of [start, start + arc).
 
     Attributes:
-        number: how many.
-        start: radians.
-        arc: radians; negative turns the other way.
+        number: Number of angles.
+        start: First end of the range in radians.
+        arc: Length of the range in radians; negative for the opposite direction of rotation.
 
     Raises:
-        GeometryError: no angles, a number that is not finite, or more than four turns (degrees).
+        GeometryError: No angles, a number that is not finite, or more than four turns (degrees).
     """
 
     number: int
@@ -79,7 +79,12 @@ class AngleRange:
 
 
 class Beam(Beam2D):
-    """What scans with a rotation axis have in common."""
+    """Base class of scans of an image with a rotation axis.
+
+    Attributes:
+        angles: Angles in radians, or an :class:`AngleRange`.
+        detector: Detector pixels.
+    """
 
     angles: AngleRange | tuple[float, ...]
     detector: FlatDetector | ArcDetector
@@ -114,14 +119,16 @@ class Beam(Beam2D):
 
     @property
     def data_shape(self) -> tuple[int, int]:
+        """The shape of the data, (angles, detector pixels)."""
         return len(self.angle_values), self.detector.pixels
 
     @abstractmethod
     def shadow(self, distance: float) -> float:
-        """Where a point beside the axis is seen on the detector.
+        """The projection of a point beside the axis onto the detector.
 
         Args:
-            distance: from the axis in mm, on the line through it that is parallel to the detector.
+            distance: Distance of the point from the axis in mm, on the line through it that is
+                parallel to the detector.
 
         Returns:
             From the projection of the axis, in the unit of the detector's pitch.
@@ -129,9 +136,9 @@ class Beam(Beam2D):
 
     @property
     def seen(self) -> float:
-        """The share of the diameter 2·``radius`` that the detector covers, the same at any angle.
+        """The fraction of the diameter 2·``radius`` that the detector covers, equal at all angles.
 
-        Measured on the line through the axis that is parallel to the detector.
+        It is measured on the line through the axis that is parallel to the detector.
         """
         line, shadow = self.detector, self.shadow(self.radius)
         half = line.pixels * line.pitch / 2
@@ -144,10 +151,10 @@ class Beam(Beam2D):
         """The same scan at other angles."""
 
     def subset(self, rows: Rows) -> Self:
-        """The same scan with the angles ``rows`` only.
+        """The same scan restricted to the angles ``rows``.
 
         Raises:
-            GeometryError: no rows, or a row out of range.
+            GeometryError: No rows, or a row out of range.
         """
         values = self.angle_values
         return self.with_angles(tuple(values[row] for row in row_indices(rows, len(values))))
@@ -161,13 +168,17 @@ class Beam(Beam2D):
 
 
 class FlatBeam(Beam):
-    """What parallel beams and fan beams with a flat detector have in common."""
+    """Base class of parallel beams, and of fan beams with a flat detector.
+
+    Attributes:
+        detector: Linear detector.
+    """
 
     detector: FlatDetector
 
     @property
     def magnification(self) -> float:
-        """How much larger things on the axis appear on the detector; 1 for parallel beams."""
+        """The magnification of objects on the axis onto the detector; 1 for parallel beams."""
         return 1.0
 
     def shadow(self, distance: float) -> float:
@@ -189,16 +200,16 @@ class FlatBeam(Beam):
 
 @dataclass(frozen=True)
 class ParallelBeam(FlatBeam):
-    """Parallel rays onto a line of detector pixels.
+    """Parallel-beam geometry in two dimensions: parallel rays onto a linear detector.
 
     Attributes:
-        shape: of the image, (ny, nx).
-        angles: a tuple of radians in any order, or an :class:`AngleRange`.
-        detector: its pixels, pitch and offset.
-        pixel_size: of the image in mm, one number or (dy, dx).
+        shape: Shape of the image, (ny, nx).
+        angles: Angles in radians in any order, or an :class:`AngleRange`.
+        detector: Detector with its pixels, pitch and offset.
+        pixel_size: Size of a pixel of the image in mm, one number or (dy, dx).
 
     Raises:
-        GeometryError: no angles, angles that are not finite or beyond four turns (degrees), or a
+        GeometryError: No angles, angles that are not finite or beyond four turns (degrees), or a
             size that is not positive.
     """
 
@@ -225,23 +236,24 @@ class ParallelBeam(FlatBeam):
 
 @dataclass(frozen=True)
 class FanBeam(FlatBeam):
-    """Rays from a point source onto a flat line of detector pixels.
+    """Fan-beam geometry: rays from a point source onto a flat linear detector.
 
-    The source circles the axis at ``source_origin``; the detector is perpendicular to the central
-    ray, ``origin_detector`` beyond the axis. As ``source_origin`` grows the rays become those of
-    :class:`ParallelBeam` at the same angle, with the pitch divided by the magnification.
+    The source moves on a circle of radius ``source_origin`` around the axis; the detector is
+    perpendicular to the central ray, at the distance ``origin_detector`` beyond the axis. As
+    ``source_origin`` grows, the rays approach those of :class:`ParallelBeam` at the same angle,
+    with the pitch divided by the magnification.
 
     Attributes:
-        shape: of the image, (ny, nx).
-        angles: a tuple of radians in any order, or an :class:`AngleRange` (whose arc is π unless
-            told otherwise; a full turn is 2π).
-        detector: its pixels, pitch and offset, in mm on the detector.
-        source_origin: distance from the source to the rotation axis in mm.
-        origin_detector: distance from the axis to the detector in mm.
-        pixel_size: of the image in mm, one number or (dy, dx).
+        shape: Shape of the image, (ny, nx).
+        angles: Angles in radians in any order, or an :class:`AngleRange` (whose default arc is π; a
+            full turn is 2π).
+        detector: Detector with its pixels, pitch and offset, in mm on the detector.
+        source_origin: Distance from the source to the rotation axis in mm.
+        origin_detector: Distance from the axis to the detector in mm.
+        pixel_size: Size of a pixel of the image in mm, one number or (dy, dx).
 
     Raises:
-        GeometryError: as for :class:`ParallelBeam`, or a source inside the image.
+        GeometryError: As for :class:`ParallelBeam`, or a source inside the image.
     """
 
     shape: tuple[int, int]
@@ -270,7 +282,7 @@ class FanBeam(FlatBeam):
 
     @property
     def magnification(self) -> float:
-        """(source to detector) / (source to axis)."""
+        """The magnification, (source to detector) / (source to axis)."""
         return (self.source_origin + self.origin_detector) / self.source_origin
 
     @property

@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 
 
 class RotatingBeam3D(Beam3D):
-    """What scans with a rotation axis and a flat panel have in common."""
+    """Base class of scans with a rotation axis and a flat panel.
+
+    Attributes:
+        angles: Angles in radians, or an :class:`AngleRange`.
+        detector: Flat panel.
+    """
 
     angles: AngleRange | tuple[float, ...]
     detector: FlatPanel
@@ -58,25 +63,25 @@ class RotatingBeam3D(Beam3D):
 
     @property
     def magnification(self) -> float:
-        """How much larger things on the axis appear on the detector; 1 for parallel beams."""
+        """The magnification of objects on the axis onto the detector; 1 for parallel beams."""
         return 1.0
 
     @property
     @abstractmethod
     def is_circular(self) -> bool:
-        """Whether the central rays of all views lie in one plane across the rotation axis."""
+        """True where the central rays of all views lie in one plane across the rotation axis."""
 
     @property
     def height(self) -> float:
-        """Z of the central rays at the axis in mm, where they lie in one plane."""
+        """The z coordinate of the central rays at the axis in mm, where they lie in one plane."""
         return 0.0
 
     @property
     def seen(self) -> float:
-        """The share of the volume's shadow that the panel covers, the same at any angle.
+        """The fraction of the volume's projection that the panel covers, the same at any angle.
 
-        Measured on the plane through the axis that is parallel to the detector; in scans that are
-        not circular, along the rows of the panel only.
+        It is measured on the plane through the axis that is parallel to the detector; in scans that
+        are not circular, along the rows of the panel only.
         """
         panel, (dv, du) = self.detector, self.detector.pitches
         scale = self.magnification
@@ -90,7 +95,8 @@ class RotatingBeam3D(Beam3D):
         """The two-dimensional scan in the plane of the central rays.
 
         Raises:
-            GeometryError: a helix, or a tilt.
+            GeometryError: The scan is a helix or tilted, so that the central rays do not lie in one
+                plane.
         """
         if not self.is_circular:
             raise GeometryError(
@@ -146,18 +152,18 @@ class RotatingBeam3D(Beam3D):
 
 @dataclass(frozen=True)
 class ParallelBeam3D(RotatingBeam3D):
-    """Parallel rays onto a flat panel.
+    """Parallel-beam geometry in three dimensions: parallel rays onto a flat panel.
 
     Attributes:
-        shape: of the volume, (nz, ny, nx).
-        angles: a tuple of radians in any order, or an :class:`AngleRange`.
-        detector: its rows, columns, pitch and offsets.
-        pixel_size: of the volume in mm, one number or (dz, dy, dx).
-        tilt: the angle in radians by which the beam climbs along the rotation axis (synchrotron
-            laminography); 0 if they are perpendicular.
+        shape: Shape of the volume, (nz, ny, nx).
+        angles: Angles in radians in any order, or an :class:`AngleRange`.
+        detector: Flat panel with its rows, columns, pitch and offsets.
+        pixel_size: Size of a voxel in mm, one number or (dz, dy, dx).
+        tilt: Angle in radians between the beam and the plane across the rotation axis (synchrotron
+            laminography); 0 if the beam is perpendicular to the axis.
 
     Raises:
-        GeometryError: no angles, angles that are not finite or beyond four turns (degrees), a size
+        GeometryError: No angles, angles that are not finite or beyond four turns (degrees), a size
             that is not positive, or a tilt of π/2 or more.
     """
 
@@ -191,17 +197,17 @@ class ParallelBeam3D(RotatingBeam3D):
 
 @dataclass(frozen=True)
 class Orbit:
-    """How a source moves in addition to its circle.
+    """Motion of the source in addition to its circle: a helix, a height or a tilt.
 
     Attributes:
-        helical_pitch: how far source and detector move along +z in one turn, in mm (negative: down;
-            0: not at all). At angle θ both are at ``height + helical_pitch·θ/(2π)``.
+        helical_pitch: Distance in mm by which source and detector move along +z in one turn
+            (negative: down; 0: a circle). At angle θ both are at ``height + helical_pitch·θ/(2π)``.
         height: z of the source at θ = 0, in mm.
-        tilt: the angle in radians by which the central ray climbs along +z (laminography): the
-            source circles below the object, the detector above it. Not together with the others.
+        tilt: Angle in radians by which the central ray climbs along +z (laminography): the source
+            circles below the object, the detector above it. It cannot be combined with the others.
 
     Raises:
-        GeometryError: a number that is not finite, a tilt of π/2 or more, or a tilted helix.
+        GeometryError: A number that is not finite, a tilt of π/2 or more, or a tilted helix.
     """
 
     helical_pitch: float = 0.0
@@ -225,25 +231,25 @@ class Orbit:
 
 @dataclass(frozen=True)
 class ConeBeam(RotatingBeam3D):
-    """Rays from a point source onto a flat panel: circular, helical, or tilted.
+    """Cone-beam geometry: rays from a point source onto a flat panel, circular, helical or tilted.
 
-    The source circles the axis at ``source_origin``; the panel is perpendicular to the central ray,
-    ``origin_detector`` beyond the axis. The plane of a circular scan is that of
-    :class:`learnedrecon.operators.ray.geometry2d.FanBeam`.
+    The source moves on a circle of radius ``source_origin`` around the axis; the panel is
+    perpendicular to the central ray, at the distance ``origin_detector`` beyond the axis. The plane
+    of a circular scan is that of :class:`learnedrecon.operators.ray.geometry2d.FanBeam`.
 
     Attributes:
-        shape: of the volume, (nz, ny, nx).
-        angles: a tuple of radians in any order, or an :class:`AngleRange` (whose arc is π unless
-            told otherwise; a full turn is 2π).
-        detector: its rows, columns, pitch and offsets, in mm on the detector.
-        source_origin: distance from the source to the rotation axis in mm, along the central ray.
-        origin_detector: distance from the axis to the detector in mm.
-        pixel_size: of the volume in mm, one number or (dz, dy, dx).
-        orbit: a helix, or a tilt; a circle around the centre of the volume unless given. Turns of
-            a helix beyond four need :class:`RayVectors3D`.
+        shape: Shape of the volume, (nz, ny, nx).
+        angles: Angles in radians in any order, or an :class:`AngleRange` (whose default arc is π; a
+            full turn is 2π).
+        detector: Flat panel with its rows, columns, pitch and offsets, in mm on the detector.
+        source_origin: Distance from the source to the rotation axis in mm, along the central ray.
+        origin_detector: Distance from the axis to the detector in mm.
+        pixel_size: Size of a voxel in mm, one number or (dz, dy, dx).
+        orbit: Helix or tilt; a circle around the centre of the volume unless given. Helices of more
+            than four turns need :class:`RayVectors3D`.
 
     Raises:
-        GeometryError: as for :class:`ParallelBeam3D`, or a source inside the volume.
+        GeometryError: As for :class:`ParallelBeam3D`, or a source inside the volume.
     """
 
     shape: tuple[int, int, int]
@@ -276,7 +282,7 @@ class ConeBeam(RotatingBeam3D):
 
     @property
     def magnification(self) -> float:
-        """(source to detector) / (source to axis)."""
+        """The magnification, (source to detector) / (source to axis)."""
         return (self.source_origin + self.origin_detector) / self.source_origin
 
     @property

@@ -1,4 +1,4 @@
-"""What three-dimensional geometries ask of their fields."""
+"""Checks of the fields of three-dimensional geometries."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 
 def volume_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
-    """The counts (nz, ny, nx).
+    """The shape of a volume as three ints (nz, ny, nx).
+
+    Args:
+        shape: Sizes of the axes.
 
     Raises:
-        GeometryError: not three whole numbers of at least 1.
+        GeometryError: The shape is not three whole numbers of at least 1.
     """
     sizes = tuple(map(count, shape)) if np.iterable(shape) else ()
     if len(sizes) != 3 or min(sizes) < 1:
@@ -36,10 +39,15 @@ def volume_shape(shape: Sequence[SupportsIndex]) -> tuple[int, ...]:
 
 
 def require_lengths(sizes: tuple[float, ...], number: int, names: str) -> None:
-    """Refuses anything but ``number`` positive lengths.
+    """Check for a given number of positive lengths.
+
+    Args:
+        sizes: Lengths in mm.
+        number: Required number of lengths.
+        names: Names of the lengths, for the message.
 
     Raises:
-        GeometryError: another number of them, or one that is not positive and finite.
+        GeometryError: Another number of them, or one that is not positive and finite.
     """
     if len(sizes) != number or not positive(*sizes):
         raise GeometryError(
@@ -52,10 +60,13 @@ def require_lengths(sizes: tuple[float, ...], number: int, names: str) -> None:
 
 
 def require_angles(angles: Sequence[float]) -> None:
-    """Refuses lists of angles that are empty, not finite, or in degrees.
+    """Check for a list of angles that is not empty, finite, and in radians.
+
+    Args:
+        angles: Angles in radians.
 
     Raises:
-        GeometryError: such a list.
+        GeometryError: The list is empty, not finite, or in degrees.
     """
     if not angles or not all(map(math.isfinite, angles)):
         raise GeometryError(
@@ -69,10 +80,13 @@ def require_angles(angles: Sequence[float]) -> None:
 
 
 def require_slope(tilt: float) -> None:
-    """Refuses a tilt of a quarter turn or more, where the rays run along the rotation axis.
+    """Check for a tilt of less than π/2, at which rays run along the rotation axis.
+
+    Args:
+        tilt: Tilt in radians.
 
     Raises:
-        GeometryError: such a tilt.
+        GeometryError: The tilt is π/2 or more.
     """
     if not abs(tilt) < math.pi / 2:
         raise GeometryError(
@@ -92,14 +106,14 @@ _POSES = {
 
 
 def vector_rows(vectors: ArrayLike, numbers: int = 12) -> tuple[tuple[float, ...], ...]:
-    """Poses as plain numbers.
+    """Pose vectors as plain numbers.
 
     Args:
-        vectors: A table (views, numbers).
-        numbers: Six for each view of a scan in a plane, twelve in space.
+        vectors: Table of numbers, one row per view.
+        numbers: Columns of the table, 6 for a scan in a plane and 12 in space.
 
     Raises:
-        GeometryError: not a table of numbers.
+        GeometryError: The vectors are not a table of numbers.
     """
     word, fix = _POSES[numbers]
     try:
@@ -124,5 +138,10 @@ def vector_rows(vectors: ArrayLike, numbers: int = 12) -> tuple[tuple[float, ...
 
 
 def each_of(size: float | tuple[float, ...], number: int) -> tuple[float, ...]:
-    """``number`` lengths, where one may stand for all."""
+    """One length per axis, where a single number stands for all.
+
+    Args:
+        size: One length, or one per axis.
+        number: Number of axes.
+    """
     return size if isinstance(size, tuple) else (float(size),) * number

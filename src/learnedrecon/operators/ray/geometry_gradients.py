@@ -1,6 +1,6 @@
 """Derivatives of line integrals in the vectors of a two-dimensional scan, on plain tensors.
 
-They are written out, as `torch.autograd` does not run inside of operators of `torch.library`.
+The formulas are explicit, as `torch.autograd` does not run inside of operators of `torch.library`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def gradient(image: Tensor, data: Tensor, vectors: Tensor, sizes: Sizes) -> Tens
     Args:
         image: u, (batch, ny, nx).
         data: v, (batch, angles, detectors).
-        vectors: (angles, 6) float64.
-        sizes: of the scan.
+        vectors: Poses, (angles, 6) float64.
+        sizes: Sizes and constants of the scan.
 
     Returns:
-        (angles, 6) float64, where the vectors are.
+        Gradient (angles, 6) float64, on the device of the vectors.
 
     Raises:
-        GeometryError: a scan in three dimensions.
+        GeometryError: The scan is three-dimensional.
     """
     rays = _rays_of(vectors, sizes)
     weight, sums = rays.lines.weight, vectors.new_zeros((3, *rays.walk.shape))
@@ -64,15 +64,15 @@ def tangent(image: Tensor, vectors: Tensor, direction: Tensor, sizes: Sizes) -> 
 
     Args:
         image: u, (batch, ny, nx).
-        vectors: (angles, 6) float64.
-        direction: (angles, 6) float64.
-        sizes: of the scan.
+        vectors: Poses, (angles, 6) float64.
+        direction: Direction in the vectors, (angles, 6) float64.
+        sizes: Sizes and constants of the scan.
 
     Returns:
-        (batch, angles, detectors), of the type of the image.
+        Derivative (batch, angles, detectors), of the dtype of the image.
 
     Raises:
-        GeometryError: a scan in three dimensions.
+        GeometryError: The scan is three-dimensional.
     """
     rays = _rays_of(vectors, sizes)
     weight = rays.lines.weight

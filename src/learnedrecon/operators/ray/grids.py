@@ -1,4 +1,4 @@
-"""The same scan with another image: cut into other pixels, or of another size.
+"""The same scan on another pixel grid or with another image size.
 
 Both functions are open: ``on_grid.register(MySpec, ...)`` adds the specs of other operators.
 """
@@ -17,29 +17,29 @@ from learnedrecon.operators.ray.transmission import Transmission
 
 @singledispatch
 def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - any operator spec
-    """The spec of the same scan of the same rectangle in millimetres, cut into other pixels.
+    """The spec of the same scan of the same rectangle in mm, divided into other pixels.
 
     Args:
-        spec: the scan of an image, a transmission through one, or what was registered.
-        grid: ``(ny, nx)``.
+        spec: Spec of the scan of an image, a transmission through one, or a registered one.
+        grid: Number of pixels, ``(ny, nx)``.
 
     Raises:
-        ConfigError: another spec, or none.
+        ConfigError: The spec is None or of another kind.
     """
     raise _unknown(spec)
 
 
 @singledispatch
 def with_shape(spec: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - any operator spec
-    """The spec of the same scan with pixels of the same size, but ``shape`` of them.
+    """The spec of the same scan with another number of pixels of the same size.
 
     Args:
-        spec: the scan of an image, a transmission through one, or what was registered.
-        shape: ``(ny, nx)``.
+        spec: Spec of the scan of an image, a transmission through one, or a registered one.
+        shape: Number of pixels, ``(ny, nx)``.
 
     Raises:
-        ConfigError: another spec, or none.
-        GeometryError: the image would reach beyond the source of a fan beam.
+        ConfigError: The spec is None or of another kind.
+        GeometryError: The image would reach beyond the source of a fan beam.
     """
     raise _unknown(spec)
 

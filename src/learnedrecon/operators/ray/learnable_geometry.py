@@ -1,4 +1,4 @@
-"""Scans whose angles, axis offset or vectors are tensors, so that they can be learned."""
+"""Learnable scan geometries: angles, axis offset or pose vectors as tensors."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ OWN_AXES = {"angles": 1, "axis_offset": 0, "vectors": 2}
 
 
 def vectors_of(geometry: PlanarGeometry, tensors: Mapping[str, Tensor]) -> Tensor:
-    """The vectors of the rays, differentiable in the tensors.
+    """The pose vectors of a scan, differentiable in the given tensors.
 
     Args:
-        geometry: everything that no tensor replaces.
+        geometry: Scan, which gives everything that no tensor replaces.
         tensors: "angles" (*lead, angles) in radians and "axis_offset" (*lead) in mm, as in
             :class:`FlatDetector` (in radians, as in :class:`ArcDetector`, for a curved one), with
             leading axes that broadcast; or "vectors" (*lead, angles, 6) in mm, as in
             :class:`RayGeometry2D`.
 
     Returns:
-        (*lead, poses, 6) float64, one pose for each angle, or for each ray of a curved detector.
+        Vectors (*lead, poses, 6) float64, one pose for each angle, or for each ray of a curved
+        detector.
     """
     if "vectors" in tensors:
         return tensors["vectors"].double()
@@ -102,15 +103,23 @@ def _first(geometry: RotatingGeometry, offset: Tensor) -> Tensor:
 
 
 def is_one_scan(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether :func:`with_values` can say what scan this is."""
+    """True where the tensors describe one scan in angles and offset, as :func:`with_values` needs.
+
+    Args:
+        tensors: Tensors by name, as in :func:`vectors_of`.
+    """
     return all(name != "vectors" and t.ndim == OWN_AXES[name] for name, t in tensors.items())
 
 
 def with_values(geometry: PlanarGeometry, tensors: Mapping[str, Tensor]) -> PlanarGeometry:
-    """The scan with the values of tensors in their places.
+    """The geometry with the values of the tensors in place of its own.
+
+    Args:
+        geometry: Scan, which gives everything that no tensor replaces.
+        tensors: Tensors by name, as in :func:`vectors_of`.
 
     Raises:
-        GeometryError: there is none: one geometry for each sample, or vectors.
+        GeometryError: No geometry describes them: there is one for each sample, or vectors.
     """
     if any(name == "vectors" or t.ndim > OWN_AXES[name] for name, t in tensors.items()):
         raise GeometryError(
@@ -118,8 +127,7 @@ def with_values(geometry: PlanarGeometry, tensors: Mapping[str, Tensor]) -> Plan
                 expected="a scan with one list of angles and one axis offset",
                 found="tensors of shapes "
                 + ", ".join(f"{n} {tuple(t.shape)}" for n, t in tensors.items()),
-                fix="use a method that needs nothing but T and T*, which filtered"
-                " back-projection does not do",
+                fix="use a method that needs only T and T*, unlike filtered backprojection",
             )
         )
     if not tensors:
@@ -135,7 +143,12 @@ def with_values(geometry: PlanarGeometry, tensors: Mapping[str, Tensor]) -> Plan
 
 
 def rows_of(tensors: Mapping[str, Tensor], rows: tuple[int, ...]) -> dict[str, Tensor]:
-    """The tensors of some angles of a scan."""
+    """The tensors of some angles of a scan.
+
+    Args:
+        tensors: Tensors by name, as in :func:`vectors_of`.
+        rows: Indices of the angles.
+    """
     axis = {"angles": -1, "vectors": -2}
     return {
         name: tensor.index_select(axis[name], torch.tensor(rows, device=tensor.device))
@@ -146,10 +159,14 @@ def rows_of(tensors: Mapping[str, Tensor], rows: tuple[int, ...]) -> dict[str, T
 
 
 def require_names(tensors: Mapping[str, Tensor], geometry: PlanarGeometry) -> None:
-    """Refuses tensors of unknown names, and vectors beside what they would replace.
+    """Check of the names of tensors; vectors exclude angles and offset.
+
+    Args:
+        tensors: Tensors by name.
+        geometry: Scan, which says what tensors may replace.
 
     Raises:
-        GeometryError: with the names there are.
+        GeometryError: A name is unknown, or vectors are combined with what they replace.
     """
     if any(set(tensors) <= names for names in geometry.variables):
         return
@@ -164,11 +181,15 @@ def require_names(tensors: Mapping[str, Tensor], geometry: PlanarGeometry) -> No
 
 
 def require_shapes(tensors: Mapping[str, Tensor], geometry: PlanarGeometry) -> None:
-    """Refuses tensors that are not of floats, or not of the shapes of a scan.
+    """Check of the dtypes and shapes of tensors against a scan.
+
+    Args:
+        tensors: Tensors by name, as in :func:`vectors_of`.
+        geometry: Scan.
 
     Raises:
-        DtypeError: not a tensor, or not one of floats.
-        ShapeError: another number of angles, or one leading axis where images have two.
+        DtypeError: Not a tensor of floats.
+        ShapeError: Another number of angles, or a single leading axis where images have two.
     """
     angles = geometry.data_shape[0]
     last = {"angles": (angles,), "axis_offset": (), "vectors": (angles, 6)}
@@ -178,11 +199,15 @@ def require_shapes(tensors: Mapping[str, Tensor], geometry: PlanarGeometry) -> N
 
 
 def require_values(tensors: Mapping[str, Tensor], geometry: PlanarGeometry) -> None:
-    """Refuses tensors whose values are not a scan.
+    """Check of the values of tensors against a scan.
+
+    Args:
+        tensors: Tensors by name, as in :func:`vectors_of`.
+        geometry: Scan.
 
     Raises:
-        DataError: a number is not finite.
-        GeometryError: degrees, or vectors that :class:`RayGeometry2D` refuses.
+        DataError: A number is not finite.
+        GeometryError: Degrees, or vectors that :class:`RayGeometry2D` refuses.
     """
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():

@@ -41,20 +41,21 @@ class RayTransform(LinearOperator):
     it is the exact transpose (Joseph, IEEE Trans. Med. Imaging 1(3), 1982).
 
     Args:
-        geometry: a parallel or a fan beam, or poses; it is the whole configuration of this
-            operator.
-        dtype: float32 or float64, of the elements that the spaces make. The operator itself works
-            in the precision of what it is given.
+        geometry: Parallel or fan beam, or poses; the whole configuration of this operator.
+        dtype: float32 or float64, the dtype of elements that the spaces create. The operator itself
+            works in the precision of its argument.
 
     Attributes:
         vectors: (angles, 6) float64, the poses of source and detector as in `RayGeometry2D`, one
             for each ray where the detector is an arc; with leading axes where samples have
             geometries of their own.
-        sizes: the constants of the scan.
+        sizes: The constants of the scan.
 
     Raises:
-        GeometryError: not a geometry.
+        GeometryError: The geometry is not one of these.
 
+    The image has to cover the object, also where the detector does not: T* and iterative methods
+    put what lies outside of it into it. Filtered backprojection continues the data, see `fbp`.
     A detector that covers less than half of the image's diameter is allowed, and logged as a
     warning once.
 
@@ -87,21 +88,21 @@ class RayTransform(LinearOperator):
 
     @property
     def spec(self) -> PlanarGeometry | None:
-        """The geometry, where there is one for all samples that can be said in these terms."""
+        """The geometry, where one geometry describes all samples; otherwise None."""
         return self.geometry if learnable_geometry.is_one_scan(self._tensors) else None
 
     @property
     def geometry(self) -> PlanarGeometry:
-        """The scan, with the values of the tensors that were put in, if any; no gradient flows.
+        """The scan with the current values of angles and offset, without gradients.
 
         Raises:
-            GeometryError: it cannot be said in these terms: vectors were put in, or one geometry
-                for each sample.
+            GeometryError: No geometry describes the scan: vectors were given, or one geometry for
+                each sample.
         """
         return learnable_geometry.with_values(self._nominal, self._tensors)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> RayTransform:
-        """The operator of the same scan with tensors for angles, axis offset or vectors.
+        """The operator of the same scan with tensors for its angles, axis offset or vectors.
 
         T and T* are differentiable in them: any number of times together with the image or the
         data, but once in the geometry itself; T also in forward mode.
@@ -113,10 +114,10 @@ class RayTransform(LinearOperator):
                 altogether.
 
         Raises:
-            DtypeError: not tensors of floats.
-            ShapeError: another number of angles, or no channel axis.
-            DataError: a number is not finite.
-            GeometryError: other names, or not a scan.
+            DtypeError: Not tensors of floats.
+            ShapeError: Another number of angles, or no channel axis.
+            DataError: A number is not finite.
+            GeometryError: Other names, or not a scan.
         """
         if not tensors:
             return self
@@ -169,11 +170,11 @@ class RayTransform(LinearOperator):
         return twin
 
     def compute_norm(self) -> Norm:
-        """‖T‖ in mm, computed once per scan, however many operators share it."""
+        """‖T‖ in mm, computed once per scan and shared by all its operators."""
         return self._of_each_scan(_NORMS, lambda twin: largest(estimated_norm(twin)))
 
     def norm_bound(self) -> Norm:
-        """‖T‖ in mm from above, once per scan: no weight of a ray is negative."""
+        """An upper bound of ‖T‖ in mm, computed once per scan; all weights are non-negative."""
         return self._of_each_scan(_BOUNDS, non_negative_norm_bound)
 
     def _of_each_scan(self, memory: Memory, compute: Callable[[RayTransform], float]) -> Norm:

@@ -42,17 +42,16 @@ class RayTransform3D(LinearOperator):
     circular cone beam is the two-dimensional :class:`RayTransform` of the fan beam.
 
     Args:
-        geometry: a parallel or a cone beam, or poses; it is the whole configuration of this
-            operator.
-        dtype: float32 or float64, of the elements that the spaces make. The operator itself works
-            in the precision of what it is given.
+        geometry: Parallel or cone beam, or poses: the whole configuration of this operator.
+        dtype: float32 or float64, the dtype of elements that the spaces create. The operator itself
+            works in the precision of its argument.
 
     Attributes:
         vectors: (angles, 12) float64, the poses of source and detector as in `RayGeometry3D`.
-        sizes: the constants of the scan.
+        sizes: The constants of the scan.
 
     Raises:
-        GeometryError: not a three-dimensional geometry.
+        GeometryError: The geometry is not three-dimensional.
 
     A panel that covers less than half of the volume's shadow is allowed, and logged as a warning
     once.
@@ -84,11 +83,11 @@ class RayTransform3D(LinearOperator):
         return RayTransform3D(self.geometry.subset(rows), self.domain.dtype)
 
     def compute_norm(self) -> float:
-        """‖T‖ in mm, computed once per geometry, however many operators share it."""
+        """‖T‖ in mm, computed once per geometry and shared by all its operators."""
         return self._of_the_scan(_NORMS, _lanczos)
 
     def norm_bound(self) -> float:
-        """‖T‖ in mm from above, once per geometry: no weight of a ray is negative."""
+        """An upper bound of ‖T‖ in mm, computed once per geometry; all weights are non-negative."""
         return self._of_the_scan(_BOUNDS, non_negative_norm_bound)
 
     def _of_the_scan(self, memory: Memory, compute: Callable[[RayTransform3D], float]) -> float:

@@ -1,4 +1,4 @@
-"""Transmission tomography: photons through matter, a nonlinear operator."""
+"""Transmission tomography: photon counts behind an object, a nonlinear operator."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Transmission:
     """The configuration of :class:`TransmissionCT`.
 
     Attributes:
-        geometry: of the ray transform P.
-        mu: μ, the attenuation in 1/mm that one unit of the image stands for; 1 for images that
-            hold attenuation themselves.
-        intensity: I₀, what the detector shows without an object; 1 for shares of photons.
-        scatter: s, what scattered photons add to every value, in the unit of I₀.
+        geometry: Geometry of the ray transform P.
+        mu: μ, the attenuation in 1/mm of one unit of the image; 1 for images of attenuation.
+        intensity: I₀, the detector value without an object; 1 for fractions of photons.
+        scatter: s, the contribution of scattered photons to every value, in the unit of I₀.
 
     Raises:
-        GeometryError: not a geometry; μ or I₀ is not positive; s is negative or not finite.
+        GeometryError: The geometry is not one; μ or I₀ is not positive; s is negative or not
+            finite.
     """
 
     geometry: PlanarGeometry
@@ -66,19 +66,19 @@ class Transmission:
 
 
 class TransmissionCT(Operator):
-    """T(u) = I₀ exp(-μ P u) + s, what a detector counts (Adler, Öktem 2017, section 5.2).
+    """T(u) = I₀ exp(-μ P u) + s, the expected photon counts (Adler, Öktem 2017, section 5.2).
 
-    [∂T(u)]* v = -μ P*((T(u) - s)·v). With I₀ = 1 and s = 0 it is the share of photons that passes,
-    in (0, 1] for u ≥ 0. exp(-μ P u) does not fall below the root of the smallest normal number
-    (1e-19 in float32), so that data terms that divide by T(u) have the right gradient behind matter
-    that lets nothing through. Its rows are the angles.
+    [∂T(u)]* v = -μ P*((T(u) - s)·v). With I₀ = 1 and s = 0 it is the fraction of photons that pass,
+    in (0, 1] for u ≥ 0. exp(-μ P u) is at least the square root of the smallest normal number
+    (1e-19 in float32), so that data terms that divide by T(u) have the right gradient behind opaque
+    matter. Its rows are the angles.
 
     Args:
-        transmission: the geometry, μ, I₀ and a constant s.
-        dtype: as for :class:`RayTransform`.
+        transmission: The geometry, μ, I₀ and a constant s.
+        dtype: float32 or float64, as for :class:`RayTransform`.
 
     Raises:
-        GeometryError: not a :class:`Transmission`.
+        GeometryError: Not a :class:`Transmission`.
 
     Shapes: image (..., ny, nx) to transmission (..., angle, detector).
     """
@@ -106,17 +106,17 @@ class TransmissionCT(Operator):
         return twin
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
-        """The operator with a scatter of every detector pixel, or other angles.
+        """The operator with a scatter value per detector pixel, or with other angles.
 
         Args:
-            tensors: "scatter" (*lead, angle, detector), s ≥ 0 in place of the constant, in which
-                T is differentiable; and those of :meth:`RayTransform.with_tensors`.
+            tensors: "scatter" (*lead, angle, detector), s ≥ 0 in place of the constant, in which T
+                is differentiable; and the tensors of :meth:`RayTransform.with_tensors`.
 
         Raises:
-            ShapeError: the last axes of the scatter are not those of the data.
-            DataError: scatter that is negative or not finite.
-            DtypeError: not tensors of floats.
-            GeometryError: other names.
+            ShapeError: The last axes of the scatter are not those of the data.
+            DataError: Scatter that is negative or not finite.
+            DtypeError: Not tensors of floats.
+            GeometryError: Other names.
         """
         if not tensors:
             return self
@@ -149,11 +149,11 @@ class TransmissionCT(Operator):
         return self._scattered(direct), derivative
 
     def line_integrals(self, y: Tensor, least: float) -> Tensor:
-        """P u for data y = T(u): -log((y - s)/I₀)/μ.
+        """Line integrals P u of data y = T(u): -log((y - s)/I₀)/μ.
 
         Args:
-            y: (..., angle, detector).
-            least: the smallest share (y - s)/I₀ of photons; smaller ones are clipped to it.
+            y: Data, (..., angle, detector).
+            least: Smallest fraction (y - s)/I₀ of photons; smaller ones are clipped to it.
         """
         s = self.transmission.scatter if self.scatter is None else self.scatter
         share = (y - s) / self.transmission.intensity

@@ -49,11 +49,11 @@ def by_consistency(lines: Lines, reach: float) -> AxisEstimate | None:
     Σ_m a_m e^{imθ} with |m| ≤ 2πfR for an object of radius R (the double wedge of Edholm, Lewitt,
     Lindholm, Proc. SPIE 671, 1986; used for the axis by Vo et al., Opt. Express 22(16), 2014), and
     P(θ + π, f) = P(θ, -f) makes a_{-m} = (-1)^m times the conjugate of a_m. An axis c pixels from
-    where it is said to be multiplies the data by e^{-2πifc}. What remains of the data after the fit
-    of all a_m is J(c), in closed form, for the frequencies that have more data than unknowns.
+    its assumed position multiplies the data by e^{-2πifc}. J(c) is the residual of the data after
+    the fit of all a_m, in closed form, for the frequencies that have more data than unknowns.
 
     Args:
-        lines: Parallel-beam data of objects that the detector sees whole.
+        lines: Parallel-beam data of objects that are entirely in the field of view.
         reach: Largest distance of the axis from the offset of the geometry, in pixels.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the methods that look for a rotation axis return, and what they take."""
+"""Data and results of methods that estimate a rotation axis."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class AxisEstimate(NamedTuple):
-    """Where the rotation axis projects onto the detector.
+    """An estimate of the rotation axis, projected onto the detector.
 
     Attributes:
         offset: Signed distance in mm from the detector's centre.
-        deviation: Standard deviation in mm that the noise of the data gives it.
+        deviation: Standard deviation in mm, from the noise of the data.
     """
 
     offset: float
@@ -25,10 +25,10 @@ class AxisEstimate(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Scans of slices that share an axis, in two dimensions.
+    """Two-dimensional scans of slices that share an axis.
 
     Attributes:
-        geometry: Their geometry; its axis offset is where the search begins.
+        geometry: Geometry of the scans; its axis offset is the initial value of the search.
         values: Line integrals, (slice, angle, detector), float64.
     """
 
@@ -62,11 +62,16 @@ class Lines(NamedTuple):
         return Lines(with_detector(geometry, coarse), values), moved
 
     def centred(self, offset: float) -> Lines:
-        """The same data with the axis said to be at another offset in mm."""
+        """The same data with another axis offset in mm in the geometry."""
         detector = replace(self.geometry.detector, axis_offset=offset)
         return self._replace(geometry=with_detector(self.geometry, detector))
 
 
 def with_detector(geometry: Geometry, detector: FlatDetector) -> Geometry:
-    """The same scan with another detector."""
+    """The same scan with another detector.
+
+    Args:
+        geometry: Parallel or fan beam.
+        detector: New detector.
+    """
     return replace(geometry, detector=detector)

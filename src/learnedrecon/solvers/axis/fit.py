@@ -1,4 +1,4 @@
-"""The rotation axis of any two-dimensional scan, by the image that explains its data best."""
+"""The rotation axis of two-dimensional scans, by the image that explains the data best."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def by_fit(lines: Lines, *, size: int) -> AxisEstimate:
     is that of Barzilai and Borwein (IMA J. Numer. Anal. 8, 1988).
 
     Args:
-        lines: Data; the search begins at the offset of their geometry.
-        size: Pixels along either side of the image.
+        lines: Data; the axis offset of their geometry is the initial value.
+        size: Number of pixels along either side of the image.
 
     Returns:
-        The offset, with the deviation √(2/J''). A descent that does not come to rest is logged.
+        The offset, with the deviation √(2/J''). A descent that does not converge is logged.
     """
     evidence, pitch = _evidence(lines, size), lines.geometry.detector.pitch
     offset, moved, before = lines.geometry.detector.axis_offset, 0.0, 0.0
@@ -68,7 +68,13 @@ def by_fit(lines: Lines, *, size: int) -> AxisEstimate:
 
 
 def by_trial(lines: Lines, reach: float, *, size: int) -> float:
-    """The best of the axis offsets within ``reach`` mm, 1½ detector pixels from one to the next."""
+    """The best axis offset on a grid within ``reach`` mm, with steps of 1½ detector pixels.
+
+    Args:
+        lines: Data.
+        reach: Largest distance from the offset of the geometry, in mm.
+        size: Number of pixels along either side of the image.
+    """
     evidence, start = _evidence(lines, size, _ROUGH), lines.geometry.detector.axis_offset
     step = 1.5 * lines.geometry.detector.pitch
     number = math.ceil(reach / step)

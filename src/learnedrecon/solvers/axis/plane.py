@@ -1,4 +1,4 @@
-"""Two-dimensional scans with the axis of a scan, by kind of geometry."""
+"""Two-dimensional scans with the same axis as a given scan, by kind of geometry."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _MOST_SLICES = 4
 
 @singledispatch
 def planar(geometry: Any, data: Tensor) -> Lines:  # noqa: ANN401, ARG001 - any record
-    """At most four slices of a scan that are scans in two dimensions with the same axis.
+    """At most four slices of a scan that are two-dimensional scans with the same axis.
 
     Args:
-        geometry: The record of an operator.
+        geometry: Record of an operator.
         data: Line integrals, (..., *codomain).
 
     Raises:
-        GeometryError: A scan without an axis offset that is the same for all views.
+        GeometryError: The scan has no axis offset that is the same for all views.
     """
     raise GeometryError(
         describe(

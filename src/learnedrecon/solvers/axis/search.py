@@ -1,4 +1,4 @@
-"""The rotation axis of a scan by two methods that know nothing of each other."""
+"""The rotation axis of a scan by two independent methods."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _FINE_VIEWS, _FINE_PIXELS, _FINE_SIZE = 120, 200, 64
 
 @dataclass(frozen=True)
 class AxisResult:
-    """The rotation axis of a scan.
+    """The estimated rotation axis of a scan.
 
     Attributes:
         offset: Signed distance in mm from the detector's centre to the axis: ``axis_offset`` of the
             detector.
-        deviation: Standard deviation in mm that the noise gives it; it knows nothing of errors of
-            the model.
-        pixel: The same place as a detector pixel, counted from 0 at the centre of the first.
-        pitch: Detector pixel in mm.
-        estimates: Every method's answer by its name; ``offset`` is the one of least deviation.
+        deviation: Standard deviation in mm from the noise, without errors of the model.
+        pixel: Position as a detector pixel, counted from 0 at the centre of the first.
+        pitch: Size of a detector pixel in mm.
+        estimates: Estimate of every method by its name; ``offset`` is that with the smallest
+            deviation.
     """
 
     offset: float
@@ -51,31 +51,31 @@ class AxisResult:
 
     @property
     def disagreement(self) -> float | None:
-        """The largest difference in mm between two methods; None where there is one alone."""
+        """The largest difference between two methods in mm; None if there is only one."""
         offsets = [each.offset for each in self.estimates.values()]
         return max(offsets) - min(offsets) if len(offsets) > 1 else None
 
 
 @torch.no_grad()
 def rotation_axis(operator: RayTransform | RayTransform3D, data: Tensor) -> AxisResult:
-    """Where the rotation axis of a scan projects onto the detector, from the data alone.
+    """The rotation axis of a scan, projected onto the detector, from the data alone.
 
-    By the image that explains all views best (any beam, any arc), and for parallel beams that see
-    the whole object also by the range conditions of the ray transform; see
-    :func:`learnedrecon.solvers.axis.fit.by_fit` and
-    :func:`learnedrecon.solvers.axis.consistency.by_consistency`. The search begins at the axis
-    offset of the geometry and reaches a quarter of the detector to either side. The angles, the
-    direction of rotation and, for fan and cone beams, the distances have to be right. Of cone beams
-    the row in the plane of the source is used, of stacks at most four slices.
+    The methods are the image that explains all views best (any beam, any arc), and for parallel
+    beams with the whole object in the field of view also the range conditions of the ray transform;
+    see :func:`learnedrecon.solvers.axis.fit.by_fit` and
+    :func:`learnedrecon.solvers.axis.consistency.by_consistency`. The search starts at the axis
+    offset of the geometry and extends over a quarter of the detector to either side. The angles,
+    the direction of rotation and, for fan and cone beams, the distances must be correct. Of cone
+    beams the row in the plane of the source is used, of stacks at most four slices.
 
     Args:
-        operator: T, of a parallel, fan or circular cone beam.
-        data: y, line integrals, (..., *codomain.shape).
+        operator: T of a parallel, fan or circular cone beam.
+        data: Line integrals y, (..., *codomain.shape).
 
     Raises:
-        GeometryError: Another operator, or a scan without one axis.
-        ShapeError: Data of other axes.
-        DataError: NaN or infinity, or data that are zero.
+        GeometryError: The operator is of another kind, or the scan has no common axis.
+        ShapeError: The data have other axes.
+        DataError: A value is NaN or infinite, or all data are zero.
     """
     if not isinstance(operator, RayTransform | RayTransform3D):
         raise GeometryError(

@@ -1,9 +1,9 @@
-"""Coil images, their combination, and the cheapest coil maps.
+"""Coil images, their combination, and low-resolution coil maps.
 
 Everything here takes k-space (..., coil, ky, kx) with k = 0 at n // 2 and its images by the centred
 orthonormal FFT. Maps S are (..., coil, ny, nx), complex, with Σ_c |S_c|² = 1 on their support and
-zero outside. Only the ratios of maps are in the data: what they have in common, the phase above
-all, is a choice.
+zero outside. The data determine only the ratios of the maps; a common factor, in particular the
+phase, is a convention.
 """
 
 from __future__ import annotations
@@ -19,38 +19,47 @@ _HERMITIAN = 1e-4
 
 
 def coil_images(kspace: Tensor) -> Tensor:
-    """The centred orthonormal inverse FFT over the last two axes, (..., ny, nx)."""
+    """The centred orthonormal inverse FFT over the last two axes, (..., ny, nx).
+
+    Args:
+        kspace: k-space (..., ky, kx), complex, with k = 0 at n // 2.
+    """
     shifted = torch.fft.ifftshift(kspace, dim=_PLANE)
     return torch.fft.fftshift(torch.fft.ifft2(shifted, norm="ortho"), dim=_PLANE)
 
 
 def rss(images: Tensor, *, coil_axis: int = -3) -> Tensor:
-    """Root of the sum of squares over the coils, (..., ny, nx) and real (Roemer et al. 1990)."""
+    """Root of the sum of squares over the coils, real, without the coil axis (Roemer et al. 1990).
+
+    Args:
+        images: Coil images, (..., coil, ny, nx).
+        coil_axis: Axis of the coils.
+    """
     return torch.linalg.vector_norm(images, dim=coil_axis)
 
 
 def low_resolution_maps(
     kspace: Tensor, *, calibration: int | tuple[int, int] = 24, threshold: float = 0.05
 ) -> Tensor:
-    """Images of the windowed centre of k-space, divided by their RSS.
+    """Coil maps from the windowed centre of k-space: low-resolution images divided by their RSS.
 
     The window is Hann's over ``calibration`` samples. Unlike ESPIRiT's, these maps keep the phase
-    of the (low-resolution) object, and they lag behind where the object ends.
+    of the (low-resolution) object, and are inaccurate near its border.
 
     McKenzie et al. 2002, MRM 47.
 
     Args:
-        kspace: (..., coil, ky, kx), complex, fully sampled in the centre.
-        calibration: samples of the centre, one number or (ky, kx).
-        threshold: maps are zero where the RSS is at most this part of its maximum.
+        kspace: k-space (..., coil, ky, kx), complex, fully sampled in the centre.
+        calibration: Size of the centre in samples, one number or (ky, kx).
+        threshold: Fraction of the maximal RSS at or below which maps are zero.
 
     Returns:
-        maps (..., coil, ny, nx) in the dtype of ``kspace``. Differentiable.
+        Maps (..., coil, ny, nx) in the dtype of ``kspace``, differentiable.
 
     Raises:
-        ShapeError: not at least three axes, or a centre larger than k-space.
-        DtypeError: real data.
-        DataError: NaN, infinity, or a centre that was not fully sampled.
+        ShapeError: There are fewer than three axes, or the centre is larger than k-space.
+        DtypeError: The data are real.
+        DataError: The data are not finite, or the centre is not fully sampled.
     """
     sizes = calibration_size(calibration)
     check_kspace(kspace)
@@ -68,20 +77,21 @@ def low_resolution_maps(
 
 
 def whiten(kspace: Tensor, covariance: Tensor) -> Tensor:
-    """Virtual coils whose noise is white: L⁻¹y with LL* = Ψ (Pruessmann et al. 2001, MRM 46).
+    """Noise whitening to virtual coils: L⁻¹y with LL* = Ψ (Pruessmann et al. 2001, MRM 46).
 
     Args:
-        kspace: y, (..., coil, ky, kx), complex.
+        kspace: k-space y, (..., coil, ky, kx), complex.
         covariance: Ψ = E[n n*] of one sample's noise over the coils, (coil, coil), Hermitian and
-            positive definite; a real one stands for the complex one with the same values.
+            positive definite; a real matrix is taken as a complex one with the same values.
 
     Returns:
-        (..., coil, ky, kx), with unit noise covariance. Maps must be those of the virtual coils.
+        k-space of the virtual coils (..., coil, ky, kx), with unit noise covariance. Coil maps must
+        be those of the virtual coils.
 
     Raises:
-        ShapeError: the sizes do not fit.
-        DtypeError: k-space that is not complex, or a covariance that is not floats.
-        DataError: NaN or infinity, or Ψ is not Hermitian and positive definite.
+        ShapeError: The sizes do not fit.
+        DtypeError: k-space is not complex, or the covariance is not floats.
+        DataError: Values are not finite, or Ψ is not Hermitian and positive definite.
     """
     check_kspace(kspace)
     require_tensor(covariance, "a covariance")
@@ -122,15 +132,23 @@ def _require_hermitian(covariance: Tensor) -> None:
 
 
 def calibration_size(calibration: int | tuple[int, int]) -> tuple[int, int]:
-    """(ky, kx) of a calibration region that may be given as one number."""
+    """The size (ky, kx) of a calibration region.
+
+    Args:
+        calibration: Size in samples, one number or (ky, kx).
+    """
     return (calibration, calibration) if isinstance(calibration, int) else calibration
 
 
 def centre_slices(kspace: Tensor, sizes: tuple[int, int]) -> tuple[slice, slice]:
-    """Where the centre is: from n//2 - size//2 on.
+    """The slices of the centre of k-space, from n//2 - size//2 on.
+
+    Args:
+        kspace: k-space (..., ky, kx).
+        sizes: Size of the centre, (ky, kx).
 
     Raises:
-        ShapeError: no samples, or more than there are.
+        ShapeError: The centre has no samples, or more than k-space.
     """
     shape = kspace.shape[-2:]
     if not all(1 <= size <= n for size, n in zip(sizes, shape, strict=True)):
@@ -146,11 +164,15 @@ def centre_slices(kspace: Tensor, sizes: tuple[int, int]) -> tuple[slice, slice]
 
 
 def centre_of(kspace: Tensor, sizes: tuple[int, int]) -> Tensor:
-    """The central samples, (..., coil, *sizes).
+    """The central samples of k-space, (..., coil, *sizes).
+
+    Args:
+        kspace: k-space (..., coil, ky, kx).
+        sizes: Size of the centre, (ky, kx).
 
     Raises:
-        ShapeError: see :func:`centre_slices`.
-        DataError: a sample there is zero in all coils.
+        ShapeError: The centre has no samples, or more than k-space.
+        DataError: A sample of the centre is zero in all coils.
     """
     rows, columns = centre_slices(kspace, sizes)
     centre = kspace[..., rows, columns]
@@ -167,12 +189,15 @@ def centre_of(kspace: Tensor, sizes: tuple[int, int]) -> Tensor:
 
 
 def check_kspace(kspace: Tensor) -> None:
-    """Whether this can be multi-coil k-space.
+    """Check for multi-coil k-space.
+
+    Args:
+        kspace: k-space (..., coil, ky, kx).
 
     Raises:
-        ShapeError: fewer than three axes.
-        DtypeError: not a tensor, or not complex.
-        DataError: NaN or infinity.
+        ShapeError: There are fewer than three axes.
+        DtypeError: The data are not a tensor, or not complex.
+        DataError: A value is not finite.
     """
     require_tensor(kspace, "k-space")
     if kspace.ndim < 3:
@@ -194,6 +219,8 @@ def check_kspace(kspace: Tensor) -> None:
     if not bool(torch.isfinite(kspace).all()):
         raise DataError(
             describe(
-                expected="finite k-space", found="NaN or infinity", fix="look at how it was read"
+                expected="finite k-space",
+                found="NaN or infinity",
+                fix="check how the file was read",
             )
         )

@@ -1,9 +1,9 @@
-"""ESPIRiT: coil maps as eigenvectors, from the fully sampled centre of k-space alone.
+"""ESPIRiT: coil maps as eigenvectors, from the fully sampled centre of k-space.
 
-Every k × k block of multi-coil k-space lies near one subspace, for the blocks of a fully sampled
-region span it. Let V be its orthonormal basis from a singular value decomposition of those blocks.
-At a pixel x, the vector of the coils' sensitivities times the plane wave of x must lie in it, so it
-is an eigenvector with eigenvalue 1 of
+Every k × k block of multi-coil k-space lies near one subspace, which the blocks of a fully sampled
+region span. Let V be its orthonormal basis from a singular value decomposition of those blocks. At
+a pixel x, the vector of the coils' sensitivities times the plane wave of x must lie in it, so it is
+an eigenvector with eigenvalue 1 of
 
     G(x) = E(x)* V V* E(x) / k²,   E(x) s = (s_c · exp(-2πi p·x/n))_{c, p},  p in the block.
 
@@ -12,7 +12,7 @@ Fourier coefficients for a pair of coils, however many kernels there are. G(x) i
 few rows of the image at a time.
 
 Uecker et al., ESPIRiT - an eigenvalue approach to autocalibrating parallel MRI: where SENSE meets
-GRAPPA, MRM 71 (2014), of which this is the version with one set of maps.
+GRAPPA, MRM 71 (2014), in the version with one set of maps.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ _CHUNK: Final = 2**18
 
 
 class CoilMaps(NamedTuple):
-    """Coil maps and how far one can trust them.
+    """Coil maps, with the eigenvalue that shows where one set of maps explains the data.
 
     Attributes:
-        maps: S, (..., coil, ny, nx), complex, Σ_c |S_c|² = 1 on the support and 0 outside.
-        eigenvalue: of G, (..., ny, nx), in [0, 1]: near 1 where one set of maps explains the data.
+        maps: Coil maps S, (..., coil, ny, nx), complex, Σ_c |S_c|² = 1 on the support and 0
+            outside.
+        eigenvalue: Largest eigenvalue of G, (..., ny, nx), in [0, 1]: near 1 where one set of maps
+            explains the data.
     """
 
     maps: Tensor
@@ -55,28 +57,31 @@ def espirit(
     """Coil maps by ESPIRiT.
 
     The phase is chosen such that the first coil's map is real and not negative. The maps do not
-    change when k-space is multiplied by a number. Not differentiable.
+    change when k-space is multiplied by a number. The maps are not differentiable.
 
     Args:
         kspace: (..., coil, ky, kx), complex64 or complex128, k = 0 at n // 2, at most undersampled
             outside the calibration region. Leading axes are separate measurements.
-        calibration: samples of the fully sampled centre to use, one number or (ky, kx).
-        kernel: k, the side of a block.
-        threshold: singular values at most this part of the largest are noise.
-        crop: maps are zero where the eigenvalue is at most this.
-        soft: half the width of a ramp (3t² - 2t³) around ``crop`` by which the maps fade instead;
-            Σ|S|² is then below 1 on it. 0 is a sharp border.
-        iterations: power iterations for the eigenvector, from (1, ..., 1); they are taken by
-            squaring G, so many cost little.
+        calibration: Size of the fully sampled centre that is used, one number or (ky, kx).
+        kernel: Side k of a block.
+        threshold: Fraction of the largest singular value at or below which singular values count as
+            noise.
+        crop: Eigenvalue at or below which maps are zero.
+        soft: Half the width of a ramp (3t² - 2t³) around ``crop`` on which the maps decrease to 0;
+            Σ|S|² is then below 1 on it. 0 gives a sharp border.
+        iterations: Number of power iterations for the eigenvector, from (1, ..., 1); they are
+            computed by squaring G, so that many cost little.
 
     Returns:
-        maps and eigenvalue, in the precision of ``kspace`` and on its device.
+        Maps and eigenvalue, in the precision of ``kspace`` and on its device.
 
     Raises:
-        ShapeError: not (..., coil, ky, kx), or a calibration region larger than k-space.
-        DtypeError: real data.
-        DataError: NaN, infinity, or a calibration region with samples that are zero in all coils.
-        ConfigError: a parameter out of range.
+        ShapeError: k-space is not (..., coil, ky, kx), or the calibration region is larger than
+            k-space.
+        DtypeError: The data are real.
+        DataError: A value is not finite, or a sample of the calibration region is zero in all
+            coils.
+        ConfigError: A parameter is out of range.
     """
     check_kspace(kspace)
     sizes = calibration_size(calibration)
@@ -97,15 +102,15 @@ def espirit(
 
 
 def block_projection(centre: Tensor, kernel: int, threshold: float) -> Tensor:
-    """V V*: the orthogonal projection onto the span of the blocks of a calibration region.
+    """The orthogonal projection V V* onto the span of the blocks of a calibration region.
 
     Args:
-        centre: (coil, cy, cx), complex.
-        kernel: k.
-        threshold: see :func:`espirit`.
+        centre: Calibration region, (coil, cy, cx), complex.
+        kernel: Side k of a block.
+        threshold: Threshold of singular values, as in :func:`espirit`.
 
     Returns:
-        (coil · k², coil · k²), Hermitian, with rows (coil, py, px), complex128.
+        Hermitian matrix (coil · k², coil · k²) with rows (coil, py, px), complex128.
     """
     blocks = centre.to(torch.complex128).unfold(1, kernel, 1).unfold(2, kernel, 1)
     rows = blocks.permute(1, 2, 0, 3, 4).flatten(0, 1).flatten(1)

@@ -1,6 +1,6 @@
-"""Reconstruction in one pass: filtered backprojection, gridding, and other pseudo-inverses.
+"""Direct reconstruction: filtered backprojection, gridding, and other pseudo-inverses.
 
-Importing this package registers the kinds of operators with
+Importing this package registers the pseudo-inverses of all operators with
 :func:`learnedrecon.solvers.direct.pseudo_inverse.pseudo_inverse`.
 """
 

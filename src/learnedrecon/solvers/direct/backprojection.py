@@ -1,4 +1,4 @@
-"""Pixel-driven backprojection: what a pixel receives from every view, linear in the detector."""
+"""Pixel-driven backprojection with linear interpolation on the detector."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ class Backprojection:
     s_θ(x) is where the ray through x meets the detector; q_θ is interpolated linearly between the
     detector pixels and falls to 0 one pitch beyond them. For a fan beam U = (distance of x from the
     source along the central ray, for an arc along its own ray) / (source to axis); for parallel
-    beams U = 1. It is not the
-    transpose of the ray transform: that one is driven by rays.
+    beams U = 1. It is not the transpose of the ray transform, which is ray-driven.
 
     The weights are computed in blocks of views of a fixed size, so memory does not grow with the
-    number of views; those of scans that fit into one block are kept for the next call.
+    number of views; those of scans that fit into one block are stored for the next call.
 
     Args:
-        geometry: of the scan.
+        geometry: Geometry of the scan.
 
     Shapes: (..., angle, detector) to (..., ny, nx), and back for the transpose.
     """
@@ -45,7 +44,7 @@ class Backprojection:
         self.geometry = geometry
 
     def forward(self, v: Tensor) -> Tensor:
-        """Σ_θ U⁻² q_θ(s_θ(x))."""
+        """The backprojection Σ_θ U⁻² q_θ(s_θ(x))."""
         geometry = self.geometry
         stack = _edged(v.reshape(-1, *geometry.data_shape))
         angles, _, batch = stack.shape

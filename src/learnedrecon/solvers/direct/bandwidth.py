@@ -1,4 +1,4 @@
-"""The bandwidth of filtered back-projection from the noise of the data."""
+"""The bandwidth of filtered backprojection from the noise of the data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def fbp_by_noise(
     bandwidths: Sequence[float] = BANDWIDTHS,
     seed: int = 0,
 ) -> BandwidthResult:
-    """Filtered back-projection with the bandwidth of the least estimated error, sample by sample.
+    """Filtered backprojection with the bandwidth of the least estimated error, sample by sample.
 
     With A_b the filtered back-projection of bandwidth b, A the one by Ram-Lak without a cut-off and
     white noise n of variance σ², E‖A_b y - A y‖² is the squared bias of A_b against A plus
@@ -61,10 +61,9 @@ def fbp_by_noise(
 
         ‖A_b y - A y‖² - σ²‖(A_b - A)n‖² + κσ²‖A_b n‖²,   n ~ N(0, 1),
 
-    with κ = 1 and one draw of n for all samples. What A itself makes of data without noise, streaks
-    of few angles included, counts as the image; a κ above 1, chosen on validation images, makes up
-    for it. An operator whose pseudo-inverse has no bandwidth gets it as it
-    is, and bandwidth 1.
+    with κ = 1 and one draw of n for all samples. The reference is A applied to data without noise,
+    including streaks of few angles; a κ above 1, chosen on validation images, compensates for this.
+    An operator whose pseudo-inverse has no bandwidth returns it unchanged, with bandwidth 1.
 
     Args:
         operator: T, with a :func:`learnedrecon.solvers.direct.pseudo_inverse.pseudo_inverse`.
@@ -73,14 +72,15 @@ def fbp_by_noise(
             :func:`learnedrecon.solvers.noise_level.estimate_noise` if None, and 0 for samples in
             which it cannot be estimated.
         window: Window of the ramp filter, "hann" or "ram-lak".
-        noise_factor: κ > 0.
-        bandwidths: Cut-offs as shares of the Nyquist frequency, in (0, 1], falling.
+        noise_factor: Factor κ > 0 of the noise.
+        bandwidths: Cut-off frequencies as fractions of the Nyquist frequency, in (0, 1],
+            decreasing.
         seed: Seed of n.
 
     Raises:
-        GeometryError: The operator has no pseudo-inverse, or the arguments are in another order.
-        ShapeError: Data without a batch axis, or another number of σ than samples.
-        ConfigError: σ < 0, κ ≤ 0, or bandwidths that do not fall.
+        GeometryError: The operator has no pseudo-inverse, or the arguments are interchanged.
+        ShapeError: The data have no batch axis, or there is not one σ per sample.
+        ConfigError: σ < 0, κ ≤ 0, or the bandwidths do not decrease.
     """
     operator = require_operator(operator, data, "fbp_by_noise", Operator)  # type: ignore[type-abstract]
     _check_bandwidths(bandwidths)

@@ -32,13 +32,13 @@ class Circle:
 
     Attributes:
         centre: (3,) in mm.
-        axis: unit vector of the rotation axis, along the rows of the detector.
-        radius: in mm.
+        axis: Unit vector of the rotation axis, along the rows of the detector.
+        radius: Radius in mm.
         angles: (views,) θ, where the central ray runs along (-sin θ, cos θ, 0) of the frame.
         inward: (views, 3) unit vectors from the sources to the axis, in the plane of the circle.
         along: (views, 3) unit vectors of the ideal detector's columns.
-        radial: the largest distance of a source from the cylinder of the circle in mm.
-        axial: the largest distance of a source from its plane in mm.
+        radial: Largest distance of a source from the cylinder of the circle in mm.
+        axial: Largest distance of a source from its plane in mm.
     """
 
     centre: FloatArray
@@ -57,10 +57,10 @@ def fit_circle(sources: FloatArray, up: FloatArray, *, planar: bool = False) -> 
     Args:
         sources: (views, 3) in mm.
         up: (3,), to which the axis is turned; the axis itself where ``planar``.
-        planar: whether the sources lie in one plane across ``up``.
+        planar: True where the sources lie in one plane across ``up``.
 
     Raises:
-        GeometryError: fewer than three views, or sources on a line.
+        GeometryError: Fewer than three views, or sources on a line.
     """
     middle = sources.mean(axis=0)
     centred = sources - middle
@@ -94,14 +94,14 @@ def fit_circle(sources: FloatArray, up: FloatArray, *, planar: bool = False) -> 
 
 @dataclass(frozen=True)
 class Departure:
-    """How far a calibrated scan is from an ideal one.
+    """Deviation of a calibrated scan from an ideal one.
 
     Attributes:
-        radius: of its circle in mm.
-        radial: of sources from the circle in mm, the largest.
-        axial: of sources from its plane in mm, the largest.
-        turn: of the detector from the ideal one in radians, the largest.
-        tilt: of the axis from that of the volume in radians.
+        radius: Radius of its circle in mm.
+        radial: Largest distance of a source from the circle in mm.
+        axial: Largest distance of a source from its plane in mm.
+        turn: Largest rotation of the detector from the ideal one in radians.
+        tilt: Angle between the axis and that of the volume in radians.
     """
 
     radius: float
@@ -120,11 +120,14 @@ class Departure:
 
 @lru_cache(maxsize=64)
 def require_nearly_circular(departure: Departure) -> None:
-    """Refuses scans that are far from a circle, and warns of those that are not on it, once.
+    """Check of a scan against its circle, and a warning, once, where it is not on it.
+
+    Args:
+        departure: Deviation of the scan from the circle.
 
     Raises:
-        GeometryError: sources more than 3 % of the radius off the circle, or a detector or an axis
-            turned by more than 5°.
+        GeometryError: Sources are more than 3 % of the radius off the circle, or a detector or an
+            axis is turned by more than 5°.
     """
     distance = max(departure.radial, departure.axial) / departure.radius
     turn = max(departure.turn, departure.tilt)

@@ -1,4 +1,4 @@
-"""Density compensation: how much of k-space each sample of a trajectory stands for.
+"""Density compensation weights of non-Cartesian trajectories.
 
 Weights are areas (volumes) in units of a cell of the Cartesian grid, ∏ 2π/n: the frequencies of the
 discrete Fourier transform have the weight 1, and Σ_j w_j f(k_j) is a quadrature of
@@ -29,12 +29,12 @@ _known: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
 class Density(NamedTuple):
-    """Weights by iteration.
+    """Density compensation weights computed by iteration.
 
     Attributes:
-        weights: (..., interleave, sample), float64.
-        iterations: that were made.
-        defect: the root mean square of (C w)_j - 1, weighted by w; 0 for a solution.
+        weights: Weights (..., interleave, sample), float64.
+        iterations: Number of iterations.
+        defect: Root mean square of (C w)_j - 1, weighted by w; 0 for a solution.
     """
 
     weights: Tensor
@@ -43,13 +43,13 @@ class Density(NamedTuple):
 
 
 def density_weights(operator: NonCartesianMRI) -> Tensor:
-    """The weights of :func:`pipe_menon`, kept as long as the trajectory is.
+    """The weights of :func:`pipe_menon`, cached as long as the trajectory exists.
 
     Args:
         operator: T; operators that share a trajectory share its weights.
 
     Returns:
-        (..., interleave, sample), float64, without gradients.
+        Weights (..., interleave, sample), float64, without gradients.
     """
     trajectory = operator.trajectory
     version, weights = _known.get(trajectory, (None, None))
@@ -61,7 +61,7 @@ def density_weights(operator: NonCartesianMRI) -> Tensor:
 
 @torch.no_grad()
 def pipe_menon(trajectory: Tensor, shape: Shape, iterations: int = 30) -> Density:
-    """Weights for any trajectory, by w ← w/(C w) (Pipe, Menon, Magn. Reson. Med. 41(1), 1999).
+    """Density weights of any trajectory by w ← w/(C w) (Pipe, Menon, Magn. Reson. Med. 41, 1999).
 
     (C w)_i = Σ_j c(k_i - k_j) w_j with the squared transform of the field of view, the product of
     Fejér kernels, c(0) = 1: its own transform is the autocorrelation of the image's box, so that
@@ -70,11 +70,11 @@ def pipe_menon(trajectory: Tensor, shape: Shape, iterations: int = 30) -> Densit
 
     Args:
         trajectory: (..., interleave, sample, axis) in radians per pixel.
-        shape: of the image.
-        iterations: each is two NUFFTs on a doubled grid.
+        shape: Shape of the image.
+        iterations: Number of iterations, each of which takes two NUFFTs on a doubled grid.
 
     Raises:
-        GeometryError: fewer than one iteration.
+        GeometryError: The number of iterations is below 1.
     """
     if iterations < 1:
         raise GeometryError(
@@ -94,21 +94,21 @@ def pipe_menon(trajectory: Tensor, shape: Shape, iterations: int = 30) -> Densit
 
 
 def ramp_weights(trajectory: Radial | Kooshball | Stacked, shape: Shape) -> Tensor:
-    """The closed form for spokes, |r| Δr Δθ in two dimensions and r² Δr ΔΩ in three.
+    """Density weights of spokes in closed form, |r| Δr Δθ in two dimensions and r² Δr ΔΩ in three.
 
     Sums along a spoke have the correction of Euler and Maclaurin for the kink of |r|: Δr²/6 in
     place of 0 at r = 0. Δθ is half the gap to the spokes on either side, as of
     :func:`learnedrecon.solvers.direct.views.coverage`; ΔΩ = 2π/spokes.
 
     Args:
-        trajectory: radial in two dimensions, in three, or stacked.
-        shape: of the image.
+        trajectory: Radial trajectory in two or three dimensions, or stack of stars.
+        shape: Shape of the image.
 
     Returns:
-        (spokes, samples), float64.
+        Weights (spokes, samples), float64.
 
     Raises:
-        GeometryError: another trajectory.
+        GeometryError: The trajectory is of another kind.
     """
     if isinstance(trajectory, Stacked) and isinstance(trajectory.plane, Radial):
         plane = ramp_weights(trajectory.plane, shape[1:])

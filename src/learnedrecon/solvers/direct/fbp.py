@@ -1,8 +1,7 @@
-"""Filtered backprojection, with the right absolute value for any list of angles."""
+"""Filtered backprojection, quantitatively correct for any list of angles."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache, singledispatch
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,12 @@ from learnedrecon.operators.ray.transmission import TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.arguments import require_operator
 from learnedrecon.solvers.direct.backprojection import Backprojection
-from learnedrecon.solvers.direct.poses import planar_poses
+from learnedrecon.solvers.direct.extrapolation import (
+    LEAST_TRANSMISSION,
+    extrapolated_parts,
+    joined,
+)
+from learnedrecon.solvers.direct.poses import lengthened, planar_poses
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
     detector_weights,
@@ -33,42 +37,53 @@ from learnedrecon.solvers.direct.views import (
 if TYPE_CHECKING:
     from learnedrecon.networks.filters import Window
     from learnedrecon.operators.ray.planar import PlanarGeometry, RotatingGeometry
+    from learnedrecon.solvers.direct.extrapolation import Extrapolation, Part
     from learnedrecon.solvers.direct.views import FloatArray
-
-_LEAST_TRANSMISSION = 1e-6
 
 
 def fbp(
-    operator: RayTransform, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
+    operator: RayTransform,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",
+    bandwidth: float = 1.0,
+    extrapolate: Extrapolation = "none",
 ) -> Tensor:
     """Filtered backprojection of line integrals, T⁺y for a two-dimensional ray transform T.
 
     Parallel beams: u(x) = Σ_θ w_θ (h * y_θ)(s_θ(x)) with the band-limited ramp h and Δθ weights of
-    :func:`learnedrecon.solvers.direct.views.coverage` on the circle modulo π, so scans over π, 2π
-    and anything else come out at the right value. Flat-panel fan beams: y is multiplied by D/√(D² +
-    s²) and by the weights of :func:`learnedrecon.solvers.direct.views.fan_weights`, and
+    :func:`learnedrecon.solvers.direct.views.coverage` on the circle modulo π, so that values are
+    correct for scans over π, 2π and any other range. Flat-panel fan beams: y is multiplied by
+    D/√(D² + s²) and by the weights of :func:`learnedrecon.solvers.direct.views.fan_weights`, and
     backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). Fan beams on an arc: y is
-    multiplied by cos γ, filtered with h(γ)(γ/sin γ)², and backprojected with (R/L)², where L is the
-    distance of the pixel from the source. The detector must see the whole
-    object, or over a full turn one side of it (half-fan and other displaced detectors, see
-    :func:`learnedrecon.solvers.direct.views.detector_weights`): what lies beyond it counts as 0.
-    Any other scan whose detector is cut on one side is logged as a warning, once. Differentiable in
-    the data, any number of times.
+    multiplied by cos γ, filtered with h(γ)(γ/sin γ)², and backprojected with (R/L)², L the distance
+    of the pixel from the source. Poses near a circle: see
+    :mod:`learnedrecon.solvers.direct.poses`. The detector must cover the
+    whole object, or over a full turn one side of it (half-fan and other displaced detectors, see
+    :func:`learnedrecon.solvers.direct.views.detector_weights`): what lies beyond it counts as 0
+    unless it is extrapolated.
+    Any other scan whose detector is cut on one side is logged as a warning, once. The result is
+    differentiable in the data any number of times.
 
     Args:
-        operator: T, of a parallel or a fan beam, or of parallel rays that are given by vectors.
-        data: y, line integrals, (..., angle, detector), float32 or float64.
+        operator: T, a ray transform of a parallel or a fan beam, or of poses that are near one.
+        data: Line integrals y, (..., angle, detector), float32 or float64.
         window: "ram-lak" or "hann".
-        bandwidth: the cut as a part of the Nyquist frequency of the detector, in (0, 1].
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the detector, in (0,
+            1].
+        extrapolate: Extrapolation of truncated projections: "none", "smooth", "cylinder", or
+            "auto", which is "cylinder" for slices with truncation; see
+            :func:`learnedrecon.solvers.direct.extrapolation.extrapolated_parts`.
 
     Returns:
-        (..., ny, nx) per mm times the unit of the data.
+        Image (..., ny, nx), in the unit of the data per mm.
 
     Raises:
-        GeometryError: not a two-dimensional ray transform with one geometry for all samples.
-        ShapeError: the last axes of the data are not (angle, detector).
-        ConfigError: unknown window, or a bandwidth out of range.
-        DifferentiationError: gradients are asked for in the geometry of T.
+        GeometryError: The operator is not a two-dimensional ray transform with one geometry for all
+            samples.
+        ShapeError: The last axes of the data are not (angle, detector).
+        ConfigError: The window or the extrapolation is unknown, or the bandwidth is out of range.
+        DifferentiationError: Gradients are asked for in the geometry of T.
     """
     require_operator(operator, data, "fbp", RayTransform)
     _refuse_gradients(operator)
@@ -76,10 +91,18 @@ def fbp(
     data = Space(geometry.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-2, -1))[..., None, None].expand(*data.shape[:-2], *geometry.shape)
+    if extrapolate != "none":
+        parts = extrapolated_parts(operator, data.reshape(-1, *geometry.data_shape), extrapolate)
+        images = joined(parts, lambda part: _filtered(part, window, bandwidth))
+        return images.reshape(*data.shape[:-2], *geometry.shape)
     weights, wide, added = _prepared(geometry)
     lines = torch.nn.functional.pad(data * weights.to(data), added)
     response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
     return apply_kernel(Backprojection(wide), apply_filter(lines, _response(wide, response)))
+
+
+def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
+    return pseudo_inverse(part.operator, part.data, window=window, bandwidth=bandwidth)
 
 
 @pseudo_inverse.register(RayTransform)
@@ -114,7 +137,7 @@ def _(geometry: RayVectors2D) -> None:
 def _of_transmission(
     operator: TransmissionCT, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
 ) -> Tensor:
-    lines = operator.line_integrals(data, least=_LEAST_TRANSMISSION)
+    lines = operator.line_integrals(data, least=LEAST_TRANSMISSION)
     return fbp(operator.ray, lines, window=window, bandwidth=bandwidth)
 
 
@@ -170,11 +193,7 @@ def _(geometry: RotatingGeometry) -> Prepared:
 @_split.register(RayVectors2D)
 def _(geometry: RayVectors2D) -> Prepared:
     poses = planar_poses(geometry)
-    left, right = poses.added
-    vectors = np.array(geometry.vectors)
-    vectors[:, 2:4] -= left * vectors[:, 4:]
-    pixels = geometry.detector + left + right
-    wide = replace(geometry, vectors=vectors, detector=pixels)  # type: ignore[arg-type]
+    wide = lengthened(geometry, poses.added)
     return torch.from_numpy(poses.weights(slice(None), 1)[:, 0]), wide, poses.added
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import lru_cache, singledispatch
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,8 +18,9 @@ from learnedrecon.operators.ray.geometry3d import ConeBeam, RotatingBeam3D
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.arguments import require_operator
+from learnedrecon.solvers.direct.extrapolation import extrapolated_parts, joined
 from learnedrecon.solvers.direct.pose_backprojection import PoseBackprojection
-from learnedrecon.solvers.direct.poses import spatial_poses
+from learnedrecon.solvers.direct.poses import lengthened, spatial_poses
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
     detector_weights,
@@ -34,12 +34,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from learnedrecon.networks.filters import Window
+    from learnedrecon.solvers.direct.extrapolation import Extrapolation, Part
 
 _FILTERED_TOGETHER = 1 << 22
 
 
 def fdk(
-    operator: RayTransform3D, data: Tensor, *, window: Window = "ram-lak", bandwidth: float = 1.0
+    operator: RayTransform3D,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",
+    bandwidth: float = 1.0,
+    extrapolate: Extrapolation = "none",
 ) -> Tensor:
     """Filtered backprojection of line integrals, T⁺y for a three-dimensional ray transform T.
 
@@ -48,34 +54,37 @@ def fdk(
     the source, filtered along the rows, and backprojected with U⁻². Full turns, short scans and
     panels that are displaced along their rows get the weights of the fan beam in the plane of the
     source, see :func:`learnedrecon.solvers.direct.fbp.fbp`, of which this is the result in that
-    plane. It is exact there, and an approximation elsewhere: a circle does not measure all plane
-    integrals, values fall off with the cone angle, and voxels that some views do not see come out
-    too small.
+    plane. It is exact there, and an approximation elsewhere: a circular scan does not measure all
+    plane integrals, values decrease with the cone angle, and voxels outside the field of view of
+    some views are too small.
 
     Cone beams whose poses are given one by one (calibrated scanners): the circle that fits the
     sources gives quadrature and redundancy, and every pose its own rays, depths and pixel
     positions, see :mod:`learnedrecon.solvers.direct.poses`. For an ideal circle this is the result
     of the cone beam; how far poses are from one is logged as a warning, once.
 
-    Parallel beams: filtered backprojection of every slice, exact. Differentiable in the data, any
-    number of times.
+    Parallel beams: filtered backprojection of every slice, exact. The result is differentiable in
+    the data any number of times.
 
     Args:
-        operator: T, of a circular cone beam, given as such or by poses, or a parallel beam without
-            tilt.
-        data: y, line integrals, (..., angle, row, column), float32 or float64.
+        operator: T, a ray transform of a circular cone beam, given as such or by poses near a
+            circle, or of a parallel beam without tilt.
+        data: Line integrals y, (..., angle, row, column), float32 or float64.
         window: "ram-lak" or "hann".
-        bandwidth: the cut as a part of the Nyquist frequency of the columns, in (0, 1].
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the columns, in (0,
+            1].
+        extrapolate: Extrapolation of truncated projections along the rows, as for
+            :func:`learnedrecon.solvers.direct.fbp.fbp`.
 
     Returns:
-        (..., nz, ny, nx) per mm times the unit of the data.
+        Volume (..., nz, ny, nx), in the unit of the data per mm.
 
     Raises:
-        GeometryError: not a three-dimensional ray transform, or one of a helix, a tilt, or poses
-            far from a circle (sources more than 3 % of its radius away, a detector or an axis
-            turned by more than 5°).
-        ShapeError: the last axes of the data are not (angle, row, column).
-        ConfigError: unknown window, or a bandwidth out of range.
+        GeometryError: The operator is not a three-dimensional ray transform, or its scan is a
+            helix, tilted, or given by poses far from a circle (sources more than 3 % of its
+            radius away, a detector or an axis turned by more than 5°).
+        ShapeError: The last axes of the data are not (angle, row, column).
+        ConfigError: The window or the extrapolation is unknown, or the bandwidth is out of range.
     """
     require_operator(operator, data, "fdk", RayTransform3D)
     scan = operator.geometry
@@ -83,6 +92,10 @@ def fdk(
     data = Space(scan.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-3, -2, -1))[..., None, None, None].expand(*data.shape[:-3], *scan.shape)
+    if extrapolate != "none":
+        parts = extrapolated_parts(operator, data.reshape(-1, *scan.data_shape), extrapolate)
+        images = joined(parts, lambda part: _filtered(part, window, bandwidth))
+        return images.reshape(*data.shape[:-3], *scan.shape)
     columns = scan.data_shape[-1] + sum(plan.added)
     response = ramp_response(columns, window, bandwidth, data.dtype, data.device)
     together = max(1, _FILTERED_TOGETHER // (data.numel() // scan.data_shape[0]))
@@ -94,6 +107,10 @@ def fdk(
             part = part * factor.to(data)
         filtered.append(apply_filter(torch.nn.functional.pad(part, plan.added), response))
     return apply_kernel(plan.backprojection, torch.cat(filtered, dim=-3))
+
+
+def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
+    return pseudo_inverse(part.operator, part.data, window=window, bandwidth=bandwidth)
 
 
 @pseudo_inverse.register(RayTransform3D)
@@ -154,12 +171,7 @@ def _(scan: RayVectors3D) -> _Plan:
     if scan.beam != "cone":
         raise _refused(scan)
     poses = spatial_poses(scan)
-    left, right = poses.added
-    vectors = np.array(scan.vectors)
-    vectors[:, 3:6] -= left * vectors[:, 6:9]
-    rows, columns = scan.detector
-    size = rows, columns + left + right
-    wide = replace(scan, vectors=vectors, detector=size)  # type: ignore[arg-type]
+    wide, rows = lengthened(scan, poses.added), scan.detector[0]
 
     def weights(views: slice) -> tuple[Tensor, ...]:
         return (torch.from_numpy(poses.weights(views, rows)),)

@@ -23,30 +23,32 @@ if TYPE_CHECKING:
 
 
 def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None) -> Tensor:
-    """T*Wy/Σ_c|S_c|², the pseudo-inverse of a non-Cartesian transform up to its quadrature.
+    """T*Wy/Σ_c|S_c|², the pseudo-inverse of a non-Cartesian transform up to quadrature errors.
 
-    The quadrature errs where the trajectory leaves gaps: images lose what lies beyond the sampled
-    frequencies (the corners of k-space for radial ones) and get streaks from too few spokes. There
-    the default weights, none of which exceeds a Cartesian cell by much, give smoother images than
-    :func:`learnedrecon.solvers.direct.density.ramp_weights`, which keep edges sharp and streaks.
-    Pixels that no coil sees are 0. Multiples a·T and T(c·) of the transform are inverted alike.
-    Differentiable in the data and the maps, any number of times, and with given weights also in the
-    trajectory (Jackson et al., IEEE Trans. Med. Imaging 10(3), 1991).
+    The quadrature is inaccurate where the trajectory leaves gaps: images lack the frequencies that
+    are not sampled (the corners of k-space for radial trajectories) and show streaks from too few
+    spokes. In such cases the default weights, none of which is much larger than a Cartesian cell,
+    give smoother images than :func:`learnedrecon.solvers.direct.density.ramp_weights`, which
+    preserve sharp edges and also the streaks. Pixels that no coil sees are 0. Multiples a·T and
+    T(c·) of the transform are inverted in the same way. The result is differentiable in the data
+    and the maps any number of times, and with given weights also in the trajectory (Jackson et al.,
+    IEEE Trans. Med. Imaging 10(3), 1991).
 
     Args:
         operator: T.
         data: y, (..., *codomain.shape).
-        weights: (..., interleave, sample), as in :mod:`learnedrecon.solvers.direct.density`; those
-        of
+        weights: Density weights (..., interleave, sample), as in
+            :mod:`learnedrecon.solvers.direct.density`; those of
             :func:`learnedrecon.solvers.direct.density.density_weights` unless given.
 
     Returns:
-        (..., *domain.shape), in the unit of the image.
+        Image (..., *domain.shape).
 
     Raises:
-        GeometryError: not a non-Cartesian transform or a multiple of one.
-        ShapeError: data or weights of another shape.
-        DifferentiationError: gradients are asked for in the trajectory, which the weights have not.
+        GeometryError: The operator is not a non-Cartesian transform or a multiple of one.
+        ShapeError: Data or weights have another shape.
+        DifferentiationError: Gradients are asked for in the trajectory with the default weights,
+            which have none.
     """
     if isinstance(operator, LinearMultiple):
         return gridding(operator.operator, operator.divided(data), weights=weights)
@@ -84,7 +86,7 @@ def _weights(operator: NonCartesianMRI) -> Tensor:
         raise DifferentiationError(
             describe(
                 expected="a trajectory without gradients for gridding with its own weights",
-                found="one that requires them",
+                found="a trajectory that requires them",
                 fix="hold the weights fixed: gridding(T, y, weights=density_weights(T))",
             )
         )

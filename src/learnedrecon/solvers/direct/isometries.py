@@ -1,4 +1,4 @@
-"""Pseudo-inverses that take no filter: of partial isometries, diagonals and Cartesian MRI."""
+"""Pseudo-inverses of partial isometries, of diagonals and of Cartesian MRI."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class PoseBackprojection:
     rounding for the poses of an ideal circle. It runs view by view in PyTorch.
 
     Args:
-        scan: of a cone beam near a circle, see :mod:`learnedrecon.solvers.direct.poses`.
+        scan: Poses of a cone beam near a circle, see :mod:`learnedrecon.solvers.direct.poses`.
 
     Shapes: (..., angle, row, column) to (..., nz, ny, nx), and back for the transpose.
     """

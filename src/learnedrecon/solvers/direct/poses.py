@@ -15,12 +15,14 @@ for the angles φ to the normal (Kak, Slaney 1988, section 3.4.2, with a turned 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import lru_cache, singledispatch
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learnedrecon.operators.ray.beam2d import RayVectors2D
+from learnedrecon.operators.ray.beam3d import RayVectors3D
 from learnedrecon.operators.ray.flat_panel import FlatPanel
 from learnedrecon.operators.ray.geometry2d import FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam
@@ -40,9 +42,6 @@ from learnedrecon.solvers.direct.views import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from learnedrecon.operators.ray.beam2d import RayVectors2D
-    from learnedrecon.operators.ray.beam3d import RayVectors3D
-
     FloatArray = NDArray[np.float64]
 
 _UP = np.array([0.0, 0.0, 1.0])
@@ -53,7 +52,7 @@ class Poses:
     """A calibrated scan as filtered backprojection takes it.
 
     Attributes:
-        plane: quadrature, redundancy and pitch, (view, column).
+        plane: Quadrature, redundancy and pitch, (view, column).
         pencil: (view, 3, 3), whose columns are the first pixel from the source, the step to the
             next column and that to the next row; or for parallel rays their direction, and the
             same steps.
@@ -61,7 +60,7 @@ class Poses:
         inward: (view, 3), unit vectors from the sources to the axis; empty for parallel rays.
         scale: (view,); a voxel with X - origin = pencil·(λ, λ·column, λ·row) receives scale/λ² of a
             view. Empty for parallel rays, where it is pencil·(depth, column, row).
-        added: how many columns have to be added at either end, with data 0.
+        added: Numbers of columns to be added at either end, with data 0.
     """
 
     plane: FloatArray
@@ -94,10 +93,13 @@ class Poses:
 
 @lru_cache(maxsize=8)
 def planar_poses(scan: RayVectors2D) -> Poses:
-    """The poses of a scan of an image; rows are single.
+    """The poses of a scan of an image, with a single row.
+
+    Args:
+        scan: Parallel or fan beam.
 
     Raises:
-        GeometryError: a fan beam that is far from a circle.
+        GeometryError: A fan beam that is far from a circle.
     """
     first, pixel, step = (_in_space(part) for part in np.split(np.array(scan.vectors), 3, axis=1))
     rows = np.broadcast_to(_UP, first.shape)
@@ -116,8 +118,11 @@ def planar_poses(scan: RayVectors2D) -> Poses:
 def spatial_poses(scan: RayVectors3D) -> Poses:
     """The poses of a scan of a volume by a cone beam.
 
+    Args:
+        scan: Cone beam.
+
     Raises:
-        GeometryError: a scan that is far from a circle.
+        GeometryError: A scan that is far from a circle.
     """
     first, pixel, step, rows = np.split(np.array(scan.vectors), 4, axis=1)
     circle = fit_circle(first, rows.mean(axis=0))
@@ -128,6 +133,33 @@ def spatial_poses(scan: RayVectors3D) -> Poses:
     distances = circle.radius, max(frame.distance - circle.radius, 0.0)
     ideal = ConeBeam(scan.shape, tuple(circle.angles), panel, *distances, scan.pixel_size)
     return frame.poses(ideal.mid_plane())
+
+
+@singledispatch
+def lengthened(scan: RayVectors2D | RayVectors3D, added: tuple[int, int]) -> Any:  # noqa: ANN401
+    """The scan with more detector columns.
+
+    Args:
+        scan: Poses.
+        added: Number of columns before the first and behind the last one.
+    """
+    raise NotImplementedError(type(scan).__name__)
+
+
+@lengthened.register(RayVectors2D)
+def _(scan: RayVectors2D, added: tuple[int, int]) -> RayVectors2D:
+    vectors = np.array(scan.vectors)
+    vectors[:, 2:4] -= added[0] * vectors[:, 4:6]
+    pixels = scan.detector + sum(added)
+    return replace(scan, vectors=vectors, detector=pixels)  # type: ignore[arg-type]
+
+
+@lengthened.register(RayVectors3D)
+def _(scan: RayVectors3D, added: tuple[int, int]) -> RayVectors3D:
+    vectors = np.array(scan.vectors)
+    vectors[:, 3:6] -= added[0] * vectors[:, 6:9]
+    size = scan.detector[0], scan.detector[1] + sum(added)
+    return replace(scan, vectors=vectors, detector=size)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Pseudo-inverses by kind of operator: one open function, and whether it has an answer."""
+"""Pseudo-inverses by kind of operator: an open function, and a test for its support."""
 
 from __future__ import annotations
 
@@ -28,31 +28,33 @@ def pseudo_inverse(
     window: Window = "ram-lak",  # noqa: ARG001
     bandwidth: float = 1.0,  # noqa: ARG001
 ) -> Tensor:
-    """An approximate pseudo-inverse T⁺y in one pass, for the kinds of operators that have one.
+    """An approximate pseudo-inverse T⁺y without iterations, for operators that have one.
 
     Ray transforms by :func:`learnedrecon.solvers.direct.fbp.fbp` and, in three dimensions,
     :func:`learnedrecon.solvers.direct.fdk.fdk`; non-Cartesian MRI by
     :func:`learnedrecon.solvers.direct.gridding.gridding`; Cartesian MRI by its adjoint, the
     zero-filled image; transmission I₀ exp(-μP) + s from the line integrals -log((y - s)/I₀)/μ with
-    the share of photons clipped below at 1e-6; partial isometries by their adjoint, diagonals by
-    division. a·T divides the data by a, T(c·) the image by c, and S∘T takes T⁺S⁺. These nest.
+    the fraction of photons clipped below at 1e-6; partial isometries by their adjoint, diagonals by
+    division. a·T divides the data by a, T(c·) the image by c, and S∘T has T⁺S⁺. These rules nest.
 
-    A kind of your own joins by ``@pseudo_inverse.register(MyOperator)`` above a function of the
-    same arguments; where the answer depends on the operator's values, register with
+    Your own kind of operator is added by ``@pseudo_inverse.register(MyOperator)`` above a function
+    with the same arguments. If the existence depends on the operator's values, register with
     :func:`has_pseudo_inverse` too.
 
     Args:
         operator: T.
         data: y, (..., *codomain.shape).
-        window: "ram-lak" or "hann", for filtered backprojection; others ignore it.
-        bandwidth: Cut-off as a share of the Nyquist frequency, in (0, 1], likewise.
+        window: "ram-lak" or "hann", for filtered backprojection; other operators ignore it.
+        bandwidth: Cut-off frequency as a fraction of the Nyquist frequency, in (0, 1], for filtered
+            backprojection; other operators ignore it.
 
     Returns:
-        (..., *domain.shape).
+        Image (..., *domain.shape).
 
     Raises:
-        GeometryError: this operator has none, or the arguments are in another order.
-        DifferentiationError: gradients are asked for in the geometry of T, which this one has not.
+        GeometryError: The operator has no pseudo-inverse here, or the arguments are interchanged.
+        DifferentiationError: Gradients are asked for in the geometry of T, which the result does
+            not have.
     """
     require_operator(operator, data, "pseudo_inverse", Operator)  # type: ignore[type-abstract]
     raise GeometryError(
@@ -68,11 +70,11 @@ def pseudo_inverse(
 
 @singledispatch
 def has_pseudo_inverse(operator: Operator) -> bool:
-    """Whether :func:`pseudo_inverse` has an answer for an operator.
+    """True where :func:`pseudo_inverse` supports an operator.
 
-    By its kind, and for some kinds by its values: no helical cone beam, no ray transform with a
-    geometry for each sample, or with one that requires gradients; a multiple or a composition where
-    its parts have one.
+    The answer depends on the kind and for some kinds on the values: false for helical cone beams,
+    for ray transforms with a geometry per sample or with one that requires gradients; for a
+    multiple or a composition the parts decide.
 
     Args:
         operator: T.
@@ -112,7 +114,7 @@ def _of_multiple(
         raise GeometryError(
             describe(
                 expected="a multiple a·T with a ≠ 0",
-                found="a = 0, whose data say nothing of the image",
+                found="a = 0, whose data do not depend on the image",
                 fix="remove the factor",
             )
         )

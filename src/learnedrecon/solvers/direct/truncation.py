@@ -1,11 +1,13 @@
-"""Projections that do not fall to the background before the detector ends."""
+"""Detection of truncated projections, which do not decrease to the background on the detector."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from learnedrecon.solvers.noise_level import estimate_noise
+import torch
+
+from learnedrecon.solvers.noise_level import known_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,14 +19,15 @@ _LEAST_VIEWS = 0.02
 
 
 class Truncation(NamedTuple):
-    """How many views are cut at either end of the detector, and how high they are there.
+    """Fractions of truncated views at both ends of the detector, with their heights.
 
     Attributes:
-        first: Share of the views that are cut at the first detector pixel, of all slices.
-        last: Share of those that are cut at the last one.
-        level: Mean height there of what is cut, as a share of the largest value of the slice.
-        slices: Which slices are cut in more than 2 % of their views at one end or the other,
-            (slice,), bool.
+        first: Fraction of the views that are truncated at the first detector pixel, of all slices.
+        last: Fraction of the views that are truncated at the last detector pixel.
+        level: Mean height of truncated views at that end, relative to the largest value of the
+            slice.
+        slices: True for slices with more than 2 % truncated views at one of the ends, (slice,),
+            bool.
     """
 
     first: float
@@ -37,7 +40,7 @@ class Truncation(NamedTuple):
 
     def __str__(self) -> str:
         ends = [
-            f"{100 * share:.2g} % of the views at the {name} detector pixel"
+            f"{100 * share:.3g} % of the views at the {name} detector pixel"
             for share, name in ((self.first, "first"), (self.last, "last"))
             if share > 0
         ]
@@ -47,42 +50,33 @@ class Truncation(NamedTuple):
         )
 
 
-def find_truncation(lines: Tensor) -> Truncation:
-    """Looks for projections that are cut off by the ends of the detector.
+def find_truncation(lines: Tensor, ends: tuple[bool, bool] = (True, True)) -> Truncation:
+    """Detection of projections that the ends of the detector truncate.
 
-    A view is cut where the mean of the outermost fiftieth of its pixels exceeds 5 % of the largest
-    value of the slice and four times the noise of such a mean.
+    A view is truncated where the mean of the outermost fiftieth of its pixels exceeds 5 % of the
+    largest value of the slice and four times the noise of such a mean.
 
     Args:
-        lines: Line integrals, (slice, angle, ..., detector).
+        lines: Line integrals, (slice, ..., angle, ..., detector).
+        ends: True for each of the first and the last end that is examined. Data beyond the short
+            end of a displaced detector are measured from the other side.
 
     Raises:
-        ShapeError: Fewer than three detector pixels, whose noise cannot be estimated.
+        DataError: The data have NaN or infinity.
     """
     lines = lines.detach()
     width = max(1, lines.shape[-1] // _MARGIN)
     views = lines.flatten(1, -2)
-    ends = views[..., :width].mean(-1), views[..., -width:].mean(-1)
+    heights = views[..., :width].mean(-1), views[..., -width:].mean(-1)
     largest = views.flatten(1).amax(1).clamp_min(0)
-    noise = _noise(lines).to(views) / math.sqrt(width)
+    noise = known_noise(lines).to(views) / math.sqrt(width)
     limit = (_LEAST_LEVEL * largest).maximum(_DEVIATIONS * noise)[:, None]
-    cut = [(end > limit) for end in ends]
+    cut = [(height > limit) & looked for height, looked in zip(heights, ends, strict=True)]
     shares = [each.double().mean(1) for each in cut]
     slices = (shares[0] > _LEAST_VIEWS) | (shares[1] > _LEAST_VIEWS)
-    heights = [
-        (end / largest[:, None])[each & slices[:, None]]
-        for end, each in zip(ends, cut, strict=True)
-    ]
-    count = sum(each.numel() for each in heights)
-    level = float(sum(each.sum() for each in heights)) / count if count else 0.0
+    counted = [each & slices[:, None] for each in cut]
+    relative = [height / largest.clamp_min(1e-300)[:, None] for height in heights]
+    levels = torch.cat([each[chosen] for each, chosen in zip(relative, counted, strict=True)])
+    level = float(levels.mean()) if levels.numel() else 0.0
     first, last = (float(each.mean()) for each in shares)
     return Truncation(first, last, level, slices)
-
-
-def _noise(lines: Tensor) -> Tensor:
-    """σ of every slice; 0 where a slice has no measured values."""
-    sigma = lines.new_zeros(len(lines), dtype=lines.dtype)
-    seen = lines.flatten(1).any(1)
-    if bool(seen.any()):
-        sigma[seen] = estimate_noise(lines[seen]).to(sigma)
-    return sigma

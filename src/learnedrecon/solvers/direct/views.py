@@ -1,4 +1,4 @@
-"""How much each view of a scan counts: angular quadrature and redundancy weights.
+"""View weights of filtered backprojection: angular quadrature and redundancy.
 
 Everything here is computed once per geometry, in float64.
 """
@@ -34,13 +34,13 @@ _LEAST_MISSING = 0.005
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which part of a circle a list of angles covers, and how densely.
+    """The part of a circle that a list of angles covers, with quadrature weights.
 
     Attributes:
-        period: length of the circle in radians.
-        weights: radians that each angle stands for, in the order given.
-        wedges: (number, 2), the start and the length of every stretch without views, each
-            shortened at both ends by half a step. Empty if the views go round.
+        period: Length of the circle in radians.
+        weights: Quadrature weight of each angle in radians, in the given order.
+        wedges: Missing wedges (number, 2): start and length of every arc without views, each
+            shortened at both ends by half a step. Empty if the views cover the circle.
     """
 
     period: float
@@ -51,20 +51,20 @@ class Coverage:
 def coverage(angles: tuple[float, ...], period: float) -> Coverage:
     """Quadrature weights of views on a circle: half the gap on either side of each.
 
-    These are the lengths of the Voronoi cells, which sum to the period however the views are
-    spread: repeated, dense on one part, or with every sixth one lost. Views that coincide modulo
-    ``period`` share a weight, and so do exposures at one stop: runs of views that span at most
-    0.1° and a twentieth of the typical gap, the gap that a random direction lies in.
+    These are the lengths of the Voronoi cells, which sum to the period for every distribution of
+    views: repeated ones, dense ones on one part, or with every sixth one missing. Views that
+    coincide modulo ``period`` share a weight, and so do exposures at one stop: runs of views that
+    span at most 0.1° and a twentieth of the typical gap, the gap that a random direction lies in.
 
-    Where the longest gaps stand out they are missing wedges, and each counts as a gap of the length
-    of the next shorter one: the m longest, at most a quarter of all, where the shortest of them is
-    more than 2.5 m times that next one, and longer than it by more than a twentieth of the period.
-    Equal steps over an arc hence give weights that sum to the arc, and a few lost views are made up
-    for by their neighbours.
+    Where the longest gaps are much longer than the others they are missing wedges, and each counts
+    as a gap of the length of the next shorter one: the m longest, at most a quarter of all, where
+    the shortest of them is more than 2.5 m times that next one, and longer than it by more than a
+    twentieth of the period. Equal steps over an arc hence give weights that sum to the arc, and the
+    neighbours of a few missing views get larger weights.
 
     Args:
-        angles: radians, in any order.
-        period: π for parallel beams, 2π for fan beams.
+        angles: Angles in radians, in any order.
+        period: Length of the circle: π for parallel beams, 2π for fan beams.
     """
     turned = np.mod(np.asarray(angles, dtype=np.float64), period)
     order = np.argsort(turned, kind="stable")
@@ -115,9 +115,12 @@ def _shared(weights: FloatArray, same_as_next: NDArray[np.bool_]) -> FloatArray:
 
 
 def parallel_weights(geometry: RotatingGeometry) -> FloatArray:
-    """Radians modulo π that each view of a parallel beam stands for, (angle,).
+    """Quadrature weights of the views of a parallel beam in radians modulo π, (angle,).
 
     Missing wedges are logged as a warning.
+
+    Args:
+        geometry: Parallel beam.
     """
     scan = coverage(geometry.angle_values, math.pi)
     missing = float(scan.wedges[:, 1].sum()) / math.pi
@@ -142,7 +145,7 @@ def _warn_of_missing(what: str, share: float, scan: Coverage) -> None:
 
 
 def fan_weights(geometry: FanBeam | CurvedFanBeam) -> FloatArray:
-    """Weights of every ray of a fan beam, (angle, detector): quadrature times redundancy.
+    """Quadrature and redundancy weights of every ray of a fan beam, (angle, detector).
 
     The line of the ray (θ, γ), γ its angle to the central ray, is measured again by the ray
     (θ + π - 2γ, -γ). With a taper c(θ) that is 1 inside the scanned arc, falls as sin² to 0 at its
@@ -150,6 +153,9 @@ def fan_weights(geometry: FanBeam | CurvedFanBeam) -> FloatArray:
     over the pair, and to 1 alone where only one of them was measured. A full turn has c = 1 and
     w = ½. A short scan gets smooth weights in the manner of Parker (Med. Phys. 9(2), 1982). Lines
     through the image that no ray measures are logged as a warning.
+
+    Args:
+        geometry: Fan beam.
     """
     scan = coverage(geometry.angle_values, 2 * math.pi)
     missing = _unmeasured(geometry, scan)
@@ -174,13 +180,16 @@ def _unmeasured(geometry: FanBeam | CurvedFanBeam, scan: Coverage) -> float:
 
 
 def detector_weights(geometry: RotatingGeometry) -> FloatArray:
-    """Weights that make up for a detector that is cut on one side only, (detector,).
+    """Redundancy weights of a detector that is truncated on one side only, (detector,).
 
-    A displaced detector ends at the distance t from the axis on its short side, within the shadow
-    of the image. Over a full turn the lines beyond are measured once, from the other side, and
-    those within ±t twice: they share as 1 ± sin(πs/(2t)) (Wang, Med. Phys. 29(7), 2002). Everything
-    else has weight 1: a scan of less than a turn, or a detector that ends before the axis, cannot
-    be made up for, and is logged as a warning.
+    A displaced detector ends at the distance t from the axis on its short side, within the
+    projection of the image. Over a full turn the lines beyond t are measured once, from the other
+    side, and those within ±t twice: the two get the weights 1 ± sin(πs/(2t)) (Wang, Med. Phys.
+    29(7), 2002). Everything else has weight 1: a scan of less than a turn, or a detector that ends
+    before the axis, cannot be compensated, and is logged as a warning.
+
+    Args:
+        geometry: Parallel or fan beam.
     """
     detector = geometry.detector
     positions = np.asarray(detector.positions, dtype=np.float64)
@@ -205,10 +214,13 @@ def detector_weights(geometry: RotatingGeometry) -> FloatArray:
 
 @lru_cache(maxsize=32)
 def widened(geometry: RotatingGeometry) -> tuple[RotatingGeometry, tuple[int, int]]:
-    """The scan whose displaced detector is as long as the shadow on its short side too.
+    """The scan with a displaced detector extended on its short side to the projection of the image.
 
-    Filtered lines do not vanish there. Also how many pixels were added at either end; none where
-    :func:`detector_weights` makes up for nothing.
+    Filtered data do not vanish there. The second value is the number of pixels added at either end;
+    none where :func:`detector_weights` are 1.
+
+    Args:
+        geometry: Parallel or fan beam.
     """
     if not _is_made_up_for(geometry):
         return geometry, (0, 0)
@@ -219,6 +231,20 @@ def widened(geometry: RotatingGeometry) -> tuple[RotatingGeometry, tuple[int, in
     wide = replace(detector, pixels=detector.pixels + added, axis_offset=offset)
     sides = (0, added) if detector.axis_offset > 0 else (added, 0)
     return replace(geometry, detector=wide), sides  # type: ignore[arg-type]
+
+
+def open_ends(geometry: RotatingGeometry) -> tuple[bool, bool]:
+    """True for each of the first and the last end beyond which no other view measures the data.
+
+    False for the short side of a displaced detector, see :func:`detector_weights`.
+
+    Args:
+        geometry: Parallel or fan beam.
+    """
+    if not _is_made_up_for(geometry):
+        return True, True
+    first = geometry.detector.axis_offset > 0
+    return first, not first
 
 
 def _short_side(geometry: RotatingGeometry) -> tuple[float, float]:

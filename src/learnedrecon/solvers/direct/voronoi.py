@@ -1,4 +1,4 @@
-"""Density compensation by Voronoi cells."""
+"""Density compensation weights by Voronoi cells."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ Region: TypeAlias = Literal["ball", "torus"]
 
 
 def voronoi_weights(trajectory: Tensor, shape: tuple[int, ...], region: Region = "ball") -> Tensor:
-    """The exact area or volume of every sample's Voronoi cell, in cells of the Cartesian grid.
+    """The exact area or volume of every sample's Voronoi cell, in units of a Cartesian cell.
 
-    Samples at the same place share a cell (Rasche et al., IEEE Trans. Med. Imaging 18(5), 1999).
+    Samples at the same point share a cell (Rasche et al., IEEE Trans. Med. Imaging 18(5), 1999).
     Weights are as in :mod:`learnedrecon.solvers.direct.density`.
 
     Args:
-        trajectory: (interleave, sample, axis) in radians per pixel.
-        shape: of the image.
-        region: what the cells divide: "ball", whose radius is that of the outermost sample and half
-            the median distance between neighbours (cut by planes that touch it), for radial and
-            spiral trajectories; or "torus", all of [-π, π)^d with opposite faces joined, for those
-            that fill it.
+        trajectory: Trajectory (interleave, sample, axis) in radians per pixel.
+        shape: Shape of the image.
+        region: Region that the cells divide: "ball", whose radius is that of the outermost sample
+            plus half the median distance between neighbours (cut by planes that touch it), for
+            radial and spiral trajectories; or "torus", all of [-π, π)^d with opposite faces joined,
+            for trajectories that fill it.
 
     Returns:
-        (interleave, sample), float64.
+        Weights (interleave, sample), float64.
 
     Raises:
-        GeometryError: another region.
-        DataError: too few different samples for cells, such as a single spoke.
+        GeometryError: The region is unknown.
+        DataError: There are too few different samples for cells, such as a single spoke.
     """
     if region not in {"ball", "torus"}:
         raise GeometryError(
@@ -65,8 +65,8 @@ def _require_spread(places: FloatArray) -> None:
     if rank < places.shape[1]:
         raise DataError(
             describe(
-                expected=f"samples that spread in {places.shape[1]} dimensions",
-                found=f"{len(places)} places in {rank}",
+                expected=f"samples that span {places.shape[1]} dimensions",
+                found=f"{len(places)} places that span {rank}",
                 fix="use more spokes or interleaves, or ramp_weights",
             )
         )

@@ -1,4 +1,4 @@
-"""Voxel-driven backprojection: what a voxel receives from every view, bilinear in the detector."""
+"""Voxel-driven backprojection with bilinear interpolation on the detector."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class VoxelBackprojection:
     volume and twice the data.
 
     Args:
-        geometry: of a circular scan.
+        geometry: Geometry of a circular scan.
 
     Shapes: (..., angle, row, column) to (..., nz, ny, nx), and back for the transpose.
     """
@@ -35,7 +35,7 @@ class VoxelBackprojection:
         self.geometry = _placed(geometry)
 
     def forward(self, v: Tensor) -> Tensor:
-        """Σ_θ U⁻² q_θ(s_θ(x))."""
+        """The backprojection Σ_θ U⁻² q_θ(s_θ(x))."""
         return voxels.backproject(v, self.geometry)
 
     def adjoint(self, u: Tensor) -> Tensor:

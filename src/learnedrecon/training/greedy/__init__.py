@@ -1,1 +1,1 @@
-"""Greedy training, one step of a scheme after the other."""
+"""Greedy training of the steps of a scheme, one after the other."""

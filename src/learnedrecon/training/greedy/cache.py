@@ -1,4 +1,4 @@
-"""States before a step and answers of the operator, for every training sample, on the disk.
+"""Disk cache of states before a step and of operator results, for every training sample.
 
 cache/stage-02/00000.safetensors   some samples in the order of the data set, written at once
 """
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class Record(NamedTuple):
-    """What is kept of some samples.
+    """The cached values of some samples.
 
     Attributes:
-        ids: of the samples.
-        state: before the step, as a plain tuple.
-        tape: of the step.
-        raw: y as the problem has it before it is scaled.
+        ids: Ids of the samples.
+        state: State before the step, as a plain tuple.
+        tape: Recorded operator calls of the step.
+        raw: Data y of the problem before scaling.
         scale: c, one number for all, or (batch, 1, ...).
     """
 
@@ -43,11 +43,11 @@ class Record(NamedTuple):
 
 
 class StageCache:
-    """The files of one stage.
+    """The cache files of one stage.
 
     Args:
-        folder: where they are.
-        key: names all that they depend on; files of another key are as good as missing.
+        folder: Folder of the files.
+        key: Digest of everything that the files depend on; files of another key count as missing.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -57,14 +57,14 @@ class StageCache:
         self._calls: dict[int, dict[str, Any]] = {}
 
     def path(self, shard: int) -> Path:
-        """Of file number ``shard``."""
+        """The path of file number ``shard``."""
         return self.folder / f"{shard:05d}.safetensors"
 
     def write(self, shard: int, record: Record) -> int:
-        """Writes one file, atomically; returns its bytes.
+        """Atomic write of one file; returns its size in bytes.
 
         Raises:
-            FileFormatError: the folder cannot be written, or the disk is full.
+            FileFormatError: The folder cannot be written, or the disk is full.
         """
         tensors = {f"state.{k}": tensor for k, tensor in enumerate(record.state)}
         tensors["raw"] = record.raw
@@ -89,10 +89,10 @@ class StageCache:
         return self.path(shard).stat().st_size
 
     def read(self, shard: int) -> Record | None:
-        """The whole of one file, checked; None where there is none of this key.
+        """The checked content of one file; None where there is none of this key.
 
         Raises:
-            FileFormatError: it is truncated or corrupt; it is named.
+            FileFormatError: The file is truncated or corrupt; the message names it.
         """
         path = self.path(shard)
         if not path.exists():
@@ -107,10 +107,10 @@ class StageCache:
         return _record(content, tensors, tuple(content["ids"]))
 
     def samples(self, ids: Sequence[str]) -> Record:
-        """What is kept of single samples, in their order, read from their places alone.
+        """The cached values of single samples in the given order, without reading whole files.
 
         Raises:
-            FileFormatError: a file is truncated or missing; it is named.
+            FileFormatError: A file is truncated or missing; the message names it.
         """
         rows = [self._row(*self._places[name]) for name in ids]
         content = self._calls[self._places[ids[0]][0]]
@@ -140,7 +140,13 @@ class StageCache:
 
 
 def digest(identity: str, stage: int, weights: Iterable[Mapping[str, Tensor]]) -> str:
-    """A key: of what makes the data, and the weights of all that runs before the step."""
+    """A key of the data and of the weights of all steps before the present one.
+
+    Args:
+        identity: Text that identifies the data.
+        stage: Number of the stage.
+        weights: State dictionaries of the earlier steps.
+    """
     total = hashlib.sha256(f"{identity}/{stage}".encode())
     for state in weights:
         for name, tensor in sorted(state.items()):

@@ -1,4 +1,4 @@
-"""Where greedy training gets its batches from: the cache of a stage, or the operator itself."""
+"""Batches of greedy training: from the cache of a stage, or from the operator."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def _log(text: str) -> None:
 
 
 class GreedySource:
-    """Batches in the order of a loader, whose problems answer from the disk where they can.
+    """Batches in the order of a loader, whose problems answer from the cache where possible.
 
     Args:
-        loader: of the training set.
-        model: that is trained in place.
-        plan: which step is trained when.
-        folder: for the cache; the files of a stage are removed when the next one is complete.
-        identity: a text that names operator, data and model; files of another are not used.
-        say: told what is cached, how large it is, or why nothing is.
+        loader: Loader of the training set.
+        model: Model that is trained in place.
+        plan: Plan of the stages.
+        folder: Folder of the cache; the files of a stage are removed when the next one is complete.
+        identity: Text that identifies operator, data and model; files of another text are ignored.
+        say: Function that is told what is cached and its size, or why nothing is.
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class GreedySource:
         self._learned: tuple[type[Any], Regulariser | None] | None = None
 
     def prepare(self, step: int, stopped: Callable[[], bool]) -> bool:
-        """Fills the cache of the stage of optimiser step ``step`` where it is not complete.
+        """Completes the cache of the stage of optimiser step ``step``.
 
         Args:
-            step: the next one.
-            stopped: asked between two files.
+            step: Number of the next optimiser step.
+            stopped: Function that is called between two files; true interrupts.
 
         Returns:
-            False where it was stopped; what is done is kept.
+            False if it was interrupted; complete files are kept.
 
         Raises:
-            ConfigError: the cache would be larger than allowed.
-            FileFormatError: a file of it is truncated or corrupt; it is named.
+            ConfigError: The cache would be larger than allowed.
+            FileFormatError: A cache file is truncated or corrupt; the message names it.
         """
         stage = self.plan.stage(step)
         if stage == self._stage:
@@ -97,7 +97,7 @@ class GreedySource:
         return True
 
     def batches(self, start_step: int) -> Iterator[Batch]:
-        """Batches number ``start_step``, ...; :meth:`prepare` has been called for each stage."""
+        """Batches number ``start_step``, ...; each stage needs :meth:`prepare` first."""
         number = start_step
         while True:
             stage = self.plan.stage_of_batch(number)
@@ -110,7 +110,7 @@ class GreedySource:
                     break
 
     def close(self) -> None:
-        """Removes all files."""
+        """Removes all cache files."""
         self._remove_all_but(-1)
 
     def _of_stage(self, number: int) -> Iterator[Batch]:
@@ -165,7 +165,7 @@ class GreedySource:
             cache.remove()
             raise ConfigError(
                 describe(
-                    expected=f"a cache of at most {limit:g} GB (two stages lie beside each other)",
+                    expected=f"a cache of at most {limit:g} GB (for two stages at a time)",
                     found=f"{total:.2g} GB for {len(self.loader.loader.dataset)} images",
                     fix="raise training.greedy.cache_gb, train with fewer images, or set it to 0 "
                     "to run without a cache",

@@ -1,4 +1,4 @@
-"""Which step of a chain is trained when."""
+"""Stages of greedy training: the step of a chain that each optimiser step trains."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """N stages of equal length, and fine-tuning of all steps together after them.
+    """N stages of equal length, followed by fine-tuning of all steps together.
 
     Attributes:
-        spec: of the whole training.
-        stages: N, the number of steps of the chain.
+        spec: Specification of the whole training.
+        stages: Number N of steps of the chain.
 
     Raises:
-        ConfigError: the optimiser steps cannot be shared out equally, or what greedy training has
-            not got: a moving average, fp16.
+        ConfigError: The optimiser steps cannot be divided equally, or the training has a moving
+            average or fp16, which greedy training does not support.
     """
 
     spec: TrainingSpec
@@ -61,31 +61,31 @@ class StagePlan:
 
     @property
     def greedy(self) -> GreedySpec:
-        """What is special about greedy training."""
+        """The options of greedy training."""
         return self.spec.greedy or GreedySpec()
 
     @property
     def length(self) -> int:
-        """Optimiser steps of one stage."""
+        """The number of optimiser steps in one stage."""
         return (self.spec.steps - self.greedy.fine_tune) // self.stages
 
     def stage(self, step: int) -> int:
-        """Which step of the chain is trained by optimiser step ``step``; N is fine-tuning."""
+        """The step of the chain that optimiser step ``step`` trains; N is fine-tuning."""
         return min(step // self.length, self.stages)
 
     def stage_of_batch(self, number: int) -> int:
-        """The same for batch number ``number``."""
+        """The step of the chain that batch number ``number`` trains; N is fine-tuning."""
         batch = self.spec.batch
         return self.stage(number // batch.accumulate * batch.repeats)
 
     def samples(self, stage: int) -> int:
-        """How many samples a stage draws, repetitions counted."""
+        """The number of samples that a stage draws, with repetitions."""
         length = self.greedy.fine_tune if stage == self.stages else self.length
         batch = self.spec.batch
         return length // batch.repeats * batch.accumulate * batch.size
 
     def local(self, step: int) -> tuple[int, TrainingSpec]:
-        """The number of an optimiser step in its stage, and the training of that stage alone."""
+        """The number of an optimiser step within its stage, and the training of that stage."""
         stage = self.stage(step)
         if stage < self.stages:
             return step - stage * self.length, replace(self.spec, steps=self.length)
@@ -96,10 +96,13 @@ class StagePlan:
 
 
 def chain_of(model: nn.Module) -> Chain[Any]:
-    """The chain of steps that greedy training goes along.
+    """The chain of steps of a model.
+
+    Args:
+        model: Model to train.
 
     Raises:
-        ConfigError: the model is no iterative scheme whose steps have weights of their own.
+        ConfigError: The model is not an iterative scheme whose steps have their own weights.
     """
     scheme = model.scheme if isinstance(model, Iterative) else None
     if not isinstance(scheme, Chain):
@@ -108,26 +111,31 @@ def chain_of(model: nn.Module) -> Chain[Any]:
             describe(
                 expected="a chain of steps with their own weights for greedy training",
                 found=found,
-                fix="take such a model, for example deep_gradient_descent, or train end to end",
+                fix="use such a model, for example deep_gradient_descent, or train end to end",
             )
         )
     return scheme
 
 
 def up_to(model: Iterative, stage: int) -> Iterative:
-    """The model with its first ``stage`` + 1 steps, which shares the weights of ``model``."""
+    """The model restricted to its first ``stage`` + 1 steps, with shared weights.
+
+    Args:
+        model: Iterative scheme along a chain.
+        stage: Number of the last step, from 0.
+    """
     chain = chain_of(model)
     return model.with_scheme(chain[: min(stage + 1, len(chain))]).train(model.training)
 
 
 class StageModel(nn.Module):
-    """The image after step ``stage``, of which that step alone is differentiated.
+    """The image after step ``stage``, with gradients through that step only.
 
     Its parameters are those of that step. The steps before it are in evaluation mode.
 
     Args:
-        model: whose scheme is a chain.
-        stage: counted from 0.
+        model: Model whose scheme is a chain.
+        stage: Number of the step, from 0.
     """
 
     def __init__(self, model: Iterative, stage: int) -> None:
@@ -146,7 +154,7 @@ class StageModel(nn.Module):
 
     @torch.no_grad()
     def start(self, problem: Problem) -> tuple[Problem, Any, Tensor | float]:
-        """The scaled problem, the state before the step, and c."""
+        """The scaled problem, the state before the step, and the factor c."""
         model, before = self._frozen
         scaled, scale = model.scaled(problem)
         state = model.initial(scaled)

@@ -1,4 +1,4 @@
-"""What a step asks of an operator: written down once, and answered from there afterwards."""
+"""Recording and replay of operator calls."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Call:
     """One application of an operator to one batch.
 
     Attributes:
-        name: forward, adjoint, gradient or solve.
-        part: of the data, "" for all of them.
-        marks: of the arguments, (batch, 3) each, side by side; see :func:`marks_of`.
-        answer: (batch, ...).
+        name: "forward", "adjoint", "gradient" or "solve".
+        part: Part of the data, "" for all of them.
+        marks: Fingerprints of the arguments, (batch, 3) each, side by side; see :func:`marks_of`.
+        answer: Result, (batch, ...).
     """
 
     name: str
@@ -42,12 +42,12 @@ class Call:
 
 @dataclass(eq=False)
 class Tape:
-    """All that a step asked of a problem.
+    """All operator calls of a step.
 
     Attributes:
-        calls: of the operator.
+        calls: Calls of the operator.
         data: y and parts of it, where they were read.
-        reason: why the answers do not serve again, or None.
+        reason: Reason why the results cannot be reused, or None.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -56,16 +56,16 @@ class Tape:
 
 
 class Recording(Wrapper):
-    """Writes down what is asked.
+    """A problem that records all calls.
 
-    Where gradients are enabled, an answer that requires one depends on the weights of the step, or
-    on tensors of the operator that are trained, and would not be the same after they have changed:
-    the tape says so. The state that the step starts from must then not require a gradient.
+    Where gradients are enabled, a result that requires one depends on the weights of the step, or
+    on trained tensors of the operator, and is not valid after they change: the tape records this as
+    its reason. The initial state of the step must therefore not require a gradient.
 
     Args:
-        inner: the problem that answers.
-        tape: where it is written down, shared with all parts.
-        part: which part of the data this is.
+        inner: Problem that computes the results.
+        tape: Tape of the record, shared with all parts.
+        part: Part of the data.
     """
 
     def __init__(self, inner: Problem, tape: Tape, part: str = "") -> None:
@@ -115,15 +115,15 @@ class Recording(Wrapper):
 
 @dataclass(frozen=True, eq=False)
 class Replayed(Problem):
-    """Answers what was asked before, from a tape.
+    """A problem that answers recorded calls from a tape.
 
     Attributes:
-        tape: of this batch.
-        state: where the step starts, a NamedTuple of tensors.
-        scale: c, which the image is multiplied by; a number or (batch, 1, ...).
-        regulariser: the fixed R, or None.
-        draws: none.
-        part: which part of the data this is.
+        tape: Tape of this batch.
+        state: Initial state of the step, a NamedTuple of tensors.
+        scale: c, the factor of the image; a number or (batch, 1, ...).
+        regulariser: Fixed R, or None.
+        draws: No integers, as the tape replaces them.
+        part: Part of the data.
     """
 
     tape: Tape
@@ -200,13 +200,13 @@ class Replayed(Problem):
 
 
 def marks_of(tensor: Tensor) -> Tensor:
-    """Σx, Σwx with weights w that rise from 1 to 2, and Σ|x|, by which a tensor is known again.
+    """A fingerprint of a tensor: Σx, Σwx with weights w that increase from 1 to 2, and Σ|x|.
 
     Args:
-        tensor: (batch, ...), real or complex.
+        tensor: Tensor (batch, ...), real or complex.
 
     Returns:
-        (batch, 3), float64.
+        Fingerprints (batch, 3), float64.
     """
     flat = tensor.detach().flatten(1)
     if flat.is_complex():

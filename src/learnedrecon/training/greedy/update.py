@@ -1,9 +1,9 @@
 """Greedy training (Hauptmann et al., IEEE Trans. Med. Imaging 37(6), 2018): one step at a time.
 
-Step k of a chain is fitted to the truth alone, from the states that the trained steps before it
-make of the training set. Where the operator is asked the same whatever the weights of the step are,
-states and answers are computed once for every sample and kept on the disk: T is applied N times to
-each sample in place of in every optimiser step.
+Step k of a chain is fitted to the truth on its own, from the states that the trained steps before
+it compute for the training set. Where the operator calls of a step do not depend on its weights,
+states and results are computed once per sample and stored on the disk: T is then applied N times to
+each sample instead of in every optimiser step.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ _INNER = "inner."
 
 
 class Greedy:
-    """An update that trains one step of a chain after the other, and all of them at the end.
+    """An update that trains one step of a chain after the other, and finally all of them together.
 
-    Every stage has an optimiser and a schedule of its own.
+    Every stage has its own optimiser and schedule.
 
     Args:
-        model: an iterative scheme along a chain.
-        loss: (estimate, batch) → (batch,).
-        spec: of the whole training; ``spec.greedy`` says what is special.
-        accelerator: device, precision; one process.
+        model: An iterative scheme along a chain.
+        loss: Function (estimate, batch) → (batch,).
+        spec: Specification of the whole training, with the options ``spec.greedy``.
+        accelerator: Device and precision; one process.
 
     Raises:
-        ConfigError: another kind of model, stages of unequal length, or several processes.
+        ConfigError: The model is of another kind, stages have unequal lengths, or there are several
+            processes.
     """
 
     def __init__(
@@ -104,14 +105,14 @@ class Greedy:
 
 
 class StageValidation:
-    """Validates the steps that are trained so far.
+    """Validation of the steps that are trained so far.
 
-    Until the last of them is trained, the number that chooses the best weights has ``partial_``
-    before its name, and chooses none.
+    Until the last step is trained, the number that selects the best weights is called
+    ``partial_...`` and selects none.
 
     Args:
-        validate: of a model.
-        update: knows the stage.
+        validate: Function from a model to numbers.
+        update: Update, which determines the stage.
     """
 
     def __init__(
