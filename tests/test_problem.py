@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
@@ -29,18 +30,14 @@ LINEAR = RayTransform(SCAN, torch.float64)
 CURVED = TransmissionCT(Transmission(SCAN, 0.1), torch.float64)
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.mark.parametrize(
     ("operator", "fidelity"),
     [(LINEAR, LeastSquares()), (CURVED, LeastSquares()), (CURVED, KullbackLeibler())],
     ids=["linear", "nonlinear", "Poisson"],
 )
 def test_gradient_is_that_of_the_data_term(operator: Operator, fidelity: Fidelity) -> None:
-    u = random(2, 1, 4, 5).exp().requires_grad_()
-    problem = InverseProblem(operator, random(2, 1, 6, 7, seed=1).exp(), fidelity)
+    u = normal(2, 1, 4, 5).exp().requires_grad_()
+    problem = InverseProblem(operator, normal(2, 1, 6, 7, seed=1).exp(), fidelity)
     value = fidelity(problem.forward(u), problem.data).sum()
     (expected,) = torch.autograd.grad(value, u)
     torch.testing.assert_close(problem.gradient(u).detach(), expected)
@@ -48,7 +45,7 @@ def test_gradient_is_that_of_the_data_term(operator: Operator, fidelity: Fidelit
 
 def test_gradient_of_poisson_transmission_has_the_short_form() -> None:
     """-μP*(T(u) - y), Adler, Öktem 2017, section 5.2."""
-    u, y = random(2, 1, 4, 5).abs(), random(2, 1, 6, 7, seed=1).abs()
+    u, y = normal(2, 1, 4, 5).abs(), normal(2, 1, 6, 7, seed=1).abs()
     problem = InverseProblem(CURVED, y, KullbackLeibler())
     expected = -0.1 * LINEAR.adjoint(CURVED(u) - y)
     torch.testing.assert_close(problem.gradient(u), expected)
@@ -61,7 +58,7 @@ def test_that_gradient_survives_matter_that_lets_nothing_through(
 ) -> None:
     """There exp(-μPu) underflows, to subnormal numbers or to 0, and y/T(u) overflows."""
     u = torch.full((1, 1, 4, 5), attenuation, dtype=dtype)
-    y = random(1, 1, 6, 7, seed=1).abs().to(dtype)
+    y = normal(1, 1, 6, 7, seed=1).abs().to(dtype)
     problem = InverseProblem(CURVED, y, KullbackLeibler())
     assert torch.exp(-0.1 * LINEAR(u)).min() < 1e-25
     expected = -0.1 * LINEAR.adjoint(CURVED(u) - y)
@@ -71,8 +68,8 @@ def test_that_gradient_survives_matter_that_lets_nothing_through(
 
 
 def test_adjoint_of_a_nonlinear_operator_needs_a_place() -> None:
-    problem = InverseProblem(CURVED, random(1, 1, 6, 7))
-    u, v = random(1, 1, 4, 5), random(1, 1, 6, 7, seed=1)
+    problem = InverseProblem(CURVED, normal(1, 1, 6, 7))
+    u, v = normal(1, 1, 4, 5), normal(1, 1, 6, 7, seed=1)
     expected = CURVED.linearise(u)[1].adjoint(v)
     assert torch.equal(problem.adjoint(v, at=u), expected)
     with pytest.raises(GeometryError, match=r"problem\.adjoint\(v, at=u\)"):
@@ -80,14 +77,14 @@ def test_adjoint_of_a_nonlinear_operator_needs_a_place() -> None:
 
 
 def test_adjoint_of_a_linear_operator_ignores_the_place() -> None:
-    problem = InverseProblem(LINEAR, random(1, 1, 6, 7))
-    v = random(1, 1, 6, 7, seed=1)
-    assert torch.equal(problem.adjoint(v, at=random(1, 1, 4, 5)), LINEAR.adjoint(v))
+    problem = InverseProblem(LINEAR, normal(1, 1, 6, 7))
+    v = normal(1, 1, 6, 7, seed=1)
+    assert torch.equal(problem.adjoint(v, at=normal(1, 1, 4, 5)), LINEAR.adjoint(v))
 
 
 def test_subset_restricts_operator_and_data_alike() -> None:
     problem = InverseProblem(
-        LINEAR, random(2, 1, 6, 7).abs(), KullbackLeibler(), Dirichlet(), draws=(3, 1)
+        LINEAR, normal(2, 1, 6, 7).abs(), KullbackLeibler(), Dirichlet(), draws=(3, 1)
     )
     part = problem.subset([4, 0])
     assert torch.equal(part.data, problem.data[:, :, [4, 0]])
@@ -100,8 +97,8 @@ def test_subset_restricts_operator_and_data_alike() -> None:
 
 
 def test_gradients_of_parts_add_up() -> None:
-    problem = InverseProblem(LINEAR, random(2, 1, 6, 7))
-    u = random(2, 1, 4, 5)
+    problem = InverseProblem(LINEAR, normal(2, 1, 6, 7))
+    u = normal(2, 1, 4, 5)
     parts = [problem.subset(range(k, 6, 2)).gradient(u) for k in range(2)]
     torch.testing.assert_close(sum(parts), problem.gradient(u))
 
@@ -109,9 +106,9 @@ def test_gradients_of_parts_add_up() -> None:
 def test_a_nonlinear_problem_has_subsets() -> None:
     """Σ over parts of [∂T_k(u)]*(T_k(u) - y_k) is the whole gradient."""
     saturated = Saturation(CURVED.codomain, 0.7) @ CURVED
-    u = random(2, 1, 4, 5).abs()
+    u = normal(2, 1, 4, 5).abs()
     for operator in (CURVED, saturated):
-        problem = InverseProblem(operator, random(2, 1, 6, 7, seed=1).abs())
+        problem = InverseProblem(operator, normal(2, 1, 6, 7, seed=1).abs())
         parts = [problem.subset(range(k, 6, 2)) for k in range(2)]
         assert torch.equal(parts[1].data, problem.data[:, :, 1::2])
         torch.testing.assert_close(sum(p.gradient(u) for p in parts), problem.gradient(u))
@@ -121,7 +118,7 @@ def test_only_operators_with_rows_have_subsets() -> None:
     for operator in (LINEAR.H @ CURVED, LINEAR.H):
         shape = operator.codomain.shape
         with pytest.raises(GeometryError, match=type(operator).__name__):
-            InverseProblem(operator, random(1, 1, *shape)).subset([0])
+            InverseProblem(operator, normal(1, 1, *shape)).subset([0])
 
 
 @pytest.mark.parametrize("shape", [(6, 7), (1, 6, 7), (1, 1, 7, 6)])
@@ -153,8 +150,8 @@ class Weighted(Regulariser):
 
 
 def test_moving_moves_everything_and_leaves_the_old_problem() -> None:
-    diagonal = Diagonal(LINEAR.domain, random(4, 5)) @ Diagonal(LINEAR.domain, random(4, 5))
-    problem = InverseProblem(diagonal, random(1, 1, 4, 5), regulariser=Weighted(torch.ones(())))
+    diagonal = Diagonal(LINEAR.domain, normal(4, 5)) @ Diagonal(LINEAR.domain, normal(4, 5))
+    problem = InverseProblem(diagonal, normal(1, 1, 4, 5), regulariser=Weighted(torch.ones(())))
     moved = problem.to("meta")
     assert moved.data.device.type == "meta"
     assert moved.regulariser is not None
@@ -171,15 +168,15 @@ def test_moving_moves_everything_and_leaves_the_old_problem() -> None:
 
 def test_gradients_flow_through_a_move() -> None:
     weight = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    problem = InverseProblem(LINEAR, random(1, 1, 6, 7), regulariser=Weighted(weight)).to("cpu")
+    problem = InverseProblem(LINEAR, normal(1, 1, 6, 7), regulariser=Weighted(weight)).to("cpu")
     assert problem.regulariser is not None
-    u = random(1, 1, 4, 5)
+    u = normal(1, 1, 4, 5)
     (gradient,) = torch.autograd.grad(problem.regulariser(u).sum(), weight)
     torch.testing.assert_close(gradient, 0.5 * u.square().sum())
 
 
 def test_problems_are_values() -> None:
-    problem = InverseProblem(LINEAR, random(1, 1, 6, 7))
+    problem = InverseProblem(LINEAR, normal(1, 1, 6, 7))
     with pytest.raises(AttributeError):
         problem.draws = (1,)  # type: ignore[misc]
     other = replace(problem, draws=(1,))
@@ -193,4 +190,4 @@ def test_what_is_not_an_operator_is_named() -> None:
     with pytest.raises(
         GeometryError, match=r"an operator T\. .*ParallelBeam.*InverseProblem\(T, y\)"
     ):
-        InverseProblem(SCAN, random(1, 1, 6, 7))  # type: ignore[arg-type]
+        InverseProblem(SCAN, normal(1, 1, 6, 7))  # type: ignore[arg-type]

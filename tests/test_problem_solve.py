@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.solvers.dense import Dense, normal
+from tests.helpers import Dense, normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError

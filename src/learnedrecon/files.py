@@ -200,7 +200,7 @@ def _refuse_impossible(path: Path, place: Path) -> None:
 
 
 def _holds(read: Path, place: Path) -> bool:
-    """Whether an input is the file ``place``, or a folder with it."""
+    """True if an input is the file ``place``, or a folder with it."""
     return _same(read, place) or (read.is_dir() and place.is_relative_to(read.resolve()))
 
 
@@ -373,5 +373,5 @@ def _bytes(number: int) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What the library says, on one line."""
+    """The message of the library on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -317,7 +317,7 @@ def _moved(module: M, device: torch.device | str) -> M:
 
 
 def _gradient_mode() -> str:
-    """Whether what is computed now can be part of a graph."""
+    """The gradient mode, on which it depends whether a result can be part of a graph."""
     if torch.is_inference_mode_enabled():
         return "inference"
     return "graph" if torch.is_grad_enabled() else "no graph"

@@ -95,7 +95,7 @@ def arguments_of(spec: Record) -> dict[str, Any]:
     Args:
         spec: Record of constructor arguments.
     """
-    return {each.name: getattr(spec, each.name) for each in fields(spec)}
+    return {each.name: vars(spec)[each.name] for each in fields(spec)}
 
 
 def class_of(kind: type[Any]) -> type[Any]:
@@ -153,7 +153,7 @@ def _make(cls: type[Any]) -> type[Any]:
 
 @dataclass(frozen=True)
 class _Record:
-    """What all records share: their check, and being pickled by class and values."""
+    """Base class of all records: their check, and pickling by class and values."""
 
     _of: ClassVar[type[Any]]
 

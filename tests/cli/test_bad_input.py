@@ -144,7 +144,7 @@ CASES: Cases = (
     ),
     (
         "half precision on a CPU", lambda p: p.train("training.precision=fp16"),
-        ("can train in precision 'fp16'", "CPU", "use precision 'no'"),
+        ("can train with precision 'fp16'", "CPU", "use precision 'no'"),
     ),
     (
         "a split that is none", lambda p: p.train("data.train.split=practice"),
@@ -245,7 +245,7 @@ CASES: Cases = (
     # training
     (
         "nothing to train", lambda p: ["train", p.config, "--set", "model={name: fbp}"],
-        ("a method with weights", "one without", "learnedrecon evaluate"),
+        ("a method with weights", "a method without weights in", "learnedrecon evaluate"),
     ),
     (
         "nothing to resume", lambda p: [*p.train(), "--resume"],

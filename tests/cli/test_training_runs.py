@@ -84,7 +84,7 @@ def test_a_second_interruption_says_what_is_on_the_disk(cli: Run, place: Place) 
     place.patch.setattr("learnedrecon.experiments.training.train_loop", interrupted)
     result = cli(*place.train())
     assert result.exit_code == 130
-    assert "no checkpoint yet: the same command begins anew" in " ".join(result.stderr.split())
+    assert "no checkpoint yet: the same command starts again" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare", "reconstruct"])

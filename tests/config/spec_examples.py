@@ -19,7 +19,7 @@ from learnedrecon.models.subsets import Subsets
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import PointSpread
-from learnedrecon.operators.imaging.downsample import Decimation
+from learnedrecon.operators.imaging.downsample import Downsampling
 from learnedrecon.operators.imaging.inpaint import PixelMask
 from learnedrecon.operators.imaging.point_spread import Box
 from learnedrecon.operators.imaging.point_spread import Gaussian as GaussianKernel
@@ -111,8 +111,8 @@ OPERATOR_EXAMPLES = (
     PointSpread((8, 9), ((0.5, 0.25, 0.0), (0.0, 0.125, 0.125)), "valid", (1, 2), "fft"),
     PointSpread((8, 9), Box((3, 5)), "reflect"),
     PointSpread((8, 9), GaussianKernel((1.0, 0.5), 3.0), "zero"),
-    Decimation((8, 10)),
-    Decimation((8, 9), (2, 3), "gaussian", "zero", 0.7),
+    Downsampling((8, 10)),
+    Downsampling((8, 9), (2, 3), "gaussian", "zero", 0.7),
     PixelMask((4, 5)),
     PixelMask((4, 5), 0.25, 3),
     Matrix(((1.0, 2.0), (3.0, 1e-300))),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def compared(operator: Operator, truth: Tensor, data: Tensor) -> Consistency:
     return consistency([Pair("a", operator, truth, data)])
 
 
-def of(**changes: object) -> Tensor:
+def of(**changes: Any) -> Tensor:  # noqa: ANN401 - fields of a geometry
     """What another scan measures."""
     return RayTransform(replace(SCAN, **changes))(image())
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.helpers import normal
 from tests.networks.attack import push_apart
 from torch import Tensor, nn
 
@@ -57,10 +58,6 @@ SPACE = Space((9, 9), torch.float64)
 SMALL: dict[str, Any] = {"network": PotentialLayers(2, 4, 6, 0.3)}
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def proof(model: nn.Module, operator: Operator, mu: float = 0.0) -> ContractionCertificate:
     return certify(model, operator, fidelity=LeastSquares(), smallest=mu)
 
@@ -79,7 +76,7 @@ def _expanding() -> LipschitzNet:
 
 
 def worst_contraction(step: CertifiedStep[Any], operator: LinearOperator) -> float:
-    problem = InverseProblem(operator, random(1, 1, *operator.codomain.shape))
+    problem = InverseProblem(operator, normal(1, 1, *operator.codomain.shape))
     for parameter in step.parameters():
         parameter.requires_grad_(False)
     return measured_contraction(step, problem, pairs=4, ascents=100)
@@ -99,7 +96,7 @@ def test_the_formulas() -> None:
     step = GradientEquilibrium(regulariser(0.5), 0.2, step=0.7).double()
     assert isinstance(step.network, NearIdentity)
     epsilon = step.network.deviation_bound()
-    well_posed = Diagonal(SPACE, 0.9 + 0.1 * random(9, 9).tanh())
+    well_posed = Diagonal(SPACE, 0.9 + 0.1 * normal(9, 9).tanh())
     for operator, mu in ((T, 0.0), (well_posed, 0.1)):
         found = proof(step, operator, mu)
         norm = operator.norm_bound()
@@ -130,7 +127,7 @@ def test_stability_and_iterations_hold_for_a_solved_problem() -> None:
     certificate = proof(step, T)
     assert certificate.stability is not None
     fixed = FixedPoint(step, Anderson(1e-12, 500))
-    y, z = random(1, 1, 6, 13), random(1, 1, 6, 13, seed=1)
+    y, z = normal(1, 1, 6, 13), normal(1, 1, 6, 13, seed=1)
     start = Image(torch.zeros(1, 1, 9, 9, dtype=torch.float64))
     with torch.no_grad():
         u, v = (fixed(start, InverseProblem(T, data)).image for data in (y, z))
@@ -144,7 +141,7 @@ def test_stability_and_iterations_hold_for_a_solved_problem() -> None:
 
 
 def test_a_proximal_step_needs_a_positive_mu() -> None:
-    well_posed = Diagonal(SPACE, 0.9 + 0.1 * random(9, 9).tanh())
+    well_posed = Diagonal(SPACE, 0.9 + 0.1 * normal(9, 9).tanh())
     step = ProximalEquilibrium(regulariser(0.1), 1.0)
     bound = well_posed.norm_bound()
     assert bound is not None
@@ -230,8 +227,8 @@ def test_the_scaling_of_a_model_is_part_of_its_certificate() -> None:
         assert certificate.norm is not None
         assert 1 <= certificate.norm <= 1.002
         assert certificate.stability is not None
-        y = operator(random(1, 1, 9, 9))
-        z = y + 0.1 * operator(random(1, 1, 9, 9, seed=1))
+        y = operator(normal(1, 1, 9, 9))
+        z = y + 0.1 * operator(normal(1, 1, 9, 9, seed=1))
         with torch.no_grad():
             u, v = (model(InverseProblem(operator, data)).image for data in (y, z))
         ratio = float((u - v).norm() / (y - z).norm())
@@ -241,12 +238,12 @@ def test_the_scaling_of_a_model_is_part_of_its_certificate() -> None:
 def test_complex_images_are_certified_as_pairs_of_real_ones() -> None:
     torch.manual_seed(0)
     net = NearIdentity(LipschitzNet(LipschitzSpec((2, 6, 2))), 0.8).double()
-    diagonal = Diagonal(Space((5, 4), torch.complex128), random(5, 4).tanh())
+    diagonal = Diagonal(Space((5, 4), torch.complex128), normal(5, 4).tanh())
     step = GradientEquilibrium(net, 0.5).double()
     certificate = proof(FixedPoint(step), diagonal)
     assert certificate.factor is not None
     step.requires_grad_(requires_grad=False)
-    given = InverseProblem(diagonal, torch.complex(random(1, 1, 5, 4), random(1, 1, 5, 4, seed=1)))
+    given = InverseProblem(diagonal, torch.complex(normal(1, 1, 5, 4), normal(1, 1, 5, 4, seed=1)))
     worst = measured_contraction(step, given, pairs=4, ascents=60)
     assert 0.5 * certificate.factor < worst <= certificate.factor < 1
     u = given.data
@@ -345,9 +342,9 @@ def test_without_a_bound_there_is_a_certificate_until_the_weights_have_grown() -
 
 
 def test_the_steps_pass_the_kit() -> None:
-    problem = InverseProblem(T, random(2, 1, 6, 13))
+    problem = InverseProblem(T, normal(2, 1, 6, 13))
     for step in (
         GradientEquilibrium(regulariser(0.5), 0.2).double(),
         ProximalEquilibrium(regulariser(0.5), 0.5),
     ):
-        check_step(step, Image(random(2, 1, 9, 9)), problem)
+        check_step(step, Image(normal(2, 1, 9, 9)), problem)

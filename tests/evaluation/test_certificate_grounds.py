@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, LearnedReconError
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from learnedrecon.functionals.base import Fidelity
 
 SPACE = Space((5, 4), torch.float64)
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 class Dense(LinearOperator):
@@ -72,8 +69,8 @@ def proof(model: nn.Module, operator: LinearOperator, mu: float = 0.0) -> Contra
 
 def matrix(rows: int, smallest: float = 0.2) -> Tensor:
     """With singular values from ``smallest`` to 1."""
-    left = torch.linalg.qr(random(rows, rows))[0]
-    right = torch.linalg.qr(random(20, 20, seed=1))[0]
+    left = torch.linalg.qr(normal(rows, rows))[0]
+    right = torch.linalg.qr(normal(20, 20, seed=1))[0]
     count = min(rows, 20)
     values = torch.linspace(smallest, 1, count, dtype=torch.float64)
     return left[:, :count] * values @ right[:count]
@@ -143,10 +140,10 @@ def test_other_data_terms_have_no_certificate(fidelity: Fidelity) -> None:
 
 def test_a_step_of_kullback_and_leibler_expands_indeed() -> None:
     """The same step, certified for least squares, moves pairs apart."""
-    positive = Diagonal(SPACE, 0.1 + random(5, 4).abs() / 4)
+    positive = Diagonal(SPACE, 0.1 + normal(5, 4).abs() / 4)
     one = step().requires_grad_(requires_grad=False)
     assert proof(one, positive).holds
-    given = InverseProblem(positive, random(1, 1, 5, 4).abs(), KullbackLeibler())
+    given = InverseProblem(positive, normal(1, 1, 5, 4).abs(), KullbackLeibler())
     assert measured_contraction(one, given, pairs=2, ascents=5) > 10
 
 
@@ -255,7 +252,7 @@ def test_an_attack_leaves_the_model_as_it_is(dtype: torch.dtype) -> None:
 
 def test_an_attack_runs_the_data_term_of_the_model() -> None:
     """What was proved of least squares is refuted for the step that is run."""
-    positive = Diagonal(SPACE, 0.1 + random(5, 4).abs() / 4)
+    positive = Diagonal(SPACE, 0.1 + normal(5, 4).abs() / 4)
     certificate = proof(step(), positive)
     found = attack(certificate, step(), positive, fidelity=KullbackLeibler(), ascents=5)
     assert found.refuted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -53,7 +53,12 @@ def images(number: int = 10, size: float = 0.02) -> torch.Tensor:
     )[:, None]
 
 
-def fitted(operator: Operator, data: torch.Tensor, truths: torch.Tensor, **more: object) -> None:
+def fitted(
+    operator: Operator,
+    data: torch.Tensor,
+    truths: torch.Tensor,
+    **more: Any,  # noqa: ANN401 - keywords of fit
+) -> None:
     model = LearnedPrimalDual(iterations=1, hidden=2, image_scale=0.02, like=operator)
     lr.fit(model, (data, truths), operator=operator, steps=1, progress=False, **more)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.solvers.dense import Dense, normal
+from tests.helpers import Dense, normal
 
 from learnedrecon.errors import ConfigError, DataError, DtypeError
 from learnedrecon.functionals.combined import FunctionalOf, Misfit
@@ -56,7 +56,7 @@ def test_kullback_leibler_takes_no_negative_data() -> None:
         lambda: InverseProblem(operator, negative, KullbackLeibler()),
         lambda: Misfit(KullbackLeibler(), negative),
     ):
-        with pytest.raises(DataError, match="1 negative values, the least -1"):
+        with pytest.raises(DataError, match="1 negative values, the smallest -1"):
             meet()
     with pytest.raises(DtypeError, match="complex128"):
         Misfit(KullbackLeibler(), negative.to(torch.complex128))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError
@@ -29,13 +30,9 @@ if TYPE_CHECKING:
 SHAPE = (2, 1, 3, 4)
 
 
-def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128])
 def test_least_squares(dtype: torch.dtype) -> None:
-    v, y = random(*SHAPE, dtype=dtype), random(*SHAPE, dtype=dtype, seed=1)
+    v, y = normal(*SHAPE, dtype=dtype), normal(*SHAPE, dtype=dtype, seed=1)
     report = check_functional(LeastSquares(), at=v, data=y)
     assert report.measured("gradient against central differences") < 1e-7
     expected = [0.5 * float(torch.linalg.norm(a - b)) ** 2 for a, b in zip(v, y, strict=True)]
@@ -45,13 +42,13 @@ def test_least_squares(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_kullback_leibler(dtype: torch.dtype) -> None:
-    v, y = random(*SHAPE, dtype=dtype).exp(), random(*SHAPE, dtype=dtype, seed=1).exp()
+    v, y = normal(*SHAPE, dtype=dtype).exp(), normal(*SHAPE, dtype=dtype, seed=1).exp()
     y[0, 0, 0, :2] = 0
     check_functional(KullbackLeibler(), at=v, data=y)
 
 
 def test_kullback_leibler_is_a_divergence() -> None:
-    v, y = random(*SHAPE).exp(), random(*SHAPE, seed=1).exp()
+    v, y = normal(*SHAPE).exp(), normal(*SHAPE, seed=1).exp()
     distance = KullbackLeibler()
     assert bool((distance(v, y) > 0).all())
     torch.testing.assert_close(distance(y, y), torch.zeros(2, dtype=torch.float64))
@@ -60,7 +57,7 @@ def test_kullback_leibler_is_a_divergence() -> None:
 
 def test_kullback_leibler_is_the_poisson_likelihood_up_to_a_constant() -> None:
     y = torch.arange(6.0, dtype=torch.float64).reshape(1, 1, 2, 3)
-    a, b = random(1, 1, 2, 3).exp(), random(1, 1, 2, 3, seed=1).exp()
+    a, b = normal(1, 1, 2, 3).exp(), normal(1, 1, 2, 3, seed=1).exp()
 
     def likelihood(v: Tensor) -> Tensor:
         return -torch.distributions.Poisson(v).log_prob(y).sum()
@@ -96,9 +93,9 @@ def test_kullback_leibler_of_a_prediction_that_underflows_is_finite(dtype: torch
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128])
 @pytest.mark.parametrize("delta", [0.3, 1.0, 100.0])
 def test_huber(delta: float, dtype: torch.dtype) -> None:
-    direction = random(*SHAPE, dtype=dtype)
-    factor = 0.5 + 1.5 * (random(*SHAPE, seed=2) > 0).to(dtype)
-    y = 0.01 * delta * random(*SHAPE, dtype=dtype, seed=1)
+    direction = normal(*SHAPE, dtype=dtype)
+    factor = 0.5 + 1.5 * (normal(*SHAPE, seed=2) > 0).to(dtype)
+    y = 0.01 * delta * normal(*SHAPE, dtype=dtype, seed=1)
     v = y + delta * factor * direction / direction.abs()
     check_functional(Huber(delta), at=v, data=y)
 
@@ -114,9 +111,9 @@ def test_huber_in_closed_form() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_weighted_least_squares(dtype: torch.dtype) -> None:
-    weights = random(1, 1, 3, 4, seed=2).abs()
+    weights = normal(1, 1, 3, 4, seed=2).abs()
     weights[..., 0] = 0
-    v, y = random(*SHAPE, dtype=dtype), random(*SHAPE, dtype=dtype, seed=1)
+    v, y = normal(*SHAPE, dtype=dtype), normal(*SHAPE, dtype=dtype, seed=1)
     functional = WeightedLeastSquares(weights)
     check_functional(functional, at=v, data=y)
     torch.testing.assert_close(
@@ -128,7 +125,7 @@ def test_weighted_least_squares(dtype: torch.dtype) -> None:
 
 
 def test_weights_of_ones_change_nothing() -> None:
-    v, y = random(*SHAPE), random(*SHAPE, seed=1)
+    v, y = normal(*SHAPE), normal(*SHAPE, seed=1)
     one = WeightedLeastSquares(torch.ones(()))
     torch.testing.assert_close(one(v, y), LeastSquares()(v, y))
     torch.testing.assert_close(one.prox(v, y, 0.3), LeastSquares().prox(v, y, 0.3))
@@ -152,7 +149,7 @@ def test_the_proximal_map_of_kullback_leibler_solves_its_equation(
 
 
 def test_steps_and_weights_of_each_sample() -> None:
-    v, y = random(*SHAPE), random(*SHAPE, seed=1)
+    v, y = normal(*SHAPE), normal(*SHAPE, seed=1)
     steps = torch.tensor([0.5, 2.0], dtype=torch.float64)
     together = Misfit(LeastSquares(), y).prox(v, steps)
     for k in range(2):
@@ -167,16 +164,16 @@ def test_steps_and_weights_of_each_sample() -> None:
 
 
 def test_a_misfit_and_a_multiple_are_functionals_themselves() -> None:
-    y = random(1, 1, 3, 4, seed=1)
-    check_functional(Misfit(LeastSquares(), y), at=random(*SHAPE))
-    check_functional(FunctionalMultiple(Misfit(Huber(0.5), y), 3.0), at=random(*SHAPE))
+    y = normal(1, 1, 3, 4, seed=1)
+    check_functional(Misfit(LeastSquares(), y), at=normal(*SHAPE))
+    check_functional(FunctionalMultiple(Misfit(Huber(0.5), y), 3.0), at=normal(*SHAPE))
 
 
 RAY = RayTransform(ParallelBeam((6, 5), AngleRange(4), FlatDetector(9)), torch.float64)
 SCAN = TransmissionCT(Transmission(RAY.geometry, 0.1), torch.float64)
 SMOOTH: dict[str, Fidelity] = {
     "least squares": LeastSquares(),
-    "weighted": WeightedLeastSquares(random(4, 9, seed=3).abs()),
+    "weighted": WeightedLeastSquares(normal(4, 9, seed=3).abs()),
     "Kullback-Leibler": KullbackLeibler(),
     "Huber": Huber(0.1),
 }
@@ -187,8 +184,8 @@ SMOOTH: dict[str, Fidelity] = {
 def test_a_problem_has_the_gradient_of_every_data_term(operator: Operator, name: str) -> None:
     """∇_u D(T(u); y) against autograd and central differences."""
     fidelity = SMOOTH[name]
-    u = random(2, 1, 6, 5).abs() + 0.1
-    y = operator(u).detach() * (1 + 0.3 * random(2, 1, 4, 9, seed=1)).abs()
+    u = normal(2, 1, 6, 5).abs() + 0.1
+    y = operator(u).detach() * (1 + 0.3 * normal(2, 1, 4, 9, seed=1)).abs()
     problem = InverseProblem(operator, y, fidelity)
     through = FunctionalOf(Misfit(fidelity, y), operator)
     torch.testing.assert_close(problem.gradient(u), through.gradient(u))
@@ -196,8 +193,8 @@ def test_a_problem_has_the_gradient_of_every_data_term(operator: Operator, name:
 
 
 def test_a_subset_of_a_problem_has_the_weights_of_its_rows() -> None:
-    weights = random(4, 9, seed=3).abs()
-    u, y = random(2, 1, 6, 5), random(2, 1, 4, 9, seed=1)
+    weights = normal(4, 9, seed=3).abs()
+    u, y = normal(2, 1, 6, 5), normal(2, 1, 4, 9, seed=1)
     problem = InverseProblem(RAY, y, WeightedLeastSquares(weights))
     parts = [problem.subset(rows) for rows in ([0, 2], [3, 1])]
     torch.testing.assert_close(sum(part.gradient(u) for part in parts), problem.gradient(u))
@@ -206,13 +203,13 @@ def test_a_subset_of_a_problem_has_the_weights_of_its_rows() -> None:
 
 
 def test_the_lipschitz_constant_of_a_composition_bounds_its_gradient() -> None:
-    y = random(1, 1, 4, 9)
+    y = normal(1, 1, 4, 9)
     for fidelity in (LeastSquares(), SMOOTH["weighted"], Huber(0.1)):
         functional = FunctionalOf(Misfit(fidelity, y), RAY)
         constant = functional.lipschitz()
         assert constant is not None
         for size in (1e-3, 1.0, 1e3):
-            u, w = size * random(1, 1, 6, 5), size * random(1, 1, 6, 5, seed=2)
+            u, w = size * normal(1, 1, 6, 5), size * normal(1, 1, 6, 5, seed=2)
             change = functional.gradient(u) - functional.gradient(w)
             assert change.norm() <= constant * (u - w).norm()
     assert FunctionalOf(Misfit(KullbackLeibler(), y.abs()), RAY).lipschitz() is None
@@ -220,8 +217,8 @@ def test_the_lipschitz_constant_of_a_composition_bounds_its_gradient() -> None:
 
 
 def test_what_has_no_proximal_map_says_so() -> None:
-    functional = FunctionalOf(Misfit(LeastSquares(), random(1, 1, 4, 9)), RAY)
+    functional = FunctionalOf(Misfit(LeastSquares(), normal(1, 1, 4, 9)), RAY)
     with pytest.raises(ConfigError, match="proximal map"):
-        functional.prox(random(1, 1, 6, 5), 1.0)
+        functional.prox(normal(1, 1, 6, 5), 1.0)
     with pytest.raises(ConfigError, match="delta > 0"):
         Huber(0.0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
@@ -27,13 +28,9 @@ SHAPE = (2, 1, 12, 11)
 PIXEL = 1e-4
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def largest_slope(functional: Regulariser, at: Tensor, steps: int = 200) -> float:
     """‖∇R(u + d) - ∇R(u)‖/‖d‖ for the small d that power iteration finds."""
-    direction, worst = random(*at.shape, seed=9), 0.0
+    direction, worst = normal(*at.shape, seed=9), 0.0
     for _ in range(steps):
         direction = PIXEL * direction / direction.norm()
         change = functional.gradient(at + direction) - functional.gradient(at)
@@ -42,9 +39,9 @@ def largest_slope(functional: Regulariser, at: Tensor, steps: int = 200) -> floa
     return worst
 
 
-WEIGHTS = 0.2 + random(12, 11, seed=3).abs()
-DIAGONAL = Diagonal(Space((12, 11), torch.float64), 0.3 + 0.6 * random(12, 11, seed=4).tanh())
-DATA = random(*SHAPE, seed=1)
+WEIGHTS = 0.2 + normal(12, 11, seed=3).abs()
+DIAGONAL = Diagonal(Space((12, 11), torch.float64), 0.3 + 0.6 * normal(12, 11, seed=4).tanh())
+DATA = normal(*SHAPE, seed=1)
 FLAT = torch.zeros(SHAPE, dtype=torch.float64)
 CASES: dict[str, tuple[Regulariser, Tensor, float, float]] = {
     # the functional, where its slope is largest, its constant, and the part of it that is attained
@@ -77,7 +74,7 @@ def test_the_constant_is_nearly_attained_and_never_passed(name: str) -> None:
     found = largest_slope(functional, at)
     assert share * expected < found <= expected * (1 + 1e-6)
     for seed in range(3):
-        u, w = 2 * random(*SHAPE, seed=seed), random(*SHAPE, seed=10 + seed)
+        u, w = 2 * normal(*SHAPE, seed=seed), normal(*SHAPE, seed=10 + seed)
         change = functional.gradient(u) - functional.gradient(w)
         assert float(change.norm()) <= expected * float((u - w).norm())
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.solvers.dense import Dense
-from torch import Tensor
+from tests.helpers import Dense, normal
 
 from learnedrecon.errors import ConfigError, DifferentiationError, DtypeError
 from learnedrecon.functionals.constraints import Box, NonNegative
@@ -27,12 +26,8 @@ SHAPE = (2, 1, 3, 4)
 DTYPES = [torch.float32, torch.float64, torch.complex64, torch.complex128]
 
 
-def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
 def basis(n: int, dtype: torch.dtype) -> Dense:
-    return Dense(torch.linalg.qr(random(n, n, dtype=dtype, seed=7))[0])
+    return Dense(torch.linalg.qr(normal(n, n, dtype=dtype, seed=7))[0])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -47,7 +42,7 @@ def test_norms(kind: str, dtype: torch.dtype) -> None:
     }
     # A basis in single precision is orthogonal to 1e-7, and values show the root of that.
     within = 2e-3 if "basis" in kind and dtype.to_real() == torch.float32 else 1e-6
-    report = check_functional(norms[kind], at=random(*SHAPE, dtype=dtype), prox_tolerance=within)
+    report = check_functional(norms[kind], at=normal(*SHAPE, dtype=dtype), prox_tolerance=within)
     assert "the proximal map minimises, t = 1" in str(report)
 
 
@@ -68,19 +63,19 @@ def test_a_group_shrinks_as_one() -> None:
 
 
 def test_group_l1_of_the_gradient_is_total_variation() -> None:
-    u = random(2, 1, 5, 6)
+    u = normal(2, 1, 5, 6)
     gradient = FiniteDifference(Space((5, 6), torch.float64))
     torch.testing.assert_close(GroupL1(-3)(gradient(u)), TotalVariation()(u))
 
 
 def test_huber_tends_to_l1() -> None:
-    u = random(*SHAPE)
+    u = normal(*SHAPE)
     torch.testing.assert_close(HuberNorm(1e-9)(u) / 1e-9, L1()(u))
     torch.testing.assert_close(HuberNorm(1e-9).prox(u, 0.5e9), L1().prox(u, 0.5))
 
 
 def test_the_conjugate_of_l1_is_the_box_of_duals() -> None:
-    p = 3 * random(*SHAPE)
+    p = 3 * normal(*SHAPE)
     torch.testing.assert_close(L1().prox_conjugate(p, 0.4), p.clamp(-1, 1))
 
 
@@ -97,7 +92,7 @@ def test_entries_that_are_zero_have_finite_derivatives() -> None:
 def test_a_transform_must_be_unitary() -> None:
     with pytest.raises(ConfigError, match="WW"):
         L1(Dense(2 * torch.eye(3)))
-    tall = torch.linalg.qr(random(5, 3))[0]
+    tall = torch.linalg.qr(normal(5, 3))[0]
     for matrix in (tall, tall.T.contiguous()):  # W*W = I or WW* = I, not both
         with pytest.raises(ConfigError, match="WW"):
             L1(Dense(matrix))
@@ -105,7 +100,7 @@ def test_a_transform_must_be_unitary() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_sets(dtype: torch.dtype) -> None:
-    inside = random(*SHAPE, dtype=dtype).clamp(-0.9, 0.9)
+    inside = normal(*SHAPE, dtype=dtype).clamp(-0.9, 0.9)
     report = check_functional(Box(-1.0, 1.0), at=inside)
     assert report.measured("the proximal map minimises, t = 1") < 1e-6
     check_functional(NonNegative(), at=inside.abs())
@@ -121,9 +116,9 @@ def test_projections_in_closed_form() -> None:
 
 def test_sets_refuse_what_they_cannot_do() -> None:
     with pytest.raises(ConfigError, match="gradient"):
-        NonNegative().gradient(random(*SHAPE))
+        NonNegative().gradient(normal(*SHAPE))
     with pytest.raises(DtypeError, match="real image"):
-        NonNegative().prox(random(*SHAPE, dtype=torch.complex128), 1.0)
+        NonNegative().prox(normal(*SHAPE, dtype=torch.complex128), 1.0)
     with pytest.raises(ConfigError, match="lower"):
         Box(1.0, 0.0)
     with pytest.raises(ConfigError, match="below 0"):
@@ -136,7 +131,7 @@ def test_sets_refuse_what_they_cannot_do() -> None:
 )
 def test_the_proximal_map_of_total_variation(axes: int, dtype: torch.dtype) -> None:
     functional = TotalVariation(axes, prox_tolerance=1e-6)
-    check_functional(functional, at=random(2, 1, 2, 3, 4, dtype=dtype), prox_tolerance=3e-6)
+    check_functional(functional, at=normal(2, 1, 2, 3, 4, dtype=dtype), prox_tolerance=3e-6)
 
 
 def test_total_variation_of_two_pixels_in_closed_form() -> None:
@@ -150,7 +145,7 @@ def test_total_variation_of_two_pixels_in_closed_form() -> None:
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-4])
 def test_the_certified_error_of_the_proximal_map_is_never_too_small(tolerance: float) -> None:
-    u = random(3, 1, 5, 6)
+    u = normal(3, 1, 5, 6)
     steps = torch.tensor([0.05, 0.5, 5.0])
     exact = total_variation_prox(u, steps, tolerance=1e-6, max_iterations=50000)
     assert exact.converged.all()
@@ -166,7 +161,7 @@ def test_the_certified_error_of_the_proximal_map_is_never_too_small(tolerance: f
 
 @pytest.mark.parametrize("unit", [1e-20, 1e20])
 def test_units_change_nothing_in_the_proximal_map(unit: float) -> None:
-    u = random(2, 1, 6, 5).float()
+    u = normal(2, 1, 6, 5).float()
     once = total_variation_prox(u, 0.5)
     scaled = total_variation_prox(unit * u, 0.5 * unit)
     torch.testing.assert_close(scaled.image / unit, once.image)
@@ -174,16 +169,16 @@ def test_units_change_nothing_in_the_proximal_map(unit: float) -> None:
 
 
 def test_a_proximal_map_that_does_not_converge_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    result = total_variation_prox(random(1, 1, 9, 9), 1.0, tolerance=1e-9, max_iterations=20)
+    result = total_variation_prox(normal(1, 1, 9, 9), 1.0, tolerance=1e-9, max_iterations=20)
     assert result.converged.tolist() == [False]
     assert result.iterations.tolist() == [20]
     with caplog.at_level(logging.WARNING, "learnedrecon"):
-        TotalVariation(prox_tolerance=1e-15).prox(random(1, 1, 3, 3), 1.0)
+        TotalVariation(prox_tolerance=1e-15).prox(normal(1, 1, 3, 3), 1.0)
     assert "certified to a relative error" in caplog.text
 
 
 def test_the_proximal_map_of_total_variation_is_no_constant() -> None:
-    u = random(1, 1, 3, 3).requires_grad_()
+    u = normal(1, 1, 3, 3).requires_grad_()
     with pytest.raises(DifferentiationError, match="derivative"):
         TotalVariation().prox(u, 0.1).sum().backward()
     with pytest.raises(ConfigError, match="proximal map"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from tests.helpers import normal
 
 from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
 from learnedrecon.operators.finite_difference import FiniteDifference
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from learnedrecon.functionals.base import Regulariser
 
 
-def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128])
 @pytest.mark.parametrize(
     "functional",
@@ -30,16 +26,16 @@ def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     ids=["∇²", "∇¹", "∇³", "TV²", "TV¹"],
 )
 def test_smooth_regularisers(functional: Regulariser, dtype: torch.dtype) -> None:
-    check_functional(functional, at=random(2, 1, 3, 4, 5, dtype=dtype))
+    check_functional(functional, at=normal(2, 1, 3, 4, 5, dtype=dtype))
 
 
 def test_total_variation_away_from_its_kinks() -> None:
     functional = TotalVariation(prox_tolerance=1e-6)
-    check_functional(functional, at=random(2, 1, 4, 5), prox_tolerance=3e-6)
+    check_functional(functional, at=normal(2, 1, 4, 5), prox_tolerance=3e-6)
 
 
 def test_dirichlet_is_the_laplacian() -> None:
-    u = random(2, 1, 4, 5)
+    u = normal(2, 1, 4, 5)
     D = dense_matrix(FiniteDifference(Space((4, 5), torch.float64)))
     flat = u.flatten(1)
     torch.testing.assert_close(Dirichlet()(u), 0.5 * (flat @ D.T).square().sum(1))
@@ -57,12 +53,12 @@ def test_total_variation_of_a_box_is_its_perimeter() -> None:
 @given(scale=st.floats(0.01, 100), shift=st.floats(-10, 10))
 @settings(max_examples=20, deadline=None)
 def test_total_variation_is_homogeneous_and_blind_to_constants(scale: float, shift: float) -> None:
-    u = random(1, 1, 4, 5)
+    u = normal(1, 1, 4, 5)
     torch.testing.assert_close(TotalVariation()(scale * u + shift), scale * TotalVariation()(u))
 
 
 def test_smoothing_tends_to_total_variation_from_below() -> None:
-    u = random(1, 1, 6, 6)
+    u = normal(1, 1, 6, 6)
     exact = float(TotalVariation()(u))
     values = [float(TotalVariation(smoothing=delta)(u)) for delta in (1.0, 0.1, 0.01, 1e-4)]
     assert values == sorted(values)
@@ -77,7 +73,7 @@ def test_flat_images_have_finite_derivatives_of_every_order(smoothing: float) ->
     assert not through.any()
     gradient = functional.gradient(u)
     assert not gradient.any()
-    (second,) = torch.autograd.grad(gradient, u, random(1, 1, 4, 4))
+    (second,) = torch.autograd.grad(gradient, u, normal(1, 1, 4, 4))
     assert bool(second.isfinite().all())
     u = u.detach().clone()
     u[..., 2:] = 1.0

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.helpers import normal, relative
 
 from learnedrecon.errors import ConfigError, DataError, DtypeError, GeometryError, ShapeError
 from learnedrecon.kernels import joseph, oracle
@@ -52,15 +53,6 @@ def matrix(geometry: RayGeometry2D, apply: Callable[..., torch.Tensor]) -> torch
     pixels = geometry.shape[0] * geometry.shape[1]
     units = torch.eye(pixels, dtype=torch.float64).reshape(pixels, *geometry.shape)
     return apply(units, geometry).reshape(pixels, -1).T
-
-
-def normal(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=dtype, generator=generator)
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
 
 
 @pytest.fixture(params=joseph.available_isas() or [None])

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.helpers import normal, relative
 from tests.kernels.exactness import path
 
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError
@@ -42,21 +43,12 @@ KINDS = [
 compiled = pytest.mark.skipif(not joseph.available_isas(), reason="no compiled kernels")
 
 
-def normal(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=dtype, generator=generator)
-
-
 def pair(
     geometry: RayGeometry3D, *lead: int, dtype: torch.dtype = torch.float64
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A volume and data."""
     volume = normal(*lead, *geometry.shape, dtype=dtype)
     return volume, normal(*lead, geometry.angles, *geometry.detectors, dtype=dtype, seed=1)
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max())
 
 
 def check_against_oracle(geometry: RayGeometry3D, *lead: int) -> None:

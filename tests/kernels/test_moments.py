@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.kernels import joseph, moments
@@ -16,10 +17,6 @@ from learnedrecon.kernels.moments import Lines
 compiled = pytest.mark.skipif(not joseph.available_isas(), reason="no compiled kernels")
 Sums: TypeAlias = Callable[[Tensor, Lines], Tensor]
 DTYPES = (torch.float32, torch.float64)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def lines(angles: int, detectors: int, size: float, *, seed: int = 0) -> Lines:

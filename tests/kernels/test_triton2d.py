@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import pytest
 import torch
+from tests.helpers import normal, relative
 
 from learnedrecon.kernels import joseph, oracle, triton2d
 from learnedrecon.kernels.geometry import RayGeometry2D
@@ -71,18 +72,9 @@ def call(function: str, tensor: torch.Tensor, geometry: RayGeometry2D, *options:
     return (function, tensor, vectors, sizes, *options)
 
 
-def normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, dtype=F64, generator=torch.Generator().manual_seed(seed))
-
-
 def pair(geometry: RayGeometry2D, *lead: int) -> tuple[torch.Tensor, torch.Tensor]:
     data = normal(*lead, geometry.angles, geometry.detectors, seed=1)
     return normal(*lead, *geometry.shape), data
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    assert a.shape == b.shape
-    return float((a.double() - b).abs().max() / b.abs().max())
 
 
 def check(run: Run, cases: list[tuple[RayGeometry2D, tuple[int, ...], torch.dtype]]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from tests.helpers import relative
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,11 +74,6 @@ def pair(geometry: Any, *lead: int) -> tuple[torch.Tensor, torch.Tensor]:  # noq
     shapes = (geometry.shape, (geometry.angles, *geometry.detectors))
     volume, data = (torch.randn(*lead, *s, dtype=F64, generator=generator) for s in shapes)
     return volume, data
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    assert a.shape == b.shape
-    return float((a.double() - b).abs().max() / b.abs().max())
 
 
 def check(run: Run, cases: list[tuple[Any, tuple[int, ...], torch.dtype]]) -> None:

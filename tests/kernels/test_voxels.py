@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.kernels import oracle_voxels, voxels
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DTYPES = [torch.float32, torch.float64]
-
-
-def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
 
 
 def scan(
@@ -80,7 +77,7 @@ def by_hand(data: Tensor, geometry: VoxelGeometry) -> Tensor:
 @pytest.mark.parametrize("name", ["cone", "parallel", "a short panel", "one of each"])
 def test_the_definition(name: str) -> None:
     geometry = SCANS[name]
-    data = random(5, *geometry.detectors)
+    data = normal(5, *geometry.detectors)
     volume = voxels.backproject(data, geometry)
     torch.testing.assert_close(volume, by_hand(data, geometry), rtol=0, atol=1e-12)
     single = voxels.backproject(data.float(), geometry)
@@ -93,8 +90,8 @@ def test_the_definition(name: str) -> None:
 @pytest.mark.parametrize("name", SCANS)
 def test_transposes_of_batches(name: str, dtype: torch.dtype) -> None:
     geometry = SCANS[name]
-    data = random(2, 3, 5, *geometry.detectors, dtype=dtype)
-    volume = random(2, 3, *geometry.shape, dtype=dtype)
+    data = normal(2, 3, 5, *geometry.detectors, dtype=dtype)
+    volume = normal(2, 3, *geometry.shape, dtype=dtype)
     there, back = voxels.backproject(data, geometry), voxels.project(volume, geometry)
     assert there.shape == volume.shape
     assert back.shape == data.shape
@@ -110,7 +107,7 @@ def test_transposes_of_batches(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.usefixtures("_isa")
 def test_more_threads_give_the_same() -> None:
     geometry = SCANS["cone"]
-    data, volume = random(5, *geometry.detectors), random(*geometry.shape)
+    data, volume = normal(5, *geometry.detectors), normal(*geometry.shape)
     alone = voxels.backproject(data, geometry), voxels.project(volume, geometry)
     torch.set_num_threads(3)
     try:
@@ -124,6 +121,6 @@ def test_other_devices_take_the_oracle() -> None:
     geometry = SCANS["cone"]
     data = torch.empty(5, *geometry.detectors, device="meta")
     assert not voxels._use_compiled(data)
-    edged = torch.nn.functional.pad(random(1, 5, 14, 30), (1, 1, 1, 1)).permute(1, 3, 0, 2)
-    expected = voxels.backproject(random(1, 5, 14, 30), geometry)
+    edged = torch.nn.functional.pad(normal(1, 5, 14, 30), (1, 1, 1, 1)).permute(1, 3, 0, 2)
+    expected = voxels.backproject(normal(1, 5, 14, 30), geometry)
     torch.testing.assert_close(oracle_voxels.gather(edged.contiguous(), geometry), expected)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, GeometryError
@@ -50,10 +51,6 @@ SPACE = Space((4, 5), torch.float64)
 EXACT = Anderson(1e-13, 400)
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def regulariser(epsilon: float = 0.3) -> NearIdentity:
     torch.manual_seed(0)
     return NearIdentity(LipschitzNet(LipschitzSpec((1, 4, 1))), epsilon).double()
@@ -68,12 +65,12 @@ def admm(penalty: float = 0.7, epsilon: float = 0.3) -> AdmmEquilibrium:
 
 
 def well_posed() -> Diagonal:
-    return Diagonal(SPACE, 0.8 + 0.2 * random(4, 5, seed=5).tanh())
+    return Diagonal(SPACE, 0.8 + 0.2 * normal(4, 5, seed=5).tanh())
 
 
 def test_a_step_of_admm_in_dense_matrices() -> None:
-    step, y = admm(), random(2, 1, 6, 7)
-    z, w = random(2, 1, 4, 5, seed=1), random(2, 1, 4, 5, seed=2)
+    step, y = admm(), normal(2, 1, 6, 7)
+    z, w = normal(2, 1, 4, 5, seed=1), normal(2, 1, 4, 5, seed=2)
     found = step(ImageAndMultiplier(z, w), InverseProblem(T, y))
     right = (z - w).flatten(1) + 0.7 * y.flatten(1) @ DENSE
     matrix = torch.eye(20, dtype=torch.float64) + 0.7 * DENSE.T @ DENSE
@@ -85,7 +82,7 @@ def test_a_step_of_admm_in_dense_matrices() -> None:
 
 def test_a_step_of_pdhg_in_dense_matrices() -> None:
     step = PrimalDualEquilibrium(regulariser(), 0.8, product=0.6).double()
-    u, h, y = random(2, 1, 4, 5), random(2, 1, 6, 7, seed=1), random(2, 1, 6, 7, seed=2)
+    u, h, y = normal(2, 1, 4, 5), normal(2, 1, 6, 7, seed=1), normal(2, 1, 6, 7, seed=2)
     found = step(PrimalDual(u, h), InverseProblem(T, y))
     image = step.network(u - 0.8 * (h.flatten(1) @ DENSE).reshape(2, 1, 4, 5))
     ahead = ((2 * image - u).flatten(1) @ DENSE.T).reshape(2, 1, 6, 7)
@@ -96,7 +93,7 @@ def test_a_step_of_pdhg_in_dense_matrices() -> None:
 
 
 def test_all_three_have_the_same_fixed_points() -> None:
-    operator, y = well_posed(), random(1, 1, 4, 5)
+    operator, y = well_posed(), normal(1, 1, 4, 5)
     given, zero = InverseProblem(operator, y), torch.zeros(1, 1, 4, 5, dtype=torch.float64)
     proximal = ProximalEquilibrium(regulariser(), 0.7)
     primal_dual = PrimalDualEquilibrium(regulariser(), 0.7).double()
@@ -124,12 +121,12 @@ class DenseAdmm(AdmmEquilibrium):
 def test_gradients_reach_every_leaf_through_conjugate_gradients() -> None:
     results = []
     for step in (admm(), DenseAdmm(regulariser(), 0.7).double()):
-        diagonal = (0.8 + 0.2 * random(4, 5, seed=5).tanh()).requires_grad_()
-        y = random(2, 1, 4, 5).requires_grad_()
+        diagonal = (0.8 + 0.2 * normal(4, 5, seed=5).tanh()).requires_grad_()
+        y = normal(2, 1, 4, 5).requires_grad_()
         zero = torch.zeros(2, 1, 4, 5, dtype=torch.float64)
         fixed = FixedPoint(step, EXACT, Implicit(EXACT))
         end = fixed(ImageAndMultiplier(zero, zero), InverseProblem(Diagonal(SPACE, diagonal), y))
-        loss = (end.image * random(2, 1, 4, 5, seed=3)).sum() + end.multiplier.square().sum()
+        loss = (end.image * normal(2, 1, 4, 5, seed=3)).sum() + end.multiplier.square().sum()
         results.append(torch.autograd.grad(loss, [*step.parameters(), diagonal, y]))
     for found, expected in zip(*results, strict=True):
         assert float(expected.norm()) > 1e-6
@@ -137,9 +134,9 @@ def test_gradients_reach_every_leaf_through_conjugate_gradients() -> None:
 
 
 def test_the_steps_pass_the_kit() -> None:
-    given = InverseProblem(T, random(2, 1, 6, 7))
-    image, dual = random(2, 1, 4, 5), random(2, 1, 6, 7, seed=1)
-    check_step(admm(), ImageAndMultiplier(image, random(2, 1, 4, 5, seed=2)), given)
+    given = InverseProblem(T, normal(2, 1, 6, 7))
+    image, dual = normal(2, 1, 4, 5), normal(2, 1, 6, 7, seed=1)
+    check_step(admm(), ImageAndMultiplier(image, normal(2, 1, 4, 5, seed=2)), given)
     check_step(PrimalDualEquilibrium(regulariser()).double(), PrimalDual(image, dual), given)
 
 
@@ -151,7 +148,7 @@ def test_no_attack_gets_past_the_factor_of_admm(penalty: float) -> None:
     certificate = proof(FixedPoint(step), operator, mu=smallest)
     assert certificate.holds, certificate.reason
     assert certificate.factor is not None
-    given = InverseProblem(operator, random(1, 1, 4, 5))
+    given = InverseProblem(operator, normal(1, 1, 4, 5))
     worst = measured_contraction(step, given, pairs=4, ascents=60)
     assert 0.5 * certificate.factor < worst <= certificate.factor < 1
     assert "A contraction of x + w" in str(certificate)
@@ -166,7 +163,7 @@ def test_iterations_and_stability_of_admm() -> None:
     assert certificate.stability is not None
     zero = torch.zeros(1, 1, 4, 5, dtype=torch.float64)
     start = ImageAndMultiplier(zero, zero)
-    y, other = random(1, 1, 4, 5), random(1, 1, 4, 5, seed=1)
+    y, other = normal(1, 1, 4, 5), normal(1, 1, 4, 5, seed=1)
     with torch.no_grad():
         ends = [
             FixedPoint(step, EXACT)(start, InverseProblem(operator, data)) for data in (y, other)
@@ -186,6 +183,9 @@ def test_why_there_is_no_certificate() -> None:
     found = proof(FixedPoint(pdhg), well_posed(), mu=0.3)
     assert "averaged at best" in found.reason
     assert found.factor is found.stability is None
+    assert "τσ" not in found.reason
+    longer = math.sqrt(1.5) * Diagonal(SPACE, _ones())
+    assert "τσ‖T‖² ≤ 1.35 is not below 1" in proof(pdhg, longer).reason
     assert "τσ‖T‖² ≤ 3.6 is not below 1" in proof(pdhg, 2 * Diagonal(SPACE, _ones())).reason
 
 
@@ -207,9 +207,9 @@ def test_pdhg_has_no_factor_below_one_even_where_proximal_descent_has() -> None:
 
 def test_a_data_step_that_does_not_converge_is_said(caplog: pytest.LogCaptureFixture) -> None:
     step = AdmmEquilibrium(regulariser(), 5.0, tolerance=1e-12, max_iterations=2).double()
-    image = random(1, 1, 4, 5)
+    image = normal(1, 1, 4, 5)
     with caplog.at_level(logging.WARNING, "learnedrecon"), torch.no_grad():
-        step(ImageAndMultiplier(image, image), InverseProblem(T, random(1, 1, 6, 7)))
+        step(ImageAndMultiplier(image, image), InverseProblem(T, normal(1, 1, 6, 7)))
     assert "The data step of ADMM" in caplog.text
 
 
@@ -222,10 +222,10 @@ def test_refusals() -> None:
         with pytest.raises(ConfigError, match="Expected"):
             build()
     photons = TransmissionCT(Transmission(SCAN, 0.05), torch.float64)
-    given = InverseProblem(photons, random(1, 1, 6, 7).abs())
-    image = random(1, 1, 4, 5)
+    given = InverseProblem(photons, normal(1, 1, 6, 7).abs())
+    image = normal(1, 1, 4, 5)
     with pytest.raises(GeometryError, match="nonlinear"):
         admm()(ImageAndMultiplier(image, image), given)
     pdhg = PrimalDualEquilibrium(regulariser()).double()
     with pytest.raises(GeometryError, match="nonlinear"):
-        pdhg(PrimalDual(image, random(1, 1, 6, 7)), given)
+        pdhg(PrimalDual(image, normal(1, 1, 6, 7)), given)

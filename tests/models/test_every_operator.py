@@ -146,11 +146,17 @@ TRAINED = [pair for pair in RUNNING if pair[0] in LEARNED]
 
 
 def built(
-    name: str, column: str, dtype: torch.dtype = F64, solver: FixedPointSolver = BRIEF
+    name: str,
+    column: str,
+    dtype: torch.dtype = F64,
+    solver: FixedPointSolver = BRIEF,
+    iterations: int | None = None,
 ) -> Reconstructor:
-    """The method with weights of which none is zero."""
+    """The method with weights of which none is zero, with so many iterations where it has some."""
     torch.manual_seed(0)
     arguments = dict(ARGUMENTS[name])
+    if iterations is not None and "iterations" in arguments:
+        arguments["iterations"] = iterations
     if name.startswith("equilibrium"):
         arguments["solver"] = solver
     if name in LEARNED:

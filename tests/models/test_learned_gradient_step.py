@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from tests.helpers import normal
 from torch import nn
 
 from learnedrecon.errors import ConfigError
@@ -40,25 +41,20 @@ class Mix(nn.Module):
         return torch.einsum("ij,bj...->bi...", self.matrix, u)
 
 
-def random(*shape: int, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def start() -> ImageAndMemory:
-    return ImageAndMemory(random(2, 1, 6, 5, seed=1), random(2, MEMORY, 6, 5, seed=2))
+    return ImageAndMemory(normal(2, 1, 6, 5, seed=1), normal(2, MEMORY, 6, 5, seed=2))
 
 
 def step() -> LearnedGradientStep:
-    return LearnedGradientStep(Mix(0.3 * random(1 + MEMORY, 3 + MEMORY, seed=3)))
+    return LearnedGradientStep(Mix(0.3 * normal(1 + MEMORY, 3 + MEMORY, seed=3)))
 
 
 def linear() -> InverseProblem:
-    return InverseProblem(RAY, random(2, 1, 4, 9, seed=5), regulariser=Dirichlet())
+    return InverseProblem(RAY, normal(2, 1, 4, 9, seed=5), regulariser=Dirichlet())
 
 
 def photons(fidelity: Fidelity) -> InverseProblem:
-    data = random(2, 1, 4, 9, seed=5).sigmoid()
+    data = normal(2, 1, 4, 9, seed=5).sigmoid()
     return InverseProblem(PHOTONS, data, fidelity, regulariser=Dirichlet())
 
 
@@ -134,14 +130,14 @@ def test_a_network_of_zero_keeps_the_image_and_forgets() -> None:
 
 def test_a_problem_without_regulariser_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"regulariser(?s:.*)None(?s:.*)Dirichlet"):
-        step()(start(), InverseProblem(RAY, random(2, 1, 4, 9, seed=5)))
+        step()(start(), InverseProblem(RAY, normal(2, 1, 4, 9, seed=5)))
 
 
 @pytest.mark.parametrize(
     "problem",
     [
         linear(),
-        InverseProblem(RAY, random(2, 1, 4, 9, seed=5), regulariser=TotalVariation(smoothing=0.1)),
+        InverseProblem(RAY, normal(2, 1, 4, 9, seed=5), regulariser=TotalVariation(smoothing=0.1)),
         photons(LeastSquares()),
         photons(KullbackLeibler()),
     ],

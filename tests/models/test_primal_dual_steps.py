@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.helpers import normal
 from torch import nn
 
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDualStep
@@ -47,13 +48,8 @@ class Mix(nn.Module):
         return np.tensordot(self.matrix.detach().numpy(), u, 1)
 
 
-def random(*shape: int, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def start() -> PrimalDual:
-    return PrimalDual(random(2, PRIMAL, 6, 5, seed=1), random(2, DUAL, 4, 9, seed=2))
+    return PrimalDual(normal(2, PRIMAL, 6, 5, seed=1), normal(2, DUAL, 4, 9, seed=2))
 
 
 def plain() -> PrimalDualStep:
@@ -65,11 +61,11 @@ def filtered() -> FilteredPrimalDualStep:
 
 
 def linear() -> InverseProblem:
-    return InverseProblem(RAY, random(2, 1, 4, 9, seed=5))
+    return InverseProblem(RAY, normal(2, 1, 4, 9, seed=5))
 
 
 def photons() -> InverseProblem:
-    return InverseProblem(PHOTONS, random(2, 1, 4, 9, seed=5).sigmoid())
+    return InverseProblem(PHOTONS, normal(2, 1, 4, 9, seed=5).sigmoid())
 
 
 def forward(u: Array, *, nonlinear: bool) -> Array:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.helpers import complex_normal as random
 from torch import Tensor, nn
 
 from learnedrecon.errors import DtypeError, ShapeError
 from learnedrecon.networks import AsReal, ConvNet, ConvSpec
-
-
-def random(*shape: int, dtype: torch.dtype = torch.complex128) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
 
 
 class Mix(nn.Module):

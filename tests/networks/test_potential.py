@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from tests.helpers import normal
 from tests.networks.attack import push_apart, worst_ratio
 from tests.networks.in_numpy import analysis, layer, potential, synthesis
 from torch import Tensor
@@ -31,10 +32,6 @@ SPECS = [
     PotentialSpec(1, 3, 4, 2, 0.5, dims=3),
 ]
 RIDGE = PotentialSpec(2, 2, 5, 1, 0.8)
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def built(spec: PotentialSpec, *, noise: float = 0.3) -> PotentialNet:
@@ -72,7 +69,7 @@ def first(net: PotentialNet) -> PotentialLayer:
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_a_layer_in_dense_matrices(spec: PotentialSpec, bound: Bound) -> None:
     one, shape = first(built(replace(spec, bound=bound))), SIZES[spec.dims]
-    z = random(2, spec.width, *shape)
+    z = normal(2, spec.width, *shape)
     weight = one.filters.weight if bound == "none" else one.filters.bounded_weight()
     w = dense(weight, shape)
     pixels = math.prod(shape)
@@ -89,16 +86,16 @@ def test_a_layer_in_dense_matrices(spec: PotentialSpec, bound: Bound) -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_the_twin_in_numpy(spec: PotentialSpec) -> None:
     net, shape = built(spec), SIZES[spec.dims]
-    u = random(2, spec.channels, *shape)
+    u = normal(2, spec.channels, *shape)
     found = net(u).detach().numpy()
     for sample, result in zip(u.numpy(), found, strict=True):
         np.testing.assert_allclose(result, potential(net, sample), rtol=1e-11, atol=1e-12)
     weight = first(net).filters.bounded_weight().detach()
-    w, s = dense(weight, shape), random(spec.filters, *shape, seed=3).numpy()
+    w, s = dense(weight, shape), normal(spec.filters, *shape, seed=3).numpy()
     np.testing.assert_allclose(
         synthesis(weight.numpy(), s).ravel(), w.T @ s.ravel(), rtol=1e-11, atol=1e-12
     )
-    z = random(spec.width, *shape)
+    z = normal(spec.width, *shape)
     np.testing.assert_allclose(layer(net.layers[0], z.numpy()), net.layers[0](z[None])[0].detach())
 
 
@@ -147,7 +144,7 @@ def test_the_bound_of_a_layer_without_a_bound_is_close() -> None:
         with torch.no_grad():
             first(net).filters.weight.zero_()[0, 0, 1, 1] = weight
         assert expected <= net.lipschitz_bound() <= 1.02 * expected
-        u = random(1, 1, 4, 4)
+        u = normal(1, 1, 4, 4)
         torch.testing.assert_close(net(u).detach(), (1 - 2 * weight**2) * u)
 
 
@@ -155,7 +152,7 @@ def test_the_bound_of_a_layer_without_a_bound_is_close() -> None:
 def test_small_thresholds_are_near_the_identity(spec: PotentialSpec) -> None:
     """A layer moves z by at most 2‖W‖·‖σ‖ ≤ 2τ√(filters · pixels)."""
     net, shape = PotentialNet(replace(spec, threshold=1e-6)).double(), SIZES[spec.dims]
-    u = random(1, spec.channels, *shape)
+    u = normal(1, spec.channels, *shape)
     moved = float((net(u) - u).detach().norm())
     limit = 2 * spec.layers * 1e-6 * math.sqrt(spec.filters * math.prod(shape))
     assert 0.05 * limit < moved <= limit * (1 + 1e-9)
@@ -172,7 +169,7 @@ def energy(net: PotentialNet, u: Tensor) -> Tensor:
 
 def test_one_layer_is_a_gradient_step_on_a_convex_function() -> None:
     net = built(RIDGE).requires_grad_(False)
-    u, d, step = random(1, 2, 5, 4), random(1, 2, 5, 4, seed=1), 1e-5
+    u, d, step = normal(1, 2, 5, 4), normal(1, 2, 5, 4, seed=1), 1e-5
     slope = float(energy(net, u + step * d) - energy(net, u - step * d)) / (2 * step)
     assert slope == pytest.approx(float(((u - net(u)) * d).sum()), rel=1e-7)
     jacobian = torch.autograd.functional.jacobian(net, u).reshape(40, 40)
@@ -185,7 +182,7 @@ def test_one_layer_is_a_gradient_step_on_a_convex_function() -> None:
 def test_several_layers_or_more_width_are_no_gradients() -> None:
     for spec in (replace(RIDGE, layers=2), replace(RIDGE, layers=2, width=3)):
         net = built(spec).requires_grad_(False)
-        u = random(1, 2, 5, 4)
+        u = normal(1, 2, 5, 4)
         jacobian = torch.autograd.functional.jacobian(net, u).reshape(40, 40)
         assert float((jacobian - jacobian.T).abs().max()) > 1e-3
         assert float(torch.linalg.matrix_norm(jacobian, 2)) <= 1 + 1e-12
@@ -198,14 +195,14 @@ def test_bounded_and_unbounded_nets_begin_alike() -> None:
         torch.manual_seed(2)
         net = PotentialNet(replace(SPECS[1], bound=bound)).double()
         assert 1 <= net.lipschitz_bound() <= 1 + 1e-5
-        images.append(net(random(1, 1, 6, 5)).detach())
+        images.append(net(normal(1, 1, 6, 5)).detach())
     torch.testing.assert_close(*images, rtol=0, atol=2e-4)
 
 
 def test_every_leaf_has_the_derivative_of_finite_differences() -> None:
     net = built(PotentialSpec(1, 2, 2, 2, 0.5), noise=0.1)
     names = [name for name, _ in net.named_parameters()]
-    u = random(1, 1, 3, 3).requires_grad_()
+    u = normal(1, 1, 3, 3).requires_grad_()
 
     def of(image: Tensor, *weights: Tensor) -> Tensor:
         given = dict(zip(names, weights, strict=True))
@@ -218,7 +215,7 @@ def test_every_leaf_has_the_derivative_of_finite_differences() -> None:
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_single_precision_agrees_with_double(dims: int) -> None:
     """Up to the margin of the bounds, which grows with the rounding."""
-    net, u = built(SPECS[dims - 1]), random(2, SPECS[dims - 1].channels, *SIZES[dims])
+    net, u = built(SPECS[dims - 1]), normal(2, SPECS[dims - 1].channels, *SIZES[dims])
     wide = net(u).detach()
     narrow = net.float()(u.float())
     assert narrow.dtype == torch.float32
@@ -228,7 +225,7 @@ def test_single_precision_agrees_with_double(dims: int) -> None:
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_copies_are_independent(copied: Callable[[PotentialNet], PotentialNet]) -> None:
-    net, u = built(SPECS[1]), random(1, 1, 6, 5)
+    net, u = built(SPECS[1]), normal(1, 1, 6, 5)
     with torch.no_grad():
         expected = net(u)
         twin = copied(net)
@@ -244,7 +241,7 @@ def test_half_of_what_it_changes_does_not_expand_either(spec: PotentialSpec) -> 
     net = Correction(built(spec))
     shape = (spec.channels, *SIZES[spec.dims])
     push_apart(net, shape)
-    u = random(1, *shape)
+    u = normal(1, *shape)
     torch.testing.assert_close(2 * net(u) + net.network(u), u)
     worst = worst_ratio(net, shape)
     assert 0.5 < worst <= net.lipschitz_bound() * (1 + 1e-14)
@@ -306,7 +303,7 @@ def test_what_is_no_image_is_refused() -> None:
 
 def test_complex_images_have_two_real_channels() -> None:
     net = NearIdentity(built(PotentialSpec(2, 4, 6, 2, 0.5)), 0.9)
-    u = torch.complex(random(1, 1, 6, 5), random(1, 1, 6, 5, seed=1))
+    u = torch.complex(normal(1, 1, 6, 5), normal(1, 1, 6, 5, seed=1))
     real = net(torch.cat([u.real, u.imag], dim=1))
     torch.testing.assert_close(net(u), torch.complex(real[:, :1], real[:, 1:]))
 
@@ -325,7 +322,7 @@ def test_the_default_has_3552_parameters() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Dynamo detected a call")
 def test_it_compiles_to_one_graph_with_and_without_gradients() -> None:
-    net, u = built(SPECS[1]), random(2, 1, 6, 5)
+    net, u = built(SPECS[1]), normal(2, 1, 6, 5)
     torch._dynamo.reset()
     compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
     found = []

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers import normal
 from torch import Tensor
 from torch.nn import functional
 
@@ -13,10 +14,6 @@ from learnedrecon.errors import ConfigError, ShapeError
 from learnedrecon.networks.spectral import Padding, conv_norm_bound, symbol, symbol_norm_bound
 
 MODES = {"zeros": "constant", "circular": "circular", "reflect": "reflect"}
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def convolve(u: Tensor, weight: Tensor, padding: Padding) -> Tensor:
@@ -45,7 +42,7 @@ def test_never_below_the_norm_and_close_to_it(
     width: int, padding: Padding, shape: tuple[int, int]
 ) -> None:
     for seed in range(3):
-        weight = random(4, 3, width, width, seed=seed)
+        weight = normal(4, 3, width, width, seed=seed)
         exact = true_norm(weight, shape, padding)
         at_this_size = float(conv_norm_bound(weight, padding=padding, shape=shape))
         at_every_size = float(conv_norm_bound(weight, padding=padding))
@@ -94,7 +91,7 @@ def worst_line(padding: Padding, width: int, points: int) -> tuple[Tensor, float
     The bound is passed by none on the way.
     """
     pad = extended(points, width // 2, padding)
-    kernel = random(width).requires_grad_()
+    kernel = normal(width).requires_grad_()
     ascent = torch.optim.Adam([kernel], lr=0.03, maximize=True)
     for _ in range(200):
         rows = [kernel @ pad[row : row + width] for row in range(points)]
@@ -129,7 +126,7 @@ def test_reflections_count_once_for_every_axis(padding: Padding, width: int, poi
 def test_the_bound_for_every_size_holds_on_fine_grids(
     c_out: int, c_in: int, width: int, seed: int
 ) -> None:
-    weight = random(c_out, c_in, width, width, seed=seed)
+    weight = normal(c_out, c_in, width, width, seed=seed)
     matrices = symbol(weight, (97, 96))
     exact = float(torch.linalg.matrix_norm(matrices, 2).max())
     bound = float(conv_norm_bound(weight))
@@ -145,7 +142,7 @@ def test_a_delta_is_the_identity() -> None:
 
 
 def test_kernels_wider_than_the_image_wrap_around() -> None:
-    weight = random(2, 2, 5, 5)
+    weight = normal(2, 2, 5, 5)
     folded = torch.zeros(2, 2, 3, 3, dtype=torch.float64)
     for i in range(5):
         for j in range(5):
@@ -154,7 +151,7 @@ def test_kernels_wider_than_the_image_wrap_around() -> None:
 
 
 def test_gram_iteration_is_an_upper_bound_that_tightens() -> None:
-    matrices = torch.complex(random(9, 6, 4), random(9, 6, 4, seed=1))
+    matrices = torch.complex(normal(9, 6, 4), normal(9, 6, 4, seed=1))
     exact = float(torch.linalg.matrix_norm(matrices, 2).max())
     bounds = [float(symbol_norm_bound(matrices, k)) for k in (0, 2, 4, 8)]
     assert bounds == sorted(bounds, reverse=True)
@@ -162,7 +159,7 @@ def test_gram_iteration_is_an_upper_bound_that_tightens() -> None:
 
 
 def test_extreme_scales_neither_overflow_nor_vanish() -> None:
-    weight = random(3, 3, 3, 3).float()
+    weight = normal(3, 3, 3, 3).float()
     expected = conv_norm_bound(weight)
     for scale in (1e-15, 1e15):
         found = conv_norm_bound(scale * weight)
@@ -172,12 +169,12 @@ def test_extreme_scales_neither_overflow_nor_vanish() -> None:
 
 
 def test_it_is_differentiable() -> None:
-    weight = random(2, 2, 3, 3).requires_grad_()
+    weight = normal(2, 2, 3, 3).requires_grad_()
     assert torch.autograd.gradcheck(lambda w: conv_norm_bound(w, points=8), weight)
 
 
 def test_one_and_three_dimensions() -> None:
-    line, volume = random(2, 3, 5), random(2, 3, 3, 3, 3)
+    line, volume = normal(2, 3, 5), normal(2, 3, 3, 3, 3)
     for weight in (line, volume):
         grid = (16,) * (weight.ndim - 2)
         exact = float(torch.linalg.matrix_norm(symbol(weight, grid), 2).max())
@@ -186,10 +183,10 @@ def test_one_and_three_dimensions() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(ShapeError, match="odd widths"):
-        conv_norm_bound(random(1, 1, 2, 2))
+        conv_norm_bound(normal(1, 1, 2, 2))
     with pytest.raises(ShapeError, match="2 axes"):
-        conv_norm_bound(random(1, 1, 3, 3), shape=(4,))
+        conv_norm_bound(normal(1, 1, 3, 3), shape=(4,))
     with pytest.raises(ConfigError, match="more points"):
-        conv_norm_bound(random(1, 1, 5, 5), points=5)
+        conv_norm_bound(normal(1, 1, 5, 5), points=5)
     with pytest.raises(ConfigError, match="replicate"):
-        conv_norm_bound(random(1, 1, 3, 3), padding="replicate")  # type: ignore[arg-type]
+        conv_norm_bound(normal(1, 1, 3, 3), padding="replicate")  # type: ignore[arg-type]

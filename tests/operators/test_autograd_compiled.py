@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import forward_ad
@@ -22,7 +22,7 @@ from learnedrecon.schemes.step import Chain
 from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from learnedrecon.operators.ray.geometry2d import Geometry
 
@@ -32,14 +32,7 @@ SCANS: dict[str, Geometry] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    """Nothing compiled before counts, and torch's own deprecations are not ours."""
-    torch._dynamo.reset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-    torch._dynamo.reset()
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 
 
 @pytest.fixture(params=SCANS)
@@ -50,10 +43,6 @@ def operator(request: pytest.FixtureRequest) -> RayTransform:
 @pytest.fixture
 def matrix(operator: RayTransform) -> Tensor:
     return dense_matrix(operator)
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def turned(k: int) -> ParallelBeam:
@@ -69,12 +58,12 @@ def check_gradients(compile_: Callable[[Callable[..., Tensor]], Callable[..., Te
         matrix = dense_matrix(operator)
         forward = compile_(lambda u, t=operator: t.adjoint(t(u)))
         back = compile_(lambda v, t=operator: t(t.adjoint(v)))
-        u, v = random(2, 4, 5).requires_grad_(), random(2, 3, 6).requires_grad_()
-        for function, at, normal in ((forward, u, matrix.T @ matrix), (back, v, matrix @ matrix.T)):
+        u, v = normal(2, 4, 5).requires_grad_(), normal(2, 3, 6).requires_grad_()
+        for function, at, square in ((forward, u, matrix.T @ matrix), (back, v, matrix @ matrix.T)):
             value = function(at)
-            torch.testing.assert_close(value.flatten(1), at.flatten(1) @ normal)
+            torch.testing.assert_close(value.flatten(1), at.flatten(1) @ square)
             (gradient,) = torch.autograd.grad(value.square().sum() / 2, at)
-            torch.testing.assert_close(gradient.flatten(1), at.flatten(1) @ normal @ normal)
+            torch.testing.assert_close(gradient.flatten(1), at.flatten(1) @ square @ square)
 
 
 def test_values_and_gradients_of_the_whole_graph() -> None:
@@ -87,7 +76,7 @@ def test_values_and_gradients_by_inductor() -> None:
 
 
 def test_the_operators_keep_the_contract_of_torch_library(operator: RayTransform) -> None:
-    u, v = random(2, 4, 5).requires_grad_(), random(2, 3, 6).requires_grad_()
+    u, v = normal(2, 4, 5).requires_grad_(), normal(2, 3, 6).requires_grad_()
     ops = torch.ops.learnedrecon
     torch.library.opcheck(ops.ray_forward.default, (u, operator.vectors, *operator.sizes))
     torch.library.opcheck(ops.ray_adjoint.default, (v, operator.vectors, *operator.sizes))
@@ -96,13 +85,13 @@ def test_the_operators_keep_the_contract_of_torch_library(operator: RayTransform
     torch.library.opcheck(ops.ray_adjoint.default, (v, own, *operator.sizes))
     both = (u.detach(), v.detach(), operator.vectors, *operator.sizes)
     torch.library.opcheck(ops.ray_gradient.default, both)
-    direction = (u.detach(), operator.vectors, random(3, 6), *operator.sizes)
+    direction = (u.detach(), operator.vectors, normal(3, 6), *operator.sizes)
     torch.library.opcheck(ops.ray_tangent.default, direction)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_operators_have_a_vmap(operator: RayTransform, matrix: Tensor, axis: int) -> None:
-    batch = random(7, 4, 5)
+    batch = normal(7, 4, 5)
 
     def bare(u: Tensor) -> Tensor:
         return torch.ops.learnedrecon.ray_forward(u, operator.vectors, *operator.sizes)
@@ -113,7 +102,7 @@ def test_the_operators_have_a_vmap(operator: RayTransform, matrix: Tensor, axis:
 
 def test_transforms_inside_leave_the_compiled_code(operator: RayTransform, matrix: Tensor) -> None:
     """The bare operators have no tangents (zeros), so none may be used there."""
-    u, du = random(4, 5), random(4, 5, seed=1)
+    u, du = normal(4, 5), normal(4, 5, seed=1)
 
     def derivative(u: Tensor) -> Tensor:
         return torch.func.jvp(operator, (u,), (du,))[1]
@@ -131,7 +120,7 @@ def test_transforms_inside_leave_the_compiled_code(operator: RayTransform, matri
 
 
 def test_dual_numbers_leave_the_compiled_code(operator: RayTransform, matrix: Tensor) -> None:
-    u, du = random(4, 5), random(4, 5, seed=1)
+    u, du = normal(4, 5), normal(4, 5, seed=1)
     compiled = torch.compile(operator, backend="aot_eager")
     with forward_ad.dual_level():
         tangent = forward_ad.unpack_dual(compiled(forward_ad.make_dual(u, du))).tangent
@@ -152,7 +141,7 @@ def test_another_geometry_of_the_same_sizes_is_not_compiled_again() -> None:
 
     compiled = torch.compile(energy, backend=counter, fullgraph=True)
     for k in range(5):
-        operator, u = RayTransform(turned(k), torch.float64), random(4, 5, seed=k).requires_grad_()
+        operator, u = RayTransform(turned(k), torch.float64), normal(4, 5, seed=k).requires_grad_()
         (gradient,) = torch.autograd.grad(compiled(operator, u), u)
         matrix = dense_matrix(operator)
         torch.testing.assert_close(gradient.flatten(), matrix.T @ matrix @ u.detach().flatten())
@@ -168,7 +157,7 @@ def test_the_gradient_in_the_geometry() -> None:
         return (operator(u) * v).sum() + (operator.adjoint(v) * u).square().sum()
 
     compiled = torch.compile(energy, backend=counter, fullgraph=True)
-    u, v = random(2, 4, 5).requires_grad_(), random(2, 3, 6)
+    u, v = normal(2, 4, 5).requires_grad_(), normal(2, 3, 6)
     for k in range(5):
         offset = torch.tensor(0.3 * k, dtype=torch.float64, requires_grad=True)
         operator = RayTransform(turned(k)).with_tensors({"axis_offset": offset})

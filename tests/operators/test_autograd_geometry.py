@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import DifferentiationError
@@ -35,10 +36,6 @@ def operator(request: pytest.FixtureRequest) -> RayTransform:
     return RayTransform(SCANS[request.param], torch.float64)
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def pose(operator: RayTransform) -> tuple[Tensor, Tensor]:
     """The angles and the axis offset as leaves."""
     angles = torch.tensor(operator.geometry.angle_values, dtype=torch.float64)
@@ -58,7 +55,7 @@ def quotient(function: Callable[[Tensor], Tensor], at: Tensor, direction: Tensor
 
 def test_angles_and_offset_of_t_and_its_adjoint(operator: RayTransform) -> None:
     """Every partial derivative of ⟨Tu, v⟩ and ⟨u, T*v⟩, which are one function."""
-    u, v = random(2, 9, 12), random(2, 9, 11)
+    u, v = normal(2, 9, 12), normal(2, 9, 11)
     angles, offset = pose(operator)
 
     def forward(angles: Tensor, offset: Tensor) -> Tensor:
@@ -78,7 +75,7 @@ def test_angles_and_offset_of_t_and_its_adjoint(operator: RayTransform) -> None:
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own
 def test_vectors(operator: RayTransform) -> None:
     """All six numbers of every angle, backwards and forwards."""
-    u, v = random(9, 12), random(9, 11)
+    u, v = normal(9, 12), normal(9, 11)
     leaf = operator.vectors.clone().requires_grad_()
     assert torch.autograd.gradcheck(
         lambda vectors: ray_forward(u, vectors, operator.sizes),
@@ -93,9 +90,9 @@ def test_vectors(operator: RayTransform) -> None:
 
 
 def test_forward_mode_in_image_and_geometry_at_once(operator: RayTransform) -> None:
-    u, du = random(2, 9, 12), random(2, 9, 12, seed=1)
+    u, du = normal(2, 9, 12), normal(2, 9, 12, seed=1)
     angles, offset = (leaf.detach() for leaf in pose(operator))
-    turn, shift = random(9, seed=2), random(seed=3)
+    turn, shift = normal(9, seed=2), normal(seed=3)
 
     def moved(t: Tensor) -> Tensor:
         return posed(operator, angles + t * turn, offset + t * shift)(u + t * du)
@@ -114,7 +111,7 @@ def test_a_smooth_bump_has_the_derivative_of_its_integrals() -> None:
     bump = torch.exp(
         -((grid[:, None] - centre[1]).square() + (grid - centre[0]).square()) / (2 * width**2)
     )
-    operator, v = RayTransform(geometry, torch.float64), random(12, 101)
+    operator, v = RayTransform(geometry, torch.float64), normal(12, 101)
     angles, offset = pose(operator)
     along = torch.stack([angles.cos(), angles.sin()], 1)
     position = (torch.arange(101).double() - 50) * 1.3 - offset
@@ -128,7 +125,7 @@ def test_a_smooth_bump_has_the_derivative_of_its_integrals() -> None:
 
 def test_single_precision(operator: RayTransform) -> None:
     """Images, angles and offsets of float32 get gradients of float32."""
-    u, v = random(9, 12), random(9, 11)
+    u, v = normal(9, 12), normal(9, 11)
     found = []
     for dtype in (torch.float32, torch.float64):
         leaves = [t.detach().float().to(dtype).requires_grad_() for t in (u, *pose(operator))]
@@ -140,9 +137,9 @@ def test_single_precision(operator: RayTransform) -> None:
 
 
 def test_geometries_of_their_own_equal_a_loop_over_the_samples(operator: RayTransform) -> None:
-    u, v = random(3, 2, 9, 12), random(3, 2, 9, 11)
-    angles = (pose(operator)[0].detach() + 0.1 * random(3, 1, 9)).requires_grad_()
-    offset = random(3, 1).requires_grad_()
+    u, v = normal(3, 2, 9, 12), normal(3, 2, 9, 11)
+    angles = (pose(operator)[0].detach() + 0.1 * normal(3, 1, 9)).requires_grad_()
+    offset = normal(3, 1).requires_grad_()
     together = posed(operator, angles, offset)
     image, data = u.clone().requires_grad_(), v.clone().requires_grad_()
     value, back = together(image), together.adjoint(data)
@@ -160,7 +157,7 @@ def test_geometries_of_their_own_equal_a_loop_over_the_samples(operator: RayTran
 def test_an_image_that_samples_share_gets_the_sum_of_their_gradients(
     operator: RayTransform,
 ) -> None:
-    u, offset = random(9, 12).requires_grad_(), random(4)
+    u, offset = normal(9, 12).requires_grad_(), normal(4)
     many = operator.with_tensors({"axis_offset": offset[:, None]})(u)[:, 0]
     assert many.shape == (4, 9, 11)
     (found,) = torch.autograd.grad(many.sum(), u)
@@ -169,7 +166,7 @@ def test_an_image_that_samples_share_gets_the_sum_of_their_gradients(
 
 
 def test_vmap_over_geometries(operator: RayTransform) -> None:
-    u, v, offsets = random(4, 2, 9, 12), random(2, 9, 11), random(4)
+    u, v, offsets = normal(4, 2, 9, 12), normal(2, 9, 11), normal(4)
 
     def energy(offset: Tensor, u: Tensor) -> Tensor:
         return (operator.with_tensors({"axis_offset": offset})(u) * v).sum()
@@ -186,7 +183,7 @@ def test_vmap_over_geometries(operator: RayTransform) -> None:
 
 def test_unrolled_descent_is_differentiable_in_the_geometry(operator: RayTransform) -> None:
     """The gradient of ½‖Tu - y‖² by autograd is differentiated again, but T only once."""
-    y = random(9, 11)
+    y = normal(9, 11)
     _, offset = pose(operator)
 
     def reconstructed(offset: Tensor) -> Tensor:
@@ -204,7 +201,7 @@ def test_unrolled_descent_is_differentiable_in_the_geometry(operator: RayTransfo
 
 
 def test_second_derivatives_in_the_geometry_are_refused(operator: RayTransform) -> None:
-    u, (_, offset) = random(9, 12).requires_grad_(), pose(operator)
+    u, (_, offset) = normal(9, 12).requires_grad_(), pose(operator)
     energy = operator.with_tensors({"axis_offset": offset})(u).square().sum()
     first, mixed = torch.autograd.grad(energy, (offset, u), create_graph=True)
     for leaf in (offset, u):
@@ -218,7 +215,7 @@ def test_second_derivatives_in_the_geometry_are_refused(operator: RayTransform) 
 
 
 def test_the_adjoint_has_no_forward_mode_in_the_geometry(operator: RayTransform) -> None:
-    v, (_, offset) = random(9, 11), pose(operator)
+    v, (_, offset) = normal(9, 11), pose(operator)
     with pytest.raises(DifferentiationError, match="forward-mode"):
         torch.func.jvp(
             lambda s: operator.with_tensors({"axis_offset": s}).adjoint(v),
@@ -231,7 +228,7 @@ def test_the_plain_sums_give_the_same(
     operator: RayTransform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on devices and in installations without compiled sums."""
-    u, v, leaves = random(2, 9, 12), random(2, 9, 11), pose(operator)
+    u, v, leaves = normal(2, 9, 12), normal(2, 9, 11), pose(operator)
     found = torch.autograd.grad((posed(operator, *leaves)(u) * v).sum(), leaves)
     monkeypatch.setattr(moments, "_compiled", False)
     plain = torch.autograd.grad((posed(operator, *leaves)(u) * v).sum(), leaves)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
@@ -31,12 +32,8 @@ CT = TransmissionCT(Transmission(SCAN, 0.1, scatter=0.05), torch.float64)
 COMPLEX = Space((4, 5), torch.complex128)
 
 
-def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
 def field() -> Diagonal:
-    return Diagonal(COMPLEX, random(4, 5, dtype=torch.complex128, seed=3))
+    return Diagonal(COMPLEX, normal(4, 5, dtype=torch.complex128, seed=3))
 
 
 def jacobian(operator: Operator, u: Tensor) -> Tensor:
@@ -65,7 +62,7 @@ def test_the_chain_rule(name: str) -> None:
     """(F∘G)'(u) = F'(G(u)) G'(u) and (F∘G)'(u)* = G'(u)* F'(G(u))*."""
     F, G = PAIRS[name]
     both = F @ G
-    u = random(4, 5, dtype=G.domain.dtype, seed=1)
+    u = normal(4, 5, dtype=G.domain.dtype, seed=1)
     value, derivative = both.linearise(u)
     torch.testing.assert_close(value, F(G(u)))
     outer, inner = F.linearise(G(u))[1], G.linearise(u)[1]
@@ -73,12 +70,12 @@ def test_the_chain_rule(name: str) -> None:
     torch.testing.assert_close(dense_matrix(derivative), product)
     torch.testing.assert_close(dense_matrix(derivative.H), product.T)
     torch.testing.assert_close(dense_matrix(derivative), jacobian(both, u))
-    v = random(*both.codomain.shape, seed=2)
+    v = normal(*both.codomain.shape, seed=2)
     torch.testing.assert_close(derivative.adjoint(v), inner.adjoint(outer.adjoint(v)))
 
 
 def test_sums_differences_and_multiples() -> None:
-    u = random(4, 5, seed=1)
+    u = normal(4, 5, seed=1)
     other = TransmissionCT(Transmission(SCAN, 0.3), torch.float64)
     a, b = jacobian(CT, u), jacobian(other, u)
     p = dense_matrix(RAY)
@@ -136,7 +133,7 @@ class Lifted(LinearOperator):
 
 def test_complex_multiples_of_a_nonlinear_operator() -> None:
     operator = (2 - 1j) * Rotated(field())
-    u = random(4, 5, dtype=torch.complex128)
+    u = normal(4, 5, dtype=torch.complex128)
     value, derivative = operator.linearise(u)
     torch.testing.assert_close(value, (2 - 1j) * field()(u).abs().square())
     torch.testing.assert_close(dense_matrix(derivative), jacobian(operator, u))
@@ -152,16 +149,16 @@ ROWS = [4, 1]
     [
         CT,
         Saturation(CT.codomain, 0.7) @ CT,
-        Diagonal(CT.codomain, random(6, 7)) @ CT,
-        Diagonal(CT.codomain, random(6, 7)) @ RAY,
-        Diagonal(CT.codomain, random(6, 1)) @ RAY,
-        Diagonal(CT.codomain, random(1, 7)) @ RAY,
-        Diagonal(CT.codomain, random(7)) @ RAY,
-        Saturation(CT.codomain, 0.7) @ Diagonal(CT.codomain, random(6, 7)) @ CT,
-        Inpaint(random(6, 7) > 0, torch.float64) @ CT,
-        (2 * Diagonal(CT.codomain, random(6, 7))).H @ Diagonal(CT.codomain, random(6, 1)) @ RAY,
-        -(Saturation(CT.codomain, 0.7) + Diagonal(CT.codomain, random(6, 7))) @ CT,
-        (Diagonal(CT.codomain, random(6, 7)) - Diagonal(CT.codomain, random(7))) @ RAY,
+        Diagonal(CT.codomain, normal(6, 7)) @ CT,
+        Diagonal(CT.codomain, normal(6, 7)) @ RAY,
+        Diagonal(CT.codomain, normal(6, 1)) @ RAY,
+        Diagonal(CT.codomain, normal(1, 7)) @ RAY,
+        Diagonal(CT.codomain, normal(7)) @ RAY,
+        Saturation(CT.codomain, 0.7) @ Diagonal(CT.codomain, normal(6, 7)) @ CT,
+        Inpaint(normal(6, 7) > 0, torch.float64) @ CT,
+        (2 * Diagonal(CT.codomain, normal(6, 7))).H @ Diagonal(CT.codomain, normal(6, 1)) @ RAY,
+        -(Saturation(CT.codomain, 0.7) + Diagonal(CT.codomain, normal(6, 7))) @ CT,
+        (Diagonal(CT.codomain, normal(6, 7)) - Diagonal(CT.codomain, normal(7))) @ RAY,
         CT + RAY,
         3 * CT,
         CT @ (RAY.H @ RAY),
@@ -172,7 +169,7 @@ ROWS = [4, 1]
     ids=lambda operator: type(operator).__name__,
 )
 def test_rows_of_a_combination(operator: Operator) -> None:
-    u = random(4, 5, seed=1)
+    u = normal(4, 5, seed=1)
     value, derivative = operator.linearise(u)
     part, slope = operator.subset(ROWS).linearise(u)
     torch.testing.assert_close(part, value[ROWS])
@@ -189,16 +186,16 @@ def test_what_has_no_rows_says_so() -> None:
 def test_what_is_pointwise() -> None:
     pointwise = Saturation(CT.codomain, 0.7)
     assert pointwise.pointwise
-    assert (pointwise @ (2 * pointwise) + Diagonal(CT.codomain, random(6, 7))).pointwise
+    assert (pointwise @ (2 * pointwise) + Diagonal(CT.codomain, normal(6, 7))).pointwise
     assert not any(T.pointwise for T in (CT, RAY, pointwise @ CT, pointwise + RAY @ RAY.H))
     with pytest.raises(GeometryError, match=r"a pointwise operator.*RayTransform"):
         RAY.at_rows((0,), -2)
 
 
 def test_tensors_go_to_the_part_that_has_them() -> None:
-    scatter = random(2, 1, 6, 7, seed=5).abs()
+    scatter = normal(2, 1, 6, 7, seed=5).abs()
     angles = torch.linspace(0.1, 3, 6).double()
-    u = random(2, 1, 4, 5)
+    u = normal(2, 1, 4, 5)
     turned = CT.with_tensors({"scatter": scatter, "angles": angles})
     tensors = {"scatter": scatter, "angles": angles}
     for build in (
@@ -222,7 +219,7 @@ CT_WITHOUT_TENSORS = PhaseRetrieval(RAY_WITHOUT_TENSORS)
 def test_tensors_of_linear_combinations() -> None:
     angles = torch.linspace(0.1, 3, 6).double()
     turned = RAY.with_tensors({"angles": angles})
-    d = Diagonal(RAY.codomain, random(6, 7))
+    d = Diagonal(RAY.codomain, normal(6, 7))
     for build in (
         lambda T: T.H,
         lambda T: d @ T,
@@ -241,8 +238,8 @@ def test_names_that_nobody_or_two_have_are_refused() -> None:
             operator.with_tensors(angles)
         with pytest.raises(GeometryError, match=r"angles, axis_offset, .*'mask'"):
             operator.with_tensors({"mask": angles["angles"]})
-        assert torch.equal(operator.with_tensors({})(random(4, 5)), operator(random(4, 5)))
-    plain = Diagonal(RAY.domain, random(4, 5))
+        assert torch.equal(operator.with_tensors({})(normal(4, 5)), operator(normal(4, 5)))
+    plain = Diagonal(RAY.domain, normal(4, 5))
     with pytest.raises(GeometryError, match="they have none"):
         (plain @ plain).with_tensors(angles)
 
@@ -258,9 +255,9 @@ def test_spaces_must_agree() -> None:
 
 def test_images_are_not_operators() -> None:
     with pytest.raises(DtypeError, match=r"T @ an operator.*T\(u\)"):
-        CT @ random(4, 5)  # type: ignore[operator]
+        CT @ normal(4, 5)  # type: ignore[operator]
     with pytest.raises(DtypeError, match=r"T \* a real number.*T\(u\)"):
-        CT * random(4, 5)  # type: ignore[operator]
+        CT * normal(4, 5)  # type: ignore[operator]
     for other in ("a", None, [1.0]):
         with pytest.raises(TypeError, match="unsupported operand"):
             _ = CT + other  # type: ignore[operator]

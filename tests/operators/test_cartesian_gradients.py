@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.helpers import complex_normal as random
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
@@ -14,26 +14,13 @@ from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from learnedrecon.operators.linear import LinearOperator
 
 Z = torch.complex128
 SHAPE, GRID, COILS = (4, 5), (6, 5), 2
 
 
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    """Nothing compiled before counts, and torch's own deprecations are not ours."""
-    torch._dynamo.reset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-    torch._dynamo.reset()
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=Z, generator=torch.Generator().manual_seed(seed))
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 
 
 def lines(*lead: int, seed: int = 0) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
-from learnedrecon.operators.imaging.downsample import Decimation, Downsample
+from learnedrecon.operators.imaging.downsample import Downsample, Downsampling
 from learnedrecon.operators.imaging.point_spread import Gaussian
 from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 
@@ -22,7 +22,7 @@ OPERATORS: dict[str, LinearOperator] = {
     "direct": Blur(PointSpread(SHAPE, Gaussian(0.5), "zero")),
     "fourier": Blur(PointSpread(SHAPE, Gaussian(2.0), "symmetric")),
     "wavelet": Wavelet(WaveletBasis(SHAPE, "db2", 2)),
-    "downsample": Downsample(Decimation(SHAPE, 2, "bicubic")),
+    "downsample": Downsample(Downsampling(SHAPE, 2, "bicubic")),
 }
 
 

@@ -31,7 +31,7 @@ def test_a_kernel(method: str, boundary: str) -> None:
 
 
 def test_a_kernel_of_samples() -> None:
-    plain = Blur(PointSpread((8, 9), KERNEL), DOUBLE)
+    plain = Blur(PointSpread((8, 9), KERNEL), DOUBLE)  # type: ignore[arg-type]
     kernels = torch.stack([KERNEL, 2 * KERNEL])[:, None]
     operator = plain.with_tensors({"kernel": kernels})
     u = operator.domain.random(torch.Generator().manual_seed(1), (2, 1))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError
@@ -54,10 +55,6 @@ class Matrix(LinearOperator):
         return Matrix(self.matrix[list(rows)])
 
 
-def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
 @given(
     shape=st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 6)),
     is_complex=st.booleans(),
@@ -69,8 +66,8 @@ def test_algebra_is_that_of_matrices(
 ) -> None:
     k, m, n = shape
     dtype = torch.complex128 if is_complex else torch.float64
-    A, B = Matrix(random(m, n, dtype=dtype)), Matrix(random(m, n, dtype=dtype, seed=1))
-    C = Matrix(random(k, m, dtype=dtype, seed=2))
+    A, B = Matrix(normal(m, n, dtype=dtype)), Matrix(normal(m, n, dtype=dtype, seed=1))
+    C = Matrix(normal(k, m, dtype=dtype, seed=2))
     a, b, c = (dense_matrix(T) for T in (A, B, C))
     for operator, expected in (
         (A.H, a.T),
@@ -89,16 +86,16 @@ def test_algebra_is_that_of_matrices(
 
 
 def test_dense_matrix_of_a_matrix_is_that_matrix() -> None:
-    A = random(3, 4)
+    A = normal(3, 4)
     torch.testing.assert_close(dense_matrix(Matrix(A)), A)
-    Z = random(2, 3, dtype=torch.complex128)
+    Z = normal(2, 3, dtype=torch.complex128)
     expected = torch.cat([torch.cat([Z.real, -Z.imag], 1), torch.cat([Z.imag, Z.real], 1)])
     torch.testing.assert_close(dense_matrix(Matrix(Z)), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_norms_against_singular_values(dtype: torch.dtype) -> None:
-    A, B = Matrix(random(9, 5, dtype=dtype)), Matrix(random(9, 5, dtype=dtype, seed=1))
+    A, B = Matrix(normal(9, 5, dtype=dtype)), Matrix(normal(9, 5, dtype=dtype, seed=1))
     for operator in (A, A.H, -2.5 * A, A + B, A.H @ B, 0.0 * A):
         exact = float(torch.linalg.matrix_norm(dense_matrix(operator), 2))
         assert operator.norm() == pytest.approx(exact, rel=1e-5, abs=1e-12)
@@ -112,7 +109,7 @@ def test_norm_is_computed_once() -> None:
             self.calls += 1
             return super().evaluate(u)
 
-    A = Counting(random(4, 3))
+    A = Counting(normal(4, 3))
     first, calls = A.norm(), A.calls
     assert A.norm() == first
     assert A.calls == calls > 0
@@ -142,7 +139,7 @@ def test_subset_chooses_rows_of_the_matrix(rows: list[int]) -> None:
 
 
 def test_rows_of_a_composition_are_those_of_the_outer_operator() -> None:
-    A, C = Matrix(random(3, 4)), Matrix(random(5, 3, seed=1))
+    A, C = Matrix(normal(3, 4)), Matrix(normal(5, 3, seed=1))
     torch.testing.assert_close(dense_matrix((C @ A).subset([4, 1])), (C.matrix @ A.matrix)[[4, 1]])
 
 
@@ -166,15 +163,15 @@ def test_operators_without_rows_say_so() -> None:
 
 
 def test_spaces_of_sums_and_compositions_must_agree() -> None:
-    A, B = Matrix(random(3, 4)), Matrix(random(4, 3))
+    A, B = Matrix(normal(3, 4)), Matrix(normal(4, 3))
     with pytest.raises(ShapeError, match="domains of a sum"):
         _ = A + B
     with pytest.raises(ShapeError, match="codomains of a sum"):
-        _ = A + Matrix(random(2, 4))
+        _ = A + Matrix(normal(2, 4))
     with pytest.raises(ShapeError, match="between two composed"):
         _ = A @ A
     with pytest.raises(ShapeError, match="domains of a sum"):
-        _ = A + Matrix(random(3, 4, dtype=torch.complex128))
+        _ = A + Matrix(normal(3, 4, dtype=torch.complex128))
 
 
 def test_wrong_arguments_are_named() -> None:
@@ -195,14 +192,14 @@ def test_wrong_arguments_are_named() -> None:
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
 def test_half_precision_is_lifted(half: torch.dtype) -> None:
     operator = RayTransform(SCAN)
-    u = random(4, 5).to(half)
+    u = normal(4, 5).to(half)
     assert operator(u).dtype == torch.float32
     assert torch.equal(operator(u), operator(u.float()))
     assert operator.adjoint(operator(u).to(half)).dtype == torch.float32
 
 
 def test_float64_keeps_complex_buffers_complex() -> None:
-    Z = random(3, 2, dtype=torch.complex64)
+    Z = normal(3, 2, dtype=torch.complex64)
     operator = Matrix(Z.clone())
     wide = operator.to(torch.float64)
     assert wide.matrix.dtype == torch.complex128
@@ -212,8 +209,8 @@ def test_float64_keeps_complex_buffers_complex() -> None:
 
 
 def test_autocast_does_not_reach_an_operator() -> None:
-    operator = Matrix(random(3, 4, dtype=torch.float32))
-    u, v = random(4, dtype=torch.float32), random(3, dtype=torch.float32)
+    operator = Matrix(normal(3, 4, dtype=torch.float32))
+    u, v = normal(4, dtype=torch.float32), normal(3, dtype=torch.float32)
     outside = operator(u), operator.adjoint(v)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(operator(u), outside[0])
@@ -223,7 +220,7 @@ def test_autocast_does_not_reach_an_operator() -> None:
 @pytest.mark.parametrize("scalar", [2.0, 1j, -0.3 + 0.8j])
 def test_complex_multiples(scalar: complex) -> None:
     """A complex matrix times a number, also where images are real and T* takes real parts."""
-    A = random(3, 4, dtype=torch.complex128)
+    A = normal(3, 4, dtype=torch.complex128)
     torch.testing.assert_close(dense_matrix(scalar * Matrix(A)), dense_matrix(Matrix(scalar * A)))
     torch.testing.assert_close(
         dense_matrix((scalar * Matrix(A)).H), dense_matrix(Matrix(scalar * A)).T
@@ -233,14 +230,14 @@ def test_complex_multiples(scalar: complex) -> None:
     operator = Lifted(Space((4,), torch.complex128)) * scalar
     torch.testing.assert_close(dense_matrix(operator.H), dense_matrix(operator).T)
     with pytest.raises(DtypeError, match="a real number, as the codomain is real"):
-        LinearMultiple(Matrix(random(3, 4)), 1j)
+        LinearMultiple(Matrix(normal(3, 4)), 1j)
 
 
 @pytest.mark.parametrize("scalar", [0.0, -0.5, 0.3 - 2j])
 def test_the_normal_inverse_of_a_multiple(scalar: complex) -> None:
     """(|a|²F*F + λI)⁻¹, also for a complex a."""
     operator = scalar * CentredFFT(Space((3, 4), torch.complex128))
-    b = random(3, 4, dtype=torch.complex128)
+    b = normal(3, 4, dtype=torch.complex128)
     found = operator.normal_inverse(b, 0.7)
     assert found is not None
     torch.testing.assert_close(operator.adjoint(operator(found)) + 0.7 * found, b)
@@ -260,7 +257,7 @@ class Lifted(LinearOperator):
 
 
 def test_the_norm_of_a_normal_operator_is_a_square() -> None:
-    A, B = Matrix(random(4, 3)), Matrix(random(4, 3, seed=1))
+    A, B = Matrix(normal(4, 3)), Matrix(normal(4, 3, seed=1))
     assert (A.H @ A).norm() == (A @ A.H).norm() == A.norm() ** 2
     cross = float(torch.linalg.matrix_norm(dense_matrix(A).T @ dense_matrix(B), 2))
     assert (A.H @ B).norm() == pytest.approx(cross, rel=1e-5)
@@ -270,9 +267,9 @@ def test_the_norm_of_a_normal_operator_is_a_square() -> None:
 def test_every_sample_has_a_norm_of_its_own() -> None:
     """Also by power iteration, where a sample may be mapped to 0."""
     space = Space((3,), torch.float64)
-    own = random(4, 1, 3)
+    own = normal(4, 1, 3)
     own[2] = 0
-    A = Matrix(random(5, 3, seed=1))
+    A = Matrix(normal(5, 3, seed=1))
     operator = A @ Diagonal(space, own)
     exact = torch.stack([torch.linalg.matrix_norm(A.matrix * d, 2) for d in own])
     torch.testing.assert_close(operator.norm(), exact[:, None], rtol=1e-5, atol=0)
@@ -302,7 +299,7 @@ def test_rows_may_be_arrays_tensors_and_slices(rows: Rows) -> None:
     part = operator.subset(rows)
     assert isinstance(part, RayTransform)
     assert part.geometry == SCAN.subset((0, 2, 4))
-    y = random(1, 1, 6, 7)
+    y = normal(1, 1, 6, 7)
     assert torch.equal(InverseProblem(operator, y).subset(rows).data, y[:, :, [0, 2, 4]])
 
 
@@ -323,7 +320,7 @@ def test_rows_may_be_arrays_tensors_and_slices(rows: Rows) -> None:
 )
 def test_what_is_not_rows_is_named(rows: Any) -> None:  # noqa: ANN401
     operator = RayTransform(SCAN, torch.float64)
-    for subset in (operator.subset, InverseProblem(operator, random(1, 1, 6, 7)).subset):
+    for subset in (operator.subset, InverseProblem(operator, normal(1, 1, 6, 7)).subset):
         with pytest.raises(GeometryError, match=r"whole numbers, or as a slice.*T\.subset\(\["):
             subset(rows)
 
@@ -336,7 +333,7 @@ def test_rows_of_every_kind_must_be_there(rows: Rows) -> None:
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.array])
 def test_an_image_is_not_multiplied_by_an_operator(kind: Callable[[object], Any]) -> None:
-    operator, u = Matrix(random(3, 2)), kind([1.0, 2.0])
+    operator, u = Matrix(normal(3, 2)), kind([1.0, 2.0])
     with pytest.raises(DtypeError, match=r"T @ an operator\. .*shape \(2,\)\. .*T\(u\)"):
         operator @ u
     with pytest.raises(DtypeError, match=r"T \* a real number\. .*shape \(2,\)\. .*T\(u\)"):
@@ -354,7 +351,7 @@ def test_images_as_arrays_are_named() -> None:
 
 
 def test_operators_are_divided_by_numbers() -> None:
-    matrix = random(3, 2)
+    matrix = normal(3, 2)
     for number in (4, 4.0, np.float32(4), torch.tensor(4.0), np.array(4)):
         scaled = Matrix(matrix) / number  # type: ignore[operator]
         assert torch.equal(dense_matrix(scaled), matrix / 4)
@@ -364,7 +361,7 @@ def test_operators_are_divided_by_numbers() -> None:
 
 @pytest.mark.parametrize("other", ["a", None, 1j, [1.0]])
 def test_other_things_have_no_arithmetic_with_operators(other: Any) -> None:  # noqa: ANN401
-    operator = Matrix(random(3, 2))
+    operator = Matrix(normal(3, 2))
     for combine in (op.add, op.sub, op.mul, op.truediv, op.matmul):
         with pytest.raises(TypeError, match=r"unsupported operand|can't multiply"):
             combine(operator, other)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.helpers import complex_normal as random
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError
@@ -38,10 +39,6 @@ class Matrix(LinearOperator):
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         back = v.to(self.matrix.dtype) @ self.matrix.conj()
         return back if self.domain.is_complex else back.real
-
-
-def random(*shape: int, dtype: torch.dtype = torch.complex128, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 A = random(7, 5, seed=1)

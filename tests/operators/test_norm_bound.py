@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.solvers.dense import Dense, normal
+from tests.helpers import Dense, normal
 from torch import Tensor
 
 from learnedrecon.operators.finite_difference import FiniteDifference

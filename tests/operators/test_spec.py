@@ -9,7 +9,7 @@ import torch
 
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import PointSpread
-from learnedrecon.operators.imaging.downsample import Decimation
+from learnedrecon.operators.imaging.downsample import Downsampling
 from learnedrecon.operators.imaging.inpaint import PixelMask
 from learnedrecon.operators.imaging.point_spread import Box
 from learnedrecon.operators.imaging.shapes import Padding
@@ -46,7 +46,7 @@ SPECS: dict[str, Any] = {
     "non_cartesian_mri": NonCartesian((6, 6), Radial(4, 8), coils=2),
     "cartesian_mri": Cartesian((6, 6), coils=2),
     "blur": PointSpread((6, 6), Box(3)),
-    "downsample": Decimation((6, 6), 2),
+    "downsample": Downsampling((6, 6), 2),
     "inpaint": PixelMask((6, 6), 0.5),
     "matrix": Matrix(((1.0, 2.0), (3.0, 4.0))),
     "pad": Padding((6, 6), ((1, 1), (2, 2))),

@@ -6,6 +6,7 @@ A new operator is one line in a file of ``cases``.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,6 +24,8 @@ from learnedrecon.testing import check_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from learnedrecon.operators.space import Space
 
 Case: TypeAlias = "Callable[[torch.dtype], Operator | tuple[Operator, Tensor]]"
 FILES = sorted((Path(__file__).parent / "cases").glob("*.py"))
@@ -81,7 +84,9 @@ def test_a_large_operator_is_checked_without_its_matrix() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_tensors_without_values_have_shapes_or_are_refused(name: str) -> None:
     operator, _ = built(name, torch.float32)
-    ways = [(operator, operator.domain, operator.codomain)]
+    ways: list[tuple[Callable[[torch.Tensor], torch.Tensor], Space, Space]] = [
+        (operator, operator.domain, operator.codomain)
+    ]
     if isinstance(operator, LinearOperator):
         ways.append((operator.adjoint, operator.codomain, operator.domain))
     for apply, source, target in ways:

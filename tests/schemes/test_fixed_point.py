@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, DifferentiationError
@@ -28,10 +29,6 @@ class Image(NamedTuple):
     image: Tensor
 
 
-def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
 class Contraction(Step[Image]):
     """u ← u + η(T*(y - Tu)) - 0.2 tanh(Ku): a contraction for the T below."""
 
@@ -39,7 +36,7 @@ class Contraction(Step[Image]):
         super().__init__()
         self.network = nn.Conv2d(1, 1, 3, padding=1, dtype=torch.float64)
         with torch.no_grad():
-            self.network.weight.copy_(0.2 * random(1, 1, 3, 3, seed=seed))
+            self.network.weight.copy_(0.2 * normal(1, 1, 3, 3, seed=seed))
             nn.init.constant_(self.network.get_parameter("bias"), 0.1)
 
     def forward(self, state: Image, problem: Problem) -> Image:
@@ -48,9 +45,9 @@ class Contraction(Step[Image]):
 
 
 def measured(data: Tensor | None = None, diagonal: Tensor | None = None) -> InverseProblem:
-    diagonal = 0.8 + 0.2 * random(3, 4, seed=5).tanh() if diagonal is None else diagonal
+    diagonal = 0.8 + 0.2 * normal(3, 4, seed=5).tanh() if diagonal is None else diagonal
     operator = Diagonal(Space((3, 4), torch.float64), diagonal)
-    return InverseProblem(operator, random(*SHAPE, seed=6) if data is None else data)
+    return InverseProblem(operator, normal(*SHAPE, seed=6) if data is None else data)
 
 
 EXACT = Anderson(1e-13, 200)
@@ -58,10 +55,10 @@ EXACT = Anderson(1e-13, 200)
 
 def leaf_gradients(scheme: Step[Image], weights: Sequence[Tensor]) -> list[Tensor]:
     """In the weights, the data and the operator's diagonal."""
-    data = random(*SHAPE, seed=6).requires_grad_()
-    diagonal = (0.8 + 0.2 * random(3, 4, seed=5).tanh()).requires_grad_()
+    data = normal(*SHAPE, seed=6).requires_grad_()
+    diagonal = (0.8 + 0.2 * normal(3, 4, seed=5).tanh()).requires_grad_()
     end = scheme(Image(torch.zeros(SHAPE, dtype=torch.float64)), measured(data, diagonal))
-    loss = (end.image * random(*SHAPE, seed=7)).sum() + end.image.square().sum()
+    loss = (end.image * normal(*SHAPE, seed=7)).sum() + end.image.square().sum()
     return list(torch.autograd.grad(loss, [*weights, data, diagonal]))
 
 
@@ -81,7 +78,7 @@ def test_the_implicit_gradient_is_a_dense_solve() -> None:
     step, given = Contraction(), measured()
     fixed = FixedPoint(step, EXACT, Implicit(EXACT))
     point = fixed(Image(torch.zeros(SHAPE, dtype=torch.float64)), given).image
-    v = random(*SHAPE, seed=8)
+    v = normal(*SHAPE, seed=8)
     found = torch.autograd.grad(point, step.network.weight, v)[0]
 
     def flat(u: Tensor) -> Tensor:
@@ -99,9 +96,9 @@ def test_the_implicit_gradient_agrees_with_finite_differences() -> None:
     step, given = Contraction(), measured()
     fixed = FixedPoint(step, EXACT, Implicit(EXACT))
     start = Image(torch.zeros(SHAPE, dtype=torch.float64))
-    v = random(*SHAPE, seed=8)
+    v = normal(*SHAPE, seed=8)
     (gradient,) = torch.autograd.grad((fixed(start, given).image * v).sum(), step.network.weight)
-    direction = random(1, 1, 3, 3, seed=9)
+    direction = normal(1, 1, 3, 3, seed=9)
 
     @torch.no_grad()
     def value(h: float) -> float:
@@ -154,7 +151,7 @@ def test_a_damped_step_moves_by_its_damping(damping: float) -> None:
     step, given = Contraction(), measured()
     point = FixedPoint(step, EXACT)(Image(torch.zeros(SHAPE, dtype=torch.float64)), given).image
     z, weight = point.detach().requires_grad_(), step.network.weight
-    v = random(*SHAPE, seed=8)
+    v = normal(*SHAPE, seed=8)
     once = step(Image(z), given).image
     through, whole = torch.autograd.grad(once, (z, weight), v)
     back = torch.autograd.grad(step(Image(z), given).image, weight, through)[0]
@@ -322,12 +319,12 @@ def test_complex_images() -> None:
             return Image(u - 0.5 * problem.gradient(u) - self.weight * 0.5 * u / (1 + u.abs()))
 
     step = Complex()
-    data = torch.complex(random(*SHAPE), random(*SHAPE, seed=1))
+    data = torch.complex(normal(*SHAPE), normal(*SHAPE, seed=1))
     given = InverseProblem(
-        Diagonal(Space((3, 4), torch.complex128), 0.9 + random(3, 4).abs() / 9), data
+        Diagonal(Space((3, 4), torch.complex128), 0.9 + normal(3, 4).abs() / 9), data
     )
     start = Image(torch.zeros(SHAPE, dtype=torch.complex128))
-    weight = random(*SHAPE, seed=3)
+    weight = normal(*SHAPE, seed=3)
     found, expected = (
         torch.autograd.grad((scheme(start, given).image.real * weight).sum(), step.weight)[0]
         for scheme in (FixedPoint(step, EXACT, Implicit(EXACT)), Repeat(step, 200))

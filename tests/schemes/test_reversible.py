@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
 
 
-def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
 def net(inputs: int, outputs: int, seed: int = 0, gain: float = 0.2) -> nn.Module:
     torch.manual_seed(seed)
     layers = [
@@ -56,7 +53,7 @@ def net(inputs: int, outputs: int, seed: int = 0, gain: float = 0.2) -> nn.Modul
 
 
 def problem() -> InverseProblem:
-    return InverseProblem(RayTransform(SCAN, torch.float64) / 10, random(2, 1, 6, 7))
+    return InverseProblem(RayTransform(SCAN, torch.float64) / 10, normal(2, 1, 6, 7))
 
 
 def invertible(seed: int = 0) -> InvertiblePrimalDualStep:
@@ -68,12 +65,12 @@ def split(seed: int = 0) -> SplitPrimalDualStep:
 
 
 def start() -> PrimalDual:
-    return PrimalDual(random(2, 1, 4, 5), random(2, 1, 6, 7, seed=1))
+    return PrimalDual(normal(2, 1, 4, 5), normal(2, 1, 6, 7, seed=1))
 
 
 def split_start() -> HalvedPrimalDual:
-    images = [random(2, 2, 4, 5, seed=k) for k in range(2)]
-    return HalvedPrimalDual(*images, *(random(2, 2, 6, 7, seed=2 + k) for k in range(2)))
+    images = [normal(2, 2, 4, 5, seed=k) for k in range(2)]
+    return HalvedPrimalDual(*images, *(normal(2, 2, 6, 7, seed=2 + k) for k in range(2)))
 
 
 class Turn(InvertibleStep[PrimalDual]):
@@ -115,14 +112,14 @@ def test_a_step_that_is_no_coupling_passes_too() -> None:
 
 def test_the_split_step_linearises_a_nonlinear_operator_where_it_stays() -> None:
     operator = TransmissionCT(Transmission(SCAN, 0.05), torch.float64)
-    given = InverseProblem(operator, random(2, 1, 6, 7).abs())
+    given = InverseProblem(operator, normal(2, 1, 6, 7).abs())
     check_step(split(), split_start(), given, modes=[Reversible()])
 
 
 def test_tensors_of_the_operator_get_their_gradients() -> None:
-    weights = random(4, 5).requires_grad_()
-    given = InverseProblem(Diagonal(Space((4, 5), torch.float64), weights), random(2, 1, 4, 5))
-    state = PrimalDual(random(2, 1, 4, 5), random(2, 1, 4, 5, seed=1))
+    weights = normal(4, 5).requires_grad_()
+    given = InverseProblem(Diagonal(Space((4, 5), torch.float64), weights), normal(2, 1, 4, 5))
+    state = PrimalDual(normal(2, 1, 4, 5), normal(2, 1, 4, 5, seed=1))
     report = check_step(invertible(), state, given, modes=[Reversible()])
     assert report.measured("Repeat, Reversible(tolerance=0.001): gradients of 14 leaves") < 1e-12
 
@@ -182,7 +179,7 @@ def test_a_second_backward_pass_gives_the_same() -> None:
 def test_autocast_is_entered_again() -> None:
     def run(mode: Backward) -> list[Tensor]:
         scheme = Chain([invertible(k).float() for k in range(3)], mode)
-        given = InverseProblem(RayTransform(SCAN) / 10, random(2, 1, 6, 7).float())
+        given = InverseProblem(RayTransform(SCAN) / 10, normal(2, 1, 6, 7).float())
         begin = PrimalDual(*(z.float() for z in start()))
         with torch.autocast("cpu", torch.bfloat16):
             end = scheme(begin, given)
@@ -296,7 +293,7 @@ def test_a_nonlinear_operator_is_refused_where_it_cannot_be_undone() -> None:
     operator = TransmissionCT(Transmission(SCAN, 0.05), torch.float64)
     with pytest.raises(GeometryError, match="linearised"):
         Chain([invertible()], Reversible())(
-            start(), InverseProblem(operator, random(2, 1, 6, 7).abs())
+            start(), InverseProblem(operator, normal(2, 1, 6, 7).abs())
         )
 
 

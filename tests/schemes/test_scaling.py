@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
@@ -57,13 +58,9 @@ def model(scaling: Scaling) -> Iterative:
     return Iterative(Chain([ToyStep() for _ in range(3)]), BackProjection(), scaling)
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def measured(scan: ParallelBeam | FanBeam = SCAN, size: float = WATER) -> InverseProblem:
     operator = RayTransform(scan, torch.float64)
-    return InverseProblem(operator, operator(size * random(2, 1, *scan.shape).abs()))
+    return InverseProblem(operator, operator(size * normal(2, 1, *scan.shape).abs()))
 
 
 def in_centimetres(scan: ParallelBeam) -> ParallelBeam:
@@ -126,7 +123,7 @@ def test_other_numbers_of_angles_give_images_of_the_same_size(
     scaling: Scaling, angles: int
 ) -> None:
     """The gradient of the first step is that of a norm-one T, whatever the angles."""
-    truth = WATER * random(1, 1, 12, 10).abs()
+    truth = WATER * normal(1, 1, 12, 10).abs()
 
     def reconstruct(number: int, how: Scaling) -> Tensor:
         operator = RayTransform(replace(SCAN, angles=AngleRange(number)), torch.float64)
@@ -145,7 +142,7 @@ def test_a_scaled_linear_operator_has_norm_one(scaling: Scaling) -> None:
     scaled, c = scaling(problem)
     assert isinstance(scaled.operator, LinearOperator)
     assert scaled.operator.norm() == pytest.approx(1)
-    u = random(2, 1, 12, 10)
+    u = normal(2, 1, 12, 10)
     norm = RayTransform(SCAN).norm()
     torch.testing.assert_close(scaled.forward(u), problem.forward(u) / norm)
     torch.testing.assert_close(scaled.data * c * norm, problem.data)
@@ -167,7 +164,7 @@ def test_the_given_problem_is_left_alone() -> None:
 
 def test_nonlinear_operators_take_the_scale_inside() -> None:
     operator = TransmissionCT(Transmission(SCAN, 1.0), torch.float64)
-    u = random(2, 1, 12, 10)
+    u = normal(2, 1, 12, 10)
     problem = InverseProblem(operator, operator(WATER * u.abs()))
     scaled, c = ImageScale(WATER)(problem)
     assert isinstance(scaled.operator, ScaledArgument)
@@ -207,7 +204,7 @@ def test_gradients_flow_through_the_scale() -> None:
         result: Tensor = model(AdjointScale())(replace(problem, data=data)).image
         return result
 
-    direction = random(*y.shape, seed=3)
+    direction = normal(*y.shape, seed=3)
     (gradient,) = torch.autograd.grad(image(y).sum(), y)
     h = 1e-6
     with torch.no_grad():
@@ -230,7 +227,7 @@ def test_an_operator_that_is_zero_is_not_divided_by() -> None:
     operator = 0.0 * RayTransform(SCAN, torch.float64)
     problem = InverseProblem(operator, torch.zeros(1, 1, 15, 17, dtype=torch.float64))
     scaled, _ = ImageScale(WATER)(problem)
-    assert not scaled.gradient(random(1, 1, 12, 10)).any()
+    assert not scaled.gradient(normal(1, 1, 12, 10)).any()
 
 
 def test_iterates_are_in_the_unit_of_the_image() -> None:
@@ -282,7 +279,7 @@ def test_the_kit_takes_batches_with_geometries_of_their_own() -> None:
     angles = torch.linspace(0, 3, 15, dtype=torch.float64).repeat(2, 1, 1)
     angles[1] *= 0.6
     operator = RayTransform(SCAN, torch.float64).with_tensors({"angles": angles})
-    problem = InverseProblem(operator, operator(WATER * random(2, 1, *SCAN.shape).abs()))
+    problem = InverseProblem(operator, operator(WATER * normal(2, 1, *SCAN.shape).abs()))
     report = check_reconstructor(model(ImageScale(WATER)), problem)
     assert report.measured("a batch is a stack of singles") < 1e-10
 
@@ -290,7 +287,7 @@ def test_the_kit_takes_batches_with_geometries_of_their_own() -> None:
 def test_gradients_in_angles_see_the_norm() -> None:
     """Finite differences of the whole map, in which ‖T‖ changes with the angles."""
     angles = torch.linspace(0, 3, 15, dtype=torch.float64).repeat(2, 1, 1)
-    plain, truth = RayTransform(SCAN, torch.float64), WATER * random(2, 1, *SCAN.shape).abs()
+    plain, truth = RayTransform(SCAN, torch.float64), WATER * normal(2, 1, *SCAN.shape).abs()
     data, scheme = plain(truth), model(ImageScale(WATER))
 
     def loss(at: Tensor) -> Tensor:
@@ -298,7 +295,7 @@ def test_gradients_in_angles_see_the_norm() -> None:
         image: Tensor = scheme(InverseProblem(operator, data)).image
         return image.square().sum()
 
-    leaf, direction = angles.clone().requires_grad_(), random(*angles.shape, seed=4)
+    leaf, direction = angles.clone().requires_grad_(), normal(*angles.shape, seed=4)
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     h = 1e-5
     with torch.no_grad():

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError
@@ -58,16 +59,12 @@ class WithRegulariser(ToyStep):
         return super().forward(ImageState(moved, state.memory), problem)
 
 
-def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
 def problem(dtype: torch.dtype = torch.float64) -> InverseProblem:
-    return InverseProblem(RayTransform(SCAN, dtype), random(2, 1, 6, 7, dtype=dtype))
+    return InverseProblem(RayTransform(SCAN, dtype), normal(2, 1, 6, 7, dtype=dtype))
 
 
 def start(dtype: torch.dtype = torch.float64) -> ImageState:
-    return ImageState(random(2, 1, 4, 5, dtype=dtype), random(2, 1, 4, 5, dtype=dtype, seed=1))
+    return ImageState(normal(2, 1, 4, 5, dtype=dtype), normal(2, 1, 4, 5, dtype=dtype, seed=1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -81,11 +78,11 @@ def test_checkpointing_passes_the_kit(dtype: torch.dtype) -> None:
 
 def test_tensors_of_operator_and_regulariser_are_leaves() -> None:
     space = Space((4, 5), torch.float64)
-    weights = random(4, 5).requires_grad_()
+    weights = normal(4, 5).requires_grad_()
     report = check_step(
         WithRegulariser(0),
         start(),
-        InverseProblem(Diagonal(space, weights), random(2, 1, 4, 5), regulariser=Dirichlet()),
+        InverseProblem(Diagonal(space, weights), normal(2, 1, 4, 5), regulariser=Dirichlet()),
     )
     # image, memory, data, the diagonal, and kernel and bias of one step or of three
     assert report.measured("Repeat, Checkpointed(every=1): gradients of 6 leaves") == 0
@@ -227,7 +224,7 @@ def test_a_step_without_iterates_yields_its_result() -> None:
 
 
 def test_a_composition_ignores_what_is_not_asked_to_be_differentiated() -> None:
-    given = replace(problem(), data=random(2, 1, 6, 7).requires_grad_())
+    given = replace(problem(), data=normal(2, 1, 6, 7).requires_grad_())
     with torch.no_grad():
         assert not Chain([ToyStep(0)], Checkpointed(1))(start(), given).image.requires_grad
 

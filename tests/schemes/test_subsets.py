@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tests.helpers import normal
+from torch import nn
 
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDualStep
@@ -26,12 +27,8 @@ SCAN = ParallelBeam((4, 5), AngleRange(6), FlatDetector(7))
 RAY = RayTransform(SCAN, torch.float64)
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def problem() -> InverseProblem:
-    return InverseProblem(RAY, random(2, 1, 6, 7))
+    return InverseProblem(RAY, normal(2, 1, 6, 7))
 
 
 def net(inputs: int, outputs: int, seed: int) -> nn.Module:
@@ -48,12 +45,12 @@ def step(seed: int = 0) -> PrimalDualStep:
 
 
 def start(angles: int) -> PrimalDual:
-    return PrimalDual(random(2, 2, 4, 5), random(2, 2, angles, 7, seed=1))
+    return PrimalDual(normal(2, 2, 4, 5), normal(2, 2, angles, 7, seed=1))
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 6])
 def test_parts_are_interleaved_and_make_the_whole(parts: int) -> None:
-    whole, partition, u = problem(), Partition(parts), random(2, 1, 4, 5)
+    whole, partition, u = problem(), Partition(parts), normal(2, 1, 4, 5)
     for k in range(parts):
         part = partition.part(whole, k + parts)
         torch.testing.assert_close(part.data, whole.data[:, :, k::parts])
@@ -100,7 +97,7 @@ def test_drawn_parts_come_from_the_problem() -> None:
 def test_the_kit() -> None:
     check_step(OnSubset(step(), Partition(2), 1), start(3), problem(), modes=[Checkpointed(2)])
     invertible = InvertiblePrimalDualStep(net(2, 1, 0), net(1, 1, 1))
-    begin = PrimalDual(random(2, 1, 4, 5), random(2, 1, 3, 7, seed=1))
+    begin = PrimalDual(normal(2, 1, 4, 5), normal(2, 1, 3, 7, seed=1))
     check_step(OnSubset(invertible, Partition(2), 1), begin, problem(), modes=[Reversible()])
 
 
@@ -119,8 +116,8 @@ def test_cost_falls_with_the_number_of_parts() -> None:
 
 def test_a_gradient_costs_both() -> None:
     counted = Counted(problem())
-    counted.gradient(random(2, 1, 4, 5))
-    counted.adjoint(random(2, 3, 6, 7))
+    counted.gradient(normal(2, 1, 4, 5))
+    counted.adjoint(normal(2, 3, 6, 7))
     assert counted.cost == Cost(2, 8)
     assert counted.to("cpu").cost is counted.cost
 
@@ -132,7 +129,7 @@ def test_a_wrapper_is_scaled_from_within() -> None:
         expected, _ = scaling(problem())
         assert isinstance(scaled, Counted)
         torch.testing.assert_close(scaled.data, expected.data)
-        u = random(2, 1, 4, 5)
+        u = normal(2, 1, 4, 5)
         torch.testing.assert_close(scaled.gradient(u), expected.gradient(u))
         assert scaled.cost is counted.cost
         assert c is not None

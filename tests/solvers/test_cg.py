@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse.linalg import cg as scipy_cg
-from tests.solvers.dense import Conjugating, Dense, normal, spd
+from tests.helpers import Conjugating, Dense, normal, spd
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, DifferentiationError, ShapeError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.solvers.dense import Dense, normal
+from tests.helpers import Dense, normal
 from torch import Tensor
 
 from learnedrecon.operators.mri.cartesian import CartesianMRI

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from tests.solvers.dense import Dense, normal
+from tests.helpers import Dense, normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, ShapeError
@@ -26,13 +27,9 @@ SOLVERS: tuple[FixedPointSolver, ...] = (
 )
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def matrix(radius: float, seed: int = 0) -> Tensor:
     """Symmetric, with eigenvalues from -``radius`` to ``radius``."""
-    q, _ = torch.linalg.qr(random(SIZE, SIZE, seed=seed))
+    q, _ = torch.linalg.qr(normal(SIZE, SIZE, seed=seed))
     return q @ torch.diag(torch.linspace(-radius, radius, SIZE, dtype=torch.float64)) @ q.T
 
 
@@ -41,7 +38,7 @@ class Affine:
 
     def __init__(self, radii: Sequence[float]) -> None:
         self.matrices = torch.stack([matrix(radius, k) for k, radius in enumerate(radii)])
-        self.offsets = random(len(radii), SIZE, seed=9)
+        self.offsets = normal(len(radii), SIZE, seed=9)
         self.calls = 0
 
     def __call__(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -59,7 +56,7 @@ class Affine:
 )
 def test_maps_without_a_fixed_point_do_not_converge(solver: FixedPointSolver) -> None:
     """z ↦ z + b, and a shear that grows quadratically: steps become small beside the iterates."""
-    offset = random(1, SIZE, seed=3)
+    offset = normal(1, SIZE, seed=3)
 
     def shear(z: Tensor) -> Tensor:
         return z + torch.cat([z[:, 1:], torch.ones(1, 1, dtype=z.dtype)], 1)
@@ -107,7 +104,7 @@ def test_damping_enters_as_in_the_formula() -> None:
     """Two evaluations by hand: z_1 = z_0 + βg_0, then one difference."""
     f = Affine([0.8])
     beta = 0.6
-    z0 = random(1, SIZE, seed=3)
+    z0 = normal(1, SIZE, seed=3)
     solver = Anderson(0.0, 3, window=1, damping=beta, regularisation=0.0, growth=1e9)
     z = [z0]
     g = [f((z0,))[0] - z0]
@@ -140,9 +137,9 @@ def test_samples_do_not_see_each_other(solver: FixedPointSolver) -> None:
 
 def test_anderson_does_not_let_rounding_couple_samples() -> None:
     size = 400
-    basis = torch.linalg.qr(random(size, size))[0]
+    basis = torch.linalg.qr(normal(size, size))[0]
     slow = ((basis * torch.linspace(0, 0.97, size)) @ basis.T).float()
-    offsets = random(8, size, seed=1).float()
+    offsets = normal(8, size, seed=1).float()
 
     def solved(rows: range) -> Tensor:
         def f(state: tuple[Tensor, ...]) -> list[Tensor]:  # row by row, as batches round otherwise
@@ -159,7 +156,7 @@ def test_anderson_does_not_let_rounding_couple_samples() -> None:
 
 def test_the_best_iterate_is_returned_and_failure_is_said() -> None:
     f = Affine([1.5])
-    start = (random(1, SIZE, seed=4),)
+    start = (normal(1, SIZE, seed=4),)
     result = Picard(1e-8, 30).solve(f, start)
     assert not bool(result.converged.any())
     assert "Not converged: 1 of 1" in result.status
@@ -176,7 +173,7 @@ def test_the_safeguard_keeps_near_the_best_iterate() -> None:
         (z,) = state
         return (torch.where(z.abs() < 0.1, 0.9 * z, -0.95 * z + 3 * torch.sign(z) * 0.1),)
 
-    start = (random(4, SIZE, seed=5),)
+    start = (normal(4, SIZE, seed=5),)
     guarded = Anderson(1e-12, 80, growth=1.5).solve(kinked, start)
     limit = 1.5 * guarded.history.cummin(0).values
     exceeding = guarded.history > limit
@@ -184,17 +181,17 @@ def test_the_safeguard_keeps_near_the_best_iterate() -> None:
 
 
 def test_not_a_number_is_never_converged() -> None:
-    result = Anderson(1e-3, 5).solve(lambda z: (z[0] * torch.nan,), (random(2, 3),))
+    result = Anderson(1e-3, 5).solve(lambda z: (z[0] * torch.nan,), (normal(2, 3),))
     assert not bool(result.converged.any())
     late = Anderson(1e-12, 9).solve(
-        lambda z: (torch.where(z[0].abs() < 1.0, torch.nan, 0.5 * z[0]),), (10 + random(1, 3),)
+        lambda z: (torch.where(z[0].abs() < 1.0, torch.nan, 0.5 * z[0]),), (10 + normal(1, 3),)
     )
     assert not bool(late.converged.any())
     assert bool(late.state[0].isfinite().all())
 
 
 def test_several_tensors_and_complex_ones() -> None:
-    a, b = random(2, 3, 4), torch.complex(random(2, 5, seed=1), random(2, 5, seed=2))
+    a, b = normal(2, 3, 4), torch.complex(normal(2, 5, seed=1), normal(2, 5, seed=2))
 
     def f(state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         x, z = state
@@ -207,12 +204,12 @@ def test_several_tensors_and_complex_ones() -> None:
 
 
 def test_packing_goes_back() -> None:
-    tensors = (random(2, 3, 4).float(), torch.complex(random(2, 2), random(2, 2)))
+    tensors = (normal(2, 3, 4).float(), torch.complex(normal(2, 2), normal(2, 2)))
     packing = Packing(tensors)
     for found, expected in zip(packing.split(packing.join(tensors)), tensors, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
     with pytest.raises(ShapeError, match="one batch axis"):
-        Packing((random(2, 3), random(3, 3)))
+        Packing((normal(2, 3), normal(3, 3)))
 
 
 def test_states_are_the_values_after_each_evaluation() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from scipy.sparse.linalg import lsqr as scipy_lsqr
-from tests.solvers.dense import Conjugating, Dense, normal
+from tests.helpers import Conjugating, Dense, normal
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam

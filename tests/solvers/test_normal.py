@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.solvers.dense import Conjugating, Dense, normal
+from tests.helpers import Conjugating, Dense, normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DifferentiationError, ShapeError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.solvers.dense import Dense, normal
+from tests.helpers import Dense, normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import LinearConstraint, minimize
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError
@@ -37,10 +38,6 @@ class Matrix(LinearOperator):
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return (v @ self.matrix).unflatten(-1, self.domain.shape)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def phantoms(number: int) -> Tensor:

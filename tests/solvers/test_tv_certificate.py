@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from tests.helpers import normal
 
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
@@ -12,10 +12,6 @@ from learnedrecon.solvers.tv_certificate import OptimalityCertificate, solve_poi
 
 RAY = RayTransform(ParallelBeam((9, 8), AngleRange(5), FlatDetector(13)), torch.float64)
 GRADIENT = FiniteDifference(RAY.domain)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("shape", [(9,), (6, 1), (7, 8), (3, 4, 5)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.solvers.dense import Conjugating, normal
+from tests.helpers import Conjugating, normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from scipy.optimize import brentq
-from tests.solvers.dense import normal
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, GeometryError, ShapeError

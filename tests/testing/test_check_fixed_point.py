@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import PropertyError
@@ -36,10 +37,6 @@ S = TypeVar("S", bound=tuple)  # type: ignore[type-arg]
 SHAPE = (2, 1, 4, 5)
 
 
-def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
 class Ridge(Regulariser):
     def __init__(self) -> None:
         super().__init__()
@@ -55,9 +52,9 @@ class Ridge(Regulariser):
 def problem(
     dtype: torch.dtype = torch.float64, regulariser: Regulariser | None = None
 ) -> InverseProblem:
-    diagonal = (0.85 + 0.15 * random(4, 5, seed=5).tanh()).to(dtype).requires_grad_()
+    diagonal = (0.85 + 0.15 * normal(4, 5, seed=5).tanh()).to(dtype).requires_grad_()
     operator = Diagonal(Space((4, 5), dtype), diagonal)
-    return InverseProblem(operator, random(*SHAPE, seed=6).to(dtype), regulariser=regulariser)
+    return InverseProblem(operator, normal(*SHAPE, seed=6).to(dtype), regulariser=regulariser)
 
 
 def network(epsilon: float = 0.3) -> NearIdentity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.solvers.dense import Dense, normal
+from tests.helpers import Dense, normal
 
 from learnedrecon.errors import PropertyError
 from learnedrecon.testing import check_operator

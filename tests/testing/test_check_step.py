@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor, nn
 
 from learnedrecon.errors import DifferentiationError, PropertyError
@@ -165,12 +166,8 @@ BROKEN: dict[type[Sound], str] = {
 }
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def start() -> ImageState:
-    return ImageState(random(*SHAPE), random(*SHAPE, seed=1))
+    return ImageState(normal(*SHAPE), normal(*SHAPE, seed=1))
 
 
 class Weighted(Regulariser):
@@ -195,9 +192,9 @@ class UsesRegulariser(Sound):
 
 
 def problem() -> InverseProblem:
-    operator = Diagonal(Space((3, 4), torch.float64), random(3, 4).requires_grad_())
+    operator = Diagonal(Space((3, 4), torch.float64), normal(3, 4).requires_grad_())
     weight = torch.tensor(0.2, dtype=torch.float64, requires_grad=True)
-    return InverseProblem(operator, random(*SHAPE, seed=2), regulariser=Weighted(weight))
+    return InverseProblem(operator, normal(*SHAPE, seed=2), regulariser=Weighted(weight))
 
 
 @pytest.mark.parametrize("step", [Sound(), UsesRegulariser()], ids=lambda s: type(s).__name__)
@@ -325,9 +322,9 @@ def test_nothing_of_the_callers_is_changed() -> None:
 
 
 def test_a_sealed_problem_gives_no_operator_and_the_same_else() -> None:
-    given = InverseProblem(Diagonal(Space((3, 4), torch.float64), random(3, 4)), random(*SHAPE))
+    given = InverseProblem(Diagonal(Space((3, 4), torch.float64), normal(3, 4)), normal(*SHAPE))
     sealed = Sealed(given)
-    u = random(*SHAPE, seed=5)
+    u = normal(*SHAPE, seed=5)
     assert torch.equal(sealed.forward(u), given.forward(u))
     assert torch.equal(sealed.adjoint(u, at=u), given.adjoint(u, at=u))
     assert torch.equal(sealed.to("cpu").gradient(u), given.gradient(u))
@@ -342,16 +339,16 @@ def test_a_batch_that_cannot_be_split_is_said_to_be_so() -> None:
         report = check_step(MixesTheBatch(), state, given, modes=[])
         return {finding.name: finding.note for finding in report.skipped}[title]
 
-    space, y = Space((3, 4), torch.float64), random(*SHAPE)
+    space, y = Space((3, 4), torch.float64), normal(*SHAPE)
     single = ImageState(*(tensor[:1] for tensor in start()))
-    per_sample_operator = InverseProblem(Diagonal(space, random(*SHAPE, seed=2)), y)
+    per_sample_operator = InverseProblem(Diagonal(space, normal(*SHAPE, seed=2)), y)
     weighted = InverseProblem(
-        Diagonal(space, random(3, 4)), y, regulariser=Weighted(random(*SHAPE))
+        Diagonal(space, normal(3, 4)), y, regulariser=Weighted(normal(*SHAPE))
     )
     assert note(replace(problem(), data=y[:1]), single) == "a batch of one"
     assert note(per_sample_operator, start()) == "the operator has tensors for each sample"
     assert note(weighted, start()) == "the regulariser has tensors for each sample"
     assert note(Unsealed(weighted), start()) == "Unsealed cannot be given other data"
-    shared = start()._replace(memory=random(1, 1, 3, 4))
+    shared = start()._replace(memory=normal(1, 1, 3, 4))
     report = check_step(ReadsTheMemory(), shared, problem(), modes=[])
     assert [f.note for f in report.skipped] == ["the state has tensors without a batch axis"]

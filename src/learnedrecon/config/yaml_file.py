@@ -29,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 FILL_IN: Final = "FILL_IN"
-"""What templates have in place of a value that nobody knows yet."""
+"""The placeholder of templates for a value that is not known."""
 
 _OF_IMAGES: Final = ("image_scale",)
 
@@ -175,7 +175,7 @@ def _locate_data(values: Any, folder: Path) -> None:  # noqa: ANN401 - plain dat
 
 
 def _measured(values: Any) -> dict[str, Any]:  # noqa: ANN401 - plain data
-    """What a section 'model' says of the images rather than of the method."""
+    """The keys of a section 'model' that describe the images, not the method."""
     model = values.get("model") if isinstance(values, dict) else None
     return (
         {key: model[key] for key in _OF_IMAGES if key in model} if isinstance(model, dict) else {}

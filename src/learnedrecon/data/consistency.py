@@ -1,8 +1,8 @@
-"""Comparison of T(truth) with measured data, as they are and after common changes.
+"""Comparison of T(truth) with measured data, unchanged and after common changes.
 
-A scan that turns the other way, an image that is stored upside down, counts where line integrals
-are meant, or centimetres for millimetres make a training that runs to its end and learns nothing.
-All of them are seen on one true image with its measurement.
+Errors such as a scan in the opposite direction, an image stored upside down, counts in place of
+line integrals, or centimetres in place of millimetres lead to trainings that run to the end and
+learn nothing. A single true image with its measurement reveals them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class Consistency:
-    """The misfits between T(truth) and data, as they are and changed.
+    """The misfits between T(truth) and the data, unchanged and changed.
 
     Attributes:
         fits: Misfits of all variants that apply, that of the data as they are first.
@@ -98,7 +98,7 @@ class Consistency:
 
     @property
     def contradicts(self) -> bool:
-        """True if the data are not T(truth) and clearly something else."""
+        """True if another variant of the data is clearly the right one."""
         least = self._least()
         return self.error > FITS and least <= _CLEARLY * self.error and least <= 1.5 * FITS
 
@@ -110,12 +110,12 @@ class Consistency:
 
     @property
     def explained(self) -> str | None:
-        """The change that explains the data, in words; None where nothing is clear."""
+        """The change that explains the data, in words; None where no change is clearly better."""
         return self._better() if self.contradicts else None
 
     @property
     def fix(self) -> str:
-        """An instruction for the user whose data are something else."""
+        """An instruction for the user with data of another variant."""
         best = self.best
         if best.variant is not AS_THEY_ARE:
             return best.variant.fix

@@ -1,7 +1,7 @@
-"""Detection of counts and transmissions in the place of line integrals.
+"""Detection of counts and transmissions in place of line integrals.
 
-No true image is needed: rays that pass an object by have the line integral 0, the smallest of all,
-and the largest transmission and count of all.
+No true image is needed: rays outside of the object have the line integral 0, the smallest one, and
+the largest transmission and count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST: Final = 1 << 20
 
 @singledispatch
 def raw_values(operator: Operator, data: Tensor) -> str | None:  # noqa: ARG001 - what others look at
-    """A warning of data that are no line integrals; None where nothing is odd, or nothing known.
+    """A warning of data that are not line integrals; None where nothing is wrong or known.
 
     Args:
         operator: T.
@@ -47,12 +47,12 @@ def _(operator: RayTransform | RayTransform3D, data: Tensor) -> str | None:
 
 
 def seems_raw(data: Tensor, chord: Tensor | None = None) -> str | None:
-    """A warning of values that look like counts or transmissions; None where nothing is odd.
+    """A warning of values that look like counts or transmissions; None where nothing is wrong.
 
     Args:
         data: Data y, (..., angle, [row,] detector).
         chord: Length of each ray in the image, (angle, [row,] detector); None where the geometry is
-            not known, and the edges of the detector stand for rays past the object.
+            not known, and the edges of the detector are taken as rays outside of the object.
     """
     air = _median(data[..., _beside(data, chord)])
     values = _some(data)

@@ -12,7 +12,7 @@ Split = Literal["train", "validation", "test"]
 """The parts of a data set. No two of them share a random stream."""
 
 Purpose = Literal["phantom", "noise"]
-"""What a stream is drawn for, so that the image and the noise of one sample are independent."""
+"""The purpose of a stream, so that the image and the noise of one sample are independent."""
 
 _SPLITS: Final[tuple[str, ...]] = get_args(Split)
 _PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)

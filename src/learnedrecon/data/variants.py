@@ -1,7 +1,7 @@
 """Common changes of images and data, and factors between them, for each kind of operator.
 
-A rule for an operator of yours: ``@variants.register(MyOperator)``, and ``@units.register`` for the
-factors by which its data or images are often wrong.
+``@variants.register(MyOperator)`` adds a rule for your own operator, and ``@units.register`` the
+common wrong factors of its data or images.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Variant(NamedTuple):
         data: Function from the data to the changed data.
         image: Function from the image to the changed image.
         operator: Function that makes an operator in place of T; None keeps T.
-        fix: Instruction for the user whose data are so.
+        fix: Instruction for the user with such data.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Variant(NamedTuple):
 
     @property
     def measures(self) -> bool:
-        """True if an operator has to be applied to see it."""
+        """True if its misfit needs an application of an operator."""
         return self.operator is not None or self.image is not unchanged
 
 
@@ -221,7 +221,7 @@ def _rearranged(operator: ArrangedTransform, each: Variant) -> Variant:
 
 
 def _rays() -> Iterator[Variant]:
-    """What is done to sinograms and projections, the angles first and the detector last."""
+    """Common changes of sinograms and projections, the angles first and the detector last."""
     yield Variant("as the logarithm of transmissions, -ln(y)", data=_log)
     yield Variant("as the logarithm of counts, -ln(y/y0)", data=lambda y: _log(y / _air(y)))
     yield Variant("with the detector reversed", data=flipped(-1))
@@ -273,7 +273,7 @@ def _made(kind: Callable[[Spec], Operator], spec: Spec) -> Callable[[], Operator
 
 
 def _alternating(axes: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
-    """What multiplies by (-1)^k along axes, k = 0 in the middle: half an image further."""
+    """Multiplication by (-1)^k along axes, k = 0 in the middle: a shift by half an image."""
 
     def change(values: Tensor) -> Tensor:
         for axis in axes:
@@ -291,7 +291,7 @@ def _log(y: Tensor) -> Tensor:
 
 
 def _air(y: Tensor) -> Tensor:
-    """What the detector shows without an object: nearly the largest value."""
+    """The value of the detector without an object: nearly the largest one."""
     values = y.flatten()
     values = values[:: max(1, values.numel() // _MOST)]
     return values.kthvalue(max(1, round(_AIR * values.numel()))).values.clamp(min=1e-30)

@@ -28,7 +28,7 @@ _PLAIN: Final = {
     ),
     "merge": ("<<", "<"),
 }
-"""What a scalar without quotes is, by the core schema of YAML 1.2 (and the merge key of 1.1)."""
+"""Types of scalars without quotes, by the core schema of YAML 1.2 (and the merge key of 1.1)."""
 
 
 class _CoreLoader(yaml.SafeLoader):

@@ -193,7 +193,7 @@ def certified_step(model: nn.Module) -> CertifiedStep[Any] | None:
 
 
 def _unproved(step: Step[Any], fidelity: Fidelity) -> str:
-    """Why nothing is proved of a step and a data term; empty where something may be."""
+    """The reason why nothing is proved of a step and a data term, or empty."""
     if type(fidelity) is not LeastSquares:
         return f"proofs are for the data term LeastSquares, not for {type(fidelity).__name__}"
     for module in step.modules():
@@ -205,7 +205,7 @@ def _unproved(step: Step[Any], fidelity: Fidelity) -> str:
 
 
 def _borrowed(module: nn.Module) -> str:
-    """Whether what a module states of its map was written for another map."""
+    """The reason why the stated bound of a module is that of another map, or empty."""
     kind = type(module)
     for statement in _STATEMENTS:
         if not hasattr(kind, statement):
@@ -221,7 +221,7 @@ def _borrowed(module: nn.Module) -> str:
 
 
 def _contradiction(operator: LinearOperator, norm: float, evidence: Evidence) -> str:
-    """What T does that its adjoint or its bound says it does not; empty where there is nothing."""
+    """The contradiction between T and its adjoint or its bound, or empty."""
     name = type(operator).__name__
     if not evidence.defect <= evidence.tolerance:
         return (
@@ -236,7 +236,7 @@ def _contradiction(operator: LinearOperator, norm: float, evidence: Evidence) ->
 def _grounds(
     step: Step[Any], operator: LinearOperator, bounds: tuple[float, float], evidence: Evidence
 ) -> tuple[Ground, ...]:
-    """What a proof rests on, but for the numbers of the step itself."""
+    """The assumptions of a proof, except for the numbers of the step itself."""
     norm, smallest = bounds
     name = type(operator).__name__
     kinds = [type(m).__name__ for m in step.modules() if _states_a_bound(m) and m is not step]
@@ -260,7 +260,7 @@ def _states_a_bound(module: nn.Module) -> bool:
 
 
 def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
-    """What the model's Scaling multiplies T by; None where that is not known."""
+    """The factor of T in the model's Scaling; None where it is not known."""
     if not isinstance(model, Iterative):
         return 1.0
     if not isinstance(model.prepare, WithRegulariser | None):

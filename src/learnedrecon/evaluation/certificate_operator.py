@@ -121,7 +121,7 @@ def _least(operator: LinearOperator, x: Tensor) -> Tensor:
 
 
 def _has_null_space(operator: LinearOperator) -> bool:
-    """Whether T has fewer real numbers out than in."""
+    """True if T has fewer real numbers out than in."""
     sizes = [
         space.size * (2 if space.is_complex else 1)
         for space in (operator.domain, operator.codomain)

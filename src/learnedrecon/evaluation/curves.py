@@ -166,6 +166,6 @@ def _line(axis: Axes, curves: IterationCurves, name: str) -> None:
 
 
 def _shown(values: np.ndarray, name: str) -> np.ndarray:
-    """What can be drawn: finite, and positive where the axis is logarithmic."""
+    """The values that can be drawn: finite, and positive on a logarithmic axis."""
     hidden = ~np.isfinite(values) | ((values <= 0) & (name != "psnr"))
     return np.where(hidden, np.nan, values)

@@ -42,16 +42,16 @@ _SEE: Final = "'learnedrecon check data FOLDER --geometry G' shows all that was 
 def require_agreement(material: Material, model: Reconstructor) -> None:
     """Check that a few training samples are as declared, before the first step.
 
-    Measured data are compared with T(truth), and images with the image scale of the model. What is
-    odd is logged.
+    Measured data are compared with T(truth), and images with the image scale of the model. Other
+    deviations are logged.
 
     Args:
         material: Data and settings of the training.
         model: Method.
 
     Raises:
-        DataError: Another reading of the data fits far better than T(truth), and the material says
-            that this is refused.
+        DataError: Another variant of the data fits far better than T(truth), and the material does
+            not allow it.
     """
     samples = _chosen(material.dataset("train"))
     note_image_scale(samples, model.image_scale)
@@ -84,8 +84,8 @@ def agreement_lines(path: Path, record: Record, key: str | None) -> tuple[tuple[
         key: Key of the data set in an HDF5 file with one measurement, or None.
 
     Raises:
-        ShapeError: Data that do not fit the operator.
-        DataError: Samples without partners, or values that the operator cannot have measured.
+        ShapeError: Data do not fit the operator.
+        DataError: Samples have no partners, or the operator cannot have measured the values.
     """
     operator = specs.build(OPERATORS, record)
     if key is not None or not _is_pairs(path):
@@ -138,7 +138,7 @@ def note_image_scale(samples: Sequence[Sample], known: float | None) -> None:
 
     Args:
         samples: Samples of the training.
-        known: Image scale; None where the method finds it from the data.
+        known: Image scale; None where the method determines it from the data.
     """
     largest = [float(s.truth.abs().max()) for s in samples if s.truth is not None]
     size = max(largest, default=0.0)

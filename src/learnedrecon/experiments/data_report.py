@@ -197,7 +197,7 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
 
 
 def _truncation_lines(values: NDArray[np.generic]) -> tuple[str, ...]:
-    """What is said of line integrals (angle, detector) that the detector cuts."""
+    """A note on line integrals (angle, detector) that the detector truncates."""
     if min(values.shape) < _LEAST_TO_JUDGE:
         return ()
     found = find_truncation(torch.from_numpy(np.asarray(values, dtype=np.float64))[None])

@@ -149,7 +149,7 @@ def closing(results: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _on_the_slice(ahead: float) -> str:
-    """Who is ahead on the CT slice, and why."""
+    """The method with the largest PSNR on the CT slice, and why."""
     if ahead >= 0:
         return (
             f"On the real CT slice, unlike all that it was trained on, it leads by {ahead:.2f} dB."

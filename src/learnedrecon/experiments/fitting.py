@@ -193,7 +193,7 @@ def _blueprint(
 
 
 def _configuration(material: GivenMaterial, loss: Loss, blueprint: Blueprint) -> dict[str, Any]:
-    """What ``config.yaml`` says: everything, or what can be said of what was given in Python."""
+    """The content of ``config.yaml``: all values, or the known ones of arguments in Python."""
     content = {
         **{name: asdict(blueprint)[name] for name in ("operator", "model", "fidelity")},
         "training": to_plain(material.training),

@@ -190,7 +190,7 @@ def _operator_text(path: Path, summary: FolderSummary, shape: tuple[int, int]) -
 
 
 def _dicom_lines(path: Path) -> tuple[str, ...]:
-    """What slices in DICOM are read as, where there are some."""
+    """A note on the unit of slices in DICOM, if there are any."""
     if not any(truth.is_dicom for truth in find_layout(path).truths.values()):
         return ()
     return (f"DICOM is read as attenuation, {WATER} (1 + HU/1000) in 1/mm, 0 where negative.",)

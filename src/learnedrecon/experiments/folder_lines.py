@@ -28,7 +28,7 @@ def folder_lines(summary: FolderSummary) -> tuple[str, ...]:
 
 
 def _split_lines(summary: FolderSummary) -> tuple[str, ...]:
-    """How many samples each split has by default, and which have none."""
+    """The number of samples of each split by default, and the empty splits."""
     if summary.truth is None or not summary.ids:
         return ()
     splits = split_ids(summary.ids, groups=summary.groups)
@@ -40,7 +40,7 @@ def _split_lines(summary: FolderSummary) -> tuple[str, ...]:
 
 
 def _group_lines(summary: FolderSummary) -> tuple[str, ...]:
-    """What stays together in a split, or seems to be in need of it."""
+    """The groups that stay together in a split, or may need to."""
     if summary.groups:
         subjects = len(set(summary.groups.values()))
         return (f"Slices of one patient share a split: {subjects} patients or series (DICOM).",)

@@ -17,7 +17,7 @@ from learnedrecon.evaluation.iterations import (
 from learnedrecon.experiments.evaluation import evaluation_overrides, planned_outputs
 from learnedrecon.experiments.method import open_run
 from learnedrecon.experiments.progress import progress_of
-from learnedrecon.experiments.scoring import posed_to, recorded, write_results
+from learnedrecon.experiments.scoring import recorded, with_fidelity_of, write_results
 from learnedrecon.schemes.iterations import model_with_iterations
 from learnedrecon.training.accelerator import choose_device
 
@@ -88,7 +88,7 @@ def iteration_study(  # noqa: PLR0913 - the keywords of one call
         curves = iteration_curves(
             method.label,
             method.model,
-            posed_to(method, experiment.batches("test", draws=draws)),
+            with_fidelity_of(method, experiment.batches("test", draws=draws)),
             experiment.data_range,
             span,
             on_batch=advance,

@@ -103,10 +103,10 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
             stack of these; an image (*domain) with ``simulate``.
         operator: T, its record, or a file with it; that of the training unless given.
         output: Path of the file for the image, or None.
-        arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}. What
-            the noise of the data can choose, as the weight of total variation and the bandwidth of
-            filtered back-projection, is chosen by it where none of it is given. Filtered
-            back-projection extrapolates truncated projections unless "extrapolate" says otherwise.
+        arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}.
+            Without any, arguments that the noise of the data can choose, such as the weight of
+            total variation and the bandwidth of filtered backprojection, are chosen by it.
+            Filtered backprojection extrapolates truncated projections unless "extrapolate" is set.
         key: Key of the data set in an HDF5 file.
         simulate: True if ``measurement`` is a true image that is measured first, with the noise of
             the run if it has any.

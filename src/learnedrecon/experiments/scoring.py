@@ -50,13 +50,13 @@ def score(method: Method, material: Material, progress: Progress = silent) -> Sc
         return evaluate(
             method.label,
             method.model,
-            posed_to(method, material.batches("test")),
+            with_fidelity_of(method, material.batches("test")),
             material.data_range,
             on_batch=advance,
         )
 
 
-def posed_to(method: Method, batches: Iterable[Batch]) -> Iterator[Batch]:
+def with_fidelity_of(method: Method, batches: Iterable[Batch]) -> Iterator[Batch]:
     """The same batches with the data term of the method's training, or one defined for the data.
 
     Args:
@@ -87,7 +87,7 @@ def draw(methods: Sequence[Method], material: Material, target: Path) -> None:
         assert isinstance(shared.problem, InverseProblem)
         panels = []
         for method in methods:
-            (batch,) = posed_to(method, [shared])
+            (batch,) = with_fidelity_of(method, [shared])
             estimate = method.model(batch.problem).image
             panels.append(
                 Panel(method.label, shown(estimate), _decibel(shared, estimate, material))

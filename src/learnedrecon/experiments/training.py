@@ -253,7 +253,7 @@ def on_disk_text(run: RunFolder) -> str:
     """
     progress = run.checkpoints.progress()
     if progress is None:
-        return f"Stopped at once. {run.path} has no checkpoint yet: the same command begins anew."
+        return f"Stopped at once. {run.path} has no checkpoint yet: the same command starts again."
     return (
         f"Stopped at once. {run.path} has the state after step {progress.step}: the same command "
         "goes on there."

@@ -31,7 +31,7 @@ class TunedMethod(NamedTuple):
         model: Method with the best argument.
         argument: Name of the tuned argument; None where there is none.
         found: Tried values; None where there are none.
-        others: Arguments that the validation images decided.
+        others: Arguments determined by the validation images.
     """
 
     model: Reconstructor

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
 
 from torch import Tensor, nn
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import ConfigError, describe
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def spread(step: StepSize, like: Tensor) -> Tensor | float:
     """
     if not isinstance(step, Tensor):
         return step
-    step = step.to(like.device, like.dtype.to_real())
+    step = step.to(like.device, real_of(like.dtype))
     return step.reshape(-1, *[1] * (like.ndim - 1)) if step.ndim else step
 
 

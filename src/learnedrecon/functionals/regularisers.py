@@ -17,8 +17,7 @@ from learnedrecon.functionals.base import (
     space_axes,
 )
 from learnedrecon.functionals.tv_prox import total_variation_prox
-from learnedrecon.operators.finite_difference import FiniteDifference
-from learnedrecon.operators.space import Space
+from learnedrecon.operators.finite_difference import differences, differences_adjoint
 
 if TYPE_CHECKING:
     from learnedrecon.functionals.base import StepSize
@@ -39,20 +38,17 @@ class Dirichlet(Regulariser):
     def __init__(self, axes: int = 2) -> None:
         super().__init__()
         self.axes = space_axes(axes)
+        self._spacings = (1.0,) * self.axes
 
     def forward(self, u: Tensor) -> Tensor:
-        return per_sample(0.5 * self._differences(u)(u).abs().square())
+        return per_sample(0.5 * differences(u, self._spacings).abs().square())
 
     def gradient(self, u: Tensor) -> Tensor:
-        differences = self._differences(u)
-        return differences.adjoint(differences(u))
+        return differences_adjoint(differences(u, self._spacings), self._spacings)
 
     def lipschitz(self) -> float:
         """4·axes, a bound of ‖∇‖²."""
         return 4.0 * self.axes
-
-    def _differences(self, u: Tensor) -> FiniteDifference:
-        return FiniteDifference(Space(tuple(u.shape[-self.axes :]), u.dtype))
 
 
 class TotalVariation(Regulariser):
@@ -75,17 +71,17 @@ class TotalVariation(Regulariser):
         super().__init__()
         self.prox_tolerance = positive(prox_tolerance, "prox_tolerance")
         self.axes = space_axes(axes)
+        self._spacings = (1.0,) * self.axes
         self.smoothing = not_negative(smoothing, "smoothing")
 
     def forward(self, u: Tensor) -> Tensor:
-        return per_sample(self._lengths(self._differences(u)(u)) - self.smoothing)
+        return per_sample(self._lengths(differences(u, self._spacings)) - self.smoothing)
 
     def gradient(self, u: Tensor) -> Tensor:
-        differences = self._differences(u)
-        slopes = differences(u)
+        slopes = differences(u, self._spacings)
         lengths = self._lengths(slopes).unsqueeze(-self.axes - 1)
         safe = torch.where(lengths > 0, lengths, 1)
-        return differences.adjoint(slopes / safe)
+        return differences_adjoint(slopes / safe, self._spacings)
 
     def prox(self, u: Tensor, step: StepSize) -> Tensor:
         if self.smoothing:
@@ -109,6 +105,3 @@ class TotalVariation(Regulariser):
         squares = slopes.abs().square().sum(-self.axes - 1) + self.smoothing**2
         flat = squares == 0  # where the derivative of the square root is infinite
         return torch.where(flat, 0, torch.where(flat, 1, squares).sqrt())
-
-    def _differences(self, u: Tensor) -> FiniteDifference:
-        return FiniteDifference(Space(tuple(u.shape[-self.axes :]), u.dtype))

@@ -401,7 +401,7 @@ def backproject_2d(
 
 @triton.jit
 def _meet(n, n1, n2, d, d1, d2, ax, ay, sx, sy, detectors, DOWN: tl.constexpr, RIGHT: tl.constexpr):
-    """Where the rays through a tile meet a flat detector, and how many detector pixels around it.
+    """The detector position of the rays through a tile, and the number of pixels around it.
 
     Bounds: |D| is at least `low`, the meeting points are within `spread` of the middle one, and
     m_k changes by at most `change` from ray to ray. `wide` is a tile that all rays may pass.

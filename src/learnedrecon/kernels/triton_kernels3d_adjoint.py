@@ -184,7 +184,7 @@ def _window(
 
 @triton.jit
 def _of(first, second, third, a, b, c):
-    """What belongs to the one that is true."""
+    """The value that belongs to the true condition."""
     return tl.where(first, a, tl.where(second, b, tl.where(third, c, 0.0)))
 
 

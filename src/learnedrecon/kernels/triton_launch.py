@@ -56,7 +56,7 @@ class Launch(NamedTuple):
     constants: dict[str, Any]
     warps: int = 4
     fused: bool = True
-    """Whether products and sums may be fused, which rounds once instead of twice."""
+    """True if products and sums may be fused, which rounds once instead of twice."""
 
     @property
     def options(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def require_counts(spec: object, least: Mapping[str, int]) -> None:
         ConfigError: A field is too small; the first one is named.
     """
     for name, bound in least.items():
-        value = getattr(spec, name)
+        value = vars(spec)[name]
         if value is not None and not (isinstance(value, Integral) and int(value) >= bound):
             raise _out_of_range(spec, name, f"a whole number, at least {bound}")
 
@@ -40,7 +40,7 @@ def require_positive(spec: object, *names: str, optional: bool = False) -> None:
         ConfigError: A field is not positive and finite; the first one is named.
     """
     for name in names:
-        value = getattr(spec, name)
+        value = vars(spec)[name]
         if optional and value is None:
             continue
         if not (isinstance(value, Real) and float(value) > 0 and math.isfinite(value)):
@@ -58,7 +58,7 @@ def require_below_one(spec: object, *names: str) -> None:
         ConfigError: A field is outside (0, 1); the first one is named.
     """
     for name in names:
-        value = getattr(spec, name)
+        value = vars(spec)[name]
         if not (isinstance(value, Real) and 0 < float(value) < 1):
             raise _out_of_range(spec, name, "a number between 0 and 1")
 
@@ -74,7 +74,7 @@ def require_choice(spec: object, name: str, choices: Sequence[str]) -> None:
     Raises:
         ConfigError: The field has another value.
     """
-    if getattr(spec, name) not in choices:
+    if vars(spec)[name] not in choices:
         raise _out_of_range(spec, name, f"one of {', '.join(choices)}")
 
 
@@ -82,7 +82,7 @@ def _out_of_range(spec: object, name: str, rule: str) -> ConfigError:
     return ConfigError(
         describe(
             expected=f"'{name}' of {type(spec).__name__} to be {rule}",
-            found=f"{name} = {getattr(spec, name)!r}",
+            found=f"{name} = {vars(spec)[name]!r}",
             fix=f"correct '{name}'",
         )
     )

@@ -68,7 +68,7 @@ def sign_of(truths: Sequence[Tensor]) -> dict[str, Any]:
 def noise_of_validation(problems: Sequence[Problem], level: float | None) -> dict[str, Any]:
     """The arguments ``reference_sigma`` and ``noise_level``: the noise of validation data.
 
-    σ₀ is the root mean square over the samples; nothing where the data show no noise.
+    σ₀ is the root mean square over the samples; the result is empty where the data show no noise.
 
     Args:
         problems: Batches of validation data.
@@ -89,10 +89,11 @@ class FBP(Reconstructor):
     Args:
         window: "ram-lak" or "hann".
         bandwidth: Cut-off frequency as a fraction of the Nyquist frequency, in (0, 1], or "auto":
-            for each sample that of the least estimated error, see
+            for each image the one with the least estimated error, from the noise of its data, see
             :func:`learnedrecon.solvers.direct.bandwidth.fbp_by_noise`.
-        noise_factor: κ there, for "auto" only.
-        noise_level: σ/mean|y| of the noise, likewise; if None, σ is estimated for each sample.
+        noise_factor: Factor κ of that function, for "auto" only.
+        noise_level: σ/mean|y| of the noise, for "auto" only; if None, σ is estimated for each
+            sample.
         extrapolate: Extrapolation of truncated projections: "none", "smooth", "cylinder", or
             "auto", which is "cylinder" for samples with truncation; see
             :func:`learnedrecon.solvers.direct.extrapolation.extrapolated_parts`.
@@ -164,7 +165,8 @@ class TV(Reconstructor):
     See :func:`learnedrecon.solvers.tv.tv_reconstruction`.
 
     Args:
-        weight: α, in the unit of the data squared per unit of the image; it has no default.
+        weight: α, in the unit of the data squared per unit of the image, without a default; or
+            "discrepancy" for the α with ‖Tu - y‖ = σ√m.
         nonnegative: True for the constraint u ≥ 0; if None, it holds for real images only.
         gap: Relative primal-dual gap at which a sample has converged.
         max_iterations: Largest number of iterations; a sample that has not converged by then is
@@ -180,7 +182,7 @@ class TV(Reconstructor):
     Raises:
         ConfigError: An argument is out of range.
         GeometryError: In a call, the operator is nonlinear.
-        DataError: On a call, data without noise for the discrepancy principle.
+        DataError: In a call, data show no noise for the discrepancy principle.
     """
 
     tunable: ClassVar[Tunable | None] = Tunable(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import torch
 from pydantic import PlainSerializer, PlainValidator
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.networks.filters import RampFilter, Window
 from learnedrecon.operators.linear import LinearOperator
@@ -53,8 +54,9 @@ class ZeroImage:
 
     def __call__(self, problem: Problem) -> Tensor:
         data, domain = problem.data, problem.operator.domain
-        real = torch.promote_types(data.dtype.to_real(), torch.float32)
-        dtype = real.to_complex() if domain.is_complex else real
+        least = torch.complex64 if domain.is_complex else torch.float32
+        parts = data.dtype if domain.is_complex else real_of(data.dtype)
+        dtype = torch.promote_types(parts, least)
         return data.new_zeros(*data.shape[:2], *domain.shape, dtype=dtype)
 
 

@@ -45,7 +45,7 @@ class AsReal(nn.Module):
                     fix="use the network itself for real images",
                 )
             )
-        parts = self.network(torch.cat([u.real, u.imag], dim=1)).to(u.dtype.to_real())
+        parts = self.network(torch.cat([u.real, u.imag], dim=1)).to(u.real.dtype)
         if parts.shape[1] % 2:
             raise ShapeError(
                 describe(

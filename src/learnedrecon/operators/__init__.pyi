@@ -19,8 +19,8 @@ from .finite_difference import Differences as Differences
 from .finite_difference import FiniteDifference as FiniteDifference
 from .imaging.blur import Blur as Blur
 from .imaging.blur import PointSpread as PointSpread
-from .imaging.downsample import Decimation as Decimation
 from .imaging.downsample import Downsample as Downsample
+from .imaging.downsample import Downsampling as Downsampling
 from .imaging.inpaint import Inpaint as Inpaint
 from .imaging.inpaint import PixelMask as PixelMask
 from .imaging.shapes import Identity as Identity
@@ -85,10 +85,10 @@ __all__ = [
     "Composition",
     "ConeBeam",
     "CurvedFanBeam",
-    "Decimation",
     "Diagonal",
     "Differences",
     "Downsample",
+    "Downsampling",
     "FanBeam",
     "FiniteDifference",
     "FlatDetector",

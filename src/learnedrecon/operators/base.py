@@ -471,7 +471,7 @@ def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
 
 
 def _state(module: nn.Module) -> dict[str, Any]:
-    """What a module holds, with dictionaries of its own for its tensors and parts."""
+    """The members of a module, with new dictionaries for its tensors and parts."""
     return {
         name: dict(value) if isinstance(value, dict) else value
         for name, value in vars(module).items()

@@ -33,15 +33,20 @@ def positive(*values: float) -> bool:
     return all(value > 0 and math.isfinite(value) for value in values)
 
 
-def store(spec: object, name: str, convert: Callable[[Any], Any]) -> None:
+def store(spec: object, name: str, convert: Callable[[Any], T]) -> T:
     """Replacement of a field of a frozen dataclass by plain numbers, for hashing and saving.
 
     Args:
         spec: Frozen dataclass, changed in place.
         name: Name of the field.
         convert: Conversion of the field's value.
+
+    Returns:
+        Converted value.
     """
-    object.__setattr__(spec, name, convert(getattr(spec, name)))
+    converted = convert(vars(spec)[name])
+    object.__setattr__(spec, name, converted)
+    return converted
 
 
 def count(value: SupportsIndex) -> int:

@@ -101,38 +101,10 @@ class FiniteDifference(LinearOperator):
         self.spec = Differences(domain.shape, boundary, spacing)  # type: ignore[arg-type]
 
     def evaluate(self, u: Tensor) -> Tensor:
-        n = self.domain.ndim
-        slopes = u.new_zeros(*u.shape[:-n], n, *u.shape[-n:])
-        for index, axis in enumerate(range(-n, 0)):
-            last = u.shape[axis] - 1
-            whole = slopes.select(-n - 1, index)
-            part = whole.narrow(axis, 0, last)
-            part.copy_(u.narrow(axis, 1, last)).sub_(u.narrow(axis, 0, last))
-            if self.spec.boundary != "neumann":
-                end = whole.narrow(axis, last, 1).sub_(u.narrow(axis, last, 1))
-                if self.spec.boundary == "periodic":
-                    end.add_(u.narrow(axis, 0, 1))
-            if self.spec.spacings[index] != 1.0:
-                slopes.select(-n - 1, index).div_(self.spec.spacings[index])
-        return slopes
+        return differences(u, self.spec.spacings, self.spec.boundary)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        n = self.domain.ndim
-        total = torch.zeros_like(v.select(-n - 1, 0))
-        for index, axis in enumerate(range(-n, 0)):
-            last = v.shape[axis] - 1
-            whole = v.select(-n - 1, index)
-            if self.spec.spacings[index] != 1.0:
-                whole = whole / self.spec.spacings[index]
-            part = whole.narrow(axis, 0, last)
-            total.narrow(axis, 1, last).add_(part)
-            total.narrow(axis, 0, last).sub_(part)
-            if self.spec.boundary != "neumann":
-                end = whole.narrow(axis, last, 1)
-                total.narrow(axis, last, 1).sub_(end)
-                if self.spec.boundary == "periodic":
-                    total.narrow(axis, 0, 1).add_(end)
-        return total
+        return differences_adjoint(v, self.spec.spacings, self.spec.boundary)
 
     def compute_norm(self) -> float:
         """‖∇‖² = Σ_a 4 sin²(θ_a)/h_a², the top eigenvalue of the Laplacian.
@@ -154,3 +126,52 @@ class FiniteDifference(LinearOperator):
 
     def extra_repr(self) -> str:
         return f"boundary='{self.spec.boundary}', spacing={self.spec.spacing}"
+
+
+def differences(u: Tensor, spacings: tuple[float, ...], boundary: Border = "neumann") -> Tensor:
+    """∇u along the last axes, one spacing for each, as in :class:`FiniteDifference`.
+
+    Args:
+        u: (..., *shape).
+        spacings: h of every axis of the shape.
+        boundary: neumann, periodic or zero.
+
+    Returns:
+        (..., number of axes, *shape).
+    """
+    n = len(spacings)
+    slopes = u.new_zeros(*u.shape[:-n], n, *u.shape[-n:])
+    for index, axis in enumerate(range(-n, 0)):
+        last = u.shape[axis] - 1
+        whole = slopes.select(-n - 1, index)
+        part = whole.narrow(axis, 0, last)
+        part.copy_(u.narrow(axis, 1, last)).sub_(u.narrow(axis, 0, last))
+        if boundary != "neumann":
+            end = whole.narrow(axis, last, 1).sub_(u.narrow(axis, last, 1))
+            if boundary == "periodic":
+                end.add_(u.narrow(axis, 0, 1))
+        if spacings[index] != 1.0:
+            slopes.select(-n - 1, index).div_(spacings[index])
+    return slopes
+
+
+def differences_adjoint(
+    v: Tensor, spacings: tuple[float, ...], boundary: Border = "neumann"
+) -> Tensor:
+    """∇*v of v (..., number of axes, *shape), (..., *shape); see :func:`differences`."""
+    n = len(spacings)
+    total = torch.zeros_like(v.select(-n - 1, 0))
+    for index, axis in enumerate(range(-n, 0)):
+        last = v.shape[axis] - 1
+        whole = v.select(-n - 1, index)
+        if spacings[index] != 1.0:
+            whole = whole / spacings[index]
+        part = whole.narrow(axis, 0, last)
+        total.narrow(axis, 1, last).add_(part)
+        total.narrow(axis, 0, last).sub_(part)
+        if boundary != "neumann":
+            end = whole.narrow(axis, last, 1)
+            total.narrow(axis, last, 1).sub_(end)
+            if boundary == "periodic":
+                total.narrow(axis, 0, 1).add_(end)
+    return total

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import ShapeError, describe
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def over(norm: N | Tensor, like: Tensor, axes: int) -> N | Tensor:
     """
     if not isinstance(norm, Tensor):
         return norm
-    return norm.to(like.device, like.dtype.to_real())[(..., *[None] * axes)]
+    return norm.to(like.device, real_of(like.dtype))[(..., *[None] * axes)]
 
 
 def per_sample(values: Tensor, space_axes: int) -> Norm:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.operators.base import Composition, Multiple, Operator, Sum, without_autocast
 from learnedrecon.operators.leading import Norm, over
 from learnedrecon.operators.meta import on_meta
@@ -25,7 +26,7 @@ class _Known(NamedTuple):
     versions: tuple[int, ...]
 
     def holds(self, operator: LinearOperator) -> bool:
-        """Whether no tensor was changed in place since."""
+        """True if no tensor was changed in place since."""
         return self.versions == _versions(operator)
 
 
@@ -73,14 +74,10 @@ class LinearOperator(Operator):
             which does not depend on the other samples. It is differentiable in tensors that require
             gradients.
         """
-        if torch.compiler.is_compiling():
-            return _norm_while_compiling(self)
-        if self._known is None or not self._known.holds(self):
-            _learn_norm(self)
-        assert self._known is not None
-        if torch.is_grad_enabled() and any(buffer.requires_grad for buffer in self.buffers()):
-            return differentiable(self, self._known.norm)
-        return self._known.norm
+        moves = torch.is_grad_enabled() and any(b.requires_grad for b in self.buffers())
+        if torch.compiler.is_compiling() and self._known is not None and not moves:
+            return self._known.norm
+        return _current_norm(self)
 
     _known: _Known | None = None
 
@@ -167,28 +164,21 @@ class LinearOperator(Operator):
         def __neg__(self) -> LinearOperator: ...
 
 
-def _learn_norm(operator: LinearOperator) -> None:
-    """Computes the norm and keeps it."""
-    with torch.no_grad():
-        norm = operator.compute_norm()
-    operator._known = _Known(norm, _versions(operator))  # noqa: SLF001
-
-
-def _norm_while_compiling(operator: LinearOperator) -> Norm:
-    """The norm that is known, as a constant; else, or for tensors of samples, outside of the graph.
-
-    What fills a cache inside of a traced region would be traced, and see no numbers.
-    ``torch.compiler.disable`` as a decorator would import the compiler together with this module.
-    """
+@uncompiled
+def _current_norm(operator: LinearOperator) -> Norm:
+    """The norm, kept for as long as no tensor is changed in place."""
     known = operator._known  # noqa: SLF001
-    if known is None or isinstance(known.norm, Tensor):
-        norm: Norm = torch.compiler.disable(LinearOperator.norm)(operator)
-        return norm
+    if known is None or not known.holds(operator):
+        with torch.no_grad(), torch.inference_mode(mode=False):
+            known = _Known(operator.compute_norm(), _versions(operator))
+        operator._known = known  # noqa: SLF001
+    if torch.is_grad_enabled() and any(buffer.requires_grad for buffer in operator.buffers()):
+        return differentiable(operator, known.norm)
     return known.norm
 
 
 def _versions(operator: LinearOperator) -> tuple[int, ...]:
-    """How often each tensor was written into; tensors of inference mode do not say."""
+    """The versions of the tensors; tensors of inference mode have none."""
     return tuple(map(version_of, operator.buffers()))
 
 

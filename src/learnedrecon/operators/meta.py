@@ -1,4 +1,4 @@
-"""Tensors without values, on PyTorch's device meta."""
+"""Operators on tensors without values, on PyTorch's device meta."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def on_meta(evaluate: Callable[[Tensor], Tensor], x: Tensor, kind: str) -> Tensor:
-    """The result of an operator without values, where it can say the shape.
+    """The result of an operator without values, where the operator determines its shape.
 
     Args:
         evaluate: T or T*.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import DtypeError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.leading import Norm, per_sample
@@ -154,7 +155,7 @@ def real_space(space: Space) -> Space:
     Args:
         space: Real or complex space.
     """
-    return replace(space, dtype=space.dtype.to_real())
+    return replace(space, dtype=real_of(space.dtype))
 
 
 def rows_of_space(space: Space, rows: tuple[int, ...], axis: int) -> Space:

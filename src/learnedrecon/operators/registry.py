@@ -5,7 +5,7 @@ from __future__ import annotations
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
-from learnedrecon.operators.imaging.downsample import Decimation, Downsample
+from learnedrecon.operators.imaging.downsample import Downsample, Downsampling
 from learnedrecon.operators.imaging.inpaint import Inpaint, PixelMask
 from learnedrecon.operators.imaging.shapes import Pad, Padding
 from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
@@ -44,7 +44,7 @@ OPERATORS: Registry[Operator] = Registry(
         ),
         "cartesian_mri": Entry(Cartesian, CartesianMRI, "Cartesian MRI, one coil or SENSE"),
         "blur": Entry(PointSpread, Blur, "convolution with a kernel"),
-        "downsample": Entry(Decimation, Downsample, "anti-alias filter, then every f-th pixel"),
+        "downsample": Entry(Downsampling, Downsample, "anti-alias filter, then every f-th pixel"),
         "inpaint": Entry(PixelMask, Inpaint, "some pixels, chosen at random"),
         "matrix": Entry(Matrix, Matrix.build, "a small matrix, given by its entries"),
         "pad": Entry(Padding, Pad, "margins around the image"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Blocks(LinearOperator):
-    """What operators of several parts share."""
+    """Base class of operators with several parts."""
 
     parts: nn.ModuleList
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.schemes.implicit import FixedPointBackward, Implicit
 from learnedrecon.schemes.step import Step, require_state
 from learnedrecon.solvers.anderson import Anderson
@@ -53,6 +54,7 @@ class FixedPoint(Step[S]):
         self.result: FixedPointResult | None = None
         self.backward_result: FixedPointResult | None = None
 
+    @uncompiled
     def forward(self, state: S, problem: Problem) -> S:
         require_state(self, state)
         with torch.no_grad():

@@ -55,8 +55,8 @@ class Implicit(FixedPointBackward):
     Within ``torch.utils.checkpoint(use_reentrant=False)`` every evaluation of J* would solve the
     fixed point again, without saving memory; use :class:`Checkpointed` inside Λ instead.
 
-    ``torch.compile``: compile the step or its networks. In a compiled model the solver breaks the
-    graph at every iteration: the result is correct, but compilation is slow and the model no faster
+    ``torch.compile``: compile the step or its networks. A compiled model leaves its graph for the
+    fixed point, as the solver depends on values: the result is correct, and the model no faster
     than with a compiled step; ``fullgraph=True`` fails.
 
     Attributes:

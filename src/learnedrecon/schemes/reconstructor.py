@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import DtypeError, describe
 from learnedrecon.recorded import Recorded
 from learnedrecon.schemes.invertible import inversion_error
@@ -89,9 +90,9 @@ class Reconstructor(Recorded, nn.Module, ABC, recorded=False):
         Raises:
             DtypeError: No parameter has the precision of the data.
         """
-        data = problem.data.dtype.to_real()
+        data = real_of(problem.data.dtype)
         data = torch.float32 if data.itemsize < 4 else data
-        weights = {p.dtype.to_real() for p in self.parameters() if _is_inexact(p)}
+        weights = {real_of(p.dtype) for p in self.parameters() if _is_inexact(p)}
         if weights and data not in weights:
             names = " or ".join(sorted(_name(dtype) for dtype in weights))
             raise DtypeError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import ConfigError, DifferentiationError, describe
 from learnedrecon.schemes.backward import Backward, Update
 from learnedrecon.schemes.recomputation import (
@@ -23,7 +24,7 @@ from learnedrecon.schemes.step import Step, units_of
 from learnedrecon.schemes.units import detached, relative_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -74,12 +75,8 @@ class Reversible(Backward):
         for step in steps:
             units_of(step)
 
+    @uncompiled
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
-        if torch.compiler.is_compiling():
-            return _outside_of_graphs()(self, steps, state, problem)
-        return self._run(steps, state, problem)
-
-    def _run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
         units: list[Unit[S]] = [unit for step in steps for unit in units_of(step)]
         if not torch.is_grad_enabled():
             for unit in units:
@@ -98,19 +95,14 @@ class Reversible(Backward):
         return state
 
 
-def _outside_of_graphs() -> Callable[..., Any]:
-    """What Dynamo does not look into; made when needed, as its import takes a second."""
-    return torch.compiler.disable(Reversible._run)  # noqa: SLF001
-
-
 class _Tape(Generic[S]):
-    """Where the way back is: the state after the first ``position`` units.
+    """The progress of the backward pass: the state after the first ``position`` units.
 
     Args:
         units: of the whole composition.
         problem: of the forward pass.
         start: the state before the first unit.
-        tolerance: of the drift.
+        tolerance: Relative drift of the round trip that is allowed.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.operators.leading import largest, over
+from learnedrecon.operators.leading import over
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import ScaledArgument
 from learnedrecon.problem import changed
@@ -123,7 +123,7 @@ def _rescaled(problem: InverseProblem, c: Tensor | float) -> InverseProblem:
     if not isinstance(operator, LinearOperator):
         return replace(problem, operator=ScaledArgument(operator, c))
     norm = operator.norm()
-    if largest(norm) == 0:
+    if not isinstance(norm, Tensor) and norm == 0:
         return problem
     if isinstance(norm, Tensor):
         norm = torch.where(norm > 0, norm, torch.ones_like(norm))

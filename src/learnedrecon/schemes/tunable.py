@@ -17,23 +17,19 @@ def _nothing(*_: object) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Tunable:
-    """Rule by which data choose one argument of a method; its class attribute ``tunable``.
+    """The rule by which data choose the arguments of a method; its class attribute ``tunable``.
 
     Attributes:
-        argument: Name of a positive argument, such as "weight".
-        start: Function Problem → initial guess, from one batch of validation data.
+        argument: Name of a positive argument that validation images choose, such as "weight".
+        start: Function Problem → initial guess of it, from one batch of validation data.
         factor: First factor of the search, above 1.
         upper: Largest value, or None.
         by_truths: Function true images → further arguments, such as the constraint u ≥ 0.
-        by_noise: Batches of validation data, and the standard deviation of their noise relative to
-            mean(abs(y)) where it is known → further arguments.
+        by_noise: Function of batches of validation data, and of the standard deviation of their
+            noise relative to mean(abs(y)) where it is known → further arguments.
         automatic: Arguments with which the method chooses for itself from the data of each
             measurement, such as by the discrepancy principle; empty where only a truth can choose.
-            A tuned method has them too, but for ``argument``.
-        fixed: Other arguments with fixed values.
-        by_data: Function Problem → argument for a measurement without a truth, such as by the
-            discrepancy principle, or None where the data are not sufficient; None where only a
-            truth can choose it.
+            A tuned method has them too, except ``argument``.
     """
 
     argument: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import (
     ConfigError,
     DataError,
@@ -176,7 +177,7 @@ def checked_weight(weight: Tensor | float, like: Tensor, axes: int) -> Tensor:
         ShapeError: λ is neither one number nor one per sample.
         ConfigError: λ is negative or not finite.
     """
-    real = torch.promote_types(like.dtype.to_real(), torch.float32)
+    real = torch.promote_types(real_of(like.dtype), torch.float32)
     batch = like.shape[: min(1, like.ndim - axes)]
     shape = tuple(weight.shape) if isinstance(weight, Tensor) else ()
     if shape not in {(), tuple(batch)} or (isinstance(weight, Tensor) and weight.is_complex()):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import DifferentiationError, describe
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import inner
@@ -27,6 +28,7 @@ _MEASURE = "relative residual"
 _STALLED = 0.5
 
 
+@uncompiled
 def cg(
     matrix: Callable[[Tensor], Tensor],
     b: Tensor,
@@ -198,7 +200,7 @@ class _Loop:
 
     @torch.no_grad()
     def goes_on(self, residual: Tensor) -> bool:
-        """Whether rounding has hidden something from the recursion that more steps may mend."""
+        """True if rounding has hidden something from the recursion that more steps may mend."""
         self._take(residual)
         true = self._relative()
         if len(self.history) > 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.functionals.base import per_sample, positive, spread
 from learnedrecon.solvers.arguments import Systems, checked_limits, checked_samples
@@ -21,6 +22,7 @@ _GROWTH = 2.0
 _MOST_GROWTHS = 60
 
 
+@uncompiled
 @torch.no_grad()
 def fista(
     smooth: Regulariser,

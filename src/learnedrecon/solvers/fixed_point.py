@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import ConfigError, ShapeError, describe
 
 Map = Callable[[tuple[Tensor, ...]], Sequence[Tensor]]
@@ -241,7 +242,7 @@ class Packing:
 
     def _shaped(self, part: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         if dtype.is_complex:
-            pairs = part.to(dtype.to_real()).reshape(*shape, 2)
+            pairs = part.to(real_of(dtype)).reshape(*shape, 2)
             return torch.view_as_complex(pairs)
         return part.to(dtype).reshape(shape)
 

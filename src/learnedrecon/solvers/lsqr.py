@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.solvers.arguments import (
@@ -20,6 +21,7 @@ from learnedrecon.solvers.result import SolverResult, describe_end
 _MEASURE = "relative residual of the normal equations"
 
 
+@uncompiled
 @torch.no_grad()
 def lsqr(
     operator: LinearOperator,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.solvers.arguments import (
     checked_limits,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@uncompiled
 def solve_normal(
     operator: LinearOperator,
     b: Tensor,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import ConfigError, DataError, describe
 from learnedrecon.functionals.base import positive, spread
 from learnedrecon.functionals.combined import Misfit
@@ -38,6 +39,7 @@ class Term(NamedTuple):
     operator: LinearOperator
 
 
+@uncompiled
 @torch.no_grad()
 def pdhg(
     terms: Sequence[Term],

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of, uncompiled
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.leading import largest
@@ -24,6 +25,7 @@ _STEP_RATIO = 0.1
 _NORM_MARGIN = 1.01
 
 
+@uncompiled
 @torch.no_grad()
 def tv_reconstruction(
     operator: LinearOperator,
@@ -257,7 +259,7 @@ def _checked(
 
 
 def _constrained(operator: LinearOperator, nonnegative: bool | None) -> bool:  # noqa: FBT001
-    """Whether u ≥ 0 is demanded."""
+    """True if u ≥ 0 is demanded."""
     is_complex = isinstance(operator, LinearOperator) and operator.domain.is_complex
     if nonnegative and is_complex:
         raise ConfigError(
@@ -272,7 +274,7 @@ def _constrained(operator: LinearOperator, nonnegative: bool | None) -> bool:  #
 
 def _weights(weight: Tensor | float, data: Tensor, images: int) -> Tensor:
     batch = len(data)
-    alpha = torch.as_tensor(weight, dtype=data.dtype.to_real(), device=data.device)
+    alpha = torch.as_tensor(weight, dtype=real_of(data.dtype), device=data.device)
     if alpha.shape not in {(), (batch,)}:
         raise ShapeError(
             describe(
@@ -298,7 +300,7 @@ def _power_of_two(y: Tensor) -> Tensor:
 def _start(
     operator: LinearOperator, y: Tensor, initial: Tensor | None, lead: tuple[int, ...]
 ) -> Tensor:
-    shape, real = operator.domain.shape, y.dtype.to_real()
+    shape, real = operator.domain.shape, real_of(y.dtype)
     dtype = real.to_complex() if operator.domain.is_complex else real
     if initial is None:
         return y.new_zeros(len(y), *shape, dtype=dtype)

@@ -36,8 +36,8 @@ class DualPoint(NamedTuple):
     """A dual point (p, q) with |q| ≤ α, in double precision.
 
     Attributes:
-        p: (image, *codomain).
-        q: (image, axis, *domain).
+        p: Dual variable of T, (image, *codomain).
+        q: Dual variable of ∇, (image, axis, *domain).
     """
 
     p: Tensor
@@ -117,7 +117,7 @@ class OptimalityCertificate:
         return p, r
 
     def _steps(self, r: Tensor, units: Sequence[Tensor], images: Sequence[Tensor]) -> list[Tensor]:
-        """How far p moves along every image T1 (and T(i·1)): r loses what of it is to go."""
+        """The steps of p along every image T1 (and T(i·1)) that remove the mean of r."""
         axes = images[0].ndim - 1
         totals = [inner(unit, r, self.axes) for unit in units]
         if len(units) == 1:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import ConfigError, ShapeError, describe
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.solvers.arguments import checked_limits, require_operator
@@ -70,6 +71,7 @@ def scaled_tv_weight(
     return weight * (sigma / reference_sigma) ** 2
 
 
+@uncompiled
 @torch.no_grad()
 def tv_by_discrepancy(
     operator: LinearOperator,

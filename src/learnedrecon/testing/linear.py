@@ -187,7 +187,7 @@ def _check_entries(checks: Checklist, operator: LinearOperator, draw: Draw, name
 
 
 def _check_single_image(checks: Checklist, operator: LinearOperator, draw: Draw) -> None:
-    """What has no leading axes goes through every sample; norms start from such an image."""
+    """Images without leading axes go through every sample; norms start from such an image."""
     for label, action, space in (
         ("T", operator, operator.domain),
         ("T*", operator.adjoint, operator.codomain),
@@ -233,7 +233,7 @@ def _norms_of_samples(operator: LinearOperator, draw: Draw) -> Tensor:
 
 
 def _fits(lead: tuple[int, ...], draw: Draw) -> bool:
-    """Whether these are none, or all of the leading axes, each with its size or 1."""
+    """True if these are none, or all of the leading axes, each with its size or 1."""
     if math.prod(lead) == 1 and len(lead) <= len(draw.leading):
         return True
     pairs = zip(lead, draw.leading, strict=False)

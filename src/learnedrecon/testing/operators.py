@@ -121,7 +121,7 @@ def _check_channels(checks: Checklist, operator: Operator, draw: Draw) -> None:
 
 
 def _check_singles(checks: Checklist, operator: Operator, image: Tensor, draw: Draw) -> None:
-    """Where samples have tensors of their own, ``of_sample`` is the operator of one of them."""
+    """Check that ``of_sample`` is the operator of one sample with tensors of its own."""
     names = ("a batch with tensors of samples is a stack of singles", "so is its norm")
     own = operator.tensors().items()
     number = draw.leading[0] if draw.leading else 1
@@ -153,7 +153,7 @@ def _check_singles(checks: Checklist, operator: Operator, image: Tensor, draw: D
 
 
 def _check_samples(checks: Checklist, operator: Operator, image: Tensor) -> None:
-    """Where samples have tensors of their own, the last one changes and the others must not."""
+    """Check that a change of the last sample's tensors does not change the others."""
     name = "samples with their own tensors do not mix"
     if image.ndim == operator.domain.ndim or image.shape[0] < 2:
         checks.skip(name, "no leading axes" if image.ndim == operator.domain.ndim else "one sample")
@@ -163,7 +163,7 @@ def _check_samples(checks: Checklist, operator: Operator, image: Tensor) -> None
 
 
 def _check_tensors(checks: Checklist, operator: Operator, image: Tensor) -> None:
-    """What :meth:`Operator.with_tensors` promises of any operator."""
+    """The properties that :meth:`Operator.with_tensors` has for every operator."""
     fix = "raise GeometryError, as Operator does, and set tensor_names"
     unknown = {"no operator has this": torch.ones(1)}
     try:

@@ -107,7 +107,7 @@ def _excess(
     step: float,
     generator: torch.Generator,
 ) -> float:
-    """How far p is from the minimiser as comparisons show, relative to x.
+    """The distance of p from the minimiser by comparisons of values, relative to x.
 
     M(w) = t·F(w) + ½‖w - x‖² is strongly convex, so M(w) ≥ M(p) + ½‖w - p‖² for all w. The w are
     around p at many distances: along random directions, single entries and x - p. They are moved

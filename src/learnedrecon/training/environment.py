@@ -103,7 +103,7 @@ def _repository(folder: Path) -> _Repository | None:
 
 
 def _commit(repository: _Repository) -> str | None:
-    """What HEAD names, through branches."""
+    """The commit that HEAD names, through branches."""
     text = (repository.own / "HEAD").read_text(encoding="utf-8").strip()
     for _ in range(5):
         if not text.startswith("ref: "):
@@ -126,7 +126,7 @@ def _reference(repository: _Repository, name: str) -> str:
 
 
 def _modified(repository: _Repository, commit: str) -> bool | None:
-    """Whether tracked files differ from the commit; None where git cannot tell."""
+    """True if tracked files differ from the commit; None where git cannot tell."""
     program = shutil.which("git")
     if program is None:
         return None

@@ -239,7 +239,7 @@ class _Checkpointer:
 
 
 def _steps(source: BatchSource, spec: BatchSpec, start: int) -> Generator[tuple[Batch, ...]]:
-    """What each optimiser step sees, from step ``start`` on."""
+    """The batches of each optimiser step, from step ``start`` on."""
     group, repeat = divmod(start, spec.repeats)
     batches = source.batches(group * spec.accumulate)
     while True:

@@ -192,7 +192,7 @@ class RunFolder:
                     found=f"one that did all its {progress.step} steps",
                     fix="to train on from its weights, name another folder and more steps: "
                     f"learnedrecon train CONFIG -o NEW --weights {self.path} --set "
-                    "training.steps=N; to begin anew, overwrite the run (--fresh)",
+                    "training.steps=N; to start again, overwrite the run (--fresh)",
                 )
             )
 
@@ -220,7 +220,7 @@ class RunFolder:
             )
 
     def _environment(self) -> dict[str, Any]:
-        """What the session before wrote; that of this one where there is nothing to read."""
+        """The record of the previous session; that of this one if there is none."""
         try:
             found = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -228,7 +228,7 @@ class RunFolder:
         return found if isinstance(found, dict) else environment()
 
     def _sessions(self) -> dict[str, Any]:
-        """This environment, and as ``earlier`` the different ones of earlier sessions."""
+        """The present environment, and as ``earlier`` the different ones of earlier sessions."""
         now = environment()
         if not self.checkpoints.last.exists():
             return now

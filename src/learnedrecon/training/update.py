@@ -213,7 +213,7 @@ class Supervised:
             self.accelerator.scaler.load_state_dict({k: v.item() for k, v in scale.items()})
 
     def _with_iterates(self, model: nn.Module) -> nn.Module:
-        """What gives the loss its output: the model, or all its iterates."""
+        """The module whose output the loss gets: the model, or all its iterates."""
         if not sees_iterates(self.loss):
             return model
         if self._every is None:

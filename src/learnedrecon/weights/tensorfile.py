@@ -111,7 +111,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
 
 
 def _is_pairs(tensor: Tensor | None) -> bool:
-    """Whether these are real and imaginary parts, side by side."""
+    """True if these are real and imaginary parts, side by side."""
     return (
         tensor is not None
         and tensor.is_floating_point()

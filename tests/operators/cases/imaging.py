@@ -11,7 +11,7 @@ import torch
 
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
-from learnedrecon.operators.imaging.downsample import Decimation, Downsample
+from learnedrecon.operators.imaging.downsample import Downsample, Downsampling
 from learnedrecon.operators.imaging.inpaint import Inpaint, PixelMask
 from learnedrecon.operators.imaging.point_spread import Box, Gaussian
 from learnedrecon.operators.imaging.separable import Separable
@@ -99,8 +99,8 @@ CASES: dict[str, Case] = {
     "blur, four axes": lambda d: Blur(blur(2, 3, 4, 3, kernel=(2, 1, 3, 2)), d),
     "blur, box": lambda d: Blur(PointSpread((6, 9), Box((2, 4)), "symmetric"), d),
     "blur, large": lambda d: Blur(PointSpread((40, 44), Gaussian((2.0, 3.0)), "symmetric"), d),
-    "downsample": lambda d: Downsample(Decimation((8, 6)), d),
-    "downsample, volume": lambda d: Downsample(Decimation((9, 4, 4), (3, 1, 2), "box"), wide(d)),
+    "downsample": lambda d: Downsample(Downsampling((8, 6)), d),
+    "downsample, volume": lambda d: Downsample(Downsampling((9, 4, 4), (3, 1, 2), "box"), wide(d)),
     "inpaint": lambda d: Inpaint(PixelMask((5, 4)), d),
     "inpaint, complex": lambda d: Inpaint(random(5, 4) > 0, wide(d)),
     "inpaint, weights": lambda d: Inpaint(random(5, 4), d),
@@ -168,10 +168,10 @@ def add_boundary(boundary: Any) -> None:  # noqa: ANN401
         blur(3, 4, kernel=(8, 5), boundary=boundary), d
     )
     CASES[f"downsample, {boundary}, gaussian"] = lambda d: Downsample(
-        Decimation((8, 6), 2, "gaussian", boundary), d
+        Downsampling((8, 6), 2, "gaussian", boundary), d
     )
     CASES[f"downsample, {boundary}, bicubic"] = lambda d: Downsample(
-        Decimation((6, 9), 3, "bicubic", boundary), d
+        Downsampling((6, 9), 3, "bicubic", boundary), d
     )
     CASES[f"pad, {boundary}"] = lambda d: Pad(Padding((5, 4), ((1, 2), (0, 3)), boundary), wide(d))
     CASES[f"pad, {boundary}, far"] = lambda d: Pad(Padding((3, 4), ((7, 5), (4, 0)), boundary), d)

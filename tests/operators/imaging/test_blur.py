@@ -11,6 +11,7 @@ import scipy.signal
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers import normal
 
 from learnedrecon.errors import DtypeError, GeometryError, LearnedReconError, ShapeError
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
@@ -37,10 +38,6 @@ NDIMAGE = {
 sizes = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 7)), min_size=1, max_size=3)
 
 
-def random(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
-
-
 def blur(shape: tuple[int, ...], kernel: Any, *args: Any, **options: Any) -> Blur:  # noqa: ANN401
     return Blur(PointSpread(shape, kernel, *args, **options), DOUBLE)
 
@@ -50,7 +47,7 @@ def blur(shape: tuple[int, ...], kernel: Any, *args: Any, **options: Any) -> Blu
 @settings(max_examples=15, deadline=None)
 def test_it_is_the_convolution_of_ndimage(boundary: str, pairs: list[tuple[int, int]]) -> None:
     shape, kernel = zip(*pairs, strict=True)
-    u, k = random(2, *shape), random(*kernel)
+    u, k = normal(2, *shape), normal(*kernel)
     if boundary == "reflect" and min(shape) == 1:
         return  # ndimage and NumPy go on differently from a single pixel
     expected = [
@@ -65,8 +62,8 @@ def test_it_is_the_convolution_of_ndimage(boundary: str, pairs: list[tuple[int, 
 @settings(max_examples=25, deadline=None)
 def test_the_valid_part_is_that_of_scipy(pairs: list[tuple[int, int]], method: str) -> None:
     shape = tuple(max(pair) for pair in pairs)
-    k = random(*(min(pair) for pair in pairs))
-    u = random(*shape)
+    k = normal(*(min(pair) for pair in pairs))
+    u = normal(*shape)
     value = blur(shape, k, "valid", method=method)(u)
     expected = scipy.signal.convolve(u.numpy(), k.numpy(), "valid")
     np.testing.assert_allclose(value.numpy(), expected, atol=1e-12)
@@ -82,11 +79,11 @@ def test_both_methods_are_the_same_map_and_transpose(
     kernel = tuple(min(pair) if boundary == "valid" else pair[1] for pair in pairs)
     centre = tuple(seed % k for k in kernel)
     direct, fourier = (
-        dense_matrix(blur(shape, random(*kernel), boundary, centre, method=method))
+        dense_matrix(blur(shape, normal(*kernel), boundary, centre, method=method))
         for method in ("direct", "fft")
     )
     torch.testing.assert_close(direct, fourier, rtol=0, atol=1e-12)
-    adjoint = dense_matrix(blur(shape, random(*kernel), boundary, centre).H)
+    adjoint = dense_matrix(blur(shape, normal(*kernel), boundary, centre).H)
     torch.testing.assert_close(adjoint, direct.T, rtol=0, atol=1e-12)
 
 
@@ -102,13 +99,13 @@ def test_the_centre_stands_over_the_pixel() -> None:
 
 @pytest.mark.parametrize("boundary", [*NDIMAGE, "valid"])
 def test_the_norm_is_the_largest_singular_value(boundary: str) -> None:
-    operator = blur((9, 8), random(3, 4), boundary)
+    operator = blur((9, 8), normal(3, 4), boundary)
     exact = float(torch.linalg.matrix_norm(dense_matrix(operator), 2))
     assert operator.norm() == pytest.approx(exact, rel=1e-8)
 
 
 def test_the_norm_in_closed_form_is_that_of_lanczos() -> None:
-    operator = blur((32, 30), random(5, 6))
+    operator = blur((32, 30), normal(5, 6))
     assert operator.norm() == pytest.approx(lanczos_norm(operator).norm, rel=1e-6)
     assert blur((32, 30), Gaussian(1.5)).norm() == pytest.approx(1, rel=1e-12)
 
@@ -130,8 +127,8 @@ def test_one_complex_image_meets_the_kernel_of_every_sample(kind: torch.dtype, m
 
 def test_every_sample_has_the_norm_of_its_kernel() -> None:
     for boundary in ("circular", "symmetric"):
-        kernels = random(3, 1, 2, 3)
-        operator = blur((6, 5), random(2, 3), boundary)
+        kernels = normal(3, 1, 2, 3)
+        operator = blur((6, 5), normal(2, 3), boundary)
         each = [operator.with_tensors({"kernel": kernel}).norm() for kernel in kernels[:, 0]]
         norms = operator.with_tensors({"kernel": kernels}).norm()
         torch.testing.assert_close(norms, torch.tensor(each, dtype=torch.float64)[:, None])
@@ -150,8 +147,8 @@ def test_normal_inverse_solves_the_regularised_equation(dtype: torch.dtype, meth
 
 
 def test_normal_inverse_with_a_kernel_for_each_sample() -> None:
-    operator = blur((7, 6), random(2, 3)).with_tensors({"kernel": random(2, 1, 2, 3)})
-    b = random(2, 3, 7, 6)
+    operator = blur((7, 6), normal(2, 3)).with_tensors({"kernel": normal(2, 1, 2, 3)})
+    b = normal(2, 3, 7, 6)
     u = operator.normal_inverse(b, 0.5)
     assert u is not None
     torch.testing.assert_close(operator.adjoint(operator(u)) + 0.5 * u, b)
@@ -161,7 +158,7 @@ def test_normal_inverse_with_a_kernel_for_each_sample() -> None:
 @pytest.mark.parametrize("boundary", [*NDIMAGE, "valid"])
 @pytest.mark.parametrize("method", ["direct", "fft"])
 def test_gradients_in_the_kernel(boundary: str, method: str) -> None:
-    operator = blur((5, 4), random(2, 3), boundary, method=method)
+    operator = blur((5, 4), normal(2, 3), boundary, method=method)
 
     def forward(u: Tensor, kernel: Tensor) -> Tensor:
         return operator.with_tensors({"kernel": kernel})(u)
@@ -169,7 +166,7 @@ def test_gradients_in_the_kernel(boundary: str, method: str) -> None:
     def adjoint(v: Tensor, kernel: Tensor) -> Tensor:
         return operator.with_tensors({"kernel": kernel}).adjoint(v)
 
-    u, kernel = random(2, 1, 5, 4).requires_grad_(), random(2, 1, 2, 3).requires_grad_()
+    u, kernel = normal(2, 1, 5, 4).requires_grad_(), normal(2, 1, 2, 3).requires_grad_()
     v = operator(u).detach().requires_grad_()
     for function, argument in ((forward, u), (adjoint, v)):
         assert torch.autograd.gradcheck(function, (argument, kernel), check_forward_ad=True)
@@ -177,17 +174,17 @@ def test_gradients_in_the_kernel(boundary: str, method: str) -> None:
 
 
 def test_a_kernel_that_requires_gradients_keeps_its_graph_apart_from_call_to_call() -> None:
-    kernel = random(3, 3).requires_grad_()
+    kernel = normal(3, 3).requires_grad_()
     twin = blur((8, 8), Box(3), method="fft").with_tensors({"kernel": kernel})
     for _ in range(2):  # a graph shared by both would have been freed
-        twin(random(2, 1, 8, 8)).square().sum().backward()
+        twin(normal(2, 1, 8, 8)).square().sum().backward()
     assert kernel.grad is not None
 
 
 @pytest.mark.parametrize("method", ["direct", "fft"])
 def test_transforms_of_functions(method: str) -> None:
-    operator = blur((6, 5), random(3, 2), "symmetric", method=method)
-    u, kernels = random(4, 2, 6, 5), random(4, 3, 2)
+    operator = blur((6, 5), normal(3, 2), "symmetric", method=method)
+    u, kernels = normal(4, 2, 6, 5), normal(4, 3, 2)
     torch.testing.assert_close(torch.func.vmap(operator)(u), operator(u))
 
     def of_kernel(kernel: Tensor, image: Tensor) -> Tensor:
@@ -205,7 +202,7 @@ def test_transforms_of_functions(method: str) -> None:
 def test_it_works_in_the_precision_of_its_argument() -> None:
     for kernel in (Gaussian(0.7), Gaussian(2.0)):
         narrow = Blur(PointSpread((20, 24), kernel, "symmetric"))
-        u = random(20, 24)
+        u = normal(20, 24)
         expected = blur((20, 24), kernel, "symmetric")(u)
         torch.testing.assert_close(narrow(u), expected, rtol=0, atol=1e-14)
         torch.testing.assert_close(narrow.to(DOUBLE)(u), expected, rtol=0, atol=1e-14)
@@ -215,7 +212,7 @@ def test_it_works_in_the_precision_of_its_argument() -> None:
 def test_it_may_be_made_in_inference_mode() -> None:
     with torch.inference_mode():
         operator = blur((16, 16), Gaussian(2.0))
-    u = random(16, 16).requires_grad_()
+    u = normal(16, 16).requires_grad_()
     operator(u).sum().backward()
     assert u.grad is not None
 
@@ -231,7 +228,7 @@ def test_lengths_of_fourier_transforms() -> None:
 
 
 def test_a_gaussian_is_that_of_ndimage() -> None:
-    u = random(30, 26)
+    u = normal(30, 26)
     for truncate in (3.0, 4.0):
         value = blur((30, 26), Gaussian((1.0, 2.0), truncate), "symmetric")(u)
         expected = scipy.ndimage.gaussian_filter(u.numpy(), (1.0, 2.0), truncate=truncate)
@@ -259,22 +256,22 @@ def test_plain_data_and_back(spread: PointSpread) -> None:
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: blur((8, 8), random(3)), GeometryError, "axes of the image"),
-        (lambda: blur((2, 8), random(3, 3), "valid"), GeometryError, "no larger"),
-        (lambda: blur((8, 8), random(3, 3), centre=(3, 0)), GeometryError, "centre inside"),
+        (lambda: blur((8, 8), normal(3)), GeometryError, "axes of the image"),
+        (lambda: blur((2, 8), normal(3, 3), "valid"), GeometryError, "no larger"),
+        (lambda: blur((8, 8), normal(3, 3), centre=(3, 0)), GeometryError, "centre inside"),
         (lambda: blur((8, 8), [[1, 2], [3]]), GeometryError, "rows of equal length"),
-        (lambda: blur((8, 8), random(2, 2) * 1j), GeometryError, "with_tensors"),
+        (lambda: blur((8, 8), normal(2, 2) * 1j), GeometryError, "with_tensors"),
         (lambda: blur((8, 8), [[float("nan")]]), GeometryError, "finite"),
-        (lambda: blur((2, 2, 2, 2), random(1, 1, 1, 1), method="direct"), GeometryError, "3 axes"),
+        (lambda: blur((2, 2, 2, 2), normal(1, 1, 1, 1), method="direct"), GeometryError, "3 axes"),
         (lambda: blur((8, 8), Gaussian((1.0, 2.0, 3.0))), GeometryError, "one for each axis"),
         (lambda: Gaussian(0.0), GeometryError, "positive"),
         (lambda: Box(0), GeometryError, "positive"),
         (lambda: Blur(Gaussian(1.0)), GeometryError, "PointSpread"),  # type: ignore[arg-type]
-        (lambda: given_kernel(random(2, 3)), ShapeError, "last axes"),
-        (lambda: given_kernel(random(3, 3) * 1j), DtypeError, "complex only for complex images"),
+        (lambda: given_kernel(normal(2, 3)), ShapeError, "last axes"),
+        (lambda: given_kernel(normal(3, 3) * 1j), DtypeError, "complex only for complex images"),
         (lambda: given_kernel(torch.ones(3, 3, dtype=torch.int64)), DtypeError, "floats"),
         (lambda: given_kernel(None), DtypeError, "torch tensor"),
-        (lambda: blur((8, 8), Box(3)).with_tensors({"mask": random(8, 8)}), GeometryError, "mask"),
+        (lambda: blur((8, 8), Box(3)).with_tensors({"mask": normal(8, 8)}), GeometryError, "mask"),
     ],
 )
 def test_errors(make: Callable[[], Any], error: type[LearnedReconError], text: str) -> None:

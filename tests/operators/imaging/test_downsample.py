@@ -11,7 +11,7 @@ from PIL import Image
 
 from learnedrecon.errors import GeometryError
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
-from learnedrecon.operators.imaging.downsample import Decimation, Downsample
+from learnedrecon.operators.imaging.downsample import Downsample, Downsampling
 from learnedrecon.operators.imaging.separable import Separable
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import named_from_plain, named_to_plain
@@ -22,14 +22,14 @@ FILTERS = ("none", "box", "gaussian", "bicubic")
 
 
 def downsample(*arguments: Any) -> Downsample:  # noqa: ANN401
-    return Downsample(Decimation(*arguments), DOUBLE)
+    return Downsample(Downsampling(*arguments), DOUBLE)
 
 
 @pytest.mark.parametrize("boundary", ["circular", "symmetric", "reflect", "edge", "zero"])
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize("filtering", FILTERS)
 def test_it_is_blur_and_decimation(filtering: str, factor: int, boundary: Any) -> None:  # noqa: ANN401
-    decimation = Decimation((12, 18), factor, filtering, boundary)  # type: ignore[arg-type]
+    decimation = Downsampling((12, 18), factor, filtering, boundary)  # type: ignore[arg-type]
     weights, first = decimation.line(factor)
     kernel: Any = np.outer(weights, weights)[::-1, ::-1]
     last = len(weights) - 1 + first
@@ -83,7 +83,7 @@ def test_separable_is_the_kronecker_product() -> None:
 
 
 def test_plain_data_and_back() -> None:
-    decimation = Decimation((8, 6), (2, 3), "gaussian", "zero", 1.2)
+    decimation = Downsampling((8, 6), (2, 3), "gaussian", "zero", 1.2)
     assert named_from_plain(OPERATORS, named_to_plain(OPERATORS, decimation)) == decimation
 
 
@@ -98,4 +98,4 @@ def test_plain_data_and_back() -> None:
 )
 def test_errors(arguments: Any, text: str) -> None:  # noqa: ANN401
     with pytest.raises(GeometryError, match=text):
-        Decimation(*arguments)
+        Downsampling(*arguments)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.helpers import complex_normal as random
 from torch import Tensor
 
 from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError
@@ -17,10 +18,6 @@ from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import build, named_from_plain, named_to_plain
 
 Z = torch.complex128
-
-
-def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.complex128) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def random_mask(*shape: int, share: float = 0.5, seed: int = 7) -> Tensor:

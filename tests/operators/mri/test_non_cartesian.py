@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from tests.helpers import complex_normal as random
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
@@ -28,10 +29,6 @@ from learnedrecon.testing import dense_matrix
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 
 WIDE = torch.complex128
-
-
-def random(*shape: int, seed: int = 0, dtype: torch.dtype = WIDE) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def cartesian(shape: tuple[int, ...]) -> Points:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.helpers import complex_normal as random
 from torch import Tensor
 
 from learnedrecon.operators.mri.nufft import nufft, nufft_adjoint
@@ -15,10 +16,6 @@ from learnedrecon.testing.numbers import push_forward
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 
 SHAPES = [(4, 5), (3, 2, 4)]
-
-
-def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.complex128) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def frequencies(*shape: int, seed: int = 9) -> Tensor:

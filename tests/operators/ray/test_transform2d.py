@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError
@@ -37,10 +38,6 @@ def operator(geometry: Geometry) -> RayTransform:
     return RayTransform(geometry, torch.float64)
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def changed(geometry: Geometry, angles: Tensor, offset: float) -> RayTransform:
     """The scan with other values, by its fields."""
     detector = FlatDetector(geometry.detector.pixels, geometry.detector.pitch, offset)
@@ -49,7 +46,7 @@ def changed(geometry: Geometry, angles: Tensor, offset: float) -> RayTransform:
 
 
 def test_tensors_stand_for_the_fields_of_the_geometry(operator: RayTransform) -> None:
-    u, angles = random(2, 6, 7), torch.tensor([2.0, 0.2, 1.0, -0.7], dtype=torch.float64)
+    u, angles = normal(2, 6, 7), torch.tensor([2.0, 0.2, 1.0, -0.7], dtype=torch.float64)
     expected = changed(operator.geometry, angles, -1.3)
     offset = torch.tensor(-1.3, dtype=torch.float64)
     both = operator.with_tensors({"angles": angles, "axis_offset": offset})
@@ -69,7 +66,7 @@ def test_the_operator_with_tensors_conforms(operator: RayTransform) -> None:
 
 def test_samples_with_geometries_of_their_own_conform(operator: RayTransform) -> None:
     """The matrix of a batch is block diagonal, and T* its transpose."""
-    offset, angles = random(2, 1), random(2, 1, 4)
+    offset, angles = normal(2, 1), normal(2, 1, 4)
     own = operator.with_tensors({"axis_offset": offset, "angles": angles})
     at = operator.domain.random(leading=(2, 3)).double()
     check_operator(own, at=at)
@@ -90,7 +87,7 @@ def test_what_has_no_single_geometry_says_so(operator: RayTransform, name: str) 
 
 
 def test_subsets_of_an_operator_with_tensors(operator: RayTransform) -> None:
-    u, angles = random(2, 1, 6, 7), (random(2, 1, 4)).requires_grad_()
+    u, angles = normal(2, 1, 6, 7), (normal(2, 1, 4)).requires_grad_()
     whole = operator.with_tensors({"angles": angles, "axis_offset": torch.tensor(0.2)})
     part = whole.subset([3, 1])
     torch.testing.assert_close(part(u), whole(u)[..., [3, 1], :])
@@ -110,7 +107,7 @@ def test_subsets_of_an_operator_with_tensors(operator: RayTransform) -> None:
 def test_a_subset_costs_no_validation(
     operator: RayTransform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = operator(u := random(6, 7))[[1, 3]]
+    expected = operator(u := normal(6, 7))[[1, 3]]
     monkeypatch.setattr(type(operator.geometry), "rays", None)
     torch.testing.assert_close(operator.subset([1, 3])(u), expected)
 
@@ -156,8 +153,8 @@ def test_a_device_without_float64_leaves_it_to_the_cpu() -> None:
 def test_a_problem_that_moves_keeps_the_graph_of_the_geometry(operator: RayTransform) -> None:
     offset = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     own = operator.with_tensors({"axis_offset": offset})
-    problem = InverseProblem(own, random(1, 1, 4, 9)).to("cpu")
-    value = problem.forward(random(1, 1, 6, 7)).square().sum()
+    problem = InverseProblem(own, normal(1, 1, 4, 9)).to("cpu")
+    value = problem.forward(normal(1, 1, 6, 7)).square().sum()
     (gradient,) = torch.autograd.grad(value, offset)
     assert gradient != 0
 
@@ -166,7 +163,7 @@ def test_images_are_kept_for_gradients_in_the_geometry_only(operator: RayTransfo
     """A linear map needs no image for its own gradient: memory counts in long schemes."""
     offset = torch.tensor(0.3, requires_grad=True)
     for tensors, kept in (({}, False), ({"axis_offset": offset}, True)):
-        chosen, leaf = operator.with_tensors(tensors), random(6, 7).requires_grad_()
+        chosen, leaf = operator.with_tensors(tensors), normal(6, 7).requires_grad_()
         image = leaf * 2
         reference = weakref.ref(image)
         value = chosen(image)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from tests.helpers import normal
 
 from learnedrecon import specs
 from learnedrecon.errors import DataError, GeometryError, ShapeError
@@ -24,13 +24,9 @@ RAY = RayTransform(SCAN, torch.float64)
 COUNTS = TransmissionCT(Transmission(SCAN, 0.1, intensity=300.0, scatter=20.0), torch.float64)
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def test_it_is_what_a_detector_counts() -> None:
     """T(u) = I₀ exp(-μPu) + s and [∂T(u)]*v = -μP*((T(u) - s)·v)."""
-    u, v = random(2, 1, 4, 5).abs(), random(2, 1, 6, 7, seed=1)
+    u, v = normal(2, 1, 4, 5).abs(), normal(2, 1, 6, 7, seed=1)
     direct = 300 * torch.exp(-0.1 * RAY(u))
     value, derivative = COUNTS.linearise(u)
     torch.testing.assert_close(value, direct + 20)
@@ -42,26 +38,26 @@ def test_it_is_what_a_detector_counts() -> None:
 @pytest.mark.parametrize("mu", [0.02, 1.0])
 def test_transmission_is_the_exponential_of_the_ray_transform(mu: float) -> None:
     operator = TransmissionCT(Transmission(SCAN, mu), torch.float64)
-    u = random(2, 1, 4, 5).abs()
+    u = normal(2, 1, 4, 5).abs()
     p = dense_matrix(RayTransform(SCAN, torch.float64))
     expected = torch.exp(-mu * u.flatten(1) @ p.T)
     torch.testing.assert_close(operator(u).flatten(1), expected)
-    v = random(2, 1, 6, 7)
+    v = normal(2, 1, 6, 7)
     pulled = operator.linearise(u)[1].adjoint(v).flatten(1)
     torch.testing.assert_close(pulled, -mu * (expected * v.flatten(1)) @ p)
 
 
 def test_without_either_it_is_the_share_of_photons() -> None:
     plain = TransmissionCT(Transmission(SCAN, 0.1), torch.float64)
-    u = random(4, 5).abs()
+    u = normal(4, 5).abs()
     assert torch.equal(plain(u), torch.exp(-0.1 * RAY(u)))
     torch.testing.assert_close(COUNTS(u), 300 * plain(u) + 20)
 
 
 def test_a_scatter_of_every_pixel_replaces_the_constant() -> None:
-    scatter = random(2, 1, 6, 7).abs()
+    scatter = normal(2, 1, 6, 7).abs()
     own = COUNTS.with_tensors({"scatter": scatter})
-    u = random(2, 1, 4, 5)
+    u = normal(2, 1, 4, 5)
     torch.testing.assert_close(own(u), COUNTS(u) - 20 + scatter)
     torch.testing.assert_close(own.linearise(u)[1](u), COUNTS.linearise(u)[1](u))
     part = own.subset([4, 0])
@@ -70,8 +66,8 @@ def test_a_scatter_of_every_pixel_replaces_the_constant() -> None:
 
 
 def test_scatter_and_angles_are_put_in_one_after_the_other() -> None:
-    scatter, angles = random(6, 7).abs(), torch.linspace(0.2, 3, 6).double()
-    u = random(4, 5)
+    scatter, angles = normal(6, 7).abs(), torch.linspace(0.2, 3, 6).double()
+    u = normal(4, 5)
     both = COUNTS.with_tensors({"scatter": scatter, "angles": angles})
     one = COUNTS.with_tensors({"angles": angles}).with_tensors({"scatter": scatter})
     assert torch.equal(both(u), one(u))
@@ -80,15 +76,15 @@ def test_scatter_and_angles_are_put_in_one_after_the_other() -> None:
 
 
 def test_gradients_reach_the_scatter() -> None:
-    scatter = random(6, 7).abs().requires_grad_()
-    v = random(6, 7, seed=1)
-    value, _ = COUNTS.with_tensors({"scatter": scatter}).linearise(random(4, 5))
+    scatter = normal(6, 7).abs().requires_grad_()
+    v = normal(6, 7, seed=1)
+    value, _ = COUNTS.with_tensors({"scatter": scatter}).linearise(normal(4, 5))
     (gradient,) = torch.autograd.grad(value, scatter, v)
     assert torch.equal(gradient, v)
 
 
 def test_rows_are_angles() -> None:
-    u = random(4, 5)
+    u = normal(4, 5)
     part = COUNTS.subset([5, 2])
     assert part.transmission == Transmission(SCAN.subset([5, 2]), 0.1, 300.0, 20.0)
     torch.testing.assert_close(part(u), COUNTS(u)[[5, 2]])
@@ -98,8 +94,8 @@ def test_rows_are_angles() -> None:
 
 
 def test_filtered_backprojection_takes_scatter_off_before_the_logarithm() -> None:
-    u = random(4, 5).abs()
-    for operator in (COUNTS, COUNTS.with_tensors({"scatter": 5 * random(6, 7).abs()})):
+    u = normal(4, 5).abs()
+    for operator in (COUNTS, COUNTS.with_tensors({"scatter": 5 * normal(6, 7).abs()})):
         torch.testing.assert_close(
             pseudo_inverse(operator, operator(u)), fbp(RayTransform(SCAN), RAY(u))
         )

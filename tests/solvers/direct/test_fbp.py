@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DifferentiationError, GeometryError, ShapeError
@@ -84,10 +85,6 @@ def disc_lines(geometry: Geometry) -> Tensor:
     to_centre = np.asarray(CENTRE) - point
     distance = to_centre[..., 0] * direction[..., 1] - to_centre[..., 1] * direction[..., 0]
     return torch.from_numpy(2 * VALUE * np.sqrt(np.clip(RADIUS**2 - distance**2, 0, None)))
-
-
-def normal(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def distance_from_centre(geometry: Geometry) -> Tensor:

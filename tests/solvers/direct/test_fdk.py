@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import normal
 from torch import Tensor
 
 import learnedrecon as lr
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 
 TURN = 2 * math.pi
 SHORT = math.pi + 2 * math.atan(30 / 100)
-
-
-def normal(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def cone(arc: float = TURN, start: float = 0.1, offset: float = 0.0, rows: int = 1) -> ConeBeam:

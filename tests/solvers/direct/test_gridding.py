@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tests.helpers import complex_normal as random
 from torch import Tensor
 
 from learnedrecon.errors import DifferentiationError, GeometryError, ShapeError
@@ -22,10 +23,6 @@ from learnedrecon.solvers.direct.pseudo_inverse import pseudo_inverse
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 
 WIDE = torch.complex128
-
-
-def random(*shape: int, seed: int = 0, dtype: torch.dtype = WIDE) -> Tensor:
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def blob(shape: tuple[int, ...], centre: tuple[float, ...], spread: float) -> Tensor:

@@ -175,7 +175,7 @@ def attenuation_to_hounsfield(attenuation: FloatArray, water: float = WATER) -> 
 
 
 class _Tags(NamedTuple):
-    """What is needed of a header, as numbers."""
+    """The needed values of a header, as numbers."""
 
     shape: tuple[int, int]
     pixel_size: PixelSize

@@ -225,7 +225,7 @@ def _walk(group: h5py.Group) -> Iterator[tuple[str, Any]]:
 
 
 def _identity(group: h5py.Group) -> tuple[Any, ...]:
-    """What is the same for all the names of a group."""
+    """A key that is equal for all names of a group."""
     info = h5py.h5o.get_info(group.id)
     return info.fileno, info.addr
 
@@ -249,7 +249,7 @@ def _followed(group: h5py.Group, name: str) -> Any:  # noqa: ANN401 - h5py's
 
 
 def _link_text(file: h5py.File, key: str) -> str | None:
-    """Where the broken link at ``key``, or on the way to it, leads; None where there is none."""
+    """The target of the broken link at ``key``, or on the way to it; None where there is none."""
     item: Any = file
     for part in key.strip("/").split("/"):
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) and part else None

@@ -117,7 +117,7 @@ def _header(path: Path, file: tifffile.TiffFile) -> Header:
 
 
 def _decodable(page: Any) -> bool:  # noqa: ANN401 - tifffile's
-    """Whether tifffile decodes the page without another package."""
+    """True if tifffile decodes the page without another package."""
     tables = tifffile.TIFF.DECOMPRESSORS, tifffile.TIFF.UNPREDICTORS
     try:
         return all(

@@ -103,7 +103,7 @@ def to_deepinv(operator: Operator) -> Theirs:
 
 
 class _Calls(nn.Module):
-    """What we use of a physics, on (..., *shape), where a single channel is left out.
+    """The used functions of a physics, on (..., *shape), without a single channel.
 
     Also a kernel, whose tensors are not differentiated.
     """
@@ -133,7 +133,7 @@ class _Calls(nn.Module):
         return self._through(physics.A_vjp, self.image_shape, *given)
 
     def are_differentiated(self) -> bool:
-        """Whether autograd has to go through deepinv's own code."""
+        """True if autograd has to go through deepinv's own code."""
         tensors = chain(self.physics.parameters(), self.physics.buffers())
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
@@ -243,7 +243,7 @@ def _kind(data: Tensor, dtype: torch.dtype) -> torch.dtype:
 
 @torch.no_grad()
 def _first_data(physics: Theirs, images: Space) -> Tensor:
-    """What the physics makes of a seeded image."""
+    """The measurement of a seeded image."""
     device = next(
         (t.device for t in chain(physics.parameters(), physics.buffers())), torch.device("cpu")
     )

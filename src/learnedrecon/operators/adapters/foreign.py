@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.operators.adapters.checks import Theirs, probe
 from learnedrecon.operators.autograd import Kernel, apply_kernel, apply_kernel_adjoint
 from learnedrecon.operators.linear import LinearOperator
@@ -91,19 +92,15 @@ def _in_precision_of(like: Tensor, space: Space) -> torch.dtype:
     return kind.to_complex() if space.is_complex else kind
 
 
+@uncompiled
 def interrupted(function: Callable[..., Tensor], *arguments: object) -> Tensor:
     """A call outside compiled code, which would otherwise trace through the library's NumPy.
-
-    ``torch.compiler.disable`` as a decorator would import the compiler together with this module.
 
     Args:
         function: Function to call.
         arguments: Its arguments.
     """
-    if not torch.compiler.is_compiling():
-        return function(*arguments)
-    torch._dynamo.graph_break(msg="Other libraries are not compiled")  # noqa: SLF001
-    return torch.compiler.disable(function)(*arguments)
+    return function(*arguments)
 
 
 class ArrayPair(NamedTuple):

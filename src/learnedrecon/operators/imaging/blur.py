@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.autograd import apply_kernel, apply_kernel_adjoint, needs_rule
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
@@ -70,7 +71,7 @@ class PointSpread:
         sizes = self.weights().shape
         direct = self.method == "direct"
         if self.method == "auto":
-            direct = len(sizes) <= 3 and math.prod(sizes) <= _DIRECT[dtype.to_real()]
+            direct = len(sizes) <= 3 and math.prod(sizes) <= _DIRECT[real_of(dtype)]
         centre = self.centre or tuple(size // 2 for size in sizes)
         boundary = None if self.boundary == "valid" else self.boundary
         return Plan(self.shape, sizes, centre, boundary, by_fft=not direct)
@@ -185,7 +186,7 @@ class Blur(LinearOperator):
         return self._convolution.adjoint(v)
 
     def _has_rule(self, x: Tensor) -> bool:
-        """Whether to differentiate by T*; valid convolutions of many images need no help."""
+        """True if to differentiate by T*; valid convolutions of many images need no help."""
         plan = self._convolution.plan
         plain = plan.boundary is None and not plan.by_fft and x.numel() >= 2 * self.domain.size
         constant = self._is_constant and not self.kernel.requires_grad
@@ -231,7 +232,7 @@ class Blur(LinearOperator):
 
 
 def _is_constant(kernel: Tensor) -> bool:
-    """Whether no transform and no derivative looks at the kernel."""
+    """True if no transform and no derivative looks at the kernel."""
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor(kernel)  # noqa: SLF001
     return not (
         kernel.requires_grad or wrapped or forward_ad.unpack_dual(kernel).tangent is not None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Boundary: TypeAlias = Literal["circular", "symmetric", "reflect", "edge", "zero"]
-"""How ``abcd`` goes on to the right.
+"""The extension of ``abcd`` to the right.
 
 circular ``abcd|abcd``, symmetric ``abcd|dcba`` and reflect ``abcd|cbab`` as in NumPy, edge
 ``abcd|dddd``, zero ``abcd|0000``.
@@ -106,7 +106,7 @@ def matrix_of(n: int, before: int, after: int, boundary: Boundary) -> np.ndarray
 
 
 def _places(n: int, before: int, after: int, boundary: Boundary) -> Tensor:
-    """Which entry of the axis each entry of its extension is."""
+    """The index in the axis of each entry of its extension."""
     places = torch.arange(-before, n + after)
     if boundary == "circular":
         return places % n
@@ -120,7 +120,7 @@ def _places(n: int, before: int, after: int, boundary: Boundary) -> Tensor:
 
 
 def _is_small(x: Tensor, margins: Margins) -> bool:
-    """Whether the margins reach no further than the image once."""
+    """True if the margins reach no further than the image once."""
     sizes = x.shape[-len(margins) :]
     return all(max(pair) < size for pair, size in zip(margins, sizes, strict=True))
 

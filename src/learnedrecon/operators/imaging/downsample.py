@@ -15,7 +15,7 @@ from learnedrecon.operators.imaging.separable import Separable
 
 
 @dataclass(frozen=True)
-class Decimation:
+class Downsampling:
     """The configuration of :class:`Downsample`.
 
     Attributes:
@@ -93,15 +93,15 @@ class Downsample(Separable):
         dtype: float32 or float64, or complex, as for :class:`Separable`.
 
     Raises:
-        GeometryError: Not a :class:`Decimation`.
+        GeometryError: Not a :class:`Downsampling`.
 
     Shapes: (..., *shape) to (..., *(shape / factor)).
     """
 
-    spec: Decimation
+    spec: Downsampling
 
-    def __init__(self, decimation: Decimation, dtype: torch.dtype = torch.float32) -> None:
-        require_kind(decimation, Decimation, "Downsample(Decimation(shape, factor=2))")
+    def __init__(self, decimation: Downsampling, dtype: torch.dtype = torch.float32) -> None:
+        require_kind(decimation, Downsampling, "Downsample(Downsampling(shape, factor=2))")
         pairs = zip(decimation.shape, decimation.factors, strict=True)
         matrices = [None if f == 1 else _matrix(decimation, n, f) for n, f in pairs]
         super().__init__(decimation.shape, matrices, dtype)
@@ -111,7 +111,7 @@ class Downsample(Separable):
         return repr(self.spec)
 
 
-def _matrix(decimation: Decimation, n: int, factor: int) -> np.ndarray:
+def _matrix(decimation: Downsampling, n: int, factor: int) -> np.ndarray:
     """(n/f, n): filter and decimation along one axis."""
     weights, first = decimation.line(factor)
     before = max(-first, 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import GeometryError, ShapeError, describe
 from learnedrecon.operators.fields import count, image_shape, number, require_kind, store
 from learnedrecon.operators.leading import Norm, per_sample, require_leading
@@ -88,7 +89,7 @@ class Inpaint(LinearOperator):
     def _set(self, space: Space, mask: Tensor) -> None:
         super().__init__(space, space)
         self.spec = None
-        kept = mask if mask.is_floating_point() else mask.to(space.dtype.to_real())
+        kept = mask if mask.is_floating_point() else mask.to(real_of(space.dtype))
         self.register_buffer("mask", kept, persistent=False)
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Inpaint:
@@ -130,15 +131,15 @@ class Inpaint(LinearOperator):
         return self.mask != 0
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return self.mask.to(u.dtype.to_real()) * u
+        return self.mask.to(real_of(u.dtype)) * u
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
-        return self.mask.to(v.dtype.to_real()) * v
+        return self.mask.to(real_of(v.dtype)) * v
 
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
         """(T*T + λ)⁻¹ b = b / (m² + λ)."""
         b = self.domain.check(b, "an image")
-        return b / (self.mask.to(b.dtype.to_real()) ** 2 + weight)
+        return b / (self.mask.to(real_of(b.dtype)) ** 2 + weight)
 
     def compute_norm(self) -> Norm:
         """The largest |m|."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 
@@ -67,7 +68,7 @@ class Separable(LinearOperator):
             symbol = symbol * values.clamp(min=0).reshape(-1, *[1] * (-1 - axis))
         for axis, basis in bases.items():
             b = _along(basis.T.to(b.dtype), b, axis)
-        b = b / (symbol.to(b.dtype.to_real()) + weight)
+        b = b / (symbol.to(real_of(b.dtype)) + weight)
         for axis, basis in bases.items():
             b = _along(basis.to(b.dtype), b, axis)
         return b
@@ -86,7 +87,7 @@ class Separable(LinearOperator):
         return getattr(self, f"matrix{-axis}").to(like.device, like.dtype)
 
     def _growth(self, axis: int) -> float:
-        """How much more there is after the matrix; the axes that shrink come first."""
+        """The growth of an axis by its matrix; the axes that shrink come first."""
         return self.codomain.shape[axis] / self.domain.shape[axis]
 
 

@@ -174,11 +174,11 @@ class _Transform:
         return Bank(self.analysis.to(like), self.synthesis.to(like))
 
     def _corners(self) -> list[list[slice]]:
-        """Where the image of every level lies, from the whole one on."""
+        """The slices of the image of every level, from the whole one on."""
         return [[slice(n >> k) for n in self.basis.shape] for k in range(self.basis.levels)]
 
 
 def _band(name: str, half: list[int]) -> list[slice]:
-    """Where the band of that name lies, below a low-pass part of shape ``half``."""
+    """The slices of the band of that name, next to a low-pass part of shape ``half``."""
     pairs = zip(name, half, strict=True)
     return [slice(0, n) if letter == "a" else slice(n, 2 * n) for letter, n in pairs]

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.fields import require_kind
 from learnedrecon.operators.leading import Norm, per_sample
@@ -195,7 +196,7 @@ class CartesianMRI(LinearOperator):
             return None
         b = self.domain.check(b, "an image")
         positive_weight(weight, self.domain.ndim)
-        counts = self._counts(b.dtype.to_real())
+        counts = self._counts(real_of(b.dtype))
         for axis in set(self.grid.axes) - set(self.varying):
             counts = counts.narrow(axis, 0, 1)
         if not self.varying:
@@ -355,7 +356,7 @@ _NORMS = Memory()
 
 
 def _is_shared(tensor: Tensor | None, samples: list[Tensor | None]) -> bool:
-    """Whether all samples have the same tensor, or none."""
+    """True if all samples have the same tensor, or none."""
     first = samples[0]
     return tensor is None or first is None or tensor.numel() == first.numel()
 

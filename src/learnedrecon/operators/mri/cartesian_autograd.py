@@ -30,7 +30,7 @@ def sense(  # noqa: PLR0917
     lines: Lines | None,
     transpose: bool,  # noqa: FBT001
 ) -> Tensor:
-    """The transforms of :mod:`cartesian_kernel`, differentiable any number of times in x and maps.
+    """The transforms of ``cartesian_kernel``, differentiable any number of times in x and maps.
 
     Args:
         x: Image, or data where ``transpose`` is true.

@@ -169,5 +169,5 @@ def positive_weight(weight: Tensor | float, axes: int) -> None:
 
 
 def _values_are_hidden() -> bool:
-    """Whether this is a transform, or being compiled, where one may not look at numbers."""
+    """True if this is a transform, or being compiled, where one may not look at numbers."""
     return torch.compiler.is_compiling() or transforms_are_active()

@@ -235,7 +235,7 @@ def _back(data: Tensor, axes: tuple[int, ...], job: Job) -> Tensor:
 
 
 def _after_flattening(rest: tuple[int, ...], first: tuple[int, ...]) -> tuple[int, ...]:
-    """Where the other axes are once ``first`` have become one axis."""
+    """The positions of the other axes after ``first`` have become one axis."""
     return tuple(axis + len(first) - 1 if axis < first[0] else axis for axis in rest)
 
 

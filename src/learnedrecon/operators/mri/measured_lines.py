@@ -109,7 +109,7 @@ def measured_lines(mask: Tensor | None, grid: Grid, varying: tuple[int, ...]) ->
 
 
 def _is_faster(grid: Grid, first: tuple[int, ...], share: float) -> bool:
-    """Whether lines are faster than the whole grid: one-dimensional transforms, times their sizes.
+    """True if lines are faster than the whole grid: one-dimensional transforms, times sizes.
 
     Args:
         grid: the constants.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
 from learnedrecon.operators.linear import LinearOperator
@@ -206,7 +207,7 @@ class NonCartesianMRI(LinearOperator):
             plane = Space(self.codomain.shape[-2:], torch.float64)
             weights = plane.check(weights, "weights").flatten(-2).to(points)
         eigenvalues = toeplitz_eigenvalues(points, weights, self.domain.shape)
-        return ToeplitzNormal(self.domain, eigenvalues.to(self.domain.dtype.to_real()), self.maps)
+        return ToeplitzNormal(self.domain, eigenvalues.to(real_of(self.domain.dtype)), self.maps)
 
     def restrict(self, rows: tuple[int, ...]) -> NonCartesianMRI:
         chosen = torch.tensor(rows, device=self.trajectory.device)

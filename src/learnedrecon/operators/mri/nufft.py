@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from learnedrecon.compiling import real_of, uncompiled
 from learnedrecon.errors import MissingExtraError, describe
 from learnedrecon.operators.ray.compiled import mapped
 
@@ -69,10 +70,9 @@ def nufft_adjoint(data: Tensor, points: Tensor, shape: Shape) -> Tensor:
     return _apply(data, points, shape, ADJOINT)
 
 
+@uncompiled
 def _apply(x: Tensor, points: Tensor, shape: Shape, transpose: bool) -> Tensor:  # noqa: FBT001
-    """Leaves code that is being compiled: FINUFFT is no operator of PyTorch."""
-    if torch.compiler.is_compiling():
-        return torch.compiler.disable(_Nufft.apply)(x, points, shape, transpose)
+    """FINUFFT is no operator of PyTorch."""
     return _Nufft.apply(x, points, shape, transpose)
 
 
@@ -159,7 +159,7 @@ def _along_adjoint(data: Tensor, points: Tensor, direction: Tensor, shape: Shape
 
 def _pixels(shape: Shape, like: Tensor) -> list[Tensor]:
     """The coordinate x of every pixel along each axis, real, to broadcast against an image."""
-    real, last = like.dtype.to_real(), len(shape) - 1
+    real, last = real_of(like.dtype), len(shape) - 1
     return [
         torch.arange(-(n // 2), n - n // 2, dtype=real, device=like.device).reshape(
             n, *[1] * (last - axis)
@@ -198,7 +198,7 @@ def _call(x: Tensor, points: Tensor, shape: Shape, *, transpose: bool) -> Tensor
         return x.new_zeros(*x.shape[:1], *size)
     spread, interpolate = _library()
     x = x.resolve_conj().contiguous()
-    k = points.to(x.dtype.to_real()).T.contiguous()
+    k = points.to(real_of(x.dtype)).T.contiguous()
     options = {"eps": _EPS[x.dtype], "modeord": 0, "isign": 1 if transpose else -1}
     if x.dtype == torch.complex64:
         options["upsampfac"] = _upsampling(shape)
@@ -210,7 +210,7 @@ def _call(x: Tensor, points: Tensor, shape: Shape, *, transpose: bool) -> Tensor
 
 @lru_cache(maxsize=128)
 def _upsampling(shape: Shape) -> float:
-    """How much finer FINUFFT's grid is, in single precision, so that its FFT is fast.
+    """The refinement of FINUFFT's grid in single precision, for a fast FFT.
 
     The plans that FFTW estimates for complex64 take up to ten times longer where a size is a
     multiple of 128, which is where the usual factor 2 leads. (Measured plans are fast everywhere,

@@ -187,7 +187,7 @@ _RULES: Final[Mapping[str, Callable[[np.random.RandomState, int, int, int], Bool
 
 
 def _check_room(width: int, acceleration: int, centre: int) -> None:
-    """Where fastMRI divides by zero or asks for a negative random number."""
+    """The cases in which fastMRI divides by zero or asks for a negative random number."""
     if centre * acceleration >= width:
         raise _impossible(
             "fewer lines in the centre than there are in all",

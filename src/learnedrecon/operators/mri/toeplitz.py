@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.compiling import real_of
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.mri.nufft import nufft_adjoint
 
@@ -55,7 +56,7 @@ class ToeplitzNormal(LinearOperator):
         if not u.numel():
             return torch.zeros_like(u)
         shape = self.domain.shape
-        eigenvalues = eigenvalues.to(u.dtype.to_real()).unsqueeze(-1)
+        eigenvalues = eigenvalues.to(real_of(u.dtype)).unsqueeze(-1)
         if self.eigenvalues.ndim > len(shape):
             return _filtered(u, eigenvalues, shape)
         images = u.reshape(math.prod(u.shape[: -len(shape)]), *shape)

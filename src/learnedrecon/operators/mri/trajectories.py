@@ -329,12 +329,11 @@ def _not_points(found: str) -> GeometryError:
 
 def _store_counts(spec: object, *names: str) -> None:
     for name in names:
-        store(spec, name, count)
-        if getattr(spec, name) < 1:
+        if (given := store(spec, name, count)) < 1:
             raise GeometryError(
                 describe(
                     expected=f"{name} of at least 1",
-                    found=f"{getattr(spec, name)}",
+                    found=f"{given}",
                     fix="give a count",
                 )
             )
@@ -342,8 +341,7 @@ def _store_counts(spec: object, *names: str) -> None:
 
 def _store_numbers(spec: object, *names: str) -> None:
     for name in names:
-        store(spec, name, number)
-        if not math.isfinite(getattr(spec, name)):
+        if not math.isfinite(store(spec, name, number)):
             raise GeometryError(
                 describe(expected=f"a finite {name}", found=f"{spec!r:.80}", fix="give a number")
             )

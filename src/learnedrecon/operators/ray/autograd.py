@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch.autograd import forward_ad
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import DifferentiationError, describe
 from learnedrecon.operators.ray import batched_kernels, compiled
 
@@ -32,9 +33,9 @@ def ray_forward(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
 
     Args:
         image: u, (*lead, *sizes.shape), float32 or float64.
-        vectors: (*lead, angles, components) float64, finite; leading axes broadcast with those of
-            the image, so that samples may have geometries of their own. Derivatives in them need a
-            scan in two dimensions.
+        vectors: Poses (*lead, angles, components), float64, finite; leading axes broadcast with
+            those of the image, so that samples may have geometries of their own. Derivatives in
+            them need a scan in two dimensions.
         sizes: Sizes and constants of the scan.
 
     Returns:
@@ -147,15 +148,10 @@ class _Rays(torch.autograd.Function):
         return _Rays.apply(x, vectors, sizes, transpose), 0
 
 
+@uncompiled
 def _interrupted(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
-    """Leaves compiled code, with an error where it must be a whole graph (`fullgraph`).
-
-    `torch.compiler.disable` as a decorator would import the compiler together with this module.
-    """
-    torch._dynamo.graph_break(  # noqa: SLF001
-        msg="Transforms of torch.func see no operators of torch.library"
-    )
-    return torch.compiler.disable(_Rays.apply)(x, vectors, sizes, transpose)
+    """Transforms of torch.func see no operators of torch.library."""
+    return _Rays.apply(x, vectors, sizes, transpose)
 
 
 class _Once(torch.autograd.Function):

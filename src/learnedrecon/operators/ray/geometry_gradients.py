@@ -23,9 +23,9 @@ class _Rays(NamedTuple):
 
     lines: Lines
     along: Tensor
-    """How far the ray's direction moves along the walk, in pixels."""
+    """The component of the ray's direction along its main axis, in pixels."""
     walk: Tensor
-    """Where the detector pixel is on the axis of the walk, in pixels."""
+    """The position of the detector pixel on the main axis, in pixels."""
     stretch: Tensor
     """∂weight/∂slope."""
 

@@ -46,9 +46,9 @@ class RayTransform(LinearOperator):
             works in the precision of its argument.
 
     Attributes:
-        vectors: (angles, 6) float64, the poses of source and detector as in `RayGeometry2D`, one
-            for each ray where the detector is an arc; with leading axes where samples have
-            geometries of their own.
+        vectors: Poses of source and detector as in `RayGeometry2D`, (angles, 6) float64, one for
+            each ray where the detector is an arc; with leading axes where samples have geometries
+            of their own.
         sizes: The constants of the scan.
 
     Raises:

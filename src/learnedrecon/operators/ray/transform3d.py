@@ -47,7 +47,7 @@ class RayTransform3D(LinearOperator):
             works in the precision of its argument.
 
     Attributes:
-        vectors: (angles, 12) float64, the poses of source and detector as in `RayGeometry3D`.
+        vectors: Poses of source and detector as in `RayGeometry3D`, (angles, 12) float64.
         sizes: The constants of the scan.
 
     Raises:

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import uncompiled
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.solvers.coils.coil_maps import calibration_size, centre_of, check_kspace
 
@@ -44,6 +45,7 @@ class CoilMaps(NamedTuple):
     eigenvalue: Tensor
 
 
+@uncompiled
 def espirit(
     kspace: Tensor,
     *,
@@ -60,8 +62,8 @@ def espirit(
     change when k-space is multiplied by a number. The maps are not differentiable.
 
     Args:
-        kspace: (..., coil, ky, kx), complex64 or complex128, k = 0 at n // 2, at most undersampled
-            outside the calibration region. Leading axes are separate measurements.
+        kspace: k-space (..., coil, ky, kx), complex64 or complex128, k = 0 at n // 2, undersampled
+            only outside the calibration region. Leading axes are separate measurements.
         calibration: Size of the fully sampled centre that is used, one number or (ky, kx).
         kernel: Side k of a block.
         threshold: Fraction of the largest singular value at or below which singular values count as

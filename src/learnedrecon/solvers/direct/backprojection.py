@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache, singledispatch
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import constant, open_function
 from learnedrecon.operators.ray.beam2d import RayVectors2D
 from learnedrecon.operators.ray.curved import CurvedFanBeam
-from learnedrecon.operators.ray.geometry2d import FanBeam, ParallelBeam
-from learnedrecon.solvers.direct.poses import planar_poses
+from learnedrecon.operators.ray.geometry2d import Beam, FanBeam, ParallelBeam
+from learnedrecon.solvers.direct.poses import lengthened, planar_poses
+from learnedrecon.solvers.direct.views import widened
 
 if TYPE_CHECKING:
     from learnedrecon.operators.ray.planar import PlanarGeometry, RotatingGeometry
@@ -36,17 +37,21 @@ class Backprojection:
 
     Args:
         geometry: Geometry of the scan.
+        added: Number of pixels of the data before the first and after the last one of the detector.
 
     Shapes: (..., angle, detector) to (..., ny, nx), and back for the transpose.
     """
 
-    def __init__(self, geometry: PlanarGeometry) -> None:
+    def __init__(self, geometry: PlanarGeometry, added: tuple[int, int] = (0, 0)) -> None:
         self.geometry = geometry
+        self.added = added
+        angles, detectors = geometry.data_shape
+        self.data_shape = angles, detectors + sum(added)
 
     def forward(self, v: Tensor) -> Tensor:
         """The backprojection Σ_θ U⁻² q_θ(s_θ(x))."""
         geometry = self.geometry
-        stack = _edged(v.reshape(-1, *geometry.data_shape))
+        stack = _edged(v.reshape(-1, *self.data_shape))
         angles, _, batch = stack.shape
         image = stack.new_zeros(math.prod(geometry.shape), batch)
         for first, last in self._blocks(angles):
@@ -61,7 +66,7 @@ class Backprojection:
         """The exact transpose of :meth:`forward`."""
         geometry = self.geometry
         images = u.reshape(-1, math.prod(geometry.shape)).T
-        angles, detectors = geometry.data_shape
+        angles, detectors = self.data_shape
         parts = []
         for first, last in self._blocks(angles):
             index, weight = self._lookups(first, last, u.dtype, u.device)
@@ -80,13 +85,18 @@ class Backprojection:
     ) -> tuple[Tensor, Tensor]:
         whole = last - first == self.geometry.data_shape[0]
         compute = _kept_lookups if whole else _lookups
-        return compute(self.geometry, (first, last), dtype, device)
+        return compute(self.geometry, self.added, (first, last), dtype, device)
 
 
 def _lookups(
-    geometry: PlanarGeometry, views: tuple[int, int], dtype: torch.dtype, device: torch.device
+    geometry: PlanarGeometry,
+    added: tuple[int, int],
+    views: tuple[int, int],
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Rows of the table of these views for every pixel, and their weights, (pixel, 2·view)."""
+    geometry = _longer(geometry, added)
     position, scale = _positions(geometry, _Grid(geometry, views, dtype, device))
     width = geometry.data_shape[1] + 2
     position = (position + 1).clamp_(0, width - 1)
@@ -100,7 +110,7 @@ def _lookups(
     return torch.stack([index, index + 1], -1).view(pixels, -1), weight.view(pixels, -1)
 
 
-_kept_lookups = lru_cache(maxsize=4)(_lookups)
+_kept_lookups = constant(maxsize=4)(_lookups)
 
 
 class _Grid:
@@ -130,7 +140,7 @@ class _Grid:
         return theta.cos(), theta.sin()
 
 
-@singledispatch
+@open_function
 def _positions(geometry: PlanarGeometry, grid: _Grid) -> tuple[Tensor, Tensor | None]:
     """Detector positions in pixels, (ny, nx, view), and U⁻² or None where it is 1."""
     raise NotImplementedError(type(geometry).__name__)
@@ -183,6 +193,22 @@ def _(geometry: RayVectors2D, grid: _Grid) -> tuple[Tensor, Tensor | None]:
 def _yx(inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
     """What rows of a matrix multiply y and x with, (view, row)."""
     return inverse[:, :, 1], inverse[:, :, 0]
+
+
+@open_function
+def _longer(geometry: PlanarGeometry, added: tuple[int, int]) -> PlanarGeometry:
+    """The scan with more detector pixels at either end."""
+    raise NotImplementedError(type(geometry).__name__)
+
+
+@_longer.register(Beam)
+def _(geometry: RotatingGeometry, added: tuple[int, int]) -> RotatingGeometry:
+    return widened(geometry, added)
+
+
+@_longer.register(RayVectors2D)
+def _(geometry: RayVectors2D, added: tuple[int, int]) -> RayVectors2D:
+    return lengthened(geometry, added)
 
 
 def _centre(geometry: RotatingGeometry) -> float:

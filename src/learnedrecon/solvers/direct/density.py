@@ -69,7 +69,7 @@ def pipe_menon(trajectory: Tensor, shape: Shape, iterations: int = 30) -> Densit
     61(2), 2009). A sample farther than a cell from all others gets the weight 1.
 
     Args:
-        trajectory: (..., interleave, sample, axis) in radians per pixel.
+        trajectory: Trajectory (..., interleave, sample, axis) in radians per pixel.
         shape: Shape of the image.
         iterations: Number of iterations, each of which takes two NUFFTs on a doubled grid.
 

@@ -54,14 +54,15 @@ class Part(NamedTuple):
 def extrapolated_parts(operator: Operator, data: Tensor, how: Extrapolation) -> list[Part]:
     """Split of a batch into samples that are extrapolated beyond the detector, and all others.
 
-    "smooth": every view falls from its value at the end of the detector to 0 as ½(1 + cos). It is
-    linear in the data. "cylinder": every view continues as the projection of a homogeneous
-    cylinder, p(s)² = p₀² + (p²)'₀s - 4μ²s², which has the value and the slope of the view at the
-    end of the detector (Hsieh et al., Med. Phys. 31(9), 2004). μ, there that of water, comes from
+    "smooth": every view decreases from its value at the end of the detector to 0 as ½(1 + cos),
+    which is linear in the data. "cylinder": every view continues as the projection of a homogeneous
+    cylinder, p(s)² = p₀² + (p²)'₀s - 4μ²s², with the value and the slope of the view at the end of
+    the detector (Hsieh et al., Med. Phys. 31(9), 2004). μ, that of water in the paper, comes from
     the data: -4μ² is the curvature of the parabola that fits the mean of p² over all views best;
-    where this is not negative, the sample is continued smoothly. "auto": "cylinder" for samples in
-    which :func:`learnedrecon.solvers.direct.truncation.find_truncation` finds cut views, nothing
-    for all others, which keep every bit. The short side of a displaced detector is not continued.
+    where this is not negative, the sample is extrapolated smoothly. "auto": "cylinder" for samples
+    in which :func:`learnedrecon.solvers.direct.truncation.find_truncation` finds truncated views,
+    none for all others, which do not change in any bit. The short side of a displaced detector is
+    not extrapolated.
 
     Args:
         operator: T, a ray transform or transmission CT; for "auto" and "none" any operator.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, singledispatch
+from functools import singledispatch
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import constant, open_function
 from learnedrecon.errors import DifferentiationError, GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, equiangular_response, ramp_response
 from learnedrecon.operators.autograd import apply_kernel
@@ -25,13 +26,13 @@ from learnedrecon.solvers.direct.extrapolation import (
     extrapolated_parts,
     joined,
 )
-from learnedrecon.solvers.direct.poses import lengthened, planar_poses
+from learnedrecon.solvers.direct.poses import planar_poses
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
+    added_pixels,
     detector_weights,
     fan_weights,
     parallel_weights,
-    widened,
 )
 
 if TYPE_CHECKING:
@@ -95,10 +96,11 @@ def fbp(
         parts = extrapolated_parts(operator, data.reshape(-1, *geometry.data_shape), extrapolate)
         images = joined(parts, lambda part: _filtered(part, window, bandwidth))
         return images.reshape(*data.shape[:-2], *geometry.shape)
-    weights, wide, added = _prepared(geometry)
-    lines = torch.nn.functional.pad(data * weights.to(data), added)
+    added = _added(geometry)
+    lines = torch.nn.functional.pad(data * _ray_weights(geometry).to(data), added)
     response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
-    return apply_kernel(Backprojection(wide), apply_filter(lines, _response(wide, response)))
+    response = _response(geometry, response, lines.shape[-1])
+    return apply_kernel(Backprojection(geometry, added), apply_filter(lines, response))
 
 
 def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
@@ -123,7 +125,7 @@ def _ray_transform_has(operator: RayTransform) -> bool:
     return True
 
 
-@singledispatch
+@open_function
 def _require_invertible(geometry: PlanarGeometry) -> None:
     """Refuses scans without a filtered backprojection; by default none."""
 
@@ -157,44 +159,45 @@ def _refuse_gradients(operator: RayTransform) -> None:
         )
 
 
-@singledispatch
-def _response(geometry: PlanarGeometry, response: Tensor) -> Tensor:  # noqa: ARG001
+@open_function
+def _response(geometry: PlanarGeometry, response: Tensor, n: int) -> Tensor:  # noqa: ARG001
     """The filter's response for the spacing of the rays; for equal distances by default."""
     return response
 
 
 @_response.register(CurvedFanBeam)
-def _(geometry: CurvedFanBeam, response: Tensor) -> Tensor:
-    detector = geometry.detector
-    return equiangular_response(response, detector.pixels, detector.pitch)
+def _(geometry: CurvedFanBeam, response: Tensor, n: int) -> Tensor:
+    return equiangular_response(response, n, geometry.detector.pitch)
 
 
-Prepared = tuple[Tensor, "PlanarGeometry", tuple[int, int]]
+@constant()
+def _added(geometry: PlanarGeometry) -> tuple[int, int]:
+    """How many pixels are added at either end of the detector."""
+    return _split(geometry)[1]
 
 
-@lru_cache(maxsize=32)
-def _prepared(geometry: PlanarGeometry) -> Prepared:
-    """The factors of every ray, float64, and the scan with as many columns added as said."""
-    return _split(geometry)
+@constant()
+def _ray_weights(geometry: PlanarGeometry) -> Tensor:
+    """All factors that belong to a ray, (angle, detector), float64."""
+    return torch.from_numpy(_split(geometry)[0].copy())
 
 
 @singledispatch
-def _split(geometry: Beam2D) -> Prepared:
-    """What :func:`_prepared` keeps."""
+def _split(geometry: Beam2D) -> tuple[FloatArray, tuple[int, int]]:
+    """The factors of every ray, and the pixels to be added."""
     raise NotImplementedError(type(geometry).__name__)
 
 
 @_split.register(Beam)
-def _(geometry: RotatingGeometry) -> Prepared:
+def _(geometry: RotatingGeometry) -> tuple[FloatArray, tuple[int, int]]:
     share = detector_weights(geometry) / geometry.detector.pitch
-    return torch.from_numpy(_own_weights(geometry) * share), *widened(geometry)
+    return _own_weights(geometry) * share, added_pixels(geometry)
 
 
 @_split.register(RayVectors2D)
-def _(geometry: RayVectors2D) -> Prepared:
+def _(geometry: RayVectors2D) -> tuple[FloatArray, tuple[int, int]]:
     poses = planar_poses(geometry)
-    wide = lengthened(geometry, poses.added)
-    return torch.from_numpy(poses.weights(slice(None), 1)[:, 0]), wide, poses.added
+    return poses.weights(slice(None), 1)[:, 0], poses.added
 
 
 @singledispatch

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache, singledispatch
+from functools import singledispatch
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
+from learnedrecon.compiling import constant, open_function, uncompiled
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, ramp_response
 from learnedrecon.operators.autograd import Kernel, apply_kernel
@@ -23,6 +24,7 @@ from learnedrecon.solvers.direct.pose_backprojection import PoseBackprojection
 from learnedrecon.solvers.direct.poses import lengthened, spatial_poses
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
+    added_pixels,
     detector_weights,
     fan_weights,
     parallel_weights,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 _FILTERED_TOGETHER = 1 << 22
 
 
+@uncompiled
 def fdk(
     operator: RayTransform3D,
     data: Tensor,
@@ -122,9 +125,28 @@ def _of_ray_transform(
 
 @has_pseudo_inverse.register(RayTransform3D)
 def _ray_transform_has(operator: RayTransform3D) -> bool:
+    return _has_plan(operator.geometry)
+
+
+@open_function
+def _has_plan(scan: Beam3D) -> bool:  # noqa: ARG001 - what other kinds look at
+    """Whether :func:`_plan` has an answer."""
+    return False
+
+
+@_has_plan.register(RotatingBeam3D)
+def _(scan: RotatingBeam3D) -> bool:
+    return scan.is_circular
+
+
+@_has_plan.register(RayVectors3D)
+@constant()
+def _(scan: RayVectors3D) -> bool:
+    if scan.beam != "cone":
+        return False
     try:
-        _plan(operator.geometry)
-    except GeometryError:  # a helix, a tilt, poses that are far from a circle
+        spatial_poses(scan)
+    except GeometryError:  # poses that are far from a circle
         return False
     return True
 
@@ -192,14 +214,15 @@ def _refused(geometry: Beam3D) -> GeometryError:
 
 
 def _widened(scan: RotatingBeam3D) -> tuple[RotatingBeam3D, tuple[int, int]]:
-    """The scan with columns added as :func:`learnedrecon.solvers.direct.views.widened` does."""
-    wide, added = widened(scan.mid_plane())
-    line = wide.detector
+    """The scan with columns added, see :func:`learnedrecon.solvers.direct.views.added_pixels`."""
+    plane = scan.mid_plane()
+    added = added_pixels(plane)
+    line = widened(plane, added).detector
     panel = replace(scan.detector, columns=line.pixels, axis_offset=line.axis_offset)
     return replace(scan, detector=panel), added  # type: ignore[type-var]
 
 
-@lru_cache(maxsize=32)
+@constant()
 def _ray_weights(scan: RotatingBeam3D) -> tuple[Tensor, Tensor]:
     """Factors (angle, 1, column), of views and redundancy, and (row, column) or 1, float64."""
     plane, panel = scan.mid_plane(), scan.detector

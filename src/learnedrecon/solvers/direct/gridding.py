@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import DifferentiationError, describe
 from learnedrecon.operators.linear import LinearMultiple
 from learnedrecon.operators.mri.non_cartesian import NonCartesianMRI
@@ -58,7 +59,7 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
     data = operator.codomain.check(data, "data")
     plane = Space(operator.codomain.shape[-2:], torch.float64)
     weights = _weights(operator) if weights is None else plane.check(weights, "weights")
-    weights = weights.to(data.device, data.dtype.to_real())
+    weights = weights.to(data.device, real_of(data.dtype))
     if operator.scan.coils is None:
         return operator.adjoint(weights * data)
     image = operator.adjoint(weights.unsqueeze(-3) * data)
@@ -96,6 +97,6 @@ def _weights(operator: NonCartesianMRI) -> Tensor:
 def _divided(image: Tensor, operator: NonCartesianMRI) -> Tensor:
     """By Σ_c|S_c|², and 0 where that is."""
     assert operator.maps is not None
-    power = (operator.maps.abs() ** 2).sum(-operator.domain.ndim - 1).to(image.dtype.to_real())
+    power = (operator.maps.abs() ** 2).sum(-operator.domain.ndim - 1).to(real_of(image.dtype))
     seen = power > 0
     return torch.where(seen, image / torch.where(seen, power, 1.0), 0.0)

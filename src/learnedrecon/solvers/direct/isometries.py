@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.compiling import real_of
 from learnedrecon.operators.imaging.inpaint import Inpaint
 from learnedrecon.operators.imaging.shapes import Crop, Identity, RealToComplex
 from learnedrecon.operators.imaging.wavelet import Wavelet
@@ -72,6 +73,6 @@ def _by_division(
     data = operator.codomain.check(data, "data")
     factor = operator.diagonal if isinstance(operator, Diagonal) else operator.mask
     seen = factor != 0
-    kind = data.dtype if factor.is_complex() else data.dtype.to_real()
+    kind = data.dtype if factor.is_complex() else real_of(data.dtype)
     divisor = torch.where(seen, factor, torch.ones_like(factor)).to(kind)
     return torch.where(seen, data / divisor, torch.zeros_like(data))

@@ -33,10 +33,10 @@ from learnedrecon.solvers.direct.circle import (
     require_nearly_circular,
 )
 from learnedrecon.solvers.direct.views import (
+    added_pixels,
     detector_weights,
     fan_weights,
     parallel_weights,
-    widened,
 )
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class _Frame:
 
     def poses(self, ideal: FanBeam | ParallelBeam) -> Poses:
         plane = fan_weights(ideal) * detector_weights(ideal)  # type: ignore[arg-type]
-        _, added = widened(ideal)
+        added = added_pixels(ideal)
         if self.mirrored:
             plane, added = plane[:, ::-1], (added[1], added[0])
         per_view = self.distances / (self.circle.radius * self.pitches)
@@ -250,7 +250,7 @@ def _parallel(scan: RayVectors2D, ray: FloatArray, pixel: FloatArray, step: Floa
     weights = parallel_weights(ideal)[:, None] * detector_weights(ideal)
     none = np.empty(0)
     plane = weights / np.abs(across)[:, None]
-    return Poses(plane, pencil, pixel, inward=none, scale=none, added=widened(ideal)[1])
+    return Poses(plane, pencil, pixel, inward=none, scale=none, added=added_pixels(ideal))
 
 
 def _constant(seen: FloatArray, angles: FloatArray) -> float:

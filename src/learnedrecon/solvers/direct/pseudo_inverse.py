@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from learnedrecon.compiling import open_function
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.base import Composition, Multiple, Operator
 from learnedrecon.operators.linear import LinearComposition, LinearMultiple
@@ -15,12 +16,10 @@ from learnedrecon.operators.ray.arranged import ArrangedTransform
 from learnedrecon.solvers.arguments import require_operator
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from learnedrecon.networks.filters import Window
 
 
-@singledispatch
+@open_function
 def pseudo_inverse(
     operator: Operator,
     data: Tensor,
@@ -68,7 +67,7 @@ def pseudo_inverse(
     )
 
 
-@singledispatch
+@open_function
 def has_pseudo_inverse(operator: Operator) -> bool:
     """True where :func:`pseudo_inverse` supports an operator.
 
@@ -129,8 +128,14 @@ def _multiple_has(operator: Multiple | LinearMultiple) -> bool:
 
 
 def _vanishes(operator: Multiple | LinearMultiple) -> bool:
-    """Whether a is 0, for some sample where there is one for each."""
-    return bool(torch.as_tensor(operator.scalar == 0).any())
+    """True if a is 0, for some sample where there is one for each.
+
+    Compiled code does not look at the values of samples: images are infinite there.
+    """
+    scalar = operator.scalar
+    if isinstance(scalar, Tensor):
+        return not torch.compiler.is_compiling() and bool((scalar == 0).any())
+    return scalar == 0
 
 
 @pseudo_inverse.register(ScaledArgument)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from learnedrecon.compiling import constant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def coverage(angles: tuple[float, ...], period: float) -> Coverage:
 
 
 def _within_stops(gaps: FloatArray, period: float) -> NDArray[np.bool_]:
-    """Which gaps lie between exposures at one stop."""
+    """The gaps between exposures at one stop."""
     same = gaps <= _SAME * period / len(gaps)
     ordered = np.sort(gaps)
     typical = ordered[np.searchsorted(np.cumsum(ordered), period / 2)]
@@ -212,25 +213,33 @@ def detector_weights(geometry: RotatingGeometry) -> FloatArray:
     return np.ones_like(positions)
 
 
-@lru_cache(maxsize=32)
-def widened(geometry: RotatingGeometry) -> tuple[RotatingGeometry, tuple[int, int]]:
-    """The scan with a displaced detector extended on its short side to the projection of the image.
+@constant()
+def added_pixels(geometry: RotatingGeometry) -> tuple[int, int]:
+    """Numbers of pixels that extend a displaced detector to the projection of the image.
 
-    Filtered data do not vanish there. The second value is the number of pixels added at either end;
-    none where :func:`detector_weights` are 1.
+    Filtered data do not vanish there. They are added at either end; none where
+    :func:`detector_weights` are 1.
 
     Args:
         geometry: Parallel or fan beam.
     """
     if not _is_made_up_for(geometry):
-        return geometry, (0, 0)
-    detector = geometry.detector
+        return 0, 0
     short, shadow = _short_side(geometry)
-    added = math.ceil((shadow - short) / detector.pitch)
-    offset = detector.axis_offset - math.copysign(added * detector.pitch / 2, detector.axis_offset)
-    wide = replace(detector, pixels=detector.pixels + added, axis_offset=offset)
-    sides = (0, added) if detector.axis_offset > 0 else (added, 0)
-    return replace(geometry, detector=wide), sides  # type: ignore[arg-type]
+    added = math.ceil((shadow - short) / geometry.detector.pitch)
+    return (0, added) if geometry.detector.axis_offset > 0 else (added, 0)
+
+
+def widened(geometry: RotatingGeometry, added: tuple[int, int]) -> RotatingGeometry:
+    """The scan with ``added`` pixels before the first and after the last one of its detector."""
+    detector = geometry.detector
+    before, after = added
+    wide = replace(
+        detector,
+        pixels=detector.pixels + before + after,
+        axis_offset=detector.axis_offset + (before - after) * detector.pitch / 2,
+    )
+    return replace(geometry, detector=wide)  # type: ignore[arg-type]
 
 
 def open_ends(geometry: RotatingGeometry) -> tuple[bool, bool]:

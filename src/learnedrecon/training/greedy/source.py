@@ -134,7 +134,7 @@ class GreedySource:
         return None
 
     def _fill(self, stage: int, stopped: Callable[[], bool]) -> tuple[bool, str | None]:
-        """Whether the cache is complete, and why there cannot be one."""
+        """True if the cache is complete, with the reason why there cannot be one."""
         before = self._files(stage - 1) if stage > 0 else None
         cache = self._files(stage)
         worker = StageModel(self.model, stage).eval()

@@ -1,4 +1,4 @@
-"""Dense operators and random numbers for the tests of the solvers."""
+"""What tests in many rooms share: random numbers, dense operators, distances."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class Conjugating(LinearOperator):
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Normally distributed numbers, the same every time."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
@@ -52,3 +53,15 @@ def spd(n: int, condition: float = 100.0, dtype: torch.dtype = torch.float64) ->
     basis, _ = torch.linalg.qr(normal(n, n, dtype=dtype))
     values = torch.logspace(0, 1, n, base=condition, dtype=dtype.to_real())
     return (basis * values) @ basis.mH
+
+
+def complex_normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.complex128) -> Tensor:
+    """Complex numbers with E|z|² = 1, the same every time."""
+    return normal(*shape, seed=seed, dtype=dtype)
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    """The largest difference over the largest entry, in double precision."""
+    assert found.shape == expected.shape
+    wide = torch.promote_types(expected.dtype, torch.float64)
+    return float((found.to(wide) - expected).abs().max() / expected.abs().max())

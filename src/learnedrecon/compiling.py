@@ -1,0 +1,116 @@
+"""What ``torch.compile`` and ``torch.export`` do not look into: constants and loops that stop.
+
+``torch.compiler.disable`` and ``assume_constant_result`` as decorators would import the compiler
+together with this package, which takes a second.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import torch
+from torch.utils._python_dispatch import _disable_current_modes
+
+from learnedrecon.errors import DifferentiationError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from functools import _lru_cache_wrapper, _SingleDispatchCallable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_REAL = {
+    torch.complex32: torch.float16,
+    torch.complex64: torch.float32,
+    torch.complex128: torch.float64,
+}
+
+
+def real_of(dtype: torch.dtype) -> torch.dtype:
+    """The precision of the parts of a number: ``dtype.to_real()``, which breaks compiled graphs."""
+    return _REAL.get(dtype, dtype)
+
+
+def constant(maxsize: int = 32) -> Callable[[Callable[..., R]], _lru_cache_wrapper[R]]:
+    """A function of hashable values, computed once and a constant of compiled code.
+
+    It runs outside of what is traced, so that what is kept are numbers. It must depend on its
+    arguments alone, by position, and its result must not be changed in place.
+
+    Args:
+        maxsize: Number of results that are kept; the one not asked for the longest goes first.
+    """
+
+    def decorate(function: Callable[..., R]) -> _lru_cache_wrapper[R]:
+        kept = lru_cache(maxsize)(function)
+
+        @wraps(function)
+        def call(*args: Hashable) -> R:
+            with _disable_current_modes(), torch.inference_mode(mode=False):
+                return kept(*args)
+
+        marked: Any = call
+        marked._dynamo_marked_constant = True  # noqa: SLF001 - what assume_constant_result sets
+        marked.cache_clear = kept.cache_clear
+        return marked
+
+    return decorate
+
+
+def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that compiled code leaves and comes back from, as it looks at numbers.
+
+    Compiled as a whole graph (``fullgraph=True``) it is an error of the compiler, and exported:
+
+    Raises:
+        DifferentiationError: ``torch.export`` arrives at it.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not torch.compiler.is_compiling():
+            return function(*args, **kwargs)
+        if torch.compiler.is_exporting():
+            raise DifferentiationError(
+                describe(
+                    expected="a graph that is the same for all numbers, for torch.export",
+                    found=f"{function.__qualname__}, which looks at numbers",
+                    fix="call the model once before, so that norms are known; export a method with"
+                    " a fixed number of steps, without solvers",
+                )
+            )
+        return torch.compiler.disable(function)(*args, **kwargs)
+
+    return call
+
+
+def open_function(default: Callable[..., R]) -> _SingleDispatchCallable[R]:
+    """``functools.singledispatch``, whose look-up by kind compiled code can follow.
+
+    Args:
+        default: What is called where no kind of the first argument's is registered.
+    """
+    kinds: dict[type, Callable[..., R]] = {}
+
+    def dispatch(kind: type) -> Callable[..., R]:
+        for base in kind.__mro__:
+            if base in kinds:
+                return kinds[base]
+        return default
+
+    def register(kind: type) -> Callable[[Callable[..., R]], Callable[..., R]]:
+        def decorate(function: Callable[..., R]) -> Callable[..., R]:
+            kinds[kind] = function
+            return function
+
+        return decorate
+
+    @wraps(default)
+    def call(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401
+        return dispatch(type(args[0]))(*args, **kwargs)
+
+    opened: Any = call
+    opened.register, opened.dispatch = register, dispatch
+    return opened
