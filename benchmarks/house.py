@@ -19,6 +19,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import tomllib
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,11 +41,6 @@ FOLDERS = {
     "benchmarks and studies": ("benchmarks", "studies"),
 }
 WORDS = ("isinstance(", "getattr(", "getattr(spec", "noqa", "type: ignore")
-STATEMENTS = {
-    "import learnedrecon": "import learnedrecon",
-    "learnedrecon --help": "from learnedrecon.cli.start import main; import sys;"
-    " sys.argv = ['learnedrecon', '--help']; main()",
-}
 RUNS = 7
 
 
@@ -112,13 +108,24 @@ def timed(root: Path, statement: str) -> float:
     return time.perf_counter() - begun
 
 
-def in_turn(roots: Mapping[str, Path], statement: str) -> dict[str, float]:
+def statements(root: Path) -> dict[str, str]:
+    """What is timed: an import, and the command line that the package declares."""
+    declared = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    module, function = declared["project"]["scripts"]["learnedrecon"].split(":")
+    command = f"import sys; sys.argv = ['learnedrecon', '--help']; from {module} import {function}"
+    return {
+        "import learnedrecon": "import learnedrecon",
+        "learnedrecon --help": f"{command}; {function}()",
+    }
+
+
+def in_turn(roots: Mapping[str, Path], name: str) -> dict[str, float]:
     """The median for every root, after one run that does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in roots}
+    taken: dict[str, list[float]] = {when: [] for when in roots}
     for _ in range(RUNS + 1):
-        for name, root in roots.items():
-            taken[name].append(timed(root, statement))
-    return {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
+        for when, root in roots.items():
+            taken[when].append(timed(root, statements(root)[name]))
+    return {when: statistics.median(seconds[1:]) for when, seconds in taken.items()}
 
 
 def with_kernels(root: Path) -> Path:
@@ -139,7 +146,7 @@ def times(_: Settings) -> dict[str, Any]:
     """Seconds of both, for every statement."""
     with unpacked(BEFORE) as old:
         roots = {"before": with_kernels(old), "now": ROOT}
-        return {name: in_turn(roots, statement) for name, statement in STATEMENTS.items()}
+        return {name: in_turn(roots, name) for name in statements(ROOT)}
 
 
 def cost(_: Settings) -> dict[str, Any]:

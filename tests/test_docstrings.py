@@ -133,6 +133,8 @@ def is_command(node: Function) -> bool:
     """True where all arguments are options of the command line, with their own help."""
     annotations = [x.annotation for x in [*node.args.args, *node.args.kwonlyargs]]
     shared = {"Overrides", "Images", "Force", "Range", "Geometry", "Device", "Verbose"}
+    shared |= {"Flats", "Darks", "Counts", "Transmission", "Row", "Rows", "Angles", "Degrees"}
+    shared |= {"BadPixels", "Rings"}
     return bool(annotations) and all(
         x is not None and (ast.unparse(x) in shared or "typer." in ast.unparse(x))
         for x in annotations

@@ -8,14 +8,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 import torch
 
 import learnedrecon as lr
+from learnedrecon.config.extensions import REGISTRIES
 from learnedrecon.errors import FileFormatError
 from learnedrecon.testing import check_operator, check_reconstructor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Lab: TypeAlias = Any
 """The module that the page makes."""
@@ -37,12 +41,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lab(folder: Path) -> Lab:
+def lab(folder: Path) -> Iterator[Lab]:
+    """The page's module; what it registers is forgotten at the end."""
+    before = {kind: dict(registry._entries) for kind, registry in REGISTRIES.items()}
     sys.path.insert(0, str(folder))
     try:
-        return importlib.import_module("my_lab")
+        yield importlib.import_module("my_lab")
     finally:
         sys.path.remove(str(folder))
+        sys.modules.pop("my_lab", None)
+        for kind, registry in REGISTRIES.items():
+            registry._entries.clear()
+            registry._entries.update(before[kind])
 
 
 def test_the_operator_passes_the_kit(lab: Lab) -> None:

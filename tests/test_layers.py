@@ -21,6 +21,7 @@ PACKAGE = "learnedrecon"
 ROOMS = (
     "errors",
     "compiling",
+    "limits",
     "files",
     "generators",
     "whereabouts",

@@ -1,4 +1,4 @@
-"""What ``torch.compile`` and ``torch.export`` do not look into: constants and loops that stop.
+"""Constants, solvers and open functions that ``torch.compile`` and ``torch.export`` do not trace.
 
 ``torch.compiler.disable`` and ``assume_constant_result`` as decorators would import the compiler
 together with this package, which takes a second.
@@ -29,18 +29,22 @@ _REAL = {
 
 
 def real_of(dtype: torch.dtype) -> torch.dtype:
-    """The precision of the parts of a number: ``dtype.to_real()``, which breaks compiled graphs."""
+    """The real dtype of a precision: ``dtype.to_real()``, which breaks compiled graphs.
+
+    Args:
+        dtype: Real or complex dtype.
+    """
     return _REAL.get(dtype, dtype)
 
 
 def constant(maxsize: int = 32) -> Callable[[Callable[..., R]], _lru_cache_wrapper[R]]:
-    """A function of hashable values, computed once and a constant of compiled code.
+    """A decorator for functions of hashable values: cached, and constants of compiled code.
 
-    It runs outside of what is traced, so that what is kept are numbers. It must depend on its
-    arguments alone, by position, and its result must not be changed in place.
+    The function runs outside of traced code, so that the cache contains numbers. It must depend
+    only on its positional arguments, and its result must not be changed in place.
 
     Args:
-        maxsize: Number of results that are kept; the one not asked for the longest goes first.
+        maxsize: Largest number of cached results; the least recently used one is removed first.
     """
 
     def decorate(function: Callable[..., R]) -> _lru_cache_wrapper[R]:
@@ -60,12 +64,15 @@ def constant(maxsize: int = 32) -> Callable[[Callable[..., R]], _lru_cache_wrapp
 
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that compiled code leaves and comes back from, as it looks at numbers.
+    """A decorator for functions that run outside of compiled code, as they depend on values.
 
-    Compiled as a whole graph (``fullgraph=True``) it is an error of the compiler, and exported:
+    With ``fullgraph=True`` the compiler raises an error, and export raises ours.
+
+    Args:
+        function: Function to run without compilation.
 
     Raises:
-        DifferentiationError: ``torch.export`` arrives at it.
+        DifferentiationError: ``torch.export`` reaches the function.
     """
 
     @wraps(function)
@@ -87,10 +94,10 @@ def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def open_function(default: Callable[..., R]) -> _SingleDispatchCallable[R]:
-    """``functools.singledispatch``, whose look-up by kind compiled code can follow.
+    """A ``functools.singledispatch`` whose dispatch by kind compiled code can trace.
 
     Args:
-        default: What is called where no kind of the first argument's is registered.
+        default: Function for arguments of no registered kind.
     """
     kinds: dict[type, Callable[..., R]] = {}
 

@@ -64,6 +64,22 @@ def describe(*, expected: str, found: str, fix: str) -> str:
     return f"Expected {expected}. Found {found}. What to do: {fix}."
 
 
+def require(
+    holds: object, kind: type[LearnedReconError], *, expected: str, found: str, fix: str
+) -> None:
+    """Raises an error of three parts unless a condition holds.
+
+    Args:
+        holds: The condition.
+        kind: Class of the error.
+        expected: First part of the message.
+        found: Second part.
+        fix: Third part.
+    """
+    if not holds:
+        raise kind(describe(expected=expected, found=found, fix=fix))
+
+
 def shown(value: object) -> str:
     """A value as text for a message: its ``repr``, shortened to some 80 characters.
 

@@ -195,8 +195,8 @@ CASES: Cases = (
         ("a data set 'third'", r"first \(6, 24\), second \(6, 24\)", "one of these keys"),
     ),
     (
-        "Data Exchange without angles", lambda p: exchange(p, exchange__theta=None),
-        ("exchange/theta", "exchange/data", "choose one of these keys"),
+        "Data Exchange without flats", lambda p: exchange(p, exchange__data_white=None),
+        ("frames without the object", "none", "--flats FILE"),
     ),
     (
         "white frames darker than dark ones",
@@ -284,7 +284,7 @@ CASES: Cases = (
     (
         "no weight of total variation",
         lambda p: p.reconstruct("tv", p.scan(), "--geometry", p.geometry()),
-        ("--weight for 'tv'", "none", r"begin with --weight \d"),
+        ("data with noise in every sample", "show none", r"give a weight, begin with \d"),
     ),
     (
         "a negative weight of total variation",

@@ -9,6 +9,8 @@ from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
 from learnedrecon.data.noises import NOISES
 from learnedrecon.data.pairs import PairFolderSpec
+from learnedrecon.data.published.lodopab import LodopabSpec
+from learnedrecon.data.published.two_detect import TwoDetectSpec
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.equilibrium_splitting import DataStep
@@ -91,7 +93,7 @@ OPERATOR_EXAMPLES = (
     Arranged(RayVectors3D((2, 3, 4), POSES, (3, 4)), ("x", "y", "z"), ("row", "angle", "column")),
     RayVectors2D((4, 5), ((0.0, -9.0, -3.0, 9.0, 1.0, 0.1),), 6),
     RayVectors2D((4, 5), ((0.0, 1.0, -3.0, 0.0, 1.0, 0.1),), 6, (0.5, 1.5), "parallel"),
-    FanBeam((4, 5), AngleRange(3, 0.1, 6.0), SHIFTED, 20.0, 10.0, 0.3),
+    FanBeam((4, 5), AngleRange(3, 0.1, 6.0, endpoint=True), SHIFTED, 20.0, 10.0, 0.3),
     ConeBeam((2, 4, 5), ARC, PANEL, 20.0, 10.0),
     ConeBeam((2, 4, 5), LIST, MOVED, 20.0, 10.0, (0.5, 0.25, 0.75), Orbit(1.0, 0.5)),
     ConeBeam((2, 4, 5), LIST, PANEL, 20.0, 10.0, 0.5, Orbit(tilt=0.1)),
@@ -132,7 +134,11 @@ DATA_EXAMPLES = (
     SheppLoganSpec(),
     SheppLoganSpec((16, 17)),
     PairFolderSpec("folder"),
-    PairFolderSpec(FILE, "test", (0.5, 0.25, 0.25), 3, "each", ".+(?=_)"),
+    PairFolderSpec(FILE, "test", (0.5, 0.25, 0.25), 3, "each", ".+(?=_)", "auto"),
+    LodopabSpec("folder"),
+    LodopabSpec(FILE, "test", 9),
+    TwoDetectSpec("folder"),
+    TwoDetectSpec(FILE, 1, 3, "test", 7, "mask.npy"),
 )
 NOISE_EXAMPLES = (
     NoNoise(),

@@ -21,10 +21,12 @@ from tests.fuzz.mutations import mutated
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.config.yaml_file import dump_config, dump_operator, read_config, read_operator
 from learnedrecon.data.datasets import EllipseSpec
+from learnedrecon.data.files.angles import read_angles
 from learnedrecon.data.files.arrays import array_header, read_array
 from learnedrecon.data.files.dicom import dicom_header, dicom_subject, read_attenuation
 from learnedrecon.data.files.exchange import read_data_exchange
 from learnedrecon.data.files.hdf5 import broken_links, list_datasets, open_hdf5
+from learnedrecon.data.files.nexus import read_nxtomo
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.noise import PoissonLog
 from learnedrecon.data.pairs import read_geometry
@@ -96,6 +98,8 @@ def _arrays(folder: Path) -> list[Seed]:
         pages.write(grey)
         pages.write(grey)
     found.append(Seed("tiff", ".tif", (folder / "pages.tif").read_bytes(), readers))
+    np.savez_compressed(folder / "a.npz", values=grey)
+    found.append(Seed("npz", ".npz", (folder / "a.npz").read_bytes(), readers))
     for ending, options in ((".tif", {"compression": "tiff_lzw"}), (".png", {})):
         for picture in (grey, grey.astype(np.uint8)):
             path = folder / f"p{ending}"
@@ -106,7 +110,8 @@ def _arrays(folder: Path) -> list[Seed]:
 
 def _hdf5(folder: Path) -> list[Seed]:
     rng = np.random.default_rng(1)
-    paths = [folder / f"{name}.h5" for name in ("plain", "chunks", "pairs", "groups", "exchange")]
+    names = ("plain", "chunks", "pairs", "groups", "exchange", "nxtomo")
+    paths = [folder / f"{name}.h5" for name in names]
     np.save(folder / "other.npy", rng.random(4))
     with h5py.File(paths[0], "w") as file:
         file["data"] = rng.random((5, 6))
@@ -134,11 +139,17 @@ def _hdf5(folder: Path) -> list[Seed]:
         file["exchange/data_dark"] = np.full((2, 1, 7), 10)
         file["exchange/theta"] = np.arange(6) * 30.0
         file["exchange/theta"].attrs["units"] = "degrees"
+    with h5py.File(paths[5], "w") as file:
+        file["entry/data/data"] = rng.integers(500, 900, (8, 2, 7))
+        file["entry/data/image_key"] = np.array([1, 2, 0, 0, 0, 0, 0, 0])
+        file["entry/sample/rotation_angle"] = np.arange(8) * 30.0
+        file["entry/sample/rotation_angle"].attrs["units"] = "deg"
     readers = (_everything, read_array, find_layout, look_at)
     special: dict[str, tuple[Callable[[Path], object], ...]] = {
         "pairs": (_pairs, inspect_folder),
         "groups": (_pairs, inspect_folder),
         "exchange": (_corrected,),
+        "nxtomo": (read_nxtomo,),
     }
     return [
         Seed("hdf5", ".h5", path.read_bytes(), (*special.get(path.stem, ()), *readers))
@@ -234,7 +245,9 @@ def _texts() -> list[Seed]:
     )
     geometry, whole = dump_operator(beam).encode(), dump_config(config).encode()
     operator_readers = (read_geometry, read_operator)
+    angles = "\n".join(["angle", *(f"{k * 30.5}" for k in range(6))]).encode()
     return [
+        Seed("angles", ".txt", angles, (_angles,)),
         Seed("geometry", ".yaml", geometry, operator_readers),
         Seed("geometry", ".yaml", geometry, operator_readers, structured),
         Seed("config", ".yaml", whole, (read_config,)),
@@ -265,6 +278,10 @@ CONVENTIONS: tuple[dict[str, Any], ...] = (
         "vol_geom": {"GridRowCount": 4, "GridColCount": 5, "option": {"WindowMinX": -3}},
     },
 )
+
+
+def _angles(path: Path) -> None:
+    read_angles(path, unit="degrees")
 
 
 def _records(path: Path) -> None:

@@ -6,11 +6,29 @@ from typing import Annotated
 import typer
 
 from learnedrecon.cli.options import Force, Geometry, echo
+from learnedrecon.cli.raw_options import (
+    Angles,
+    BadPixels,
+    Counts,
+    Darks,
+    Degrees,
+    Flats,
+    Rings,
+    Row,
+    Rows,
+    Transmission,
+    again,
+    raw_input,
+)
 
 
-def align(
+def align(  # noqa: PLR0913 - one argument for each option of the command
     scan: Annotated[
-        Path, typer.Argument(help="Measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
+        Path,
+        typer.Argument(
+            help="The measurement: npy, npz, TIFF, PNG, HDF5, Data Exchange, NXtomo, or a folder "
+            "of projections."
+        ),
     ],
     *,
     output: Annotated[
@@ -23,17 +41,36 @@ def align(
     key: Annotated[
         str | None, typer.Option("--key", help="Key of the data set in an HDF5 file.")
     ] = None,
+    flats: Flats = None,
+    darks: Darks = None,
+    counts: Counts = False,
+    transmission: Transmission = False,
+    row: Row = None,
+    rows: Rows = None,
+    theta: Angles = None,
+    degrees: Degrees = None,
+    bad_pixels: BadPixels = None,
+    rings: Rings = "none",
     force: Force = False,
 ) -> None:
     """Find the rotation axis of a CT scan, and write it into a geometry."""
     from learnedrecon.experiments.alignment import align as aligned
     from learnedrecon.experiments.alignment import report
 
-    result = aligned(scan, operator=geometry, output=output, key=key, force=force)
+    raw = raw_input(
+        (flats, darks),
+        counts=counts,
+        transmission=transmission,
+        rows=(row, rows),
+        theta=(theta, degrees),
+        corrections=(bad_pixels, rings),
+    )
+    result = aligned(scan, operator=geometry, output=output, key=key, raw=raw, force=force)
     for line in report(result):
         echo(line)
     if output is None:
         echo("Next: the same with -o G.yaml writes the geometry with this axis.")
         return
     data_set = "" if key is None else f" --key {key}"
-    echo(f"Next: learnedrecon reconstruct fbp {scan}{data_set} --geometry {output} -o image.tif")
+    words = f"{scan}{data_set}{again(raw)} --geometry {output}"
+    echo(f"Next: learnedrecon reconstruct fbp {words} -o image.tif")

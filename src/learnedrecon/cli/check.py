@@ -6,6 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from learnedrecon.cli.options import Force, Geometry, echo, note, results
+from learnedrecon.cli.raw_options import (
+    Angles,
+    BadPixels,
+    Counts,
+    Darks,
+    Degrees,
+    Flats,
+    Rings,
+    Row,
+    Rows,
+    Transmission,
+    raw_input,
+)
 
 if TYPE_CHECKING:
     from learnedrecon.testing import Report
@@ -23,7 +36,7 @@ def check() -> None:
 
 
 @app.command()
-def data(
+def data(  # noqa: PLR0913 - one argument for each option of the command
     file: Annotated[Path, typer.Argument(help="File, or folder of measurements and true images.")],
     *,
     geometry: Geometry = None,
@@ -34,16 +47,37 @@ def data(
         Path | None,
         typer.Option("--write-geometry", metavar="G.yaml", help="Write a geometry template."),
     ] = None,
+    flats: Flats = None,
+    darks: Darks = None,
+    counts: Counts = False,
+    transmission: Transmission = False,
+    row: Row = None,
+    rows: Rows = None,
+    theta: Angles = None,
+    degrees: Degrees = None,
+    bad_pixels: BadPixels = None,
+    rings: Rings = "none",
     force: Force = False,
 ) -> None:
     """Describe a file or folder of data: its content, missing parts and next steps.
 
-    With --geometry, which may also be a configuration or a run folder, data are compared with those
-    of the true images: as they are, reversed, in other units, of scans that turn the other way.
+    With flats or angles a file is a raw scan, and the geometry has its angles. With --geometry,
+    which may also be a configuration or a run folder, data are compared with those of the true
+    images: as they are, reversed, in other units, of scans that turn the other way.
     """
     from learnedrecon.experiments.checking import check_data
 
-    view = check_data(file, operator=geometry, key=key, write_geometry=write_geometry, force=force)
+    raw = raw_input(
+        (flats, darks),
+        counts=counts,
+        transmission=transmission,
+        rows=(row, rows),
+        theta=(theta, degrees),
+        corrections=(bad_pixels, rings),
+    )
+    view = check_data(
+        file, operator=geometry, key=key, raw=raw, write_geometry=write_geometry, force=force
+    )
     for line in view.lines:
         echo(line)
     if write_geometry is not None:

@@ -6,6 +6,19 @@ from typing import Annotated
 import typer
 
 from learnedrecon.cli.options import Device, Force, Geometry, echo
+from learnedrecon.cli.raw_options import (
+    Angles,
+    BadPixels,
+    Counts,
+    Darks,
+    Degrees,
+    Flats,
+    Rings,
+    Row,
+    Rows,
+    Transmission,
+    raw_input,
+)
 
 
 def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
@@ -17,7 +30,11 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         ),
     ],
     file: Annotated[
-        Path, typer.Argument(help="Measurement: npy, TIFF, PNG, HDF5 or Data Exchange.")
+        Path,
+        typer.Argument(
+            help="The measurement: npy, npz, TIFF, PNG, HDF5, Data Exchange, NXtomo, or a folder "
+            "of projections."
+        ),
     ],
     *,
     output: Annotated[
@@ -46,6 +63,21 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
             "'compare' chooses by the true images.",
         ),
     ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            "--window", metavar="hann|ram-lak", help="Window of the ramp filter of 'fbp'."
+        ),
+    ] = None,
+    bandwidth: Annotated[
+        str | None,
+        typer.Option(
+            "--bandwidth",
+            metavar="auto|NUMBER",
+            help="Cut-off of 'fbp' as a fraction of the Nyquist frequency. Without this and "
+            "--window, it is Hann's window with the bandwidth that fits the noise.",
+        ),
+    ] = None,
     extrapolate: Annotated[
         str | None,
         typer.Option(
@@ -63,12 +95,24 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
             "for attenuation in 1/mm and a model of phantoms in [0, 1].",
         ),
     ] = 1.0,
+    flats: Flats = None,
+    darks: Darks = None,
+    counts: Counts = False,
+    transmission: Transmission = False,
+    row: Row = None,
+    rows: Rows = None,
+    theta: Angles = None,
+    degrees: Degrees = None,
+    bad_pixels: BadPixels = None,
+    rings: Rings = "none",
     force: Force = False,
     device: Device = "auto",
 ) -> None:
     """Reconstruct an image from a measurement, with a trained model or without learning.
 
-    The geometry is that of the training unless --geometry gives another one.
+    The geometry is that of the training unless --geometry gives another one. Counts become line
+    integrals by their flats and darks, which Data Exchange and NXtomo have with them; frames with
+    three axes are (angle, row, detector).
     """
     from learnedrecon.experiments.reconstruction import reconstruct as reconstructed
     from learnedrecon.experiments.reconstruction import report
@@ -76,6 +120,8 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     asked = {
         "weight": weight,
         "nonnegative": None if signed is None else not signed,
+        "window": window,
+        "bandwidth": bandwidth,
         "extrapolate": extrapolate,
     }
     result = reconstructed(
@@ -85,6 +131,14 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         output=output,
         arguments={name: value for name, value in asked.items() if value is not None},
         key=key,
+        raw=raw_input(
+            (flats, darks),
+            counts=counts,
+            transmission=transmission,
+            rows=(row, rows),
+            theta=(theta, degrees),
+            corrections=(bad_pixels, rings),
+        ),
         simulate=simulate,
         scale=scale,
         force=force,

@@ -128,6 +128,15 @@ def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
     values = read_yaml(path)
     if isinstance(values, dict) and "operator" in values:
         return _operator(values["operator"], "operator", path)
+    if not isinstance(values, dict) or "name" not in values:
+        raise ConfigError(
+            describe(
+                expected=f"{path} to be a geometry with a 'name', or a configuration with an "
+                "'operator'",
+                found=shown(values),
+                fix="add the one that is missing, or name another file",
+            )
+        )
     return _operator(values, "geometry", path)
 
 

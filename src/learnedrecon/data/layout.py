@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import h5py
 
-from learnedrecon.data.files.arrays import HDF5_ENDINGS, array_header, numbers, read_array
+from learnedrecon.data.files.arrays import (
+    HDF5_ENDINGS,
+    KEYED_ENDINGS,
+    array_header,
+    numbers,
+    read_array,
+)
 from learnedrecon.data.files.dicom import (
     DICOM_ENDINGS,
     dicom_header,
@@ -67,7 +73,7 @@ _NOT_IMAGES: Final = (
 )
 _MOST_SAMPLES: Final = 10_000_000
 
-_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | HDF5_ENDINGS | DICOM_ENDINGS
+_ARRAYS: Final = frozenset({".npy", ".tif", ".tiff", ".png"}) | KEYED_ENDINGS | DICOM_ENDINGS
 
 
 @dataclass(frozen=True)
@@ -223,7 +229,7 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
 
     Raises:
         FileFormatError: There is no such path, a file is not HDF5, or it does not have the keys.
-        DataError: The folder is empty, or two files have the same name.
+        DataError: The folder contains no arrays, or two files have the same name.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() in HDF5_ENDINGS:

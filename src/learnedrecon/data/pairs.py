@@ -8,11 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import torch
+
 from learnedrecon import specs
 from learnedrecon.data.batch import Sample, check_fit
 from learnedrecon.data.conventions import plain_operator
 from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
 from learnedrecon.data.layout import Pair, find_layout
+from learnedrecon.data.raw.correction import mended_lines
+from learnedrecon.data.raw.masks import mending
 from learnedrecon.data.sections import share_images
 from learnedrecon.data.seeds import Split
 from learnedrecon.data.splits import (
@@ -65,6 +70,9 @@ class PairFolderSpec:
             test. None makes each sample a group, and for slices in DICOM each patient: PatientID,
             or SeriesInstanceUID where there is none, or else the file. '.+' makes each of these
             slices a group, too.
+        bad_pixels: "none", or which detector pixels of measurements are interpolated: "auto" finds
+            those that are stuck or noisy, a file in the folder is a mask, see ``--bad-pixels``.
+            Measurements are then line integrals (angle, [row,] detector).
 
     Raises:
         ConfigError: Fractions are negative or do not sum to 1, or the group is not a regular
@@ -77,6 +85,7 @@ class PairFolderSpec:
     seed: int = 0
     image_shapes: Literal["fixed", "each"] = "fixed"
     group: str | None = None
+    bad_pixels: str = "none"
 
     def __post_init__(self) -> None:
         if self.group is not None:
@@ -147,9 +156,10 @@ class PairFolder(SampleDataset):
 
     def __getitem__(self, index: int) -> Sample:
         item = self._items[checked_index(index, len(self))]
+        data = _read(item.pair.measurement, item.data)
         return Sample(
             item.pair.id,
-            _read(item.pair.measurement, item.data),
+            data if data is None else _mended(data, self.spec, item.pair.id),
             _read(item.pair.truth, item.truth),
             spec=item.spec,
         )
@@ -161,6 +171,28 @@ class PairFolder(SampleDataset):
     def ids(self) -> tuple[str, ...]:
         """The ids of the samples, in order."""
         return tuple(item.pair.id for item in self._items)
+
+
+def _mended(data: Tensor, spec: PairFolderSpec, name: str) -> Tensor:
+    """Line integrals (channel, angle, [row,] detector) with bad pixels interpolated."""
+    if spec.bad_pixels == "none":
+        return data
+    if data.is_complex() or data.ndim not in {3, 4}:
+        raise ShapeError(
+            describe(
+                expected="real line integrals (angle, [row,] detector) where 'bad_pixels' is "
+                f"'{spec.bad_pixels}'",
+                found=f"{data.dtype} of shape {tuple(data.shape[1:])} in '{name}'",
+                fix="omit 'bad_pixels'",
+            )
+        )
+    path = Path(spec.path)
+    folder = path if path.is_dir() else path.parent
+    rows = 1 if data.ndim == 3 else data.shape[2]
+    bad = mending(spec.bad_pixels, (rows, data.shape[-1]), folder)
+    values = data.double().reshape(*data.shape[:2], rows, data.shape[-1]).numpy()
+    mended = np.stack([mended_lines(channel, bad).values for channel in values])
+    return torch.from_numpy(mended).reshape(data.shape).to(data.dtype)
 
 
 def _place(spec: PairFolderSpec) -> Path:

@@ -6,12 +6,13 @@ measurements are read by the shape and dtype of its spaces only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from learnedrecon.errors import DataError, describe
+from learnedrecon.errors import DataError, GeometryError, describe
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.mri.non_cartesian import NonCartesian
 from learnedrecon.operators.ray.arranged import Arranged
@@ -143,6 +144,37 @@ def _(spec: Arranged) -> tuple[float, ...] | None:
 @angles_of.register(Transmission)
 def _(spec: Transmission) -> tuple[float, ...] | None:
     return angles_of(spec.geometry)
+
+
+@singledispatch
+def with_angles(spec: Record, theta: tuple[float, ...]) -> Record:
+    """The same scan at other angles.
+
+    Args:
+        spec: The record of an operator.
+        theta: Angles in radians.
+
+    Raises:
+        GeometryError: An operator without angles.
+    """
+    raise GeometryError(
+        describe(
+            expected="an operator with angles for those that are given",
+            found=f"{type(spec).__name__} and {len(theta)} angles",
+            fix="omit the angles, or name the geometry of a scan with --geometry",
+        )
+    )
+
+
+@with_angles.register(Beam)
+@with_angles.register(RotatingBeam3D)
+def _(spec: Beam | RotatingBeam3D, theta: tuple[float, ...]) -> Record:
+    return spec.with_angles(theta)
+
+
+@with_angles.register(Transmission)
+def _(spec: Transmission, theta: tuple[float, ...]) -> Record:
+    return replace(spec, geometry=spec.geometry.with_angles(theta))
 
 
 @singledispatch

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from learnedrecon.data.batch import Sample
     from learnedrecon.data.datasets import SampleDataset
     from learnedrecon.experiments.material import Material
+    from learnedrecon.experiments.raw import RawInput
     from learnedrecon.operators.base import Operator
     from learnedrecon.recorded import Record
     from learnedrecon.schemes.reconstructor import Reconstructor
@@ -75,21 +76,25 @@ def require_agreement(material: Material, model: Reconstructor) -> None:
         _LOG.info(f"Data against T(truth) of {len(pairs)} training samples: {found}.")
 
 
-def agreement_lines(path: Path, record: Record, key: str | None) -> tuple[tuple[str, ...], bool]:
+def agreement_lines(
+    path: Path, record: Record, key: str | None, raw: RawInput | None = None
+) -> tuple[tuple[str, ...], bool]:
     """The agreement of data in a file or folder with an operator: lines, and True if they agree.
 
     Args:
         path: Path of a folder or HDF5 file of pairs, or of a file with one measurement.
         record: Record of T.
         key: Key of the data set in an HDF5 file with one measurement, or None.
+        raw: Frames, rows, angles and corrections of a raw scan, or None.
 
     Raises:
         ShapeError: Data do not fit the operator.
         DataError: Samples have no partners, or the operator cannot have measured the values.
     """
     operator = specs.build(OPERATORS, record)
-    if key is not None or not _is_pairs(path):
-        data = as_data(read_measurement(path, key), record, operator.codomain)
+    asked = raw is not None and raw.asked
+    if key is not None or asked or not _is_pairs(path):
+        data = as_data(read_measurement(path, key, raw), record, operator.codomain)
         return _without_truth(operator, data)
     samples = _chosen(PairFolder(PairFolderSpec(str(path)), record))
     builder = BatchBuilder(operator, spec=record)

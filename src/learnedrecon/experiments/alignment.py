@@ -20,8 +20,11 @@ from learnedrecon.solvers.axis.search import AxisResult, rotation_axis
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
+
+    from learnedrecon.experiments.raw import RawInput
 
     Path_ = str | os.PathLike[str]
 
@@ -53,6 +56,7 @@ def align(
     operator: Path_ | Operator | Record = None,
     output: Path_ | None = None,
     key: str | None = None,
+    raw: RawInput | None = None,
     force: bool = False,
 ) -> Alignment:
     """Finds the rotation axis of a parallel, fan or cone beam scan, and writes its geometry.
@@ -67,6 +71,7 @@ def align(
             parallel beam with detector pixels of 1 mm.
         output: Path of a YAML file for the geometry with the axis, or None.
         key: Key of the data set in an HDF5 file.
+        raw: Flats, darks, detector rows, angles, bad pixels and rings of a raw scan in files.
         force: True if ``output`` may be overwritten; inputs never are.
 
     Raises:
@@ -76,9 +81,10 @@ def align(
         ShapeError: The measurement does not fit the operator.
         DataError: A value is NaN or infinite, or all are zero.
     """
-    file = _planned(output, measurement, operator, force=force)
+    inputs = (measurement, operator, *(() if raw is None else raw.files))
+    file = _planned(output, inputs, force=force)
     given = operator if isinstance(operator, Operator) else operator_record(operator)
-    scan = measured(measurement, None, given, key, torch.device("cpu"))
+    scan = measured(measurement, None, given, key, torch.device("cpu"), raw)
     axis = rotation_axis(scan.operator, scan.data)  # type: ignore[arg-type]
     geometry = scan.operator.spec
     before = geometry.detector.axis_offset
@@ -116,13 +122,7 @@ def report(result: Alignment) -> list[str]:
     return lines
 
 
-def _planned(
-    output: Path_ | None,
-    measurement: Path_ | Tensor | NDArray[Any],
-    operator: Path_ | Operator | Record,
-    *,
-    force: bool,
-) -> Path | None:
+def _planned(output: Path_ | None, inputs: Iterable[object], *, force: bool) -> Path | None:
     if output is None:
         return None
     path = Path(output)
@@ -132,5 +132,5 @@ def _planned(
                 expected="an output that ends in .yaml", found=str(path), fix="choose this ending"
             )
         )
-    inputs = [each for each in (measurement, operator) if isinstance(each, str | Path)]
-    return plan_outputs([path], inputs=inputs, force=force)[0]
+    read = [each for each in inputs if isinstance(each, str | Path)]
+    return plan_outputs([path], inputs=read, force=force)[0]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import os
 
     from learnedrecon.experiments.method import Method
+    from learnedrecon.experiments.raw import RawInput
     from learnedrecon.recorded import Record
     from learnedrecon.schemes.reconstructor import Reconstructor
     from learnedrecon.testing import Report
@@ -38,6 +39,7 @@ def check_data(
     *,
     operator: str | os.PathLike[str] | Record = None,
     key: str | None = None,
+    raw: RawInput | None = None,
     write_geometry: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> View:
@@ -48,6 +50,7 @@ def check_data(
         operator: Record of T, or path of a geometry file, configuration or run folder, with which
             data are compared, see :mod:`learnedrecon.data.consistency`.
         key: Key of the data set in an HDF5 file.
+        raw: Flats, darks, rows and angles of a raw scan, or None.
         write_geometry: Path of a YAML file for a geometry template, or None.
         force: True if that file may be overwritten.
 
@@ -60,11 +63,12 @@ def check_data(
     """
     path = Path(path)
     if write_geometry is not None:
-        plan_outputs([write_geometry], inputs=[path], force=force)
-    view = look_at(path, key)
+        inputs = (path, *(() if raw is None else raw.files))
+        plan_outputs([write_geometry], inputs=inputs, force=force)
+    view = look_at(path, key, raw)
     if operator is not None and view.usable:
         record = read_operator(operator) if isinstance(operator, str | Path) else operator
-        lines, agrees = agreement_lines(path, record, key)
+        lines, agrees = agreement_lines(path, record, key, raw)
         view = view._replace(lines=(*view.lines, *lines), usable=agrees)
     if write_geometry is not None:
         if view.geometry is None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import h5py
 import numpy as np
 import torch
 
-from learnedrecon.data.files.arrays import read_array
+from learnedrecon.config.yaml_file import dump_operator
+from learnedrecon.data.datasets import image_tensor
+from learnedrecon.data.files.arrays import HDF5_ENDINGS, read_array
 from learnedrecon.data.files.dicom import read_ct_dicom
-from learnedrecon.data.files.exchange import read_data_exchange
 from learnedrecon.data.files.hdf5 import get_item, list_datasets, open_hdf5, reading
 from learnedrecon.data.raw_values import seems_raw
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
@@ -18,17 +20,16 @@ from learnedrecon.errors import LearnedReconError
 from learnedrecon.experiments.folder_config import try_config
 from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, image_geometry_text
-from learnedrecon.experiments.measurement import is_data_exchange, is_dicom
+from learnedrecon.experiments.measurement import is_dicom
+from learnedrecon.experiments.published import next_line, recognised
+from learnedrecon.experiments.raw import RawInput, is_raw
+from learnedrecon.experiments.raw_report import raw_lines
+from learnedrecon.experiments.truncation_lines import truncation_lines
 from learnedrecon.files import require_file
-from learnedrecon.solvers.direct.truncation import find_truncation
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-_LEAST_TO_JUDGE = 8
-_HDF5 = {".h5", ".hdf5"}
 _PAIR_KEYS = {"measurement", "truth"}
 
 
@@ -46,28 +47,38 @@ class View(NamedTuple):
     usable: bool = True
 
 
-def look_at(path: Path, key: str | None = None) -> View:
+def look_at(path: Path, key: str | None = None, raw: RawInput | None = None) -> View:
     """The description of a file or a folder.
 
     Args:
         path: Path of the file or folder.
         key: Key of the data set in an HDF5 file.
+        raw: Frames, rows, angles and corrections of a raw scan, or None.
 
     Raises:
         FileFormatError: There is no such path, or a file cannot be read.
         DataError: A value is NaN or infinite.
     """
-    if path.is_dir():
+    raw = RawInput() if raw is None else raw
+    if path.is_dir() and not raw.asked:
         return _folder(path)
-    require_file(path, "a file or a folder")
-    if is_dicom(path):
+    if not path.is_dir():
+        require_file(path, "a file or a folder")
+    if not path.is_dir() and is_dicom(path):
         return _dicom(path)
-    if path.suffix.lower() in _HDF5 and key is None:
+    if is_raw(path, key, raw):
+        return View(*raw_lines(path, key, raw))
+    if path.suffix.lower() in HDF5_ENDINGS and key is None:
         return _hdf5(path)
     return _array(str(path), read_array(path, key))
 
 
 def _folder(path: Path) -> View:
+    found = recognised(path)
+    if found is not None:
+        line = next_line(path, Path("config.yaml"), found)
+        operator = None if found.operator is None else dump_operator(found.operator)
+        return View((*found.lines, line), operator)
     summary = inspect_folder(path)
     lines = list(folder_lines(summary))
     if summary.truth is not None and summary.usable:
@@ -121,8 +132,6 @@ def _dicom(path: Path) -> View:
 
 
 def _hdf5(path: Path) -> View:
-    if is_data_exchange(path):
-        return _exchange(path)
     with open_hdf5(path) as file:
         datasets = list_datasets(file)
         with reading(path):
@@ -143,22 +152,6 @@ def _type_of(file: h5py.File, key: str) -> object:
     return item.dtype if isinstance(item, h5py.Dataset) else "nothing"
 
 
-def _exchange(path: Path) -> View:
-    scan = read_data_exchange(path)
-    values, clipped = scan.line_integrals()
-    angles, pixels = values.shape
-    first, last = np.rad2deg(scan.theta[[0, -1]])
-    low, high = values.min(), values.max()
-    lines = (
-        f"{path}: Data Exchange, row 0: {angles} angles from {first:.4g} to {last:.4g} degrees.",
-        f"{pixels} detector pixels; {len(scan.white)} white and {len(scan.dark)} dark frames.",
-        f"Corrected line integrals from {low:.4g} to {high:.4g}, {clipped} clipped.",
-        *_truncation_lines(values),
-        "Missing: the detector's pitch, the rotation axis, the image's shape and pixel size.",
-    )
-    return View(lines, geometry_text((angles, pixels), theta=scan.theta.tolist()))
-
-
 def _array(name: str, values: NDArray[np.generic]) -> View:
     imaginary = values.dtype.kind == "c"
     seen = np.abs(values) if imaginary else values
@@ -167,6 +160,10 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
         f"{name}: {values.shape}, {values.dtype}, {what} {seen.min():.4g} to {seen.max():.4g}, "
         "all finite."
     )
+    try:
+        image_tensor(values, name)
+    except LearnedReconError as error:
+        return View((first, f"PROBLEM: {error}"), usable=False)
     if values.ndim not in {2, 3}:
         return View((first, "Neither an image nor a sinogram: these have two axes."))
     if imaginary:
@@ -185,7 +182,7 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
     else:
         middle = (
             f"As a measurement: {sinogram}.",
-            *_truncation_lines(values),
+            *truncation_lines(values),
             f"As an image: {image}; 'reconstruct --simulate' takes it.",
         )
     if odd is not None:
@@ -194,19 +191,6 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
         "The geometry of a measurement is missing: --write-geometry G.yaml writes one to fill in."
     )
     return View((first, *middle, last), geometry_text((rows, columns)))
-
-
-def _truncation_lines(values: NDArray[np.generic]) -> tuple[str, ...]:
-    """A note on line integrals (angle, detector) that the detector truncates."""
-    if min(values.shape) < _LEAST_TO_JUDGE:
-        return ()
-    found = find_truncation(torch.from_numpy(np.asarray(values, dtype=np.float64))[None])
-    if not found:
-        return ()
-    return (
-        f"As line integrals: {str(found)[0].lower()}{str(found)[1:]}",
-        "'reconstruct fbp' continues them; other methods need an image that covers the object.",
-    )
 
 
 def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -18,11 +18,14 @@ from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import DataError, ShapeError, describe
 from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, nested, simulated_geometry_text
+from learnedrecon.experiments.published import published_config, recognised
+from learnedrecon.experiments.text import one_line, quoted
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import named_from_plain
 
 if TYPE_CHECKING:
     from learnedrecon.data.summary import ArraySummary
+    from learnedrecon.experiments.published import Published
 
 _LOG = logging.getLogger(__name__)
 
@@ -94,6 +97,9 @@ def config_text(path: Path, output: Path) -> str:
         DataError: Arrays are broken, partners are missing, or there is nothing to learn from.
         ShapeError: Images are not two-dimensional, or measurements have several shapes.
     """
+    found = recognised(path)
+    if found is not None:
+        return _published_text(path, output, found)
     summary = inspect_folder(path)
     for line in folder_lines(summary):
         _LOG.info(line)
@@ -101,6 +107,22 @@ def config_text(path: Path, output: Path) -> str:
     for line in _pixel_lines(path):
         _LOG.info(line)
     return _text(path, output, summary)
+
+
+def _published_text(path: Path, output: Path, found: Published) -> str:
+    """Of a published dataset, if it has images to learn from."""
+    for line in found.lines:
+        _LOG.info(line)
+    if found.dataset is None:
+        raise DataError(
+            describe(
+                expected=f"true images to learn from in {path}",
+                found=f"a scan of {found.title} without any",
+                fix="name the folder of the slices, with the reference reconstructions beside the "
+                "data, or reconstruct this one",
+            )
+        )
+    return published_config(path, output, found)
 
 
 def try_config(path: Path, summary: FolderSummary) -> None:
@@ -144,24 +166,6 @@ def _text(path: Path, output: Path, summary: FolderSummary) -> str:
         group=NUMBERED,
         simulation="" if summary.measurement is not None else _simulation_text(summary.truth),
     )
-
-
-def quoted(text: str) -> str:
-    """A text in double quotes for YAML, with escapes for characters that do not print.
-
-    Args:
-        text: Text.
-    """
-    return '"' + one_line(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
-
-
-def one_line(text: str) -> str:
-    """A text with escapes for characters that do not print, including line breaks, for a comment.
-
-    Args:
-        text: Text.
-    """
-    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
 
 
 def _simulation_text(truth: ArraySummary) -> str:

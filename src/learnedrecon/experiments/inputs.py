@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnedrecon.data.pairs import PairFolderSpec
+from learnedrecon.data.published.lodopab import LodopabSpec
+from learnedrecon.data.published.two_detect import TwoDetectSpec
 from learnedrecon.errors import FileFormatError, describe
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ def files_of(spec: Record) -> tuple[Path, ...]:  # noqa: ARG001 - what other kin
 
 
 @files_of.register(PairFolderSpec)
-def _(spec: PairFolderSpec) -> tuple[Path, ...]:
+@files_of.register(LodopabSpec)
+@files_of.register(TwoDetectSpec)
+def _(spec: PairFolderSpec | LodopabSpec | TwoDetectSpec) -> tuple[Path, ...]:
     return (Path(spec.path),)
 
 

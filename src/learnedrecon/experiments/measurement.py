@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from learnedrecon.data.datasets import image_tensor
 from learnedrecon.data.files.arrays import read_array
 from learnedrecon.data.files.dicom import DICOM_ENDINGS, read_attenuation
-from learnedrecon.data.files.exchange import read_data_exchange
-from learnedrecon.data.files.hdf5 import list_datasets, open_hdf5
 from learnedrecon.errors import DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.experiments.acquisition import angles_of, data_axes, pixel_of, refuse_values
+from learnedrecon.experiments.raw import RawInput, is_raw, read_line_integrals
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ _LOG = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
-_HDF5 = {".h5", ".hdf5"}
 _MAGIC = b"DICM"
 
 
@@ -40,34 +38,36 @@ class Measurement(NamedTuple):
         values: Numbers, with the axes that they have in the file.
         theta: Angles in radians, or None where the file has none.
         path: Path of the file, for messages.
+        raw: Raw input of a raw scan, whose values are (angle, row, detector), or None.
     """
 
     values: Array
     theta: tuple[float, ...] | None = None
     path: Path = Path("the measurement")
+    raw: RawInput | None = None
 
 
-def read_measurement(path: Path, key: str | None) -> Measurement:
-    """The measurement in an npy, TIFF, PNG, HDF5 or Data Exchange file.
+def read_measurement(path: Path, key: str | None, raw: RawInput | None = None) -> Measurement:
+    """The measurement in a file as it is, or of a raw scan as line integrals.
 
-    Data Exchange is corrected by flat and dark fields.
+    Raw scans are Data Exchange, NXtomo, folders of projections, and whatever comes with ``raw``.
 
     Args:
-        path: Path of the file.
+        path: Path of a file, or of a folder of projections.
         key: Key of the data set in an HDF5 file.
+        raw: Frames, rows, angles and corrections, or None.
 
     Raises:
         FileFormatError: The file cannot be read.
-        DataError: A value is NaN or infinite, or fields cannot be corrected.
+        ShapeError: Frames, angles or rows do not fit.
+        DataError: A value is NaN or infinite, or frames cannot be corrected.
     """
-    if key is None and is_data_exchange(path):
-        scan = read_data_exchange(path)
-        lines = scan.line_integrals()
-        if lines.clipped:
-            _LOG.info(
-                f"{lines.clipped} of {lines.values.size} transmissions were below 1e-6: clipped."
-            )
-        return Measurement(lines.values.astype(np.float32), tuple(scan.theta.tolist()), path)
+    raw = RawInput() if raw is None else raw
+    if is_raw(path, key, raw):
+        lines = read_line_integrals(path, key, raw)
+        for note in lines.notes:
+            _LOG.info(note)
+        return Measurement(lines.values, lines.theta, path, raw)
     return Measurement(read_array(path, key), None, path)
 
 
@@ -106,18 +106,6 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == _MAGIC
 
 
-def is_data_exchange(path: Path) -> bool:
-    """True for an HDF5 file with the keys of the Data Exchange layout.
-
-    Args:
-        path: Path of the file.
-    """
-    if path.suffix.lower() not in _HDF5:
-        return False
-    with open_hdf5(path) as file:
-        return "exchange/data" in list_datasets(file)
-
-
 def assumed_geometry(measurement: Measurement) -> ParallelBeam:
     """The parallel beam of a file with angles, with detector pixels assumed to be 1 mm.
 
@@ -132,8 +120,8 @@ def assumed_geometry(measurement: Measurement) -> ParallelBeam:
             describe(
                 expected=f"the geometry of the scan in {measurement.path}",
                 found="none: the file has no angles, and the method was trained on no scan",
-                fix="give --geometry G.yaml; 'learnedrecon check data FILE --write-geometry G.yaml'"
-                " writes one to fill in",
+                fix="give --geometry G.yaml, or the angles with --theta FILE; 'learnedrecon check "
+                "data FILE --write-geometry G.yaml' writes one to fill in",
             )
         )
     pixels = measurement.values.shape[-1]
@@ -166,7 +154,8 @@ def as_data(measurement: Measurement, spec: Record, space: Space, channels: int 
     """
     names = data_axes(spec)
     what = "data" + (f" ({names})" if names else "")
-    data = stacked(measurement.values, space, channels, f"{what} in {measurement.path}")
+    values = arranged(measurement, space)
+    data = stacked(values, space, channels, f"{what} in {measurement.path}")
     refuse_values(spec, measurement.values, measurement.path)
     angles = angles_of(spec)
     theta = measurement.theta
@@ -179,6 +168,34 @@ def as_data(measurement: Measurement, spec: Record, space: Space, channels: int 
             f"The angles in {measurement.path} are not those of the geometry, which are used."
         )
     return data
+
+
+def arranged(measurement: Measurement, space: Space) -> Array:
+    """The values with the axes of an operator's data: of raw scans, the detector rows in place.
+
+    An operator of two axes (angle, detector) has one sample for each detector row that was chosen.
+
+    Args:
+        measurement: Content of the file.
+        space: The codomain of the operator.
+
+    Raises:
+        ShapeError: A raw scan of several rows, none of them chosen, for an operator of one row.
+    """
+    values = measurement.values
+    if measurement.raw is None or space.ndim == values.ndim:
+        return values
+    rows = values.shape[1]
+    if rows > 1 and measurement.raw.rows is None:
+        raise ShapeError(
+            describe(
+                expected=f"a row or rows of {measurement.path}, as the geometry has one row",
+                found=f"{rows} detector rows, and none chosen",
+                fix=f"choose one of 0 to {rows - 1} with --row, such as --row {rows // 2}, or "
+                f"several with --rows, such as --rows 0:{rows}",
+            )
+        )
+    return np.ascontiguousarray(np.moveaxis(values, 1, 0))
 
 
 def as_image(

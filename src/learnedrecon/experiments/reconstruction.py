@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,10 +42,11 @@ from learnedrecon.training.accelerator import choose_device
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from learnedrecon.experiments.raw import RawInput
     from learnedrecon.recorded import Record
     from learnedrecon.schemes.reconstructor import Reconstructor
 
@@ -89,6 +91,7 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
     output: Path_ | None = None,
     arguments: Mapping[str, Any] | None = None,
     key: str | None = None,
+    raw: RawInput | None = None,
     simulate: bool = False,
     scale: float = 1.0,
     force: bool = False,
@@ -108,6 +111,7 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
             total variation and the bandwidth of filtered backprojection, are chosen by it.
             Filtered backprojection extrapolates truncated projections unless "extrapolate" is set.
         key: Key of the data set in an HDF5 file.
+        raw: Flats, darks, detector rows, angles, bad pixels and rings of a raw scan in files.
         simulate: True if ``measurement`` is a true image that is measured first, with the noise of
             the run if it has any.
         scale: Size of the image relative to those that the model was trained on.
@@ -124,12 +128,19 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
         DataError: The operator cannot have made the measurement, or the image is not finite.
     """
     where = choose_device(device)
-    file = _planned(output, measurement, operator, force=force)
+    if raw is not None and raw.asked and (simulate or isinstance(measurement, Tensor | np.ndarray)):
+        raise _misplaced("flats, rows and the like for a measurement in a file alone", f"{raw}")
+    inputs = (measurement, operator, *(() if raw is None else raw.files))
+    file = _planned(output, inputs, force=force)
     _require_scale(scale)
     chosen = _with_extrapolation(method, with_automatic(method, arguments))
     known = find_method(method, arguments=chosen, device=where)
     given = operator if isinstance(operator, Operator) else operator_record(operator)
-    scan = (simulated if simulate else measured)(measurement, known, given, key, where)
+    scan = (
+        simulated(measurement, known, given, key, where)
+        if simulate
+        else measured(measurement, known, given, key, where, raw)
+    )
     if known.trained_on is not None and scan.operator.spec != known.trained_on:
         _LOG.warning("This geometry is not the one that the model was trained with.")
     _refuse_picture(file, scan.operator)
@@ -239,13 +250,7 @@ def _typical_size(problem: InverseProblem) -> float:
     return sizes[:: max(1, len(sizes) >> 23)].quantile(0.99).item()
 
 
-def _planned(
-    output: Path_ | None,
-    measurement: Path_ | Tensor | NDArray[Any],
-    operator: Path_ | Operator | Record,
-    *,
-    force: bool,
-) -> Path | None:
+def _planned(output: Path_ | None, inputs: Iterable[object], *, force: bool) -> Path | None:
     """The file to write, checked before anything is computed."""
     if output is None:
         return None
@@ -258,8 +263,8 @@ def _planned(
                 fix="choose one of these endings",
             )
         )
-    inputs = [each for each in (measurement, operator) if isinstance(each, str | Path)]
-    plan_outputs([path], inputs=inputs, force=force)
+    read = [each for each in inputs if isinstance(each, str | Path)]
+    plan_outputs([path], inputs=read, force=force)
     return path
 
 

@@ -16,6 +16,7 @@ from learnedrecon.config.yaml_file import read_operator
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.data.simulate import Simulation, Simulator
 from learnedrecon.errors import ConfigError, GeometryError, describe
+from learnedrecon.experiments.acquisition import with_angles
 from learnedrecon.experiments.agreement import note_raw_values
 from learnedrecon.experiments.measurement import (
     Measurement,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from learnedrecon.experiments.method import Method
+    from learnedrecon.experiments.raw import RawInput
     from learnedrecon.recorded import Record
 
     Path_ = str | os.PathLike[str]
@@ -57,12 +59,13 @@ class Scan(NamedTuple):
     truth: Tensor | None = None
 
 
-def measured(
+def measured(  # noqa: PLR0917 - what a command line has
     measurement: Path_ | Tensor | NDArray[Any],
     method: Method | None,
     given: Operator | Record,
     key: str | None,
     device: torch.device,
+    raw: RawInput | None = None,
 ) -> Scan:
     """The measurement of a file or array, with its operator.
 
@@ -72,6 +75,8 @@ def measured(
         given: Operator or record that takes precedence, or None.
         key: Key of the data set in an HDF5 file.
         device: Device of the data and the operator.
+        raw: Frames, rows and corrections of a raw scan, or None; its angles replace those of the
+            operator.
 
     Raises:
         ShapeError: The measurement does not fit the operator.
@@ -91,8 +96,10 @@ def measured(
                     fix="add --simulate to measure it first",
                 )
             )
-        content = read_measurement(path, key)
+        content = read_measurement(path, key, raw)
     operator = _operator(given, method)
+    if operator is not None and raw is not None and raw.theta is not None and content.theta:
+        operator = specs.build(OPERATORS, with_angles(operator.spec, content.theta))
     if operator is None:
         operator = specs.build(OPERATORS, assumed_geometry(content))
     _refuse_other_kind(method, operator)

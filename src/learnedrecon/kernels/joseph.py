@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from learnedrecon.errors import ConfigError, DtypeError, ShapeError, describe
+from learnedrecon.errors import ConfigError, describe
 from learnedrecon.kernels import oracle, triton2d
+from learnedrecon.kernels.entries import check_entries
 from learnedrecon.kernels.geometry import RayGeometry2D
 from learnedrecon.kernels.triton_launch import runs_on
 
@@ -66,7 +67,7 @@ def forward(image: Tensor, geometry: RayGeometry2D) -> Tensor:
         ShapeError: The last two axes are not those of the geometry.
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
-    _check(image, geometry.shape, "image (*lead, ny, nx)")
+    check_entries(image, geometry.shape, "image (*lead, ny, nx)")
     return project(image, _vectors_of(geometry, image), geometry.sizes)
 
 
@@ -85,7 +86,7 @@ def adjoint(data: Tensor, geometry: RayGeometry2D) -> Tensor:
         ShapeError: The last two axes are not those of the geometry.
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
-    _check(data, (geometry.angles, geometry.detectors), "data (*lead, angles, detectors)")
+    check_entries(data, (geometry.angles, geometry.detectors), "data (*lead, angles, detectors)")
     return backproject(data, _vectors_of(geometry, data), geometry.sizes)
 
 
@@ -167,25 +168,6 @@ def _heed_environment() -> str:
     if _compiled:
         _joseph.set_isa(name)
     return name
-
-
-def _check(tensor: Tensor, last: tuple[int, int], what: str) -> None:
-    if tensor.dtype not in {torch.float32, torch.float64}:
-        raise DtypeError(
-            describe(
-                expected=f"{what} of float32 or float64",
-                found=str(tensor.dtype),
-                fix="convert it, and run projectors outside autocast",
-            )
-        )
-    if tensor.ndim < 2 or tuple(tensor.shape[-2:]) != tuple(last):
-        raise ShapeError(
-            describe(
-                expected=f"{what} that ends in {tuple(last)}",
-                found=f"shape {tuple(tensor.shape)}",
-                fix="use the geometry of these data, or put the space axes last",
-            )
-        )
 
 
 class _Pair(NamedTuple):

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.errors import DtypeError, ShapeError, describe
+from learnedrecon.errors import ShapeError, describe
 from learnedrecon.kernels import joseph, oracle3d, triton3d
+from learnedrecon.kernels.entries import check_entries
 from learnedrecon.kernels.geometry3d import RayGeometry3D
 from learnedrecon.kernels.sizes import Sizes
 from learnedrecon.kernels.triton_launch import runs_on
@@ -54,7 +55,7 @@ def forward(volume: Tensor, geometry: RayGeometry3D) -> Tensor:
         ShapeError: The last three axes are not those of the geometry, or the volume has 2³¹ voxels.
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
-    _check(volume, geometry.shape, "volume (*lead, nz, ny, nx)")
+    check_entries(volume, geometry.shape, "volume (*lead, nz, ny, nx)")
     if runs_on(volume.device):
         return triton3d.project(volume.detach(), torch.tensor(geometry.vectors), _sizes(geometry))
     if not _use_compiled(volume, geometry):
@@ -90,7 +91,9 @@ def adjoint(data: Tensor, geometry: RayGeometry3D) -> Tensor:
         ShapeError: The last three axes are not those of the geometry, or the volume has 2³¹ voxels.
         ConfigError: LEARNEDRECON_SIMD names an instruction set that is not available.
     """
-    _check(data, (geometry.angles, *geometry.detectors), "data (*lead, angles, rows, columns)")
+    check_entries(
+        data, (geometry.angles, *geometry.detectors), "data (*lead, angles, rows, columns)"
+    )
     if runs_on(data.device):
         return triton3d.backproject(data.detach(), torch.tensor(geometry.vectors), _sizes(geometry))
     if not _use_compiled(data, geometry):
@@ -150,25 +153,6 @@ def _geometry_of(vectors: Tensor, sizes: Sizes) -> RayGeometry3D:
 
 def _sizes(geometry: RayGeometry3D) -> Sizes:
     return Sizes(geometry.cone, geometry.detectors, geometry.shape, geometry.pixel)
-
-
-def _check(tensor: Tensor, last: tuple[int, int, int], what: str) -> None:
-    if tensor.dtype not in {torch.float32, torch.float64}:
-        raise DtypeError(
-            describe(
-                expected=f"{what} of float32 or float64",
-                found=str(tensor.dtype),
-                fix="convert it, and run projectors outside autocast",
-            )
-        )
-    if tensor.ndim < 3 or tuple(tensor.shape[-3:]) != tuple(last):
-        raise ShapeError(
-            describe(
-                expected=f"{what} that ends in {tuple(last)}",
-                found=f"shape {tuple(tensor.shape)}",
-                fix="use the geometry of these data, or put the space axes last",
-            )
-        )
 
 
 def _use_compiled(tensor: Tensor, geometry: RayGeometry3D) -> bool:

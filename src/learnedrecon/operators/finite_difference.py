@@ -129,15 +129,15 @@ class FiniteDifference(LinearOperator):
 
 
 def differences(u: Tensor, spacings: tuple[float, ...], boundary: Border = "neumann") -> Tensor:
-    """∇u along the last axes, one spacing for each, as in :class:`FiniteDifference`.
+    """∇u along the last axes, with one spacing per axis, as in :class:`FiniteDifference`.
 
     Args:
-        u: (..., *shape).
-        spacings: h of every axis of the shape.
-        boundary: neumann, periodic or zero.
+        u: Images (..., *shape).
+        spacings: Size h of a pixel along every axis of the shape.
+        boundary: "neumann", "periodic" or "zero".
 
     Returns:
-        (..., number of axes, *shape).
+        Differences (..., number of axes, *shape).
     """
     n = len(spacings)
     slopes = u.new_zeros(*u.shape[:-n], n, *u.shape[-n:])
@@ -158,7 +158,16 @@ def differences(u: Tensor, spacings: tuple[float, ...], boundary: Border = "neum
 def differences_adjoint(
     v: Tensor, spacings: tuple[float, ...], boundary: Border = "neumann"
 ) -> Tensor:
-    """∇*v of v (..., number of axes, *shape), (..., *shape); see :func:`differences`."""
+    """The adjoint ∇*v of :func:`differences`.
+
+    Args:
+        v: Differences (..., number of axes, *shape).
+        spacings: Size h of a pixel along every axis of the shape.
+        boundary: "neumann", "periodic" or "zero".
+
+    Returns:
+        Images (..., *shape).
+    """
     n = len(spacings)
     total = torch.zeros_like(v.select(-n - 1, 0))
     for index, axis in enumerate(range(-n, 0)):

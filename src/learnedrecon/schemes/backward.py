@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,6 +29,18 @@ class Backward(ABC):
     @abstractmethod
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
         """The state after all ``steps``."""
+
+    def trace(self, steps: Sequence[Any], state: S, problem: Problem) -> Iterator[S]:
+        """States after every elementary step, each of which can be differentiated in this way.
+
+        Args:
+            steps: Steps, in order.
+            state: Initial state.
+            problem: Problem that the steps run on.
+        """
+        for step in steps:
+            for state in step.iterates(state, problem):  # noqa: PLR1704, B020
+                yield state
 
 
 @dataclass(frozen=True)
@@ -71,8 +83,19 @@ class Checkpointed(Backward):
             state = checkpoint(_compose, part, state, problem, use_reentrant=False)
         return state
 
+    def trace(self, steps: Sequence[Any], state: S, problem: Problem) -> Iterator[S]:
+        for first in range(0, len(steps), self.every):
+            part = steps[first : first + self.every]
+            states = checkpoint(_trace, part, state, problem, use_reentrant=False)
+            yield from states
+            state = states[-1]
+
 
 def _compose(steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
     for step in steps:
         state = step(state, problem)
     return state
+
+
+def _trace(steps: Sequence[Any], state: S, problem: Problem) -> list[S]:
+    return list(Backprop().trace(steps, state, problem))

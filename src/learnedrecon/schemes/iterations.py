@@ -71,9 +71,10 @@ class CyclicChain(Step[S]):
 
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         require_state(self, state)
-        for step in self._all():
-            state = step(state, problem)
-            yield state
+        return self.backward_mode.trace(list(self._all()), state, problem)
+
+    def elements(self) -> Sequence[Step[S]]:
+        return [element for step in self._all() for element in step.elements()]
 
     def units(self) -> Sequence[Unit[S]]:
         return [unit for step in self._all() for unit in step.units()]

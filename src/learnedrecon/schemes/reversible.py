@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from contextlib import contextmanager
@@ -78,10 +79,30 @@ class Reversible(Backward):
     @uncompiled
     def run(self, steps: Sequence[Update[S]], state: S, problem: Problem) -> S:
         units: list[Unit[S]] = [unit for step in steps for unit in units_of(step)]
+        for after in self._walk(units, steps, state, problem):
+            state = after
+        return state
+
+    def trace(self, steps: Sequence[Any], state: S, problem: Problem) -> Iterator[S]:
+        """States after every elementary step, all of them made before the first is yielded."""
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            yield from super().trace(steps, state, problem)
+            return
+        parts = [units_of(element) for step in steps for element in step.elements()]
+        last = set(itertools.accumulate(len(units) for units in parts))
+        units = [unit for part in parts for unit in part]
+        walk = self._walk(units, steps, state, problem)
+        yield from [after for number, after in enumerate(walk, start=1) if number in last]
+
+    def _walk(
+        self, units: Sequence[Unit[S]], steps: Sequence[Any], state: S, problem: Problem
+    ) -> Iterator[S]:
+        """States after every unit; where gradients are recorded, the walk has to be finished."""
         if not torch.is_grad_enabled():
             for unit in units:
                 state = unit.forward(state, unit.problem_for_unit(problem))
-            return state
+                yield state
+            return
         constancy = Constancy(steps)
         tape = _Tape(units, problem, state, self.tolerance)
         tape.watch.update(constancy.weights())
@@ -90,9 +111,9 @@ class Reversible(Backward):
             seen = unit.problem_for_unit(problem)
             with saved_tensors_hooks(frame.pack, frame.unpack):
                 state = unit.forward(state, seen)
+            yield state
         constancy.require()
         tape.close(state)
-        return state
 
 
 class _Tape(Generic[S]):

@@ -100,6 +100,10 @@ class Step(nn.Module, ABC, Generic[S]):
         """The state after every elementary step; the last one is ``self(state, problem)``."""
         yield self(state, problem)
 
+    def elements(self) -> Sequence[Step[S]]:
+        """Elementary steps, in order: those after which :meth:`iterates` yields a state."""
+        return [self]
+
     def diagnostics(self) -> dict[str, float]:
         """Numbers about the last call; none for steps that solve nothing."""
         return {}
@@ -157,9 +161,10 @@ class Chain(Step[S]):
 
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         require_state(self, state)
-        for step in self:
-            for state in step.iterates(state, problem):  # noqa: PLR1704, B020
-                yield state
+        return self.backward_mode.trace(list(self), state, problem)
+
+    def elements(self) -> Sequence[Step[S]]:
+        return [element for step in self for element in step.elements()]
 
     def units(self) -> Sequence[Unit[S]]:
         return [unit for step in self for unit in step.units()]
@@ -219,9 +224,10 @@ class Repeat(Step[S]):
 
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         require_state(self, state)
-        for _ in range(self.times):
-            for state in self.step.iterates(state, problem):  # noqa: PLR1704, B020
-                yield state
+        return self.backward_mode.trace([self.step] * self.times, state, problem)
+
+    def elements(self) -> Sequence[Step[S]]:
+        return [*self.step.elements()] * self.times
 
     def units(self) -> Sequence[Unit[S]]:
         return [*self.step.units()] * self.times

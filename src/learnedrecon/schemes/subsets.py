@@ -101,6 +101,12 @@ class OnSubset(Step[S]):
     def iterates(self, state: S, problem: Problem) -> Iterator[S]:
         return self.step.iterates(state, self.part(problem))
 
+    def elements(self) -> Sequence[Step[S]]:
+        inner = self.step.elements()
+        if len(inner) == 1:
+            return [self]
+        return [OnSubset(one, self.partition, self.k, drawn=self.drawn) for one in inner]
+
     def units(self) -> Sequence[Unit[S]]:
         return [_OnPart(unit, self) for unit in units_of(self.step)]
 

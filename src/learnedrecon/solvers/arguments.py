@@ -17,6 +17,7 @@ from learnedrecon.errors import (
     GeometryError,
     ShapeError,
     describe,
+    shown,
 )
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
@@ -189,15 +190,35 @@ def checked_weight(weight: Tensor | float, like: Tensor, axes: int) -> Tensor:
             )
         )
     given = torch.as_tensor(weight, dtype=real, device=like.device)
-    if not bool((given.isfinite() & (given >= 0)).all()):
+    require_weights(given, weight, allow_zero=True)
+    return given.reshape(*shape, *[1] * (like.ndim - 1)) if shape else given
+
+
+def require_weights(converted: Tensor, weight: Tensor | float, *, allow_zero: bool) -> None:
+    """Refuses weights that are negative, or beyond what the precision of the data holds.
+
+    Args:
+        converted: Weights in the precision of the data, in which 1e39 is infinite and 1e-50 zero.
+        weight: Weights as they were given, for the message.
+        allow_zero: Whether a weight may be zero; one that only becomes so never may.
+
+    Raises:
+        ConfigError: they are.
+    """
+    given = torch.as_tensor(weight, dtype=torch.float64)
+    lowest = given >= 0 if allow_zero else given > 0
+    vanished = (converted == 0).cpu() & (given.cpu() != 0)
+    if not bool(lowest.all() and converted.isfinite().all() and not vanished.any()):
+        kind = torch.finfo(converted.dtype)
+        sign = "weights of at least 0" if allow_zero else "weights above 0"
         raise ConfigError(
             describe(
-                expected="weights that are not negative",
-                found=str(weight),
-                fix="choose a positive weight",
+                expected=f"{sign}, from {kind.tiny:.2g} to {kind.max:.2g} in the precision of the"
+                " data",
+                found=shown(weight.tolist() if isinstance(weight, Tensor) else weight),
+                fix="choose another weight, or another unit of the data",
             )
         )
-    return given.reshape(*shape, *[1] * (like.ndim - 1)) if shape else given
 
 
 Kind = TypeVar("Kind", bound=Operator)

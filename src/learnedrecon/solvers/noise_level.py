@@ -108,3 +108,25 @@ def _estimated(data: Tensor) -> Tensor:
     middle = torch.stack([row[mask].abs().nanmedian() for row, mask in each])
     sigma = middle / (_NORMAL_QUARTILE * _SECOND_DIFFERENCE)
     return sigma * math.sqrt(2.0) if y.is_complex() else sigma
+
+
+def one_per_sample(sigma: Tensor | float, data: Tensor) -> Tensor:
+    """Standard deviations (batch,), float64.
+
+    Args:
+        sigma: σ, one number or one per sample, (batch,).
+        data: y, (batch, ...).
+
+    Raises:
+        ShapeError: σ is neither one number nor one per sample.
+    """
+    noise = torch.as_tensor(sigma, dtype=torch.float64, device=data.device)
+    if noise.shape not in {(), (len(data),)}:
+        raise ShapeError(
+            describe(
+                expected=f"one sigma, or one per sample, ({len(data)},)",
+                found=f"shape {tuple(noise.shape)}",
+                fix="give a number or a tensor with the batch axis only",
+            )
+        )
+    return noise.expand(len(data)).clone()

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from learnedrecon.compiling import uncompiled
-from learnedrecon.errors import ConfigError, ShapeError, describe
+from learnedrecon.errors import ConfigError, describe
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.solvers.arguments import checked_limits, require_operator
-from learnedrecon.solvers.noise_level import estimate_noise
+from learnedrecon.solvers.noise_level import estimate_noise, one_per_sample
 from learnedrecon.solvers.result import TVResult
 from learnedrecon.solvers.tv import tv_reconstruction
 from learnedrecon.solvers.tv_certificate import wide
@@ -174,15 +174,7 @@ class _Search:
 
 
 def _checked_noise(sigma: Tensor | float, factor: float, data: Tensor) -> Tensor:
-    noise = torch.as_tensor(sigma, dtype=torch.float64, device=data.device)
-    if noise.shape not in {(), (len(data),)}:
-        raise ShapeError(
-            describe(
-                expected=f"one sigma, or one per sample, ({len(data)},)",
-                found=f"shape {tuple(noise.shape)}",
-                fix="give a number or a tensor with the batch axis only",
-            )
-        )
+    noise = one_per_sample(sigma, data)
     if not bool((noise.isfinite() & (noise > 0)).all()) or not factor > 0:
         raise ConfigError(
             describe(
@@ -191,4 +183,4 @@ def _checked_noise(sigma: Tensor | float, factor: float, data: Tensor) -> Tensor
                 fix="give the standard deviation of the noise; there is no weight for data without",
             )
         )
-    return noise.expand(len(data)).clone()
+    return noise

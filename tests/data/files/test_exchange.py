@@ -12,7 +12,7 @@ from learnedrecon.data.files.exchange import ExchangeScan, read_data_exchange
 from learnedrecon.errors import DataError, FileFormatError, GeometryError, ShapeError
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 
-TOOTH = Path(__file__).parents[2].parent / "shared" / "data" / "tooth.h5"
+TOOTH = Path(__file__).parents[4] / "shared" / "data" / "tooth.h5"
 
 Contents = dict[str, NDArray[Any]]
 
@@ -111,13 +111,27 @@ def test_the_smallest_transmission_is_checked(smallest: float) -> None:
         scan_with_counts(50.0).line_integrals(min_transmission=smallest)
 
 
-def test_dead_pixels_are_counted_and_refused(tmp_path: Path) -> None:
+def test_dead_pixels_are_counted_and_interpolated(tmp_path: Path) -> None:
     values = contents()
     values["data_white"][:, 0, [4, 9]] = values["data_dark"][:, 0, [4, 9]]
     scan = read_data_exchange(write(tmp_path / "a.h5", values))
-    with pytest.raises(DataError, match=r"2 of 11 detector pixels .* pixel 4"):
+    true = true_integrals()[:, 0]
+    expected = true.copy()
+    for pixel in (4, 9):
+        expected[:, pixel] = (true[:, pixel - 1] + true[:, pixel + 1]) / 2
+    np.testing.assert_allclose(scan.line_integrals().values, expected, atol=1e-12)
+    assert scan.bad_pixels.kinds["dead"] == 2
+    with pytest.raises(DataError, match=r"2 of 11 detector pixels .*\(0, 4\)"):
+        scan.line_integrals(bad="none")
+    assert read_data_exchange(tmp_path / "a.h5", row=1).bad_pixels.mask.sum() == 0
+
+
+def test_exchanged_frames_are_refused(tmp_path: Path) -> None:
+    values = contents()
+    values["data_white"], values["data_dark"] = values["data_dark"], values["data_white"]
+    scan = read_data_exchange(write(tmp_path / "a.h5", values))
+    with pytest.raises(DataError, match="exchanged"):
         scan.line_integrals()
-    read_data_exchange(tmp_path / "a.h5", row=1).line_integrals()
 
 
 @pytest.mark.parametrize("name", ["data", "data_white", "data_dark", "theta"])

@@ -1,4 +1,4 @@
-"""Reading and writing of arrays in npy, TIFF, PNG and HDF5 files, chosen by the file ending."""
+"""Reading and writing of arrays in npy, npz, TIFF, PNG and HDF5 files, by the file ending."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from learnedrecon.data.files.hdf5 import (
 )
 from learnedrecon.data.files.header import Header
 from learnedrecon.data.files.npy import npy_header, read_npy, write_npy
+from learnedrecon.data.files.npz import npz_header, read_npz
 from learnedrecon.data.files.png import png_header, read_png, write_png
 from learnedrecon.data.files.tiff import read_tiff, tiff_header, write_tiff
 from learnedrecon.errors import DataError, DtypeError, FileFormatError, ShapeError, describe
@@ -43,12 +44,14 @@ def read_array(
 ) -> Array:
     """An array from a file.
 
-    npy, TIFF and HDF5 keep their dtype (in native byte order). PNG must be greyscale of 8 or 16
-    bits, and becomes float32 in [0, 1]: the stored integer over 255 or 65535.
+    npy, npz, TIFF and HDF5 keep their dtype (in native byte order). PNG must be greyscale of 8 or
+    16 bits, and becomes float32 in [0, 1]: the stored integer over 255 or 65535.
 
     Args:
-        path: Path of a file that ends in .npy, .tif, .tiff, .png, .h5 or .hdf5.
-        key: Key of the data set in an HDF5 file; needed where there are several.
+        path: Path of a file that ends in .npy, .npz, .tif, .tiff, .png, .h5, .hdf5, .hdf, .nxs or
+            .nx.
+        key: Key of the data set in an HDF5 file or the array in npz; needed where there are
+            several.
         ndim: Required number of axes, or None for any.
 
     Raises:
@@ -101,7 +104,7 @@ def numbers(array: Array, what: str, *, ndim: int | None = None) -> Array:
 
 def _read(path: Path, key: str | None, read: Callable[[Path, str | None], F]) -> F:
     require_file(path, _EXPECTED)
-    if key is not None and path.suffix.lower() not in HDF5_ENDINGS:
+    if key is not None and path.suffix.lower() not in KEYED_ENDINGS:
         found = f"the key '{key}' for a file without keys"
         raise unreadable(path, _EXPECTED, found, "omit the key")
     return read(path, key)
@@ -195,14 +198,19 @@ def _write_hdf5(path: Path, array: Array) -> None:
 _NPY: Final = _Format(lambda path, _: npy_header(path), lambda path, _: read_npy(path))
 _TIFF: Final = _Format(lambda path, _: tiff_header(path), lambda path, _: read_tiff(path))
 _PNG: Final = _Format(lambda path, _: png_header(path), lambda path, _: read_png(path))
+_NPZ: Final = _Format(npz_header, read_npz)
 _HDF5: Final = _Format(_hdf5_header, _read_hdf5)
 _READERS: Final[dict[str, _Format]] = {
     ".npy": _NPY,
     ".tif": _TIFF,
     ".tiff": _TIFF,
     ".png": _PNG,
+    ".npz": _NPZ,
     ".h5": _HDF5,
     ".hdf5": _HDF5,
+    ".hdf": _HDF5,
+    ".nxs": _HDF5,
+    ".nx": _HDF5,
 }
 _WRITERS: Final[dict[str, Callable[[Path, Array], None]]] = {
     ".npy": write_npy,
@@ -214,6 +222,9 @@ _WRITERS: Final[dict[str, Callable[[Path, Array], None]]] = {
 }
 HDF5_ENDINGS: Final = frozenset(ending for ending, kind in _READERS.items() if kind is _HDF5)
 """By which HDF5 files are known."""
+
+KEYED_ENDINGS: Final = HDF5_ENDINGS | {".npz"}
+"""By which files are known whose arrays have names."""
 
 
 def _by_ending(path: Path, table: dict[str, F]) -> F:

@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from learnedrecon.data.files.angles import to_radians, unit_of
 from learnedrecon.data.files.hdf5 import (
     get_dataset,
+    get_item,
+    list_datasets,
     open_hdf5,
     read_dataset,
     reading,
     require_finite,
 )
-from learnedrecon.errors import DataError, FileFormatError, ShapeError, describe, shown
+from learnedrecon.data.files.scan_frames import Rows, ScanFrames, checked_rows
+from learnedrecon.data.raw.correction import SMALLEST_TRANSMISSION, Mending, RawScan
+from learnedrecon.errors import FileFormatError, ShapeError, describe
 
 if TYPE_CHECKING:
     import os
 
     import h5py
 
+    from learnedrecon.data.raw.bad_pixels import BadPixels
+
 FloatArray = NDArray[np.float64]
 
 _COUNTS, _WHITE, _DARK, _THETA = (
     f"exchange/{name}" for name in ("data", "data_white", "data_dark", "theta")
 )
-_MANY_TURNS: Final = 4 * 360.0
-_RADIANS_PER_UNIT: Final = {
-    "deg": np.pi / 180.0,
-    "degree": np.pi / 180.0,
-    "degrees": np.pi / 180.0,
-    "rad": 1.0,
-    "radian": 1.0,
-    "radians": 1.0,
-}
 
 
 class LineIntegrals(NamedTuple):
@@ -84,30 +82,35 @@ class ExchangeScan:
                 )
             )
 
-    def line_integrals(self, *, min_transmission: float = 1e-6) -> LineIntegrals:
-        """Line integrals ``-ln((counts - dark)/(white - dark))`` with the means of both fields.
+    def raw(self) -> RawScan:
+        """The scan with the means of its frames."""
+        white, dark = self.white.mean(axis=0), self.dark.mean(axis=0)
+        return RawScan(self.counts[:, None], white[None], dark[None])
 
-        Transmissions below ``min_transmission``, also zero and negative ones, are set to it and
-        counted.
+    def line_integrals(
+        self, *, bad: Mending = "auto", min_transmission: float = SMALLEST_TRANSMISSION
+    ) -> LineIntegrals:
+        """``-ln((counts - dark)/(white - dark))`` with the means of the white and dark frames.
+
+        Bad detector pixels are interpolated, see :meth:`RawScan.line_integrals`, which also says
+        how many there were. Transmissions below ``min_transmission``, zero and negative ones among
+        them, are set to it, and counted.
+
+        Args:
+            bad: "auto", "none" or a mask of the bad pixels.
+            min_transmission: Smallest transmission that is allowed.
 
         Raises:
-            DataError: White does not exceed dark at a detector pixel, or ``min_transmission`` is
-                not in (0, 1).
+            DataError: More than a quarter of the pixels are bad, white does not exceed dark in one
+                that is not to be interpolated, or ``min_transmission`` is not in (0, 1).
         """
-        if not 0.0 < min_transmission < 1.0:
-            raise DataError(
-                describe(
-                    expected="a smallest transmission between 0 and 1",
-                    found=str(min_transmission),
-                    fix="use a value far below the smallest true transmission, such as 1e-6",
-                )
-            )
-        dark = self.dark.mean(axis=0)
-        beam = self.white.mean(axis=0) - dark
-        _refuse_dead_pixels(beam)
-        transmission = (self.counts - dark) / beam
-        clipped = int(np.count_nonzero(transmission < min_transmission))
-        return LineIntegrals(-np.log(np.maximum(transmission, min_transmission)), clipped)
+        found = self.raw().line_integrals(bad=bad, min_transmission=min_transmission)
+        return LineIntegrals(found.values[:, 0], found.clipped)
+
+    @property
+    def bad_pixels(self) -> BadPixels:
+        """The bad pixels of the row, as they are found."""
+        return self.raw().line_integrals().bad
 
 
 def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeScan:
@@ -130,21 +133,74 @@ def read_data_exchange(path: str | os.PathLike[str], row: int = 0) -> ExchangeSc
         DataError: NaN or infinity.
     """
     path = Path(path)
+    _require_keys(path)
+    scan = read_exchange_frames(path, slice(row, row + 1))
+    assert scan.white is not None
+    assert scan.dark is not None
+    assert scan.theta is not None
+    return ExchangeScan(scan.counts[:, 0], scan.white[:, 0], scan.dark[:, 0], scan.theta)
+
+
+def is_data_exchange(path: str | os.PathLike[str]) -> bool:
+    """True for an HDF5 file with the counts of a Data Exchange scan.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        FileFormatError: The file is missing, no HDF5 file, or truncated.
+    """
     with open_hdf5(path) as file:
-        stacks = {key: get_dataset(file, key) for key in (_COUNTS, _WHITE, _DARK)}
-        theta = get_dataset(file, _THETA)
+        return _COUNTS in list_datasets(file)
+
+
+def read_exchange_frames(path: str | os.PathLike[str], rows: Rows = None) -> ScanFrames:
+    """Reads detector rows with their frames and angles, as far as they are there.
+
+    Args:
+        path: Path of an HDF5 file with ``exchange/data`` (frame, row, detector), and perhaps
+            ``exchange/data_white``, ``exchange/data_dark`` and ``exchange/theta``.
+        rows: Rows of the detector, or None for all.
+
+    Raises:
+        FileFormatError: The file cannot be read, or has no counts or an unknown unit.
+        ShapeError: Shapes do not fit together, or a row is not there.
+        DataError: A value is NaN or infinite.
+    """
+    path = Path(path)
+    with open_hdf5(path) as file:
+        stacks = {_COUNTS: get_dataset(file, _COUNTS)}
+        for key in (_WHITE, _DARK):
+            if _has(file, key):
+                stacks[key] = get_dataset(file, key)
+        theta = get_dataset(file, _THETA) if _has(file, _THETA) else None
         _check_shapes(path, stacks, theta)
-        _check_row(path, row, stacks[_COUNTS].shape[1])
-        counts, white, dark = (
-            _read(path, key, read_dataset(stack, (slice(None), row)))
+        number = stacks[_COUNTS].shape[1]
+        chosen = checked_rows(path, rows, number)
+        read = {
+            key: _read(path, key, read_dataset(stack, (slice(None), chosen)))
             for key, stack in stacks.items()
-        )
-        radians = _read(path, _THETA, read_dataset(theta))
-        unit = _radians_per_unit(path, theta)
-        if unit < 1.0 and np.abs(radians).max() > _MANY_TURNS:
-            radians = np.remainder(radians, 360.0)
-        radians = radians * unit
-    return ExchangeScan(counts, white, dark, radians)
+        }
+        radians: FloatArray | None = None
+        notes: tuple[str, ...] = ()
+        if theta is not None:
+            angles = _read(path, _THETA, read_dataset(theta))
+            with reading(path):
+                unit = unit_of(theta)
+            radians, notes = to_radians(angles, unit or "degrees", f"'{_THETA}' of {path}")
+    return ScanFrames(read[_COUNTS], read.get(_WHITE), read.get(_DARK), radians, number, notes)
+
+
+def _has(file: h5py.File, key: str) -> bool:
+    with reading(file.filename):
+        return get_item(file, key) is not None
+
+
+def _require_keys(path: Path) -> None:
+    """Refuses a file in which one of the four data sets is not there."""
+    with open_hdf5(path) as file:
+        for key in (_COUNTS, _WHITE, _DARK, _THETA):
+            get_dataset(file, key)
 
 
 def _read(path: Path, key: str, values: NDArray[np.generic]) -> FloatArray:
@@ -160,30 +216,15 @@ def _read(path: Path, key: str, values: NDArray[np.generic]) -> FloatArray:
     return values.astype(np.float64)
 
 
-def _radians_per_unit(path: Path, theta: h5py.Dataset) -> float:
-    with reading(path):
-        unit = theta.attrs.get("units", "degrees")
-    name = unit.decode("ascii", "replace") if isinstance(unit, bytes) else str(unit)
-    name = name.strip().lower()
-    if name not in _RADIANS_PER_UNIT:
-        raise FileFormatError(
-            describe(
-                expected=f"the attribute units of '{_THETA}' in {path} to be degrees or radians",
-                found=shown(unit),
-                fix="correct the attribute",
-            )
-        )
-    return float(_RADIANS_PER_UNIT[name])
-
-
-def _check_shapes(path: Path, stacks: dict[str, h5py.Dataset], theta: h5py.Dataset) -> None:
+def _check_shapes(path: Path, stacks: dict[str, h5py.Dataset], theta: h5py.Dataset | None) -> None:
     shapes = {key: tuple(stack.shape or ()) for key, stack in stacks.items()}
-    shapes[_THETA] = tuple(theta.shape or ())
     fits = (
-        all(len(shapes[key]) == 3 and min(shapes[key]) > 0 for key in stacks)
-        and len({shapes[key][1:] for key in stacks}) == 1
-        and shapes[_THETA] == shapes[_COUNTS][:1]
+        all(len(shape) == 3 and min(shape) > 0 for shape in shapes.values())
+        and len({shape[1:] for shape in shapes.values()}) == 1
     )
+    if theta is not None:
+        shapes[_THETA] = tuple(theta.shape or ())
+        fits = fits and shapes[_THETA] == shapes[_COUNTS][:1]
     if not fits:
         raise ShapeError(
             describe(
@@ -191,30 +232,5 @@ def _check_shapes(path: Path, stacks: dict[str, h5py.Dataset], theta: h5py.Datas
                 f"theta for each frame of '{_COUNTS}', in {path}",
                 found=", ".join(f"{key} {shape}" for key, shape in shapes.items()),
                 fix="check how the file was written",
-            )
-        )
-
-
-def _check_row(path: Path, row: int, rows: int) -> None:
-    if not 0 <= row < rows:
-        raise ShapeError(
-            describe(
-                expected=f"a row from 0 to {rows - 1} of {path}",
-                found=f"row {row}",
-                fix="choose a row of the detector",
-            )
-        )
-
-
-def _refuse_dead_pixels(beam: FloatArray) -> None:
-    dead = np.flatnonzero(beam <= 0.0)
-    if dead.size:
-        raise DataError(
-            describe(
-                expected="white frames that are brighter than the dark frames in every pixel",
-                found=f"{dead.size} of {beam.size} detector pixels where they are not, the first "
-                f"being pixel {dead[0]}",
-                fix="check that white and dark are not exchanged, or remove or interpolate these "
-                "pixels in counts, white and dark",
             )
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image
 
 from learnedrecon.data.files.header import Header
-from learnedrecon.files import reading, unreadable
+from learnedrecon.files import reading, require_file, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,10 +53,23 @@ def read_png(path: Path) -> NDArray[np.float32]:
         FileFormatError: As for :func:`png_header`, or the file is truncated, or does not fit into
             memory.
     """
+    picture = read_png_integers(path)
+    return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+
+
+def read_png_integers(path: Path) -> NDArray[Any]:
+    """The integers that are stored, of 8 or 16 bits: the counts of a detector.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        FileFormatError: The file is missing, no greyscale PNG, truncated, or too large.
+    """
+    require_file(path, EXPECTED)
     png_header(path).refuse_size(path)
     with _opened(path) as file:
-        picture = np.asarray(file)
-    return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+        return np.asarray(file)
 
 
 def write_png(path: Path, array: NDArray[np.uint16]) -> None:

@@ -20,7 +20,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Identity(LinearOperator):
+class _Isometry(LinearOperator):
+    """T with T*T = I."""
+
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
+        """(1 + λ)⁻¹ b."""
+        return self.domain.check(b, "an image") / (1 + weight)
+
+    def compute_norm(self) -> float:
+        return 1.0
+
+    def norm_bound(self) -> float:
+        return self.compute_norm()
+
+
+class Identity(_Isometry):
     """The identity T u = u, for denoising.
 
     Args:
@@ -36,18 +50,8 @@ class Identity(LinearOperator):
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return v
 
-    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
-        """(1 + λ)⁻¹ b."""
-        return self.domain.check(b, "an image") / (1 + weight)
 
-    def compute_norm(self) -> float:
-        return 1.0
-
-    def norm_bound(self) -> float:
-        return self.compute_norm()
-
-
-class RealToComplex(LinearOperator):
+class RealToComplex(_Isometry):
     """The embedding of real images into complex ones; its adjoint for Re⟨a, b⟩ is the real part.
 
     Args:
@@ -73,16 +77,6 @@ class RealToComplex(LinearOperator):
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return v.real.contiguous()
-
-    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
-        """(1 + λ)⁻¹ b."""
-        return self.domain.check(b, "an image") / (1 + weight)
-
-    def compute_norm(self) -> float:
-        return 1.0
-
-    def norm_bound(self) -> float:
-        return self.compute_norm()
 
 
 class Crop(LinearOperator):

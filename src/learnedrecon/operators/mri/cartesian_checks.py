@@ -171,3 +171,22 @@ def positive_weight(weight: Tensor | float, axes: int) -> None:
 def _values_are_hidden() -> bool:
     """True if this is a transform, or being compiled, where one may not look at numbers."""
     return torch.compiler.is_compiling() or transforms_are_active()
+
+
+def require_finite_kspace(kspace: Tensor) -> None:
+    """Check that k-space has neither NaN nor infinity.
+
+    Args:
+        kspace: Data.
+
+    Raises:
+        DataError: A value is not finite.
+    """
+    if not bool(torch.isfinite(kspace).all()):
+        raise DataError(
+            describe(
+                expected="finite k-space",
+                found="NaN or infinity",
+                fix="check how the file was read",
+            )
+        )

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.operators.mri.cartesian_checks import require_finite_kspace
 from learnedrecon.operators.mri.sampling_grid import (
     BoolArray,
     centre_mask,
@@ -235,14 +236,7 @@ def sampling_mask(kspace: Tensor, *, coil_axis: int | None = -3) -> Tensor:
                 fix="add a coil axis, or set coil_axis to None",
             )
         )
-    if not bool(torch.isfinite(kspace).all()):
-        raise DataError(
-            describe(
-                expected="finite k-space",
-                found="NaN or infinity",
-                fix="check how the file was read",
-            )
-        )
+    require_finite_kspace(kspace)
     mask = kspace != 0
     mask = mask if coil_axis is None else mask.any(dim=coil_axis, keepdim=True)
     if not bool(mask.any()):

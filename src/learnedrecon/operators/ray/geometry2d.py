@@ -42,12 +42,14 @@ MOST_ACROSS = 1e9
 
 @dataclass(frozen=True)
 class AngleRange:
-    """Equally spaced angles: the midpoints of equal parts of [start, start + arc).
+    """Equally spaced angles: midpoints of equal parts of [start, start + arc), or both ends.
 
     Attributes:
         number: Number of angles.
         start: First end of the range in radians.
         arc: Length of the range in radians; negative for the opposite direction of rotation.
+        endpoint: True for angles from ``start`` to ``start + arc``, both included, in steps of
+            arc/(number - 1).
 
     Raises:
         GeometryError: No angles, a number that is not finite, or more than four turns (degrees).
@@ -56,6 +58,7 @@ class AngleRange:
     number: int
     start: float = 0.0
     arc: float = math.pi
+    endpoint: bool = False
 
     def __post_init__(self) -> None:
         store(self, "number", count)
@@ -74,6 +77,8 @@ class AngleRange:
 
     def values(self) -> tuple[float, ...]:
         """The angles in radians."""
+        if self.endpoint:
+            return tuple(np.linspace(self.start, self.start + self.arc, self.number).tolist())
         step = self.arc / self.number
         return tuple(self.start + (k + 0.5) * step for k in range(self.number))
 

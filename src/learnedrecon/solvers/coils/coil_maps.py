@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import DataError, DtypeError, ShapeError, describe
+from learnedrecon.operators.mri.cartesian_checks import require_finite_kspace
 from learnedrecon.operators.space import require_tensor
 
 _PLANE = (-2, -1)
@@ -216,11 +217,4 @@ def check_kspace(kspace: Tensor) -> None:
                 fix="give complex64 or complex128, torch.view_as_complex makes it from pairs",
             )
         )
-    if not bool(torch.isfinite(kspace).all()):
-        raise DataError(
-            describe(
-                expected="finite k-space",
-                found="NaN or infinity",
-                fix="check how the file was read",
-            )
-        )
+    require_finite_kspace(kspace)

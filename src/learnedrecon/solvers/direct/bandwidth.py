@@ -13,7 +13,7 @@ from learnedrecon.errors import ConfigError, ShapeError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.solvers.arguments import require_operator
 from learnedrecon.solvers.direct.pseudo_inverse import pseudo_inverse
-from learnedrecon.solvers.noise_level import known_noise
+from learnedrecon.solvers.noise_level import known_noise, one_per_sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,15 +124,7 @@ def _energy(images: Tensor) -> Tensor:
 def _checked_noise(sigma: Tensor | float | None, data: Tensor) -> Tensor:
     if sigma is None:
         return known_noise(data)
-    noise = torch.as_tensor(sigma, dtype=torch.float64, device=data.device)
-    if noise.shape not in {(), (len(data),)}:
-        raise ShapeError(
-            describe(
-                expected=f"one sigma, or one per sample, ({len(data)},)",
-                found=f"shape {tuple(noise.shape)}",
-                fix="give a number or a tensor with the batch axis only",
-            )
-        )
+    noise = one_per_sample(sigma, data)
     if not bool((noise.isfinite() & (noise >= 0)).all()):
         raise ConfigError(
             describe(
@@ -141,7 +133,7 @@ def _checked_noise(sigma: Tensor | float | None, data: Tensor) -> Tensor:
                 fix="give the standard deviation of the noise, or omit it",
             )
         )
-    return noise.expand(len(data)).clone()
+    return noise
 
 
 def _check_bandwidths(bandwidths: Sequence[float]) -> None:

@@ -231,7 +231,12 @@ def added_pixels(geometry: RotatingGeometry) -> tuple[int, int]:
 
 
 def widened(geometry: RotatingGeometry, added: tuple[int, int]) -> RotatingGeometry:
-    """The scan with ``added`` pixels before the first and after the last one of its detector."""
+    """The scan with ``added`` pixels before the first and after the last one of its detector.
+
+    Args:
+        geometry: Parallel or fan beam.
+        added: Numbers of pixels before the first and after the last one.
+    """
     detector = geometry.detector
     before, after = added
     wide = replace(

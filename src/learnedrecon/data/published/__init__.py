@@ -1,0 +1,1 @@
+"""Datasets in the folders and files in which their authors publish them."""

@@ -1,0 +1,1 @@
+"""Raw measurements of tomography: from counts to line integrals."""
