@@ -41,7 +41,11 @@ from learnedrecon.operators.mri.sampling import (
 from learnedrecon.operators.mri.sampling import Radial as RadialMask
 from learnedrecon.operators.mri.sampling import Spiral as SpiralMask
 from learnedrecon.operators.mri.trajectories import Kooshball, Points, Radial, Spiral, Stacked
+from learnedrecon.operators.ray.arranged import Arranged
+from learnedrecon.operators.ray.beam2d import RayVectors2D
 from learnedrecon.operators.ray.beam3d import RayVectors3D
+from learnedrecon.operators.ray.curved import CurvedFanBeam
+from learnedrecon.operators.ray.detectors import ArcDetector
 from learnedrecon.operators.ray.flat_panel import FlatPanel
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
@@ -80,6 +84,15 @@ OPERATOR_EXAMPLES = (
     ParallelBeam((4, 5), ARC, FlatDetector(7)),
     ParallelBeam((4, 5), LIST, SHIFTED, (0.5, 1 / 3)),
     FanBeam((4, 5), ARC, FlatDetector(7), 20.0, 10.0),
+    CurvedFanBeam((4, 5), ARC, ArcDetector(7, 0.05), 20.0),
+    CurvedFanBeam((4, 5), LIST, ArcDetector(7, 0.05, 0.01), 20.0, (0.5, 1.5)),
+    Arranged(ParallelBeam((4, 5), ARC, FlatDetector(7))),
+    Arranged(
+        CurvedFanBeam((4, 5), LIST, ArcDetector(7, 0.05), 20.0), ("-y", "x"), ("column", "angle")
+    ),
+    Arranged(RayVectors3D((2, 3, 4), POSES, (3, 4)), ("x", "y", "z"), ("row", "angle", "column")),
+    RayVectors2D((4, 5), ((0.0, -9.0, -3.0, 9.0, 1.0, 0.1),), 6),
+    RayVectors2D((4, 5), ((0.0, 1.0, -3.0, 0.0, 1.0, 0.1),), 6, (0.5, 1.5), "parallel"),
     FanBeam((4, 5), AngleRange(3, 0.1, 6.0, endpoint=True), SHIFTED, 20.0, 10.0, 0.3),
     ConeBeam((2, 4, 5), ARC, PANEL, 20.0, 10.0),
     ConeBeam((2, 4, 5), LIST, MOVED, 20.0, 10.0, (0.5, 0.25, 0.75), Orbit(1.0, 0.5)),

@@ -21,8 +21,8 @@ from learnedrecon.errors import (
 )
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.beam3d import Beam3D
-from learnedrecon.operators.ray.geometry2d import Beam
 from learnedrecon.operators.space import Space, inner, require_tensor
 
 if TYPE_CHECKING:
@@ -246,9 +246,9 @@ def require_operator(operator: object, data: object, name: str, kind: type[Kind]
     if isinstance(data, Operator):
         found = f"{type(operator).__name__} first and {type(data).__name__} second"
         fix = f"swap the two: {name}(operator, data)"
-    elif isinstance(operator, Beam | Beam3D) or isinstance(data, Beam | Beam3D):
-        beam = operator if isinstance(operator, Beam | Beam3D) else data
-        transform = "RayTransform" if isinstance(beam, Beam) else "RayTransform3D"
+    elif isinstance(operator, Beam2D | Beam3D) or isinstance(data, Beam2D | Beam3D):
+        beam = operator if isinstance(operator, Beam2D | Beam3D) else data
+        transform = "RayTransform" if isinstance(beam, Beam2D) else "RayTransform3D"
         found = f"the geometry {type(beam).__name__}"
         fix = f"write {name}({transform}(geometry), data)"
     elif isinstance(operator, Operator):
