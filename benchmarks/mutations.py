@@ -1,228 +1,195 @@
 """How many changes to the mathematics do the tests notice?
 
-    python -m benchmarks.mutations --number 180
+    python -m benchmarks.mutations --number 300 --minutes 60
     python -m benchmarks.mutations --again benchmarks/results/mutations.json
 
 The second goes on from an earlier run: what was noticed then is not judged again.
 
-A seeded sample of changes (:mod:`benchmarks.mutating.changes`), as many in every group of files.
-Each is made in a copy of the repository, where the tests that import the changed file run until
-one fails (``pytest -x -q -n 0``, without the slow ones) or the time is up. What changes the text
-and not what is computed, or a choice that no mathematics fixes, stands in
-``mutating/equivalent.py``, each with its reason.
+A seeded sample of changes (:mod:`benchmarks.mutating.changes`), over the files in proportion to
+their lines, and those that were missed once (:mod:`benchmarks.mutating.named`). Each is made in a
+copy of the repository. There the tests that run the changed line, the quick ones first, run until
+one fails (``pytest -x -q -n 0``, without the slow ones) or the time is up. Which tests run which
+lines is found first, by running them all once. What changes the text and not what is computed, or
+a choice that no mathematics fixes, stands in ``mutating/equivalent.py``, each with its reason.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmarks.harness.machine import record
+from benchmarks.harness.tables import Table, table
 from benchmarks.mutating.changes import Mutation, mutations
 from benchmarks.mutating.equivalent import EQUIVALENT
+from benchmarks.mutating.judge import ROOT, Copy, Verdict, loaded, tests_of, watched
+from benchmarks.mutating.named import PACKAGE, named
 from learnedrecon.files import write_text
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = "src/learnedrecon"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.mutating.lines import TestRun
+
 GROUPS = {
     "certificates": ("evaluation/certificate*.py",),
-    "contraction": ("*/contraction.py", "*/equilibrium_splitting.py"),
+    "equilibria": ("*/contraction.py", "models/equilibrium*.py"),
     "schemes": ("schemes/*.py",),
-    "solvers": ("solvers/*.py",),
+    "solvers": ("solvers/**/*.py",),
     "networks": tuple(f"networks/{name}.py" for name in ("bounded", "potential", "spectral")),
     "functionals": ("functionals/*.py",),
 }
-Verdict: TypeAlias = Literal["noticed", "time is up", "survived"]
-CERTIFICATES = "tests/evaluation/test_certificate*.py"
+ROOMS = ("networks", "functionals", "evaluation", "schemes", "solvers", "models", "testing")
+TESTS = [*(f"tests/{room}" for room in ROOMS), "tests/test_problem.py"]
 OUTPUT = ROOT / "benchmarks" / "results" / "mutations.json"
+NOTICED = ("noticed", "time is up")
 
 
-def files_of(patterns: tuple[str, ...]) -> list[str]:
-    """Relative to the repository, in order."""
-    found = {path for pattern in patterns for path in (ROOT / PACKAGE).glob(pattern)}
-    return sorted(str(path.relative_to(ROOT)) for path in found if path.name != "__init__.py")
-
-
-def sample(number: int, seed: int, groups: list[str]) -> list[tuple[str, Mutation]]:
-    """As many changes of every group in turn; a file counts for the first group that names it."""
-    seen, chosen = set[str](), list[tuple[int, str, Mutation]]()
+def files_of() -> dict[str, str]:
+    """The files, relative to the repository, each with its group: the first that names it."""
+    found: dict[str, str] = {}
     for group, patterns in GROUPS.items():
-        generator = random.Random(f"{seed} {group}")  # noqa: S311
-        files = [file for file in files_of(patterns) if file not in seen]
-        seen.update(files)
-        every = [one for file in files for one in mutations(file, _text(file))]
-        share = min(len(every), number // len(GROUPS))
-        if not groups or group in groups:
-            drawn = generator.sample(every, share)
-            chosen += [(place, group, one) for place, one in enumerate(drawn)]
-    return [(group, one) for _, group, one in sorted(chosen, key=lambda each: each[0])]
-
-
-def noticed_before(results: Path | None) -> set[tuple[str, str, str]]:
-    """The keys of the changes that an earlier run noticed."""
-    if results is None:
-        return set()
-    found = json.loads(results.read_text(encoding="utf-8"))["judged"]
-    return {(one["file"], one["text"], one["change"]) for one in found if one["noticed"]}
-
-
-def tests_of(file: str) -> list[str]:
-    """The test files of a file's room and of the certificates that import its module.
-
-    All of the room where none does; the one of the same name first.
-    """
-    module = file.removeprefix("src/").removesuffix(".py").replace("/", ".")
-    room = module.split(".")[1]
-    imported = re.compile(rf"from {re.escape(module)} import|import {re.escape(module)}\b")
-    own = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / room).glob("test_*.py"))
-    proofs = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(CERTIFICATES))
-    mirrored = f"tests/{room}/test_{module.rsplit('.', 1)[1]}.py"
-    found = [path for path in own if path == mirrored or imported.search(_text(path))]
-    found += [path for path in proofs if path not in found and imported.search(_text(path))]
-    return sorted(found or own, key=lambda path: path != mirrored)
-
-
-class Copy:
-    """A copy of the repository in which files are changed and tests run.
-
-    Args:
-        folder: Place of the copy.
-        limit: Seconds of the processor for the tests of one change; four times as many pass before
-            a busy machine is given up on.
-    """
-
-    def __init__(self, folder: Path, limit: float) -> None:
-        self.folder, self.limit = folder, limit
-        skipped = shutil.ignore_patterns("__pycache__")
-        for name in ("src", "tests", "docs", "examples", "benchmarks", "studies"):
-            shutil.copytree(ROOT / name, folder / name, ignore=skipped)
-        for name in ("pyproject.toml", "README.md"):
-            shutil.copy(ROOT / name, folder / name)
-        child = ROOT / "benchmarks" / "mutating" / "child.py"
-        self.process = subprocess.Popen(
-            [sys.executable, str(child), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def close(self) -> None:
-        """Ends the process that runs the tests."""
-        self.process.kill()
-        self.process.communicate()
-
-    def judge(self, mutation: Mutation) -> Verdict:
-        """Whether the tests notice a change."""
-        path = self.folder / mutation.file
-        original = path.read_text(encoding="utf-8")
-        path.write_text(mutation.source, encoding="utf-8")
-        try:
-            return self.run(tests_of(mutation.file), self.limit)
-        finally:
-            path.write_text(original, encoding="utf-8")
-
-    def run(self, tests: list[str], limit: float) -> Verdict:
-        """Whether tests fail in the copy, within a number of seconds."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"tests": tests, "seconds": limit}) + "\n")
-        self.process.stdin.flush()
-        code = int(self.process.stdout.readline())
-        if code in {-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGKILL}:
-            return "time is up"
-        return "survived" if code == 0 else "noticed"
+        for pattern in patterns:
+            for path in sorted((ROOT / PACKAGE).glob(pattern)):
+                if path.name != "__init__.py":
+                    found.setdefault(str(path.relative_to(ROOT)), group)
+    return found
 
 
 def _text(file: str) -> str:
     return (ROOT / file).read_text(encoding="utf-8")
 
 
+def sample(number: int, seed: int) -> list[tuple[str, Mutation]]:
+    """Changes and the groups of their files, in an order of which every part is a sample."""
+    generator, chosen = random.Random(seed), list[tuple[str, Mutation]]()  # noqa: S311
+    files = files_of()
+    sizes = {file: len(_text(file).splitlines()) for file in files}
+    whole = sum(sizes.values())
+    for file, group in files.items():
+        every = mutations(file, _text(file))
+        share = number * sizes[file] / whole
+        count = int(share) + (generator.random() < share % 1)
+        chosen += [(group, one) for one in generator.sample(every, min(len(every), count))]
+    generator.shuffle(chosen)
+    return chosen
+
+
+def noticed_before(results: Path | None) -> dict[tuple[str, str, str], Verdict]:
+    """What was noticed in an earlier run."""
+    if results is None:
+        return {}
+    found = json.loads(results.read_text(encoding="utf-8"))["judged"]
+    return {
+        (one["file"], one["text"], one["change"]): Verdict(
+            one["outcome"], one["tests"], one["failed"]
+        )
+        for one in found
+        if one["outcome"] in NOTICED
+    }
+
+
 def judged(
+    copy: Copy,
     chosen: list[tuple[str, Mutation]],
-    limit: float,
-    known: set[tuple[str, str, str]],
-    *,
-    first: bool,
-) -> list[dict[str, Any]]:
-    """The verdict of every change, or of those before an interruption (Ctrl-C).
+    runs: dict[str, TestRun],
+    known: dict[tuple[str, str, str], Verdict],
+    limits: tuple[float, float],
+) -> Iterator[dict[str, Any]]:
+    """The verdict of every change, or of those before the time is up (or Ctrl-C).
 
     Args:
-        chosen: Changes and the groups of their files.
-        limit: Seconds of the processor for each.
-        known: Keys of those that are known to be noticed.
-        first: Whether all tests are run first as they are.
-
-    Raises:
-        SystemExit: tests fail where nothing is changed.
+        copy: Where they are made.
+        chosen: Changes and their groups or names.
+        runs: What the tests run.
+        known: Verdicts that hold.
+        limits: Seconds of the tests of one change, and of all together.
     """
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Copy(Path(folder), limit)
-        files = {one.file for _, one in chosen if one.key not in known}
-        tests = sorted({test for file in files for test in tests_of(file)})
-        broken = Mutation(chosen[0][1].file, 1, "", "", "raise ImportError\n")
-        if copy.judge(broken) != "noticed":
-            raise SystemExit("the tests do not see the files that are changed")
-        if first and copy.run(tests, 3600) != "survived":
-            raise SystemExit(f"not all tests pass as they are: {' '.join(tests)}")
-        for index, (group, one) in enumerate(chosen, start=1):
-            try:
-                verdict = "noticed" if one.key in known else copy.judge(one)
-            except KeyboardInterrupt:
-                break
-            place = f"{one.file}:{one.line}"
-            print(f"{index}/{len(chosen)} {verdict}: {place} {one.change}", flush=True)
-            plain = {"group": group, "file": one.file, "line": one.line, "text": one.text}
-            found.append({**plain, "change": one.change, "noticed": verdict != "survived"})
-        copy.close()
-    return found
+    begun = time.monotonic()
+    for index, (group, one) in enumerate(chosen, start=1):
+        if time.monotonic() - begun > limits[1]:
+            break
+        groups = tests_of(runs, one, _text(one.file), limits[0])
+        slowest = max((sum(runs[test].seconds for test in each) for each in groups), default=0.0)
+        try:
+            verdict = known.get(one.key) or copy.judge(one, groups, 30 + 3 * slowest)
+        except KeyboardInterrupt:
+            break
+        place = f"{one.file}:{one.line}"
+        print(f"{index}/{len(chosen)} {verdict.outcome}: {place} {one.change}", flush=True)
+        where = {"group": group, "file": one.file, "line": one.line, "text": one.text}
+        yield {**where, "change": one.change, **verdict._asdict()}
 
 
 def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     """Counts, and the survivors with the reason of those that are equivalent."""
-    keys = [(one["file"], one["text"], one["change"]) for one in found]
     survivors = [
-        {**one, "equivalent": EQUIVALENT.get(key)}
-        for one, key in zip(found, keys, strict=True)
-        if not one["noticed"]
+        {**one, "equivalent": EQUIVALENT.get((one["file"], one["text"], one["change"]))}
+        for one in found
+        if one["outcome"] not in NOTICED
     ]
     real = [one for one in survivors if one["equivalent"] is None]
-    groups = {one["group"]: [0, 0, 0] for one in found}
-    for place, part in enumerate((found, survivors, real)):
-        for one in part:
-            groups[one["group"]][place] += 1
-    counted = len(found) - len(survivors) + len(real)
+    outcomes = Counter(one["outcome"] for one in found)
+    valid = len(found) - len(survivors) + len(real)
+    rows = [
+        {
+            "group": group,
+            "changes": sum(one["group"] == group for one in found),
+            "time is up": sum(
+                one["group"] == group and one["outcome"] == "time is up" for one in found
+            ),
+            "equivalent": sum(one["group"] == group for one in survivors)
+            - sum(one["group"] == group for one in real),
+            "survived": sum(one["group"] == group for one in real),
+        }
+        for group in dict.fromkeys(one["group"] for one in found)
+    ]
     return {
         "changes": len(found),
-        "survived": len(survivors),
-        "survived_and_not_equivalent": len(real),
-        "share_that_survived": len(real) / max(1, counted),
-        "groups_changes_survived_real": groups,
+        "outcomes": outcomes,
+        "valid": valid,
+        "survived": len(real),
+        "share_that_survived": len(real) / max(1, valid),
+        "groups": sorted(rows, key=lambda row: list(GROUPS).index(row["group"])),
         "survivors": survivors,
         "judged": found,
     }
 
 
+def tables(content: dict[str, Any]) -> list[Table | str]:
+    """What a page says of the results."""
+    columns = {
+        "files": lambda row: row["group"],
+        "changes": lambda row: str(row["changes"]),
+        "noticed": lambda row: str(row["changes"] - row["equivalent"] - row["survived"]),
+        "of these: time is up": lambda row: str(row["time is up"]),
+        "equivalent": lambda row: str(row["equivalent"]),
+        "survived": lambda row: str(row["survived"]),
+    }
+    missed = sum(one["outcome"] not in NOTICED for one in content["named"])
+    says = (
+        f"{content['survived']} of {content['valid']} changes that are not equivalent survived, "
+        f"{content['share_that_survived']:.1%}; of the {len(content['named'])} named ones {missed}."
+    )
+    return [table(content["groups"], columns), says]
+
+
 def main(
     *,
-    number: Annotated[int, typer.Option(help="Changes in all.")] = 180,
+    number: Annotated[int, typer.Option(help="Changes in all, about.")] = 300,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    limit: Annotated[float, typer.Option(help="Seconds for each, of the processor.")] = 90.0,
-    first: Annotated[
-        bool, typer.Option(help="Run all tests as they are first; off where CI just did.")
-    ] = True,
-    group: Annotated[list[str] | None, typer.Option(help="Only these groups of files.")] = None,
+    limit: Annotated[float, typer.Option(help="Seconds of the tests of one change.")] = 40.0,
+    minutes: Annotated[float, typer.Option(help="Time for all changes of the sample.")] = 1e9,
+    lines: Annotated[
+        Path | None, typer.Option(help="What tests run: read if it exists, written if not.")
+    ] = None,
     again: Annotated[
         Path | None, typer.Option(help="Results of an earlier run, to go on from.")
     ] = None,
@@ -230,12 +197,32 @@ def main(
 ) -> None:
     """Judges a sample of changes."""
     begun, about = time.perf_counter(), record("benchmarks.mutations")
-    known = noticed_before(again)
-    found = summary(judged(sample(number, seed, group or []), limit, known, first=first))
-    seconds = time.perf_counter() - begun
-    result = {**about, "seconds": seconds, "known_from_before": len(known), **found}
+    known, limits = noticed_before(again), (limit, 60 * minutes)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Copy(Path(folder))
+        if lines is not None and lines.exists():
+            runs = loaded(lines)
+        else:
+            runs = watched(Path(folder), list(files_of()), TESTS)
+            if lines is not None:
+                write_text(lines, json.dumps(runs))
+        copy.start(sorted({test.split("::")[0] for test in runs}))
+        own = list(judged(copy, named(ROOT), runs, {}, (limit, 1e9)))
+        found = list(judged(copy, sample(number, seed), runs, known, limits))
+        copy.close()
+    names = [{"name": one.pop("group"), **one} for one in own]
+    before = sum((one["file"], one["text"], one["change"]) in known for one in found)
+    result = {
+        **about,
+        "seed": seed,
+        "seconds": time.perf_counter() - begun,
+        "known_from_before": before,
+        "tests_watched": len(runs),
+        **summary(found),
+        "named": names,
+    }
     write_text(output, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print(f"{found['survived_and_not_equivalent']} of {found['changes']} survived")
+    print("\n".join(str(part) for part in tables(result)))
 
 
 if __name__ == "__main__":
