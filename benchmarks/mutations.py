@@ -26,10 +26,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.harness.machine import record
-from benchmarks.harness.tables import Table, table
-from benchmarks.mutating.changes import Mutation, mutations
+from benchmarks.harness.tables import Cell, Table, table
+from benchmarks.mutating.changes import Mutation, count, mutations
 from benchmarks.mutating.equivalent import EQUIVALENT
-from benchmarks.mutating.judge import ROOT, Copy, Verdict, loaded, tests_of, watched
+from benchmarks.mutating.judge import (
+    ROOT,
+    Copy,
+    Verdict,
+    importing,
+    loaded,
+    tests_of,
+    watched,
+)
 from benchmarks.mutating.named import PACKAGE, named
 from learnedrecon.files import write_text
 
@@ -74,10 +82,11 @@ def sample(number: int, seed: int) -> list[tuple[str, Mutation]]:
     sizes = {file: len(_text(file).splitlines()) for file in files}
     whole = sum(sizes.values())
     for file, group in files.items():
-        every = mutations(file, _text(file))
-        share = number * sizes[file] / whole
-        count = int(share) + (generator.random() < share % 1)
-        chosen += [(group, one) for one in generator.sample(every, min(len(every), count))]
+        text, share = _text(file), number * sizes[file] / whole
+        wanted = int(share) + (generator.random() < share % 1)
+        every = range(count(text))
+        drawn = generator.sample(every, min(len(every), wanted))
+        chosen += [(group, one) for one in mutations(file, text, drawn)]
     generator.shuffle(chosen)
     return chosen
 
@@ -86,7 +95,8 @@ def noticed_before(results: Path | None) -> dict[tuple[str, str, str], Verdict]:
     """What was noticed in an earlier run."""
     if results is None:
         return {}
-    found = json.loads(results.read_text(encoding="utf-8"))["judged"]
+    content = json.loads(results.read_text(encoding="utf-8"))
+    found = [*content["judged"], *content["named"]]
     return {
         (one["file"], one["text"], one["change"]): Verdict(
             one["outcome"], one["tests"], one["failed"]
@@ -117,9 +127,8 @@ def judged(
         if time.monotonic() - begun > limits[1]:
             break
         groups = tests_of(runs, one, _text(one.file), limits[0])
-        slowest = max((sum(runs[test].seconds for test in each) for each in groups), default=0.0)
         try:
-            verdict = known.get(one.key) or copy.judge(one, groups, 30 + 3 * slowest)
+            verdict = known.get(one.key) or copy.judge(one, groups, 5 * limits[0])
         except KeyboardInterrupt:
             break
         place = f"{one.file}:{one.line}"
@@ -163,9 +172,9 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def tables(content: dict[str, Any]) -> list[Table | str]:
+def table_and_share(content: dict[str, Any]) -> Table:
     """What a page says of the results."""
-    columns = {
+    columns: dict[str, Cell] = {
         "files": lambda row: row["group"],
         "changes": lambda row: str(row["changes"]),
         "noticed": lambda row: str(row["changes"] - row["equivalent"] - row["survived"]),
@@ -174,18 +183,19 @@ def tables(content: dict[str, Any]) -> list[Table | str]:
         "survived": lambda row: str(row["survived"]),
     }
     missed = sum(one["outcome"] not in NOTICED for one in content["named"])
-    says = (
+    note = (
         f"{content['survived']} of {content['valid']} changes that are not equivalent survived, "
-        f"{content['share_that_survived']:.1%}; of the {len(content['named'])} named ones {missed}."
+        f"{content['share_that_survived']:.1%}, and {missed} of the {len(content['named'])} that "
+        "were missed once."
     )
-    return [table(content["groups"], columns), says]
+    return table(content["groups"], columns, note)
 
 
 def main(
     *,
     number: Annotated[int, typer.Option(help="Changes in all, about.")] = 300,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    limit: Annotated[float, typer.Option(help="Seconds of the tests of one change.")] = 40.0,
+    limit: Annotated[float, typer.Option(help="Seconds of the tests of one change.")] = 20.0,
     minutes: Annotated[float, typer.Option(help="Time for all changes of the sample.")] = 1e9,
     lines: Annotated[
         Path | None, typer.Option(help="What tests run: read if it exists, written if not.")
@@ -206,8 +216,12 @@ def main(
             runs = watched(Path(folder), list(files_of()), TESTS)
             if lines is not None:
                 write_text(lines, json.dumps(runs))
+        rooms = {test.split("/")[1] for test in runs}
+        unwatched = [file for file in files_of() if file.split("/")[2] not in rooms]
+        for file in {*unwatched, *(one.file for _, one in named(ROOT))}:
+            runs |= importing(file)
         copy.start(sorted({test.split("::")[0] for test in runs}))
-        own = list(judged(copy, named(ROOT), runs, {}, (limit, 1e9)))
+        own = list(judged(copy, named(ROOT), runs, known, (limit, 1e9)))
         found = list(judged(copy, sample(number, seed), runs, known, limits))
         copy.close()
     names = [{"name": one.pop("group"), **one} for one in own]
@@ -222,7 +236,7 @@ def main(
         "named": names,
     }
     write_text(output, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    print("\n".join(str(part) for part in tables(result)))
+    print(table_and_share(result).markdown())
 
 
 if __name__ == "__main__":

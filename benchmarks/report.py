@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks import espirit, memory, operators, ray_transform, scaling, training_step
+from benchmarks import (
+    espirit,
+    memory,
+    mutations,
+    operators,
+    ray_transform,
+    scaling,
+    training_step,
+)
 from benchmarks.harness.run import RESULTS
 from benchmarks.harness.tables import Table, machine, on_page, table
 from learnedrecon.files import write_text
@@ -45,7 +53,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 OPERATORS = DOCS / "operators.md"
-NAMES = ("ray-transform.md", "speed.md", "depth.md", OPERATORS.name)
+NAMES = ("ray-transform.md", "speed.md", "depth.md", "tests.md", OPERATORS.name)
 PAGES = (*(DOCS / name for name in NAMES), ROOT / "studies" / "README.md")
 MARKED = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 STUDIES: tuple[Study, ...] = (
@@ -126,6 +134,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "operators": of_result("operators", lambda content: operators.tables(content)[0]),
     "espirit-machine": of_result("espirit", machine),
     "espirit": of_result("espirit", lambda content: espirit.tables(content)[0]),
+    "mutations": of_result("mutations", mutations.table_and_share),
     **{f"memory-{name}-machine": of_memory(name, machine) for name in memory.TABLES},
     **{f"memory-{name}": of_memory(name, render) for name, render in memory.TABLES.items()},
     "solvers-machine": solvers.STUDY.where,

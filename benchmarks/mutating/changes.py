@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 _BINARY: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Add: (ast.Sub,),
@@ -89,21 +89,29 @@ class Mutation:
         return self.file, self.text, self.change
 
 
-def mutations(file: str, source: str) -> list[Mutation]:
-    """Every change to the source of ``file``, in the order of the lines."""
+def count(source: str) -> int:
+    """How many changes there are to a source."""
+    return sum(1 for node in _visited(ast.parse(source)) for _ in _changes(node))
+
+
+def mutations(file: str, source: str, chosen: Collection[int]) -> list[Mutation]:
+    """The changes to the source of ``file`` with the given numbers, in the order of the lines."""
     tree = ast.parse(source)
     lines = source.splitlines()
-    found = []
+    found, number = [], -1
     for node in list(_visited(tree)):
-        for change, apply in _changes(node):
+        for change, apply in list(_changes(node)):
+            number += 1
+            if number not in chosen:
+                continue
             kind, before = type(node), copy.copy(node.__dict__)
             apply()
             text = ast.unparse(tree) + "\n"
             node.__class__ = kind
             node.__dict__.clear()
             node.__dict__.update(before)
-            number = node.lineno if isinstance(node, ast.expr | ast.stmt) else 1
-            found.append(Mutation(file, number, lines[number - 1].strip(), change, text))
+            line = node.lineno if isinstance(node, ast.expr | ast.stmt) else 1
+            found.append(Mutation(file, line, lines[line - 1].strip(), change, text))
     return sorted(found, key=lambda one: (one.line, one.change))
 
 

@@ -4,12 +4,13 @@
     python child.py FOLDER collected TESTS...
 
 Reads lines of JSON and answers each with {"code": 0 if all tests pass, 1 if one fails, 2 if there
-was none, minus the number of a signal, "failed": the first that failed}.
+was none, minus the number of a signal, "failed": the first that failed, or the one that ran}.
 
 The fresh one imports torch alone before it forks, and every child the library and its tests; a
-request is {"tests": ids, "seconds": n}. The collected one imports and collects all TESTS before it
-forks, and a child puts new code into the functions of one file: 50 times as fast, for changes
-within functions. Its requests have "file", relative to FOLDER, and "source", the changed text.
+request is {"tests": ids or files, "without": ids, "seconds": of all tests, "each": of one}. The
+collected one imports and collects all TESTS before it forks, and a child puts new code into the
+functions of one file: 50 times as fast, for changes within functions. Its requests have "file",
+relative to FOLDER, and "source", the changed text.
 """
 
 from __future__ import annotations
@@ -36,14 +37,30 @@ Answer: TypeAlias = "Callable[[dict[str, Any]], tuple[int, str]]"
 OPTIONS = ("-q", "-n", "0", "-m", "not slow", "-p", "no:cacheprovider")
 ALARM = 15
 """How many times the limit of processor time may pass on a busy machine."""
+IMPORTS = 10.0
+"""Seconds for importing the library anew, which a test may do."""
+SLOW = ("compile", "export")
+"""Words in the names of tests that are left out where a whole file is asked for."""
 PASSED, FAILED, NONE = 0, 1, 2
 UNPATCHED = 7
 
 
 class First:
-    """A plugin of pytest that notes the first failure."""
+    """A plugin of pytest that notes the first failure, and limits the time of every test."""
 
     failed = ""
+    each = 60.0
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Says which test runs, in case it does not end."""
+        self.say(nodeid)
+        signal.setitimer(signal.ITIMER_PROF, self.each)
+
+    def say(self, text: str) -> None:
+        """Writes a line that the last process to be asked reads."""
+        os.write(self.pipe, f"{text}\n".encode())
+
+    pipe = -1
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test that fails."""
@@ -60,16 +77,23 @@ class Chosen(First):
     """A plugin of pytest that keeps some tests, in a given order.
 
     Args:
-        tests: Their ids.
+        tests: Their ids, or files for all of theirs.
+        without: Ids of those that are left out.
     """
 
-    def __init__(self, tests: list[str]) -> None:
+    def __init__(self, tests: list[str], without: list[str]) -> None:
         self.places = {test: n for n, test in enumerate(tests)}
+        self.without = without
+
+    def _place(self, item: pytest.Item) -> int | None:
+        by_file = self.places.get(item.nodeid.split("::")[0])
+        return self.places.get(item.nodeid, by_file)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Drops the others."""
-        kept = [item for item in items if item.nodeid in self.places]
-        items[:] = sorted(kept, key=lambda item: self.places[item.nodeid])
+        places = [(self._place(item), item) for item in items if item.nodeid not in self.without]
+        kept = [(place, item) for place, item in places if place is not None]
+        items[:] = [item for _, item in sorted(kept, key=lambda each: each[0])]
 
 
 class Collected(First):
@@ -82,12 +106,15 @@ class Collected(First):
 
     def __init__(self, folder: Path, serve: Callable[[Answer], None]) -> None:
         self.folder, self.serve = folder, serve
-        self.items: dict[str, pytest.Item] = {}
+        self.items: dict[str, list[pytest.Item]] = {}
         self.functions: dict[str, list[FunctionType]] = defaultdict(list)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of the loop over all tests."""
-        self.items = {item.nodeid: item for item in session.items}
+        for item in session.items:
+            self.items[item.nodeid] = [item]
+            if not any(word in item.nodeid for word in SLOW):
+                self.items.setdefault(item.nodeid.split("::")[0], []).append(item)
         for each in gc.get_objects():
             if type(each) is FunctionType:
                 self.functions[each.__code__.co_filename].append(each)
@@ -100,7 +127,9 @@ class Collected(First):
             path = self.folder / request["file"]
             if not patched(path, request["source"], self.functions[str(path)]):
                 return UNPATCHED, ""
-        items = [self.items[test] for test in request["tests"] if test in self.items]
+        self.each, self.pipe = request["each"], request["pipe"]
+        items = [item for test in request["tests"] for item in self.items.get(test, [])]
+        items = [item for item in items if item.nodeid not in request["without"]]
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
@@ -138,7 +167,8 @@ def _functions(code: CodeType) -> dict[str, list[CodeType]]:
 
 def fresh(request: dict[str, Any]) -> tuple[int, str]:
     """Runs tests until one fails, after importing everything."""
-    chosen = Chosen(request["tests"])
+    chosen = Chosen(request["tests"], request["without"])
+    chosen.each, chosen.pipe = request["each"] + IMPORTS, request["pipe"]
     files = dict.fromkeys(test.split("::")[0] for test in request["tests"])
     code = int(pytest.main(["-x", *OPTIONS, *files], plugins=[chosen]))
     return (NONE if code > FAILED and not chosen.failed else code), chosen.failed
@@ -154,7 +184,7 @@ def serve(answer: Answer) -> None:
             os._exit(_within(json.loads(line), answer, here))
         os.close(here)
         with os.fdopen(there, encoding="utf-8") as result:
-            failed = result.read()
+            failed = (result.read().splitlines() or [""])[-1]
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
         ANSWERS.write(json.dumps({"code": code, "failed": failed}) + "\n")
@@ -165,8 +195,8 @@ def _within(request: dict[str, Any], answer: Answer, pipe: int) -> int:
     limit = math.ceil(request["seconds"])
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
     signal.alarm(ALARM * limit)
-    code, failed = answer(request)
-    os.write(pipe, failed.encode())
+    code, failed = answer({**request, "pipe": pipe})
+    os.write(pipe, f"{failed}\n".encode())
     return code
 
 

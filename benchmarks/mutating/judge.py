@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from benchmarks.mutating.child import NONE, PASSED, UNPATCHED
+from benchmarks.mutating.child import IMPORTS, NONE, PASSED, UNPATCHED
 from benchmarks.mutating.lines import TestRun
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 Outcome: TypeAlias = Literal["noticed", "time is up", "survived", "no test runs it"]
-IMPORTS = 30.0
-"""Seconds for importing the library and collecting tests anew."""
-_OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGKILL)
+EACH = 12.0
+"""Seconds of the processor for one test; those that take longer as things are, are left out."""
+_OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGKILL, -signal.SIGPROF)
 
 
 class Verdict(NamedTuple):
@@ -54,6 +55,24 @@ def loaded(path: Path) -> dict[str, TestRun]:
     """What :mod:`benchmarks.mutating.lines` wrote."""
     content = json.loads(path.read_text(encoding="utf-8"))
     return {test: TestRun(*run) for test, run in content.items()}
+
+
+def importing(file: str, most: int = 3) -> dict[str, TestRun]:
+    """The test files of a file's room that import its module, the one of its name first.
+
+    They stand for their tests where these were not watched.
+    """
+    module = file.removeprefix("src/").removesuffix(".py").replace("/", ".")
+    room, name = Path("tests", *module.split(".")[1:-1]), module.rsplit(".", 1)[1]
+    imported = re.compile(rf"from {re.escape(module)} import|import {re.escape(module)}\b")
+    found = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "tests" / room.parts[1]).rglob("test_*.py"))
+        if path.stem == f"test_{name}" or imported.search(path.read_text(encoding="utf-8"))
+    ]
+    found.sort(key=lambda path: Path(path).stem != f"test_{name}")
+    every = list(range(1, (ROOT / file).read_text(encoding="utf-8").count("\n") + 2))
+    return {test: TestRun(5.0 + n / 8, {file: every}) for n, test in enumerate(found[:most])}
 
 
 def tests_of(
@@ -154,31 +173,27 @@ class Copy:
             seconds: Limit of processor time of every group.
         """
         number = sum(map(len, groups))
-        for group in groups:
-            tests = [test for test in group if self.sound.get(test, True)]
-            while tests:
+        for tests in groups:
+            while True:
                 code, failed = self._run(mutation, tests, seconds)
-                if code in _OUT_OF_TIME:
-                    return Verdict("time is up", number, failed)
-                if code == PASSED:
+                if code in {PASSED, NONE}:
                     break
                 if self._passes_unchanged(failed, mutation.file, seconds):
-                    return Verdict("noticed", number, failed or f"exit code {code}")
-                tests.remove(failed)
+                    outcome: Outcome = "time is up" if code in _OUT_OF_TIME else "noticed"
+                    return Verdict(outcome, number, failed or f"exit code {code}")
         return Verdict("survived" if groups else "no test runs it", number)
 
     def _run(self, mutation: Mutation, tests: list[str], seconds: float) -> tuple[int, str]:
         path = self.folder / mutation.file
         original = path.read_text(encoding="utf-8")
-        request = {"tests": tests, "seconds": seconds}
         if _statement(original, mutation.line)[2]:
             patch = {"file": mutation.file, "source": mutation.source}
-            code, failed = self._ask("collected", {**request, **patch})
+            code, failed = self._ask("collected", tests, seconds, patch)
             if code != UNPATCHED:
                 return code, failed
         path.write_text(mutation.source, encoding="utf-8")
         try:
-            return self._ask("fresh", {**request, "seconds": seconds + IMPORTS})
+            return self._ask("fresh", tests, seconds + IMPORTS)
         finally:
             path.write_text(original, encoding="utf-8")
 
@@ -187,17 +202,22 @@ class Copy:
         if "::" in test and test not in self.sound:
             path = self.folder / file
             same = ast.unparse(ast.parse(path.read_text(encoding="utf-8")))
-            request = {"tests": [test], "seconds": seconds, "file": file, "source": same}
-            self.sound[test] = self._ask("collected", request)[0] in {PASSED, UNPATCHED}
+            patch = {"file": file, "source": same}
+            self.sound[test] = self._ask("collected", [test], seconds, patch)[0] in {
+                PASSED,
+                UNPATCHED,
+            }
         return self.sound.get(test, True)
 
-    def _ask(self, kind: str, request: dict[str, Any]) -> tuple[int, str]:
+    def _ask(
+        self, kind: str, tests: list[str], seconds: float, patch: dict[str, str] | None = None
+    ) -> tuple[int, str]:
         process = self.processes[kind]
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(request) + "\n")
+        without = [test for test, sound in self.sound.items() if not sound]
+        request = {"tests": tests, "without": without, "seconds": seconds, "each": EACH}
+        process.stdin.write(json.dumps({**request, **(patch or {})}) + "\n")
         process.stdin.flush()
         answer = json.loads(process.stdout.readline())
-        if answer["code"] == NONE:
-            raise RuntimeError(f"no test ran of {request['tests']}")
         return answer["code"], answer["failed"]

@@ -138,11 +138,10 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
         [*words, *settings], stderr=subprocess.PIPE, text=True, env=environment
     )
     metrics = folder / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+    while not (metrics.exists() and metrics.stat().st_size) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, text = process.communicate(timeout=60)
+    _, text = process.communicate(timeout=600)
     assert process.returncode == 130, text
     assert "Saved after step" in text
     assert (folder / "checkpoints" / "last.safetensors").exists()
