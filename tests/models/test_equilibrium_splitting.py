@@ -186,6 +186,9 @@ def test_why_there_is_no_certificate() -> None:
     found = proof(FixedPoint(pdhg), well_posed(), mu=0.3)
     assert "averaged at best" in found.reason
     assert found.factor is found.stability is None
+    assert "τσ" not in found.reason
+    longer = math.sqrt(1.5) * Diagonal(SPACE, _ones())
+    assert "τσ‖T‖² ≤ 1.35 is not below 1" in proof(pdhg, longer).reason
     assert "τσ‖T‖² ≤ 3.6 is not below 1" in proof(pdhg, 2 * Diagonal(SPACE, _ones())).reason
 
 
