@@ -75,10 +75,10 @@ def _text(file: str) -> str:
     return (ROOT / file).read_text(encoding="utf-8")
 
 
-def sample(number: int, seed: int) -> list[tuple[str, Mutation]]:
+def sample(number: int, seed: int, groups: list[str]) -> list[tuple[str, Mutation]]:
     """Changes and the groups of their files, in an order of which every part is a sample."""
     generator, chosen = random.Random(seed), list[tuple[str, Mutation]]()  # noqa: S311
-    files = files_of()
+    files = {file: group for file, group in files_of().items() if not groups or group in groups}
     sizes = {file: len(_text(file).splitlines()) for file in files}
     whole = sum(sizes.values())
     for file, group in files.items():
@@ -128,7 +128,7 @@ def judged(
             break
         groups = tests_of(runs, one, _text(one.file), limits[0])
         try:
-            verdict = known.get(one.key) or copy.judge(one, groups, 5 * limits[0])
+            verdict = known.get(one.key) or copy.judge(one, groups, limits[0])
         except KeyboardInterrupt:
             break
         place = f"{one.file}:{one.line}"
@@ -191,7 +191,7 @@ def table_and_share(content: dict[str, Any]) -> Table:
     return table(content["groups"], columns, note)
 
 
-def main(
+def main(  # noqa: PLR0913 - every option of the command
     *,
     number: Annotated[int, typer.Option(help="Changes in all, about.")] = 300,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
@@ -203,6 +203,7 @@ def main(
     again: Annotated[
         Path | None, typer.Option(help="Results of an earlier run, to go on from.")
     ] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Only these groups of files.")] = None,
     output: Annotated[Path, typer.Option(help="Where the results go.")] = OUTPUT,
 ) -> None:
     """Judges a sample of changes."""
@@ -216,26 +217,28 @@ def main(
             runs = watched(Path(folder), list(files_of()), TESTS)
             if lines is not None:
                 write_text(lines, json.dumps(runs))
-        rooms = {test.split("/")[1] for test in runs}
-        unwatched = [file for file in files_of() if file.split("/")[2] not in rooms]
-        for file in {*unwatched, *(one.file for _, one in named(ROOT))}:
-            runs |= importing(file)
+        seen = {file for run in runs.values() for file in run.lines}
+        for file in files_of():
+            if file in seen or (group and files_of()[file] not in group):
+                continue
+            for test, run in importing(file).items():
+                known_lines = runs[test].lines if test in runs else {}
+                runs[test] = run._replace(lines={**known_lines, **run.lines})
         copy.start(sorted({test.split("::")[0] for test in runs}))
-        own = list(judged(copy, named(ROOT), runs, known, (limit, 1e9)))
-        found = list(judged(copy, sample(number, seed), runs, known, limits))
+        own, found = list[dict[str, Any]](), list[dict[str, Any]]()
+        for kept, chosen in ((own, named(ROOT)), (found, sample(number, seed))):
+            for one in judged(copy, chosen, runs, known, limits):
+                kept.append(one)
+                result = {
+                    **about,
+                    "seed": seed,
+                    "seconds": time.perf_counter() - begun,
+                    "tests_watched": len(runs),
+                    **summary(found),
+                    "named": [{"name": each["group"], **each} for each in own],
+                }
+                write_text(output, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         copy.close()
-    names = [{"name": one.pop("group"), **one} for one in own]
-    before = sum((one["file"], one["text"], one["change"]) in known for one in found)
-    result = {
-        **about,
-        "seed": seed,
-        "seconds": time.perf_counter() - begun,
-        "known_from_before": before,
-        "tests_watched": len(runs),
-        **summary(found),
-        "named": names,
-    }
-    write_text(output, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(table_and_share(result).markdown())
 
 

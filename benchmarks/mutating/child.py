@@ -4,10 +4,12 @@
     python child.py FOLDER collected TESTS...
 
 Reads lines of JSON and answers each with {"code": 0 if all tests pass, 1 if one fails, 2 if there
-was none, minus the number of a signal, "failed": the first that failed, or the one that ran}.
+was none, minus the number of a signal, "failed": the first that failed, or the one that ran,
+"started": all before it}.
 
 The fresh one imports torch alone before it forks, and every child the library and its tests; a
-request is {"tests": ids or files, "without": ids, "seconds": of all tests, "each": of one}. The
+request is {"tests": ids or files, "without": ids, "seconds": of all tests, "each": of one}. When
+all are used up the tests so far stand for all; when those of one are, a signal ends the child. The
 collected one imports and collects all TESTS before it forks, and a child puts new code into the
 functions of one file: 50 times as fast, for changes within functions. Its requests have "file",
 relative to FOLDER, and "source", the changed text.
@@ -23,6 +25,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -130,7 +133,10 @@ class Collected(First):
         self.each, self.pipe = request["each"], request["pipe"]
         items = [item for test in request["tests"] for item in self.items.get(test, [])]
         items = [item for item in items if item.nodeid not in request["without"]]
+        begun = time.process_time()
         for item, following in zip(items, [*items[1:], None], strict=True):
+            if time.process_time() - begun > request["seconds"]:
+                break
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
                 return FAILED, self.failed
@@ -184,15 +190,15 @@ def serve(answer: Answer) -> None:
             os._exit(_within(json.loads(line), answer, here))
         os.close(here)
         with os.fdopen(there, encoding="utf-8") as result:
-            failed = (result.read().splitlines() or [""])[-1]
+            *started, failed = ["", *result.read().splitlines()]
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
-        ANSWERS.write(json.dumps({"code": code, "failed": failed}) + "\n")
+        ANSWERS.write(json.dumps({"code": code, "failed": failed, "started": started}) + "\n")
         ANSWERS.flush()
 
 
 def _within(request: dict[str, Any], answer: Answer, pipe: int) -> int:
-    limit = math.ceil(request["seconds"])
+    limit = math.ceil(2 * request["seconds"] + request["each"])
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
     signal.alarm(ALARM * limit)
     code, failed = answer({**request, "pipe": pipe})

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 Outcome: TypeAlias = Literal["noticed", "time is up", "survived", "no test runs it"]
-EACH = 12.0
+EACH = 3.0
 """Seconds of the processor for one test; those that take longer as things are, are left out."""
+Answer: TypeAlias = tuple[int, str, list[str]]
 _OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGKILL, -signal.SIGPROF)
 
 
@@ -78,13 +79,13 @@ def importing(file: str, most: int = 3) -> dict[str, TestRun]:
 def tests_of(
     runs: dict[str, TestRun], mutation: Mutation, source: str, limit: float
 ) -> list[list[str]]:
-    """The tests that run a changed statement: those of its room, then others; the quick ones first.
+    """The tests that run a changed statement: those of its room first, and the quick ones of these.
 
     Args:
         runs: What the tests run.
         mutation: The change.
         source: Of its file, as it is.
-        limit: Seconds that they may take together; the slowest are left out.
+        limit: Seconds of those of a room, or of others; the slowest are left out.
     """
     first, last, inside = _statement(source, mutation.line)
     file = mutation.file
@@ -95,14 +96,14 @@ def tests_of(
 
     room = "tests/" + file.split("/")[2] + "/"
     found = sorted((run.seconds, test) for test, run in runs.items() if runs_it(run))
-    own = [one for one in found if one[1].startswith(room)]
+    ranks = [(not test.startswith(room), "::" not in test) for _, test in found]
     groups = list[list[str]]()
-    total = 0.0
-    for group in (own, [one for one in found if one not in own]):
-        kept = list[str]()
+    for rank in sorted(set(ranks)):
+        group = [one for one, its in zip(found, ranks, strict=True) if its == rank]
+        kept, total = list[str](), 0.0
         for seconds, test in group:
-            total += seconds
-            if total <= limit or not (kept or groups):
+            if total + seconds <= limit or not (kept or groups):
+                total += seconds
                 kept.append(test)
         groups += [kept] if kept else []
     return groups
@@ -146,6 +147,7 @@ class Copy:
             shutil.copy(ROOT / name, folder / name)
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.sound: dict[str, bool] = {}
+        self.passed: set[str] = set()
 
     def start(self, tests: list[str]) -> None:
         """Starts the processes that run tests, and collects those of some files."""
@@ -173,24 +175,26 @@ class Copy:
             seconds: Limit of processor time of every group.
         """
         number = sum(map(len, groups))
+        self.passed.clear()
         for tests in groups:
             while True:
-                code, failed = self._run(mutation, tests, seconds)
+                code, failed, started = self._run(mutation, tests, seconds)
                 if code in {PASSED, NONE}:
                     break
+                self.passed.update(set(started) - {failed})
                 if self._passes_unchanged(failed, mutation.file, seconds):
                     outcome: Outcome = "time is up" if code in _OUT_OF_TIME else "noticed"
                     return Verdict(outcome, number, failed or f"exit code {code}")
         return Verdict("survived" if groups else "no test runs it", number)
 
-    def _run(self, mutation: Mutation, tests: list[str], seconds: float) -> tuple[int, str]:
+    def _run(self, mutation: Mutation, tests: list[str], seconds: float) -> Answer:
         path = self.folder / mutation.file
         original = path.read_text(encoding="utf-8")
         if _statement(original, mutation.line)[2]:
             patch = {"file": mutation.file, "source": mutation.source}
-            code, failed = self._ask("collected", tests, seconds, patch)
-            if code != UNPATCHED:
-                return code, failed
+            answer = self._ask("collected", tests, seconds, patch)
+            if answer[0] != UNPATCHED:
+                return answer
         path.write_text(mutation.source, encoding="utf-8")
         try:
             return self._ask("fresh", tests, seconds + IMPORTS)
@@ -203,21 +207,20 @@ class Copy:
             path = self.folder / file
             same = ast.unparse(ast.parse(path.read_text(encoding="utf-8")))
             patch = {"file": file, "source": same}
-            self.sound[test] = self._ask("collected", [test], seconds, patch)[0] in {
-                PASSED,
-                UNPATCHED,
-            }
+            code, *_ = self._ask("collected", [test], seconds, patch)
+            self.sound[test] = code in {PASSED, UNPATCHED}
         return self.sound.get(test, True)
 
     def _ask(
         self, kind: str, tests: list[str], seconds: float, patch: dict[str, str] | None = None
-    ) -> tuple[int, str]:
+    ) -> Answer:
         process = self.processes[kind]
         assert process.stdin is not None
         assert process.stdout is not None
         without = [test for test, sound in self.sound.items() if not sound]
+        without += sorted(self.passed)
         request = {"tests": tests, "without": without, "seconds": seconds, "each": EACH}
         process.stdin.write(json.dumps({**request, **(patch or {})}) + "\n")
         process.stdin.flush()
         answer = json.loads(process.stdout.readline())
-        return answer["code"], answer["failed"]
+        return answer["code"], answer["failed"], answer["started"]
