@@ -226,7 +226,7 @@ def main(  # noqa: PLR0913 - every option of the command
                 runs[test] = run._replace(lines={**known_lines, **run.lines})
         copy.start(sorted({test.split("::")[0] for test in runs}))
         own, found = list[dict[str, Any]](), list[dict[str, Any]]()
-        for kept, chosen in ((own, named(ROOT)), (found, sample(number, seed))):
+        for kept, chosen in ((own, named(ROOT)), (found, sample(number, seed, group or []))):
             for one in judged(copy, chosen, runs, known, limits):
                 kept.append(one)
                 result = {
