@@ -42,8 +42,11 @@ def image(size: int) -> Array:
     place = np.arange(size) - (size - 1) / 2
     x, y = place[None, :], place[:, None]
     return sum(
-        height * np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * width**2))
-        for height, a, b, width in BLOBS
+        (
+            height * np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * width**2))
+            for height, a, b, width in BLOBS
+        ),
+        start=np.zeros((size, size)),
     )
 
 
@@ -105,4 +108,5 @@ def written(
     for file, frames in zip(files, frames_of(lines, rows, dead), strict=False):
         tifffile.imwrite(file, np.rint(frames).astype(np.uint16), photometric="minisblack")
     files[3].write_text("angle\n" + "\n".join(f"{each:.8g}" for each in degrees) + "\n")
-    return Scan(*files, dead, lines)
+    scan, flats, darks, theta = files
+    return Scan(scan, flats, darks, theta, dead, lines)

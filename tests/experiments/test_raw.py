@@ -78,6 +78,7 @@ def test_every_layout_gives_the_line_integrals(tmp_path: Path, kind: str) -> Non
     path, key, raw = write(tmp_path, kind)
     found = read_line_integrals(path, key, raw)
     np.testing.assert_allclose(found.values, LINES, atol=2e-6)
+    assert found.theta is not None
     np.testing.assert_allclose(found.theta, np.deg2rad(DEGREES), rtol=1e-14)
     assert found.rows == ROWS
     some = RawInput(raw.flats, raw.darks, rows=(1, 3), theta=raw.theta)
@@ -113,7 +114,7 @@ def test_transmissions_and_line_integrals(tmp_path: Path, caplog: pytest.LogCapt
     np.save(tmp_path / "t.npy", np.exp(-LINES))
     np.save(tmp_path / "l.npy", LINES)
     for name, values in (("t", "transmission"), ("l", "lines")):
-        found = read_line_integrals(tmp_path / f"{name}.npy", None, RawInput(values=values))
+        found = read_line_integrals(tmp_path / f"{name}.npy", None, RawInput(values=values))  # type: ignore[arg-type]
         np.testing.assert_allclose(found.values, LINES, atol=1e-6)
     np.save(tmp_path / "c.npy", COUNTS)
     with caplog.at_level(logging.WARNING, logger="learnedrecon"):
@@ -203,9 +204,11 @@ def test_bad_pixels_of_pairs_are_interpolated(tmp_path: Path, bad: str) -> None:
     write_array(tmp_path / "measurement" / "a.npy", lines.astype(np.float32))
     write_array(tmp_path / "truth" / "a.npy", image(64).astype(np.float32))
     np.save(tmp_path / "mask.npy", np.array([30]))
-    plain = PairFolder(PairFolderSpec(str(tmp_path)), SCAN)[0].data[0].numpy()
-    np.testing.assert_array_equal(plain, lines.astype(np.float32))
-    mended = PairFolder(PairFolderSpec(str(tmp_path), bad_pixels=bad), SCAN)[0].data[0].numpy()
+    plain = PairFolder(PairFolderSpec(str(tmp_path)), SCAN)[0].data
+    assert plain is not None
+    np.testing.assert_array_equal(plain[0], lines.astype(np.float32))
+    mended = PairFolder(PairFolderSpec(str(tmp_path), bad_pixels=bad), SCAN)[0].data
+    assert mended is not None
     expected = lines.copy()
     expected[:, 30] = (lines[:, 29] + lines[:, 31]) / 2
-    np.testing.assert_allclose(mended, expected, atol=1e-6)
+    np.testing.assert_allclose(mended[0], expected, atol=1e-6)

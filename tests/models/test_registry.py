@@ -20,7 +20,7 @@ from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
 from learnedrecon.networks.unet import UNetSpec
-from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
@@ -36,6 +36,7 @@ from learnedrecon.testing.steps import perturb
 
 if TYPE_CHECKING:
     from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.ray.planar import PlanarGeometry
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 GEOMETRY = ParallelBeam((12, 10), AngleRange(7), FlatDetector(17, 1.1, 0.4))
@@ -272,7 +273,7 @@ def scheme_of(model: Reconstructor) -> Chain[Any] | Repeat[Any]:
 class Watched(RayTransform):
     """Notes the types of numbers that come by."""
 
-    def __init__(self, geometry: ParallelBeam | FanBeam) -> None:
+    def __init__(self, geometry: PlanarGeometry) -> None:
         super().__init__(geometry)
         self.seen: list[torch.dtype] = []
 

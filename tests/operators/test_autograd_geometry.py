@@ -14,6 +14,7 @@ from torch import Tensor
 from learnedrecon.errors import DifferentiationError
 from learnedrecon.kernels import moments
 from learnedrecon.operators.ray.autograd import ray_adjoint, ray_forward
+from learnedrecon.operators.ray.beam2d import RayVectors2D
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.testing.numbers import push_forward
@@ -38,6 +39,7 @@ def operator(request: pytest.FixtureRequest) -> RayTransform:
 
 def pose(operator: RayTransform) -> tuple[Tensor, Tensor]:
     """The angles and the axis offset as leaves."""
+    assert not isinstance(operator.geometry, RayVectors2D)
     angles = torch.tensor(operator.geometry.angle_values, dtype=torch.float64)
     offset = torch.tensor(operator.geometry.detector.axis_offset, dtype=torch.float64)
     return angles.requires_grad_(), offset.requires_grad_()

@@ -174,7 +174,7 @@ def _(spec: Beam | RotatingBeam3D, theta: tuple[float, ...]) -> Record:
 
 @with_angles.register(Transmission)
 def _(spec: Transmission, theta: tuple[float, ...]) -> Record:
-    return replace(spec, geometry=spec.geometry.with_angles(theta))
+    return replace(spec, geometry=with_angles(spec.geometry, theta))
 
 
 @singledispatch

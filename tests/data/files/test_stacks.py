@@ -47,7 +47,8 @@ def test_every_kind_has_the_same_counts_in_the_same_order(tmp_path: Path, kind: 
     path, key = write(tmp_path, kind)
     values, rows = read_stack(path, key)
     np.testing.assert_array_equal(values, COUNTS)
-    assert (values.dtype, rows) == (np.float64, 4)
+    assert values.dtype == np.float64
+    assert rows == 4
     some = read_stack(path, key, slice(1, 3))
     np.testing.assert_array_equal(some.values, COUNTS[:, 1:3])
     assert some.rows == 4
@@ -123,6 +124,7 @@ def test_frames_of_nxtomo_go_where_their_key_says(tmp_path: Path, layout: str) -
     np.testing.assert_array_equal(scan.counts, COUNTS[3:11])
     np.testing.assert_array_equal(scan.white, COUNTS[1:3])
     np.testing.assert_array_equal(scan.dark, COUNTS[:1])
+    assert scan.theta is not None
     np.testing.assert_allclose(scan.theta, np.deg2rad(ANGLES[3:11]))
     assert scan.notes == ("1 frames are marked as invalid, and left out.",)
     some = read_nxtomo(tmp_path / "a.nxs", slice(2, 3))
@@ -139,7 +141,9 @@ def test_nxtomo_with_radians_without_unit_and_with_angles_of_projections_alone(
         del file["entry/data/rotation_angle"]
         file["entry/data/rotation_angle"] = np.deg2rad(ANGLES[3:11])
         file["entry/data/rotation_angle"].attrs["units"] = "rad"
-    np.testing.assert_allclose(read_nxtomo(path).theta, np.deg2rad(ANGLES[3:11]))
+    theta = read_nxtomo(path).theta
+    assert theta is not None
+    np.testing.assert_allclose(theta, np.deg2rad(ANGLES[3:11]))
 
 
 def test_nxtomo_that_lacks_something_is_named(tmp_path: Path) -> None:

@@ -67,12 +67,15 @@ def test_data_are_the_line_integrals_of_the_images(tmp_path: Path) -> None:
     operator = RayTransform(scan, torch.float64)
     for k in range(3):
         image, lines = sample(k)
-        np.testing.assert_allclose(data[k].truth[0], image, rtol=1e-6)
-        np.testing.assert_allclose(data[k].data[0], 1000 * lines, rtol=1e-6, atol=1e-20)
-        gap = operator(data[k].truth.double()) - data[k].data
-        assert gap.norm() < 0.02 * data[k].data.norm()
-        for wrong in (data[k].data.flip(-1), data[k].data.flip(-2)):
-            assert (operator(data[k].truth.double()) - wrong).norm() > 0.3 * wrong.norm()
+        measured, truth = data[k].data, data[k].truth
+        assert measured is not None
+        assert truth is not None
+        np.testing.assert_allclose(truth[0], image, rtol=1e-6)
+        np.testing.assert_allclose(measured[0], 1000 * lines, rtol=1e-6, atol=1e-20)
+        gap = operator(truth.double()) - measured
+        assert gap.norm() < 0.02 * measured.norm()
+        for wrong in (measured.flip(-1), measured.flip(-2)):
+            assert (operator(truth.double()) - wrong).norm() > 0.3 * wrong.norm()
 
 
 def test_the_published_sizes_give_the_published_geometry(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
 VIEWS, PIXELS, SIZE = 73, 160, 64
 PITCH = 0.0748
 VOXEL = PIXELS * PITCH * SOURCE_ORIGIN / SOURCE_DETECTOR / SIZE
@@ -77,18 +79,26 @@ def write(folder: Path, number: int, *, dead: tuple[int, ...] = ()) -> Path:
     return mode
 
 
+def pair(spec: TwoDetectSpec) -> tuple[Tensor, Tensor]:
+    """Data and truth of the first slice."""
+    sample = TwoDetect(spec)[0]
+    assert sample.data is not None
+    assert sample.truth is not None
+    return sample.data, sample.truth
+
+
 @pytest.mark.parametrize("number", [1, 3000, 5600])
 def test_data_are_the_line_integrals_of_the_references(tmp_path: Path, number: int) -> None:
     write(tmp_path, number)
-    (sample,) = [TwoDetect(TwoDetectSpec(str(tmp_path)))[0]]
+    data, truth = pair(TwoDetectSpec(str(tmp_path)))
     scan = geometry(tmp_path)
-    assert scan.shape == tuple(sample.truth.shape[1:]) == (SIZE - 2, SIZE - 2)
-    assert sample.data.shape[1:] == scan.data_shape == (VIEWS - 1, PIXELS // 2)
-    lines = RayTransform(scan, torch.float64)(sample.truth.double())
-    assert (lines - sample.data).norm() < 0.01 * sample.data.norm()
-    for wrong in (sample.truth.flip(-2), sample.truth.roll(1, -1), sample.truth.roll(1, -2)):
-        gap = RayTransform(scan, torch.float64)(wrong.double()) - sample.data
-        assert gap.norm() > 0.05 * sample.data.norm()
+    assert scan.shape == tuple(truth.shape[1:]) == (SIZE - 2, SIZE - 2)
+    assert data.shape[1:] == scan.data_shape == (VIEWS - 1, PIXELS // 2)
+    lines = RayTransform(scan, torch.float64)(truth.double())
+    assert (lines - data).norm() < 0.01 * data.norm()
+    for wrong in (truth.flip(-2), truth.roll(1, -1), truth.roll(1, -2)):
+        gap = RayTransform(scan, torch.float64)(wrong.double()) - data
+        assert gap.norm() > 0.05 * data.norm()
 
 
 def test_the_published_sizes_give_the_published_geometry(tmp_path: Path) -> None:
@@ -99,7 +109,8 @@ def test_the_published_sizes_give_the_published_geometry(tmp_path: Path) -> None
     scan = geometry(tmp_path, every=10)
     assert scan.data_shape == (360, 956)
     np.testing.assert_allclose(scan.angle_values, np.linspace(0, 2 * np.pi, 3601)[:-1:10])
-    assert (scan.source_origin, scan.detector.pitch) == (431.019989, pytest.approx(0.1496))
+    assert scan.source_origin == 431.019989
+    assert scan.detector.pitch == pytest.approx(0.1496)
     assert scan.source_origin + scan.origin_detector == pytest.approx(529.000488)
     assert scan.pixel[0] == pytest.approx(0.1496 * 956 * 431.019989 / 529.000488 / 1024)
     assert scan.shape == (1022, 1022)
@@ -117,16 +128,16 @@ def test_the_detector_was_moved_between_these_slices(number: int, shifted: bool)
 def test_every_kth_view_and_dead_pixels(tmp_path: Path) -> None:
     write(tmp_path / "whole", 3000)
     write(tmp_path / "dead", 3000, dead=(70, 71))
-    whole = TwoDetect(TwoDetectSpec(str(tmp_path / "whole")))[0].data
-    mended = TwoDetect(TwoDetectSpec(str(tmp_path / "dead")))[0].data
+    whole = pair(TwoDetectSpec(str(tmp_path / "whole")))[0]
+    mended = pair(TwoDetectSpec(str(tmp_path / "dead")))[0]
     assert (mended - whole).norm() < 5e-3 * whole.norm()
     np.testing.assert_allclose(
         mended[0, :, 35], (mended[0, :, 34] + mended[0, :, 36]) / 2, rtol=1e-5
     )
-    few = TwoDetect(TwoDetectSpec(str(tmp_path / "whole"), every=7))[0].data
+    few = pair(TwoDetectSpec(str(tmp_path / "whole"), every=7))[0]
     np.testing.assert_array_equal(few, whole[:, ::7])
     np.save(tmp_path / "whole" / "mask.npy", np.array([20]))
-    masked = TwoDetect(TwoDetectSpec(str(tmp_path / "whole"), bad_pixels="mask.npy"))[0].data
+    masked = pair(TwoDetectSpec(str(tmp_path / "whole"), bad_pixels="mask.npy"))[0]
     np.testing.assert_allclose(masked[0, :, 20], (whole[0, :, 19] + whole[0, :, 21]) / 2, rtol=1e-5)
     with pytest.raises(DataError, match="brighter than the dark"):
         line_integrals(tmp_path / "dead" / "slice03000" / "mode2", "none")

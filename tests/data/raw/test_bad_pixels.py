@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.raw_scans import frames_of, line_integrals
@@ -193,7 +195,7 @@ FLAT = np.linspace(1000.0, 3000.0, 24).reshape(4, 6)
         (FLAT[:1][None], (1, 6)),
     ],
 )
-def test_frames_of_every_shape_have_one_mean(frames: object, shape: tuple[int, int]) -> None:
+def test_frames_of_every_shape_have_one_mean(frames: Any, shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(mean_frame(frames, shape, "flats"), FLAT[: shape[0]])
 
 
@@ -209,8 +211,6 @@ def test_frames_of_every_shape_have_one_mean(frames: object, shape: tuple[int, i
         ([], (4, 6)),
     ],
 )
-def test_frames_that_could_mean_two_things_are_refused(
-    frames: object, shape: tuple[int, int]
-) -> None:
+def test_frames_that_could_mean_two_things_are_refused(frames: Any, shape: tuple[int, int]) -> None:
     with pytest.raises(ShapeError, match="flats"):
         mean_frame(frames, shape, "flats")

@@ -21,6 +21,7 @@ from learnedrecon.testing import check_operator, dense_matrix
 
 if TYPE_CHECKING:
     from learnedrecon.operators.ray.geometry2d import Geometry
+    from learnedrecon.operators.ray.planar import PlanarGeometry
 
 SCANS: dict[str, Geometry] = {
     "parallel": ParallelBeam((6, 7), (0.3, 1.4, 2.2, 0.1), FlatDetector(9, 1.1, 0.4), (1.2, 0.8)),
@@ -38,8 +39,9 @@ def operator(geometry: Geometry) -> RayTransform:
     return RayTransform(geometry, torch.float64)
 
 
-def changed(geometry: Geometry, angles: Tensor, offset: float) -> RayTransform:
+def changed(geometry: PlanarGeometry, angles: Tensor, offset: float) -> RayTransform:
     """The scan with other values, by its fields."""
+    assert isinstance(geometry, ParallelBeam | FanBeam)
     detector = FlatDetector(geometry.detector.pixels, geometry.detector.pitch, offset)
     fields = {**vars(geometry), "angles": tuple(angles.tolist()), "detector": detector}
     return RayTransform(type(geometry)(**fields), torch.float64)
@@ -100,6 +102,8 @@ def test_subsets_of_an_operator_with_tensors(operator: RayTransform) -> None:
     few = operator.with_tensors({"axis_offset": torch.tensor(0.25)}).subset([2, 0])
     assert isinstance(few, RayTransform)
     values = few.geometry
+    assert isinstance(operator.geometry, ParallelBeam | FanBeam)
+    assert isinstance(values, ParallelBeam | FanBeam)
     assert values.angle_values == tuple(operator.geometry.angle_values[k] for k in (2, 0))
     assert values.detector.axis_offset == 0.25
 

@@ -50,7 +50,7 @@ def vectors_of(scan: Beam2D | Beam3D) -> RayVectors2D | RayVectors3D:
         scan.shape,
         rays.vectors,  # type: ignore[arg-type]
         rays.detectors,  # type: ignore[arg-type]
-        scan.pixel_size,  # type: ignore[arg-type]
+        scan.pixel_size,
         beam,  # type: ignore[arg-type]
     )
 
@@ -104,10 +104,10 @@ def test_other_scans_are_returned() -> None:
 POSES = vectors_of(FAN).vectors
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no table": (
-        lambda: RayVectors2D((4, 5), (1.0, 2.0), 7),
+        lambda: RayVectors2D((4, 5), (1.0, 2.0), 7),  # type: ignore[arg-type]
         GeometryError,
         "six numbers|views, 6",
-    ),  # type: ignore[arg-type]
+    ),
     "twelve": (lambda: RayVectors2D((4, 5), ((0.0,) * 12,), 7), GeometryError, r"\(views, 6\)"),
     "beam": (lambda: RayVectors2D((4, 5), POSES, 7, 1.0, "cone"), GeometryError, "'fan'"),  # type: ignore[arg-type]
     "no pixels": (lambda: RayVectors2D((4, 5), POSES, 0), GeometryError, "at least one detector"),

@@ -79,7 +79,7 @@ def calibrated(scan: ConeBeam, size: float, turn: float) -> RayVectors3D:
     column, row = (np.einsum("vij,vj->vi", turns, step) for step in (column, row))
     pixel = middle - (columns - 1) / 2 * column - (rows - 1) / 2 * row
     moved = np.stack([source, pixel, column, row], axis=1) @ rotation(np.array([turn, 0, 0])).T
-    return RayVectors3D(scan.shape, moved.reshape(-1, 12), poses.detector, scan.pixel_size)  # type: ignore[arg-type]
+    return RayVectors3D(scan.shape, moved.reshape(-1, 12), poses.detector, scan.pixel_size)
 
 
 def rotation(turn: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def geometry_from_skimage(
     shape: Sequence[int],
-    theta: Sequence[float],
+    theta: Sequence[float] | NDArray[Any],
     *,
     circle: bool = True,
     pixel_size: float = 1.0,
@@ -71,7 +71,7 @@ def geometry_from_skimage(
     return Arranged(nominal(plane, angles.tolist()), data_axes=("column", "angle"))
 
 
-def _degrees(theta: Sequence[float]) -> NDArray[np.float64]:
+def _degrees(theta: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
     try:
         return np.array(theta, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError, OverflowError) as error:
