@@ -41,11 +41,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "twice": ("backwards twice", "as autograd says"),
     "vjp": ("autograd backwards", "func.grad"),
     "jvp": ("autograd forwards",),
-    "batch": ("stack of singles", "do not mix", "vmap"),
+    "batch": ("stack of singles", "do not mix", "vmap", "that of every sample"),
     "precision": ("to(float64)", "double precision", "autocast", "and type", "domain's type"),
     "device": ("device", "every tensor is a buffer"),
     "tensors": ("with_tensors", "tensor_names", "argument alone"),
-    "norm": ("norm()", "norm_bound()"),
+    "norm": ("norm()", "norm_bound()", "so is its norm"),
     "rows": ("subset", "a pointwise T"),
 }
 # The order of convergence is not a deviation, and is held but not shown.

@@ -87,6 +87,8 @@ void Views::add_parallel(const Geometry& g, std::size_t angle) {
     const double farthest = std::fabs(view.intercept) +
                             std::fabs(view.step) * static_cast<double>(g.detectors);
     view.regular = view.regular && farthest < 0.5 * (1 << 30);
+    // A ray alone is followed, rather than looked for from every pixel.
+    view.regular = view.regular && g.detectors > 1;
     views_[axis].push_back(view);
 }
 

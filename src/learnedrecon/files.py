@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from learnedrecon.errors import ConfigError, FileFormatError, LearnedReconError, describe
+from learnedrecon.limits import MAX_BYTES, byte_limit, in_bytes, refuse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +49,6 @@ _DENSEST: Final = 2048
 _SMALL: Final = 1 << 28
 """Bytes that any array may take, however small its file is."""
 
-_MAX_BYTES: Final = "LEARNEDRECON_MAX_BYTES"
 _COPY: Final = "copy or download the file again, or correct its ending"
 
 
@@ -299,36 +299,11 @@ def refuse_size(path: str | os.PathLike[str], needed: int, *, stored: int | None
             environment's LEARNEDRECON_MAX_BYTES, which also switches the second test off.
     """
     most = byte_limit()
-    if os.environ.get(_MAX_BYTES) is None:
+    if os.environ.get(MAX_BYTES) is None:
         size = Path(path).stat().st_size if stored is None else stored
         most = min(most, max(_SMALL, _DENSEST * size))
-    if needed > most:
-        raise unreadable(
-            path,
-            f"a file whose content takes at most {_bytes(most)}",
-            f"{_bytes(needed)}, which is too large",
-            _SMALLER,
-        )
-
-
-def byte_limit() -> int:
-    """The largest allocation in bytes: LEARNEDRECON_MAX_BYTES, or else the machine's memory.
-
-    Raises:
-        ConfigError: LEARNEDRECON_MAX_BYTES is not a positive integer.
-    """
-    asked = os.environ.get(_MAX_BYTES)
-    if asked is None:
-        return _memory()
-    if not (asked.isascii() and asked.isdigit() and len(asked) < 20 and int(asked) > 0):
-        raise ConfigError(
-            describe(
-                expected=f"a positive number of bytes in {_MAX_BYTES}",
-                found=f"'{asked}'",
-                fix="correct or unset this environment variable",
-            )
-        )
-    return int(asked)
+    what = f"{os.fspath(path)} to be a file with content"
+    refuse_bytes(needed, what, most=most, kind=FileFormatError, fix=_SMALLER)
 
 
 def read_text(path: str | os.PathLike[str], expected: str, *, most: int = 1 << 23) -> str:
@@ -347,29 +322,15 @@ def read_text(path: str | os.PathLike[str], expected: str, *, most: int = 1 << 2
         with path.open("rb") as file:
             content = file.read(most + 1)
         if len(content) > most:
-            found = f"more than {_bytes(most)}, which is too large for a text"
+            found = f"more than {in_bytes(most)}, which is too large for a text"
             raise unreadable(path, expected, found, "name another file")
         return content.decode("utf-8")
 
 
 _SMALLER: Final = (
-    f"use a part of it, or raise {_MAX_BYTES} where it is right; if it should be small, its "
+    f"use a part of it, or raise {MAX_BYTES} where it is right; if it should be small, its "
     "header is damaged"
 )
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not every system says it
-        return 1 << 36
-
-
-def _bytes(number: int) -> str:
-    for exponent, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if number >> exponent:
-            return f"{number / (1 << exponent):.3g} {unit}"
-    return f"{number} bytes"
 
 
 def _reason(error: Exception) -> str:

@@ -284,7 +284,7 @@ CASES: Cases = (
     (
         "no weight of total variation",
         lambda p: p.reconstruct("tv", p.scan(), "--geometry", p.geometry()),
-        ("--weight for 'tv'", "none", r"begin with --weight \d"),
+        ("data with noise in every sample", "show none", r"give a weight, begin with \d"),
     ),
     (
         "a negative weight of total variation",

@@ -354,3 +354,20 @@ def test_results_hold_no_number_that_json_has_not(place: Place, cli: Run) -> Non
     assert cli("evaluate", place.run, "--images", 1, "-o", target).exit_code == 0
     (scores,) = json.loads(target.read_text())["methods"].values()
     assert scores["psnr_std"] is None
+
+
+def test_a_measurement_that_float32_cannot_hold_is_a_problem(cli: Run, place: Place) -> None:
+    """As 'reconstruct' refuses it, 'check data' does not call it all finite and no more."""
+    values = ones.astype(np.float64)
+    values[0, 0] = 1e39
+    result = cli("check", "data", place.array("large.npy", values))
+    assert result.exit_code == 1
+    assert "PROBLEM: Expected finite values" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("text", ["model: {name: fbp}\n", "operater: {name: blur}\n", "[1]\n"])
+def test_what_is_neither_geometry_nor_configuration_is_named(
+    place: Place, refused: Refused, text: str
+) -> None:
+    expected = "c.yaml to be a geometry with a 'name', or a configuration with an 'operator'"
+    refused(["check", "operator", place.file("c.yaml", text)], (expected, ".", "add the one"))

@@ -24,6 +24,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import InverseProblem
+from learnedrecon.solvers.direct.bandwidth import fbp_by_noise
 from learnedrecon.solvers.direct.fbp import fbp
 from learnedrecon.weights.checkpoint import load_weights
 from learnedrecon.weights.tensorfile import read_tensors, write_tensors
@@ -172,6 +173,28 @@ def test_compare_sees_the_images_that_evaluate_sees(
     assert both == one
 
 
+PLAIN = ("--window", "ram-lak", "--extrapolate", "none")
+
+
+@pytest.mark.parametrize("bandwidth", ["auto", "0.5", None])
+def test_fbp_takes_its_bandwidth_from_the_noise_unless_it_is_given(
+    cli: Run, tmp_path: Path, geometry: Path, bandwidth: str | None
+) -> None:
+    operator = RayTransform(GEOMETRY)
+    y = operator(torch.from_numpy(shepp_logan(GEOMETRY.shape[0]))[None, None])
+    y += 0.1 * y.abs().mean() * torch.randn(y.shape)
+    np.save(tmp_path / "scan.npy", y[0, 0].numpy())
+    given = [] if bandwidth is None else ["--window", "hann", "--bandwidth", bandwidth]
+    words = ["reconstruct", "fbp", tmp_path / "scan.npy", "--geometry", geometry]
+    result = cli(*words, *given, "--extrapolate", "none", "-o", tmp_path / "u.npy")
+    assert result.exit_code == 0, result.output
+    if bandwidth == "0.5":
+        expected = fbp(operator, y, window="hann", bandwidth=0.5)
+    else:
+        expected = fbp_by_noise(operator, y).image
+    np.testing.assert_allclose(np.load(tmp_path / "u.npy"), expected[0, 0].numpy(), atol=2e-5)
+
+
 @pytest.mark.parametrize("ending", ["npy", "tif", "h5", "png"])
 @pytest.mark.parametrize("source", ["npy", "tif", "h5"])
 def test_fbp_of_a_measurement_in_every_format(
@@ -179,7 +202,7 @@ def test_fbp_of_a_measurement_in_every_format(
 ) -> None:
     file, output = tmp_path / f"scan.{source}", tmp_path / f"image.{ending}"
     write_array(file, sinogram)
-    result = cli("reconstruct", "fbp", file, "--geometry", geometry, "-o", output)
+    result = cli("reconstruct", "fbp", file, "--geometry", geometry, *PLAIN, "-o", output)
     assert result.exit_code == 0, result.output
     image = read_array(output)
     expected = fbp(RayTransform(GEOMETRY), torch.from_numpy(sinogram)).numpy()
@@ -225,7 +248,7 @@ def test_the_geometry_may_be_that_of_a_configuration_or_a_run(
     images = []
     for geometry in (trained / "config.yaml", trained):
         words = ["reconstruct", "fbp", tmp_path / "scan.npy", "--geometry", geometry]
-        result = cli(*words, "--force", "-o", tmp_path / "image.npy")
+        result = cli(*words, *PLAIN, "--force", "-o", tmp_path / "image.npy")
         assert result.exit_code == 0, result.output
         images.append(np.load(tmp_path / "image.npy"))
     expected = fbp(RayTransform(GEOMETRY), torch.from_numpy(sinogram)).numpy()
@@ -279,7 +302,7 @@ def test_complex_data_and_stacks_are_described(cli: Run, tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert "magnitudes 5 to 5" in result.stdout
     assert "3 slices or coils of 5 x 4" in result.stdout
-    assert "need a complex operator, which is not here yet" in result.stdout
+    assert "They need the operator of the scan, such as cartesian_mri" in result.stdout
     assert "--write-geometry" not in result.stdout
     assert cli("check", "data", tmp_path / "k.npy", "--write-geometry", "g").exit_code == 2
     np.save(tmp_path / "s.npy", stack.real)
@@ -378,7 +401,7 @@ def test_data_exchange_needs_no_geometry_for_fbp(cli: Run, tmp_path: Path) -> No
     lines = RayTransform(beam)(0.1 * torch.from_numpy(shepp_logan(24))).numpy()
     degrees = np.rad2deg(beam.angle_values)
     write_exchange(tmp_path / "scan.h5", lines, degrees)
-    result = cli("reconstruct", "fbp", tmp_path / "scan.h5", "-o", tmp_path / "image.npy")
+    result = cli("reconstruct", "fbp", tmp_path / "scan.h5", *PLAIN, "-o", tmp_path / "image.npy")
     assert result.exit_code == 0, result.output
     assert "rotation axis at their centre" in result.stderr
     expected = fbp(RayTransform(beam), torch.from_numpy(lines)).numpy()

@@ -106,3 +106,13 @@ def test_scores_say_which_data_they_are_of(cli: Run, place: Place) -> None:
     data = json.loads(target.read_text())["data"]
     assert data["simulation"]["noise"]["level"] == 0.5
     assert data["test"]["seed"] == 3
+
+
+@pytest.mark.parametrize("name", ["..yaml", "...yaml"])
+def test_a_configuration_without_a_name_gives_no_folder(
+    place: Place, refused: Refused, name: str
+) -> None:
+    """Its run would be written into 'runs' itself, or into the working folder."""
+    path = place.file(name, place.config.read_text())
+    refused(["train", path], ("the run folder its own", "yaml", "with -o"))
+    assert {each.name for each in place.folder.iterdir()} == {name}

@@ -45,6 +45,7 @@ def test_a_volume_is_reconstructed(
     volume = torch.rand(operator.domain.shape)
     np.save(tmp_path / "data.npy", volume if simulate else operator(volume))
     words = ["reconstruct", "fbp", tmp_path / "data.npy", "--geometry", geometry]
+    words += ["--window", "ram-lak", "--extrapolate", "none"]
     done = cli(*words, "-o", tmp_path / "out.npy", *(["--simulate"] if simulate else []))
     assert done.exit_code == 0, done.output
     expected = lr.solvers.fdk(operator, operator(volume)[None, None])[0, 0]

@@ -13,7 +13,6 @@ from learnedrecon.data.published.lodopab import LodopabSpec
 from learnedrecon.data.published.two_detect import TwoDetectSpec
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
-from learnedrecon.models.equilibrium_splitting import DataStep
 from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
@@ -42,12 +41,17 @@ from learnedrecon.operators.mri.sampling import (
 from learnedrecon.operators.mri.sampling import Radial as RadialMask
 from learnedrecon.operators.mri.sampling import Spiral as SpiralMask
 from learnedrecon.operators.mri.trajectories import Kooshball, Points, Radial, Spiral, Stacked
+from learnedrecon.operators.ray.arranged import Arranged
+from learnedrecon.operators.ray.beam2d import RayVectors2D
 from learnedrecon.operators.ray.beam3d import RayVectors3D
+from learnedrecon.operators.ray.curved import CurvedFanBeam
+from learnedrecon.operators.ray.detectors import ArcDetector
 from learnedrecon.operators.ray.flat_panel import FlatPanel
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.solvers.normal import NormalSolver
 from learnedrecon.training.losses import (
     LOSSES,
     AbsoluteError,
@@ -80,6 +84,15 @@ OPERATOR_EXAMPLES = (
     ParallelBeam((4, 5), ARC, FlatDetector(7)),
     ParallelBeam((4, 5), LIST, SHIFTED, (0.5, 1 / 3)),
     FanBeam((4, 5), ARC, FlatDetector(7), 20.0, 10.0),
+    CurvedFanBeam((4, 5), ARC, ArcDetector(7, 0.05), 20.0),
+    CurvedFanBeam((4, 5), LIST, ArcDetector(7, 0.05, 0.01), 20.0, (0.5, 1.5)),
+    Arranged(ParallelBeam((4, 5), ARC, FlatDetector(7))),
+    Arranged(
+        CurvedFanBeam((4, 5), LIST, ArcDetector(7, 0.05), 20.0), ("-y", "x"), ("column", "angle")
+    ),
+    Arranged(RayVectors3D((2, 3, 4), POSES, (3, 4)), ("x", "y", "z"), ("row", "angle", "column")),
+    RayVectors2D((4, 5), ((0.0, -9.0, -3.0, 9.0, 1.0, 0.1),), 6),
+    RayVectors2D((4, 5), ((0.0, 1.0, -3.0, 0.0, 1.0, 0.1),), 6, (0.5, 1.5), "parallel"),
     FanBeam((4, 5), AngleRange(3, 0.1, 6.0, endpoint=True), SHIFTED, 20.0, 10.0, 0.3),
     ConeBeam((2, 4, 5), ARC, PANEL, 20.0, 10.0),
     ConeBeam((2, 4, 5), LIST, MOVED, 20.0, 10.0, (0.5, 0.25, 0.75), Orbit(1.0, 0.5)),
@@ -158,7 +171,7 @@ _UNLIKE: dict[str, Any] = {
     "start": FilteredBackprojection("hann", 0.5),
     "like": Like(3, 1, 3, image_complex=False, data_folded=2),
     "solver": FixedPointSolver(1e-4, 30, "jacobian_free", 0.1),
-    "data_step": DataStep(1e-3, 7),
+    "data_step": NormalSolver(1e-3, 7),
     "subsets": Subsets(3, "random"),
     "window": "hann",
     "nonnegative": False,

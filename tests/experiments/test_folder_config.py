@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnedrecon.data.files.arrays import write_array
-from learnedrecon.experiments.folder_config import config_text, one_line, quoted
+from learnedrecon.experiments.folder_config import config_text
+from learnedrecon.experiments.text import one_line, quoted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ import torch
 from tests.helpers import Dense, normal
 
 from learnedrecon.errors import ConfigError, DataError, DtypeError
-from learnedrecon.functionals.combined import FunctionalOf, Misfit
-from learnedrecon.functionals.constraints import NonNegative
-from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
-from learnedrecon.functionals.norms import GroupL1, HuberNorm
+from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
+from learnedrecon.functionals.constraints import Box, NonNegative
+from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares, WeightedLeastSquares
+from learnedrecon.functionals.norms import L1, GroupL1, HuberNorm
 from learnedrecon.functionals.regularisers import Dirichlet, TotalVariation
 from learnedrecon.problem import InverseProblem
 from learnedrecon.solvers.fista import fista
@@ -37,6 +37,15 @@ COUNTS = torch.tensor([[[4.0, 0.0, 2.0]]], dtype=torch.float64)
         lambda: GroupL1(-0.5),  # type: ignore[arg-type]
         lambda: HuberNorm(0.1, 2),
         lambda: HuberNorm(None),  # type: ignore[arg-type]
+        lambda: L1(0.1),  # type: ignore[arg-type]
+        lambda: WeightedLeastSquares(0.1),  # type: ignore[arg-type]
+        lambda: Box("x"),  # type: ignore[arg-type]
+        lambda: Box(0.0, None),  # type: ignore[arg-type]
+        lambda: Misfit(COUNTS, LeastSquares()),  # type: ignore[arg-type]
+        lambda: Misfit(LeastSquares(), COUNTS.numpy()),  # type: ignore[arg-type]
+        lambda: FunctionalMultiple(0.1, L1()),  # type: ignore[arg-type]
+        lambda: FunctionalMultiple(L1(), "x"),  # type: ignore[arg-type]
+        lambda: FunctionalOf(Dense(torch.eye(3)), L1()),  # type: ignore[arg-type]
     ],
 )
 def test_arguments_out_of_range_are_refused_when_built(build: Callable[[], object]) -> None:

@@ -230,7 +230,7 @@ def _texts() -> list[Seed]:
     )
     config = Config(beam, MODELS["filtered_primal_dual"].spec(), data)
     operators = [named_to_plain(REGISTRIES["operator"], spec) for spec in EXAMPLES["operator"]]
-    plains = [to_plain(config), *operators]
+    plains = [to_plain(config), *operators, *CONVENTIONS]
 
     def structured(content: bytes, rng: random.Random) -> bytes:
         del content
@@ -254,6 +254,30 @@ def _texts() -> list[Seed]:
         Seed("config", ".yaml", whole, (read_config,), structured),
         Seed("metrics", ".jsonl", records.encode(), (_records,)),
     ]
+
+
+CONVENTIONS: tuple[dict[str, Any], ...] = (
+    {"convention": "skimage", "shape": [8, 8], "theta": [0.0, 45.0], "circle": False},
+    {
+        "convention": "astra",
+        "proj_geom": {
+            "type": "cone",
+            "DetectorSpacingX": 1.0,
+            "DetectorSpacingY": 1.0,
+            "DetectorRowCount": 4,
+            "DetectorColCount": 5,
+            "ProjectionAngles": [0.0, 1.5],
+            "DistanceOriginSource": 30.0,
+            "DistanceOriginDetector": 9.0,
+        },
+        "vol_geom": {"GridRowCount": 4, "GridColCount": 5, "GridSliceCount": 3, "option": {}},
+    },
+    {
+        "convention": "astra",
+        "proj_geom": {"type": "fanflat_vec", "DetectorCount": 7, "Vectors": [[0, -9, 0, 9, 1, 0]]},
+        "vol_geom": {"GridRowCount": 4, "GridColCount": 5, "option": {"WindowMinX": -3}},
+    },
+)
 
 
 def _angles(path: Path) -> None:

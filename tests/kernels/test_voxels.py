@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from tests.helpers import normal
 from torch import Tensor
 
+from learnedrecon.errors import DataError
 from learnedrecon.kernels import oracle_voxels, voxels
 from learnedrecon.kernels.joseph import available_isas, set_isa
 from learnedrecon.kernels.voxel_geometry import VoxelGeometry
@@ -124,3 +126,15 @@ def test_other_devices_take_the_oracle() -> None:
     edged = torch.nn.functional.pad(normal(1, 5, 14, 30), (1, 1, 1, 1)).permute(1, 3, 0, 2)
     expected = voxels.backproject(normal(1, 5, 14, 30), geometry)
     torch.testing.assert_close(oracle_voxels.gather(edged.contiguous(), geometry), expected)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_views_that_are_no_numbers_are_refused(bad: float) -> None:
+    """Before the kernels make whole numbers of them, which has no defined result."""
+    geometry = SCANS["cone"]
+    views = geometry.views.copy()
+    views[1, 0] = bad
+    with pytest.raises(DataError, match="finite coefficients"):
+        replace(geometry, views=views)
+    with pytest.raises(DataError, match="finite coefficients"):
+        replace(geometry, rise=bad)

@@ -41,7 +41,7 @@ def fan(source: float, pitch: float = 0.9) -> RayTransform:
     [
         (lambda: AngleRange(10**9), "3.73 GiB"),
         (lambda: AngleRange(10**20), "1e[+]20"),
-        (lambda: FlatDetector(10**19), "GiB"),
+        (lambda: FlatDetector(10**19), "34.7 EiB"),
         (lambda: ParallelBeam((10**6, 10**6), ANGLES, DETECTOR), "1000000 x 1000000"),
         (lambda: ConeBeam((10**5, 10**5, 10**5), ANGLES, FlatPanel(4, 4), 1e7, 0.0), "GiB"),
         (lambda: ConeBeam((4, 4, 4), ANGLES, FlatPanel(10**6, 10**6), 1e7, 0.0), "GiB"),

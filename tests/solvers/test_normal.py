@@ -170,7 +170,7 @@ def test_float32_stays_float32() -> None:
 
 def test_what_makes_no_sense_is_refused() -> None:
     operator, b = Dense(normal(5, 4)), normal(2, 4)
-    with pytest.raises(ConfigError, match="not negative"):
+    with pytest.raises(ConfigError, match="at least 0"):
         solve_normal(operator, b, -0.1)
     with pytest.raises(ShapeError, match="one per sample"):
         solve_normal(operator, b, torch.ones(3))

@@ -320,7 +320,7 @@ def test_not_converging_is_said() -> None:
 
 def test_what_makes_no_sense_is_refused() -> None:
     ray, y = noisy()
-    with pytest.raises(ConfigError, match="weights > 0"):
+    with pytest.raises(ConfigError, match="weights above 0"):
         tv_reconstruction(ray, y, 0.0)
     with pytest.raises(ConfigError, match="gap"):
         tv_reconstruction(ray, y, 1.0, gap=0.0)
@@ -334,3 +334,12 @@ def test_what_makes_no_sense_is_refused() -> None:
         tv_reconstruction(ray, torch.full_like(y, math.nan), 1.0)
     with pytest.raises(DataError, match="not zero"):
         tv_reconstruction(ray * 0.0, y, 1.0)
+
+
+@pytest.mark.parametrize("weight", [1e300, 1e39, 1e-50, -1.0, 0.0, float("nan"), float("inf")])
+def test_a_weight_beyond_the_precision_of_the_data_is_named_with_its_bounds(weight: float) -> None:
+    """1e300 is infinite in single precision, and no reason to ask for a weight above 0 alone."""
+    ray = RayTransform(SMALL)
+    y = torch.ones(1, 1, *ray.codomain.shape)
+    with pytest.raises(ConfigError, match=r"above 0, from 1\.2e-38 to 3\.4e\+38 in the precision"):
+        tv_reconstruction(ray, y, weight)

@@ -1,11 +1,14 @@
 """`learnedrecon list`: names for configurations."""
 
 from enum import StrEnum
+from textwrap import fill
 from typing import Annotated
 
 import typer
 
 from learnedrecon.cli.options import echo
+
+WIDTH = 80
 
 
 class Kind(StrEnum):
@@ -31,6 +34,13 @@ def list_names(
     for each in registered(kind.value):
         if name not in {None, each.name}:
             continue
-        echo(f"{each.name}: {each.summary}")
+        echo(fill(f"{each.name}: {each.summary}", WIDTH, subsequent_indent="  "))
         for argument, default in each.arguments.items():
-            echo(f"    {argument} = {default}")
+            echo(
+                fill(
+                    f"{argument} = {default}",
+                    WIDTH,
+                    initial_indent="    ",
+                    subsequent_indent=" " * 8,
+                )
+            )

@@ -63,6 +63,21 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
             "'compare' chooses by the true images.",
         ),
     ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            "--window", metavar="hann|ram-lak", help="Window of the ramp filter of 'fbp'."
+        ),
+    ] = None,
+    bandwidth: Annotated[
+        str | None,
+        typer.Option(
+            "--bandwidth",
+            metavar="auto|NUMBER",
+            help="Cut-off of 'fbp' as a fraction of the Nyquist frequency. Without this and "
+            "--window, it is Hann's window with the bandwidth that fits the noise.",
+        ),
+    ] = None,
     extrapolate: Annotated[
         str | None,
         typer.Option(
@@ -105,6 +120,8 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     asked = {
         "weight": weight,
         "nonnegative": None if signed is None else not signed,
+        "window": window,
+        "bandwidth": bandwidth,
         "extrapolate": extrapolate,
     }
     result = reconstructed(

@@ -35,7 +35,8 @@ def train(
 ) -> None:
     """Train the method of a configuration.
 
-    Ctrl-C saves and stops; the same command continues from there.
+    Ctrl-C saves and stops; the same command continues from there. With a larger training.steps it
+    gives a run more steps, also one that is finished.
     """
     from learnedrecon.experiments.training import train as trained
 

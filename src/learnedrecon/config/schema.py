@@ -9,10 +9,12 @@ from pydantic import PlainSerializer, PlainValidator
 
 from learnedrecon import specs
 from learnedrecon.data.consistency import Mismatch
+from learnedrecon.data.loader import refuse_workers
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.sections import in_section, refuse_shared_images
 from learnedrecon.data.simulate import Simulation
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.limits import MOST_DRAWS, refuse_count
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.base import Operator
@@ -95,6 +97,8 @@ class DataConfig:
                     fix="correct 'data.draws', or omit it",
                 )
             )
+        refuse_count(self.draws or 0, MOST_DRAWS, "random integers of a batch, 'data.draws'")
+        refuse_workers(self.workers)
         for name in SPLITS:
             object.__setattr__(self, name, in_section(self.sections[name], name))
         refuse_shared_images(self.sections)

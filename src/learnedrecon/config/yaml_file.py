@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 from learnedrecon.config.extensions import import_modules
 from learnedrecon.config.schema import SPLITS, Config
+from learnedrecon.data.conventions import plain_operator
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.data.yaml_text import dump_yaml, load_yaml, read_yaml
 from learnedrecon.errors import ConfigError, LearnedReconError, describe, shown
@@ -65,6 +66,8 @@ def read_config(
         _keep_measured(values, measured)
         _refuse_unfilled(values.get("operator", {}), "operator", path)
         values = _without_wrong(values, unused, path)
+        if "operator" in values:
+            values["operator"] = plain_operator(values["operator"], "operator", Path(path).parent)
         values = _with_named_specs(values)
     return from_plain(Config, values)
 
@@ -100,6 +103,9 @@ def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
     Args:
         path: Path of the file.
 
+    A file with a ``convention`` in place of a ``name`` is that of another library, see
+    :func:`learnedrecon.data.conventions.plain_operator`.
+
     Raises:
         FileFormatError: The file cannot be read.
         ConfigError: A name or key is unknown, or a value is wrong.
@@ -122,6 +128,15 @@ def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
     values = read_yaml(path)
     if isinstance(values, dict) and "operator" in values:
         return _operator(values["operator"], "operator", path)
+    if not isinstance(values, dict) or "name" not in values:
+        raise ConfigError(
+            describe(
+                expected=f"{path} to be a geometry with a 'name', or a configuration with an "
+                "'operator'",
+                found=shown(values),
+                fix="add the one that is missing, or name another file",
+            )
+        )
     return _operator(values, "geometry", path)
 
 
@@ -208,6 +223,7 @@ def _read_named(
 
 def _operator(values: Any, where: str, path: str | os.PathLike[str]) -> Any:  # noqa: ANN401
     _refuse_unfilled(values, where, path)
+    values = plain_operator(values, where, Path(path).parent)
     return named_from_plain(OPERATORS, values, where)
 
 

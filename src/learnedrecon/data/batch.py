@@ -102,6 +102,11 @@ class BatchBuilder:
         self._own = self._on_device(operator, spec)
         self._others: OrderedDict[Any, _OnDevice] = OrderedDict()
 
+    @property
+    def operator(self) -> Operator:
+        """T on the device, of the samples that bring none of their own."""
+        return self._own.operator
+
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """One batch of samples that share a bucket.
 

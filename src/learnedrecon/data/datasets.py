@@ -21,6 +21,7 @@ from learnedrecon.data.phantoms.ellipses import ellipse_phantom, ellipse_preset
 from learnedrecon.data.phantoms.shepp_logan import shepp_logan
 from learnedrecon.data.seeds import Split
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError, describe
+from learnedrecon.limits import MOST_SAMPLES, refuse_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +90,7 @@ class EllipseSpec:
                     fix="give the size of an image value of 1 in the unit of the image",
                 )
             )
+        refuse_count(self.length, MOST_SAMPLES, "images of a dataset")
         if self.length < 1:
             raise ConfigError(
                 describe(

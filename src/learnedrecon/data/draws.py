@@ -11,6 +11,7 @@ import numpy as np
 
 from learnedrecon.data.loader import Loader
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.limits import MOST_DRAWS, refuse_count
 from learnedrecon.problem import InverseProblem
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ def draws_of(number: int, *, seed: int = 0, step: int | None = None) -> tuple[in
     A longer draw begins with the numbers of a shorter one.
 
     Args:
-        number: Number of integers.
+        number: Number of integers, at most a million.
         seed: Seed of the run.
         step: Number of the batch; None for evaluation, where all batches have the same draws, so
             that a reconstruction does not depend on other batches.
     """
+    refuse_count(number, MOST_DRAWS, "random integers of a batch")
     where = "evaluation" if step is None else str(step)
     digest = hashlib.sha256(f"draws/{seed}/{where}".encode()).digest()
     generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))

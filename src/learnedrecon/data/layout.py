@@ -229,7 +229,7 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
 
     Raises:
         FileFormatError: There is no such path, a file is not HDF5, or it does not have the keys.
-        DataError: The folder is empty, or two files have the same name.
+        DataError: The folder contains no arrays, or two files have the same name.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() in HDF5_ENDINGS:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from learnedrecon.data.datasets import SampleDataset
 from learnedrecon.data.order import BatchOrder
 from learnedrecon.errors import ConfigError, LearnedReconError, describe
+from learnedrecon.limits import WORKER, refuse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,14 +54,7 @@ class Loader:
         drop_last: bool = False,
         workers: int = 0,
     ) -> None:
-        if workers < 0:
-            raise ConfigError(
-                describe(
-                    expected="a number of workers of at least 0",
-                    found=f"workers = {workers}",
-                    fix="use 0 to load samples in this process",
-                )
-            )
+        refuse_workers(workers)
         self.dataset = dataset
         self.builder = builder
         self.build: Callable[[list[Sample]], Batch] = builder
@@ -111,6 +105,27 @@ class Loader:
         indices = (batch[self._share] for batch in self.order.batches(start_step))
         for samples in _load(self.dataset, indices, self.workers):
             yield self.build(samples)
+
+
+def refuse_workers(workers: int) -> None:
+    """Check that a number of loading processes is not negative and fits into memory.
+
+    Args:
+        workers: Number of processes.
+
+    Raises:
+        ConfigError: The number is negative, or too large.
+    """
+    if workers < 0:
+        raise ConfigError(
+            describe(
+                expected="a number of workers of at least 0",
+                found=f"workers = {workers}",
+                fix="use 0 to load samples in this process",
+            )
+        )
+    what = "processes that load samples, with memory"
+    refuse_bytes(workers * WORKER, what, of=f"workers = {workers}")
 
 
 def evaluation_batches(

@@ -13,6 +13,7 @@ import torch
 
 from learnedrecon import specs
 from learnedrecon.data.batch import Sample, check_fit
+from learnedrecon.data.conventions import plain_operator
 from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
 from learnedrecon.data.layout import Pair, find_layout
 from learnedrecon.data.raw.correction import mended_lines
@@ -248,7 +249,8 @@ def read_geometry(path: Path) -> Any:  # noqa: ANN401 - any registered operator 
         FileFormatError: The file is not YAML.
         ConfigError: A name or key is unknown, or a value is wrong.
     """
-    return specs.named_from_plain(OPERATORS, read_yaml(path), str(path))
+    values = plain_operator(read_yaml(path), str(path), path.parent)
+    return specs.named_from_plain(OPERATORS, values, str(path))
 
 
 def _channelled(array: ArrayRef | None, axes: int) -> tuple[int, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from learnedrecon.data.noise import RelativeGaussian
 from learnedrecon.data.noises import NoiseSpec
 from learnedrecon.data.phantoms.ellipses import ellipse_preset
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.limits import in_counts, refuse_bytes
 from learnedrecon.operators.ray.grids import on_grid
 from learnedrecon.operators.registry import OPERATORS
 
@@ -108,6 +110,9 @@ class Simulator:
         self.simulation = simulation
         self.operator = operator
         if simulation.grid is not None:
+            needed = 4 * math.prod(simulation.grid)
+            what = "images on 'simulation.grid'"
+            refuse_bytes(needed, what, of=in_counts(simulation.grid))
             fine = on_grid(spec, simulation.grid)
             _refuse_coarser(simulation.grid, tuple(operator.domain.shape))
             self.operator = specs.build(OPERATORS, fine)

@@ -90,7 +90,7 @@ def inspect_folder(path: str | os.PathLike[str]) -> FolderSummary:
     Raises:
         FileFormatError: There is no such path, or an HDF5 file cannot be opened or does not have
             the keys.
-        DataError: The folder is empty, or two files have the same name.
+        DataError: The folder contains no arrays, or two files have the same name.
     """
     layout: Layout = find_layout(path)
     measurement, broken_measurements = _summarised(layout.measurements.values())

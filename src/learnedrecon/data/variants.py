@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from learnedrecon.operators.mri.cartesian import CartesianMRI
-from learnedrecon.operators.ray.geometry2d import AngleRange
+from learnedrecon.operators.ray.arranged import ArrangedTransform
+from learnedrecon.operators.ray.geometry2d import AngleRange, Beam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, ParallelBeam3D
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transform3d import RayTransform3D
@@ -117,8 +118,9 @@ def turned_images(operator: Operator) -> Iterator[Variant]:
 def _(operator: RayTransform) -> Iterator[Variant]:
     yield from _rays()
     yield from turned_images(operator)
-    if operator.spec is not None:
-        for name, spec, fix in _other_scans(operator.spec, operator.spec.detector.pitch):
+    scan = operator.spec
+    if isinstance(scan, Beam):
+        for name, spec, fix in _other_scans(scan, scan.detector.pitch):
             yield Variant(name, operator=_made(RayTransform, spec), fix=fix)
 
 
@@ -131,6 +133,12 @@ def _(operator: RayTransform3D) -> Iterator[Variant]:
     if isinstance(spec, ParallelBeam3D | ConeBeam):
         for name, other, fix in _other_scans(spec, spec.detector.pitches[1]):
             yield Variant(name, operator=_made(RayTransform3D, other), fix=fix)
+
+
+@variants.register(ArrangedTransform)
+def _(operator: ArrangedTransform) -> Iterator[Variant]:
+    for each in variants(operator.ray):
+        yield _rearranged(operator, each)
 
 
 @variants.register(TransmissionCT)
@@ -173,6 +181,11 @@ def _(operator: RayTransform | RayTransform3D) -> dict[float, str]:  # noqa: ARG
     return _LENGTHS
 
 
+@units.register(ArrangedTransform)
+def _(operator: ArrangedTransform) -> dict[float, str]:
+    return units(operator.ray)
+
+
 @units.register(CartesianMRI)
 def _(operator: CartesianMRI) -> dict[float, str]:
     root = math.sqrt(math.prod(operator.codomain.shape[-operator.domain.ndim :]))
@@ -189,6 +202,22 @@ def flipped(*axes: int) -> Callable[[Tensor], Tensor]:
         axes: Axes, negative.
     """
     return lambda values: values.flip(axes)
+
+
+def _rearranged(operator: ArrangedTransform, each: Variant) -> Variant:
+    """A variant of the ray transform, for images and data with other axes."""
+    data, image, made = each.data, each.image, each.operator
+    if data is not unchanged:
+        each = each._replace(data=lambda y: operator.data_as_given(data(operator.data_as_ours(y))))
+    if image is not unchanged:
+        each = each._replace(
+            image=lambda u: operator.image_as_given(image(operator.image_as_ours(u)))
+        )
+    if made is not None:
+        each = each._replace(
+            operator=lambda: ArrangedTransform(replace(operator.spec, geometry=made().spec))
+        )
+    return each
 
 
 def _rays() -> Iterator[Variant]:

@@ -15,6 +15,8 @@ import numpy as np
 from learnedrecon.errors import DataError, GeometryError, describe
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.mri.non_cartesian import NonCartesian
+from learnedrecon.operators.ray.arranged import Arranged
+from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.beam3d import Beam3D
 from learnedrecon.operators.ray.geometry2d import Beam
 from learnedrecon.operators.ray.geometry3d import RotatingBeam3D
@@ -41,15 +43,22 @@ def data_axes(spec: Record) -> str:  # noqa: ARG001 - what other kinds look at
     return ""
 
 
-@data_axes.register(Beam)
+@data_axes.register(Beam2D)
 @data_axes.register(Transmission)
-def _(spec: Beam | Transmission) -> str:  # noqa: ARG001 - the same for all
+def _(spec: Beam2D | Transmission) -> str:  # noqa: ARG001 - the same for all
     return "angles, detector pixels"
 
 
 @data_axes.register(Beam3D)
 def _(spec: Beam3D) -> str:  # noqa: ARG001 - the same for all
     return "angles, detector rows, detector columns"
+
+
+@data_axes.register(Arranged)
+def _(spec: Arranged) -> str:
+    names = {"angle": "angles", "row": "detector rows"}
+    last = "detector columns" if len(spec.data_order) == 3 else "detector pixels"
+    return ", ".join(names.get(axis.removeprefix("-"), last) for axis in spec.data_order)
 
 
 @data_axes.register(Cartesian)
@@ -74,9 +83,14 @@ def pixel_of(spec: Record) -> tuple[float, ...] | None:  # noqa: ARG001 - what o
     return None
 
 
-@pixel_of.register(Beam)
+@pixel_of.register(Beam2D)
 @pixel_of.register(Beam3D)
-def _(spec: Beam | Beam3D) -> tuple[float, ...]:
+def _(spec: Beam2D | Beam3D) -> tuple[float, ...]:
+    return spec.pixel
+
+
+@pixel_of.register(Arranged)
+def _(spec: Arranged) -> tuple[float, ...]:
     return spec.pixel
 
 
@@ -122,9 +136,14 @@ def _(spec: Beam | RotatingBeam3D) -> tuple[float, ...]:
     return tuple(spec.angle_values)
 
 
+@angles_of.register(Arranged)
+def _(spec: Arranged) -> tuple[float, ...] | None:
+    return angles_of(spec.geometry)
+
+
 @angles_of.register(Transmission)
-def _(spec: Transmission) -> tuple[float, ...]:
-    return tuple(spec.geometry.angle_values)
+def _(spec: Transmission) -> tuple[float, ...] | None:
+    return angles_of(spec.geometry)
 
 
 @singledispatch

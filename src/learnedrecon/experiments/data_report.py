@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from learnedrecon.config.yaml_file import dump_operator
+from learnedrecon.data.datasets import image_tensor
 from learnedrecon.data.files.arrays import HDF5_ENDINGS, read_array
 from learnedrecon.data.files.dicom import read_ct_dicom
 from learnedrecon.data.files.hdf5 import get_item, list_datasets, open_hdf5, reading
@@ -159,6 +160,10 @@ def _array(name: str, values: NDArray[np.generic]) -> View:
         f"{name}: {values.shape}, {values.dtype}, {what} {seen.min():.4g} to {seen.max():.4g}, "
         "all finite."
     )
+    try:
+        image_tensor(values, name)
+    except LearnedReconError as error:
+        return View((first, f"PROBLEM: {error}"), usable=False)
     if values.ndim not in {2, 3}:
         return View((first, "Neither an image nor a sinogram: these have two axes."))
     if imaginary:

@@ -17,8 +17,8 @@ from learnedrecon.experiments.inputs import require_files
 from learnedrecon.experiments.material import Material
 from learnedrecon.functionals.fidelities import KullbackLeibler, LeastSquares
 from learnedrecon.generators import seed_generators, undisturbed_generators
+from learnedrecon.models.building import build_model
 from learnedrecon.models.like import Like
-from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.recorded import Record, arguments_of
 from learnedrecon.weights.checkpoint import Blueprint, FidelityName
@@ -123,7 +123,7 @@ class Experiment(Material):
         """The method, with weights drawn by the training's seed and global generators unchanged."""
         with undisturbed_generators():
             seed_generators(self.config.training.seed)
-            return specs.build(MODELS, self.model_spec)
+            return build_model(self.model_spec)
 
     @property
     def draws(self) -> int:

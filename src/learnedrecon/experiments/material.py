@@ -10,6 +10,7 @@ from learnedrecon.data.datasets import SampleDataset, checked_index
 from learnedrecon.data.draws import Drawing, draws_of, with_draws
 from learnedrecon.data.loader import Loader, evaluation_batches
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.limits import MOST_IMAGES, refuse_bytes, refuse_count
 from learnedrecon.metrics.ranges import parse_range
 from learnedrecon.training.validation import MeanPsnr
 
@@ -85,10 +86,12 @@ class Material(ABC):
         Raises:
             DataError: There are no samples.
         """
+        batch = self.training.batch
+        self._refuse_large(batch.size * batch.accumulate, "training.batch, size x accumulate")
         loader = Loader(
             self.dataset("train"),
             self.builder,
-            batch_size=self.training.batch.size,
+            batch_size=batch.size,
             seed=self.training.seed,
             drop_last=drop_last,
             workers=self.workers,
@@ -117,14 +120,22 @@ class Material(ABC):
         evaluation = self.evaluation
         if images is None:
             images = evaluation.images if split == "test" else evaluation.validation_images
-        batches = evaluation_batches(
-            First(self.dataset(split), images),
-            self.builder,
-            batch_size=batch_size or evaluation.batch_size,
-        )
+        samples = First(self.dataset(split), images)
+        refuse_count(len(samples), MOST_IMAGES, "images of one evaluation")
+        size = min(batch_size or evaluation.batch_size, max(1, len(samples)))
+        self._refuse_large(size, "evaluation.batch_size")
+        batches = evaluation_batches(samples, self.builder, batch_size=size)
         number = self.draws if draws is None else draws
         drawn = draws_of(number)
         return (with_draws(batch, drawn) for batch in batches)
+
+    def _refuse_large(self, samples: int, what: str) -> None:
+        """Refuses batches whose images and data alone take more than the memory."""
+        operator = self.builder.operator
+        each = sum(
+            space.size * space.dtype.itemsize for space in (operator.domain, operator.codomain)
+        )
+        refuse_bytes(samples * each, f"a batch ({what})", of=f"{samples} samples")
 
     def validation(self) -> MeanPsnr:
         """The validation that selects the best weights."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError, LearnedReconError, describe
 from learnedrecon.generators import undisturbed_generators
+from learnedrecon.models.building import build_model
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 
@@ -35,7 +36,7 @@ def require_rebuilt(blueprint: Blueprint, model: Reconstructor) -> None:
             specs.named_from_plain(OPERATORS, content["operator"], "operator")
         spec = specs.named_from_plain(MODELS, content["model"], "model")
         with undisturbed_generators():
-            again = specs.build(MODELS, spec)
+            again = build_model(spec)
     except (LearnedReconError, TypeError, ValueError) as error:
         raise _refused(model, f"{error}") from error
     if again.spec != model.spec:

@@ -9,9 +9,10 @@ import torch
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.search import Tuned, tune
+from learnedrecon.models.building import build_model
 from learnedrecon.models.registry import MODELS
 from learnedrecon.recorded import class_of
-from learnedrecon.specs import build, named_from_plain
+from learnedrecon.specs import named_from_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -124,7 +125,7 @@ def without_weights(name: str, arguments: Mapping[str, Any] | None = None) -> Re
             weights.
     """
     spec = named_from_plain(MODELS, {"name": name, **(arguments or {})}, name)
-    model = build(MODELS, spec)
+    model = build_model(spec)
     if any(True for _ in model.parameters()):
         raise ConfigError(
             describe(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
 from torch import Tensor, nn
 
 from learnedrecon.compiling import real_of
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, describe, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,6 +148,28 @@ def refuse_prox(functional: nn.Module) -> NoReturn:
             "gradient",
         )
     )
+
+
+def require_type(value: object, name: str, *kinds: type) -> None:
+    """Check of the type of an argument of a functional.
+
+    Args:
+        value: Argument to check.
+        name: Name of the argument, for the message.
+        kinds: Possible types.
+
+    Raises:
+        ConfigError: The value has another type.
+    """
+    if not isinstance(value, kinds):
+        raise ConfigError(
+            describe(
+                expected=f"{name} of type {' or '.join(kind.__name__ for kind in kinds)}",
+                found=f"{shown(value)} of type {type(value).__name__}",
+                fix="compare the order of the arguments with the documentation; a weight α belongs "
+                "into FunctionalMultiple(functional, α)",
+            )
+        )
 
 
 def positive(value: float, name: str) -> float:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.functionals.base import Regulariser, spread
+from learnedrecon.functionals.base import Fidelity, Regulariser, require_type, spread
+from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.norm import upper_norm
 
 if TYPE_CHECKING:
-    from learnedrecon.functionals.base import Fidelity, StepSize
-    from learnedrecon.operators.base import Operator
+    from learnedrecon.functionals.base import StepSize
 
 
 class Misfit(Regulariser):
@@ -32,6 +33,8 @@ class Misfit(Regulariser):
 
     def __init__(self, fidelity: Fidelity, data: Tensor) -> None:
         super().__init__()
+        require_type(fidelity, "fidelity", Fidelity)
+        require_type(data, "data", Tensor)
         fidelity.check_data(data)
         self.fidelity = fidelity
         self.register_buffer("data", data, persistent=False)
@@ -70,6 +73,8 @@ class FunctionalMultiple(Regulariser):
 
     def __init__(self, functional: Regulariser, weight: StepSize) -> None:
         super().__init__()
+        require_type(functional, "functional", Regulariser)
+        require_type(weight, "weight", Tensor, Real)
         self.functional = functional
         if isinstance(weight, Tensor):
             self.register_buffer("weight", weight, persistent=False)
@@ -115,6 +120,8 @@ class FunctionalOf(Regulariser):
 
     def __init__(self, functional: Regulariser, operator: Operator) -> None:
         super().__init__()
+        require_type(functional, "functional", Regulariser)
+        require_type(operator, "operator", Operator)
         self.functional = functional
         self.operator = operator
 

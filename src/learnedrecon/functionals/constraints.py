@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING, NoReturn
 
 import torch
 
 from learnedrecon.errors import ConfigError, DtypeError, describe
-from learnedrecon.functionals.base import Regulariser
+from learnedrecon.functionals.base import Regulariser, require_type
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,8 @@ class Box(Regulariser):
 
     def __init__(self, lower: float = 0.0, upper: float = math.inf) -> None:
         super().__init__()
+        for name, bound in (("lower", lower), ("upper", upper)):
+            require_type(bound, name, Real)
         self.lower, self.upper = float(lower), float(upper)
         if not self.lower <= self.upper:
             raise ConfigError(

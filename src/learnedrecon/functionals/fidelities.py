@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DataError, DtypeError, describe
-from learnedrecon.functionals.base import Fidelity, per_sample, positive, spread
+from learnedrecon.functionals.base import Fidelity, per_sample, positive, require_type, spread
 from learnedrecon.functionals.pointwise import (
     huber,
     huber_slope,
@@ -51,6 +51,7 @@ class WeightedLeastSquares(Fidelity):
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
+        require_type(weights, "weights", Tensor)
         if weights.is_complex() or not bool((weights.isfinite() & (weights >= 0)).all()):
             raise ConfigError(
                 describe(

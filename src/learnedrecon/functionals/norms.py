@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.functionals.base import Regulariser, per_sample, positive, spread
+from learnedrecon.functionals.base import Regulariser, per_sample, positive, require_type, spread
 from learnedrecon.functionals.pointwise import (
     direction,
     huber,
@@ -16,12 +16,12 @@ from learnedrecon.functionals.pointwise import (
     shrink,
     shrink_huber,
 )
+from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.functionals.base import StepSize
-    from learnedrecon.operators.linear import LinearOperator
 
 _UNITARY = 1e-4
 
@@ -36,14 +36,15 @@ class L1(Regulariser):
             identity.
 
     Raises:
-        ConfigError: W* is not the inverse of W, tested on a random image; the proximal map would be
-            wrong.
+        ConfigError: W is not a linear operator, or W* is not the inverse of W, tested on a random
+            image; the proximal map would be wrong.
     """
 
     def __init__(self, transform: LinearOperator | None = None) -> None:
         super().__init__()
         self.transform = transform
         if transform is not None:
+            require_type(transform, "transform", LinearOperator)
             _require_unitary(transform)
 
     def forward(self, u: Tensor) -> Tensor:

@@ -165,7 +165,8 @@ class RayGeometry2D:
 
     def _check_fans(self) -> None:
         """Sources so far, or pixels so fine, that positions on the detector lose their digits."""
-        far = np.abs(self.vectors[:, :2]).max(initial=0.0) / min(self.pixel)
+        with np.errstate(over="ignore"):
+            far = np.abs(self.vectors[:, :2]).max(initial=0.0) / min(self.pixel)
         if far > MOST_SOURCE:
             raise GeometryError(
                 describe(

@@ -171,11 +171,11 @@ class RayGeometry3D:
                 )
             )
         single = np.finfo(np.float32)
-        longest = float(single.max) / (2 * max(self.shape))
-        if min(self.pixel) < single.tiny or max(self.pixel) > longest:
+        shortest, longest = float(single.tiny), float(single.max) / (2 * max(self.shape))
+        if min(self.pixel) < shortest or max(self.pixel) > longest:
             raise GeometryError(
                 describe(
-                    expected=f"voxel sizes between {single.tiny:.2g} and {longest:.2g} mm",
+                    expected=f"voxel sizes between {shortest:.2g} and {longest:.2g} mm",
                     found=f"(dz, dy, dx) = {self.pixel}",
                     fix="look for a wrong unit in the voxel size",
                 )

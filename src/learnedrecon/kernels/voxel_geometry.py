@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from learnedrecon.errors import DataError, describe
+
 
 @dataclass(frozen=True, eq=False)
 class VoxelGeometry:
@@ -24,6 +26,9 @@ class VoxelGeometry:
         centre: Row and column where the central ray meets the panel, counted from the border.
         rise: Number of rows per slice at d = 1.
         bottom: Height of slice 0 above the central ray, in slices.
+
+    Raises:
+        DataError: NaN or infinity, which are no positions on a detector.
     """
 
     views: NDArray[np.float64]
@@ -33,6 +38,16 @@ class VoxelGeometry:
     centre: tuple[float, float]
     rise: float
     bottom: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.views).all() and np.isfinite(self.placement).all()):
+            raise DataError(
+                describe(
+                    expected="finite coefficients of every view",
+                    found="NaN or infinity",
+                    fix="look for missing positions in the scan description",
+                )
+            )
 
     @property
     def angles(self) -> int:

@@ -183,7 +183,7 @@ def _images(images: Images, device: torch.device | str, *, name: str) -> torch.T
             describe(
                 expected=f"{name} with real numbers",
                 found=str(tensor.dtype),
-                fix="take the absolute value, or give real and imaginary part as two channels",
+                fix="take the absolute value",
             )
         )
     tensor = tensor.to(device=device, dtype=torch.float64)

@@ -37,6 +37,7 @@ def check_images(u: torch.Tensor, *, channels: int, dims: int, name: str) -> Non
             describe(
                 expected=f"for {name} real floating-point numbers",
                 found=str(u.dtype),
-                fix="give real and imaginary part as two channels, or convert integers to floats",
+                fix="wrap the network in AsReal, which has two real channels for each complex one, "
+                "or convert integers to floats",
             )
         )

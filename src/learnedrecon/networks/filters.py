@@ -71,6 +71,29 @@ def ramp_response(
     return (ramp * _window(relative / bandwidth, window)).to(dtype)
 
 
+def equiangular_response(response: torch.Tensor, n: int, pitch: float) -> torch.Tensor:
+    """The response for rays at equal angles, whose kernel is h[k]·(kα/sin(kα))².
+
+    Kak, Slaney 1988, section 3.4.1, with the pitch α between rays of a fan.
+
+    Args:
+        response: Frequency response of the kernel h for rays at equal distances, (N/2 + 1,), by
+            :func:`ramp_response`.
+        n: Number of detectors.
+        pitch: α in radians; (n - 1)·α < π.
+
+    Returns:
+        Of the same shape, type and device.
+    """
+    length = 2 * (len(response) - 1)
+    k = torch.arange(length, device=response.device)
+    lag = torch.minimum(k, length - k).to(torch.float64)
+    angle = torch.where(lag < n, lag, 0.0) * pitch
+    stretch = torch.where(angle > 0, angle / angle.sin(), 1.0).square()
+    kernel = torch.fft.irfft(response.to(torch.float64), n=length)
+    return torch.fft.rfft(kernel * stretch).real.to(response.dtype)
+
+
 def apply_filter(data: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
     """The convolution of the last axis of ``data`` with the kernel whose transform is ``response``.
 

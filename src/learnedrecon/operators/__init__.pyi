@@ -1,12 +1,16 @@
 from .adapters.astra import from_astra as from_astra
+from .adapters.astra_geometry import geometry_from_astra as geometry_from_astra
+from .adapters.astra_geometry import geometry_to_astra as geometry_to_astra
 from .adapters.deepinv import from_deepinv as from_deepinv
 from .adapters.deepinv import to_deepinv as to_deepinv
 from .adapters.odl import from_odl as from_odl
 from .adapters.odl import to_odl as to_odl
+from .adapters.odl_geometry import geometry_from_odl as geometry_from_odl
 from .adapters.pylops import from_pylops as from_pylops
 from .adapters.pylops import to_pylops as to_pylops
 from .adapters.scipy import from_scipy as from_scipy
 from .adapters.scipy import to_scipy as to_scipy
+from .adapters.skimage_geometry import geometry_from_skimage as geometry_from_skimage
 from .base import Composition as Composition
 from .base import Multiple as Multiple
 from .base import Operator as Operator
@@ -43,11 +47,16 @@ from .mri.trajectories import Radial as Radial
 from .mri.trajectories import Spiral as Spiral
 from .pointwise import Diagonal as Diagonal
 from .pointwise import ScaledArgument as ScaledArgument
+from .ray.arranged import Arranged as Arranged
+from .ray.arranged import ArrangedTransform as ArrangedTransform
+from .ray.beam2d import RayVectors2D as RayVectors2D
 from .ray.beam3d import RayVectors3D as RayVectors3D
+from .ray.curved import CurvedFanBeam as CurvedFanBeam
+from .ray.detectors import ArcDetector as ArcDetector
+from .ray.detectors import FlatDetector as FlatDetector
 from .ray.flat_panel import FlatPanel as FlatPanel
 from .ray.geometry2d import AngleRange as AngleRange
 from .ray.geometry2d import FanBeam as FanBeam
-from .ray.geometry2d import FlatDetector as FlatDetector
 from .ray.geometry2d import ParallelBeam as ParallelBeam
 from .ray.geometry3d import ConeBeam as ConeBeam
 from .ray.geometry3d import Orbit as Orbit
@@ -65,6 +74,9 @@ from .stack import Stack as Stack
 __all__ = [
     "Adjoint",
     "AngleRange",
+    "ArcDetector",
+    "Arranged",
+    "ArrangedTransform",
     "BlockDiagonal",
     "Blur",
     "Cartesian",
@@ -72,6 +84,7 @@ __all__ = [
     "CentredFFT",
     "Composition",
     "ConeBeam",
+    "CurvedFanBeam",
     "Diagonal",
     "Differences",
     "Downsample",
@@ -106,6 +119,7 @@ __all__ = [
     "Radial",
     "RayTransform",
     "RayTransform3D",
+    "RayVectors2D",
     "RayVectors3D",
     "Saturation",
     "ScaledArgument",
@@ -122,6 +136,10 @@ __all__ = [
     "from_odl",
     "from_pylops",
     "from_scipy",
+    "geometry_from_astra",
+    "geometry_from_odl",
+    "geometry_from_skimage",
+    "geometry_to_astra",
     "to_deepinv",
     "to_odl",
     "to_pylops",

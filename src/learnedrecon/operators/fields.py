@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 import numpy as np
 
 from learnedrecon.errors import GeometryError, describe
+from learnedrecon.limits import in_counts, refuse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,20 +85,15 @@ def require_room(sizes: Sequence[int], what: str, most: int | None = None) -> No
         GeometryError: The array has more entries; the message gives its size in bytes.
     """
     most = MOST_ENTRIES if most is None else most
-    entries = math.prod(sizes)
-    if entries > most and min(sizes) > 0:
-        shown = " x ".join(f"{size:.6g}" if size > 10**9 else str(size) for size in sizes)
-        raise GeometryError(
-            describe(
-                expected=f"{what} of at most {most} entries, {_bytes(most)}",
-                found=f"{shown}, which take {_bytes(entries)} in single precision",
-                fix="look for a wrong unit or a zero too many; split what really is so large",
-            )
+    if min(sizes) > 0:
+        refuse_bytes(
+            4 * math.prod(sizes),
+            f"{what} of at most {most} entries in single precision,",
+            of=in_counts(tuple(sizes)),
+            most=4 * most,
+            kind=GeometryError,
+            fix="look for a wrong unit or a zero too many; split what really is so large",
         )
-
-
-def _bytes(entries: int) -> str:
-    return f"{4 * entries / 2**30:.3g} GiB"
 
 
 def number(value: float) -> float:

@@ -13,7 +13,10 @@ from learnedrecon.operators.matrix import Matrix
 from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.mri.non_cartesian import NonCartesian, NonCartesianMRI
+from learnedrecon.operators.ray.arranged import Arranged, ArrangedTransform
+from learnedrecon.operators.ray.beam2d import RayVectors2D
 from learnedrecon.operators.ray.beam3d import RayVectors3D
+from learnedrecon.operators.ray.curved import CurvedFanBeam
 from learnedrecon.operators.ray.geometry2d import FanBeam, ParallelBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, ParallelBeam3D
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -28,8 +31,13 @@ OPERATORS: Registry[Operator] = Registry(
     {
         "parallel_beam": Entry(ParallelBeam, RayTransform, "2D parallel-beam ray transform"),
         "fan_beam": Entry(FanBeam, RayTransform, "2D flat-panel fan-beam ray transform"),
+        "curved_fan_beam": Entry(
+            CurvedFanBeam, RayTransform, "2D fan-beam ray transform, arc detector"
+        ),
+        "ray_vectors_2d": Entry(RayVectors2D, RayTransform, "2D ray transform, pose by pose"),
         "cone_beam": Entry(ConeBeam, RayTransform3D, "3D flat-panel cone-beam ray transform"),
         "parallel_beam_3d": Entry(ParallelBeam3D, RayTransform3D, "3D parallel-beam ray transform"),
+        "arranged": Entry(Arranged, ArrangedTransform, "ray transform of arrays with other axes"),
         "ray_vectors_3d": Entry(RayVectors3D, RayTransform3D, "3D ray transform, pose by pose"),
         "non_cartesian_mri": Entry(
             NonCartesian, NonCartesianMRI, "MRI along radial, spiral and other trajectories"

@@ -17,11 +17,12 @@ from learnedrecon.errors import (
     GeometryError,
     ShapeError,
     describe,
+    shown,
 )
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
+from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.beam3d import Beam3D
-from learnedrecon.operators.ray.geometry2d import Beam
 from learnedrecon.operators.space import Space, inner, require_tensor
 
 if TYPE_CHECKING:
@@ -189,15 +190,36 @@ def checked_weight(weight: Tensor | float, like: Tensor, axes: int) -> Tensor:
             )
         )
     given = torch.as_tensor(weight, dtype=real, device=like.device)
-    if not bool((given.isfinite() & (given >= 0)).all()):
+    require_weights(given, weight, allow_zero=True)
+    return given.reshape(*shape, *[1] * (like.ndim - 1)) if shape else given
+
+
+def require_weights(converted: Tensor, weight: Tensor | float, *, allow_zero: bool) -> None:
+    """Check that weights are not negative and within the precision of the data.
+
+    Args:
+        converted: Weights in the precision of the data, in which 1e39 is infinite and 1e-50 zero.
+        weight: Weights as given, for the message.
+        allow_zero: True if a weight may be zero; weights that become zero in the precision never
+            may.
+
+    Raises:
+        ConfigError: A weight is out of range.
+    """
+    given = torch.as_tensor(weight, dtype=torch.float64)
+    lowest = given >= 0 if allow_zero else given > 0
+    vanished = (converted == 0).cpu() & (given.cpu() != 0)
+    if not bool(lowest.all() and converted.isfinite().all() and not vanished.any()):
+        kind = torch.finfo(converted.dtype)
+        sign = "weights of at least 0" if allow_zero else "weights above 0"
         raise ConfigError(
             describe(
-                expected="weights that are not negative",
-                found=str(weight),
-                fix="choose a positive weight",
+                expected=f"{sign}, from {kind.tiny:.2g} to {kind.max:.2g} in the precision of the"
+                " data",
+                found=shown(weight.tolist() if isinstance(weight, Tensor) else weight),
+                fix="choose another weight, or another unit of the data",
             )
         )
-    return given.reshape(*shape, *[1] * (like.ndim - 1)) if shape else given
 
 
 Kind = TypeVar("Kind", bound=Operator)
@@ -224,9 +246,9 @@ def require_operator(operator: object, data: object, name: str, kind: type[Kind]
     if isinstance(data, Operator):
         found = f"{type(operator).__name__} first and {type(data).__name__} second"
         fix = f"swap the two: {name}(operator, data)"
-    elif isinstance(operator, Beam | Beam3D) or isinstance(data, Beam | Beam3D):
-        beam = operator if isinstance(operator, Beam | Beam3D) else data
-        transform = "RayTransform" if isinstance(beam, Beam) else "RayTransform3D"
+    elif isinstance(operator, Beam2D | Beam3D) or isinstance(data, Beam2D | Beam3D):
+        beam = operator if isinstance(operator, Beam2D | Beam3D) else data
+        transform = "RayTransform" if isinstance(beam, Beam2D) else "RayTransform3D"
         found = f"the geometry {type(beam).__name__}"
         fix = f"write {name}({transform}(geometry), data)"
     elif isinstance(operator, Operator):

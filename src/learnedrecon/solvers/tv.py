@@ -13,7 +13,7 @@ from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
 from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearOperator
-from learnedrecon.solvers.arguments import require_finite, require_operator
+from learnedrecon.solvers.arguments import require_finite, require_operator, require_weights
 from learnedrecon.solvers.images import ImagesOperator, SharedOperator, images_of
 from learnedrecon.solvers.result import TVResult, describe_end
 from learnedrecon.solvers.tv_certificate import OptimalityCertificate, wide
@@ -283,10 +283,7 @@ def _weights(weight: Tensor | float, data: Tensor, images: int) -> Tensor:
                 fix="give a number or a tensor with the batch axis only",
             )
         )
-    if not bool((alpha.isfinite() & (alpha > 0)).all()):
-        raise ConfigError(
-            describe(expected="weights > 0", found=str(weight), fix="choose a positive weight")
-        )
+    require_weights(alpha, weight, allow_zero=False)
     return alpha.expand(batch).repeat_interleave(images // max(batch, 1))
 
 

@@ -24,6 +24,7 @@ from learnedrecon.training.environment import decisive, environment
 from learnedrecon.training.inputs import data_digests
 from learnedrecon.training.lock import FolderLock
 from learnedrecon.training.loggers import JsonLines
+from learnedrecon.training.longer import OF_LENGTH, is_longer, longer_text, steps_of
 from learnedrecon.training.processes import by_one
 from learnedrecon.training.state import Checkpoints
 
@@ -79,11 +80,12 @@ class RunFolder:
         overwrite: bool = False,
         exclusive: bool = True,
     ) -> Self:
-        """A new run folder, or that of an unfinished run of the same configuration.
+        """A new run folder, or that of an unfinished run, or one with more steps.
 
         The keys in :data:`UNIMPORTANT` may differ between two sessions of a run, as they change no
-        weight. Such a change, other data files and another environment are logged. A run without
-        weights is started again, independent of its configuration.
+        weight. Such a change, other data files and another environment are logged. A run may be
+        given more steps, see :mod:`learnedrecon.training.longer`. A run without weights is started
+        again, independent of its configuration.
 
         Args:
             path: Path of the folder, created if missing.
@@ -95,8 +97,9 @@ class RunFolder:
                 main process does, and the others wait for it.
 
         Raises:
-            ConfigError: There is a finished run, one of another configuration, or files of these
-                names that no run wrote; or another process writes there.
+            ConfigError: There is a run with all steps that are asked for, one of another
+                configuration, or files of these names that no run wrote; or another process writes
+                there.
             FileFormatError: The folder cannot be written, or contains broken files.
         """
         run = cls(path, blueprint)
@@ -173,7 +176,10 @@ class RunFolder:
                     fix="choose another folder, or overwrite the run (--fresh)",
                 )
             ) from error
-        found = [each for each in differences(written, asked) if not _unimportant(each.where)]
+        progress = self.checkpoints.progress()
+        longer = progress is not None and is_longer(asked, progress.step)
+        allowed = (*UNIMPORTANT, *(OF_LENGTH if longer else ()))
+        found = [each for each in differences(written, asked) if not _within(each.where, allowed)]
         if found:
             raise ConfigError(
                 describe(
@@ -184,15 +190,14 @@ class RunFolder:
                     fix="choose another folder, or overwrite the run (--fresh)",
                 )
             )
-        progress = self.checkpoints.progress()
-        if progress is not None and progress.finished:
+        if progress is not None and progress.finished and not longer:
             raise ConfigError(
                 describe(
                     expected=f"no finished run in {self.path}",
                     found=f"one that did all its {progress.step} steps",
-                    fix="to train on from its weights, name another folder and more steps: "
-                    f"learnedrecon train CONFIG -o NEW --weights {self.path} --set "
-                    "training.steps=N; to start again, overwrite the run (--fresh)",
+                    fix="for more steps give the same command with --set training.steps=N, N > "
+                    f"{progress.step}; to start again, overwrite the run (--fresh); to train "
+                    f"another with its weights, use -o NEW --weights {self.path}",
                 )
             )
 
@@ -201,6 +206,9 @@ class RunFolder:
         written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         for where, old, new in differences(written, asked):
             _LOG.info("The run goes on with %s %r in place of %r.", where, new, old)
+        steps, progress = steps_of(written), self.checkpoints.progress()
+        if steps != steps_of(asked) and steps is not None and progress is not None:
+            _LOG.info(longer_text(asked, steps, progress.step))
         for name, (before, now) in self.checkpoints.data_changed().items():
             _LOG.warning(
                 "The files of 'data.%s' are not those with which the run was saved: %d files, of "
@@ -260,8 +268,8 @@ class RunFolder:
             file.with_name(f"{_ASIDE}{file.name}").unlink(missing_ok=True)
 
 
-def _unimportant(where: str) -> bool:
-    return any(where == name or where.startswith(f"{name}.") for name in UNIMPORTANT)
+def _within(where: str, names: tuple[str, ...]) -> bool:
+    return any(where == name or where.startswith(f"{name}.") for name in names)
 
 
 class Difference(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.limits import MOST_STEPS, refuse_count
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,7 @@ class TrainingSpec:
     def __post_init__(self) -> None:
         for name in ("steps", "validate_every", "log_every"):
             _require(getattr(self, name) >= 1, f"{name} >= 1", getattr(self, name))
+        refuse_count(self.steps, MOST_STEPS, "steps of a training")
         _require(
             self.clip_norm is None or _positive(self.clip_norm),
             "clip_norm > 0 or null",

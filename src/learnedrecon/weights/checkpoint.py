@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, get_args
 
 from learnedrecon.errors import ConfigError, FileFormatError, LearnedReconError, describe
-from learnedrecon.files import reading
+from learnedrecon.files import reading, unreadable
 from learnedrecon.generators import undisturbed_generators
+from learnedrecon.limits import in_bytes
+from learnedrecon.models.building import MemoryBudget
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import build, named_from_plain, named_to_plain, unknown
-from learnedrecon.weights.budget import MemoryBudget
 from learnedrecon.weights.tensorfile import (
     read_tensors,
     require_finite,
@@ -24,7 +25,7 @@ from learnedrecon.weights.tensorfile import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 FidelityName = Literal["least_squares", "kullback_leibler"]
 
 _BUILDABLE: Final = "a checkpoint of a model and an operator that can be built"
+
+_FREE: Final = 1 << 26
+_FREE_TENSORS: Final = 1000
 
 MODEL = "model."
 AVERAGE = "average."
@@ -186,7 +190,7 @@ def load_weights(
         if content.get("operator") is not None:
             operator_spec = named_from_plain(operators, content["operator"], "operator")
         with undisturbed_generators(), reading(path, _BUILDABLE, corrupt="one that is not"):
-            with MemoryBudget(path, _BUILDABLE):
+            with MemoryBudget(_budget_of(path, len(weights))):
                 model = build(models, model_spec)
             operator = None if operator_spec is None else build(operators, operator_spec)
     except FileFormatError:
@@ -201,6 +205,24 @@ def load_weights(
         ) from error
     load_state(path, model, weights)
     return Loaded(model.eval(), operator, _extra(content), fidelity)
+
+
+def _budget_of(path: Path, tensors: int) -> Callable[[int, int], None]:
+    """Bound of what the construction of a model may take, from the size of its file of weights.
+
+    A file of weights holds every weight of its model. One whose description asks for far more, or
+    for far more tensors, does not describe what is in it: building the model would fill the memory
+    only to find that no shape fits.
+    """
+    most = _FREE + 4 * path.stat().st_size
+    many = _FREE_TENSORS + 4 * tensors
+
+    def check(taken: int, number: int) -> None:
+        if taken > most or number > many:
+            found = "the description of a far larger model than its weights are"
+            raise unreadable(path, _BUILDABLE, f"{found}, at least {in_bytes(taken)}")
+
+    return check
 
 
 def outside(registry: Registry[Any], record: Mapping[str, Any] | None) -> dict[str, str]:

@@ -115,7 +115,7 @@ def test_a_scan_is_known_by_its_links(tmp_path: Path, kind: str) -> None:
         file["exchange/data_white"] = np.full((2, 2, 31), 1000)
         file["exchange/data_dark"] = np.zeros((2, 2, 31))
         file["exchange/theta"] = np.arange(20) * 9.0
-    assert "Data Exchange, row 0: 20 angles" in look_at(path).lines[0]
+    assert "Data Exchange, row 1 of 2 (--row chooses another): 20 angles" in look_at(path).lines[0]
     np.testing.assert_allclose(read_data_exchange(path).line_integrals().values, np.log(2))
 
 

@@ -15,8 +15,8 @@ LOCKED = [example for example in EXAMPLES if not example.startswith(OUTSIDE)]
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 7
-    assert len(LOCKED) == 5
+    assert len(EXAMPLES) == 8
+    assert len(LOCKED) == 6
 
 
 @pytest.mark.parametrize("number", range(len(LOCKED)))

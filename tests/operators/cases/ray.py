@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from learnedrecon.operators.ray.arranged import Arranged, ArrangedTransform
+from learnedrecon.operators.ray.beam2d import RayVectors2D
+from learnedrecon.operators.ray.curved import CurvedFanBeam
+from learnedrecon.operators.ray.detectors import ArcDetector
 from learnedrecon.operators.ray.flat_panel import FlatPanel
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
@@ -19,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from learnedrecon.operators.base import Operator
-    from learnedrecon.operators.ray.geometry2d import Geometry
     from learnedrecon.operators.ray.geometry3d import Geometry3D
+    from learnedrecon.operators.ray.planar import PlanarGeometry
 
 _FULL_TURN = AngleRange(6, arc=2 * math.pi)
-_PLANAR: dict[str, Geometry] = {
+_PLANAR: dict[str, PlanarGeometry] = {
     "parallel_beam": ParallelBeam((10, 10), AngleRange(7), FlatDetector(15)),
     "parallel_beam, axes": ParallelBeam((6, 6), (0.0, math.pi / 2, math.pi), FlatDetector(7)),
     "parallel_beam, one ray": ParallelBeam((3, 5), (0.3,), FlatDetector(1)),
@@ -37,6 +41,20 @@ _PLANAR: dict[str, Geometry] = {
     "fan_beam": FanBeam((10, 10), _FULL_TURN, FlatDetector(16, 1.7), 40.0, 25.0),
     "fan_beam, offset": FanBeam(
         (7, 9), _FULL_TURN, FlatDetector(12, 2.0, 1.3), 30.0, 0.0, (1.2, 0.8)
+    ),
+    "curved_fan_beam": CurvedFanBeam((10, 10), _FULL_TURN, ArcDetector(16, 0.05), 20.0),
+    "curved_fan_beam, offset": CurvedFanBeam(
+        (7, 9), _FULL_TURN, ArcDetector(12, 0.04, 0.03), 14.0, (1.2, 0.8)
+    ),
+    "ray_vectors_2d": RayVectors2D(
+        (7, 9),
+        ((0.2, 1.0, -4.0, 0.3, 0.8, 0.1), (1.0, -0.4, 0.1, -3.0, 0.2, 0.7)),
+        9,
+        1.1,
+        "parallel",
+    ),
+    "ray_vectors_2d, fan": RayVectors2D(
+        (6, 5), ((0.3, -9.0, -5.0, 8.0, 1.2, 0.1), (9.5, 0.7, -7.0, -4.0, 0.1, 1.1)), 8
     ),
 }
 _TURN = 2 * math.pi
@@ -58,7 +76,7 @@ _SPATIAL: dict[str, Geometry3D] = {
 }
 
 
-def _planar(geometry: Geometry, dtype: torch.dtype) -> Operator:
+def _planar(geometry: PlanarGeometry, dtype: torch.dtype) -> Operator:
     return RayTransform(geometry, dtype)
 
 
@@ -77,6 +95,12 @@ def _own_angles(dtype: torch.dtype) -> tuple[Operator, Tensor]:
 CASES: dict[str, Callable[[torch.dtype], Operator | tuple[Operator, Tensor]]] = {
     **{name: partial(_planar, scan) for name, scan in _PLANAR.items()},
     **{name: partial(_spatial, scan) for name, scan in _SPATIAL.items()},
+    "arranged": lambda dtype: ArrangedTransform(
+        Arranged(_PLANAR["parallel_beam, wide"], ("x", "-y"), ("column", "-angle")), dtype
+    ),
+    "arranged, cone": lambda dtype: ArrangedTransform(
+        Arranged(_SPATIAL["cone_beam"], data_axes=("row", "angle", "column")), dtype
+    ),
     "parallel_beam, angles per sample": _own_angles,
     "parallel_beam, subset": lambda dtype: RayTransform(
         _PLANAR["parallel_beam, wide"], dtype

@@ -27,7 +27,7 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.direct.backprojection import Backprojection
-from learnedrecon.solvers.direct.fbp import _ray_weights, fbp
+from learnedrecon.solvers.direct.fbp import _prepared, fbp
 from learnedrecon.solvers.direct.pseudo_inverse import pseudo_inverse
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def test_a_detector_cut_on_one_side_is_said_once(
 ) -> None:
     geometry = replace(parallel(angles), detector=detector)
     operator = RayTransform(geometry)
-    _ray_weights.cache_clear()
+    _prepared.cache_clear()
     caplog.clear()
     with caplog.at_level("WARNING", logger="learnedrecon"):
         for _ in range(2):

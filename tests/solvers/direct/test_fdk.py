@@ -247,7 +247,7 @@ def test_errors_say_what_to_do() -> None:
         replace(scan, orbit=Orbit(helical_pitch=3.0)),
         replace(scan, orbit=Orbit(tilt=0.1)),
         ParallelBeam3D(scan.shape, scan.angles, scan.detector, 1.0, 0.1),
-        scan.to_vectors(),
+        ParallelBeam3D(scan.shape, scan.angles, scan.detector).to_vectors(),
     ]
     for other in others:
         with pytest.raises(GeometryError, match="which have a filtered backprojection"):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, DtypeError, ShapeError, describe
+from learnedrecon.limits import in_counts, refuse_bytes
 
 
 def birdcage_maps(
@@ -85,6 +86,8 @@ def _check(shape: tuple[int, ...], coils: int, radius: float, rings: int) -> Non
                 fix="ask for at least one pixel in each direction",
             )
         )
+    needed = 16 * coils * math.prod(shape)
+    refuse_bytes(needed, "coil maps", of=in_counts((coils, *shape)), kind=ShapeError)
     if coils < 1 or rings < 1 or coils % rings or (rings > 1 and len(shape) == 2):
         raise ConfigError(
             describe(

@@ -13,6 +13,7 @@ An ellipse is a row ``(value, a, b, x, y, rotation)``: semi-axis ``a`` points al
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from learnedrecon.data.seeds import Split, seed_sequence
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
+from learnedrecon.limits import in_counts, refuse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -247,3 +249,4 @@ def _check_shape(shape: tuple[int, int]) -> None:
                 fix="ask for at least one pixel in each direction",
             )
         )
+    refuse_bytes(8 * math.prod(shape), "a phantom", of=in_counts(shape), kind=ShapeError)

@@ -8,9 +8,9 @@ detector along (cos θ, sin θ).
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -20,20 +20,21 @@ from learnedrecon.operators.fields import (
     MOST_ANGLES,
     angle_list,
     count,
-    image_shape,
-    length_or_lengths,
     number,
-    positive,
     require_kind,
     require_radians,
     require_room,
     store,
 )
+from learnedrecon.operators.ray.beam2d import Beam2D
+from learnedrecon.operators.ray.detectors import ArcDetector, FlatDetector
 from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
     from learnedrecon.operators.rows import Rows
 
+
+__all__ = ["AngleRange", "Beam", "FanBeam", "FlatBeam", "FlatDetector", "Geometry", "ParallelBeam"]
 
 MOST_ACROSS = 1e9
 """Detector pixels across the image, which are numbered in 32 bits."""
@@ -82,89 +83,25 @@ class AngleRange:
         return tuple(self.start + (k + 0.5) * step for k in range(self.number))
 
 
-@dataclass(frozen=True)
-class FlatDetector:
-    """A linear detector of equal pixels.
+class Beam(Beam2D):
+    """Base class of scans of an image with a rotation axis.
 
     Attributes:
-        pixels: Number of pixels.
-        pitch: Distance between the centres of neighbouring pixels in mm.
-        axis_offset: Position onto which the rotation axis projects, in mm from the detector's
-            centre.
-
-    Raises:
-        GeometryError: The number of pixels or the pitch is not positive, or the offset is not
-            finite.
-    """
-
-    pixels: int
-    pitch: float = 1.0
-    axis_offset: float = 0.0
-
-    def __post_init__(self) -> None:
-        store(self, "pixels", count)
-        store(self, "pitch", number)
-        store(self, "axis_offset", number)
-        if self.pixels < 1 or not positive(self.pitch) or not math.isfinite(self.axis_offset):
-            raise GeometryError(
-                describe(
-                    expected="a detector of at least 1 pixel, a pitch > 0 mm and a finite offset",
-                    found=f"{self.pixels} pixels, pitch {self.pitch}, offset {self.axis_offset}",
-                    fix="give the number of detector pixels and lengths in mm",
-                )
-            )
-
-    @property
-    def positions(self) -> np.ndarray:
-        """Signed distances of the pixel centres from the axis in mm, (pixels,) float64."""
-        return (np.arange(self.pixels) - (self.pixels - 1) / 2) * self.pitch - self.axis_offset
-
-
-class Beam(ABC):
-    """Base class of parallel and fan beams.
-
-    Attributes:
-        shape: Shape of the image, (ny, nx).
         angles: Angles in radians, or an :class:`AngleRange`.
         detector: Detector pixels.
-        pixel_size: Size of a pixel in mm, one number or (dy, dx).
     """
 
-    shape: tuple[int, int]
     angles: AngleRange | tuple[float, ...]
-    detector: FlatDetector
-    pixel_size: float | tuple[float, float]
-
-    def __post_init__(self) -> None:
-        """Turns lists and numpy numbers into tuples, so that geometries hash, and checks them."""
-        store(self, "shape", image_shape)
-        store(self, "pixel_size", length_or_lengths)
-        if not isinstance(self.angles, AngleRange):
-            store(self, "angles", angle_list)
-        require_kind(self.detector, FlatDetector, "detector=FlatDetector(pixels, pitch)")
-        self._validate()
+    detector: FlatDetector | ArcDetector
+    variables: ClassVar[tuple[frozenset[str], ...]] = (
+        frozenset({"angles", "axis_offset"}),
+        frozenset({"vectors"}),
+    )
 
     def _validate(self) -> None:
-        sizes = self.pixel
-        if len(self.shape) != 2 or min(self.shape) < 1 or len(sizes) != 2 or not positive(*sizes):
-            raise GeometryError(
-                describe(
-                    expected="an image shape (ny, nx) and a pixel size > 0 mm",
-                    found=f"shape {self.shape}, pixel_size {self.pixel_size}",
-                    fix="give two counts of at least 1 and lengths in mm",
-                )
-            )
-        require_room((*self.data_shape,), "data (angles, detector pixels)")
-        across = 2 * self.radius / self.detector.pitch
-        if not across < MOST_ACROSS:
-            raise GeometryError(
-                describe(
-                    expected=f"an image that fewer than {MOST_ACROSS:.0e} detector pixels cover",
-                    found=f"{across:.3g} pixels of {self.detector.pitch:g} mm across"
-                    f" {2 * self.radius:g} mm",
-                    fix="look for a wrong unit in the pitch or the pixel size",
-                )
-            )
+        if not isinstance(self.angles, AngleRange):
+            store(self, "angles", angle_list)
+        self._validate_detector()
         values = self.angle_values
         if not values or not all(map(math.isfinite, values)):
             raise GeometryError(
@@ -176,11 +113,9 @@ class Beam(ABC):
             )
         require_radians(*values)
 
-    @property
-    def pixel(self) -> tuple[float, float]:
-        """The size of a pixel, (dy, dx) in mm."""
-        size = self.pixel_size
-        return size if isinstance(size, tuple) else (float(size), float(size))
+    @abstractmethod
+    def _validate_detector(self) -> None:
+        """Checks the detector and the distances."""
 
     @property
     def angle_values(self) -> tuple[float, ...]:
@@ -192,11 +127,17 @@ class Beam(ABC):
         """The shape of the data, (angles, detector pixels)."""
         return len(self.angle_values), self.detector.pixels
 
-    @property
-    def radius(self) -> float:
-        """Half the diagonal of the image in mm."""
-        dy, dx = self.pixel
-        return math.hypot(self.shape[0] * dy, self.shape[1] * dx) / 2
+    @abstractmethod
+    def shadow(self, distance: float) -> float:
+        """The projection of a point beside the axis onto the detector.
+
+        Args:
+            distance: Distance of the point from the axis in mm, on the line through it that is
+                parallel to the detector.
+
+        Returns:
+            From the projection of the axis, in the unit of the detector's pitch.
+        """
 
     @property
     def seen(self) -> float:
@@ -204,16 +145,11 @@ class Beam(ABC):
 
         It is measured on the line through the axis that is parallel to the detector.
         """
-        half = self.detector.pixels * self.detector.pitch / 2
-        shadow = self.radius * self.magnification
-        low = max(-half - self.detector.axis_offset, -shadow)
-        high = min(half - self.detector.axis_offset, shadow)
+        line, shadow = self.detector, self.shadow(self.radius)
+        half = line.pixels * line.pitch / 2
+        low = max(-half - line.axis_offset, -shadow)
+        high = min(half - line.axis_offset, shadow)
         return max(high - low, 0.0) / (2 * shadow)
-
-    @property
-    def magnification(self) -> float:
-        """The magnification of objects on the axis onto the detector; 1 for parallel beams."""
-        return 1.0
 
     @abstractmethod
     def with_angles(self, angles: AngleRange | tuple[float, ...]) -> Self:
@@ -228,10 +164,6 @@ class Beam(ABC):
         values = self.angle_values
         return self.with_angles(tuple(values[row] for row in row_indices(rows, len(values))))
 
-    @abstractmethod
-    def rays(self) -> RayGeometry2D:
-        """The same scan as pose vectors, for the kernels."""
-
     def frames(self) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors (angle, xy) of the central ray and of the detector."""
         theta = np.asarray(self.angle_values, dtype=np.float64)
@@ -240,8 +172,39 @@ class Beam(ABC):
         return direction, along
 
 
+class FlatBeam(Beam):
+    """Base class of parallel beams, and of fan beams with a flat detector.
+
+    Attributes:
+        detector: Linear detector.
+    """
+
+    detector: FlatDetector
+
+    @property
+    def magnification(self) -> float:
+        """The magnification of objects on the axis onto the detector; 1 for parallel beams."""
+        return 1.0
+
+    def shadow(self, distance: float) -> float:
+        return distance * self.magnification
+
+    def _validate_detector(self) -> None:
+        require_kind(self.detector, FlatDetector, "detector=FlatDetector(pixels, pitch)")
+        across = 2 * self.radius / self.detector.pitch
+        if not across < MOST_ACROSS:
+            raise GeometryError(
+                describe(
+                    expected=f"an image that fewer than {MOST_ACROSS:.0e} detector pixels cover",
+                    found=f"{across:.3g} pixels of {self.detector.pitch:g} mm across"
+                    f" {2 * self.radius:g} mm",
+                    fix="look for a wrong unit in the pitch or the pixel size",
+                )
+            )
+
+
 @dataclass(frozen=True)
-class ParallelBeam(Beam):
+class ParallelBeam(FlatBeam):
     """Parallel-beam geometry in two dimensions: parallel rays onto a linear detector.
 
     Attributes:
@@ -277,7 +240,7 @@ class ParallelBeam(Beam):
 
 
 @dataclass(frozen=True)
-class FanBeam(Beam):
+class FanBeam(FlatBeam):
     """Fan-beam geometry: rays from a point source onto a flat linear detector.
 
     The source moves on a circle of radius ``source_origin`` around the axis; the detector is
@@ -305,8 +268,8 @@ class FanBeam(Beam):
     origin_detector: float
     pixel_size: float | tuple[float, float] = 1.0
 
-    def _validate(self) -> None:
-        super()._validate()
+    def _validate_detector(self) -> None:
+        super()._validate_detector()
         store(self, "source_origin", number)
         store(self, "origin_detector", number)
         distances = (self.source_origin, self.origin_detector)
@@ -326,6 +289,11 @@ class FanBeam(Beam):
     def magnification(self) -> float:
         """The magnification, (source to detector) / (source to axis)."""
         return (self.source_origin + self.origin_detector) / self.source_origin
+
+    @property
+    def fan_angles(self) -> np.ndarray:
+        """The angle in radians of the ray of every pixel to the central ray."""
+        return np.arctan2(self.detector.positions, self.source_origin + self.origin_detector)
 
     def with_angles(self, angles: AngleRange | tuple[float, ...]) -> FanBeam:
         return replace(self, angles=angles)

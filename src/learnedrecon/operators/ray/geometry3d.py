@@ -20,12 +20,17 @@ from learnedrecon.kernels.geometry3d import RayGeometry3D
 from learnedrecon.operators.fields import angle_list, number, require_kind, require_room, store
 from learnedrecon.operators.ray.beam3d import Beam3D, RayVectors3D
 from learnedrecon.operators.ray.flat_panel import FlatPanel
-from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.geometry2d import (
+    AngleRange,
+    FanBeam,
+    FlatDetector,
+    Geometry,
+    ParallelBeam,
+)
 from learnedrecon.operators.ray.geometry3d_checks import require_angles, require_slope
 from learnedrecon.operators.rows import row_indices
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.ray.geometry2d import Geometry
     from learnedrecon.operators.rows import Rows
 
 

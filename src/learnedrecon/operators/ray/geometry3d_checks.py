@@ -99,31 +99,39 @@ def require_slope(tilt: float) -> None:
         )
 
 
-def vector_rows(vectors: ArrayLike) -> tuple[tuple[float, ...], ...]:
+_POSES = {
+    6: ("six", "source or direction, p0 and step per pixel, each x, y"),
+    12: ("twelve", "source or direction, p0, step per column and step per row, each x, y, z"),
+}
+
+
+def vector_rows(vectors: ArrayLike, numbers: int = 12) -> tuple[tuple[float, ...], ...]:
     """Pose vectors as plain numbers.
 
     Args:
         vectors: Table of numbers, one row per view.
+        numbers: Columns of the table, 6 for a scan in a plane and 12 in space.
 
     Raises:
         GeometryError: The vectors are not a table of numbers.
     """
+    word, fix = _POSES[numbers]
     try:
         table = np.asarray(vectors, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise GeometryError(
             describe(
-                expected="a table of twelve numbers for each view",
+                expected=f"a table of {word} numbers for each view",
                 found=f"{vectors!r:.80} of type {type(vectors).__name__}",
-                fix="give source or direction, p0, step per column and step per row, each x, y, z",
+                fix=f"give {fix}",
             )
         ) from error
-    if table.ndim != 2 or table.shape[1] != 12 or not len(table):
+    if table.ndim != 2 or table.shape[1] != numbers or not len(table):
         raise GeometryError(
             describe(
-                expected="vectors of shape (views, 12), of at least one view",
+                expected=f"vectors of shape (views, {numbers}), of at least one view",
                 found=f"{table.shape}",
-                fix="give source or direction, p0, step per column and step per row, each x, y, z",
+                fix=f"give {fix}",
             )
         )
     return tuple(map(tuple, table.tolist()))

@@ -10,7 +10,8 @@ from functools import singledispatch
 from typing import Any
 
 from learnedrecon.errors import ConfigError, describe
-from learnedrecon.operators.ray.geometry2d import Beam, FanBeam, ParallelBeam
+from learnedrecon.operators.ray.arranged import Arranged
+from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.transmission import Transmission
 
 
@@ -19,7 +20,7 @@ def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - 
     """The spec of the same scan of the same rectangle in mm, divided into other pixels.
 
     Args:
-        spec: Spec of a parallel or a fan beam, a transmission through one, or a registered one.
+        spec: Spec of the scan of an image, a transmission through one, or a registered one.
         grid: Number of pixels, ``(ny, nx)``.
 
     Raises:
@@ -33,7 +34,7 @@ def with_shape(spec: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401, ARG00
     """The spec of the same scan with another number of pixels of the same size.
 
     Args:
-        spec: Spec of a parallel or a fan beam, a transmission through one, or a registered one.
+        spec: Spec of the scan of an image, a transmission through one, or a registered one.
         shape: Number of pixels, ``(ny, nx)``.
 
     Raises:
@@ -43,18 +44,26 @@ def with_shape(spec: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401, ARG00
     raise _unknown(spec)
 
 
-@on_grid.register(ParallelBeam)
-@on_grid.register(FanBeam)
-def _(spec: Beam, grid: tuple[int, int]) -> Beam:
+@on_grid.register
+def _(spec: Beam2D, grid: tuple[int, int]) -> Beam2D:
     (ny, nx), (dy, dx) = spec.shape, spec.pixel
     pixel = (ny * dy / grid[0], nx * dx / grid[1])
     return replace(spec, shape=grid, pixel_size=pixel)  # type: ignore[type-var]
 
 
-@with_shape.register(ParallelBeam)
-@with_shape.register(FanBeam)
-def _(spec: Beam, shape: tuple[int, int]) -> Beam:
+@with_shape.register
+def _(spec: Beam2D, shape: tuple[int, int]) -> Beam2D:
     return replace(spec, shape=shape)  # type: ignore[type-var]
+
+
+@on_grid.register
+def _(spec: Arranged, grid: tuple[int, int]) -> Arranged:
+    return replace(spec, geometry=on_grid(spec.geometry, spec.at(grid)))  # type: ignore[arg-type]
+
+
+@with_shape.register
+def _(spec: Arranged, shape: tuple[int, int]) -> Arranged:
+    return replace(spec, geometry=with_shape(spec.geometry, spec.at(shape)))  # type: ignore[arg-type]
 
 
 @on_grid.register

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import singledispatch
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from learnedrecon.errors import DataError, DtypeError, GeometryError, ShapeError, describe
 from learnedrecon.operators.fields import require_radians
 from learnedrecon.operators.leading import require_leading
-from learnedrecon.operators.ray.geometry2d import FanBeam
+from learnedrecon.operators.ray.curved import CurvedFanBeam
+from learnedrecon.operators.ray.geometry2d import FanBeam, ParallelBeam
 from learnedrecon.operators.space import require_tensor
 
 if TYPE_CHECKING:
@@ -18,42 +20,86 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from learnedrecon.operators.ray.geometry2d import Geometry
+    from learnedrecon.operators.ray.planar import PlanarGeometry, RotatingGeometry
 
 NAMES = ("angles", "axis_offset", "vectors")
 OWN_AXES = {"angles": 1, "axis_offset": 0, "vectors": 2}
 
 
-def vectors_of(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Tensor:
+def vectors_of(geometry: PlanarGeometry, tensors: Mapping[str, Tensor]) -> Tensor:
     """The pose vectors of a scan, differentiable in the given tensors.
 
     Args:
         geometry: Scan, which gives everything that no tensor replaces.
         tensors: "angles" (*lead, angles) in radians and "axis_offset" (*lead) in mm, as in
-            :class:`FlatDetector`, with leading axes that broadcast; or "vectors"
-            (*lead, angles, 6) in mm, as in :class:`RayGeometry2D`.
+            :class:`FlatDetector` (in radians, as in :class:`ArcDetector`, for a curved one), with
+            leading axes that broadcast; or "vectors" (*lead, angles, 6) in mm, as in
+            :class:`RayGeometry2D`.
 
     Returns:
-        Vectors (*lead, angles, 6) float64.
+        Vectors (*lead, poses, 6) float64, one pose for each angle, or for each ray of a curved
+        detector.
     """
     if "vectors" in tensors:
         return tensors["vectors"].double()
-    detector = geometry.detector
-    angles = torch.tensor(geometry.angle_values, dtype=torch.float64)
-    offset = torch.tensor(detector.axis_offset, dtype=torch.float64)
+    scan = cast("RotatingGeometry", geometry)
+    angles = torch.tensor(scan.angle_values, dtype=torch.float64)
+    offset = torch.tensor(scan.detector.axis_offset, dtype=torch.float64)
     angles, offset = tensors.get("angles", angles), tensors.get("axis_offset", offset)
     device = next((tensor.device for tensor in tensors.values()), angles.device)
     angles, offset = angles.to(device, torch.float64), offset.to(device, torch.float64)
     cos, sin = angles.cos(), angles.sin()
-    direction, along = torch.stack([-sin, cos], -1), torch.stack([cos, sin], -1)
-    first = (-0.5 * (detector.pixels - 1) * detector.pitch - offset)[..., None, None] * along
-    start = direction
-    if isinstance(geometry, FanBeam):
-        start = -geometry.source_origin * direction
-        first = geometry.origin_detector * direction + first
-    parts = (start, first, detector.pitch * along)
+    frames = torch.stack([-sin, cos], -1), torch.stack([cos, sin], -1)
+    parts = _poses(scan, *frames, offset)
     shape = torch.broadcast_shapes(*(part.shape for part in parts))
     return torch.cat([part.expand(shape) for part in parts], dim=-1)
+
+
+Poses = tuple["Tensor", "Tensor", "Tensor"]
+
+
+@singledispatch
+def _poses(geometry: RotatingGeometry, direction: Tensor, along: Tensor, offset: Tensor) -> Poses:
+    """Source or direction, first pixel and step of every pose, (*lead, poses, 2).
+
+    Args:
+        geometry: the scan.
+        direction: unit vectors of the central rays, (*lead, angles, 2).
+        along: those of the detector.
+        offset: of the axis, (*lead).
+    """
+    raise NotImplementedError(type(geometry).__name__)
+
+
+@_poses.register(ParallelBeam)
+def _(geometry: ParallelBeam, direction: Tensor, along: Tensor, offset: Tensor) -> Poses:
+    return direction, _first(geometry, offset)[..., None] * along, geometry.detector.pitch * along
+
+
+@_poses.register(FanBeam)
+def _(geometry: FanBeam, direction: Tensor, along: Tensor, offset: Tensor) -> Poses:
+    first = geometry.origin_detector * direction + _first(geometry, offset)[..., None] * along
+    return -geometry.source_origin * direction, first, geometry.detector.pitch * along
+
+
+@_poses.register(CurvedFanBeam)
+def _(geometry: CurvedFanBeam, direction: Tensor, along: Tensor, offset: Tensor) -> Poses:
+    """As :meth:`CurvedFanBeam.rays`: one pose for each ray."""
+    detector = geometry.detector
+    steps = torch.arange(detector.pixels, dtype=offset.dtype, device=offset.device)
+    gamma = (_first(geometry, offset) + detector.pitch * steps)[..., None, :, None]
+    direction, along = direction[..., None, :], along[..., None, :]
+    cos, sin = gamma.cos(), gamma.sin()
+    across = cos * along - sin * direction
+    foot = geometry.source_origin * sin * across
+    parts = (cos * direction + sin * along, foot, geometry.source_origin * detector.pitch * across)
+    return tuple(part.flatten(-3, -2) for part in parts)  # type: ignore[return-value]
+
+
+def _first(geometry: RotatingGeometry, offset: Tensor) -> Tensor:
+    """The position of the first pixel, (*lead, 1)."""
+    detector = geometry.detector
+    return (-0.5 * (detector.pixels - 1) * detector.pitch - offset)[..., None]
 
 
 def is_one_scan(tensors: Mapping[str, Tensor]) -> bool:
@@ -65,7 +111,7 @@ def is_one_scan(tensors: Mapping[str, Tensor]) -> bool:
     return all(name != "vectors" and t.ndim == OWN_AXES[name] for name, t in tensors.items())
 
 
-def with_values(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Geometry:
+def with_values(geometry: PlanarGeometry, tensors: Mapping[str, Tensor]) -> PlanarGeometry:
     """The geometry with the values of the tensors in place of its own.
 
     Args:
@@ -84,12 +130,16 @@ def with_values(geometry: Geometry, tensors: Mapping[str, Tensor]) -> Geometry:
                 fix="use a method that needs only T and T*, unlike filtered backprojection",
             )
         )
+    if not tensors:
+        return geometry
+    scan = cast("RotatingGeometry", geometry)
     if "angles" in tensors:
-        geometry = geometry.with_angles(tuple(tensors["angles"].tolist()))
+        scan = scan.with_angles(tuple(tensors["angles"].tolist()))
     if "axis_offset" in tensors:
         offset = float(tensors["axis_offset"])
-        geometry = replace(geometry, detector=replace(geometry.detector, axis_offset=offset))
-    return geometry
+        moved = replace(scan.detector, axis_offset=offset)
+        scan = replace(scan, detector=moved)  # type: ignore[arg-type]
+    return scan
 
 
 def rows_of(tensors: Mapping[str, Tensor], rows: tuple[int, ...]) -> dict[str, Tensor]:
@@ -108,28 +158,29 @@ def rows_of(tensors: Mapping[str, Tensor], rows: tuple[int, ...]) -> dict[str, T
     }
 
 
-def require_names(tensors: Mapping[str, Tensor], kind: str) -> None:
+def require_names(tensors: Mapping[str, Tensor], geometry: PlanarGeometry) -> None:
     """Check of the names of tensors; vectors exclude angles and offset.
 
     Args:
         tensors: Tensors by name.
-        kind: Name of the operator, for the message.
+        geometry: Scan, which says what tensors may replace.
 
     Raises:
         GeometryError: A name is unknown, or vectors are combined with what they replace.
     """
-    if set(tensors) <= {"vectors"} or set(tensors) <= {"angles", "axis_offset"}:
+    if any(set(tensors) <= names for names in geometry.variables):
         return
+    sets = (" and ".join(f"'{name}'" for name in sorted(names)) for names in geometry.variables)
     raise GeometryError(
         describe(
-            expected=f"'angles' and 'axis_offset', or 'vectors', for {kind}",
+            expected=f"{', or '.join(sets)} for {type(geometry).__name__}",
             found=", ".join(sorted(tensors)),
             fix="remove the others, or use an operator that has them",
         )
     )
 
 
-def require_shapes(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
+def require_shapes(tensors: Mapping[str, Tensor], geometry: PlanarGeometry) -> None:
     """Check of the dtypes and shapes of tensors against a scan.
 
     Args:
@@ -147,7 +198,7 @@ def require_shapes(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
         require_leading(tensor, len(last[name]), name)
 
 
-def require_values(tensors: Mapping[str, Tensor], geometry: Geometry) -> None:
+def require_values(tensors: Mapping[str, Tensor], geometry: PlanarGeometry) -> None:
     """Check of the values of tensors against a scan.
 
     Args:

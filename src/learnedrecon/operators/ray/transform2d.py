@@ -19,7 +19,7 @@ from learnedrecon.operators.norm import (
 )
 from learnedrecon.operators.ray import learnable_geometry
 from learnedrecon.operators.ray.autograd import ray_adjoint, ray_forward, transforms_are_active
-from learnedrecon.operators.ray.geometry2d import Beam
+from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.kernels.sizes import Sizes
-    from learnedrecon.operators.ray.geometry2d import FlatDetector, Geometry
+    from learnedrecon.operators.ray.planar import PlanarGeometry
 
 _logger = logging.getLogger("learnedrecon")
 
@@ -41,13 +41,14 @@ class RayTransform(LinearOperator):
     it is the exact transpose (Joseph, IEEE Trans. Med. Imaging 1(3), 1982).
 
     Args:
-        geometry: Parallel or fan beam, the whole configuration of this operator.
+        geometry: Parallel or fan beam, or poses; the whole configuration of this operator.
         dtype: float32 or float64, the dtype of elements that the spaces create. The operator itself
             works in the precision of its argument.
 
     Attributes:
-        vectors: Poses of source and detector as in `RayGeometry2D`, (angles, 6) float64; with
-            leading axes where samples have geometries of their own.
+        vectors: Poses of source and detector as in `RayGeometry2D`, (angles, 6) float64, one for
+            each ray where the detector is an arc; with leading axes where samples have geometries
+            of their own.
         sizes: The constants of the scan.
 
     Raises:
@@ -66,15 +67,15 @@ class RayTransform(LinearOperator):
     tensor_names = frozenset(learnable_geometry.NAMES)
     vectors: Tensor
 
-    def __init__(self, geometry: Geometry, dtype: torch.dtype = torch.float32) -> None:
-        require_kind(geometry, Beam, "RayTransform(ParallelBeam(shape, angles, detector))")
+    def __init__(self, geometry: PlanarGeometry, dtype: torch.dtype = torch.float32) -> None:
+        require_kind(geometry, Beam2D, "RayTransform(ParallelBeam(shape, angles, detector))")
         _warn_of_a_narrow_detector(geometry.seen, geometry.shape, geometry.pixel, geometry.detector)
         rays = geometry.rays()
         self._set(geometry, {}, torch.tensor(rays.vectors), rays.sizes, dtype)
 
     def _set(
         self,
-        geometry: Geometry,
+        geometry: PlanarGeometry,
         tensors: dict[str, Tensor],
         vectors: Tensor,
         sizes: Sizes,
@@ -86,12 +87,12 @@ class RayTransform(LinearOperator):
         self.register_buffer("vectors", vectors, persistent=False)
 
     @property
-    def spec(self) -> Geometry | None:
+    def spec(self) -> PlanarGeometry | None:
         """The geometry, where one geometry describes all samples; otherwise None."""
         return self.geometry if learnable_geometry.is_one_scan(self._tensors) else None
 
     @property
-    def geometry(self) -> Geometry:
+    def geometry(self) -> PlanarGeometry:
         """The scan with the current values of angles and offset, without gradients.
 
         Raises:
@@ -121,7 +122,7 @@ class RayTransform(LinearOperator):
         if not tensors:
             return self
         tensors = {**self._tensors, **tensors}
-        learnable_geometry.require_names(tensors, type(self).__name__)
+        learnable_geometry.require_names(tensors, self._nominal)
         learnable_geometry.require_shapes(tensors, self._nominal)
         if not transforms_are_active():  # vmap has no values to look at
             learnable_geometry.require_values(tensors, self._nominal)
@@ -135,20 +136,33 @@ class RayTransform(LinearOperator):
         return learnable_geometry.OWN_AXES[name]
 
     def evaluate(self, u: Tensor) -> Tensor:
-        return ray_forward(u, self.vectors, self.sizes)
+        data = ray_forward(u, self.vectors, self.sizes)
+        return data if self._rays_per_pose == self.codomain.shape[-1] else self._by_angle(data)
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
+        if self._rays_per_pose != self.codomain.shape[-1]:
+            v = v.reshape(*v.shape[:-2], -1, self._rays_per_pose)
         return ray_adjoint(v, self.vectors, self.sizes)
 
+    @property
+    def _rays_per_pose(self) -> int:
+        """All detector pixels of an angle, or one where rays have poses of their own."""
+        return self.sizes.detectors[0]
+
+    def _by_angle(self, data: Tensor) -> Tensor:
+        return data.reshape(*data.shape[:-2], -1, self.codomain.shape[-1])
+
     def restrict(self, rows: tuple[int, ...]) -> RayTransform:
-        chosen = torch.tensor(rows, device=self.vectors.device)
+        poses = self.codomain.shape[-1] // self._rays_per_pose
+        chosen = torch.tensor(rows, device=self.vectors.device)[:, None] * poses
+        chosen = (chosen + torch.arange(poses, device=chosen.device)).flatten()
         tensors = learnable_geometry.rows_of(self._tensors, rows)
         return self._copy(
             self._nominal.subset(rows), tensors, self.vectors.index_select(-2, chosen)
         )
 
     def _copy(
-        self, geometry: Geometry, tensors: dict[str, Tensor], vectors: Tensor
+        self, geometry: PlanarGeometry, tensors: dict[str, Tensor], vectors: Tensor
     ) -> RayTransform:
         """Another operator of the same sizes; nothing is checked."""
         twin = RayTransform.__new__(RayTransform)
@@ -182,17 +196,16 @@ class RayTransform(LinearOperator):
 
 @lru_cache(maxsize=128)
 def _warn_of_a_narrow_detector(
-    seen: float, shape: tuple[int, int], pixel: tuple[float, float], detector: FlatDetector
+    seen: float, shape: tuple[int, int], pixel: tuple[float, float], detector: object
 ) -> None:
     """Once for each image and detector, however many operators and subsets of angles there are."""
     if seen >= 0.5:
         return
     _logger.warning(
-        "Expected a detector that covers most of the image. Found one (%s pixels of %g mm) that "
-        "covers %.0f %% of the diameter of the image (%s pixels of %s mm). What to do: compare "
-        "the pitch, the axis offset and the pixel size, all in mm.",
-        detector.pixels,
-        detector.pitch,
+        "Expected a detector that covers most of the image. Found one (%s) that covers %.0f %% of"
+        " the diameter of the image (%s pixels of %s mm). What to do: compare the pitch, the axis"
+        " offset and the pixel size, in mm, or in radians for an arc.",
+        detector,
         100 * seen,
         shape,
         pixel,

@@ -16,7 +16,8 @@ from learnedrecon.operators.leading import require_leading
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
 from learnedrecon.operators.pointwise import Diagonal, rows_of
 from learnedrecon.operators.ray.autograd import transforms_are_active
-from learnedrecon.operators.ray.geometry2d import Beam, Geometry
+from learnedrecon.operators.ray.beam2d import Beam2D
+from learnedrecon.operators.ray.planar import PlanarGeometry
 from learnedrecon.operators.ray.transform2d import RayTransform
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ class Transmission:
             finite.
     """
 
-    geometry: Geometry
+    geometry: PlanarGeometry
     mu: float = 1.0
     intensity: float = 1.0
     scatter: float = 0.0
 
     def __post_init__(self) -> None:
-        require_kind(self.geometry, Beam, "Transmission(T.geometry, mu), with the geometry alone")
+        require_kind(self.geometry, Beam2D, "Transmission(T.geometry, mu), with the geometry alone")
         for name in ("mu", "intensity", "scatter"):
             store(self, name, number)
         _require(self.mu > 0 and math.isfinite(self.mu), "mu > 0 per mm", "mu", self.mu, "1/mm")

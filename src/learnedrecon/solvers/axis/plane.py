@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.ray.geometry2d import Beam
+from learnedrecon.operators.ray.geometry2d import FlatBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, ParallelBeam3D
 from learnedrecon.solvers.axis.estimate import Lines
 
@@ -42,8 +42,8 @@ def planar(geometry: Any, data: Tensor) -> Lines:  # noqa: ANN401, ARG001 - any 
     )
 
 
-@planar.register(Beam)
-def _(geometry: Beam, data: Tensor) -> Lines:
+@planar.register(FlatBeam)
+def _(geometry: FlatBeam, data: Tensor) -> Lines:
     slices = data.detach().reshape(-1, *geometry.data_shape)
     return Lines(geometry, _of(slices, _evenly(len(slices))))  # type: ignore[arg-type]
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from learnedrecon.compiling import constant
-from learnedrecon.operators.ray.geometry2d import FanBeam
+from learnedrecon.compiling import constant, open_function
+from learnedrecon.operators.ray.beam2d import RayVectors2D
+from learnedrecon.operators.ray.curved import CurvedFanBeam
+from learnedrecon.operators.ray.geometry2d import Beam, FanBeam, ParallelBeam
+from learnedrecon.solvers.direct.poses import lengthened, planar_poses
 from learnedrecon.solvers.direct.views import widened
 
 if TYPE_CHECKING:
-    from learnedrecon.operators.ray.geometry2d import Geometry
+    from learnedrecon.operators.ray.planar import PlanarGeometry, RotatingGeometry
+    from learnedrecon.solvers.direct.views import FloatArray
 
 _LOOKUPS = 1 << 21
+_WIDE = torch.float64
 
 
 class Backprojection:
@@ -23,8 +29,8 @@ class Backprojection:
 
     s_θ(x) is where the ray through x meets the detector; q_θ is interpolated linearly between the
     detector pixels and falls to 0 one pitch beyond them. For a fan beam U = (distance of x from the
-    source along the central ray) / (source to axis); for parallel beams U = 1. It is not the
-    transpose of the ray transform, which is ray-driven.
+    source along the central ray, for an arc along its own ray) / (source to axis); for parallel
+    beams U = 1. It is not the transpose of the ray transform, which is ray-driven.
 
     The weights are computed in blocks of views of a fixed size, so memory does not grow with the
     number of views; those of scans that fit into one block are stored for the next call.
@@ -36,7 +42,7 @@ class Backprojection:
     Shapes: (..., angle, detector) to (..., ny, nx), and back for the transpose.
     """
 
-    def __init__(self, geometry: Geometry, added: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, geometry: PlanarGeometry, added: tuple[int, int] = (0, 0)) -> None:
         self.geometry = geometry
         self.added = added
         angles, detectors = geometry.data_shape
@@ -83,16 +89,16 @@ class Backprojection:
 
 
 def _lookups(
-    geometry: Geometry,
+    geometry: PlanarGeometry,
     added: tuple[int, int],
     views: tuple[int, int],
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Rows of the table of these views for every pixel, and their weights, (pixel, 2·view)."""
-    geometry = widened(geometry, added)
-    position, scale = _positions(geometry, views, dtype, device)
-    width = geometry.detector.pixels + 2
+    geometry = _longer(geometry, added)
+    position, scale = _positions(geometry, _Grid(geometry, views, dtype, device))
+    width = geometry.data_shape[1] + 2
     position = (position + 1).clamp_(0, width - 1)
     lower = position.floor().clamp_(max=width - 2)
     fraction = position - lower
@@ -107,28 +113,108 @@ def _lookups(
 _kept_lookups = constant(maxsize=4)(_lookups)
 
 
-def _positions(
-    geometry: Geometry, views: tuple[int, int], dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor | None]:
+class _Grid:
+    """The pixels of a scan, and functions on them for all views, (ny, nx, view)."""
+
+    def __init__(
+        self,
+        geometry: PlanarGeometry,
+        views: tuple[int, int],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        (ny, nx), (dy, dx) = geometry.shape, geometry.pixel
+        self.views = slice(*views)
+        self._y = (torch.arange(ny, dtype=_WIDE) - (ny - 1) / 2)[:, None] * dy
+        self._x = (torch.arange(nx, dtype=_WIDE) - (nx - 1) / 2)[:, None] * dx
+        self._dtype, self._device = dtype, device
+
+    def plane(self, along_y: Tensor, along_x: Tensor, constant: Tensor | float) -> Tensor:
+        """y·along_y + x·along_x + constant, each (view,) and float64."""
+        rows, columns = self._y * along_y + constant, self._x * along_x
+        return rows.to(self._device, self._dtype)[:, None] + columns.to(self._device, self._dtype)
+
+    def frame(self, geometry: RotatingGeometry) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of the angles."""
+        theta = torch.tensor(geometry.angle_values[self.views], dtype=_WIDE)
+        return theta.cos(), theta.sin()
+
+
+@open_function
+def _positions(geometry: PlanarGeometry, grid: _Grid) -> tuple[Tensor, Tensor | None]:
     """Detector positions in pixels, (ny, nx, view), and U⁻² or None where it is 1."""
-    (ny, nx), (dy, dx) = geometry.shape, geometry.pixel
-    wide = torch.float64
-    y = (torch.arange(ny, dtype=wide) - (ny - 1) / 2)[:, None] * dy
-    x = (torch.arange(nx, dtype=wide) - (nx - 1) / 2)[:, None] * dx
-    theta = torch.tensor(geometry.angle_values[slice(*views)], dtype=wide)
-    detector = geometry.detector
-    centre = detector.axis_offset / detector.pitch + (detector.pixels - 1) / 2
+    raise NotImplementedError(type(geometry).__name__)
 
-    def plane(along_y: Tensor, along_x: Tensor, constant: float) -> Tensor:
-        return (y * along_y + constant).to(device, dtype)[:, None] + (x * along_x).to(device, dtype)
 
-    cos, sin = theta.cos(), theta.sin()
-    if not isinstance(geometry, FanBeam):
-        return plane(sin / detector.pitch, cos / detector.pitch, centre), None
+@_positions.register(ParallelBeam)
+def _(geometry: ParallelBeam, grid: _Grid) -> tuple[Tensor, Tensor | None]:
+    pitch = geometry.detector.pitch
+    cos, sin = grid.frame(geometry)
+    return grid.plane(sin / pitch, cos / pitch, _centre(geometry)), None
+
+
+@_positions.register(FanBeam)
+def _(geometry: FanBeam, grid: _Grid) -> tuple[Tensor, Tensor | None]:
+    cos, sin = grid.frame(geometry)
+    distance, pitch = geometry.source_origin, geometry.detector.pitch / geometry.magnification
+    depth = grid.plane(cos / distance, -sin / distance, 1.0).reciprocal_()
+    position = grid.plane(sin / pitch, cos / pitch, 0.0).mul_(depth).add_(_centre(geometry))
+    return position, depth.square()
+
+
+@_positions.register(CurvedFanBeam)
+def _(geometry: CurvedFanBeam, grid: _Grid) -> tuple[Tensor, Tensor | None]:
+    """U = (distance of the pixel from the source) / (source to axis)."""
+    cos, sin = grid.frame(geometry)
     distance = geometry.source_origin
-    depth = plane(cos / distance, -sin / distance, 1.0).reciprocal_()
-    pitch = detector.pitch / geometry.magnification
-    return plane(sin / pitch, cos / pitch, 0.0).mul_(depth).add_(centre), depth.square()
+    depth = grid.plane(cos / distance, -sin / distance, 1.0)
+    beside = grid.plane(sin / distance, cos / distance, 0.0)
+    position = torch.atan2(beside, depth).div_(geometry.detector.pitch).add_(_centre(geometry))
+    return position, (depth.square() + beside.square()).reciprocal_()
+
+
+@_positions.register(RayVectors2D)
+def _(geometry: RayVectors2D, grid: _Grid) -> tuple[Tensor, Tensor | None]:
+    """U = λ for fans, see :class:`learnedrecon.solvers.direct.poses.Poses`."""
+    poses = planar_poses(geometry)
+    inverse, origin = poses.inverse()[grid.views], poses.origin[grid.views]
+    constants = -np.einsum("vij,vj->vi", inverse, origin)
+    share, column = (
+        grid.plane(*(torch.from_numpy(part[:, i]) for part in (*_yx(inverse), constants)))
+        for i in (0, 1)
+    )
+    if not len(poses.scale):
+        return column, None
+    share = share.reciprocal_()
+    scale = torch.from_numpy(poses.scale[grid.views]).to(share)
+    return column.mul_(share), share.square().mul_(scale)
+
+
+def _yx(inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What rows of a matrix multiply y and x with, (view, row)."""
+    return inverse[:, :, 1], inverse[:, :, 0]
+
+
+@open_function
+def _longer(geometry: PlanarGeometry, added: tuple[int, int]) -> PlanarGeometry:
+    """The scan with more detector pixels at either end."""
+    raise NotImplementedError(type(geometry).__name__)
+
+
+@_longer.register(Beam)
+def _(geometry: RotatingGeometry, added: tuple[int, int]) -> RotatingGeometry:
+    return widened(geometry, added)
+
+
+@_longer.register(RayVectors2D)
+def _(geometry: RayVectors2D, added: tuple[int, int]) -> RayVectors2D:
+    return lengthened(geometry, added)
+
+
+def _centre(geometry: RotatingGeometry) -> float:
+    """Where the axis is seen, in pixels."""
+    detector = geometry.detector
+    return detector.axis_offset / detector.pitch + (detector.pixels - 1) / 2
 
 
 def _edged(v: Tensor) -> Tensor:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import singledispatch
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError, describe
+from learnedrecon.operators.ray.beam2d import Beam2D, RayVectors2D
+from learnedrecon.operators.ray.beam3d import Beam3D, RayVectors3D
+from learnedrecon.operators.ray.geometry2d import Beam
 from learnedrecon.operators.ray.geometry3d import RotatingBeam3D
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.ray.transmission import TransmissionCT
+from learnedrecon.solvers.direct.poses import Poses, lengthened, planar_poses, spatial_poses
 from learnedrecon.solvers.direct.truncation import Truncation, find_truncation
 from learnedrecon.solvers.direct.views import open_ends
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from learnedrecon.operators.base import Operator
+    from learnedrecon.operators.ray.planar import RotatingGeometry
 
 Extrapolation: TypeAlias = Literal["auto", "none", "smooth", "cylinder"]
 Ends: TypeAlias = tuple[bool, bool]
@@ -188,15 +193,47 @@ def ends_of(operator: Operator) -> Ends:
 
 @ends_of.register(RayTransform)
 def _(operator: RayTransform) -> Ends:
-    return open_ends(operator.geometry)
+    return _ends(operator.geometry)
 
 
 @ends_of.register(RayTransform3D)
 def _(operator: RayTransform3D) -> Ends:
-    geometry = operator.geometry
-    if isinstance(geometry, RotatingBeam3D) and geometry.is_circular:
-        return open_ends(geometry.mid_plane())
+    return _ends(operator.geometry)
+
+
+@singledispatch
+def _ends(geometry: Beam2D | Beam3D) -> Ends:  # noqa: ARG001 - what other kinds look at
+    """As :func:`ends_of`, by kind of geometry."""
     return True, True
+
+
+@_ends.register(Beam)
+def _(geometry: RotatingGeometry) -> Ends:
+    return open_ends(geometry)
+
+
+@_ends.register(RotatingBeam3D)
+def _(geometry: RotatingBeam3D) -> Ends:
+    return open_ends(geometry.mid_plane()) if geometry.is_circular else (True, True)
+
+
+@_ends.register(RayVectors2D)
+def _(geometry: RayVectors2D) -> Ends:
+    return _beside(planar_poses, geometry)
+
+
+@_ends.register(RayVectors3D)
+def _(geometry: RayVectors3D) -> Ends:
+    return _beside(spatial_poses, geometry)
+
+
+def _beside(poses: Callable[[Any], Poses], geometry: RayVectors2D | RayVectors3D) -> Ends:
+    """Open where filtered backprojection adds no columns; both where there is none."""
+    try:
+        first, last = poses(geometry).added
+    except GeometryError:
+        return True, True
+    return first == 0, last == 0
 
 
 @singledispatch
@@ -207,29 +244,34 @@ def _longer(operator: Operator, how: Extrapolation) -> Operator:
 
 @_longer.register(RayTransform)
 def _(operator: RayTransform, how: Extrapolation) -> Operator:
-    detector = operator.geometry.detector
-    first, last = _added(operator, how)
-    offset = detector.axis_offset + (first - last) * detector.pitch / 2
-    wide = replace(detector, pixels=detector.pixels + first + last, axis_offset=offset)
-    return RayTransform(replace(operator.geometry, detector=wide))
+    return RayTransform(_with_columns(operator.geometry, _added(operator, how)))
 
 
 @_longer.register(RayTransform3D)
 def _(operator: RayTransform3D, how: Extrapolation) -> Operator:
-    geometry = operator.geometry
-    if not isinstance(geometry, RotatingBeam3D):
-        raise GeometryError(
-            describe(
-                expected="a circular cone beam or a parallel beam, whose rows can be continued",
-                found=f"{geometry!r:.200}",
-                fix="omit extrapolate",
-            )
-        )
+    return RayTransform3D(_with_columns(operator.geometry, _added(operator, how)))
+
+
+@singledispatch
+def _with_columns(geometry: Beam2D | Beam3D, added: tuple[int, int]) -> Any:  # noqa: ANN401
+    """The scan with a detector that has more columns at either end."""
+    return lengthened(geometry, added)  # type: ignore[arg-type]
+
+
+@_with_columns.register(Beam)
+def _(geometry: RotatingGeometry, added: tuple[int, int]) -> RotatingGeometry:
+    line = geometry.detector
+    offset = line.axis_offset + (added[0] - added[1]) * line.pitch / 2
+    wide = replace(line, pixels=line.pixels + sum(added), axis_offset=offset)
+    return replace(geometry, detector=wide)  # type: ignore[arg-type]
+
+
+@_with_columns.register(RotatingBeam3D)
+def _(geometry: RotatingBeam3D, added: tuple[int, int]) -> RotatingBeam3D:
     panel = geometry.detector
-    first, last = _added(operator, how)
-    offset = panel.axis_offset + (first - last) * panel.pitches[1] / 2
-    wide = replace(panel, columns=panel.columns + first + last, axis_offset=offset)
-    return RayTransform3D(replace(geometry, detector=wide))
+    offset = panel.axis_offset + (added[0] - added[1]) * panel.pitches[1] / 2
+    wide = replace(panel, columns=panel.columns + sum(added), axis_offset=offset)
+    return replace(geometry, detector=wide)  # type: ignore[type-var]
 
 
 def _added(operator: RayTransform | RayTransform3D, how: Extrapolation) -> tuple[int, int]:

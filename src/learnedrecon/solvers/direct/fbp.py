@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from learnedrecon.compiling import constant
+from learnedrecon.compiling import constant, open_function
 from learnedrecon.errors import DifferentiationError, GeometryError, describe
-from learnedrecon.networks.filters import apply_filter, ramp_response
+from learnedrecon.networks.filters import apply_filter, equiangular_response, ramp_response
 from learnedrecon.operators.autograd import apply_kernel
-from learnedrecon.operators.ray.geometry2d import ParallelBeam
+from learnedrecon.operators.ray.beam2d import Beam2D, RayVectors2D
+from learnedrecon.operators.ray.curved import CurvedFanBeam
+from learnedrecon.operators.ray.geometry2d import Beam, FanBeam, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import TransmissionCT
 from learnedrecon.operators.space import Space
@@ -21,6 +26,7 @@ from learnedrecon.solvers.direct.extrapolation import (
     extrapolated_parts,
     joined,
 )
+from learnedrecon.solvers.direct.poses import planar_poses
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
     added_pixels,
@@ -30,11 +36,10 @@ from learnedrecon.solvers.direct.views import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from learnedrecon.networks.filters import Window
-    from learnedrecon.operators.ray.geometry2d import Geometry
+    from learnedrecon.operators.ray.planar import PlanarGeometry, RotatingGeometry
     from learnedrecon.solvers.direct.extrapolation import Extrapolation, Part
+    from learnedrecon.solvers.direct.views import FloatArray
 
 
 def fbp(
@@ -51,7 +56,10 @@ def fbp(
     :func:`learnedrecon.solvers.direct.views.coverage` on the circle modulo π, so that values are
     correct for scans over π, 2π and any other range. Flat-panel fan beams: y is multiplied by
     D/√(D² + s²) and by the weights of :func:`learnedrecon.solvers.direct.views.fan_weights`, and
-    backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). The detector must cover the
+    backprojected with U⁻² (Kak, Slaney 1988, sections 3.3 and 3.4). Fan beams on an arc: y is
+    multiplied by cos γ, filtered with h(γ)(γ/sin γ)², and backprojected with (R/L)², L the distance
+    of the pixel from the source. Poses near a circle: see
+    :mod:`learnedrecon.solvers.direct.poses`. The detector must cover the
     whole object, or over a full turn one side of it (half-fan and other displaced detectors, see
     :func:`learnedrecon.solvers.direct.views.detector_weights`): what lies beyond it counts as 0
     unless it is extrapolated.
@@ -59,7 +67,7 @@ def fbp(
     differentiable in the data any number of times.
 
     Args:
-        operator: T, a ray transform of a parallel or a fan beam.
+        operator: T, a ray transform of a parallel or a fan beam, or of poses that are near one.
         data: Line integrals y, (..., angle, detector), float32 or float64.
         window: "ram-lak" or "hann".
         bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the detector, in (0,
@@ -88,9 +96,10 @@ def fbp(
         parts = extrapolated_parts(operator, data.reshape(-1, *geometry.data_shape), extrapolate)
         images = joined(parts, lambda part: _filtered(part, window, bandwidth))
         return images.reshape(*data.shape[:-2], *geometry.shape)
-    added = added_pixels(geometry)
+    added = _added(geometry)
     lines = torch.nn.functional.pad(data * _ray_weights(geometry).to(data), added)
     response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
+    response = _response(geometry, response, lines.shape[-1])
     return apply_kernel(Backprojection(geometry, added), apply_filter(lines, response))
 
 
@@ -110,10 +119,20 @@ def _ray_transform_has(operator: RayTransform) -> bool:
     if operator.vectors.requires_grad:
         return False
     try:
-        _ = operator.geometry
-    except GeometryError:  # one for each sample, or vectors
+        _require_invertible(operator.geometry)
+    except GeometryError:  # one for each sample, vectors, or poses far from a circle
         return False
     return True
+
+
+@open_function
+def _require_invertible(geometry: PlanarGeometry) -> None:
+    """Refuses scans without a filtered backprojection; by default none."""
+
+
+@_require_invertible.register(RayVectors2D)
+def _(geometry: RayVectors2D) -> None:
+    planar_poses(geometry)
 
 
 @pseudo_inverse.register(TransmissionCT)
@@ -140,14 +159,63 @@ def _refuse_gradients(operator: RayTransform) -> None:
         )
 
 
+@open_function
+def _response(geometry: PlanarGeometry, response: Tensor, n: int) -> Tensor:  # noqa: ARG001
+    """The filter's response for the spacing of the rays; for equal distances by default."""
+    return response
+
+
+@_response.register(CurvedFanBeam)
+def _(geometry: CurvedFanBeam, response: Tensor, n: int) -> Tensor:
+    return equiangular_response(response, n, geometry.detector.pitch)
+
+
 @constant()
-def _ray_weights(geometry: Geometry) -> Tensor:
+def _added(geometry: PlanarGeometry) -> tuple[int, int]:
+    """How many pixels are added at either end of the detector."""
+    return _split(geometry)[1]
+
+
+@constant()
+def _ray_weights(geometry: PlanarGeometry) -> Tensor:
     """All factors that belong to a ray, (angle, detector), float64."""
-    detector = geometry.detector
-    share = detector_weights(geometry) / detector.pitch
-    if isinstance(geometry, ParallelBeam):
-        return torch.from_numpy(parallel_weights(geometry)[:, None] * share)
-    distance = geometry.source_origin + geometry.origin_detector
-    cosine = torch.from_numpy(distance / (distance**2 + detector.positions**2) ** 0.5)
-    weights = torch.from_numpy(fan_weights(geometry) * share)
-    return weights * cosine * geometry.magnification
+    return torch.from_numpy(_split(geometry)[0].copy())
+
+
+@singledispatch
+def _split(geometry: Beam2D) -> tuple[FloatArray, tuple[int, int]]:
+    """The factors of every ray, and the pixels to be added."""
+    raise NotImplementedError(type(geometry).__name__)
+
+
+@_split.register(Beam)
+def _(geometry: RotatingGeometry) -> tuple[FloatArray, tuple[int, int]]:
+    share = detector_weights(geometry) / geometry.detector.pitch
+    return _own_weights(geometry) * share, added_pixels(geometry)
+
+
+@_split.register(RayVectors2D)
+def _(geometry: RayVectors2D) -> tuple[FloatArray, tuple[int, int]]:
+    poses = planar_poses(geometry)
+    return poses.weights(slice(None), 1)[:, 0], poses.added
+
+
+@singledispatch
+def _own_weights(geometry: RotatingGeometry) -> FloatArray:
+    """Quadrature, redundancy and cosine, (angle, detector) or (angle, 1)."""
+    raise NotImplementedError(type(geometry).__name__)
+
+
+@_own_weights.register(ParallelBeam)
+def _(geometry: ParallelBeam) -> FloatArray:
+    return parallel_weights(geometry)[:, None]
+
+
+@_own_weights.register(FanBeam)
+def _(geometry: FanBeam) -> FloatArray:
+    return fan_weights(geometry) * np.cos(geometry.fan_angles) * geometry.magnification
+
+
+@_own_weights.register(CurvedFanBeam)
+def _(geometry: CurvedFanBeam) -> FloatArray:
+    return fan_weights(geometry) * np.cos(geometry.fan_angles) / geometry.source_origin

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import singledispatch
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from learnedrecon.compiling import constant, uncompiled
+from learnedrecon.compiling import constant, open_function, uncompiled
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, ramp_response
-from learnedrecon.operators.autograd import apply_kernel
+from learnedrecon.operators.autograd import Kernel, apply_kernel
+from learnedrecon.operators.ray.beam3d import Beam3D, RayVectors3D
 from learnedrecon.operators.ray.geometry2d import FanBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, RotatingBeam3D
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
 from learnedrecon.solvers.arguments import require_operator
 from learnedrecon.solvers.direct.extrapolation import extrapolated_parts, joined
+from learnedrecon.solvers.direct.pose_backprojection import PoseBackprojection
+from learnedrecon.solvers.direct.poses import lengthened, spatial_poses
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
     added_pixels,
@@ -29,8 +33,9 @@ from learnedrecon.solvers.direct.views import (
 from learnedrecon.solvers.direct.voxel_backprojection import VoxelBackprojection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from learnedrecon.networks.filters import Window
-    from learnedrecon.operators.ray.geometry3d import Geometry3D
     from learnedrecon.solvers.direct.extrapolation import Extrapolation, Part
 
 _FILTERED_TOGETHER = 1 << 22
@@ -56,11 +61,17 @@ def fdk(
     plane integrals, values decrease with the cone angle, and voxels outside the field of view of
     some views are too small.
 
+    Cone beams whose poses are given one by one (calibrated scanners): the circle that fits the
+    sources gives quadrature and redundancy, and every pose its own rays, depths and pixel
+    positions, see :mod:`learnedrecon.solvers.direct.poses`. For an ideal circle this is the result
+    of the cone beam; how far poses are from one is logged as a warning, once.
+
     Parallel beams: filtered backprojection of every slice, exact. The result is differentiable in
     the data any number of times.
 
     Args:
-        operator: T, a ray transform of a circular cone beam, or of a parallel beam without tilt.
+        operator: T, a ray transform of a circular cone beam, given as such or by poses near a
+            circle, or of a parallel beam without tilt.
         data: Line integrals y, (..., angle, row, column), float32 or float64.
         window: "ram-lak" or "hann".
         bandwidth: Cut-off frequency as a fraction of the Nyquist frequency of the columns, in (0,
@@ -73,12 +84,14 @@ def fdk(
 
     Raises:
         GeometryError: The operator is not a three-dimensional ray transform, or its scan is a
-            helix, tilted, or given by poses.
+            helix, tilted, or given by poses far from a circle (sources more than 3 % of its
+            radius away, a detector or an axis turned by more than 5°).
         ShapeError: The last axes of the data are not (angle, row, column).
         ConfigError: The window or the extrapolation is unknown, or the bandwidth is out of range.
     """
     require_operator(operator, data, "fdk", RayTransform3D)
-    scan = _circular(operator.geometry)
+    scan = operator.geometry
+    plan = _plan(scan)
     data = Space(scan.data_shape).check(data, "line integrals")
     if not data.numel():
         return data.sum((-3, -2, -1))[..., None, None, None].expand(*data.shape[:-3], *scan.shape)
@@ -86,18 +99,17 @@ def fdk(
         parts = extrapolated_parts(operator, data.reshape(-1, *scan.data_shape), extrapolate)
         images = joined(parts, lambda part: _filtered(part, window, bandwidth))
         return images.reshape(*data.shape[:-3], *scan.shape)
-    wide, added = _widened(scan)
-    response = ramp_response(
-        scan.detector.columns + sum(added), window, bandwidth, data.dtype, data.device
-    )
-    share, cosine = _ray_weights(scan)
-    weighted = data * share.to(data) * cosine.to(data)
+    columns = scan.data_shape[-1] + sum(plan.added)
+    response = ramp_response(columns, window, bandwidth, data.dtype, data.device)
     together = max(1, _FILTERED_TOGETHER // (data.numel() // scan.data_shape[0]))
-    filtered = [
-        apply_filter(torch.nn.functional.pad(part, added), response)
-        for part in weighted.split(together, dim=-3)
-    ]
-    return apply_kernel(VoxelBackprojection(wide), torch.cat(filtered, dim=-3))
+    filtered = []
+    for first in range(0, scan.data_shape[0], together):
+        views = slice(first, first + together)
+        part = data[..., views, :, :]
+        for factor in plan.weights(views):
+            part = part * factor.to(data)
+        filtered.append(apply_filter(torch.nn.functional.pad(part, plan.added), response))
+    return apply_kernel(plan.backprojection, torch.cat(filtered, dim=-3))
 
 
 def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
@@ -113,17 +125,87 @@ def _of_ray_transform(
 
 @has_pseudo_inverse.register(RayTransform3D)
 def _ray_transform_has(operator: RayTransform3D) -> bool:
-    geometry = operator.geometry
-    return isinstance(geometry, RotatingBeam3D) and geometry.is_circular
+    return _has_plan(operator.geometry)
 
 
-def _circular(geometry: Geometry3D) -> RotatingBeam3D:
-    if isinstance(geometry, RotatingBeam3D) and geometry.is_circular:
-        return geometry
-    raise GeometryError(
+@open_function
+def _has_plan(scan: Beam3D) -> bool:  # noqa: ARG001 - what other kinds look at
+    """Whether :func:`_plan` has an answer."""
+    return False
+
+
+@_has_plan.register(RotatingBeam3D)
+def _(scan: RotatingBeam3D) -> bool:
+    return scan.is_circular
+
+
+@_has_plan.register(RayVectors3D)
+@constant()
+def _(scan: RayVectors3D) -> bool:
+    if scan.beam != "cone":
+        return False
+    try:
+        spatial_poses(scan)
+    except GeometryError:  # poses that are far from a circle
+        return False
+    return True
+
+
+class _Plan(NamedTuple):
+    """Filtered backprojection of one scan.
+
+    Attributes:
+        weights: of some views, a slice: factors of the data, (view, row, column) or broadcasting.
+        backprojection: of the scan with columns added.
+        added: how many columns, at either end.
+    """
+
+    weights: Callable[[slice], tuple[Tensor, ...]]
+    backprojection: Kernel
+    added: tuple[int, int]
+
+
+@singledispatch
+def _plan(scan: Beam3D) -> _Plan:
+    """How a scan is reconstructed.
+
+    Raises:
+        GeometryError: it cannot be.
+    """
+    raise _refused(scan)
+
+
+@_plan.register(RotatingBeam3D)
+def _(scan: RotatingBeam3D) -> _Plan:
+    if not scan.is_circular:
+        raise _refused(scan)
+    wide, added = _widened(scan)
+
+    def weights(views: slice) -> tuple[Tensor, ...]:
+        share, cosine = _ray_weights(scan)
+        return share[views], cosine
+
+    return _Plan(weights, VoxelBackprojection(wide), added)
+
+
+@_plan.register(RayVectors3D)
+def _(scan: RayVectors3D) -> _Plan:
+    if scan.beam != "cone":
+        raise _refused(scan)
+    poses = spatial_poses(scan)
+    wide, rows = lengthened(scan, poses.added), scan.detector[0]
+
+    def weights(views: slice) -> tuple[Tensor, ...]:
+        return (torch.from_numpy(poses.weights(views, rows)),)
+
+    return _Plan(weights, PoseBackprojection(wide), poses.added)
+
+
+def _refused(geometry: Beam3D) -> GeometryError:
+    return GeometryError(
         describe(
-            expected="a circular cone beam or a parallel beam without tilt, which have a filtered"
-            " backprojection",
+            expected="a circular cone beam, given as such or by poses near a circle, or a parallel"
+            " beam without tilt, which have a filtered backprojection",
             found=f"{geometry!r:.300}",
             fix="use an iterative method (total variation, least squares); start learned methods"
             " from T*y",

@@ -12,6 +12,7 @@ from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.base import Composition, Multiple, Operator
 from learnedrecon.operators.linear import LinearComposition, LinearMultiple
 from learnedrecon.operators.pointwise import ScaledArgument
+from learnedrecon.operators.ray.arranged import ArrangedTransform
 from learnedrecon.solvers.arguments import require_operator
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ def pseudo_inverse(
     :func:`learnedrecon.solvers.direct.fdk.fdk`; non-Cartesian MRI by
     :func:`learnedrecon.solvers.direct.gridding.gridding`; Cartesian MRI by its adjoint, the
     zero-filled image; transmission I₀ exp(-μP) + s from the line integrals -log((y - s)/I₀)/μ with
-    the fraction of photons clipped below at 1e-6; partial isometries by their adjoint, diagonals by
-    division. a·T divides the data by a, T(c·) the image by c, and S∘T has T⁺S⁺. These rules nest.
+    the fraction of photons clipped below at 1e-6; phase retrieval and magnitudes by
+    :func:`learnedrecon.solvers.direct.spectral.spectral_image`; partial isometries by their
+    adjoint, diagonals by division. a·T divides the data by a, T(c·) the image by c, and S∘T has
+    T⁺S⁺. These rules nest.
 
     Your own kind of operator is added by ``@pseudo_inverse.register(MyOperator)`` above a function
     with the same arguments. If the existence depends on the operator's values, register with
@@ -78,6 +81,25 @@ def has_pseudo_inverse(operator: Operator) -> bool:
         operator: T.
     """
     return pseudo_inverse.dispatch(type(operator)) is not pseudo_inverse.dispatch(object)
+
+
+@pseudo_inverse.register(ArrangedTransform)
+def _of_arranged(
+    operator: ArrangedTransform,
+    data: Tensor,
+    *,
+    window: Window = "ram-lak",
+    bandwidth: float = 1.0,
+) -> Tensor:
+    data = operator.codomain.check(data, "line integrals")
+    ours = operator.data_as_ours(data)
+    image = pseudo_inverse(operator.ray, ours, window=window, bandwidth=bandwidth)
+    return operator.image_as_given(image)
+
+
+@has_pseudo_inverse.register(ArrangedTransform)
+def _arranged_has(operator: ArrangedTransform) -> bool:
+    return has_pseudo_inverse(operator.ray)
 
 
 @pseudo_inverse.register(Multiple)

@@ -17,7 +17,9 @@ from learnedrecon.compiling import constant
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from learnedrecon.operators.ray.geometry2d import FanBeam, Geometry
+    from learnedrecon.operators.ray.curved import CurvedFanBeam
+    from learnedrecon.operators.ray.geometry2d import FanBeam
+    from learnedrecon.operators.ray.planar import RotatingGeometry
 
     FloatArray = NDArray[np.float64]
 
@@ -113,7 +115,7 @@ def _shared(weights: FloatArray, same_as_next: NDArray[np.bool_]) -> FloatArray:
     return np.roll((sums / counts)[run], first)
 
 
-def parallel_weights(geometry: Geometry) -> FloatArray:
+def parallel_weights(geometry: RotatingGeometry) -> FloatArray:
     """Quadrature weights of the views of a parallel beam in radians modulo π, (angle,).
 
     Missing wedges are logged as a warning.
@@ -143,7 +145,7 @@ def _warn_of_missing(what: str, share: float, scan: Coverage) -> None:
     )
 
 
-def fan_weights(geometry: FanBeam) -> FloatArray:
+def fan_weights(geometry: FanBeam | CurvedFanBeam) -> FloatArray:
     """Quadrature and redundancy weights of every ray of a fan beam, (angle, detector).
 
     The line of the ray (θ, γ), γ its angle to the central ray, is measured again by the ray
@@ -160,15 +162,14 @@ def fan_weights(geometry: FanBeam) -> FloatArray:
     missing = _unmeasured(geometry, scan)
     if missing > _LEAST_MISSING:
         _warn_of_missing("lines through the image", missing, scan)
-    distance = geometry.source_origin + geometry.origin_detector
-    gamma = np.arctan2(geometry.detector.positions, distance)
+    gamma = geometry.fan_angles
     theta = np.asarray(geometry.angle_values, dtype=np.float64)[:, None]
     own = np.maximum(_taper(theta, scan), 1e-9)
     other = _taper(theta + math.pi - 2 * gamma, scan)
     return scan.weights[:, None] * own / (own + other)
 
 
-def _unmeasured(geometry: FanBeam, scan: Coverage) -> float:
+def _unmeasured(geometry: FanBeam | CurvedFanBeam, scan: Coverage) -> float:
     """The share of the lines (θ, γ) through the image that no ray measures."""
     if not len(scan.wedges):
         return 0.0
@@ -179,7 +180,7 @@ def _unmeasured(geometry: FanBeam, scan: Coverage) -> float:
     return float(np.average(1 - measured.mean(0), weights=np.cos(gamma)))
 
 
-def detector_weights(geometry: Geometry) -> FloatArray:
+def detector_weights(geometry: RotatingGeometry) -> FloatArray:
     """Redundancy weights of a detector that is truncated on one side only, (detector,).
 
     A displaced detector ends at the distance t from the axis on its short side, within the
@@ -200,7 +201,7 @@ def detector_weights(geometry: Geometry) -> FloatArray:
         longer = -math.copysign(1.0, detector.axis_offset) * positions
         return 1 + np.sin(math.pi / 2 * np.clip(longer / short, -1, 1))
     inner = min(n * d for n, d in zip(geometry.shape, geometry.pixel, strict=True)) / 2
-    if short < inner * geometry.magnification:
+    if short < geometry.shadow(inner):
         _logger.warning(
             "On one side of the axis the detector ends after %.4g of the %.4g mm of the image's"
             " shadow, and %s: filtered backprojection is wrong unless the object is as small. Scan"
@@ -213,7 +214,7 @@ def detector_weights(geometry: Geometry) -> FloatArray:
 
 
 @constant()
-def added_pixels(geometry: Geometry) -> tuple[int, int]:
+def added_pixels(geometry: RotatingGeometry) -> tuple[int, int]:
     """Numbers of pixels that extend a displaced detector to the projection of the image.
 
     Filtered data do not vanish there. They are added at either end; none where
@@ -229,7 +230,7 @@ def added_pixels(geometry: Geometry) -> tuple[int, int]:
     return (0, added) if geometry.detector.axis_offset > 0 else (added, 0)
 
 
-def widened(geometry: Geometry, added: tuple[int, int]) -> Geometry:
+def widened(geometry: RotatingGeometry, added: tuple[int, int]) -> RotatingGeometry:
     """The scan with ``added`` pixels before the first and after the last one of its detector.
 
     Args:
@@ -238,20 +239,21 @@ def widened(geometry: Geometry, added: tuple[int, int]) -> Geometry:
     """
     detector = geometry.detector
     before, after = added
-    return replace(
-        geometry,
-        detector=replace(
-            detector,
-            pixels=detector.pixels + before + after,
-            axis_offset=detector.axis_offset + (before - after) * detector.pitch / 2,
-        ),
+    wide = replace(
+        detector,
+        pixels=detector.pixels + before + after,
+        axis_offset=detector.axis_offset + (before - after) * detector.pitch / 2,
     )
+    return replace(geometry, detector=wide)  # type: ignore[arg-type]
 
 
-def open_ends(geometry: Geometry) -> tuple[bool, bool]:
+def open_ends(geometry: RotatingGeometry) -> tuple[bool, bool]:
     """True for each of the first and the last end beyond which no other view measures the data.
 
     False for the short side of a displaced detector, see :func:`detector_weights`.
+
+    Args:
+        geometry: Parallel or fan beam.
     """
     if not _is_made_up_for(geometry):
         return True, True
@@ -259,15 +261,15 @@ def open_ends(geometry: Geometry) -> tuple[bool, bool]:
     return first, not first
 
 
-def _short_side(geometry: Geometry) -> tuple[float, float]:
+def _short_side(geometry: RotatingGeometry) -> tuple[float, float]:
     """From the axis to the nearer end of the detector, infinite if it is centred; the shadow."""
     detector = geometry.detector
     short = detector.pixels * detector.pitch / 2 - abs(detector.axis_offset)
-    centred = abs(detector.axis_offset) <= detector.pitch / 2
-    return math.inf if centred else short, geometry.radius * geometry.magnification
+    centred = abs(detector.axis_offset) <= detector.pitch / 2 * (1 + 1e-9)
+    return math.inf if centred else short, geometry.shadow(geometry.radius)
 
 
-def _is_made_up_for(geometry: Geometry) -> bool:
+def _is_made_up_for(geometry: RotatingGeometry) -> bool:
     short, shadow = _short_side(geometry)
     if not 0 < short < shadow:
         return False
