@@ -361,9 +361,9 @@ def test_a_field_that_no_step_reads_has_its_gradient() -> None:
     zeros = torch.zeros(SHAPE, dtype=torch.float64)
     found = []
     for scheme in (FixedPoint(step, EXACT, Implicit(EXACT)), Repeat(step, 200)):
-        data = random(*SHAPE, seed=6).requires_grad_()
+        data = normal(*SHAPE, seed=6).requires_grad_()
         end = scheme(Pair(zeros, zeros), measured(data))
-        loss = (end.image * random(*SHAPE, seed=7)).sum() + end.shadow.sum()
+        loss = (end.image * normal(*SHAPE, seed=7)).sum() + end.shadow.sum()
         found.append(torch.autograd.grad(loss, [data, *step.parameters()]))
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)
