@@ -67,6 +67,8 @@ OPTIONAL = {
 PASSING_ON = {(f"{PACKAGE}.recorded", "recorded"), (f"{PACKAGE}.compiling", "call")}
 MAX_LINES = 500
 MAX_ARGUMENTS = 7
+MAX_STEP_LINES = 40
+MAX_FORWARD_LINES = 15
 
 
 def modules() -> dict[str, Path]:
@@ -211,6 +213,28 @@ def step_classes() -> dict[str, tuple[str, ast.ClassDef]]:
 
 def test_step_classes_are_found() -> None:
     assert {"Step", "Chain", "Repeat"} <= set(step_classes())
+
+
+def code_lines(module: str, node: ast.ClassDef) -> int:
+    """Lines of a class that are neither blank nor of a docstring."""
+    text = MODULES[module].read_text(encoding="utf-8").splitlines()
+    lines = {n for n in range(node.lineno, (node.end_lineno or 0) + 1) if text[n - 1].strip()}
+    for inner in ast.walk(node):
+        if isinstance(inner, (ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(inner):
+            lines -= set(range(inner.body[0].lineno, (inner.body[0].end_lineno or 0) + 1))
+    return len(lines)
+
+
+def test_steps_of_models_are_short() -> None:
+    """A step reads like its equation: at most 40 lines of code, 15 of them in ``forward``."""
+    steps = {n: v for n, v in step_classes().items() if room(v[0]) == "models"}
+    assert len(steps) > 8
+    for name, (module, node) in steps.items():
+        assert code_lines(module, node) <= MAX_STEP_LINES, f"{module}.{name}"
+        for method in node.body:
+            if isinstance(method, ast.FunctionDef) and method.name == "forward":
+                length = (method.end_lineno or 0) - method.lineno + 1
+                assert length <= MAX_FORWARD_LINES, f"{module}.{name}.forward"
 
 
 def test_steps_never_touch_the_operator() -> None:

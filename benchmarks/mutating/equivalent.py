@@ -2,5 +2,16 @@
 
 from __future__ import annotations
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "src/learnedrecon/networks/bounded.py",
+        "_FINE = {1: 256, 2: 64, 3: 24}",
+        "25 for 24, column 28",
+    ): "The bound is valid for every number of points above the width; this one is a choice.",
+    (
+        "src/learnedrecon/evaluation/certificate_attack.py",
+        "_ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-3}",
+        "2e-09 for 1e-09, column 29",
+    ): "An allowance for rounding that is far above it and far below what an attack finds.",
+}
 """By file, line without its indentation, and change."""

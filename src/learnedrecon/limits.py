@@ -1,7 +1,7 @@
-"""Upper bounds of sizes, compared with what is asked for before memory or time is taken.
+"""Upper bounds of sizes, checked before memory is allocated or time is spent.
 
-Every number that a file, a configuration or an argument gives passes here if memory or time grows
-with it: in bytes by :func:`refuse_bytes`, as a count by :func:`refuse_count`.
+Every number from a file, a configuration or an argument that determines memory or time is checked
+here: in bytes by :func:`refuse_bytes`, as a count by :func:`refuse_count`.
 """
 
 from __future__ import annotations
@@ -70,18 +70,18 @@ def refuse_bytes(
     kind: type[LearnedReconError] = ConfigError,
     fix: str = _ADVICE,
 ) -> None:
-    """Refuses to take more bytes than there are.
+    """Check that an allocation does not exceed the available memory.
 
     Args:
-        needed: Bytes that are about to be taken, at least.
-        what: Name of what takes them, for the message.
+        needed: Number of bytes to allocate, at least.
+        what: Noun for the allocation in the message.
         of: Description of its size, such as "1000 x 1000", for the message.
-        most: Bytes that it may take; :func:`byte_limit` unless given.
+        most: Largest number of bytes; :func:`byte_limit` unless given.
         kind: Class of the error.
         fix: Advice.
 
     Raises:
-        LearnedReconError: It takes more; the message says how many bytes.
+        LearnedReconError: The allocation is larger; the message has the number of bytes.
     """
     most = byte_limit() if most is None else most
     if needed > most:
@@ -96,12 +96,12 @@ def refuse_bytes(
 def refuse_count(
     number: int, most: int, what: str, *, kind: type[LearnedReconError] = ConfigError
 ) -> None:
-    """Refuses a number that time or memory grows with.
+    """Check of a number that determines time or memory.
 
     Args:
-        number: Number that was asked for.
-        most: Largest that is allowed.
-        what: Name of what is counted, for the message.
+        number: Number to check.
+        most: Largest accepted number.
+        what: Noun for the counted things in the message.
         kind: Class of the error.
 
     Raises:
@@ -118,10 +118,13 @@ def refuse_count(
 
 
 def in_bytes(number: int) -> str:
-    """A number of bytes in the largest unit of which there is one.
+    """A number of bytes as text, in the largest unit that it reaches.
 
     >>> in_bytes(360_000_000_000), in_bytes(12)
     ('335 GiB', '12 bytes')
+
+    Args:
+        number: Number of bytes.
     """
     if number.bit_length() > _LONGEST:
         return "more than 1e300 bytes"
@@ -132,10 +135,13 @@ def in_bytes(number: int) -> str:
 
 
 def in_counts(sizes: tuple[int, ...]) -> str:
-    """Sizes of axes, for a message.
+    """Sizes of axes as text for a message.
 
     >>> in_counts((1000, 10**19))
     '1000 x 1e+19'
+
+    Args:
+        sizes: Sizes of the axes.
     """
     return " x ".join(map(_in_short, sizes))
 

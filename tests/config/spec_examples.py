@@ -13,7 +13,6 @@ from learnedrecon.data.published.lodopab import LodopabSpec
 from learnedrecon.data.published.two_detect import TwoDetectSpec
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
-from learnedrecon.models.equilibrium_splitting import DataStep
 from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
@@ -52,6 +51,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetec
 from learnedrecon.operators.ray.geometry3d import ConeBeam, Orbit, ParallelBeam3D
 from learnedrecon.operators.ray.transmission import Transmission
 from learnedrecon.operators.registry import OPERATORS
+from learnedrecon.solvers.normal import NormalSolver
 from learnedrecon.training.losses import (
     LOSSES,
     AbsoluteError,
@@ -171,7 +171,7 @@ _UNLIKE: dict[str, Any] = {
     "start": FilteredBackprojection("hann", 0.5),
     "like": Like(3, 1, 3, image_complex=False, data_folded=2),
     "solver": FixedPointSolver(1e-4, 30, "jacobian_free", 0.1),
-    "data_step": DataStep(1e-3, 7),
+    "data_step": NormalSolver(1e-3, 7),
     "subsets": Subsets(3, "random"),
     "window": "hann",
     "nonnegative": False,

@@ -69,7 +69,7 @@ def proximal(epsilon: float, eta: float, *signs: float) -> ProximalEquilibrium:
 
 def admm(epsilon: float, penalty: float, *signs: float) -> AdmmEquilibrium:
     network = NearIdentity(Signs(*signs), epsilon)
-    return AdmmEquilibrium(network, penalty, tolerance=1e-13).double()
+    return AdmmEquilibrium(network, penalty).double()
 
 
 ONE = (1.0, 1.0, 1.0)

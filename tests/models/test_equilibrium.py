@@ -21,7 +21,6 @@ from learnedrecon.models.equilibrium import (
     PotentialLayers,
 )
 from learnedrecon.models.equilibrium_splitting import (
-    DataStep,
     EquilibriumADMM,
     EquilibriumPrimalDual,
     EquilibriumProximal,
@@ -32,6 +31,7 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import Implicit, JacobianFree
 from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.solvers.fixed_point import Picard
+from learnedrecon.solvers.normal import NormalSolver
 from learnedrecon.testing.steps import perturb
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ MODELS = {
         proximal,
     ),
     "admm": (
-        lambda: EquilibriumADMM(**COMMON, penalty=2.0, data_step=DataStep(1e-13)),
+        lambda: EquilibriumADMM(**COMMON, penalty=2.0, data_step=NormalSolver(1e-13)),
         admm,
     ),
     "primal_dual": (
@@ -174,8 +174,8 @@ def test_fields_out_of_range() -> None:
         lambda: FixedPointSolver(backward_tolerance=0.0),
         lambda: EquilibriumProximal(step=-1.0),
         lambda: EquilibriumADMM(penalty=0.0),
-        lambda: DataStep(max_iterations=0),
-        lambda: DataStep(tolerance=1.0),
+        lambda: NormalSolver(max_iterations=0),
+        lambda: NormalSolver(tolerance=1.0),
         lambda: EquilibriumPrimalDual(product=1.0),
     ):
         with pytest.raises(ConfigError, match="Expected"):

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
-from learnedrecon.models.equilibrium_splitting import DataStep
 from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
 from learnedrecon.networks.unet import UNetSpec
@@ -30,6 +29,7 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
+from learnedrecon.solvers.normal import NormalSolver
 from learnedrecon.testing import check_reconstructor
 from learnedrecon.testing.steps import perturb
 from learnedrecon.weights.checkpoint import load_weights, save_weights
@@ -116,7 +116,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "filtered_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
     "equilibrium_gradient": EQUILIBRIUM | {"weight": 1.0},
     "equilibrium_proximal": EQUILIBRIUM,
-    "equilibrium_admm": EQUILIBRIUM | {"data_step": DataStep(1e-10, 30)},
+    "equilibrium_admm": EQUILIBRIUM | {"data_step": NormalSolver(1e-10, 30)},
     "equilibrium_primal_dual": EQUILIBRIUM,
     "unrolled_gradient": {"iterations": 2, "layers": 2, "hidden": 4},
     "invertible_primal_dual": {"iterations": 2, "hidden": 4},
@@ -128,11 +128,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 LEARNED = [name for name in ARGUMENTS if name not in {"fbp", "tv"}]
 NO_PSEUDO_INVERSE = (GeometryError, r"a ray transform, MRI.*start from T\*y")
 NOT_LINEAR = (GeometryError, r"[Ll]inear")
+NO_RAMP = (GeometryError, r"a ray transform.*ramp filter.*LearnedPrimalDual")
 NO_ROWS = (GeometryError, r"an operator with rows to choose from.*Blur")
 REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("fbp", "rgb blur"): NO_PSEUDO_INVERSE,
     ("fbp", "matrix"): NO_PSEUDO_INVERSE,
     ("filtered_primal_dual", "sense"): (ConfigError, r"real data.*ramp filter.*LearnedPrimalDual"),
+    ("filtered_primal_dual", "rgb blur"): NO_RAMP,
+    ("filtered_primal_dual", "matrix"): NO_RAMP,
     ("subset_primal_dual", "rgb blur"): NO_ROWS,
     ("subset_gradient", "rgb blur"): NO_ROWS,
     ("tv", "transmission"): NOT_LINEAR,

@@ -16,7 +16,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
-from learnedrecon.models.equilibrium_splitting import DataStep
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
@@ -31,6 +30,7 @@ from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.reversible import Reversible
 from learnedrecon.schemes.step import Chain, Repeat, Step
+from learnedrecon.solvers.normal import NormalSolver
 from learnedrecon.testing import check_reconstructor, check_step
 from learnedrecon.testing.steps import perturb
 
@@ -61,7 +61,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "learned_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
     "equilibrium_gradient": {**EQUILIBRIUM, "solver": solver(120), "weight": 0.5},
     "equilibrium_proximal": {**EQUILIBRIUM, "solver": solver(200)},
-    "equilibrium_admm": {**EQUILIBRIUM, "solver": solver(60), "data_step": DataStep(1e-12, 30)},
+    "equilibrium_admm": {**EQUILIBRIUM, "solver": solver(60), "data_step": NormalSolver(1e-12, 30)},
     "equilibrium_primal_dual": {**EQUILIBRIUM, "solver": solver(200)},
     "unrolled_gradient": {"iterations": 3, "layers": 3, "hidden": 4, "start": HANN},
     "filtered_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},

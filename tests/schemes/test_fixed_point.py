@@ -336,3 +336,34 @@ def test_fields_out_of_range() -> None:
     for build in (lambda: JacobianFree(0), lambda: JacobianFree(damping=0.0)):
         with pytest.raises(ConfigError, match="steps >= 1"):
             build()
+
+
+class Pair(NamedTuple):
+    image: Tensor
+    shadow: Tensor
+
+
+class Shadowed(Step[Pair]):
+    """Carries an image of the image that nothing depends on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Contraction()
+
+    def forward(self, state: Pair, problem: Problem) -> Pair:
+        u = self.inner(Image(state.image), problem).image
+        return Pair(u, u.square())
+
+
+def test_a_field_that_no_step_reads_has_its_gradient() -> None:
+    """Against 200 steps that are unrolled; Λ does not depend on the second field of the state."""
+    step = Shadowed()
+    zeros = torch.zeros(SHAPE, dtype=torch.float64)
+    found = []
+    for scheme in (FixedPoint(step, EXACT, Implicit(EXACT)), Repeat(step, 200)):
+        data = normal(*SHAPE, seed=6).requires_grad_()
+        end = scheme(Pair(zeros, zeros), measured(data))
+        loss = (end.image * normal(*SHAPE, seed=7)).sum() + end.shadow.sum()
+        found.append(torch.autograd.grad(loss, [data, *step.parameters()]))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)

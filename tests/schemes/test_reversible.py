@@ -101,6 +101,18 @@ def test_gradients_of_every_leaf_are_those_of_backprop() -> None:
     assert sum(finding.note == "refused" for finding in report.skipped) == 2
 
 
+def test_the_way_back_passes_units_that_a_loss_does_not_see() -> None:
+    """The last unit changes the image alone, and the loss is of the dual variable."""
+    steps = [invertible(), invertible(1)]
+    leaves = [parameter for step in steps for parameter in step.parameters()]
+    found = []
+    for backward in (Backprop(), Reversible()):
+        end = Chain(steps, backward)(start(), problem())
+        gradients = torch.autograd.grad(end.dual.square().sum(), leaves, materialize_grads=True)
+        found.append(torch.cat([gradient.flatten() for gradient in gradients]))
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-12)
+
+
 def test_the_split_step_passes_too() -> None:
     check_step(split(), split_start(), problem(), modes=[Reversible()])
     check_step(split(1), split_start(), problem(), modes=[Reversible(), Checkpointed(2)])

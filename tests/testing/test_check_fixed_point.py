@@ -77,7 +77,7 @@ def test_the_equilibrium_steps_pass() -> None:
     gradient = GradientEquilibrium(network(), 0.3).double()
     check_fixed_point(FixedPoint(gradient), Image(zero()), problem())
     check_fixed_point(FixedPoint(ProximalEquilibrium(network())), Image(zero()), problem())
-    admm = AdmmEquilibrium(network(), tolerance=1e-13).double()
+    admm = AdmmEquilibrium(network()).double()
     start = ImageAndMultiplier(zero(), zero())
     check_fixed_point(FixedPoint(admm), start, problem(), unrolled=80)
     pdhg = PrimalDualEquilibrium(network()).double()

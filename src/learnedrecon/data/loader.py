@@ -108,10 +108,13 @@ class Loader:
 
 
 def refuse_workers(workers: int) -> None:
-    """Refuses a number of loading processes that is negative, or that the memory does not hold.
+    """Check that a number of loading processes is not negative and fits into memory.
+
+    Args:
+        workers: Number of processes.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: The number is negative, or too large.
     """
     if workers < 0:
         raise ConfigError(

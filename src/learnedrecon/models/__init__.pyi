@@ -5,7 +5,6 @@ from .deep_gradient import DeepGradientDescent as DeepGradientDescent
 from .equilibrium import EquilibriumGradient as EquilibriumGradient
 from .equilibrium import FixedPointSolver as FixedPointSolver
 from .equilibrium import PotentialLayers as PotentialLayers
-from .equilibrium_splitting import DataStep as DataStep
 from .equilibrium_splitting import EquilibriumADMM as EquilibriumADMM
 from .equilibrium_splitting import EquilibriumPrimalDual as EquilibriumPrimalDual
 from .equilibrium_splitting import EquilibriumProximal as EquilibriumProximal
@@ -27,7 +26,6 @@ __all__ = [
     "FBP",
     "MODELS",
     "TV",
-    "DataStep",
     "DeepGradientDescent",
     "EquilibriumADMM",
     "EquilibriumGradient",

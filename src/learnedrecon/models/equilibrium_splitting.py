@@ -10,14 +10,13 @@ The first two have a certificate if T*T ≥ μ > 0 and ε is small enough; the l
 has a null space none of them has one, unlike ``equilibrium_gradient``.
 
 Differences from the paper: as in ``equilibrium_gradient``; α and τ are trained; the data step of
-ADMM is solved by conjugate gradients for every T; DE-PDHG is not in the paper.
+ADMM is that of `Problem.solve` for every T; DE-PDHG is not in the paper.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.models.base import LearnedScheme
-from learnedrecon.models.checks import require_below_one, require_counts, require_positive
+from learnedrecon.models.checks import require_below_one, require_positive
 from learnedrecon.models.equilibrium import (
     LAYERS,
     SOLVER,
@@ -37,6 +36,7 @@ from learnedrecon.models.equilibrium import (
 from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import AdjointImage
+from learnedrecon.problem import changed
 from learnedrecon.schemes.contraction import (
     ROUNDING,
     AnalysedStep,
@@ -45,7 +45,7 @@ from learnedrecon.schemes.contraction import (
     require_positive_number,
     unbounded,
 )
-from learnedrecon.solvers.cg import cg
+from learnedrecon.solvers.normal import NormalSolver
 
 if TYPE_CHECKING:
     from learnedrecon.networks.bounded import NearIdentity
@@ -69,8 +69,8 @@ class AdmmEquilibrium(CertifiedStep[ImageAndMultiplier]):
     """The step x = (I + αT*T)⁻¹(z - w + αT*y); z ← R(x + w); w ← w + x - z, 'DE-ADMM'.
 
     Gilton, Ongie, Willett, IEEE TCI 7, 2021; R takes the place of the proximal map. The data step
-    is solved by conjugate gradients for x - (z - w), whose right-hand side is -α times the gradient
-    of the data term at z - w; it is differentiated by the implicit function theorem. T is linear.
+    is (T*T + I/α)⁻¹(T*y + (z - w)/α), by :meth:`learnedrecon.problem.Problem.solve`: in closed form
+    where T has one, else by conjugate gradients. T is linear.
 
     Fixed points have x = z and w = -αT*(Tz - y), so that z = R(z - αT*(Tz - y)): they are those of
     :class:`ProximalEquilibrium` with η = α.
@@ -90,55 +90,27 @@ class AdmmEquilibrium(CertifiedStep[ImageAndMultiplier]):
     Args:
         network: Network R, with R - Id ε-Lipschitz.
         penalty: α > 0, trained as log α.
-        tolerance: Residual of the data step, relative to its right-hand side, at which it stops.
-        max_iterations: Largest number of conjugate gradient iterations; a solve that needs more is
-            logged as a warning.
 
     Raises:
         ConfigError: α is not positive.
         GeometryError: In a call, T is nonlinear.
     """
 
-    def __init__(
-        self,
-        network: NearIdentity,
-        penalty: float = 1.0,
-        *,
-        tolerance: float = 1e-5,
-        max_iterations: int = 100,
-    ) -> None:
+    def __init__(self, network: NearIdentity, penalty: float = 1.0) -> None:
         super().__init__()
         require_positive_number("penalty", penalty)
         self.network = network
         self.log_penalty = nn.Parameter(torch.tensor(math.log(penalty)))
-        self.tolerance = tolerance
-        self.max_iterations = max_iterations
 
     def begin(self, image: Tensor, problem: Problem) -> ImageAndMultiplier:  # noqa: ARG002
         return ImageAndMultiplier(image, torch.zeros_like(image))
 
     def forward(self, state: ImageAndMultiplier, problem: Problem) -> ImageAndMultiplier:
         z, w = state
-        sum_of_both = self._data_step(z - w, problem) + w
+        inverse = (-self.log_penalty).exp()
+        sum_of_both = problem.solve(problem.back + inverse * (z - w), inverse) + w
         image = self.network(sum_of_both)
         return ImageAndMultiplier(image, sum_of_both - image)
-
-    def _data_step(self, start: Tensor, problem: Problem) -> Tensor:
-        penalty = self.log_penalty.exp()
-
-        def matrix(d: Tensor) -> Tensor:
-            return d + penalty * problem.adjoint(problem.forward(d))
-
-        result = cg(
-            matrix,
-            -penalty * problem.gradient(start),
-            tolerance=self.tolerance,
-            max_iterations=self.max_iterations,
-            axes=start.ndim - 2,
-        )
-        if not bool(result.converged.all()):
-            logging.getLogger("learnedrecon").warning("The data step of ADMM: %s", result.status)
-        return start + result.solution
 
     def lift(self, variable: Tensor) -> ImageAndMultiplier:
         image = self.network(variable)
@@ -263,26 +235,20 @@ class EquilibriumProximal(LearnedScheme):
 
 
 @dataclass(frozen=True)
-class DataStep:
-    """Tolerances of the conjugate gradients of a data step.
+class WithSolver:
+    """Function from a problem to the same problem with another solver of its normal equations.
 
     Attributes:
-        tolerance: Residual, relative to the right-hand side, at which the iteration stops.
-        max_iterations: Largest number of iterations.
-
-    Raises:
-        ConfigError: A field is out of range.
+        solver: Solver of :meth:`learnedrecon.problem.Problem.solve`.
     """
 
-    tolerance: float = 1e-5
-    max_iterations: int = 100
+    solver: NormalSolver
 
-    def __post_init__(self) -> None:
-        require_below_one(self, "tolerance")
-        require_counts(self, {"max_iterations": 1})
+    def __call__(self, problem: Problem) -> Problem:
+        return changed(problem, lambda inner: replace(inner, solver=self.solver))
 
 
-DATA_STEP = DataStep()
+DATA_STEP = NormalSolver()
 
 
 class EquilibriumADMM(LearnedScheme):
@@ -311,18 +277,13 @@ class EquilibriumADMM(LearnedScheme):
         *,
         network: PotentialLayers = LAYERS,
         solver: FixedPointSolver = SOLVER,
-        data_step: DataStep = DATA_STEP,
+        data_step: NormalSolver = DATA_STEP,
         image_scale: float = 1.0,
         like: LikeArgument = None,
     ) -> None:
         kind = as_like(like)
-        step = AdmmEquilibrium(
-            denoiser(network, epsilon, kind),
-            penalty,
-            tolerance=data_step.tolerance,
-            max_iterations=data_step.max_iterations,
-        )
-        super().__init__(solver(step), kind, AdjointImage(), image_scale)
+        scheme = solver(AdmmEquilibrium(denoiser(network, epsilon, kind), penalty))
+        super().__init__(scheme, kind, AdjointImage(), image_scale, WithSolver(data_step))
 
     @staticmethod
     def check(spec: Record) -> None:

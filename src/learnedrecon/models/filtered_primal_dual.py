@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, GeometryError, describe
 from learnedrecon.models.base import LearnedScheme
 from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.learned_primal_dual import PrimalDual, begin_with
@@ -25,6 +25,7 @@ from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import FilteredBackprojection, Start, start_of
 from learnedrecon.networks.conv import Convolutions
 from learnedrecon.networks.filters import RampFilter
+from learnedrecon.operators.ray.ramp import has_ramp_filter
 from learnedrecon.schemes.step import Chain, Step
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class FilteredPrimalDual(LearnedScheme):
             unless given.
 
     Raises:
+        GeometryError: In a call, the operator is no ray transform, so that its data have no ramp
+            filter, see :func:`learnedrecon.operators.ray.ramp.has_ramp_filter`.
         ConfigError: An argument is out of range, or the data are complex, for which there is no
             ramp filter.
     """
@@ -123,6 +126,19 @@ class FilteredPrimalDual(LearnedScheme):
         steps = [_step(kind, primal, dual, hidden) for _ in range(iterations)]
         begin = start_of(start, FilteredBackprojection("hann", 0.8))
         super().__init__(Chain(steps), kind, begin, image_scale)
+
+    def scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
+        if not has_ramp_filter(problem.operator):
+            raise GeometryError(
+                describe(
+                    expected="a ray transform for FilteredPrimalDual, whose ramp filter belongs to "
+                    "one",
+                    found=type(problem.operator).__name__,
+                    fix="use LearnedPrimalDual, or register a ray transform of your own: "
+                    "@has_ramp_filter.register(MyRayTransform)",
+                )
+            )
+        return super().scaled(problem)
 
     @staticmethod
     def check(spec: Record) -> None:

@@ -65,13 +65,20 @@ class AdjointImage:
     """u⁰ = T*y for a linear operator, and 0 for a nonlinear one.
 
     Within :class:`Iterative` T has norm 1 (see :class:`ImageScale`), so that T*y is one step of
-    gradient descent from zero with the largest stable step size.
+    gradient descent from zero with the largest stable step size. Where the gradient of the data
+    term vanishes at 0, as in phase retrieval, no iteration would leave it: there u⁰ is the
+    pseudo-inverse if the operator has one.
     """
 
     def __call__(self, problem: Problem) -> Tensor:
         if isinstance(problem.operator, LinearOperator):
             return problem.back
-        return ZeroImage()(problem)
+        zero = ZeroImage()(problem)
+        with torch.no_grad():
+            stays = not bool(problem.gradient(zero).any())
+        if stays and has_pseudo_inverse(problem.operator):
+            return FilteredBackprojection()(problem)
+        return zero
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,14 @@ class Phaseless(Operator):
     def slope(self, z: Tensor) -> Tensor:
         """The factor d of the derivative g'(z)h = Re(d̄·h)."""
 
+    @abstractmethod
+    def intensity(self, data: Tensor) -> Tensor:
+        """|Au|² for data y = g(|Au|²), not negative.
+
+        Args:
+            data: y, (..., *codomain.shape).
+        """
+
     def evaluate(self, u: Tensor) -> Tensor:
         return self.value(self.operator.evaluate(u))
 
@@ -97,6 +105,9 @@ class PhaseRetrieval(Phaseless):
     def slope(self, z: Tensor) -> Tensor:
         return 2 * z
 
+    def intensity(self, data: Tensor) -> Tensor:
+        return data.clamp_min(0)
+
 
 class Magnitude(Phaseless):
     """T(u) = √(|Au|² + ε²), the magnitude of an image or of its data; magnitude MRI.
@@ -137,6 +148,9 @@ class Magnitude(Phaseless):
 
     def slope(self, z: Tensor) -> Tensor:
         return z / self.value(z)
+
+    def intensity(self, data: Tensor) -> Tensor:
+        return (data.square() - self.smoothing**2).clamp_min(0)
 
 
 def squared(z: Tensor) -> Tensor:

@@ -60,6 +60,11 @@ class Diagonal(LinearOperator):
             rows_of_space(self.domain, rows, axis), rows_of(self.diagonal, rows, axis)
         )
 
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:
+        """(T*T + λ)⁻¹ b = b / (|d|² + λ)."""
+        b = self.domain.check(b, "an image")
+        return b / ((self.diagonal.conj() * self.diagonal).real + weight)
+
     def compute_norm(self) -> Norm:
         """The largest |d| of the diagonal."""
         return per_sample(self.diagonal.abs(), self.domain.ndim)

@@ -195,15 +195,16 @@ def checked_weight(weight: Tensor | float, like: Tensor, axes: int) -> Tensor:
 
 
 def require_weights(converted: Tensor, weight: Tensor | float, *, allow_zero: bool) -> None:
-    """Refuses weights that are negative, or beyond what the precision of the data holds.
+    """Check that weights are not negative and within the precision of the data.
 
     Args:
         converted: Weights in the precision of the data, in which 1e39 is infinite and 1e-50 zero.
-        weight: Weights as they were given, for the message.
-        allow_zero: Whether a weight may be zero; one that only becomes so never may.
+        weight: Weights as given, for the message.
+        allow_zero: True if a weight may be zero; weights that become zero in the precision never
+            may.
 
     Raises:
-        ConfigError: they are.
+        ConfigError: A weight is out of range.
     """
     given = torch.as_tensor(weight, dtype=torch.float64)
     lowest = given >= 0 if allow_zero else given > 0

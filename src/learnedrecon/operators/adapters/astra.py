@@ -11,6 +11,7 @@ import torch
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.adapters.checks import load, probe, require_instance
 from learnedrecon.operators.adapters.foreign import ArrayKernel, ArrayPair, Foreign
+from learnedrecon.operators.ray.ramp import has_ramp_filter
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
@@ -166,3 +167,8 @@ class _Projector:
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         return self
+
+
+@has_ramp_filter.register(AstraTransform)
+def _(operator: AstraTransform) -> bool:  # noqa: ARG001 - the same for all
+    return True

@@ -33,8 +33,10 @@ def pseudo_inverse(
     :func:`learnedrecon.solvers.direct.fdk.fdk`; non-Cartesian MRI by
     :func:`learnedrecon.solvers.direct.gridding.gridding`; Cartesian MRI by its adjoint, the
     zero-filled image; transmission I₀ exp(-μP) + s from the line integrals -log((y - s)/I₀)/μ with
-    the fraction of photons clipped below at 1e-6; partial isometries by their adjoint, diagonals by
-    division. a·T divides the data by a, T(c·) the image by c, and S∘T has T⁺S⁺. These rules nest.
+    the fraction of photons clipped below at 1e-6; phase retrieval and magnitudes by
+    :func:`learnedrecon.solvers.direct.spectral.spectral_image`; partial isometries by their
+    adjoint, diagonals by division. a·T divides the data by a, T(c·) the image by c, and S∘T has
+    T⁺S⁺. These rules nest.
 
     Your own kind of operator is added by ``@pseudo_inverse.register(MyOperator)`` above a function
     with the same arguments. If the existence depends on the operator's values, register with
