@@ -34,7 +34,7 @@ class Circle:
         centre: Centre in mm, (3,).
         axis: Unit vector of the rotation axis, along the rows of the detector.
         radius: Radius in mm.
-        angles: Angles θ of the views, where the central ray runs along (-sin θ, cos θ, 0) of the frame.
+        angles: Angles θ of the views; central rays run along (-sin θ, cos θ, 0) of the frame.
         inward: Unit vectors from the sources to the axis in the plane of the circle, (views, 3).
         along: Unit vectors of the ideal detector's columns, (views, 3).
         radial: Largest distance of a source from the cylinder of the circle in mm.
