@@ -42,6 +42,7 @@ def constant(maxsize: int = 32) -> Callable[[Callable[..., R]], _lru_cache_wrapp
 
     The function runs outside of traced code, so that the cache contains numbers. It must depend
     only on its positional arguments, and its result must not be changed in place.
+    Code is compiled again for another object, such as an equal geometry.
 
     Args:
         maxsize: Largest number of cached results; the least recently used one is removed first.

@@ -53,13 +53,13 @@ class Poses:
 
     Attributes:
         plane: Quadrature, redundancy and pitch, (view, column).
-        pencil: (view, 3, 3), whose columns are the first pixel from the source, the step to the
-            next column and that to the next row; or for parallel rays their direction, and the
-            same steps.
-        origin: (view, 3), the sources, or the first pixels of parallel views.
-        inward: (view, 3), unit vectors from the sources to the axis; empty for parallel rays.
-        scale: (view,); a voxel with X - origin = pencil·(λ, λ·column, λ·row) receives scale/λ² of a
-            view. Empty for parallel rays, where it is pencil·(depth, column, row).
+        pencil: Matrices (view, 3, 3); their columns are the first pixel from the source, the step
+            to the next column and that to the next row; or for parallel rays their direction, and
+            the same steps.
+        origin: Points (view, 3), the sources, or the first pixels of parallel views.
+        inward: Unit vectors (view, 3) from the sources to the axis; empty for parallel rays.
+        scale: Factors (view,); a voxel with X - origin = pencil·(λ, λ·column, λ·row) receives
+            scale/λ² of a view. Empty for parallel rays, where it is pencil·(depth, column, row).
         added: Numbers of columns to be added at either end, with data 0.
     """
 
