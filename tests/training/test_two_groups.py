@@ -1,0 +1,50 @@
+"""Two processes of gloo train the weights that one process with the same samples does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.training.test_two_processes import free_port
+from tests.training.two_groups import trained
+
+from learnedrecon.training.accelerator import make_accelerator
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("groups", ["groups", "one"])
+def test_two_processes_train_what_one_does(tiny: ModuleType, groups: str, tmp_path: Path) -> None:
+    """Of the model, and of a tensor that is trained besides; with clipping and accumulation."""
+    assert tiny.__name__ == "tiny"  # what ``trained`` imports
+    script, port, started = Path(__file__).with_name("two_groups.py"), free_port(), []
+    for rank in range(2):
+        variables = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2",
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, str(script), str(tmp_path / "weights"), groups]
+        started.append(
+            subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
+        )
+    ended = [(process.communicate(timeout=300)[1], process.returncode) for process in started]
+    assert [code for _, code in ended] == [0, 0], ended
+    first, second = (load_file(tmp_path / f"weights.{rank}") for rank in range(2))
+    alone = trained(make_accelerator(cpu=True), grouped=groups == "groups")
+    for name, expected in alone.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], expected, rtol=1e-9, atol=1e-12, msg=name)
+    assert alone["besides"] != 1.1
