@@ -168,7 +168,7 @@ def _(geometry: RayVectors3D) -> dict[str, Any]:
 
 @singledispatch
 def _distances(geometry: object, kind: str) -> dict[str, Any]:  # noqa: ARG001
-    """What diverging beams have in addition."""
+    """The additional parameters of diverging beams."""
     return {}
 
 

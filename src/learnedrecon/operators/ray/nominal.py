@@ -98,7 +98,7 @@ def _(scan: RayVectors3D, angles: Sequence[float] | None = None) -> Geometry3D:
 
 
 def _is_same(poses: Array, beam: Array, kind: str) -> bool:
-    """Whether all rays are the same lines."""
+    """True if all rays are the same lines."""
     size, near = len(poses[0]) // (4 if len(poses[0]) == 12 else 3), _NEAR * np.abs(poses).max()
     if kind == "parallel":
         rays = [

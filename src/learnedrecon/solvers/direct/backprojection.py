@@ -191,7 +191,7 @@ def _(geometry: RayVectors2D, grid: _Grid) -> tuple[Tensor, Tensor | None]:
 
 
 def _yx(inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """What rows of a matrix multiply y and x with, (view, row)."""
+    """Factors of y and x in rows of a matrix, (view, row)."""
     return inverse[:, :, 1], inverse[:, :, 0]
 
 
@@ -212,7 +212,7 @@ def _(geometry: RayVectors2D, added: tuple[int, int]) -> RayVectors2D:
 
 
 def _centre(geometry: RotatingGeometry) -> float:
-    """Where the axis is seen, in pixels."""
+    """The position of the axis on the detector, in pixels."""
     detector = geometry.detector
     return detector.axis_offset / detector.pitch + (detector.pixels - 1) / 2
 

@@ -31,11 +31,12 @@ class Circle:
     """A circle through the sources of a scan, and the frames of an ideal scan on it.
 
     Attributes:
-        centre: Centre in mm, (3,).
+        centre: Centre of the circle, (3,) in mm.
         axis: Unit vector of the rotation axis, along the rows of the detector.
         radius: Radius in mm.
-        angles: Angles θ of the views; central rays run along (-sin θ, cos θ, 0) of the frame.
-        inward: Unit vectors from the sources to the axis in the plane of the circle, (views, 3).
+        angles: Angles θ, (views,), at which the central ray runs along (-sin θ, cos θ, 0) of the
+            frame.
+        inward: Unit vectors from the sources to the axis, (views, 3), in the plane of the circle.
         along: Unit vectors of the ideal detector's columns, (views, 3).
         radial: Largest distance of a source from the cylinder of the circle in mm.
         axial: Largest distance of a source from its plane in mm.
@@ -55,8 +56,8 @@ def fit_circle(sources: FloatArray, up: FloatArray, *, planar: bool = False) -> 
     """The circle that is nearest to sources, in the sense of least squares.
 
     Args:
-        sources: Positions of the sources in mm, (views, 3).
-        up: Vector to which the axis is turned, (3,); the axis itself where ``planar``.
+        sources: Positions of the sources, (views, 3) in mm.
+        up: Direction (3,) to which the axis is turned; the axis itself where ``planar``.
         planar: True where the sources lie in one plane across ``up``.
 
     Raises:

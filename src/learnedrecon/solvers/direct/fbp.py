@@ -172,7 +172,7 @@ def _(geometry: CurvedFanBeam, response: Tensor, n: int) -> Tensor:
 
 @constant()
 def _added(geometry: PlanarGeometry) -> tuple[int, int]:
-    """How many pixels are added at either end of the detector."""
+    """The numbers of pixels added at both ends of the detector."""
     return _split(geometry)[1]
 
 

@@ -130,7 +130,7 @@ def _ray_transform_has(operator: RayTransform3D) -> bool:
 
 @open_function
 def _has_plan(scan: Beam3D) -> bool:  # noqa: ARG001 - what other kinds look at
-    """Whether :func:`_plan` has an answer."""
+    """True if :func:`_plan` supports the scan."""
     return False
 
 
@@ -167,7 +167,7 @@ class _Plan(NamedTuple):
 
 @singledispatch
 def _plan(scan: Beam3D) -> _Plan:
-    """How a scan is reconstructed.
+    """The plan of the reconstruction of a scan.
 
     Raises:
         GeometryError: it cannot be.

@@ -72,7 +72,7 @@ class PoseBackprojection:
         return data.reshape(*u.shape[:-3], angles, rows, columns)
 
     def _lookups(self, view: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the voxels are seen, (1, nz·ny, nx, 2) in [-1, 1], and their factors."""
+        """The detector positions of the voxels, (1, nz·ny, nx, 2) in [-1, 1], and their factors."""
         share, column, row = (self._plane(coefficients) for coefficients in self._planes[view])
         share = share.reciprocal_()
         _, rows, columns = self.scan.data_shape

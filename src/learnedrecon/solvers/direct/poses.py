@@ -53,13 +53,14 @@ class Poses:
 
     Attributes:
         plane: Quadrature, redundancy and pitch, (view, column).
-        pencil: Matrices (view, 3, 3); their columns are the first pixel from the source, the step
+        pencil: Matrices (view, 3, 3), whose columns are the first pixel from the source, the step
             to the next column and that to the next row; or for parallel rays their direction, and
             the same steps.
-        origin: Points (view, 3), the sources, or the first pixels of parallel views.
-        inward: Unit vectors (view, 3) from the sources to the axis; empty for parallel rays.
-        scale: Factors (view,); a voxel with X - origin = pencil·(λ, λ·column, λ·row) receives
-            scale/λ² of a view. Empty for parallel rays, where it is pencil·(depth, column, row).
+        origin: Sources, or the first pixels of parallel views, (view, 3).
+        inward: Unit vectors from the sources to the axis, (view, 3); empty for parallel rays.
+        scale: Weights (view,); a voxel with X - origin = pencil·(λ, λ·column, λ·row) receives
+            scale/λ² of a view. Empty for parallel rays, where X - origin is pencil·(depth, column,
+            row).
         added: Numbers of columns to be added at either end, with data 0.
     """
 
@@ -198,7 +199,7 @@ class _Frame:
 
     @property
     def mirrored(self) -> bool:
-        """Whether columns run against those of the ideal scan."""
+        """True if columns run against those of the ideal scan."""
         return float(_dot(self.step, self.circle.along).mean()) < 0
 
     @property
@@ -206,7 +207,7 @@ class _Frame:
         return np.stack([self.pixel - self.source, self.step, self.row], axis=2)
 
     def axis_offset(self, columns: int) -> float:
-        """Where the axis is seen, in mm from the centre of an ideal detector."""
+        """The position of the axis in mm from the centre of an ideal detector."""
         share, column, _ = np.einsum("vij,vj->iv", np.linalg.inv(self.pencil), self.circle.inward)
         offset = float((column / share).mean() - (columns - 1) / 2) * self.pitch
         return -offset if self.mirrored else offset
@@ -254,7 +255,7 @@ def _parallel(scan: RayVectors2D, ray: FloatArray, pixel: FloatArray, step: Floa
 
 
 def _constant(seen: FloatArray, angles: FloatArray) -> float:
-    """Where an axis through any point is seen: c of the nearest c + a cos θ + b sin θ."""
+    """The detector position of an axis through any point: c of the best c + a cos θ + b sin θ."""
     terms = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=1)
     return float(np.linalg.lstsq(terms, seen)[0][0])
 
