@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 C = 0.3
 GROUPS = {"reconstruction": {"image": 1 - C, "task": C}, "task": {"task": 1.0}, "problem": {}}
-SAMPLES = 4
+SAMPLES = 2
 
 
 class Joint(torch.nn.Module):

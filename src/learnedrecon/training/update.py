@@ -225,7 +225,8 @@ class Supervised:
         """Adds up the gradients; the parts of the loss of every sample, detached.
 
         Several groups need several backward passes, whose gradients are averaged over processes at
-        the end, as the wrapper of the model does it for one.
+        the end, as the wrapper of the model does it for one; so are those of further tensors, which
+        the wrapper does not know.
         """
         count = sum(len(batch.ids) for batch in batches)
         several = len(self._groups) > 1
@@ -238,8 +239,8 @@ class Supervised:
                 parts = self._parts(output, batch)
                 self._descend({name: values.sum() / count for name, values in parts.items()})
             found.append({name: values.detach() for name, values in parts.items()})
-        if several and self.accelerator.use_distributed:
-            self._average_gradients()
+        if self.accelerator.use_distributed:
+            self._average_gradients(self.parameters if several else self.tensors)
         return {name: torch.cat([parts[name] for parts in found]) for name in found[0]}
 
     def _parts(self, output: Any, batch: Batch) -> Parts:  # noqa: ANN401 (whatever a model returns)
@@ -269,8 +270,8 @@ class Supervised:
             inputs = list(group.parameters) if len(self._groups) > 1 else None
             self.accelerator.backward(value, inputs=inputs, retain_graph=kept)
 
-    def _average_gradients(self) -> None:
-        for parameter in self.parameters.values():
+    def _average_gradients(self, parameters: Mapping[str, Tensor]) -> None:
+        for parameter in parameters.values():
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             distributed.all_reduce(parameter.grad)
