@@ -253,7 +253,7 @@ CASES: Cases = (
     ),
     (
         "a finished run", finished,
-        ("no finished run", "all its 2 steps", "another folder"),
+        ("no finished run", "all its 2 steps", "training.steps=N, N > 2.*--fresh.*-o"),
     ),
     (
         "images of another size", lambda p: p.train("data.train.size=20"),

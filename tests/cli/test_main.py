@@ -138,7 +138,8 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
         [*words, *settings], stderr=subprocess.PIPE, text=True, env=environment
     )
     metrics = folder / "metrics.jsonl"
-    while not (metrics.exists() and metrics.stat().st_size) and process.poll() is None:
+    while not (metrics.exists() and metrics.read_bytes().count(b"\n") > 4):
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, text = process.communicate(timeout=600)
