@@ -49,6 +49,15 @@ class MissingExtraError(LearnedReconError, ImportError):
     """Error for an optional package that is needed and not installed."""
 
 
+def encodable(text: str) -> str:
+    """A text that UTF-8 can encode, with escapes for the bytes of file names that are not UTF-8.
+
+    Args:
+        text: Text, such as a path.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def describe(*, expected: str, found: str, fix: str) -> str:
     """The message of an error from its three parts, each shortened to some thousand characters.
 
@@ -103,7 +112,7 @@ def shown(value: object) -> str:
 
 def _cut(text: str, length: int) -> str:
     """The text, or its beginning and its end around an ellipsis; in characters of UTF-8."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # names of files need not be
+    text = encodable(text)
     if len(text) <= length:
         return text
     tail = length // 3

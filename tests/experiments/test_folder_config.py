@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     ],
     ids=ascii,
 )
-def test_any_path_is_read_back(tmp_path: Path, name: str) -> None:
+def test_any_path_is_read_back(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="learnedrecon")
     folder = tmp_path / name
     for index in range(3):
         write_array(folder / f"{index}.npy", np.ones((4, 4), np.float32))
@@ -42,6 +43,7 @@ def test_any_path_is_read_back(tmp_path: Path, name: str) -> None:
         section = {"name": "pairs", "path": str(folder.resolve()), "split": split}
         assert values["data"][split] == section
     assert list(values) == ["operator", "model", "data", "training", "evaluation"]
+    assert "3 samples" in caplog.text.encode().decode()
 
 
 @given(st.text())

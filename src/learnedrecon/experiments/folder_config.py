@@ -15,7 +15,7 @@ from learnedrecon.data.registry import DATASETS, build_dataset
 from learnedrecon.data.splits import NUMBERED
 from learnedrecon.data.summary import FolderSummary, inspect_folder
 from learnedrecon.data.yaml_text import load_yaml
-from learnedrecon.errors import DataError, ShapeError, describe
+from learnedrecon.errors import DataError, ShapeError, describe, encodable
 from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, nested, simulated_geometry_text
 from learnedrecon.experiments.published import published_config, recognised
@@ -102,17 +102,17 @@ def config_text(path: Path, output: Path) -> str:
         return _published_text(path, output, found)
     summary = inspect_folder(path)
     for line in folder_lines(summary):
-        _LOG.info(line)
+        _LOG.info(encodable(line))
     _refuse_unusable(summary)
     for line in _pixel_lines(path):
-        _LOG.info(line)
+        _LOG.info(encodable(line))
     return _text(path, output, summary)
 
 
 def _published_text(path: Path, output: Path, found: Published) -> str:
     """Of a published dataset, if it has images to learn from."""
     for line in found.lines:
-        _LOG.info(line)
+        _LOG.info(encodable(line))
     if found.dataset is None:
         raise DataError(
             describe(
