@@ -69,7 +69,7 @@ def test_a_run_goes_on_by_its_own_configuration_and_is_not_begun_anew_by_it(
     assert cli(*place.train()).exit_code == 0
     run = place.folder / "run"
     words = ["train", run / "config.yaml", "-o", run]
-    refused(words, ("no finished run", "all its 2 steps", "to train on"))
+    refused(words, ("no finished run", "all its 2 steps", "for more steps"))
     before = (run / "metrics.jsonl").read_text()
     refused([*words, "--fresh"], ("a configuration that the run", "config.yaml", "name another"))
     assert (run / "metrics.jsonl").read_text() == before

@@ -21,6 +21,10 @@ from learnedrecon.operators.mri.cartesian_spec import Cartesian
 from learnedrecon.operators.mri.non_cartesian import NonCartesian, NonCartesianMRI
 from learnedrecon.operators.mri.trajectories import Radial
 from learnedrecon.operators.pointwise import ScaledArgument
+from learnedrecon.operators.ray.arranged import Arranged
+from learnedrecon.operators.ray.beam2d import RayVectors2D
+from learnedrecon.operators.ray.curved import CurvedFanBeam
+from learnedrecon.operators.ray.detectors import ArcDetector
 from learnedrecon.operators.ray.flat_panel import FlatPanel
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.geometry3d import ConeBeam, ParallelBeam3D
@@ -40,6 +44,9 @@ CONE = ConeBeam((2, 4, 4), AngleRange(3), FlatPanel(3, 5), 50.0, 20.0)
 SPECS: dict[str, Any] = {
     "parallel_beam": SCAN,
     "fan_beam": FanBeam((6, 6), AngleRange(5), FlatDetector(9), 50.0, 20.0),
+    "curved_fan_beam": CurvedFanBeam((6, 6), AngleRange(5), ArcDetector(9, 0.05), 20.0),
+    "ray_vectors_2d": RayVectors2D((6, 6), ((0.0, -9.0, -3.0, 9.0, 1.0, 0.1),), 9),
+    "arranged": Arranged(SCAN, ("-y", "x"), ("column", "angle")),
     "cone_beam": CONE,
     "parallel_beam_3d": ParallelBeam3D((2, 4, 4), AngleRange(3), FlatPanel(3, 5)),
     "ray_vectors_3d": CONE.to_vectors(),

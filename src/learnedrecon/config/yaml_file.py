@@ -128,7 +128,7 @@ def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
     values = read_yaml(path)
     if isinstance(values, dict) and "operator" in values:
         return _operator(values["operator"], "operator", path)
-    if not isinstance(values, dict) or "name" not in values:
+    if not isinstance(values, dict) or not {"name", "convention"} & values.keys():
         raise ConfigError(
             describe(
                 expected=f"{path} to be a geometry with a 'name', or a configuration with an "

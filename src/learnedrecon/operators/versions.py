@@ -7,12 +7,14 @@ from torch import Tensor
 
 
 def version_of(tensor: Tensor | None) -> int:
-    """The number of changes in place; 0 for None and tensors of inference mode, which do not count.
+    """The number of changes in place; 0 where it is not known: in inference mode, while compiling.
 
     Args:
         tensor: Any tensor, or None.
     """
-    return 0 if tensor is None or tensor.is_inference() else tensor._version  # noqa: SLF001
+    if tensor is None or torch.compiler.is_compiling() or tensor.is_inference():
+        return 0
+    return tensor._version  # noqa: SLF001
 
 
 def changed(tensor: Tensor | None, version: int) -> bool:

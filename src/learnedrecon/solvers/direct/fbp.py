@@ -173,31 +173,45 @@ def _(geometry: CurvedFanBeam, response: Tensor, n: int) -> Tensor:
 @constant()
 def _added(geometry: PlanarGeometry) -> tuple[int, int]:
     """The numbers of pixels added at both ends of the detector."""
-    return _split(geometry)[1]
+    return _extension(geometry)
 
 
 @constant()
 def _ray_weights(geometry: PlanarGeometry) -> Tensor:
     """All factors that belong to a ray, (angle, detector), float64."""
-    return torch.from_numpy(_split(geometry)[0].copy())
+    return torch.from_numpy(_factors(geometry).copy())
 
 
 @singledispatch
-def _split(geometry: Beam2D) -> tuple[FloatArray, tuple[int, int]]:
-    """The factors of every ray, and the pixels to be added."""
+def _extension(geometry: Beam2D) -> tuple[int, int]:
+    """The pixels to be added."""
     raise NotImplementedError(type(geometry).__name__)
 
 
-@_split.register(Beam)
-def _(geometry: RotatingGeometry) -> tuple[FloatArray, tuple[int, int]]:
-    share = detector_weights(geometry) / geometry.detector.pitch
-    return _own_weights(geometry) * share, added_pixels(geometry)
+@_extension.register(Beam)
+def _(geometry: RotatingGeometry) -> tuple[int, int]:
+    return added_pixels(geometry)
 
 
-@_split.register(RayVectors2D)
-def _(geometry: RayVectors2D) -> tuple[FloatArray, tuple[int, int]]:
-    poses = planar_poses(geometry)
-    return poses.weights(slice(None), 1)[:, 0], poses.added
+@_extension.register(RayVectors2D)
+def _(geometry: RayVectors2D) -> tuple[int, int]:
+    return planar_poses(geometry).added
+
+
+@singledispatch
+def _factors(geometry: Beam2D) -> FloatArray:
+    """The factors of every ray, (angle, detector)."""
+    raise NotImplementedError(type(geometry).__name__)
+
+
+@_factors.register(Beam)
+def _(geometry: RotatingGeometry) -> FloatArray:
+    return _own_weights(geometry) * detector_weights(geometry) / geometry.detector.pitch
+
+
+@_factors.register(RayVectors2D)
+def _(geometry: RayVectors2D) -> FloatArray:
+    return planar_poses(geometry).weights(slice(None), 1)[:, 0]
 
 
 @singledispatch
