@@ -16,6 +16,9 @@ import torch
 import learnedrecon as lr
 from learnedrecon.config.extensions import REGISTRIES
 from learnedrecon.errors import FileFormatError
+from learnedrecon.models.start import start_of
+from learnedrecon.schemes.reconstructor import Iterative
+from learnedrecon.schemes.scaling import ImageScale
 from learnedrecon.testing import check_operator, check_reconstructor
 
 if TYPE_CHECKING:
@@ -59,6 +62,18 @@ def test_the_operator_passes_the_kit(lab: Lab) -> None:
     operator = lab.Shadow(size=6).double()
     check_operator(operator)
     assert operator.spec.size == 6
+
+
+def test_what_a_step_tells_is_in_every_estimate(lab: Lab) -> None:
+    operator = lab.Shadow(size=6)
+    chain = lr.Chain([lab.WatchedStep(), lab.WatchedStep()])
+    method = Iterative(chain, start_of("zero"), ImageScale(1.0))  # Shadow has norm one
+    u = torch.rand(2, 1, 6, 6)
+    problem = lr.InverseProblem(operator, operator(u))
+    first, last = method.iterates(problem)
+    assert torch.equal(method(problem).extra["moved"], last.extra["moved"])
+    expected = operator.adjoint(operator(first.image) - problem.data).square().flatten(1).sum(1)
+    torch.testing.assert_close(last.extra["moved"], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_scheme_runs_on_every_kind_of_image(lab: Lab) -> None:

@@ -14,7 +14,7 @@ from learnedrecon.schemes.step import Step, require_state
 from learnedrecon.solvers.anderson import Anderson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -71,6 +71,9 @@ class FixedPoint(Step[S]):
 
     def image(self, state: S) -> Tensor:
         return self.step.image(state)
+
+    def extra(self, state: S) -> Mapping[str, Tensor]:
+        return self.step.extra(state)
 
     def states(self) -> type[Any]:
         return self.step.states()

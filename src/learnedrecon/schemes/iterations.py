@@ -14,7 +14,7 @@ from learnedrecon.schemes.step import Chain, Repeat, Step, require_state
 from learnedrecon.schemes.subsets import OnSubset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -65,6 +65,9 @@ class CyclicChain(Step[S]):
 
     def image(self, state: S) -> Tensor:
         return next(self._all()).image(state)
+
+    def extra(self, state: S) -> Mapping[str, Tensor]:
+        return next(self._all()).extra(state)
 
     def states(self) -> type[Any]:
         return next(self._all()).states()

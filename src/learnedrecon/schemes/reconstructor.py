@@ -162,12 +162,15 @@ class Iterative(Reconstructor, recorded=False):
     def forward(self, problem: Problem) -> Estimate:
         scaled, c = self.scaled(problem)
         state = self.scheme(self.initial(scaled), scaled)
-        return Estimate(c * self.scheme.image(state))
+        return self._estimate(state, c)
 
     def iterates(self, problem: Problem) -> Iterator[Estimate]:
         scaled, c = self.scaled(problem)
         for state in self.scheme.iterates(self.initial(scaled), scaled):
-            yield Estimate(c * self.scheme.image(state))
+            yield self._estimate(state, c)
+
+    def _estimate(self, state: Any, c: Tensor | float) -> Estimate:  # noqa: ANN401 - of the scheme
+        return Estimate(c * self.scheme.image(state), extra=self.scheme.extra(state))
 
     def diagnostics(self, problem: Problem | None = None) -> dict[str, float]:
         """Convergence of the fixed points of the last call, and the inversion error of the scheme.

@@ -12,7 +12,7 @@ from learnedrecon.schemes.backward import Backprop, Backward
 from learnedrecon.schemes.state import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -92,6 +92,16 @@ class Step(nn.Module, ABC, Generic[S]):
         found: Tensor = state.image  # type: ignore[attr-defined]
         return found
 
+    def extra(self, state: S) -> Mapping[str, Tensor]:  # noqa: ARG002 - none by default
+        """Further results in a state by name, (batch, ...), for ``Estimate.extra``.
+
+        They are in the units of the scaled problem, see :class:`Scaling`.
+
+        Args:
+            state: State after this step.
+        """
+        return {}
+
     def states(self) -> type[Any]:
         """The type of the states of the step."""
         return self.state_type
@@ -156,6 +166,9 @@ class Chain(Step[S]):
     def image(self, state: S) -> Tensor:
         return self[-1].image(state)
 
+    def extra(self, state: S) -> Mapping[str, Tensor]:
+        return self[-1].extra(state)
+
     def states(self) -> type[Any]:
         return self[0].states()
 
@@ -218,6 +231,9 @@ class Repeat(Step[S]):
 
     def image(self, state: S) -> Tensor:
         return self.step.image(state)
+
+    def extra(self, state: S) -> Mapping[str, Tensor]:
+        return self.step.extra(state)
 
     def states(self) -> type[Any]:
         return self.step.states()

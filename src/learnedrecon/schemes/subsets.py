@@ -10,7 +10,7 @@ from learnedrecon.schemes.step import Step, units_of
 from learnedrecon.schemes.units import Recording, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -94,6 +94,9 @@ class OnSubset(Step[S]):
 
     def image(self, state: S) -> Tensor:
         return self.step.image(state)
+
+    def extra(self, state: S) -> Mapping[str, Tensor]:
+        return self.step.extra(state)
 
     def states(self) -> type[Any]:
         return self.step.states()
