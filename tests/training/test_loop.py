@@ -169,7 +169,7 @@ def test_a_source_that_ends_is_named(tiny: ModuleType, tmp_path: Path) -> None:
         def batches(self, start_step: int) -> Iterator[Batch]:
             return islice(tiny.Source().batches(start_step), 3)
 
-    with pytest.raises(DataError, match="ended"):
+    with pytest.raises(DataError, match="with an end"):
         tiny.fit(tmp_path, tiny.spec_of(8), source=Ending())
 
 
