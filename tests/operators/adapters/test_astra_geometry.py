@@ -195,7 +195,10 @@ def test_ours_come_back_from_astra(name: str) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "a kind": (lambda: geometry_from_astra({"type": "sparse_matrix"}, {}), "geom_2vec"),
+    "a kind": (
+        lambda: geometry_from_astra({"type": "sparse_matrix"}, VOLUMES["unit pixels"]),
+        "geom_2vec",
+    ),
     "no kind": (lambda: geometry_from_astra({}, {}), "'type'"),
     "no count": (
         lambda: geometry_from_astra(
