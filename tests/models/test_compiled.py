@@ -36,6 +36,8 @@ LOOKING = {
     "equilibrium_primal_dual": 2,
     "invertible_primal_dual": 2,
     "split_primal_dual": 2,
+    "subset_primal_dual": 9,
+    "subset_gradient": 8,
 }
 TRAINED = [
     ("post_processing", "ct"),
@@ -96,12 +98,14 @@ def test_compiled_after_the_first_eager_call(name: str) -> None:
     assert_close(compiled(other).image, eager)
 
 
+@pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex")
 @torch.no_grad()
 def test_compiled_by_inductor() -> None:
     model, problem = short("unrolled_gradient", "ct"), problem_of("ct")
     assert_close(torch.compile(model)(problem).image, model(problem).image)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize(("name", "column"), TRAINED)
 def test_gradients_of_compiled_methods(name: str, column: str) -> None:
     model = short(name, column)

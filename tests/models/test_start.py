@@ -25,7 +25,7 @@ from learnedrecon.testing.steps import perturb
 SHAPE, ROWS = (6, 5), (4, 7)
 METHODS: dict[str, dict[str, Any]] = {
     "learned_gradient": {"iterations": 2, "memory": 3, "hidden": 4},
-    "filtered_primal_dual": {"iterations": 2, "primal": 2, "dual": 2, "hidden": 4},
+    "learned_primal_dual": {"iterations": 2, "primal": 2, "dual": 2, "hidden": 4},
 }
 SPECS: list[Any] = [
     MODELS[name].spec(**values, start="adjoint", image_scale=0.5)

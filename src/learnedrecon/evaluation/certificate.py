@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.evaluation.certificate_operator import Evidence, examine
 from learnedrecon.functionals.fidelities import LeastSquares
+from learnedrecon.models.equilibrium_splitting import WithSolver
 from learnedrecon.models.learned_gradient import WithRegulariser
 from learnedrecon.operators.leading import largest
 from learnedrecon.operators.linear import LinearMultiple, LinearOperator
@@ -263,7 +264,7 @@ def _scale(model: nn.Module, operator: LinearOperator) -> float | None:
     """The factor of T in the model's Scaling; None where it is not known."""
     if not isinstance(model, Iterative):
         return 1.0
-    if not isinstance(model.prepare, WithRegulariser | None):
+    if not isinstance(model.prepare, WithRegulariser | WithSolver | None):
         return None
     data = operator.codomain.zeros((1, 1))
     seen = model.scaling(InverseProblem(operator, data))[0].operator

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
-
+from learnedrecon.compiling import open_function
 from learnedrecon.operators.base import Composition, Multiple, Operator
 from learnedrecon.operators.linear import LinearComposition, LinearMultiple
 from learnedrecon.operators.pointwise import ScaledArgument
@@ -12,7 +11,7 @@ from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.ray.transmission import TransmissionCT
 
 
-@singledispatch
+@open_function
 def has_ramp_filter(operator: Operator) -> bool:  # noqa: ARG001 - for other kinds
     """True for ray transforms, transmission CT, and multiples and compositions of these.
 
