@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.test_two_processes import free_port
+from tests.training.test_two_processes import free_port, variables_of
 from tests.training.two_groups import trained
 
 from learnedrecon.training.accelerator import make_accelerator
@@ -25,21 +24,12 @@ if TYPE_CHECKING:
 def test_two_processes_train_what_one_does(tiny: ModuleType, groups: str, tmp_path: Path) -> None:
     """Of the model, and of a tensor that is trained besides; with clipping and accumulation."""
     assert tiny.__name__ == "tiny"  # what ``trained`` imports
-    script, port, started = Path(__file__).with_name("two_groups.py"), free_port(), []
-    for rank in range(2):
-        variables = {
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": "2",
-            "LOCAL_WORLD_SIZE": "2",
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, str(script), str(tmp_path / "weights"), groups]
-        started.append(
-            subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
-        )
+    script, port = Path(__file__).with_name("two_groups.py"), free_port()
+    command = [sys.executable, str(script), str(tmp_path / "weights"), groups]
+    started = [
+        subprocess.Popen(command, env=variables_of(rank, port), stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
     ended = [(process.communicate(timeout=300)[1], process.returncode) for process in started]
     assert [code for _, code in ended] == [0, 0], ended
     first, second = (load_file(tmp_path / f"weights.{rank}") for rank in range(2))

@@ -21,30 +21,33 @@ def free_port() -> int:
         return port
 
 
+def variables_of(rank: int, port: int) -> dict[str, str]:
+    """The environment of one of two processes, as torchrun sets it."""
+    return os.environ | {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
 @pytest.mark.slow
 def test_two_processes_begin_and_end_a_run_ten_times(tmp_path: Path) -> None:
     script = Path(__file__).with_name("two_processes.py")
     port = free_port()
-    started = []
-    for rank in range(2):
-        variables = {
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": "2",
-            "LOCAL_WORLD_SIZE": "2",
-            "OMP_NUM_THREADS": "1",
-        }
-        started.append(
-            subprocess.Popen(
-                [sys.executable, str(script), str(tmp_path), str(TIMES)],
-                env=os.environ | variables,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path), str(TIMES)],
+            env=variables_of(rank, port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        for rank in range(2)
+    ]
     ended = [(*process.communicate(timeout=300), process.returncode) for process in started]
     for _, errors, code in ended:
         assert code == 0, errors
