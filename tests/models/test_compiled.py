@@ -36,9 +36,9 @@ LOOKING = {
     "equilibrium_primal_dual": 2,
     "invertible_primal_dual": 2,
     "split_primal_dual": 2,
-    "subset_primal_dual": 9,
-    "subset_gradient": 8,
 }
+# Methods that build a geometry in a call, which export sees through and compilation does not.
+BUILDING = {"subset_primal_dual": 9, "subset_gradient": 8}
 TRAINED = [
     ("post_processing", "ct"),
     ("learned_primal_dual", "sense"),
@@ -88,13 +88,13 @@ def test_compiled_before_the_first_eager_call(name: str, column: str) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_compiled_after_the_first_eager_call(name: str) -> None:
-    """There is one graph, or one on each side of what looks at numbers."""
+    """There is one graph, or one on each side of what looks at numbers or builds a geometry."""
     model, problem, counter = short(name, "ct"), problem_of("ct"), CompileCounter()
     eager, other = model(problem).image, problem_of("ct")
     assert_close(model(other).image, eager)
     compiled = torch.compile(model, backend=counter)
     assert_close(compiled(problem).image, eager)
-    assert counter.frame_count == LOOKING.get(name, 1)
+    assert counter.frame_count == (LOOKING | BUILDING).get(name, 1)
     assert_close(compiled(other).image, eager)
 
 
