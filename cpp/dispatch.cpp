@@ -103,11 +103,24 @@ const VoxelKernels<T>& chosen_voxel_kernels() {
     }
 }
 
+template <typename T>
+const PixelKernels<T>& chosen_pixel_kernels() {
+    switch (chosen()) {
+#if defined(JOSEPH_X86)
+        case Isa::kAvx512: return avx512::pixel_kernels<T>();
+        case Isa::kAvx2: return avx2::pixel_kernels<T>();
+#endif
+        default: return portable::pixel_kernels<T>();
+    }
+}
+
 template const Kernels<float>& chosen_kernels();
 template const Kernels<double>& chosen_kernels();
 template const VolumeKernels<float>& chosen_volume_kernels();
 template const VolumeKernels<double>& chosen_volume_kernels();
 template const VoxelKernels<float>& chosen_voxel_kernels();
 template const VoxelKernels<double>& chosen_voxel_kernels();
+template const PixelKernels<float>& chosen_pixel_kernels();
+template const PixelKernels<double>& chosen_pixel_kernels();
 
 }  // namespace joseph

@@ -1,6 +1,7 @@
 // Which compiled kernels run.
 #pragma once
 
+#include "pixels/kernels.hpp"
 #include "ray2d/kernels.hpp"
 #include "ray3d/kernels.hpp"
 #include "voxels/kernels.hpp"
@@ -15,5 +16,8 @@ const VolumeKernels<T>& chosen_volume_kernels();
 
 template <typename T>
 const VoxelKernels<T>& chosen_voxel_kernels();
+
+template <typename T>
+const PixelKernels<T>& chosen_pixel_kernels();
 
 }  // namespace joseph

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include "pixels/module.hpp"
 #include "ray2d/joseph.hpp"
 #include "ray2d/moments.hpp"
 #include "ray3d/module.hpp"
@@ -91,6 +92,7 @@ NB_MODULE(_joseph, module) {
     bind<double>(module);
     joseph::bind_volumes(module);
     joseph::bind_voxels(module);
+    joseph::bind_pixels(module);
     module.def("available_isas", &joseph::available_isas);
     module.def("current_isa", &joseph::current_isa);
     module.def("set_isa", &joseph::set_isa, "name"_a);

@@ -53,7 +53,7 @@ def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """No norm and no table of an earlier test."""
     monkeypatch.setattr(transform2d, "_NORMS", Memory())
     monkeypatch.setattr(cartesian, "_NORMS", Memory())
-    for function in (backprojection._kept_lookups, fbp._ray_weights, views.added_pixels):
+    for function in (backprojection._views, fbp._ray_weights, views.added_pixels):
         function.cache_clear()
 
 

@@ -63,6 +63,22 @@ def scatter_voxels(
     placement: NDArray[np.float64],
     threads: int,
 ) -> None: ...
+def gather_pixels(
+    data: NDArray[Any],
+    image: NDArray[Any],
+    views: NDArray[np.float64],
+    kind: int,
+    placement: NDArray[np.float64],
+    threads: int,
+) -> None: ...
+def scatter_pixels(
+    image: NDArray[Any],
+    data: NDArray[Any],
+    views: NDArray[np.float64],
+    kind: int,
+    placement: NDArray[np.float64],
+    threads: int,
+) -> None: ...
 def available_isas() -> list[str]: ...
 def current_isa() -> str: ...
 def set_isa(name: str) -> bool: ...

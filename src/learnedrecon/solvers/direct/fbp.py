@@ -12,7 +12,6 @@ from torch import Tensor
 from learnedrecon.compiling import constant, open_function
 from learnedrecon.errors import DifferentiationError, GeometryError, describe
 from learnedrecon.networks.filters import apply_filter, equiangular_response, ramp_response
-from learnedrecon.operators.autograd import apply_kernel
 from learnedrecon.operators.ray.beam2d import Beam2D, RayVectors2D
 from learnedrecon.operators.ray.curved import CurvedFanBeam
 from learnedrecon.operators.ray.geometry2d import Beam, FanBeam, ParallelBeam
@@ -26,6 +25,7 @@ from learnedrecon.solvers.direct.extrapolation import (
     extrapolated_parts,
     joined,
 )
+from learnedrecon.solvers.direct.pixel_operators import backprojected
 from learnedrecon.solvers.direct.poses import planar_poses
 from learnedrecon.solvers.direct.pseudo_inverse import has_pseudo_inverse, pseudo_inverse
 from learnedrecon.solvers.direct.views import (
@@ -100,7 +100,7 @@ def fbp(
     lines = torch.nn.functional.pad(data * _ray_weights(geometry).to(data), added)
     response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
     response = _response(geometry, response, lines.shape[-1])
-    return apply_kernel(Backprojection(geometry, added), apply_filter(lines, response))
+    return backprojected(Backprojection(geometry, added), apply_filter(lines, response))
 
 
 def _filtered(part: Part, window: Window, bandwidth: float) -> Tensor:
