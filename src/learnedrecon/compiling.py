@@ -56,7 +56,10 @@ def constant(maxsize: int = 32) -> Callable[[Callable[..., R]], _lru_cache_wrapp
             with _disable_current_modes(), torch.inference_mode(mode=False):
                 return kept(*args)
 
+        # The compiler names its constants after the code, and takes equal names for one constant.
+        name = f"{function.__module__}_{function.__qualname__}".replace(".", "_")
         marked: Any = call
+        marked.__code__ = marked.__code__.replace(co_name=name)
         marked._dynamo_marked_constant = True  # noqa: SLF001 - what assume_constant_result sets
         marked.cache_clear = kept.cache_clear
         return marked

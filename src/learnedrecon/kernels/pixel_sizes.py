@@ -9,10 +9,10 @@ KINDS: tuple[Kind, ...] = ("parallel", "flat", "arc")
 
 
 class PixelSizes(NamedTuple):
-    """What the detector positions of pixels depend on, besides the views.
+    """Sizes and constants of a scan of an image, the same for all views.
 
     A view has eight coefficients (n₀, n₁, n₂, d₀, d₁, d₂, scale, offset), float64. With n = n₀x +
-    n₁y + n₂ and d alike, x and y in mm, a pixel meets the detector at
+    n₁y + n₂ and d = d₀x + d₁y + d₂, x and y in mm, a pixel meets the detector at
 
     - parallel: n + offset, with the weight scale,
     - flat: n/d + offset, with the weight scale/d²,

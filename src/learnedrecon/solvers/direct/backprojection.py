@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -40,9 +40,7 @@ class Backprojection:
 
     def __init__(self, geometry: PlanarGeometry, added: tuple[int, int] = (0, 0)) -> None:
         self.views = _views(geometry, added)
-        kind, rate = _kind(geometry)
-        detectors = geometry.data_shape[1] + sum(added)
-        self.sizes = PixelSizes(kind, rate, detectors, geometry.shape, geometry.pixel)
+        self.sizes = PixelSizes(*_constants(geometry, added))
 
     def forward(self, v: Tensor) -> Tensor:
         """The backprojection Σ_θ U⁻² q_θ(s_θ(x))."""
@@ -60,6 +58,14 @@ def _views(geometry: PlanarGeometry, added: tuple[int, int]) -> Tensor:
     views = np.stack(columns, axis=-1, dtype=np.float64)
     views[:, -1] += added[0]
     return torch.from_numpy(views)
+
+
+@constant()
+def _constants(geometry: PlanarGeometry, added: tuple[int, int]) -> tuple[Any, ...]:
+    """The fields of :class:`PixelSizes`, which compiled code knows as numbers."""
+    kind, rate = _kind(geometry)
+    detectors = geometry.data_shape[1] + sum(added)
+    return kind, rate, detectors, geometry.shape, geometry.pixel
 
 
 @open_function

@@ -98,8 +98,8 @@ def fbp(
         return images.reshape(*data.shape[:-2], *geometry.shape)
     added = _added(geometry)
     lines = torch.nn.functional.pad(data * _ray_weights(geometry).to(data), added)
-    response = ramp_response(lines.shape[-1], window, bandwidth, data.dtype, data.device)
-    response = _response(geometry, response, lines.shape[-1])
+    responses = _responses if torch.compiler.is_compiling() else _kept_responses
+    response = responses(geometry, window, bandwidth, data.dtype, data.device)
     return backprojected(Backprojection(geometry, added), apply_filter(lines, response))
 
 
@@ -157,6 +157,21 @@ def _refuse_gradients(operator: RayTransform) -> None:
                 fix="call it under torch.no_grad(), or start from T*y",
             )
         )
+
+
+def _responses(
+    geometry: PlanarGeometry,
+    window: Window,
+    bandwidth: float,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """The filter's response for the lengthened rows of a scan."""
+    n = geometry.data_shape[1] + sum(_added(geometry))
+    return _response(geometry, ramp_response(n, window, bandwidth, dtype, device), n)
+
+
+_kept_responses = constant()(_responses)
 
 
 @open_function
