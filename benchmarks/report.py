@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks import (
+    allocation,
     espirit,
     memory,
     mutations,
@@ -130,6 +131,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "step": of_result("training_step", training_step.against_deepinv),
     "step-variants": of_result("training_step", training_step.variants),
     "step-shares": of_result("training_step", training_step.shares),
+    "allocation-machine": of_result("allocation", machine),
+    "allocation": of_result("allocation", lambda content: allocation.tables(content)[0]),
     "operators-machine": of_result("operators", machine),
     "operators": of_result("operators", lambda content: operators.tables(content)[0]),
     "espirit-machine": of_result("espirit", machine),

@@ -21,6 +21,7 @@ PACKAGE = "learnedrecon"
 ROOMS = (
     "errors",
     "compiling",
+    "allocation",
     "limits",
     "files",
     "generators",

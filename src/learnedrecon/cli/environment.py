@@ -2,12 +2,19 @@
 
 from learnedrecon.cli.options import results
 
+_MEMORY = {
+    "keep": "kept between steps of long work (LEARNEDRECON_MALLOC=default: as glibc does)",
+    "default": "as the environment variables of this process say",
+    "foreign": "as the allocator of this process does",
+}
+
 
 def env() -> None:
     """Print the information for a bug report: versions, the machine, kernels and devices."""
     import torch
     from rich.table import Table
 
+    from learnedrecon.allocation import policy
     from learnedrecon.kernels import joseph
     from learnedrecon.training.environment import environment
 
@@ -23,6 +30,7 @@ def env() -> None:
         "kernels": ", ".join(joseph.available_isas()) or "plain PyTorch (no compiled kernels)",
         "kernel in use": joseph.current_isa() or "plain PyTorch",
         "devices": ", ".join(["cpu", *known["gpus"]]),
+        "freed memory": _MEMORY[policy()],
         "cuda": known["cuda"] or "not in this build of torch",
         "default dtype": torch.get_default_dtype(),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from learnedrecon.allocation import kept_memory
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.evaluation.certificate import ContractionCertificate
 from learnedrecon.evaluation.certificate import certify as certificate_of
@@ -42,6 +43,7 @@ class Certification:
         return self.certificate.holds and not refuted
 
 
+@kept_memory()
 def certify(
     method: str | os.PathLike[str] | Reconstructor,
     *,

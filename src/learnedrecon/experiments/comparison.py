@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learnedrecon.allocation import kept_memory
 from learnedrecon.config.yaml_file import operator_to_plain
 from learnedrecon.data.sections import share_images
 from learnedrecon.errors import ConfigError, GeometryError, LearnedReconError, describe
@@ -62,6 +63,7 @@ class Comparison:
     files: tuple[Path, ...] = ()
 
 
+@kept_memory()
 def compare(
     methods: Sequence[str | os.PathLike[str]],
     *,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.data import get_testdata_file
 
+from learnedrecon.allocation import kept_memory
 from learnedrecon.config.yaml_file import read_config, write_geometry
 from learnedrecon.data.datasets import SingleImage
 from learnedrecon.data.files.arrays import write_array
@@ -62,6 +63,7 @@ class Demo:
     folder: Path
 
 
+@kept_memory()
 def demo(
     output: str | os.PathLike[str] = "runs/demo",
     *,

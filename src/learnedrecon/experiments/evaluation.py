@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learnedrecon.allocation import kept_memory
 from learnedrecon.config.yaml_file import operator_to_plain
 from learnedrecon.evaluation.scores import Scores
 from learnedrecon.experiments.inputs import files_of
@@ -43,6 +44,7 @@ class Evaluation:
     files: tuple[Path, ...]
 
 
+@kept_memory()
 def evaluate(  # noqa: PLR0913 - the keywords of one call
     run: str | os.PathLike[str],
     *,

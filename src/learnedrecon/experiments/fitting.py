@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from learnedrecon.allocation import kept_memory
 from learnedrecon.config.schema import SPLITS, DataConfig, EvaluationConfig
 from learnedrecon.data.noise import NoNoise
 from learnedrecon.errors import ConfigError, DataError, describe
@@ -74,6 +75,7 @@ class FitResult:
     folder: Path | None
 
 
+@kept_memory()
 def fit(  # noqa: PLR0913 - the keywords of one call
     model: Reconstructor,
     data: Any = None,  # noqa: ANN401 - one of many kinds

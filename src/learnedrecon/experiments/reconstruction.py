@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learnedrecon.allocation import kept_memory
 from learnedrecon.data.draws import draws_of
 from learnedrecon.data.files.arrays import write_array
 from learnedrecon.errors import (
@@ -83,6 +84,7 @@ class Reconstruction:
     file: Path | None
 
 
+@kept_memory()
 def reconstruct(  # noqa: PLR0913 - the keywords of one call
     method: Path_ | Reconstructor | Method,
     measurement: Path_ | Tensor | NDArray[Any],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accelerate import Accelerator
 
+from learnedrecon.allocation import kept_memory
 from learnedrecon.config.schema import Config
 from learnedrecon.config.yaml_file import read_config
 from learnedrecon.errors import ConfigError, DataError, describe
@@ -160,6 +161,7 @@ class Job:
         return TrainedRun(run.path, result.step, best, result.interrupted, records)
 
 
+@kept_memory()
 def train(  # noqa: PLR0913 - the keywords of one call
     config: Config | str | os.PathLike[str],
     folder: str | os.PathLike[str] | None = None,

@@ -1,0 +1,143 @@
+"""Memory that glibc keeps between steps, and gives back at the end."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+import learnedrecon as lr
+from learnedrecon import allocation
+from learnedrecon.allocation import kept_memory, policy
+from learnedrecon.errors import LearnedReconError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEEPS = policy() == "keep"
+needs_glibc = pytest.mark.skipif(not KEEPS, reason="the allocator is not glibc's")
+LARGE = 24 << 20  # numbers of four bytes: more than glibc keeps on its own
+
+
+def faults() -> int:
+    """The number of pages that this process has fetched."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+def fetched() -> int:
+    """The pages fetched by four times allocating, writing and freeing a large block."""
+    torch.zeros(LARGE, dtype=torch.float32)
+    before = faults()
+    for _ in range(4):
+        torch.zeros(LARGE, dtype=torch.float32)
+    return faults() - before
+
+
+def in_new_process(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout.strip()
+
+
+@needs_glibc
+def test_blocks_are_fetched_once() -> None:
+    block = 4 * LARGE // resource.getpagesize()
+    assert fetched() > 3 * block
+    with kept_memory():
+        assert fetched() < block
+    assert fetched() > 3 * block
+
+
+@needs_glibc
+def test_memory_is_given_back_at_the_end_of_the_outermost_block() -> None:
+    with kept_memory():
+        before = resident()
+        with kept_memory():
+            torch.zeros(LARGE, dtype=torch.float32)
+        assert resident() > before + 3 * LARGE
+    assert resident() < before + 2 * LARGE
+
+
+@needs_glibc
+def test_an_error_ends_the_block() -> None:
+    with pytest.raises(ZeroDivisionError), kept_memory():
+        raise ZeroDivisionError
+    assert allocation._holders == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LEARNEDRECON_MALLOC", "default"),
+        ("MALLOC_TRIM_THRESHOLD_", "1000000"),
+        ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1000000"),
+    ],
+)
+def test_what_the_user_has_chosen_stays(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert policy() == "default"
+    with kept_memory() as found:
+        assert found == "default"
+        assert allocation._holders == 0
+
+
+@needs_glibc
+def test_another_allocator_is_left_alone(tmp_path: Path) -> None:
+    """A library that is loaded first and has a malloc of its own, as jemalloc has."""
+    source, library = tmp_path / "own.c", tmp_path / "libown.so"
+    source.write_text(
+        "#include <stddef.h>\nextern void *__libc_malloc(size_t);\n"
+        "void *malloc(size_t n) { return __libc_malloc(n); }\n",
+        encoding="ascii",
+    )
+    compiler = os.environ.get("CC", "cc")
+    try:
+        subprocess.run([compiler, "-shared", "-fPIC", source, "-o", library], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no C compiler")
+    code = "from learnedrecon.allocation import policy; print(policy())"
+    assert in_new_process(code) == "keep"
+    assert in_new_process(code, LD_PRELOAD=str(library)) == "foreign"
+
+
+def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert policy() == "foreign"
+
+
+@needs_glibc
+def test_long_work_keeps_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`lr.fit` and all commands that run methods do so with the option set."""
+    calls: list[tuple[int, int]] = []
+    monkeypatch.setattr(allocation, "_set", lambda trim, mmap: calls.append((trim, mmap)))
+    absent = tmp_path / "absent"
+    works: list[Callable[[], object]] = [
+        lambda: lr.train(absent),
+        lambda: lr.evaluate(absent),
+        lambda: lr.compare([absent]),
+        lambda: lr.certify(absent),
+    ]
+    for work in works:
+        calls.clear()
+        with pytest.raises(LearnedReconError):
+            work()
+        assert [trim for trim, _ in calls] == [-1, 64 << 20]
