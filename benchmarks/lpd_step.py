@@ -84,7 +84,7 @@ def model_of(variant: Variant) -> Iterative:
     return model
 
 
-def training_step(operator: LinearOperator, batch: int, variant: Variant) -> Callable[[], object]:
+def training_step(operator: LinearOperator, batch: int, variant: Variant) -> Callable[[], float]:
     """One step of Adam along the gradient of the squared error, and its loss.
 
     Args:

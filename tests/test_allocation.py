@@ -61,7 +61,7 @@ def test_blocks_are_fetched_once() -> None:
     block = 4 * LARGE // resource.getpagesize()
     assert fetched() > 3 * block
     with kept_memory():
-        assert fetched() < block
+        assert fetched() < 2 * block
     assert fetched() > 3 * block
 
 
