@@ -4,12 +4,11 @@ import pickle
 import shutil
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
-import pydicom
 import pytest
 import torch
 from pydicom.data import get_testdata_file
+from tests.data.pair_folders import SCAN, array, folder_of, hdf5_of, values
 
 from learnedrecon.config.yaml_file import read_geometry as config_geometry
 from learnedrecon.data.batch import BatchBuilder
@@ -23,51 +22,18 @@ from learnedrecon.data.pairs import (
     PairFolderSpec,
     inspect_folder,
     read_geometry,
-    split_ids,
 )
-from learnedrecon.data.registry import DATASETS, build_dataset
+from learnedrecon.data.registry import build_dataset
 from learnedrecon.data.simulate import Simulation
-from learnedrecon.data.splits import NUMBERED, groups_by_name, numbered_objects
-from learnedrecon.errors import ConfigError, DataError, LearnedReconError
-from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
+from learnedrecon.errors import DataError
+from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.grids import with_shape
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.specs import named_from_plain, named_to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from learnedrecon.data.datasets import SampleDataset
-
-SCAN = ParallelBeam((8, 10), AngleRange(4), FlatDetector(13))
-RNG = np.random.default_rng(0)
-
-
-def array(shape: tuple[int, ...]) -> np.ndarray:
-    return RNG.standard_normal(shape).astype(np.float32)
-
-
-def folder_of(path: Path, names: list[str], ending: str = ".npy") -> Path:
-    for name in names:
-        write_array(path / "measurement" / f"{name}{ending}", array((4, 13)))
-        write_array(path / "truth" / f"{name}{ending}", array((8, 10)))
-    return path
-
-
-def hdf5_of(path: Path, **stacks: np.ndarray) -> Path:
-    with h5py.File(path, "w") as file:
-        for key, stack in stacks.items():
-            file[key.replace("__", "/")] = stack
-    return path
-
-
-def values(tensor: torch.Tensor | None) -> np.ndarray:
-    assert tensor is not None
-    return tensor.numpy()
-
-
-# Layouts
 
 
 def test_ct_slices_are_truths_in_attenuation(tmp_path: Path) -> None:
@@ -234,307 +200,6 @@ def test_a_dataset_travels_to_a_worker(tmp_path: Path) -> None:
     dataset: SampleDataset = PairFolder(PairFolderSpec(str(folder_of(tmp_path, ["a", "b"]))), SCAN)
     copy = pickle.loads(pickle.dumps(dataset))
     assert np.array_equal(values(copy[1].data), values(dataset[1].data))
-
-
-# Splits
-
-
-@pytest.mark.parametrize("number", [1, 2, 3, 7, 40])
-def test_splits_are_disjoint_and_together_all(tmp_path: Path, number: int) -> None:
-    names = [f"p{k}" for k in range(number)]
-    folder = folder_of(tmp_path, names)
-    parts = split_ids(names, (0.6, 0.2, 0.2), 3)
-    assert sorted(name for part in parts.values() for name in part) == sorted(names)
-    assert [bool(part) for part in parts.values()] == [number > k for k in range(3)]
-    for split, part in parts.items():
-        if part:
-            spec = PairFolderSpec(str(folder), split, (0.6, 0.2, 0.2), 3)
-            assert set(PairFolder(spec).ids) == set(part)
-
-
-def test_splits_have_their_fractions_and_ignore_the_order() -> None:
-    names = [f"p{k}" for k in range(20_000)]
-    fractions = (0.7, 0.1, 0.2)
-    parts = split_ids(names, fractions, 1)
-    for part, fraction in zip(parts.values(), fractions, strict=True):
-        sigma = (len(names) * fraction * (1 - fraction)) ** 0.5
-        assert abs(len(part) - len(names) * fraction) < 4.5 * sigma
-    backwards = split_ids(names[::-1], fractions, 1)
-    assert all(set(backwards[split]) == set(part) for split, part in parts.items())
-    assert split_ids(names, fractions, 2) != parts
-
-
-def test_new_samples_move_none_of_the_old() -> None:
-    names = [f"p{k}" for k in range(100)]
-    before, after = (split_ids(names[:n], (0.8, 0.1, 0.1)) for n in (60, 100))
-    assert all(set(before[split]) <= set(after[split]) for split in before)
-
-
-@pytest.mark.parametrize(
-    ("fractions", "empty"), [((0, 0, 1), ["train", "validation"]), ((1, 0, 0), ["test"])]
-)
-def test_a_fraction_of_zero_is_empty(
-    tmp_path: Path, fractions: tuple[float, float, float], empty: list[str]
-) -> None:
-    names = [f"p{k}" for k in range(30)]
-    parts = split_ids(names, fractions)
-    assert all(part == () for split, part in parts.items() if split in empty)
-    assert max(map(len, parts.values())) == 30
-    spec = named_from_plain(
-        DATASETS,
-        {"name": "pairs", "path": str(tmp_path), "fractions": fractions, "split": empty[0]},
-    )
-    folder_of(tmp_path, names[:3])
-    assert_names(lambda: PairFolder(spec), empty[0], "3 in all")
-
-
-SLICES = [f"p{patient}_{k:02d}" for patient in range(5) for k in range(40)]
-
-
-@pytest.mark.parametrize("group", [r"^p\d+", r"^(p\d+)_", r"^(?:(x)|p\d+)", NUMBERED])
-def test_every_patient_is_in_one_split(group: str) -> None:
-    parts = split_ids(SLICES, groups=groups_by_name(SLICES, group))
-    assert sorted(name for part in parts.values() for name in part) == SLICES
-    patients = [{name[:2] for name in part} for part in parts.values()]
-    assert all(patients)
-    assert sum(map(len, patients)) == 5
-    scattered = split_ids(SLICES)
-    assert sum(len({name[:2] for name in part}) for part in scattered.values()) > 5
-
-
-def test_new_samples_move_no_group() -> None:
-    names = [f"p{patient:03d}_{k}" for patient in range(60) for k in range(3)]
-    before, after = (
-        split_ids(some, groups=groups_by_name(some, r"^p\d+"))
-        for some in ([name for name in names if name < "p040" and not name.endswith("2")], names)
-    )
-    assert all(before.values())
-    assert all(set(before[split]) <= set(after[split]) for split in before)
-
-
-def test_a_folder_is_split_by_its_groups(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, [f"p{patient}_{k}" for patient in range(3) for k in range(4)])
-    plain = {"name": "pairs", "path": str(folder), "group": r"^p\d"}
-    for split in ("train", "validation", "test"):
-        spec = named_from_plain(DATASETS, {**plain, "split": split})
-        dataset = PairFolder(spec)
-        assert len(dataset) == 4
-        assert len({name[:2] for name in dataset.ids}) == 1
-
-
-@pytest.mark.parametrize("group", ["^q", "^p1", "^(x?)"])
-def test_a_sample_without_a_group_is_named(tmp_path: Path, group: str) -> None:
-    folder = folder_of(tmp_path, ["p0_0", "p1_0"])
-    spec = PairFolderSpec(str(folder), "train", group=group)
-    assert_names(lambda: PairFolder(spec), "'p0_0'", group)
-
-
-def test_a_group_that_is_no_regular_expression_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"Expected .*group.* Found .*\(p.* What to do: "):
-        PairFolderSpec("x", group="(p")
-
-
-def ct_slices(path: Path, **tags: list[str]) -> Path:
-    """A folder of slices in DICOM, the k-th of which has the k-th value of each tag."""
-    dataset = pydicom.dcmread(str(get_testdata_file("CT_small.dcm", download=False)))
-    path.mkdir()
-    for k, row in enumerate(zip(*tags.values(), strict=True)):
-        for tag, value in zip(tags, row, strict=True):
-            setattr(dataset, tag, value)
-        dataset.save_as(path / f"slice{k:02d}.dcm")
-    return path
-
-
-@pytest.mark.parametrize("tag", ["PatientID", "SeriesInstanceUID"])
-def test_slices_in_dicom_of_one_patient_share_a_split(tmp_path: Path, tag: str) -> None:
-    subjects = [f"1.{k % 3}" for k in range(12)]
-    tags = {"PatientID": [""] * 12, tag: subjects}
-    folder = ct_slices(tmp_path / "ct", **tags)
-    found = []
-    for split in ("train", "validation", "test"):
-        ids = PairFolder(PairFolderSpec(str(folder), split)).ids
-        found += [{subjects[int(name[-2:])] for name in ids}]
-        assert len(ids) == 4
-    assert [len(part) for part in found] == [1, 1, 1]
-    spec = PairFolderSpec(str(folder), "test", group=".+")
-    assert PairFolder(spec).ids == split_ids([f"slice{k:02d}" for k in range(12)])["test"]
-
-
-def test_slices_in_dicom_without_a_subject_are_split_by_file(tmp_path: Path) -> None:
-    folder = ct_slices(tmp_path / "ct", PatientID=[""] * 6, SeriesInstanceUID=[""] * 6)
-    names = [f"slice{k:02d}" for k in range(6)]
-    for split, ids in split_ids(names).items():
-        assert PairFolder(PairFolderSpec(str(folder), split)).ids == ids
-    assert inspect_folder(folder).groups == {}
-
-
-@pytest.mark.parametrize(
-    ("names", "objects"),
-    [
-        (SLICES, 5),
-        (["a1", "a2", "b1", "b2", "other"], 2),
-        ([f"scan{k}" for k in range(9)], 0),
-        ([f"{k:07d}" for k in range(9)], 0),
-        (["a1", "b1", "c1", "d1"], 0),
-        (["walnut", "tooth"], 0),
-    ],
-)
-def test_numbered_slices_of_several_objects_are_noticed(names: list[str], objects: int) -> None:
-    assert numbered_objects(names) == objects
-
-
-# What is wrong is named
-
-
-def assert_names(action: Callable[[], object], *words: str) -> None:
-    with pytest.raises(LearnedReconError) as caught:
-        action()
-    for part in ("Expected ", "Found ", "What to do: ", *words):
-        assert part in str(caught.value)
-
-
-def opened(path: Path, operator: ParallelBeam | None = SCAN) -> Callable[[], object]:
-    """Opens a dataset and reads every sample."""
-
-    def action() -> object:
-        dataset = PairFolder(PairFolderSpec(str(path)), operator)
-        return [dataset[index] for index in range(len(dataset))]
-
-    return action
-
-
-def test_missing_partners_are_named(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, ["a", "b", "c"])
-    (folder / "truth" / "b.npy").unlink()
-    (folder / "measurement" / "c.npy").unlink()
-    assert_names(opened(folder), "without a true image: 'b'", "without a measurement: 'c'")
-
-
-def test_unequal_numbers_in_one_file_are_named(tmp_path: Path) -> None:
-    path = hdf5_of(tmp_path / "x.h5", measurement=array((3, 4, 13)), truth=array((2, 8, 10)))
-    assert_names(opened(path), "without a true image: '0000002'")
-
-
-def test_two_files_of_one_name_are_named(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, ["a"])
-    write_array(folder / "truth" / "a.tif", array((8, 10)))
-    assert_names(opened(folder), "a.npy", "a.tif")
-
-
-def test_empty_and_misnamed_folders_are_named(tmp_path: Path) -> None:
-    assert_names(opened(tmp_path), str(tmp_path), "no array")
-    (tmp_path / "Measurements").mkdir()
-    assert_names(opened(tmp_path), "rename 'Measurements'")
-    (tmp_path / "truth").mkdir()
-    assert_names(opened(tmp_path), str(tmp_path / "truth"), "no array")
-    assert_names(opened(tmp_path / "nowhere"), "nowhere", "no such path")
-    (tmp_path / "x.csv").write_text("1,2")
-    assert_names(opened(tmp_path / "x.csv"), "x.csv", "another kind of file")
-
-
-def test_keys_that_are_not_there_are_named(tmp_path: Path) -> None:
-    path = hdf5_of(tmp_path / "x.h5", sinogram=array((3, 4, 13)))
-    assert_names(opened(path), "'measurement'", "sinogram")
-
-
-@pytest.mark.parametrize("ending", [".npy", ".tif", ".h5"])
-def test_truncated_files_are_named(tmp_path: Path, ending: str) -> None:
-    folder = folder_of(tmp_path, ["a", "b"], ending)
-    broken = folder / "measurement" / f"b{ending}"
-    whole = broken.read_bytes()
-    broken.write_bytes(whole[: len(whole) // 2])
-    assert_names(opened(folder), str(broken))
-    summary = inspect_folder(folder)
-    assert len(summary.problems) == 1
-    assert str(broken) in summary.problems[0]
-    assert not summary.usable
-
-
-def test_a_truncated_stack_is_named(tmp_path: Path) -> None:
-    path = hdf5_of(tmp_path / "x.h5", measurement=array((9, 4, 13)), truth=array((9, 8, 10)))
-    path.write_bytes(path.read_bytes()[:3000])
-    assert_names(opened(path), str(path))
-
-
-def test_nan_is_named(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "files", ["a"])
-    bad = array((8, 10))
-    bad[2, 3] = np.nan
-    np.save(folder / "truth" / "a.npy", bad)
-    assert_names(opened(folder), str(folder / "truth" / "a.npy"), "(2, 3)")
-    path = hdf5_of(tmp_path / "x.h5", truth=np.stack([array((8, 10)), bad]))
-    assert_names(opened(path), "x.h5 at 'truth'[1]", "(2, 3)")
-    assert len(inspect_folder(path).problems) == 1
-
-
-@pytest.mark.parametrize("operator", [SCAN, None])
-def test_a_wrong_number_of_axes_is_named(tmp_path: Path, operator: ParallelBeam | None) -> None:
-    folder = folder_of(tmp_path, ["a"])
-    np.save(folder / "truth" / "a.npy", array((8,)))
-    assert_names(opened(folder, operator), "a.npy", "2 axes", "(8,)")
-
-
-def test_a_measurement_that_does_not_fit_is_named(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, ["a", "b"])
-    np.save(folder / "measurement" / "b.npy", array((13, 4)))
-    assert_names(opened(folder), "data of sample 'b'", "(channel, 4, 13)", "(1, 13, 4)")
-
-
-def test_an_image_of_another_shape_needs_to_be_allowed(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, ["a", "b"])
-    np.save(folder / "truth" / "b.npy", array((6, 6)))
-    assert_names(opened(folder), "truth of sample 'b'", "(1, 6, 6)", "image_shapes")
-    spec = PairFolderSpec(str(folder), image_shapes="each")
-    assert PairFolder(spec, SCAN)[1].spec == with_shape(SCAN, (6, 6))
-    assert_names(lambda: PairFolder(spec), "tomographic operator")
-
-
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("name: parallel_beem", "parallel_beam"),
-        ("shape: [5, 5]", "name"),
-        ("name: [", "YAML"),
-        ("name: parallel_beam\nshape: [5, 5]\nangles: {number: 3}\ndetecter: 3", "detector"),
-        (
-            "name: parallel_beam\nshape: [5, 5]\nangles: {number: 4}\ndetector: {pixels: 13}",
-            "(channel, 5, 5)",
-        ),
-    ],
-)
-def test_a_wrong_geometry_file_is_named(tmp_path: Path, text: str, word: str) -> None:
-    folder = folder_of(tmp_path, ["a"])
-    (folder / "geometry").mkdir()
-    (folder / "geometry" / "a.yaml").write_text(text)
-    assert_names(opened(folder), "a", word)
-
-
-def test_a_geometry_without_a_sample_is_named(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, ["a"])
-    (folder / "geometry").mkdir()
-    (folder / "geometry" / "z.yaml").write_text("name: parallel_beam")
-    assert_names(opened(folder), "'z'")
-
-
-@pytest.mark.parametrize("fractions", [(0.5, 0.4, 0.2), (1.1, -0.1, 0.0)])
-def test_fractions_that_are_none_are_refused(fractions: tuple[float, float, float]) -> None:
-    with pytest.raises(ConfigError, match=r"Expected .* Found .* What to do: "):
-        PairFolderSpec("x", fractions=fractions)
-
-
-def test_a_file_that_changes_while_in_use_is_named(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, ["a"])
-    dataset = PairFolder(PairFolderSpec(str(folder)), SCAN)
-    np.save(folder / "truth" / "a.npy", array((10, 8)))
-    assert_names(lambda: dataset[0], "a.npy", "(1, 8, 10)", "(10, 8)")
-
-
-def test_specs_survive_plain_data(tmp_path: Path) -> None:
-    spec = PairFolderSpec(str(tmp_path), "test", (0.5, 0.25, 0.25), 4, "each", r"^p\d")
-    assert named_from_plain(DATASETS, named_to_plain(DATASETS, spec)) == spec
-
-
-# The summary
 
 
 def test_a_summary_says_what_is_there(tmp_path: Path) -> None:
