@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from tests.mutating.counts import table_and_share
+from tests.operators.table import page as operators_page
 
 from benchmarks import (
     allocation,
     espirit,
     memory,
-    mutations,
     operators,
     ray_transform,
     scaling,
@@ -40,7 +41,6 @@ from studies import (
     invertible,
     longer,
     noise,
-    operator_table,
     solvers,
     subsets,
 )
@@ -137,7 +137,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "operators": of_result("operators", lambda content: operators.tables(content)[0]),
     "espirit-machine": of_result("espirit", machine),
     "espirit": of_result("espirit", lambda content: espirit.tables(content)[0]),
-    "mutations": of_result("mutations", mutations.table_and_share),
+    "mutations": of_result("mutations", table_and_share),
     **{f"memory-{name}-machine": of_memory(name, machine) for name in memory.TABLES},
     **{f"memory-{name}": of_memory(name, render) for name, render in memory.TABLES.items()},
     "solvers-machine": solvers.STUDY.where,
@@ -172,7 +172,7 @@ def written(path: Path) -> str:
     """A page as it should be: with its marked parts written anew, or all of it from its JSON."""
     if path == OPERATORS:
         result = STUDY_RESULTS / "operator-table.json"
-        return operator_table.page(json.loads(result.read_text(encoding="utf-8")))
+        return operators_page(json.loads(result.read_text(encoding="utf-8")))
     return filled(path.read_text(encoding="utf-8"))
 
 

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from learnedrecon import errors
-from learnedrecon.errors import LearnedReconError, describe, shown
+from learnedrecon.errors import LearnedReconError, describe, percent, shown
 
 ALL = [
     kind
@@ -74,3 +74,16 @@ def test_long_parts_are_cut_and_can_be_printed() -> None:
     text = describe(expected="a" * 10**5, found="name \udcff", fix="c")
     assert len(text) < 3000
     assert text.encode("utf-8").endswith(rb"Found name \udcff. What to do: c.")
+
+
+def test_percent_has_no_power_of_ten() -> None:
+    shares = (1.0, 0.996, 1 / 3, 0.0512, 0.0004, 0.0)
+    assert [percent(share) for share in shares] == [
+        "100 %",
+        "100 %",
+        "33 %",
+        "5.1 %",
+        "0.04 %",
+        "0 %",
+    ]
+    assert percent(1 / 3, 3) == "33.3 %"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import deepinv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +37,13 @@ class Acceleration:
 
 def default_acceleration() -> Acceleration:
     """What `anderson_acceleration=True` stands for."""
-    found = _optim().optimizers.AndersonAccelerationConfig()
+    found = deepinv("optim").optimizers.AndersonAccelerationConfig()
     return Acceleration(found.history_size, found.beta, found.eps)
 
 
 def backward_acceleration() -> Acceleration:
     """What its `DEQConfig` has for the linear equation of the backward pass."""
-    found = _optim().optimizers.DEQConfig()
+    found = deepinv("optim").optimizers.DEQConfig()
     return Acceleration(found.history_size_backward, found.beta_backward, found.eps_backward)
 
 
@@ -84,7 +82,7 @@ class DeepinvEquilibrium:
         max_iter: int,
         threshold: float = 0.0,
     ) -> None:
-        optim = _optim()
+        optim = deepinv("optim")
         config: object = False
         if acceleration is not None:
             config = optim.optimizers.AndersonAccelerationConfig(
@@ -112,10 +110,3 @@ def criterion(before: Tensor, after: Tensor) -> float:
     """Its rule for iterates one after the other, each (batch, n)."""
     gap = (before - after).norm(p=2, dim=-1) / (after.norm(p=2, dim=-1) + SMALL)
     return float(gap.mean())
-
-
-def _optim() -> Any:  # noqa: ANN401
-    stand_in_for_torchvision()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module("deepinv.optim")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import deepinv
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ def missing(*packages: str) -> list[str]:
 
 def blurs(kernel: Tensor, boundary: str, shape: tuple[int, int]) -> list[Pair]:
     """Every way that deepinv has to convolve with this kernel."""
-    stand_in_for_torchvision()
-    physics = importlib.import_module("deepinv.physics")
+    physics = deepinv("physics")
     weights = kernel.float()[None, None]
     pairs = []
     for use_fft in (False, True):
@@ -55,9 +53,7 @@ def blurs(kernel: Tensor, boundary: str, shape: tuple[int, int]) -> list[Pair]:
 
 def wavelet(name: str, levels: int) -> Pair:
     """Its periodic wavelet transform, which is that of ptwt."""
-    stand_in_for_torchvision()
-    models = importlib.import_module("deepinv.models")
-    denoiser = models.WaveletDenoiser(level=levels, wv=name, mode="periodic")
+    denoiser = deepinv("models").WaveletDenoiser(level=levels, wv=name, mode="periodic")
 
     def inverse(parts: list[Any]) -> Tensor:
         return denoiser.iwt(list(parts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import warnings
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmarks.against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import deepinv
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 
@@ -53,8 +52,7 @@ def tomography(geometry: Geometry, options: Options) -> Any:  # noqa: ANN401
 
     The detector is not a choice: pixels as wide as the image's, as many as fit on its diagonal.
     """
-    stand_in_for_torchvision()
-    physics = importlib.import_module("deepinv.physics")
+    physics = deepinv("physics")
     degrees = torch.tensor(geometry.angle_values, dtype=torch.float64).rad2deg().float()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from benchmarks.against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import deepinv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,12 +62,10 @@ def sense_peers(mask: Tensor, maps: Tensor, u: Tensor) -> tuple[list[Peer], list
 
 
 def _deepinv(mask: Tensor, maps: Tensor, u: Tensor) -> Peer:
-    stand_in_for_torchvision()
+    module = deepinv("physics")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        physics = importlib.import_module("deepinv.physics").MultiCoilMRI(
-            mask=mask.float(), coil_maps=maps
-        )
+        physics = module.MultiCoilMRI(mask=mask.float(), coil_maps=maps)
     image = torch.stack([u.real, u.imag])[None]
 
     def act(x: Tensor) -> Tensor:

@@ -1,17 +1,19 @@
-"""An empty torchvision.
+"""deepinv's modules, with an empty torchvision.
 
-deepinv imports torchvision, of which no build fits a CPU torch from disk; nothing that is measured
+It imports torchvision, of which no build fits a CPU torch from disk; nothing that is measured
 here uses it.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
 import types
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +48,10 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Leaves it empty."""
 
 
-def stand_in_for_torchvision() -> None:
-    """Before deepinv is imported; does nothing where torchvision is installed."""
-    present = importlib.util.find_spec("torchvision") is not None
-    if not present:
+def deepinv(name: str) -> Any:  # noqa: ANN401 - of a package without types
+    """A module of deepinv, imported without its warnings."""
+    if importlib.util.find_spec("torchvision") is None:
         sys.meta_path.append(_Finder())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(f"deepinv.{name}")

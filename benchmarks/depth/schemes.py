@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.against.stand_in import stand_in_for_torchvision
+from benchmarks.against.stand_in import deepinv
 from learnedrecon.models.equilibrium import (
     EquilibriumGradient,
     FixedPointBackwardName,
@@ -69,10 +68,7 @@ class DeepinvUnrolled(nn.Module):
 
     def __init__(self, depth: int) -> None:
         super().__init__()
-        stand_in_for_torchvision()
-        optim, models, unfolded = (
-            importlib.import_module(f"deepinv.{name}") for name in ("optim", "models", "unfolded")
-        )
+        optim, models, unfolded = map(deepinv, ("optim", "models", "unfolded"))
         priors = [
             optim.PnP(models.DnCNN(1, 1, depth=3, nf=32, pretrained=None)) for _ in range(depth)
         ]
@@ -87,7 +83,7 @@ class DeepinvUnrolled(nn.Module):
 
     def forward(self, problem: InverseProblem) -> Tensor:
         """(batch, 1, ny, nx)."""
-        physics = importlib.import_module("deepinv.physics")
+        physics = deepinv("physics")
         operator: Any = problem.operator
         norm = operator.norm()
         scaled = physics.LinearPhysics(

@@ -110,6 +110,32 @@ def shown(value: object) -> str:
         return f"{type(value).__name__} with an integer of thousands of digits"
 
 
+def placed(error: LearnedReconError, place: str) -> LearnedReconError:
+    """An error of the same class that names the argument or the key it is about.
+
+    >>> str(placed(ConfigError("Expected a number. Found 'x'. What to do: give one."), "rate"))
+    "In 'rate': Expected a number. Found 'x'. What to do: give one."
+
+    Args:
+        error: Error of the value alone.
+        place: Name of the argument, or path of keys.
+    """
+    return type(error)(f"In '{place}': {error}")
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share as percent for a message, never with a power of ten for a whole number.
+
+    >>> percent(0.996), percent(1 / 3, 3), percent(0.0004)
+    ('100 %', '33.3 %', '0.04 %')
+
+    Args:
+        share: Share, 1 for all.
+        digits: Number of significant digits.
+    """
+    return f"{float(f'{100 * share:.{digits}g}'):g} %"
+
+
 def _cut(text: str, length: int) -> str:
     """The text, or its beginning and its end around an ellipsis; in characters of UTF-8."""
     text = encodable(text)

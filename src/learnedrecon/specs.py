@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from learnedrecon.errors import ConfigError, LearnedReconError, describe, shown
+from learnedrecon.errors import ConfigError, LearnedReconError, describe, placed, shown
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN40
     except ValidationError as error:
         raise _explained(error, kind, values, where) from error
     except LearnedReconError as error:
-        raise _placed(error, where or kind.__name__) from None
+        raise placed(error, where or kind.__name__) from None
     except Exception as error:  # whatever a dataclass makes of impossible numbers
         raise ConfigError(
             describe(
@@ -114,7 +114,7 @@ def _explained(
     place = ".".join([where, *_keys(first["loc"], values)]).strip(".") or kind.__name__
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, LearnedReconError):
-        return _placed(cause, place)
+        return placed(cause, place)
     if first["type"] == "missing" and isinstance(first["loc"][-1], int):
         expected = f"a value number {first['loc'][-1] + 1} in the list that ends at '{place}'"
         found = f"a list that is too short, {shown(first['input'])}"
@@ -130,10 +130,6 @@ def _explained(
             fix=f"correct '{place}'",
         )
     )
-
-
-def _placed(error: LearnedReconError, place: str) -> LearnedReconError:
-    return type(error)(f"In '{place}': {error}")
 
 
 def refuse_deep(values: Any, where: str = "") -> None:  # noqa: ANN401

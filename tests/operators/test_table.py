@@ -5,17 +5,14 @@ A new operator is one line in a file of ``cases``.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch import Tensor
+from tests.operators.table import FILES, built, cases_of
 
 from learnedrecon.errors import DtypeError
-from learnedrecon.operators.base import Operator
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -27,32 +24,13 @@ if TYPE_CHECKING:
 
     from learnedrecon.operators.space import Space
 
-Case: TypeAlias = "Callable[[torch.dtype], Operator | tuple[Operator, Tensor]]"
-FILES = sorted((Path(__file__).parent / "cases").glob("*.py"))
-
-
-def cases_of(path: Path) -> dict[str, Case]:
-    spec = importlib.util.spec_from_file_location(f"operator_cases_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: dict[str, Case] = module.CASES
-    return found
-
-
 CASES = {f"{path.stem}: {name}": case for path in FILES for name, case in cases_of(path).items()}
-
-
-def built(name: str, dtype: torch.dtype) -> tuple[Operator, Tensor | None]:
-    made = CASES[name](dtype)
-    return (made, None) if isinstance(made, Operator) else made
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "single"])
 @pytest.mark.parametrize("name", CASES)
 def test_every_property(name: str, dtype: torch.dtype) -> None:
-    operator, at = built(name, dtype)
+    operator, at = built(CASES[name], dtype)
     assert operator.domain.dtype.to_real() == dtype
     assert operator.codomain.dtype.to_real() == dtype
     check_operator(operator, at=at)
@@ -61,7 +39,7 @@ def test_every_property(name: str, dtype: torch.dtype) -> None:
 @pytest.fixture(scope="module")
 def specs_in_the_table() -> set[type]:
     """The types of everything that the operators of the table, and their parts, hold."""
-    operators = [built(name, torch.float64)[0] for name in CASES]
+    operators = [built(CASES[name], torch.float64)[0] for name in CASES]
     modules = [module for operator in operators for module in operator.modules()]
     return {type(value) for module in modules for value in vars(module).values()}
 
@@ -83,7 +61,7 @@ def test_a_large_operator_is_checked_without_its_matrix() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_tensors_without_values_have_shapes_or_are_refused(name: str) -> None:
-    operator, _ = built(name, torch.float32)
+    operator, _ = built(CASES[name], torch.float32)
     ways: list[tuple[Callable[[torch.Tensor], torch.Tensor], Space, Space]] = [
         (operator, operator.domain, operator.codomain)
     ]

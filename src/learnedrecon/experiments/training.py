@@ -328,7 +328,13 @@ def look_at_data(material: Material) -> None:
     except DataError as error:
         _LOG.warning(f"WARNING: nothing to test on; 'evaluate' and 'compare' will fail. {error}")
     if min(counts.values()) < _ENDLESS:
-        _LOG.info(f"Images: {', '.join(f'{number} {what}' for what, number in counts.items())}.")
+        words = (f"{_number(number)} {what}" for what, number in counts.items())
+        _LOG.info(f"Images: {', '.join(words)}.")
+
+
+def _number(images: int) -> str:
+    """How many, where a set that draws its images as they are needed has no number."""
+    return str(images) if images < _ENDLESS else "any number"
 
 
 def refuse_own_config(config: Path | None, folder: Path, *, resume: bool | None) -> None:

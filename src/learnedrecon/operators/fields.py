@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 import numpy as np
 
-from learnedrecon.errors import GeometryError, describe
+from learnedrecon.errors import GeometryError, LearnedReconError, describe, placed
 from learnedrecon.limits import in_counts, refuse_bytes
 
 if TYPE_CHECKING:
@@ -44,8 +45,14 @@ def store(spec: object, name: str, convert: Callable[[Any], T]) -> T:
 
     Returns:
         Converted value.
+
+    Raises:
+        LearnedReconError: The conversion refuses the value; the message names the field.
     """
-    converted = convert(vars(spec)[name])
+    try:
+        converted = convert(vars(spec)[name])
+    except LearnedReconError as error:
+        raise placed(error, f"{type(spec).__name__}.{name}") from None
     object.__setattr__(spec, name, converted)
     return converted
 
@@ -203,8 +210,10 @@ def require_radians(*angles: float) -> None:
 
 def _items(values: Sequence[T], expected: str, fix: str) -> Sequence[T]:
     try:
-        iter(values)
-    except TypeError as error:
+        listed = not isinstance(values, Mapping | str) and iter(values) is not None
+    except TypeError:
+        listed = False
+    if not listed:
         found = f"{values!r:.80} of type {type(values).__name__}"
-        raise GeometryError(describe(expected=expected, found=found, fix=fix)) from error
+        raise GeometryError(describe(expected=expected, found=found, fix=fix))
     return values

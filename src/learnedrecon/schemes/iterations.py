@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
@@ -95,9 +96,17 @@ def iterations(scheme: Step[Any]) -> int:
     Args:
         scheme: Any scheme.
     """
-    if isinstance(scheme, FixedPoint):
-        return int(scheme.solver.max_iterations)
-    return scheme.times if isinstance(scheme, CyclicChain) else len(_elements(scheme))
+    return _number(scheme)
+
+
+@singledispatch
+def _number(scheme: Step[Any]) -> int:
+    return len(scheme.elements())
+
+
+@_number.register(FixedPoint)
+def _evaluations(scheme: FixedPoint[Any]) -> int:
+    return int(scheme.solver.max_iterations)
 
 
 def with_iterations(scheme: Step[S], number: int) -> Step[S]:
@@ -118,15 +127,38 @@ def with_iterations(scheme: Step[S], number: int) -> Step[S]:
         raise ConfigError(
             describe(expected="at least one iteration", found=str(number), fix="use at least 1")
         )
-    if isinstance(scheme, FixedPoint):
-        return scheme.with_iterations(number)
-    if isinstance(scheme, Repeat) and len(_elements(scheme.step)) == 1:
+    return _with(scheme, number)
+
+
+@singledispatch
+def _with(scheme: Step[S], number: int) -> Step[S]:
+    return CyclicChain(scheme.elements(), number)
+
+
+@_with.register(FixedPoint)
+def _fixed_point_with(scheme: FixedPoint[S], number: int) -> Step[S]:
+    return scheme.with_iterations(number)
+
+
+@_with.register(Repeat)
+def _repeat_with(scheme: Repeat[S], number: int) -> Step[S]:
+    if len(scheme.step.elements()) == 1:
         return scheme.with_times(number)
-    backward = getattr(scheme, "backward_mode", None)
-    if isinstance(scheme, Chain) and number <= len(scheme) == len(_elements(scheme)):
+    return CyclicChain(scheme.elements(), number, scheme.backward_mode)
+
+
+@_with.register(Chain)
+def _chain_with(scheme: Chain[S], number: int) -> Step[S]:
+    elements = scheme.elements()
+    if number <= len(scheme) == len(elements):
         return scheme[:number]
-    steps = list(scheme.steps) if isinstance(scheme, CyclicChain) else _elements(scheme)
-    return CyclicChain(steps, number, backward)  # type: ignore[arg-type]
+    return CyclicChain(elements, number, scheme.backward_mode)
+
+
+@_with.register(CyclicChain)
+def _cycle_with(scheme: CyclicChain[S], number: int) -> Step[S]:
+    steps: list[Any] = list(scheme.steps)
+    return CyclicChain(steps, number, scheme.backward_mode)
 
 
 def model_with_iterations(model: Reconstructor, number: int) -> Iterative:
@@ -151,21 +183,12 @@ def model_with_iterations(model: Reconstructor, number: int) -> Iterative:
     return model.with_scheme(with_iterations(model.scheme, number)).train(model.training)
 
 
-def _elements(step: Any) -> list[Any]:  # noqa: ANN401 - any step
-    """The steps that one run applies, in order, as ``iterates`` goes through them.
-
-    A repeated step comes once for every repetition.
-    """
-    if isinstance(step, Chain):
-        return [element for part in step for element in _elements(part)]
-    if isinstance(step, Repeat):
-        return _elements(step.step) * step.times
-    return [step]
-
-
-def _in_turn(step: Any, by: int) -> Any:  # noqa: ANN401 - any step
-    if by and isinstance(step, OnSubset):
-        return OnSubset(step.step, step.partition, step.k + by, drawn=step.drawn).train(
-            step.training
-        )
+@singledispatch
+def _in_turn(step: Step[S], by: int) -> Step[S]:  # noqa: ARG001 - most steps have no number
     return step
+
+
+@_in_turn.register(OnSubset)
+def _subset_in_turn(step: OnSubset[S], by: int) -> Step[S]:
+    later = OnSubset(step.step, step.partition, step.k + by, drawn=step.drawn)
+    return later.train(step.training) if by else step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -256,6 +256,12 @@ def test_a_detector_that_misses_most_of_the_image_is_logged_once(
 
 def test_a_source_just_outside_the_image_is_taken() -> None:
     assert FanBeam((6, 8), (0.0,), DETECTOR, 5.01, 0.0).radius == 5.0
+
+
+@pytest.mark.parametrize("angles", [{"number": 12}, "12", 12, [0.0, "x"], np.zeros(())])
+def test_an_argument_of_another_kind_is_named(angles: Any) -> None:
+    with pytest.raises(GeometryError, match=r"In 'ParallelBeam\.angles': Expected .* What to do:"):
+        ParallelBeam((6, 8), angles, DETECTOR)
 
 
 def test_wrong_values_in_a_file_keep_their_message_and_path() -> None:

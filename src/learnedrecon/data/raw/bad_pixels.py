@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from learnedrecon.errors import DataError, ShapeError, describe
+from learnedrecon.errors import DataError, ShapeError, describe, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ class BadPixels(NamedTuple):
     def __str__(self) -> str:
         number, total = int(self.mask.sum()), self.mask.size
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items() if count)
-        share = f"{100 * number / total:.2g} % of {total} detector pixels"
+        share = f"{percent(number / total)} of {total} detector pixels"
         return f"{share}: {number} mended by interpolation ({kinds})" if number else f"0 of {total}"
 
 

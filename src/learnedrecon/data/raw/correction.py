@@ -16,7 +16,7 @@ from learnedrecon.data.raw.bad_pixels import (
     find_bad_pixels,
     mended,
 )
-from learnedrecon.errors import DataError, ShapeError, describe, require
+from learnedrecon.errors import DataError, ShapeError, describe, percent, require
 
 FloatArray = NDArray[np.float64]
 Mending = Literal["auto", "none"] | NDArray[Any]
@@ -46,9 +46,9 @@ class Corrected(NamedTuple):
         if self.bad.mask.any():
             lines.append(f"Bad pixels: {self.bad}.")
         if self.clipped:
-            share = 100 * self.clipped / self.values.size
+            share = percent(self.clipped / self.values.size)
             lines.append(
-                f"{self.clipped} of {self.values.size} values ({share:.2g} %) had counts at or "
+                f"{self.clipped} of {self.values.size} values ({share}) had counts at or "
                 f"below the dark frame, or next to it: they were set to {self.values.max():.4g}, "
                 "the largest line integral that is allowed."
             )

@@ -8,6 +8,7 @@ n/(2π)^d ∫ f(k) dk over the part of [-π, π]^d that is sampled. With them T*
 from __future__ import annotations
 
 import math
+from functools import singledispatch
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -110,24 +111,38 @@ def ramp_weights(trajectory: Radial | Kooshball | Stacked, shape: Shape) -> Tens
     Raises:
         GeometryError: The trajectory is of another kind.
     """
-    if isinstance(trajectory, Stacked) and isinstance(trajectory.plane, Radial):
-        plane = ramp_weights(trajectory.plane, shape[1:])
-        return (shape[0] / trajectory.partitions) * plane.repeat(trajectory.partitions, 1)
-    if isinstance(trajectory, Stacked) or not isinstance(trajectory, Radial | Kooshball):
-        raise GeometryError(
-            describe(
-                expected="a Radial, a Kooshball, or a Stacked with Radial planes",
-                found=f"{trajectory!r:.80}",
-                fix="use pipe_menon or voronoi_weights",
-            )
+    return _ramp(trajectory, shape)
+
+
+@singledispatch
+def _ramp(trajectory: object, shape: Shape) -> Tensor:  # noqa: ARG001 - of the kinds below
+    raise GeometryError(
+        describe(
+            expected="a Radial, a Kooshball, or a Stacked with Radial planes",
+            found=f"{trajectory!r:.80}",
+            fix="use pipe_menon or voronoi_weights",
         )
+    )
+
+
+@_ramp.register(Stacked)
+def _of_stars(trajectory: Stacked, shape: Shape) -> Tensor:
+    plane = _ramp(trajectory.plane, shape[1:])
+    return (shape[0] / trajectory.partitions) * plane.repeat(trajectory.partitions, 1)
+
+
+@_ramp.register(Radial)
+def _of_spokes(trajectory: Radial, shape: Shape) -> Tensor:
     radii, step = np.abs(trajectory.radii), 2 * math.pi / trajectory.samples
-    if isinstance(trajectory, Radial):
-        turns = coverage(tuple(trajectory.angles.tolist()), math.pi).weights
-        along = np.where(radii > 0, radii, step / 6) * step
-    else:
-        turns = np.full(trajectory.directions, 2 * math.pi / trajectory.directions)
-        along = radii**2 * step
+    turns = coverage(tuple(trajectory.angles.tolist()), math.pi).weights
+    along = np.where(radii > 0, radii, step / 6) * step
+    return torch.from_numpy(turns[:, None] * along) * _per_cell(shape)
+
+
+@_ramp.register(Kooshball)
+def _of_directions(trajectory: Kooshball, shape: Shape) -> Tensor:
+    turns = np.full(trajectory.directions, 2 * math.pi / trajectory.directions)
+    along = trajectory.radii**2 * (2 * math.pi / trajectory.samples)
     return torch.from_numpy(turns[:, None] * along) * _per_cell(shape)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from learnedrecon.compiling import real_of
+from learnedrecon.compiling import open_function, real_of
 from learnedrecon.errors import DifferentiationError, describe
 from learnedrecon.operators.linear import LinearMultiple
 from learnedrecon.operators.mri.non_cartesian import NonCartesianMRI
@@ -51,10 +51,11 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
         DifferentiationError: Gradients are asked for in the trajectory with the default weights,
             which have none.
     """
-    if isinstance(operator, LinearMultiple):
-        return gridding(operator.operator, operator.divided(data), weights=weights)
-    if isinstance(operator, ScaledArgument):
-        return gridding(operator.operator, data, weights=weights) / operator.scale
+    return _gridded(operator, data, weights)
+
+
+@open_function
+def _gridded(operator: Operator, data: Tensor, weights: Tensor | None) -> Tensor:
     operator = require_operator(operator, data, "gridding", NonCartesianMRI)
     data = operator.codomain.check(data, "data")
     plane = Space(operator.codomain.shape[-2:], torch.float64)
@@ -64,6 +65,16 @@ def gridding(operator: Operator, data: Tensor, *, weights: Tensor | None = None)
         return operator.adjoint(weights * data)
     image = operator.adjoint(weights.unsqueeze(-3) * data)
     return _divided(image, operator)
+
+
+@_gridded.register(LinearMultiple)
+def _of_multiple(operator: LinearMultiple, data: Tensor, weights: Tensor | None) -> Tensor:
+    return _gridded(operator.operator, operator.divided(data), weights)
+
+
+@_gridded.register(ScaledArgument)
+def _of_scaled_argument(operator: ScaledArgument, data: Tensor, weights: Tensor | None) -> Tensor:
+    return _gridded(operator.operator, data, weights) / operator.scale
 
 
 @pseudo_inverse.register(NonCartesianMRI)

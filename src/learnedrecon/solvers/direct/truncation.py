@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from learnedrecon.errors import percent
 from learnedrecon.solvers.noise_level import known_noise
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ class Truncation(NamedTuple):
 
     def __str__(self) -> str:
         ends = [
-            f"{100 * share:.3g} % of the views at the {name} detector pixel"
+            f"{percent(share, 3)} of the views at the {name} detector pixel"
             for share, name in ((self.first, "first"), (self.last, "last"))
             if share > 0
         ]
         return (
             "The projections do not fall to the background where the detector ends: cut are"
-            f" {' and '.join(ends)}, at {100 * self.level:.2g} % of the largest value."
+            f" {' and '.join(ends)}, at {percent(self.level)} of the largest value."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.mutating.changes import Mutation
+from tests.mutating.changes import Mutation
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from benchmarks.mutating.child import IMPORTS, NONE, PASSED, UNPATCHED
-from benchmarks.mutating.lines import TestRun
+from tests.mutating.child import IMPORTS, NONE, PASSED, UNPATCHED
+from tests.mutating.lines import TestRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.mutating.changes import Mutation
+    from tests.mutating.changes import Mutation
 
 ROOT = Path(__file__).parents[2]
 Outcome: TypeAlias = Literal["noticed", "time is up", "survived", "no test runs it"]
@@ -46,14 +46,14 @@ def watched(folder: Path, files: list[str], tests: list[str]) -> dict[str, TestR
     """What every test of a repository runs of some files, by the id of the test."""
     request, output = folder / "request.json", folder / "lines.json"
     request.write_text(json.dumps({"files": files, "tests": tests}), encoding="utf-8")
-    script = ROOT / "benchmarks" / "mutating" / "lines.py"
+    script = ROOT / "tests" / "mutating" / "lines.py"
     command = [sys.executable, str(script), str(folder), str(request), str(output)]
     subprocess.run(command, check=True)
     return loaded(output)
 
 
 def loaded(path: Path) -> dict[str, TestRun]:
-    """What :mod:`benchmarks.mutating.lines` wrote."""
+    """What :mod:`tests.mutating.lines` wrote."""
     content = json.loads(path.read_text(encoding="utf-8"))
     return {test: TestRun(*run) for test, run in content.items()}
 
@@ -151,7 +151,7 @@ class Copy:
 
     def start(self, tests: list[str]) -> None:
         """Starts the processes that run tests, and collects those of some files."""
-        child = ROOT / "benchmarks" / "mutating" / "child.py"
+        child = ROOT / "tests" / "mutating" / "child.py"
         for kind, files in (("fresh", []), ("collected", tests)):
             self.processes[kind] = subprocess.Popen(
                 [sys.executable, str(child), str(self.folder), kind, *files],

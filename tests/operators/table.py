@@ -1,7 +1,7 @@
-"""Claim: every property of every operator holds, as docs/operators.md shows.
+"""The table of all operators and their properties, which docs/operators.md shows.
 
-    python -m studies.operator_table                # about a quarter of a minute
-    python -m studies.operator_table --output runs  # leaves the recorded table alone
+    python -m tests.operators.table                # about a quarter of a minute
+    python -m tests.operators.table --output runs  # leaves the recorded table alone
 
 Runs ``check_operator`` on the cases of tests/operators/cases in both precisions, writes the largest
 number of every group of properties to studies/results/operator-table.json and the page. A
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import torch
 import typer
@@ -28,8 +29,12 @@ from learnedrecon.testing import Finding, Report, check_operator
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).parents[1]
-CASES = ROOT / "tests" / "operators" / "cases"
+    from torch import Tensor
+
+Case: TypeAlias = "Callable[[torch.dtype], Operator | tuple[Operator, Tensor]]"
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((Path(__file__).parent / "cases").glob("*.py"))
 PRECISIONS = {"double": torch.float64, "single": torch.float32}
 # The first group one of whose texts a property's name contains is its own.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -56,12 +61,10 @@ def main(
     *, output: Annotated[Path, typer.Option(help="Folder instead of the repository.")] = ROOT
 ) -> None:
     """Checks, and writes table and page."""
-    content: dict[str, Any] = record("studies.operator_table")
+    content: dict[str, Any] = record("tests.operators.table")
     begun = time.perf_counter()
     rows = [
-        measured(path.stem, name, case)
-        for path in sorted(CASES.glob("*.py"))
-        for name, case in cases_of(path).items()
+        measured(path.stem, name, case) for path in FILES for name, case in cases_of(path).items()
     ]
     content["seconds_in_all"] = time.perf_counter() - begun
     content["size"] = size_of(rows)
@@ -70,26 +73,31 @@ def main(
     target = output / "studies" / "results" / "operator-table.json"
     write_text(target, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     write_text(output / "docs" / "operators.md", page(content))
-    print(sentence(content["size"]))
+    sys.stdout.write(sentence(content["size"]) + "\n")
 
 
-def cases_of(path: Path) -> dict[str, Callable[[torch.dtype], Any]]:
+def cases_of(path: Path) -> dict[str, Case]:
     """The ``CASES`` of a file."""
     spec = importlib.util.spec_from_file_location(f"operator_cases_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: dict[str, Callable[[torch.dtype], Any]] = module.CASES
+    found: dict[str, Case] = module.CASES
     return found
 
 
-def measured(family: str, name: str, case: Callable[[torch.dtype], Any]) -> dict[str, Any]:
+def built(case: Case, dtype: torch.dtype) -> tuple[Operator, Tensor | None]:
+    """The operator of a case, and where its tensors of samples are checked."""
+    made = case(dtype)
+    return (made, None) if isinstance(made, Operator) else made
+
+
+def measured(family: str, name: str, case: Case) -> dict[str, Any]:
     """One row: the largest number of every group, in both precisions."""
     row: dict[str, Any] = {"family": family, "case": name, "checked": 0, "skipped": []}
     for precision, dtype in PRECISIONS.items():
-        made = case(dtype)
-        operator, at = (made, None) if isinstance(made, Operator) else made
+        operator, at = built(case, dtype)
         report = check_operator(operator, at=at)
         row |= {"operator": report.subject, "spaces": spaces(operator)}
         row[precision] = worst(report)
@@ -185,7 +193,7 @@ def in_both(group: str) -> Cell:
     )
 
 
-def deviation(number: float | bool | None) -> str:  # noqa: FBT001
+def deviation(number: float | bool | None) -> str:
     """A number with one digit, a tick, or a dash."""
     if number is None:
         return "–"

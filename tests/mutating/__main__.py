@@ -1,12 +1,12 @@
 """How many changes to the mathematics do the tests notice?
 
-    python -m benchmarks.mutations --number 300 --minutes 60
-    python -m benchmarks.mutations --again benchmarks/results/mutations.json
+    python -m tests.mutating --number 300 --minutes 60
+    python -m tests.mutating --again benchmarks/results/mutations.json
 
 The second goes on from an earlier run: what was noticed then is not judged again.
 
-A seeded sample of changes (:mod:`benchmarks.mutating.changes`), over the files in proportion to
-their lines, and those that were missed once (:mod:`benchmarks.mutating.named`). Each is made in a
+A seeded sample of changes (:mod:`tests.mutating.changes`), over the files in proportion to
+their lines, and those that were missed once (:mod:`tests.mutating.named`). Each is made in a
 copy of the repository. There the tests that run the changed line, the quick ones first, run until
 one fails (``pytest -x -q -n 0``, without the slow ones) or the time is up. Which tests run which
 lines is found first, by running them all once. What changes the text and not what is computed, or
@@ -17,19 +17,16 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from benchmarks.harness.machine import record
-from benchmarks.harness.tables import Cell, Table, table
-from benchmarks.mutating.changes import Mutation, count, mutations
-from benchmarks.mutating.equivalent import EQUIVALENT
-from benchmarks.mutating.judge import (
+from tests.mutating.changes import Mutation, count, mutations
+from tests.mutating.counts import GROUPS, NOTICED, summary, table_and_share
+from tests.mutating.judge import (
     ROOT,
     Copy,
     Verdict,
@@ -38,26 +35,19 @@ from benchmarks.mutating.judge import (
     tests_of,
     watched,
 )
-from benchmarks.mutating.named import PACKAGE, named
+from tests.mutating.named import PACKAGE, named
+
+from benchmarks.harness.machine import record
 from learnedrecon.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.mutating.lines import TestRun
+    from tests.mutating.lines import TestRun
 
-GROUPS = {
-    "certificates": ("evaluation/certificate*.py",),
-    "equilibria": ("*/contraction.py", "models/equilibrium*.py"),
-    "schemes": ("schemes/*.py",),
-    "solvers": ("solvers/**/*.py",),
-    "networks": tuple(f"networks/{name}.py" for name in ("bounded", "potential", "spectral")),
-    "functionals": ("functionals/*.py",),
-}
 ROOMS = ("networks", "functionals", "evaluation", "schemes", "solvers", "models", "testing")
 TESTS = [*(f"tests/{room}" for room in ROOMS), "tests/test_problem.py"]
 OUTPUT = ROOT / "benchmarks" / "results" / "mutations.json"
-NOTICED = ("noticed", "time is up")
 
 
 def files_of() -> dict[str, str]:
@@ -77,7 +67,7 @@ def _text(file: str) -> str:
 
 def sample(number: int, seed: int, groups: list[str]) -> list[tuple[str, Mutation]]:
     """Changes and the groups of their files, in an order of which every part is a sample."""
-    generator, chosen = random.Random(seed), list[tuple[str, Mutation]]()  # noqa: S311
+    generator, chosen = random.Random(seed), list[tuple[str, Mutation]]()
     files = {file: group for file, group in files_of().items() if not groups or group in groups}
     sizes = {file: len(_text(file).splitlines()) for file in files}
     whole = sum(sizes.values())
@@ -132,66 +122,12 @@ def judged(
         except KeyboardInterrupt:
             break
         place = f"{one.file}:{one.line}"
-        print(f"{index}/{len(chosen)} {verdict.outcome}: {place} {one.change}", flush=True)
+        sys.stdout.write(f"{index}/{len(chosen)} {verdict.outcome}: {place} {one.change}\n")
         where = {"group": group, "file": one.file, "line": one.line, "text": one.text}
         yield {**where, "change": one.change, **verdict._asdict()}
 
 
-def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts, and the survivors with the reason of those that are equivalent."""
-    survivors = [
-        {**one, "equivalent": EQUIVALENT.get((one["file"], one["text"], one["change"]))}
-        for one in found
-        if one["outcome"] not in NOTICED
-    ]
-    real = [one for one in survivors if one["equivalent"] is None]
-    outcomes = Counter(one["outcome"] for one in found)
-    valid = len(found) - len(survivors) + len(real)
-    rows = [
-        {
-            "group": group,
-            "changes": sum(one["group"] == group for one in found),
-            "time is up": sum(
-                one["group"] == group and one["outcome"] == "time is up" for one in found
-            ),
-            "equivalent": sum(one["group"] == group for one in survivors)
-            - sum(one["group"] == group for one in real),
-            "survived": sum(one["group"] == group for one in real),
-        }
-        for group in dict.fromkeys(one["group"] for one in found)
-    ]
-    return {
-        "changes": len(found),
-        "outcomes": outcomes,
-        "valid": valid,
-        "survived": len(real),
-        "share_that_survived": len(real) / max(1, valid),
-        "groups": sorted(rows, key=lambda row: list(GROUPS).index(row["group"])),
-        "survivors": survivors,
-        "judged": found,
-    }
-
-
-def table_and_share(content: dict[str, Any]) -> Table:
-    """What a page says of the results."""
-    columns: dict[str, Cell] = {
-        "files": lambda row: row["group"],
-        "changes": lambda row: str(row["changes"]),
-        "noticed": lambda row: str(row["changes"] - row["equivalent"] - row["survived"]),
-        "of these: time is up": lambda row: str(row["time is up"]),
-        "equivalent": lambda row: str(row["equivalent"]),
-        "survived": lambda row: str(row["survived"]),
-    }
-    missed = sum(one["outcome"] not in NOTICED for one in content["named"])
-    note = (
-        f"{content['survived']} of {content['valid']} changes that are not equivalent survived, "
-        f"{content['share_that_survived']:.1%}, and {missed} of the {len(content['named'])} that "
-        "were missed once."
-    )
-    return table(content["groups"], columns, note)
-
-
-def main(  # noqa: PLR0913 - every option of the command
+def main(
     *,
     number: Annotated[int, typer.Option(help="Changes in all, about.")] = 300,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
@@ -207,7 +143,7 @@ def main(  # noqa: PLR0913 - every option of the command
     output: Annotated[Path, typer.Option(help="Where the results go.")] = OUTPUT,
 ) -> None:
     """Judges a sample of changes."""
-    begun, about = time.perf_counter(), record("benchmarks.mutations")
+    begun, about = time.perf_counter(), record("tests.mutating")
     known, limits = noticed_before(again), (limit, 60 * minutes)
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder))
@@ -239,7 +175,7 @@ def main(  # noqa: PLR0913 - every option of the command
                 }
                 write_text(output, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         copy.close()
-    print(table_and_share(result).markdown())
+    sys.stdout.write(table_and_share(result).markdown())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+"""Counts of the verdicts, and the table of the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tests.mutating.equivalent import EQUIVALENT
+
+from benchmarks.harness.tables import Cell, Table, table
+
+GROUPS = {
+    "certificates": ("evaluation/certificate*.py",),
+    "equilibria": ("*/contraction.py", "models/equilibrium*.py"),
+    "schemes": ("schemes/*.py",),
+    "solvers": ("solvers/**/*.py",),
+    "networks": tuple(f"networks/{name}.py" for name in ("bounded", "potential", "spectral")),
+    "functionals": ("functionals/*.py",),
+}
+NOTICED = ("noticed", "time is up")
+
+
+def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts, and the survivors with the reason of those that are equivalent."""
+    survivors = [
+        {**one, "equivalent": EQUIVALENT.get((one["file"], one["text"], one["change"]))}
+        for one in found
+        if one["outcome"] not in NOTICED
+    ]
+    real = [one for one in survivors if one["equivalent"] is None]
+    outcomes = Counter(one["outcome"] for one in found)
+    valid = len(found) - len(survivors) + len(real)
+    rows = [
+        {
+            "group": group,
+            "changes": sum(one["group"] == group for one in found),
+            "time is up": sum(
+                one["group"] == group and one["outcome"] == "time is up" for one in found
+            ),
+            "equivalent": sum(one["group"] == group for one in survivors)
+            - sum(one["group"] == group for one in real),
+            "survived": sum(one["group"] == group for one in real),
+        }
+        for group in dict.fromkeys(one["group"] for one in found)
+    ]
+    return {
+        "changes": len(found),
+        "outcomes": outcomes,
+        "valid": valid,
+        "survived": len(real),
+        "share_that_survived": len(real) / max(1, valid),
+        "groups": sorted(rows, key=lambda row: list(GROUPS).index(row["group"])),
+        "survivors": survivors,
+        "judged": found,
+    }
+
+
+def table_and_share(content: dict[str, Any]) -> Table:
+    """What a page says of the results."""
+    columns: dict[str, Cell] = {
+        "files": lambda row: row["group"],
+        "changes": lambda row: str(row["changes"]),
+        "noticed": lambda row: str(row["changes"] - row["equivalent"] - row["survived"]),
+        "of these: time is up": lambda row: str(row["time is up"]),
+        "equivalent": lambda row: str(row["equivalent"]),
+        "survived": lambda row: str(row["survived"]),
+    }
+    missed = sum(one["outcome"] not in NOTICED for one in content["named"])
+    note = (
+        f"{content['survived']} of {content['valid']} changes that are not equivalent survived, "
+        f"{content['share_that_survived']:.1%}, and {missed} of the {len(content['named'])} that "
+        "were missed once."
+    )
+    return table(content["groups"], columns, note)
