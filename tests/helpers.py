@@ -7,6 +7,7 @@ from torch import Tensor
 
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
+from learnedrecon.testing import dense_matrix
 
 
 class Dense(LinearOperator):
@@ -41,6 +42,11 @@ class Conjugating(LinearOperator):
 
     def evaluate_adjoint(self, v: Tensor) -> Tensor:
         return self.first.evaluate_adjoint(v) + self.second.evaluate_adjoint(v).conj()
+
+
+def largest_singular_value(operator: LinearOperator) -> float:
+    """‖T‖ from the dense matrix."""
+    return float(torch.linalg.matrix_norm(dense_matrix(operator), 2))
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
-from learnedrecon.data.noises import NOISES
+from learnedrecon.data.noise_registry import NOISES
 from learnedrecon.data.pairs import PairFolderSpec
 from learnedrecon.data.published.lodopab import LodopabSpec
 from learnedrecon.data.published.two_detect import TwoDetectSpec

@@ -11,7 +11,7 @@ from learnedrecon.data.noise import (
     PoissonLog,
     RelativeGaussian,
 )
-from learnedrecon.data.noises import NOISES
+from learnedrecon.data.noise_registry import NOISES
 from learnedrecon.data.simulate import Simulation, Simulator, ellipse_simulation, noise_generator
 from learnedrecon.errors import ConfigError
 from learnedrecon.operators.imaging.inpaint import Inpaint

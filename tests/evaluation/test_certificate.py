@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.attack import push_apart
 from tests.helpers import normal
-from tests.networks.attack import push_apart
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, ShapeError

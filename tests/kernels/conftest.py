@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pytest
 
+from learnedrecon.kernels import joseph
 from learnedrecon.kernels.geometry3d import RayGeometry3D
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 ANGLE = {"laminography": np.radians(35.0), "along_z": np.radians(90.0), "steep": np.radians(50.0)}
@@ -86,3 +89,11 @@ def make(
 def scan3d() -> Scan3D:
     """A scan of one kind, a full turn with its source 17 mm from the centre."""
     return make
+
+
+@pytest.fixture(params=joseph.available_isas() or [None])
+def isa(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Each instruction set of this machine in turn."""
+    joseph.set_isa(request.param)
+    yield request.param
+    joseph.set_isa(None)

@@ -17,7 +17,7 @@ from learnedrecon.kernels import joseph, oracle
 from learnedrecon.kernels.joseph import RayGeometry2D
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 Beam = Literal["parallel", "fan"]
 
@@ -53,13 +53,6 @@ def matrix(geometry: RayGeometry2D, apply: Callable[..., torch.Tensor]) -> torch
     pixels = geometry.shape[0] * geometry.shape[1]
     units = torch.eye(pixels, dtype=torch.float64).reshape(pixels, *geometry.shape)
     return apply(units, geometry).reshape(pixels, -1).T
-
-
-@pytest.fixture(params=joseph.available_isas() or [None])
-def isa(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    joseph.set_isa(request.param)
-    yield request.param
-    joseph.set_isa(None)
 
 
 @compiled

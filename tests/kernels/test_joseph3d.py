@@ -19,8 +19,6 @@ from learnedrecon.kernels import joseph, joseph3d, oracle3d
 from learnedrecon.kernels.joseph3d import RayGeometry3D
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .conftest import Scan3D
 
 KINDS = [
@@ -60,13 +58,6 @@ def check_against_oracle(geometry: RayGeometry3D, *lead: int) -> None:
     expected = oracle3d.forward(volume, geometry), oracle3d.adjoint(data, geometry)
     assert relative(joseph3d.forward(volume.float(), geometry).double(), expected[0]) < 3e-6
     assert relative(joseph3d.adjoint(data.float(), geometry).double(), expected[1]) < 3e-6
-
-
-@pytest.fixture(params=joseph.available_isas() or [None])
-def isa(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    joseph.set_isa(request.param)
-    yield request.param
-    joseph.set_isa(None)
 
 
 @compiled

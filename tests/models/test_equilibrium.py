@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from tests.models.in_numpy import IMAGE, RAY, C, T, data, gradient, network, number, scaled_data
+from tests.in_numpy import IMAGE, RAY, C, T, data, gradient, network, number, scaled_data
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import certify
@@ -37,7 +37,7 @@ from learnedrecon.testing.steps import perturb
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.networks.in_numpy import Array
+    from tests.in_numpy import Array
 
     from learnedrecon.schemes.reconstructor import Iterative
 

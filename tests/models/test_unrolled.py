@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.signal import correlate2d
-from tests.models.in_numpy import IMAGE, RAY, C, T, data, number, scaled_data
+from tests.in_numpy import IMAGE, RAY, C, T, data, number, scaled_data
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import certify
@@ -24,7 +24,7 @@ from learnedrecon.schemes.step import Repeat
 from learnedrecon.testing.steps import perturb
 
 if TYPE_CHECKING:
-    from tests.networks.in_numpy import Array
+    from tests.in_numpy import Array
 
 
 ARGUMENTS: dict[str, Any] = {

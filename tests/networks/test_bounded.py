@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.networks.attack import push_apart, worst_ratio
+from tests.attack import push_apart, worst_ratio
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tests.networks.attack import push_apart, worst_ratio
+from tests.attack import push_apart, worst_ratio
 
 from learnedrecon.errors import ConfigError, ShapeError
 from learnedrecon.networks.bounded import NearIdentity

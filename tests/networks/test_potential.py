@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from tests.attack import push_apart, worst_ratio
 from tests.helpers import normal
-from tests.networks.attack import push_apart, worst_ratio
-from tests.networks.in_numpy import analysis, layer, potential, synthesis
+from tests.in_numpy import analysis, layer, potential, synthesis
 from torch import Tensor
 from torch.nn import functional
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.helpers import Dense, normal
+from tests.helpers import Dense, largest_singular_value, normal
 from torch import Tensor
 
 from learnedrecon.operators.finite_difference import FiniteDifference
@@ -22,7 +22,6 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.space import Space
 from learnedrecon.operators.stack import BlockDiagonal, HorizontalStack, Stack
-from learnedrecon.testing import dense_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +32,6 @@ PARALLEL = ParallelBeam((10, 9), AngleRange(7), FlatDetector(15))
 RAY = RayTransform(PARALLEL, torch.float64)
 SPACE = Space((4, 5), torch.float64)
 DOUBLE = torch.float64
-
-
-def largest(operator: LinearOperator) -> float:
-    return float(torch.linalg.matrix_norm(dense_matrix(operator), 2))
 
 
 # name → (operator, how far above the norm its bound may be)
@@ -81,7 +76,7 @@ BOUNDED: dict[str, tuple[Callable[[], LinearOperator], float]] = {
 def test_bounds_are_above_the_norm_and_close(name: str) -> None:
     make, excess = BOUNDED[name]
     operator = make()
-    bound, norm = operator.norm_bound(), largest(operator)
+    bound, norm = operator.norm_bound(), largest_singular_value(operator)
     assert bound is not None
     assert norm * (1 - 1e-13) <= bound <= norm * (1 + excess)
     assert upper_norm(operator) == bound
@@ -106,7 +101,7 @@ def test_power_iteration_alone_would_be_too_small() -> None:
 
 
 def test_one_iteration_is_a_bound_already() -> None:
-    assert non_negative_norm_bound(RAY, iterations=1) >= largest(RAY)
+    assert non_negative_norm_bound(RAY, iterations=1) >= largest_singular_value(RAY)
 
 
 def test_an_operator_of_zeros_has_the_bound_zero() -> None:
@@ -116,7 +111,7 @@ def test_an_operator_of_zeros_has_the_bound_zero() -> None:
 def test_poses_of_each_sample_have_a_bound_of_their_own() -> None:
     angles = torch.stack([torch.linspace(0, 1, 7), torch.linspace(0, 3, 7)]).double()
     twin = RAY.with_tensors({"angles": angles[:, None]})
-    norms = [largest(RAY.with_tensors({"angles": each})) for each in angles]
+    norms = [largest_singular_value(RAY.with_tensors({"angles": each})) for each in angles]
     bound = twin.norm_bound()
     assert isinstance(bound, Tensor)
     assert all(
@@ -136,7 +131,7 @@ def test_without_a_bound_the_estimate_gets_a_margin_and_a_line(
     assert (2.0 * operator).norm_bound() is None
     with caplog.at_level(logging.INFO, "learnedrecon"):
         value = upper_norm(operator)
-    assert value == pytest.approx(1.05 * largest(operator), rel=1e-5)
+    assert value == pytest.approx(1.05 * largest_singular_value(operator), rel=1e-5)
     assert "knows no bound" in caplog.text
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from learnedrecon.data.noises import NOISES
+from learnedrecon.data.noise_registry import NOISES
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.models.registry import MODELS

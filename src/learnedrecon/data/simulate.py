@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from learnedrecon import specs
 from learnedrecon.data.noise import RelativeGaussian
-from learnedrecon.data.noises import NoiseSpec
+from learnedrecon.data.noise_registry import NoiseSpec
 from learnedrecon.data.phantoms.ellipses import ellipse_preset
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.limits import in_counts, refuse_bytes

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from tests.helpers import normal
 
 from learnedrecon.data.consistency import Pair, consistency
 from learnedrecon.errors import GeometryError
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
 PLANE = ParallelBeam((7, 9), AngleRange(5), FlatDetector(12), (1.2, 0.9))
 SPACE = ConeBeam((4, 5, 6), AngleRange(3, arc=6.0), FlatPanel(5, 7), 30.0, 20.0, (1.0, 1.1, 0.9))
-
-
-def normal(*shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def test_an_image_upside_down_with_data_transposed() -> None:

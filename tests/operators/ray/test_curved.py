@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from tests.helpers import normal
 from tests.operators.ray.gaussians import Blob, error, image, integrals
 
 from learnedrecon.errors import GeometryError
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 TURN = 2 * math.pi
 SCAN = CurvedFanBeam((9, 8), (0.1, 0.8, 2.4, 4.0), ArcDetector(11, 0.05, 0.02), 20.0, (1.2, 0.9))
-
-
-def normal(*shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def test_every_ray_is_that_of_a_fan_with_one_flat_pixel() -> None:
