@@ -29,6 +29,7 @@ from learnedrecon.problem import InverseProblem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from learnedrecon.compiling import Context
     from learnedrecon.operators.base import Operator
     from learnedrecon.operators.ray.geometry2d import ParallelBeam
     from learnedrecon.schemes.reconstructor import Iterative
@@ -160,12 +161,12 @@ class Stopwatch(LinearOperator):
 
 class _Timed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, watch: Stopwatch, which: str) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Context, x: Tensor, watch: Stopwatch, which: str) -> Tensor:
         ctx.watch, ctx.which = watch, which
         return watch.run(x, which)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None, None]:
         return ctx.watch.run(grad, "T*" if ctx.which == "T" else "T"), None, None
 
 

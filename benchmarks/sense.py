@@ -95,7 +95,7 @@ def _rows(work: str, call: str, times: dict[str, Timing], missing: list[str]) ->
     yield timed("mri", work, call, times=pair, peer=BARE, target=LIMIT, at_most=True)
 
 
-def _without_gradient(act: Callable[[Any], Any], x: Any) -> Callable[[], None]:  # noqa: ANN401
+def _without_gradient(act: Callable[[Any], Any], x: Any) -> Callable[[], None]:  # noqa: ANN401 - a tensor, or the peer's array
     def run() -> None:
         with torch.no_grad():
             act(x)

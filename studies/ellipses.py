@@ -103,7 +103,7 @@ def classical(
         scores = evaluate("", model, batches, experiment.data_range)
         return float(scores.psnr.mean())
 
-    def run(name: str, build: Any, start: float, factor: float, upper: float | None) -> None:  # noqa: ANN401
+    def run(name: str, build: Any, start: float, factor: float, upper: float | None) -> None:  # noqa: ANN401 - from a number to a method
         begun = time.perf_counter()
         found = tune(lambda value: score(build(value)), start=start, factor=factor, upper=upper)
         test = experiment.batches("test", images)

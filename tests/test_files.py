@@ -165,7 +165,7 @@ def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path: Path) -> 
     remove_leftovers(tmp_path / "missing" / "last.safetensors")
 
 
-def refused(match: str, *outputs: Path, **options: Any) -> None:  # noqa: ANN401
+def refused(match: str, *outputs: Path, **options: Any) -> None:
     """By the rule of outputs, and with nothing changed."""
     before = {path: path.read_bytes() for path in outputs if path.is_file()}
     with pytest.raises(ConfigError, match=match):

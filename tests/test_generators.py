@@ -20,7 +20,7 @@ def draw() -> list[float]:
         *torch.randn(3).tolist(),
         np.random.standard_normal(),  # noqa: NPY002 (the global generator is what is tested)
         random.gauss(0, 1),
-        np.random.random(),  # noqa: NPY002
+        np.random.random(),  # noqa: NPY002 - likewise
         random.random(),
     ]
 

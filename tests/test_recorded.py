@@ -34,7 +34,7 @@ class Base(Recorded):
         self.values = (width, scale)
 
     @staticmethod
-    def check(spec: Any) -> None:  # noqa: ANN401
+    def check(spec: Any) -> None:
         if spec.width < 1:
             raise ConfigError(f"Expected a width. Found {spec.width}. What to do: widen.")
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from learnedrecon.compiling import Context
     from learnedrecon.operators.ray.geometry2d import Geometry
 
     Array = NDArray[np.float32]
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 NAME = "ASTRA CPU"
 
 
-def load() -> Any:  # noqa: ANN401
+def load() -> Any:  # noqa: ANN401 - of a package without types
     """The module, or None where it is not installed."""
     try:
         return importlib.import_module("astra")
@@ -99,12 +100,12 @@ def with_autograd(projector: AstraProjector, u: Tensor) -> Tensor:
 
 class _Apply(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, u: Tensor, projector: AstraProjector) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Context, u: Tensor, projector: AstraProjector) -> Tensor:
         ctx.projector = projector
         return _each(u, projector.image, projector.forward, projector.data)
 
     @staticmethod
-    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+    def backward(ctx: Context, v: Tensor) -> tuple[Tensor, None]:
         projector = ctx.projector
         return _each(v, projector.data, projector.adjoint, projector.image), None
 

@@ -61,7 +61,7 @@ def wavelet(name: str, levels: int) -> Pair:
     return Pair("deepinv WaveletDenoiser.dwt, iwt", denoiser.dwt, inverse, _leaves)
 
 
-def _leaves(parts: Any) -> list[Tensor]:  # noqa: ANN401
+def _leaves(parts: Any) -> list[Tensor]:  # noqa: ANN401 - nested lists of tensors
     if isinstance(parts, torch.Tensor):
         return [parts]
     return [leaf for part in parts for leaf in _leaves(part)]

@@ -47,7 +47,7 @@ class Options:
 ALL_OPTIONS = tuple(Options(p, a) for p in (False, True) for a in (False, True))
 
 
-def tomography(geometry: Geometry, options: Options) -> Any:  # noqa: ANN401
+def tomography(geometry: Geometry, options: Options) -> Any:  # noqa: ANN401 - of a package without types
     """Its operator for the angles and the square image of a parallel scan.
 
     The detector is not a choice: pixels as wide as the image's, as many as fit on its diagonal.

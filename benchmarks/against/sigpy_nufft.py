@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "SigPy"
 
 
-def load() -> Any:  # noqa: ANN401
+def load() -> Any:  # noqa: ANN401 - of a package without types
     """The module, or None where it is not installed."""
     try:
         return importlib.import_module("sigpy")

@@ -34,8 +34,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self,
         fullname: str,
-        path: Sequence[str] | None = None,  # noqa: ARG002
-        target: types.ModuleType | None = None,  # noqa: ARG002
+        path: Sequence[str] | None = None,  # noqa: ARG002 - what other classes look at
+        target: types.ModuleType | None = None,  # noqa: ARG002 - what other classes look at
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname.partition(".")[0] != "torchvision":
             return None

@@ -40,7 +40,7 @@ class Settings:
     """
 
     threads: int
-    budget: Budget = Budget()  # noqa: RUF009
+    budget: Budget = Budget()  # noqa: RUF009 - it is frozen
     quick: bool = False
 
     def sized(self, geometry: ParallelBeam) -> ParallelBeam:

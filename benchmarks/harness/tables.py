@@ -53,7 +53,7 @@ def table(rows: Iterable[Any], columns: Mapping[str, Cell], note: str = "") -> T
     return Table(tuple(columns), tuple(found), note)
 
 
-def _value(row: Any, cell: Cell) -> object:  # noqa: ANN401
+def _value(row: Any, cell: Cell) -> object:  # noqa: ANN401 - what the cells take
     return row.get(cell) if isinstance(cell, str) else cell(row)
 
 

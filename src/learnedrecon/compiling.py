@@ -7,7 +7,7 @@ together with this package, which takes a second.
 from __future__ import annotations
 
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Context: TypeAlias = Any
+"""The context of a torch.autograd.Function, which takes attributes of any name."""
 
 _REAL = {
     torch.complex32: torch.float16,
@@ -119,7 +121,7 @@ def open_function(default: Callable[..., R]) -> _SingleDispatchCallable[R]:
         return decorate
 
     @wraps(default)
-    def call(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401
+    def call(*args: Any, **kwargs: Any) -> R:  # noqa: ANN401 - whatever the function takes
         return dispatch(type(args[0]))(*args, **kwargs)
 
     opened: Any = call

@@ -43,7 +43,7 @@ class Recorded:
         super().__init_subclass__()
         cls.recorded = recorded
         if "__init__" in cls.__dict__:
-            setattr(cls, "__init__", _recording(cls.__dict__["__init__"]))  # noqa: B010
+            setattr(cls, "__init__", _recording(cls.__dict__["__init__"]))  # noqa: B010 - mypy refuses the assignment
 
     @staticmethod
     def check(spec: Record) -> None:
@@ -84,8 +84,8 @@ def record(cls: type[T]) -> type[T]:
     """
     if not issubclass(cls, Recorded) and "_spec_type" not in cls.__dict__:
         spec_type(cls)
-        setattr(cls, "recorded", True)  # noqa: B010
-        setattr(cls, "__init__", _recording(cls.__init__))  # noqa: B010
+        setattr(cls, "recorded", True)  # noqa: B010 - mypy refuses the assignment
+        setattr(cls, "__init__", _recording(cls.__init__))  # noqa: B010 - mypy refuses the assignment
     return cls
 
 
@@ -177,7 +177,7 @@ def _recording(initialiser: Any) -> Any:  # noqa: ANN401 - a function, as decora
     signature = inspect.signature(initialiser)
 
     @functools.wraps(initialiser)
-    def recorded(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+    def recorded(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever the function takes
         if "spec" not in self.__dict__ and type(self).recorded:
             bound = signature.bind(self, *args, **kwargs)
             values = dict(list(bound.arguments.items())[1:])

@@ -10,7 +10,17 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import UnionType
-from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Final,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from weakref import WeakKeyDictionary
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -19,6 +29,8 @@ from pydantic_core import PydanticSerializationError
 from learnedrecon.errors import ConfigError, LearnedReconError, describe, placed, shown
 
 T = TypeVar("T")
+Plain: TypeAlias = Any
+"""Plain data: what YAML and JSON hold, right or wrong."""
 
 _DEEPEST: Final = 40
 _MOST: Final = 1_000_000
@@ -47,7 +59,7 @@ _ADAPTERS: WeakKeyDictionary[type[Any], TypeAdapter[Any]] = WeakKeyDictionary()
 _HINTS: WeakKeyDictionary[type[Any], dict[str, Any]] = WeakKeyDictionary()
 
 
-def to_plain(spec: Any) -> Any:  # noqa: ANN401
+def to_plain(spec: Any) -> Any:  # noqa: ANN401 - a dataclass
     """A spec as dictionaries, lists, numbers and strings, ready for JSON and YAML.
 
     Args:
@@ -64,7 +76,7 @@ def to_plain(spec: Any) -> Any:  # noqa: ANN401
         raise
 
 
-def from_plain(kind: type[T], values: Any, where: str = "") -> T:  # noqa: ANN401
+def from_plain(kind: type[T], values: Plain, where: str = "") -> T:
     """A spec from plain data.
 
     Args:
@@ -106,7 +118,7 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 def _explained(
     error: ValidationError,
     kind: type[Any],
-    values: Any,  # noqa: ANN401
+    values: Plain,
     where: str,
 ) -> LearnedReconError:
     """The first thing that pydantic found, in three parts."""
@@ -132,7 +144,7 @@ def _explained(
     )
 
 
-def refuse_deep(values: Any, where: str = "") -> None:  # noqa: ANN401
+def refuse_deep(values: Plain, where: str = "") -> None:
     """Check that plain data are not larger or deeper than any spec, and do not contain themselves.
 
     Args:
@@ -168,7 +180,7 @@ def refuse_deep(values: Any, where: str = "") -> None:  # noqa: ANN401
         )
 
 
-def named_to_plain(registry: Registry[Any], spec: Any) -> dict[str, Any]:  # noqa: ANN401
+def named_to_plain(registry: Registry[Any], spec: Any) -> dict[str, Any]:  # noqa: ANN401 - a dataclass
     """A registered spec as plain data, with its ``name``.
 
     Args:
@@ -183,7 +195,7 @@ def named_to_plain(registry: Registry[Any], spec: Any) -> dict[str, Any]:  # noq
     )
 
 
-def named_from_plain(registry: Registry[Any], values: Mapping[str, Any], where: str = "") -> Any:  # noqa: ANN401
+def named_from_plain(registry: Registry[Any], values: Mapping[str, Any], where: str = "") -> Any:  # noqa: ANN401 - a spec
     """The spec that plain data with a ``name`` describe.
 
     Args:
@@ -211,7 +223,7 @@ def named_from_plain(registry: Registry[Any], values: Mapping[str, Any], where: 
     return from_plain(registry[name].spec, rest, where)
 
 
-def build(registry: Registry[T], spec: Any) -> T:  # noqa: ANN401
+def build(registry: Registry[T], spec: Any) -> T:  # noqa: ANN401 - a dataclass
     """The object that a spec describes.
 
     Args:
@@ -242,7 +254,7 @@ def unknown(what: str, found: object, known: Mapping[str, Any] | list[str]) -> C
     )
 
 
-def _keys(location: tuple[int | str, ...], values: Any) -> list[str]:  # noqa: ANN401
+def _keys(location: tuple[int | str, ...], values: Plain) -> list[str]:
     """The keys of a location, without the members of unions that pydantic puts between them."""
     keys = []
     for number, part in enumerate(location):
@@ -256,7 +268,7 @@ def _keys(location: tuple[int | str, ...], values: Any) -> list[str]:  # noqa: A
     return keys
 
 
-def _refuse_unknown(options: list[Any], value: Any, where: str) -> None:  # noqa: ANN401
+def _refuse_unknown(options: list[Any], value: Plain, where: str) -> None:
     """Goes through nested dataclasses, so that every unknown key is named with its path.
 
     Truth values are refused in place of numbers, which Python takes them for.
@@ -302,6 +314,6 @@ def _nearest_dataclass(options: list[Any], values: Mapping[str, Any]) -> type[An
     )
 
 
-def _options(hint: Any) -> list[Any]:  # noqa: ANN401
+def _options(hint: Any) -> list[Any]:  # noqa: ANN401 - a type or a union of types
     """The members of a union, or the type itself."""
     return list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]

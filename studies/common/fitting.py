@@ -82,7 +82,7 @@ def counted(shape: tuple[int, int], angles: int) -> Iterator[Evaluations]:
     found = Evaluations()
     plain = batched_kernels.evaluate
 
-    def evaluate(x: Tensor, vectors: Tensor, sizes: Any, *, transpose: bool) -> Tensor:  # noqa: ANN401
+    def evaluate(x: Tensor, vectors: Tensor, sizes: Any, *, transpose: bool) -> Tensor:  # noqa: ANN401 - the kernel's
         if not found.paused and tuple(sizes.shape) == shape:
             images = x.shape[:-2].numel() if x.ndim > 2 else 1
             found.number += images * vectors.shape[-2] / angles

@@ -67,7 +67,7 @@ VALUES: tuple[Any, ...] = (
 )
 
 
-def places(plain: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
+def places(plain: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The path of every value, the whole included."""
     if isinstance(plain, dict):
         inside = [*plain.items()]
@@ -76,7 +76,7 @@ def places(plain: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # 
     return [here, *(place for key, value in inside for place in places(value, (*here, key)))]
 
 
-def changed(plain: Any, rng: random.Random) -> Any:  # noqa: ANN401
+def changed(plain: Any, rng: random.Random) -> Any:
     """A copy of plain data with a value at one place replaced, left out, added or doubled."""
     place = rng.choice(places(plain))
     value = copy.deepcopy(rng.choice(VALUES))
@@ -96,7 +96,7 @@ def changed(plain: Any, rng: random.Random) -> Any:  # noqa: ANN401
     return found
 
 
-def _added(plain: Any, value: Any, rng: random.Random) -> Any:  # noqa: ANN401
+def _added(plain: Any, value: Any, rng: random.Random) -> Any:
     if isinstance(plain, dict):
         return {**plain, rng.choice(("a", "name", "shape", "x" * 100, "\u00e9")): value}
     return [*plain, value] if isinstance(plain, list) else [plain, value]

@@ -206,7 +206,7 @@ def optional(kind: type[Any]) -> list[Field[Any]]:
     return [f for f in fields(kind) if f.default is not MISSING or f.default_factory is not MISSING]
 
 
-def default(field: Field[Any]) -> Any:  # noqa: ANN401
+def default(field: Field[Any]) -> Any:
     """What a field is where nobody says it."""
     return field.default if field.default_factory is MISSING else field.default_factory()
 
@@ -217,7 +217,7 @@ def _required(kind: type[Any]) -> dict[str, Any]:
     return {f.name: known[f.name] for f in fields(kind) if f.name not in free}
 
 
-def _unlike(field: Field[Any]) -> Any:  # noqa: ANN401
+def _unlike(field: Field[Any]) -> Any:
     usual = default(field)
     if type(usual) in _NETWORKS:
         return _NETWORKS[type(usual)]

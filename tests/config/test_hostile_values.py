@@ -28,7 +28,7 @@ CONFIG = Config(
 )
 
 
-def accepted(read: Callable[[Any], object], values: Any) -> bool:  # noqa: ANN401
+def accepted(read: Callable[[Any], object], values: Any) -> bool:
     """Whether the values are taken; what is not must be explained, and in few words."""
     try:
         read(values)

@@ -42,7 +42,7 @@ class Masked(LinearOperator):
         return Masked(tensors["mask"]) if tensors else self
 
 
-def sample(name: str = "a", **changes: Any) -> Sample:  # noqa: ANN401 - fields of a sample
+def sample(name: str = "a", **changes: Any) -> Sample:
     seed = sum(map(ord, name))
     truth = torch.rand(1, 8, 10, generator=torch.Generator().manual_seed(seed))
     return Sample(name, torch.full((1, 4, 13), float(seed)), truth)._replace(**changes)

@@ -52,7 +52,7 @@ def compared(operator: Operator, truth: Tensor, data: Tensor) -> Consistency:
     return consistency([Pair("a", operator, truth, data)])
 
 
-def of(**changes: Any) -> Tensor:  # noqa: ANN401 - fields of a geometry
+def of(**changes: Any) -> Tensor:
     """What another scan measures."""
     return RayTransform(replace(SCAN, **changes))(image())
 

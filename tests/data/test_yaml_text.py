@@ -68,7 +68,7 @@ values = st.recursive(
 
 @given(values)
 @settings(deadline=None)
-def test_what_is_written_is_read(plain: Any) -> None:  # noqa: ANN401
+def test_what_is_written_is_read(plain: Any) -> None:
     """Any plain data, among them texts that look like numbers, in both versions of YAML."""
     text = dump_yaml(plain)
     assert load_yaml(text) == plain

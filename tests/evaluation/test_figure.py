@@ -32,7 +32,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, rows: list[Row], target: Path) -> Fig
     kept: list[Figure] = []
 
     class Kept(Figure):
-        def __init__(self, *given: Any, **options: Any) -> None:  # noqa: ANN401
+        def __init__(self, *given: Any, **options: Any) -> None:
             super().__init__(*given, **options)
             kept.append(self)
 

@@ -57,7 +57,7 @@ def fitted(
     operator: Operator,
     data: torch.Tensor,
     truths: torch.Tensor,
-    **more: Any,  # noqa: ANN401 - keywords of fit
+    **more: Any,
 ) -> None:
     model = LearnedPrimalDual(iterations=1, hidden=2, image_scale=0.02, like=operator)
     lr.fit(model, (data, truths), operator=operator, steps=1, progress=False, **more)

@@ -298,7 +298,7 @@ def _weights() -> list[Seed]:
     }
     tensors = {"model.x": torch.ones(2, 2), "pairs": torch.ones(3, 2)}
 
-    def signed(values: Any, names: Any) -> bytes:  # noqa: ANN401
+    def signed(values: Any, names: Any) -> bytes:
         texts = {"complex": _json(names), "content": _json(values)}
         header = {"format": "learnedrecon", "version": "1"}
         return save(tensors, {**header, **texts, "sha256": tensorfile._digest(tensors, texts)})
@@ -317,7 +317,7 @@ def _weights() -> list[Seed]:
     ]
 
 
-def _json(values: Any) -> str:  # noqa: ANN401
+def _json(values: Any) -> str:
     try:
         return json.dumps(values)
     except ValueError:  # integers of more digits than Python prints

@@ -66,7 +66,7 @@ def scan(
     return RayGeometry2D(vectors, beam == "fan", detectors, shape, (1.2, 0.7))
 
 
-def call(function: str, tensor: torch.Tensor, geometry: RayGeometry2D, *options: object) -> Any:  # noqa: ANN401
+def call(function: str, tensor: torch.Tensor, geometry: RayGeometry2D, *options: object) -> Any:
     vectors = torch.tensor(geometry.vectors)
     sizes = (geometry.fan, (geometry.detectors,), geometry.shape, geometry.pixel)
     return (function, tensor, vectors, sizes, *options)

@@ -51,7 +51,7 @@ def scan(
     distance: float = 150.0,
     tilt: float = 0.0,
     start: float = 0.0,
-) -> Any:  # noqa: ANN401
+) -> Any:
     """A circle, or for a tilt a laminography; voxels are cubes, so that 45 degrees are ties."""
     theta = start + np.arange(angles) * (2 * np.pi / angles)
     across = np.stack([np.cos(theta), np.sin(theta), 0 * theta], axis=1)
@@ -64,12 +64,12 @@ def scan(
     return geometry3d.RayGeometry3D(vectors, cone, detectors, SHAPE, (1.0, 1.0, 1.0))
 
 
-def call(function: str, tensor: torch.Tensor, geometry: Any, *options: object) -> Any:  # noqa: ANN401
+def call(function: str, tensor: torch.Tensor, geometry: Any, *options: object) -> Any:
     sizes = (geometry.cone, geometry.detectors, geometry.shape, geometry.pixel)
     return (function, tensor, torch.tensor(geometry.vectors), sizes, *options)
 
 
-def pair(geometry: Any, *lead: int) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
+def pair(geometry: Any, *lead: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     shapes = (geometry.shape, (geometry.angles, *geometry.detectors))
     volume, data = (torch.randn(*lead, *s, dtype=F64, generator=generator) for s in shapes)

@@ -110,7 +110,7 @@ def test_compiled_by_inductor() -> None:
 def test_gradients_of_compiled_methods(name: str, column: str) -> None:
     model = short(name, column)
 
-    def gradients(call: Any) -> list[Tensor]:  # noqa: ANN401
+    def gradients(call: Any) -> list[Tensor]:
         loss = call(problem_of(column)).image.abs().square().mean()
         return list(torch.autograd.grad(loss, list(model.parameters())))
 

@@ -61,7 +61,7 @@ def network(inputs: int, outputs: int, axes: int = 2) -> AsReal:
     return AsReal(ConvNet(ConvSpec(channels, kernel, last_scale=0.1)))
 
 
-def learned_gradient(coils: int | None) -> Step[ImageAndMemory]:  # noqa: ARG001
+def learned_gradient(coils: int | None) -> Step[ImageAndMemory]:  # noqa: ARG001 - what other kinds look at
     step = LearnedGradientStep(network(3 + MEMORY, 1 + MEMORY))
     return Repeat(step, 4, Checkpointed(2))
 
@@ -82,7 +82,7 @@ def run(scheme: Step, problem: InverseProblem) -> Tensor:  # type: ignore[type-a
 
 @pytest.mark.parametrize("coils", [None, 3])
 @pytest.mark.parametrize("build", [learned_gradient, primal_dual])
-def test_training_beats_the_zero_filled_image(build, coils: int | None) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_training_beats_the_zero_filled_image(build, coils: int | None) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - one of many functions
     torch.manual_seed(0)
     problem, truth = problem_of(coils)
     scheme = build(coils)

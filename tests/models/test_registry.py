@@ -300,7 +300,7 @@ class Types:
 
     seen: set[torch.dtype]
 
-    def __call__(self, _module: torch.nn.Module, _inputs: object, output: Any) -> None:  # noqa: ANN401
+    def __call__(self, _module: torch.nn.Module, _inputs: object, output: Any) -> None:
         self.seen |= {t.dtype for t in (output if isinstance(output, tuple) else (output,))}
 
 
@@ -313,11 +313,11 @@ class Convolutions(TorchDispatchMode):
 
     def __torch_dispatch__(
         self,
-        func: Any,  # noqa: ANN401
-        types: Any,  # noqa: ANN401
-        args: Any = (),  # noqa: ANN401
-        kwargs: Any = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        func: Any,
+        types: Any,
+        args: Any = (),
+        kwargs: Any = None,
+    ) -> Any:
         del types
         result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten.convolution.default:

@@ -48,7 +48,7 @@ LEARNED: dict[str, Any] = ITERATIVE | {
 }
 
 
-def built(spec: Any) -> Reconstructor:  # noqa: ANN401
+def built(spec: Any) -> Reconstructor:
     """A model in double precision whose weights are as after some training: none is zero."""
     torch.manual_seed(0)
     model = specs.build(MODELS, spec).double()

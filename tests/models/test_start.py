@@ -64,7 +64,7 @@ def built(spec: object) -> Iterative:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
-def test_methods_run_on_any_linear_operator(spec: Any) -> None:  # noqa: ANN401
+def test_methods_run_on_any_linear_operator(spec: Any) -> None:
     model = built(spec)
     perturb(model, seed=1)
     check_reconstructor(model, problem())
@@ -76,7 +76,7 @@ def test_methods_run_on_any_linear_operator(spec: Any) -> None:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
-def test_with_zero_weights_the_image_is_that_of_the_adjoint(spec: Any) -> None:  # noqa: ANN401
+def test_with_zero_weights_the_image_is_that_of_the_adjoint(spec: Any) -> None:
     """c·(T/‖T‖)*(y/(c‖T‖)) = T*y/‖T‖²."""
     model, at = built(spec), problem()
     for p in model.parameters():
@@ -96,7 +96,7 @@ def test_a_nonlinear_operator_starts_from_zero() -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
-def test_starts_go_to_plain_data_and_back(spec: Any) -> None:  # noqa: ANN401
+def test_starts_go_to_plain_data_and_back(spec: Any) -> None:
     plain = specs.named_to_plain(MODELS, spec)
     assert plain["start"] == "adjoint"
     assert specs.named_from_plain(MODELS, plain) == spec

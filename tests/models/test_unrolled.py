@@ -37,7 +37,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def built(**changes: Any) -> UnrolledGradient:  # noqa: ANN401
+def built(**changes: Any) -> UnrolledGradient:
     torch.manual_seed(0)
     model = UnrolledGradient(**(ARGUMENTS | changes)).double()
     perturb(model, seed=0)
@@ -121,6 +121,6 @@ def test_neither_the_steps_nor_their_fixed_point_have_a_certificate() -> None:
         ("image_scale", 0.0),
     ],
 )
-def test_fields_out_of_range(field: str, value: Any) -> None:  # noqa: ANN401
+def test_fields_out_of_range(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"Expected '{field}' of UnrolledGradient"):
         built(**{field: value})

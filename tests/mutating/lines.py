@@ -74,13 +74,13 @@ class Recorder:
                 lines.setdefault(self.names[code.co_filename], set()).update(numbers)
         return {file: sorted(numbers) for file, numbers in lines.items()}
 
-    def _enter(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401
+    def _enter(self, frame: FrameType, event: str, _: object) -> Any:
         code = frame.f_code
         if event != "call" or code.co_filename not in self.names:
             return None
         numbers = self._lines.setdefault(code, set())
 
-        def line(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401
+        def line(frame: FrameType, event: str, _: object) -> Any:
             if event == "line":
                 numbers.add(frame.f_lineno)
             return line

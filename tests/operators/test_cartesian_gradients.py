@@ -153,7 +153,7 @@ def test_masks_and_maps_may_be_mapped_over() -> None:
     assert torch.allclose(gradient, leaf.grad, rtol=0, atol=1e-13)
 
 
-def weighted(operator: Any, u: Tensor, maps: Tensor) -> Tensor:  # noqa: ANN401
+def weighted(operator: Any, u: Tensor, maps: Tensor) -> Tensor:
     operator = operator.with_tensors({"maps": maps}) if operator.scan.coils else operator
     return operator.adjoint(operator(u)).abs().square().sum()
 

@@ -102,6 +102,6 @@ def test_plain_data_and_back() -> None:
     "arguments",
     [("dirichlet",), ("zero", -1.0), ("zero", (1.0, 1.0, 1.0)), ("zero", float("nan"))],
 )
-def test_errors(arguments: Any) -> None:  # noqa: ANN401
+def test_errors(arguments: Any) -> None:
     with pytest.raises(GeometryError, match="one positive spacing"):
         FiniteDifference(Space((4, 4)), *arguments)

@@ -318,7 +318,7 @@ def test_rows_may_be_arrays_tensors_and_slices(rows: Rows) -> None:
     ],
     ids=repr,
 )
-def test_what_is_not_rows_is_named(rows: Any) -> None:  # noqa: ANN401
+def test_what_is_not_rows_is_named(rows: Any) -> None:
     operator = RayTransform(SCAN, torch.float64)
     for subset in (operator.subset, InverseProblem(operator, normal(1, 1, 6, 7)).subset):
         with pytest.raises(GeometryError, match=r"whole numbers, or as a slice.*T\.subset\(\["):
@@ -360,7 +360,7 @@ def test_operators_are_divided_by_numbers() -> None:
 
 
 @pytest.mark.parametrize("other", ["a", None, 1j, [1.0]])
-def test_other_things_have_no_arithmetic_with_operators(other: Any) -> None:  # noqa: ANN401
+def test_other_things_have_no_arithmetic_with_operators(other: Any) -> None:
     operator = Matrix(normal(3, 2))
     for combine in (op.add, op.sub, op.mul, op.truediv, op.matmul):
         with pytest.raises(TypeError, match=r"unsupported operand|can't multiply"):

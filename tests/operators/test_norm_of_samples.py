@@ -59,7 +59,7 @@ def test_a_sample_does_not_see_its_neighbours() -> None:
 def test_no_mask_is_met_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
 
-    def counted(operator: LinearOperator, **options: Any) -> PowerResult:  # noqa: ANN401
+    def counted(operator: LinearOperator, **options: Any) -> PowerResult:
         found = lanczos_norm(operator, **options)
         sizes.append(torch.as_tensor(found.norm).numel())
         return found

@@ -27,7 +27,7 @@ def test_shapes_become_tuples_of_plain_numbers() -> None:
 
 
 @pytest.mark.parametrize("shape", [5, (), (0,), (3, -1), (2.5, 2), "ab", None])
-def test_what_is_not_a_shape_is_refused(shape: Any) -> None:  # noqa: ANN401
+def test_what_is_not_a_shape_is_refused(shape: Any) -> None:
     with pytest.raises(ShapeError, match=r"at least one size.*Space\(\(\d+,\)\)"):
         Space(shape)
 
@@ -44,7 +44,7 @@ def test_a_number_gets_the_call_for_vectors() -> None:
         ([[0.0] * 3] * 2, "list", "torch.as_tensor"),
     ],
 )
-def test_what_is_not_a_tensor_is_named(value: Any, found: str, call: str) -> None:  # noqa: ANN401
+def test_what_is_not_a_tensor_is_named(value: Any, found: str, call: str) -> None:
     with pytest.raises(DtypeError, match=rf"x as a torch tensor\. Found {found}\. .*{call}"):
         Space((2, 3)).check(value, "x")
 

@@ -36,7 +36,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, float]] = {
 }
 
 
-def projected(rays: dict[str, Any], volume: dict[str, Any], kernel: str, image: np.ndarray) -> Any:  # noqa: ANN401
+def projected(rays: dict[str, Any], volume: dict[str, Any], kernel: str, image: np.ndarray) -> Any:
     number = astra.create_projector(kernel, rays, volume)
     try:
         return astra.OpTomo(number).FP(image.astype(np.float32))

@@ -19,7 +19,7 @@ from learnedrecon.schemes.reconstructor import Iterative
 from learnedrecon.schemes.reversible import Reversible
 
 
-def mode(model: Iterative) -> Any:  # noqa: ANN401
+def mode(model: Iterative) -> Any:
     return model.scheme.backward_mode
 
 
@@ -33,7 +33,7 @@ def mode(model: Iterative) -> Any:  # noqa: ANN401
         ("reversible", None, Reversible()),
     ],
 )
-def test_a_name_sets_the_way(name: Any, every: int | None, expected: Backward) -> None:  # noqa: ANN401
+def test_a_name_sets_the_way(name: Any, every: int | None, expected: Backward) -> None:
     model = InvertiblePrimalDual(2, 4)
     set_backward(model, name, every)
     assert mode(model) == expected
@@ -61,8 +61,8 @@ def test_repeated_steps_are_set_too() -> None:
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(
-    model: Any,  # noqa: ANN401
-    name: Any,  # noqa: ANN401
+    model: Any,
+    name: Any,
     every: int | None,
     words: str,
 ) -> None:

@@ -258,15 +258,15 @@ class _WrongVmap(torch.autograd.Function):
     def setup_context(ctx: FunctionCtx, inputs: object, output: object) -> None: ...
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:  # noqa: ARG004
+    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:  # noqa: ARG004 - by torch's protocol
         return grad
 
     @staticmethod
-    def jvp(ctx: FunctionCtx, tangent: Tensor) -> Tensor:  # noqa: ARG004
+    def jvp(ctx: FunctionCtx, tangent: Tensor) -> Tensor:  # noqa: ARG004 - by torch's protocol
         return tangent.clone()
 
     @staticmethod
-    def vmap(info: object, in_dims: tuple[int], u: Tensor) -> tuple[Tensor, int]:  # noqa: ARG004
+    def vmap(info: object, in_dims: tuple[int], u: Tensor) -> tuple[Tensor, int]:  # noqa: ARG004 - by torch's protocol
         return 1.001 * u, in_dims[0]
 
 

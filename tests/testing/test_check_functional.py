@@ -138,7 +138,7 @@ class Hard(L1):
 class Forgetful(L1):
     """Knows nothing of the step."""
 
-    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002 - what other classes look at
         return super().prox(u, 1.0)
 
 
@@ -175,7 +175,7 @@ class AntiMonotone(L1):
 class OpenBox(Box):
     """Projects onto a larger box than it says."""
 
-    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002 - what other classes look at
         return u.clamp(self.lower, self.upper + 1e-3)
 
 

@@ -61,7 +61,7 @@ def joint(tiny: ModuleType) -> Joint:
     return Joint(tiny).double()
 
 
-def spec_of(groups: Any, **options: Any) -> TrainingSpec:  # noqa: ANN401
+def spec_of(groups: Any, **options: Any) -> TrainingSpec:
     return TrainingSpec(
         steps=10,
         schedule=ScheduleSpec(kind="constant"),
@@ -75,7 +75,7 @@ def stepped(
     model: Joint,
     spec: TrainingSpec,
     batches: list[Batch],
-    loss: Any = parts,  # noqa: ANN401
+    loss: Any = parts,
 ) -> dict[str, float]:
     update = Supervised(model, loss=loss, spec=spec, accelerator=make_accelerator(cpu=True))
     return update(model, batches, step=0)
@@ -191,7 +191,7 @@ class AlongTheWay:
     def __init__(self, *, iterates: bool) -> None:
         self.iterates = iterates
 
-    def __call__(self, output: Any, batch: Batch) -> dict[str, Tensor]:  # noqa: ANN401
+    def __call__(self, output: Any, batch: Batch) -> dict[str, Tensor]:
         last = output[-1] if self.iterates else output
         every = DeepSupervision()(output, batch) if self.iterates else SquaredError()(last, batch)
         return {"every": every, "last": AbsoluteError()(last, batch)}

@@ -180,7 +180,7 @@ def test_without_tensorboard_the_extra_is_named(
 ) -> None:
     real = builtins.__import__
 
-    def without(name: str, *rest: Any) -> Any:  # noqa: ANN401
+    def without(name: str, *rest: Any) -> Any:
         if "tensorboard" in name:
             message = f"No module named '{name}'"
             raise ImportError(message)

@@ -390,7 +390,7 @@ def test_it_learns(tiny: ModuleType, tmp_path: Path) -> None:
 class Pairs(SampleDataset):
     """Truth and data that are stored."""
 
-    def __init__(self, source: Any) -> None:  # noqa: ANN401 (tiny.Source)
+    def __init__(self, source: Any) -> None:
         self.images = source.images
         self.data = source.operator(source.images)
 

@@ -185,7 +185,7 @@ def test_a_folder_that_is_removed_meanwhile_is_written_again(
     """The run ends as if nothing had happened, first records and lock included."""
     calls = 0
 
-    def removing(estimate: Any, batch: Any) -> Any:  # noqa: ANN401
+    def removing(estimate: Any, batch: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 11:

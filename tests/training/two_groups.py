@@ -28,18 +28,18 @@ SAMPLES = 2
 class Joint(torch.nn.Module):
     """An image, and a number for it that also depends on what is trained besides."""
 
-    def __init__(self, tiny: Any, besides: torch.Tensor) -> None:  # noqa: ANN401 - a module
+    def __init__(self, tiny: Any, besides: torch.Tensor) -> None:
         super().__init__()
         self.reconstruction = tiny.Tiny(tiny.TinySpec(dropout=0.0, normalise=False))
         self.task = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(tiny.SIZE**2, 2))
         self.besides = [besides]  # no parameter of the model
 
-    def forward(self, problem: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
+    def forward(self, problem: Any) -> tuple[torch.Tensor, torch.Tensor]:
         image = self.reconstruction(problem).image * self.besides[0]
         return image, self.task(image).tanh().sum(1)
 
 
-def parts(output: tuple[torch.Tensor, torch.Tensor], batch: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
+def parts(output: tuple[torch.Tensor, torch.Tensor], batch: Any) -> dict[str, torch.Tensor]:
     image, score = output
     return {
         "image": (image - batch.truth).square().flatten(1).mean(1),

@@ -135,7 +135,7 @@ def test_an_unregistered_spec_is_named(tiny: ModuleType) -> None:
         Blueprint.of(Blueprint({}), models=tiny.MODELS, operators=tiny.OPERATORS)
 
 
-def rewritten(tiny: ModuleType, path: Path, **changes: Any) -> None:  # noqa: ANN401
+def rewritten(tiny: ModuleType, path: Path, **changes: Any) -> None:
     """A file like that of ``trained``, whole and signed, but with other content."""
     write_weights(path, trained(tiny), blueprint(tiny))
     tensors, content = read_tensors(path)

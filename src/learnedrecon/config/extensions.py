@@ -19,6 +19,8 @@ from learnedrecon.training.losses import LOSSES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from learnedrecon.specs import Plain
+
 T = TypeVar("T")
 Kind = Literal["model", "operator", "dataset", "noise", "loss"]
 REGISTRIES: Final[dict[str, Registry[Any]]] = {
@@ -58,7 +60,7 @@ def _kind_of(cls: type[Any]) -> str:
     return next((kind for kind in kinds if issubclass(cls, REGISTRIES[kind].base)), LOSSES.kind)
 
 
-def import_modules(names: Any) -> None:  # noqa: ANN401 - whatever a file holds
+def import_modules(names: Plain) -> None:
     """Imports modules that register classes, from the working folder or the environment.
 
     Args:

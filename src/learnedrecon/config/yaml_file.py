@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
 
-    from learnedrecon.specs import Registry
+    from learnedrecon.recorded import Record
+    from learnedrecon.specs import Plain, Registry
 
 _LOG = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def dump_config(config: Config) -> str:
     return dump_yaml(to_plain(config))
 
 
-def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
+def read_geometry(path: str | os.PathLike[str]) -> Record:
     """The spec of an operator, such as a geometry, from a YAML file.
 
     Args:
@@ -113,7 +114,7 @@ def read_geometry(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
     return _operator(read_yaml(path), "geometry", path)
 
 
-def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any operator spec
+def read_operator(path: str | os.PathLike[str]) -> Record:
     """The spec of an operator from a geometry file, a configuration or a run folder.
 
     Args:
@@ -140,7 +141,7 @@ def read_operator(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - any op
     return _operator(values, "geometry", path)
 
 
-def dump_operator(spec: Any) -> str:  # noqa: ANN401 - any operator spec
+def dump_operator(spec: Record) -> str:
     """The spec of an operator as YAML.
 
     Args:
@@ -149,7 +150,7 @@ def dump_operator(spec: Any) -> str:  # noqa: ANN401 - any operator spec
     return dump_yaml(operator_to_plain(spec))
 
 
-def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: ANN401
+def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: ANN401 - any operator spec
     """Atomic write of the spec of an operator to a YAML file.
 
     Args:
@@ -159,7 +160,7 @@ def write_geometry(path: str | os.PathLike[str], spec: Any) -> None:  # noqa: AN
     write_text(path, dump_operator(spec))
 
 
-def operator_to_plain(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any operator spec
+def operator_to_plain(spec: Record) -> dict[str, Any]:
     """The spec of an operator as plain data with its name.
 
     Args:
@@ -168,14 +169,14 @@ def operator_to_plain(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any operat
     return named_to_plain(OPERATORS, spec)
 
 
-def _unshared(values: Any) -> Any:  # noqa: ANN401 - plain data
+def _unshared(values: Plain) -> Plain:
     """A copy in which what YAML aliases share is there several times, to be changed alone."""
     if isinstance(values, dict):
         return {key: _unshared(value) for key, value in values.items()}
     return [_unshared(value) for value in values] if isinstance(values, list) else values
 
 
-def _locate_data(values: Any, folder: Path) -> None:  # noqa: ANN401 - plain data
+def _locate_data(values: Plain, folder: Path) -> None:
     """Makes the paths of data absolute, in place."""
     data = values.get("data") if isinstance(values, dict) else None
     for section in data.values() if isinstance(data, dict) else ():
@@ -183,7 +184,7 @@ def _locate_data(values: Any, folder: Path) -> None:  # noqa: ANN401 - plain dat
             section["path"] = str((folder / section["path"]).resolve())
 
 
-def _measured(values: Any) -> dict[str, Any]:  # noqa: ANN401 - plain data
+def _measured(values: Plain) -> dict[str, Any]:
     """The keys of a section 'model' that describe the images, not the method."""
     model = values.get("model") if isinstance(values, dict) else None
     return (
@@ -221,13 +222,13 @@ def _read_named(
     }
 
 
-def _operator(values: Any, where: str, path: str | os.PathLike[str]) -> Any:  # noqa: ANN401
+def _operator(values: Plain, where: str, path: str | os.PathLike[str]) -> Record:
     _refuse_unfilled(values, where, path)
     values = plain_operator(values, where, Path(path).parent)
     return named_from_plain(OPERATORS, values, where)
 
 
-def _refuse_unfilled(values: Any, where: str, path: str | os.PathLike[str]) -> None:  # noqa: ANN401
+def _refuse_unfilled(values: Plain, where: str, path: str | os.PathLike[str]) -> None:
     """Refuses what templates have in place of what they do not know."""
     unfilled = [name for name, value in _leaves(values, where) if value == FILL_IN]
     if unfilled:
@@ -240,7 +241,7 @@ def _refuse_unfilled(values: Any, where: str, path: str | os.PathLike[str]) -> N
         )
 
 
-def _leaves(values: Any, where: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain data
+def _leaves(values: Plain, where: str) -> Iterator[tuple[str, Any]]:
     if not isinstance(values, dict):
         yield where, values
         return
@@ -248,7 +249,7 @@ def _leaves(values: Any, where: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN4
         yield from _leaves(value, f"{where}.{key}")
 
 
-def _override(values: Any, text: str) -> None:  # noqa: ANN401 - plain data
+def _override(values: Plain, text: str) -> None:
     path, sign, value = text.partition("=")
     keys = path.strip().split(".")
     if not sign or not all(keys):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learnedrecon import specs
 from learnedrecon.data.simulate import Simulation, Simulator
-from learnedrecon.errors import DataError, ShapeError, describe
+from learnedrecon.errors import DataError, ShapeError, describe, require
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import InverseProblem, Problem
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from learnedrecon.functionals.base import Fidelity, Regulariser
     from learnedrecon.operators.base import Operator
     from learnedrecon.operators.space import Space
+    from learnedrecon.recorded import Record
 
 
 class Sample(NamedTuple):
@@ -86,7 +87,7 @@ class BatchBuilder:
         self,
         operator: Operator,
         *,
-        spec: Any = None,  # noqa: ANN401 - any registered operator spec
+        spec: Record = None,
         measurement: Simulation | None = None,
         fidelity: Fidelity | None = None,
         regulariser: Regulariser | None = None,
@@ -152,7 +153,7 @@ class BatchBuilder:
             self._others.popitem(last=False)
         return self._others[spec]
 
-    def _on_device(self, operator: Operator, spec: Any) -> _OnDevice:  # noqa: ANN401 - any operator spec
+    def _on_device(self, operator: Operator, spec: Record) -> _OnDevice:
         operator = operator.to(self.device)
         if self.measurement is None:
             return _OnDevice(operator, None)
@@ -247,6 +248,5 @@ def check_fit(shape: tuple[int, ...], space: Space, what: str, sample: str) -> N
         )
 
 
-def _require(condition: bool, expected: str, found: str, fix: str) -> None:  # noqa: FBT001
-    if not condition:
-        raise DataError(describe(expected=expected, found=found, fix=fix))
+def _require(condition: object, expected: str, found: str, fix: str) -> None:
+    require(condition, DataError, expected=expected, found=found, fix=fix)

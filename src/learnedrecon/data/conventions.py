@@ -15,11 +15,12 @@ from learnedrecon.specs import named_to_plain
 
 if TYPE_CHECKING:
     from learnedrecon.operators.ray.arranged import Arranged
+    from learnedrecon.specs import Plain
 
 _MOST_KEYS: Final = 8
 
 
-def plain_operator(values: Any, where: str, folder: Path) -> Any:  # noqa: ANN401 - plain data
+def plain_operator(values: Plain, where: str, folder: Path) -> Plain:
     """The values of an operator as this package writes them; others are returned as they are.
 
     With ``convention: astra`` there are ``proj_geom`` and ``vol_geom``, the dictionaries of ASTRA.
@@ -89,7 +90,7 @@ def _skimage(values: Mapping[str, Any], folder: Path) -> Arranged:
     return geometry_from_skimage(values["shape"], _array(values["theta"], folder), **options)
 
 
-def _array(value: Any, folder: Path) -> Any:  # noqa: ANN401 - plain data
+def _array(value: Plain, folder: Path) -> Plain:
     """The numbers of a file, or as given."""
     return read_array(folder / value, None) if isinstance(value, str) else value
 

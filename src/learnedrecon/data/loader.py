@@ -91,7 +91,7 @@ class Loader:
             )
         part = copy.copy(self)
         each = size // world
-        part._share = slice(rank * each, (rank + 1) * each) if world > 1 else slice(None)  # noqa: SLF001
+        part._share = slice(rank * each, (rank + 1) * each) if world > 1 else slice(None)  # noqa: SLF001 - of this class
         return part
 
     def with_builder(self, builder: Callable[[list[Sample]], Batch]) -> Loader:

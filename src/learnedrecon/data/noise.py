@@ -114,7 +114,7 @@ class Gaussian(Noise):
     def __post_init__(self) -> None:
         _check_number("sigma", self.sigma, zero_allowed=True)
 
-    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002 - what other classes look at
         return clean + self.sigma * _standard_normal(clean, generator)
 
 
@@ -173,7 +173,7 @@ class PoissonCounts(Noise):
             f"{self.photons:g} photons",
         )
 
-    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002 - what other classes look at
         return torch.poisson(self.photons * clean, generator=generator) / self.photons
 
 
@@ -209,7 +209,7 @@ class PoissonLog(Noise):
             f"counts at {self.photons:g} photons",
         )
 
-    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002 - what other classes look at
         counts = torch.poisson(self.photons * torch.exp(-clean), generator=generator)
         counts = torch.where(counts == 0.0, self.min_count, counts)
         return -torch.log(counts / self.photons)

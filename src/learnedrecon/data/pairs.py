@@ -130,7 +130,7 @@ class PairFolder(SampleDataset):
             operator.
     """
 
-    def __init__(self, spec: PairFolderSpec, operator: Any = None) -> None:  # noqa: ANN401 - any spec
+    def __init__(self, spec: PairFolderSpec, operator: Record = None) -> None:
         self.spec = spec
         self.operator = operator
         groups: Mapping[str, str] = {}
@@ -216,7 +216,7 @@ class _Item:
     spec: Any
 
 
-def _inspected(pair: Pair, spec: PairFolderSpec, operator: Any) -> _Item:  # noqa: ANN401 - any spec
+def _inspected(pair: Pair, spec: PairFolderSpec, operator: Record) -> _Item:
     own = None if pair.geometry is None else read_geometry(pair.geometry)
     domain, codomain = _spaces(own if own is not None else operator)
     data = _channelled(pair.measurement, 2 if codomain is None else codomain.ndim)
@@ -232,14 +232,14 @@ def _inspected(pair: Pair, spec: PairFolderSpec, operator: Any) -> _Item:  # noq
 
 
 @lru_cache(maxsize=64)
-def _spaces(spec: Any) -> tuple[Space, Space] | tuple[None, None]:  # noqa: ANN401 - any spec
+def _spaces(spec: Record) -> tuple[Space, Space] | tuple[None, None]:
     if spec is None:
         return None, None
     operator = specs.build(OPERATORS, spec)
     return operator.domain, operator.codomain
 
 
-def read_geometry(path: Path) -> Any:  # noqa: ANN401 - any registered operator spec
+def read_geometry(path: Path) -> Record:
     """The operator spec of a YAML file: a ``name`` and the values, as in a configuration.
 
     Args:

@@ -36,7 +36,7 @@ DATASETS: Registry[SampleDataset] = Registry(
 
 
 @singledispatch
-def build_dataset(spec: Record, operator: Record = None) -> SampleDataset:  # noqa: ARG001
+def build_dataset(spec: Record, operator: Record = None) -> SampleDataset:  # noqa: ARG001 - what other kinds look at
     """The dataset that a record describes.
 
     Args:

@@ -38,7 +38,7 @@ def _(one: EllipseSpec, other: Record) -> bool:
 
 
 @singledispatch
-def in_section(spec: Record, section: Split) -> Record:  # noqa: ARG001
+def in_section(spec: Record, section: Split) -> Record:  # noqa: ARG001 - what other kinds look at
     """The record of a dataset in a section of a configuration; by default the record itself.
 
     Args:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Generator, Tensor, nn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from learnedrecon.operators.base import Operator
+    from learnedrecon.recorded import Record
 
 _NO_TENSORS: Final[Mapping[str, Tensor]] = MappingProxyType({})
 
@@ -105,7 +106,7 @@ class Simulator:
         self,
         simulation: Simulation,
         operator: Operator,
-        spec: Any = None,  # noqa: ANN401 - any registered operator spec
+        spec: Record = None,
     ) -> None:
         self.simulation = simulation
         self.operator = operator

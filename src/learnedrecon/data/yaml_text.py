@@ -14,6 +14,8 @@ from learnedrecon.specs import refuse_deep
 if TYPE_CHECKING:
     import os
 
+    from learnedrecon.specs import Plain
+
 _EXPECTED: Final = "a readable YAML file"
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _FIX: Final = "repair the file, or write a new one with 'learnedrecon init'"
@@ -78,7 +80,7 @@ for _name, (_pattern, _first) in _PLAIN.items():
     )
 
 
-def dump_yaml(values: Any) -> str:  # noqa: ANN401 - plain data
+def dump_yaml(values: Plain) -> str:
     """Plain data as YAML text that :func:`load_yaml` and other readers read in the same way.
 
     Args:
@@ -89,7 +91,7 @@ def dump_yaml(values: Any) -> str:  # noqa: ANN401 - plain data
     )
 
 
-def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever the file holds
+def read_yaml(path: str | os.PathLike[str]) -> Plain:
     """The plain data of a YAML file.
 
     Args:
@@ -104,7 +106,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - whatever t
     return values
 
 
-def load_yaml(text: str, where: str = "a text") -> Any:  # noqa: ANN401 - whatever the text holds
+def load_yaml(text: str, where: str = "a text") -> Plain:
     """The plain data of YAML text: dictionaries, lists, texts, numbers, truth values and None.
 
     Args:
@@ -134,7 +136,7 @@ def load_yaml(text: str, where: str = "a text") -> Any:  # noqa: ANN401 - whatev
     return values
 
 
-def _strange(values: Any) -> str | None:  # noqa: ANN401
+def _strange(values: Plain) -> str | None:
     """The first thing that is not plain data, and None if all are; the depth is bounded."""
     if isinstance(values, dict):
         keys = [key for key in values if not isinstance(key, str)]

@@ -198,7 +198,7 @@ def _unproved(step: Step[Any], fidelity: Fidelity) -> str:
     if type(fidelity) is not LeastSquares:
         return f"proofs are for the data term LeastSquares, not for {type(fidelity).__name__}"
     for module in step.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - torch has no public name
             return "BatchNorm has no Lipschitz bound for all images"
     if not isinstance(step, AnalysedStep):
         return f"{type(step).__name__} has no bound of its Lipschitz constant"
@@ -213,7 +213,7 @@ def _borrowed(module: nn.Module) -> str:
             continue
         if statement not in vars(kind):
             return f"{kind.__name__} inherits a proof, and may change the map that it is for"
-        if module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001
+        if module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001 - torch has no public name
             return f"hooks of {kind.__name__} may change its map"
         changed = [name for name in vars(module) if callable(getattr(kind, name, None))]
         if changed:

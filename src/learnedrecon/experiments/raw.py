@@ -248,7 +248,7 @@ def _stacked(path: Path, key: str | None, raw: RawInput) -> ScanFrames:
     return ScanFrames(values, None, None, None, stack.rows)
 
 
-def _refuse_twice(path: Path, raw: RawInput, scan: ScanFrames, own: bool) -> None:  # noqa: FBT001
+def _refuse_twice(path: Path, raw: RawInput, scan: ScanFrames, own: bool) -> None:  # noqa: FBT001 - a condition
     """Refuses the other meanings of numbers that have their flats with them.
 
     Raises:

@@ -333,7 +333,7 @@ def look_at_data(material: Material) -> None:
 
 
 def _number(images: int) -> str:
-    """How many, where a set that draws its images as they are needed has no number."""
+    """A number as text; none for a set that draws its images as they are needed."""
     return str(images) if images < _ENDLESS else "any number"
 
 

@@ -33,7 +33,7 @@ class Fidelity(nn.Module, ABC):
     def gradient(self, v: Tensor, y: Tensor) -> Tensor:
         """∂D/∂v, of the shape of ``v``."""
 
-    def prox(self, v: Tensor, y: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
+    def prox(self, v: Tensor, y: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002 - what other classes look at
         """argmin_w t·D(w; y) + ½‖w - v‖².
 
         Args:
@@ -67,7 +67,7 @@ class Fidelity(nn.Module, ABC):
             DtypeError: Data are of another kind of number.
         """
 
-    def restrict(self, rows: Tensor, axis: int) -> Self:  # noqa: ARG002
+    def restrict(self, rows: Tensor, axis: int) -> Self:  # noqa: ARG002 - what other classes look at
         """The data term of the rows ``rows`` along ``axis``; itself if nothing has rows."""
         return self
 
@@ -83,7 +83,7 @@ class Regulariser(nn.Module, ABC):
     def gradient(self, u: Tensor) -> Tensor:
         """∇R(u), of the shape of ``u``."""
 
-    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002 - what other classes look at
         """argmin_w t·R(w) + ½‖w - u‖².
 
         Args:

@@ -50,7 +50,7 @@ class Box(Regulariser):
         inside = ((u >= self.lower) & (u <= self.upper)).flatten(1).all(1)
         return torch.where(inside, 0.0, math.inf).to(u.dtype)
 
-    def gradient(self, u: Tensor) -> NoReturn:  # noqa: ARG002
+    def gradient(self, u: Tensor) -> NoReturn:  # noqa: ARG002 - what other classes look at
         raise ConfigError(
             describe(
                 expected="a functional with a gradient",
@@ -59,7 +59,7 @@ class Box(Regulariser):
             )
         )
 
-    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002
+    def prox(self, u: Tensor, step: StepSize) -> Tensor:  # noqa: ARG002 - what other classes look at
         self._require_real(u)
         return u.clamp(self.lower, self.upper)
 

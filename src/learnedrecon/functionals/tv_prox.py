@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from learnedrecon.operators.finite_difference import FiniteDifference
 from learnedrecon.operators.space import Space
 
 if TYPE_CHECKING:
+    from learnedrecon.compiling import Context
     from learnedrecon.functionals.base import StepSize
 
 _CHECK_EVERY = 10
@@ -138,11 +139,11 @@ class _NoDerivative(torch.autograd.Function):
     """(x, image) ↦ image, which has no derivative and says so."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, image: Tensor) -> Tensor:  # noqa: ANN401, ARG004
+    def forward(ctx: Context, x: Tensor, image: Tensor) -> Tensor:  # noqa: ARG004 - by torch's protocol
         return image.clone()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> NoReturn:  # noqa: ANN401, ARG004
+    def backward(ctx: Context, grad: Tensor) -> NoReturn:  # noqa: ARG004 - by torch's protocol
         raise DifferentiationError(
             describe(
                 expected="a proximal map with a derivative",

@@ -102,7 +102,7 @@ def backproject(
     return image.reshape(*data.shape[:-2], *sizes.shape)
 
 
-def launches_forward(  # noqa: PLR0917
+def launches_forward(  # noqa: PLR0917 - by position in torch's calls
     stack: Tensor,
     data: Tensor,
     vectors: Tensor,
@@ -169,7 +169,7 @@ def launches_forward(  # noqa: PLR0917
     return [*frames, walk]
 
 
-def launches_adjoint(  # noqa: PLR0917
+def launches_adjoint(  # noqa: PLR0917 - by position in torch's calls
     stack: Tensor,
     images: Tensor,
     vectors: Tensor,
@@ -275,6 +275,6 @@ def _parts(batch: int, sizes: Sizes, angles: int, blocks: Blocks) -> int:
 
 def _kernels() -> ModuleType:
     """The module of the kernels: Triton is imported when a tensor asks for it."""
-    from learnedrecon.kernels import triton_kernels2d  # noqa: PLC0415
+    from learnedrecon.kernels import triton_kernels2d  # noqa: PLC0415 - an extra
 
     return triton_kernels2d

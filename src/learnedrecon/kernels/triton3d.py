@@ -115,7 +115,7 @@ def backproject(
     return volume.reshape(*data.shape[:-3], *sizes.shape)
 
 
-def launches_forward(  # noqa: PLR0917
+def launches_forward(  # noqa: PLR0917 - by position in torch's calls
     stack: Tensor,
     data: Tensor,
     vectors: Tensor,
@@ -164,7 +164,7 @@ def launches_forward(  # noqa: PLR0917
     return [find, *walks] if len(vectors) else []
 
 
-def launches_adjoint(  # noqa: PLR0917
+def launches_adjoint(  # noqa: PLR0917 - by position in torch's calls
     stack: Tensor,
     volumes: Tensor,
     vectors: Tensor,
@@ -285,7 +285,7 @@ def _parts(batch: int, sizes: Sizes, angles: int, blocks: Blocks3D) -> int:
 
 def _kernels() -> tuple[ModuleType, ModuleType]:
     """The modules of the kernels: Triton is imported when a tensor asks for it."""
-    from learnedrecon.kernels import (  # noqa: PLC0415
+    from learnedrecon.kernels import (  # noqa: PLC0415 - an extra
         triton_kernels3d,
         triton_kernels3d_adjoint,
     )

@@ -102,7 +102,7 @@ class AdmmEquilibrium(CertifiedStep[ImageAndMultiplier]):
         self.network = network
         self.log_penalty = nn.Parameter(torch.tensor(math.log(penalty)))
 
-    def begin(self, image: Tensor, problem: Problem) -> ImageAndMultiplier:  # noqa: ARG002
+    def begin(self, image: Tensor, problem: Problem) -> ImageAndMultiplier:  # noqa: ARG002 - what other classes look at
         return ImageAndMultiplier(image, torch.zeros_like(image))
 
     def forward(self, state: ImageAndMultiplier, problem: Problem) -> ImageAndMultiplier:
@@ -187,7 +187,7 @@ class PrimalDualEquilibrium(AnalysedStep[PrimalDual]):
         ahead = problem.forward(2 * image - u) - problem.data
         return PrimalDual(image, (h + sigma * ahead) / (1 + sigma))
 
-    def contraction(self, largest: float, smallest: float) -> Contraction:  # noqa: ARG002
+    def contraction(self, largest: float, smallest: float) -> Contraction:  # noqa: ARG002 - what other classes look at
         reason = "a step of PDHG is averaged at best, and only with a proximal map in place of R"
         if not self.product * largest < 1:
             reason = f"τσ‖T‖² ≤ {self.product * largest:.4g} is not below 1, and {reason}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.backward import Backward
+
+State: TypeAlias = Any
+"""A named tuple of images, one for every scale."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class InvertibleUNet(nn.Module):
         """The inverse Γ⁻¹(v), with the errors of Γ."""
         return _joined(self.scales.inverse(self._split(v), _NO_PROBLEM))
 
-    def _split(self, u: Tensor) -> Any:  # noqa: ANN401
+    def _split(self, u: Tensor) -> State:
         spec = self.spec
         check_images(u, channels=spec.channels, dims=spec.dims, name="InvertibleUNet")
         multiple = 2**spec.levels
@@ -146,15 +149,15 @@ class InvertibleUNet(nn.Module):
 _NO_PROBLEM: Any = None
 
 
-def _joined(state: Any) -> Tensor:  # noqa: ANN401
+def _joined(state: State) -> Tensor:
     return torch.cat(state[:2], dim=1)
 
 
 @cache
-def _state_type(levels: int) -> Any:  # noqa: ANN401
+def _state_type(levels: int) -> Any:  # noqa: ANN401 - a type made here
     """A NamedTuple with the two halves of every level; those not in use have no channels."""
     names = [name for level in range(levels + 1) for name in _names(level)]
-    return namedtuple("ScalesState", names)  # noqa: PYI024
+    return namedtuple("ScalesState", names)  # noqa: PYI024 - its fields are as many as levels
 
 
 def _names(level: int) -> tuple[str, str]:
@@ -183,12 +186,12 @@ class _Scales(InvertibleStep[Any]):
             units += [_Ascent(self.resamplings[level], level), *_pairs(self.up[level], level)]
         return units
 
-    def forward(self, state: Any, problem: Problem) -> Any:  # noqa: ANN401
+    def forward(self, state: State, problem: Problem) -> State:
         for unit in self.units():
             state = unit.forward(state, problem)
         return state
 
-    def inverse(self, state: Any, problem: Problem) -> Any:  # noqa: ANN401
+    def inverse(self, state: State, problem: Problem) -> State:
         for unit in reversed(self.units()):
             state = unit.inverse(state, problem)
         return state
@@ -198,7 +201,7 @@ def _couplings(spec: InvertibleUNetSpec, level: int) -> nn.ModuleList:
     return nn.ModuleList(ConvNet(spec.coupling(level)) for _ in range(2 * spec.blocks))
 
 
-def _pairs(networks: Any, level: int) -> list[Unit[Any]]:  # noqa: ANN401
+def _pairs(networks: Any, level: int) -> list[Unit[Any]]:  # noqa: ANN401 - a ModuleList of module lists
     names = _names(level)
     return [
         Coupling(names[k % 2], _seeing(network, names[1 - k % 2]))
@@ -225,14 +228,14 @@ class _Descent(Unit[Any]):
     def changes(self, field: str) -> bool:
         return field in {_names(self.level)[1], *_names(self.level + 1)}
 
-    def forward(self, state: Any, problem: Problem) -> Any:  # noqa: ANN401, ARG002
+    def forward(self, state: State, problem: Problem) -> State:  # noqa: ARG002 - of every step
         fine, coarse = _names(self.level)[1], _names(self.level + 1)
         passed = getattr(state, fine)
         halves = self.resampling(passed).chunk(2, dim=1)
         empty = passed.new_empty(len(passed), 0)
         return state._replace(**{fine: empty}, **dict(zip(coarse, halves, strict=True)))
 
-    def inverse(self, state: Any, problem: Problem) -> Any:  # noqa: ANN401, ARG002
+    def inverse(self, state: State, problem: Problem) -> State:  # noqa: ARG002 - of every step
         fine, coarse = _names(self.level)[1], _names(self.level + 1)
         halves = [getattr(state, name) for name in coarse]
         empty = halves[0].new_empty(len(halves[0]), 0)
@@ -244,8 +247,8 @@ class _Descent(Unit[Any]):
 class _Ascent(_Descent):
     """The inverse of a descent."""
 
-    def forward(self, state: Any, problem: Problem) -> Any:  # noqa: ANN401
+    def forward(self, state: State, problem: Problem) -> State:
         return super().inverse(state, problem)
 
-    def inverse(self, state: Any, problem: Problem) -> Any:  # noqa: ANN401
+    def inverse(self, state: State, problem: Problem) -> State:
         return super().forward(state, problem)

@@ -62,7 +62,7 @@ class LearnedGradientStep(Step[ImageAndMemory]):
         self.network = network
         self.memory = memory
 
-    def begin(self, image: Tensor, problem: Problem) -> ImageAndMemory:  # noqa: ARG002
+    def begin(self, image: Tensor, problem: Problem) -> ImageAndMemory:  # noqa: ARG002 - what other classes look at
         channels = self.memory * image.shape[1]
         return ImageAndMemory(image, image.new_zeros(len(image), channels, *image.shape[2:]))
 

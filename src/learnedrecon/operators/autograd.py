@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from learnedrecon.compiling import Context
 
 FORWARD, ADJOINT = False, True
 
@@ -57,28 +60,28 @@ class _Apply(torch.autograd.Function):
     """x ↦ Tx or T*x; its derivative is itself and its transposed derivative the other one."""
 
     @staticmethod
-    def forward(x: Tensor, kernel: Kernel, transpose: bool) -> Tensor:  # noqa: FBT001
+    def forward(x: Tensor, kernel: Kernel, transpose: bool) -> Tensor:  # noqa: FBT001 - by position in torch's calls
         return kernel.adjoint(x) if transpose else kernel.forward(x)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Kernel, bool], output: Tensor) -> None:  # noqa: ANN401, ARG004
+    def setup_context(ctx: Context, inputs: tuple[Tensor, Kernel, bool], output: Tensor) -> None:  # noqa: ARG004 - by torch's protocol
         _, ctx.kernel, ctx.transpose = inputs
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None, None]:
         return _Apply.apply(grad, ctx.kernel, not ctx.transpose), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # noqa: ANN401
+    def jvp(ctx: Context, tangent: Tensor, *_: None) -> Tensor:
         return _Apply.apply(tangent, ctx.kernel, ctx.transpose)
 
     @staticmethod
     def vmap(
-        info: object,  # noqa: ARG004
+        info: object,  # noqa: ARG004 - by torch's protocol
         in_dims: tuple[int | None, None, None],
         x: Tensor,
         kernel: Kernel,
-        transpose: bool,  # noqa: FBT001
+        transpose: bool,  # noqa: FBT001 - by position in torch's calls
     ) -> tuple[Tensor, int]:
         moved = x if in_dims[0] is None else x.movedim(in_dims[0], 0)
         return _Apply.apply(moved, kernel, transpose), 0

@@ -126,7 +126,7 @@ class Operator(nn.Module, ABC):
         found = {name: getattr(self, name, None) for name in sorted(self.tensor_names)}
         return {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
 
-    def own_axes(self, name: str) -> int:  # noqa: ARG002
+    def own_axes(self, name: str) -> int:  # noqa: ARG002 - what other classes look at
         """The number of axes of a tensor of :meth:`with_tensors` behind its leading axes."""
         return self.domain.ndim
 
@@ -242,7 +242,7 @@ class Operator(nn.Module, ABC):
         """a·F, the same as ``a * F``; a tensor (*lead) gives one factor per sample."""
         return Multiple(self, scalar)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002 - as in torch
         """Moves buffers as ``nn.Module`` does, keeps complex ones complex and the spaces true.
 
         Buffers of :attr:`precise` move between devices and keep their precision. Whatever fails,

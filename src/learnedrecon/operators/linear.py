@@ -93,7 +93,7 @@ class LinearOperator(Operator):
         """
         return None
 
-    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:  # noqa: ARG002
+    def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor | None:  # noqa: ARG002 - what other classes look at
         """(T*T + λI)⁻¹ b in closed form, or None where there is none.
 
         Args:
@@ -167,11 +167,11 @@ class LinearOperator(Operator):
 @uncompiled
 def _current_norm(operator: LinearOperator) -> Norm:
     """The norm, kept for as long as no tensor is changed in place."""
-    known = operator._known  # noqa: SLF001
+    known = operator._known  # noqa: SLF001 - of this class
     if known is None or not known.holds(operator):
         with torch.no_grad(), torch.inference_mode(mode=False):
             known = _Known(operator.compute_norm(), _versions(operator))
-        operator._known = known  # noqa: SLF001
+        operator._known = known  # noqa: SLF001 - of this class
     if torch.is_grad_enabled() and any(buffer.requires_grad for buffer in operator.buffers()):
         return differentiable(operator, known.norm)
     return known.norm

@@ -83,7 +83,7 @@ class MatrixOperator(LinearOperator):
 
     def __init__(
         self,
-        matrix: Tensor | np.ndarray | Any,  # noqa: ANN401
+        matrix: Tensor | np.ndarray | Any,  # noqa: ANN401 - an array or a sparse matrix of scipy
         shape: tuple[int, ...] | None = None,
         result: tuple[int, ...] | None = None,
     ) -> None:
@@ -132,10 +132,10 @@ class MatrixOperator(LinearOperator):
             )
         require_leading(matrix, 2, "matrix")
         twin = MatrixOperator.__new__(MatrixOperator)
-        twin._set(self.domain, self.codomain, matrix)  # noqa: SLF001
+        twin._set(self.domain, self.codomain, matrix)  # noqa: SLF001 - of this class
         return twin
 
-    def own_axes(self, name: str) -> int:  # noqa: ARG002
+    def own_axes(self, name: str) -> int:  # noqa: ARG002 - what other classes look at
         return 2
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ class MatrixOperator(LinearOperator):
         else:
             matrix = self.matrix[..., index, :]
         part = MatrixOperator.__new__(MatrixOperator)
-        part._set(self.domain, codomain, matrix)  # noqa: SLF001
+        part._set(self.domain, codomain, matrix)  # noqa: SLF001 - of this class
         return part
 
     def compute_norm(self) -> Norm:
@@ -247,7 +247,7 @@ def _select(matrix: Tensor, rows: list[int]) -> Tensor:
     return matrix.to_sparse_coo().index_select(0, chosen)
 
 
-def _as_tensor(matrix: Any) -> Tensor:  # noqa: ANN401
+def _as_tensor(matrix: Any) -> Tensor:  # noqa: ANN401 - an array or a sparse matrix of scipy
     """A dense or sparse tensor of floats.
 
     Raises:

@@ -14,7 +14,7 @@ def version_of(tensor: Tensor | None) -> int:
     """
     if tensor is None or torch.compiler.is_compiling() or tensor.is_inference():
         return 0
-    return tensor._version  # noqa: SLF001
+    return tensor._version  # noqa: SLF001 - torch has no public name
 
 
 def changed(tensor: Tensor | None, version: int) -> bool:

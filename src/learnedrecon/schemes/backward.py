@@ -19,7 +19,7 @@ Update = Callable[[S, Problem], S]
 class Backward(ABC):
     """Base class: runs steps one after the other such that their composition is differentiable."""
 
-    def check(self, steps: Sequence[Any]) -> None:  # noqa: B027
+    def check(self, steps: Sequence[Any]) -> None:  # noqa: B027 - most ways take any step
         """Check of the steps, called when a composition is built.
 
         Raises:
@@ -39,7 +39,7 @@ class Backward(ABC):
             problem: Problem that the steps run on.
         """
         for step in steps:
-            for state in step.iterates(state, problem):  # noqa: PLR1704, B020
+            for state in step.iterates(state, problem):  # noqa: PLR1704, B020 - the state goes on
                 yield state
 
 

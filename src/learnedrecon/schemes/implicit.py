@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.solvers.fixed_point import FixedPointResult, FixedPointSolver
 
 if TYPE_CHECKING:
+    from learnedrecon.compiling import Context
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.step import Step
 
@@ -127,13 +128,13 @@ class _AtFixedPoint(torch.autograd.Function):
     """The identity, whose derivative is (I - J)⁻¹."""
 
     @staticmethod
-    def forward(ctx: Any, solve: _AdjointSolve, *state: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
+    def forward(ctx: Context, solve: _AdjointSolve, *state: Tensor) -> tuple[Tensor, ...]:
         ctx.solve = solve
         ctx.set_materialize_grads(True)
         return tuple(tensor.view_as(tensor) for tensor in state)
 
     @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    def backward(ctx: Context, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         refuse_second_derivative("Implicit")
         return (None, *ctx.solve(cotangents))
 
@@ -167,7 +168,7 @@ class JacobianFree(FixedPointBackward):
                 )
             )
 
-    def attach(self, step: Step[S], point: S, problem: Problem, report: Report) -> S:  # noqa: ARG002
+    def attach(self, step: Step[S], point: S, problem: Problem, report: Report) -> S:  # noqa: ARG002 - what other classes look at
         state = point
         for _ in range(self.steps):
             after = step(state, problem)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # noqa: SLF001
+_DRAWS = (nn.modules.dropout._DropoutNd, nn.RReLU)  # noqa: SLF001 - torch has no public name
 
 
 class Unchanged:
@@ -35,7 +35,7 @@ class Unchanged:
     def update(self, tensors: Mapping[str, Iterable[Tensor]]) -> None:
         """Adds tensors in their present version."""
         self._known += [
-            (name, tensor, tensor._version)  # noqa: SLF001
+            (name, tensor, tensor._version)  # noqa: SLF001 - torch has no public name
             for name, some in tensors.items()
             for tensor in some
             if not tensor.is_inference()
@@ -48,7 +48,7 @@ class Unchanged:
             DifferentiationError: A tensor was changed in place.
         """
         for name, tensor, version in self._known:
-            if tensor._version != version:  # noqa: SLF001
+            if tensor._version != version:  # noqa: SLF001 - torch has no public name
                 raise DifferentiationError(
                     describe(
                         expected=f"{name} as in the forward pass",
@@ -76,7 +76,7 @@ class Constancy:
                 raise _refused(f"{type(module).__name__}, which draws random numbers")
         self._weights = [p for module in modules for p in module.parameters(recurse=False)]
         self._buffers = [(module, b) for module in modules for b in module.buffers(recurse=False)]
-        self._versions = [buffer._version for _, buffer in self._buffers]  # noqa: SLF001
+        self._versions = [buffer._version for _, buffer in self._buffers]  # noqa: SLF001 - torch has no public name
         self._generator = torch.random.get_rng_state()
 
     def weights(self) -> dict[str, list[nn.Parameter]]:
@@ -91,7 +91,7 @@ class Constancy:
                 were drawn from the default generator of the CPU.
         """
         for (module, buffer), version in zip(self._buffers, self._versions, strict=True):
-            if buffer._version != version:  # noqa: SLF001
+            if buffer._version != version:  # noqa: SLF001 - torch has no public name
                 raise _refused(f"{type(module).__name__}, which changes a buffer")
         if not torch.equal(self._generator, torch.random.get_rng_state()):
             raise _refused("a step that draws from torch's default generator")

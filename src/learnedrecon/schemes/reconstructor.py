@@ -68,7 +68,7 @@ class Reconstructor(Recorded, nn.Module, ABC, recorded=False):
         """An estimate after every step; methods without steps yield their result."""
         yield self(problem)
 
-    def diagnostics(self, problem: Problem | None = None) -> dict[str, float]:  # noqa: ARG002
+    def diagnostics(self, problem: Problem | None = None) -> dict[str, float]:  # noqa: ARG002 - what other classes look at
         """Numbers for a training log that show how accurate a result is.
 
         Args:

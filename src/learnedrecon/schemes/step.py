@@ -66,7 +66,7 @@ class Step(nn.Module, ABC, Generic[S]):
     def forward(self, state: S, problem: Problem) -> S:
         """Λ(state)."""
 
-    def begin(self, image: Tensor, problem: Problem) -> S:  # noqa: ARG002
+    def begin(self, image: Tensor, problem: Problem) -> S:  # noqa: ARG002 - what other classes look at
         """The initial state of an image.
 
         Args:

@@ -20,7 +20,7 @@ Recording = Callable[[], AbstractContextManager[None]]
 class Unit(ABC, Generic[S]):
     """The smallest invertible piece of a scheme."""
 
-    def changes(self, field: str) -> bool:  # noqa: ARG002
+    def changes(self, field: str) -> bool:  # noqa: ARG002 - what other classes look at
         """True if the unit may change the field of that name."""
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from learnedrecon.solvers.result import SolverResult, describe_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from learnedrecon.compiling import Context
 
 _MEASURE = "relative residual"
 _STALLED = 0.5
@@ -98,8 +100,8 @@ class _Implicit(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,  # noqa: ANN401
-        residual: Tensor,  # noqa: ARG004
+        ctx: Context,
+        residual: Tensor,  # noqa: ARG004 - by torch's protocol
         solution: Tensor,
         solve: Callable[[Tensor], Tensor],
     ) -> Tensor:
@@ -107,7 +109,7 @@ class _Implicit(torch.autograd.Function):
         return solution.clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor, None, None]:
         if torch.is_grad_enabled():
             raise DifferentiationError(
                 describe(

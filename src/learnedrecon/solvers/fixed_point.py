@@ -251,7 +251,7 @@ def _real(flat: Tensor) -> Tensor:
     return torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
 
 
-def require(expected: str, found: float, holds: bool) -> None:  # noqa: FBT001
+def require(expected: str, found: float, holds: object) -> None:
     """Check of a field of a solver.
 
     Args:

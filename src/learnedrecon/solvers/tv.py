@@ -258,7 +258,7 @@ def _checked(
     return y, _weights(weight, data, len(y))
 
 
-def _constrained(operator: LinearOperator, nonnegative: bool | None) -> bool:  # noqa: FBT001
+def _constrained(operator: LinearOperator, nonnegative: bool | None) -> bool:  # noqa: FBT001 - a condition
     """True if u ≥ 0 is demanded."""
     is_complex = isinstance(operator, LinearOperator) and operator.domain.is_complex
     if nonnegative and is_complex:

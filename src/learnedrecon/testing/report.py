@@ -110,7 +110,7 @@ class Checklist:
             )
         self._findings.append(Finding(name, measured, limit))
 
-    def require_true(self, name: str, holds: bool, fix: str) -> None:  # noqa: FBT001
+    def require_true(self, name: str, holds: object, fix: str) -> None:
         """Records a property without a number, as a deviation of 0 or 1."""
         self.require(name, float(not holds), fix, within=0.0)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TextIO
 
+    from learnedrecon.specs import Plain
+
 Record = dict[str, Any]
 
 _REFRESH = 0.1
@@ -337,7 +339,7 @@ class RichProgress:
         self._console.print("  ".join(part for part in parts if part), highlight=False)
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401 (JSON)
+def _finite(value: Plain) -> Plain:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -37,7 +37,7 @@ class Loss(Protocol):
     estimates of which the last is the result (see :class:`SeesIterates`).
     """
 
-    def __call__(self, output: Any, batch: Batch, /) -> Tensor | Parts:  # noqa: ANN401
+    def __call__(self, output: Any, batch: Batch, /) -> Tensor | Parts:  # noqa: ANN401 - whatever a model returns
         """The loss of every sample, (batch,); or its named parts, which are logged and weighted.
 
         Args:

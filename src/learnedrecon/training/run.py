@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
+    from learnedrecon.specs import Plain
     from learnedrecon.weights.checkpoint import Blueprint
 
 _LOG = logging.getLogger(__name__)
@@ -286,7 +287,7 @@ class Difference(NamedTuple):
     second: Any
 
 
-def differences(first: Any, second: Any, where: str = "") -> list[Difference]:  # noqa: ANN401 (plain data)
+def differences(first: Plain, second: Plain, where: str = "") -> list[Difference]:
     """All differences between two pieces of plain data.
 
     Args:

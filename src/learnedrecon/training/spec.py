@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, require
 from learnedrecon.limits import MOST_STEPS, refuse_count
 
 
@@ -238,8 +238,6 @@ def _positive(value: float) -> bool:
     return value > 0 and math.isfinite(value)
 
 
-def _require(holds: bool, rule: str, value: object) -> None:  # noqa: FBT001 (a condition)
-    if not holds:
-        raise ConfigError(
-            describe(expected=rule, found=str(value), fix=f"correct '{rule.split(maxsplit=1)[0]}'")
-        )
+def _require(holds: object, rule: str, value: object) -> None:
+    fix = f"correct '{rule.split(maxsplit=1)[0]}'"
+    require(holds, ConfigError, expected=rule, found=str(value), fix=fix)

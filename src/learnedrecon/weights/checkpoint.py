@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from learnedrecon.operators.base import Operator
+    from learnedrecon.recorded import Record
     from learnedrecon.schemes.reconstructor import Reconstructor
     from learnedrecon.specs import Registry
 
@@ -63,8 +64,8 @@ class Blueprint:
     @classmethod
     def of(
         cls,
-        model_spec: Any,  # noqa: ANN401 (any registered dataclass)
-        operator_spec: Any = None,  # noqa: ANN401 (any registered dataclass)
+        model_spec: Record,
+        operator_spec: Record = None,
         *,
         models: Registry[Reconstructor] = MODELS,
         operators: Registry[Operator] = OPERATORS,
@@ -146,7 +147,7 @@ def write_weights(
     write_tensors(path, with_prefix(MODEL, model.state_dict()), content)
 
 
-def _spec_of(thing: Reconstructor | Operator) -> Any:  # noqa: ANN401 - any record
+def _spec_of(thing: Reconstructor | Operator) -> Record:
     if thing.spec is None:
         raise ConfigError(
             describe(

@@ -159,7 +159,7 @@ def test_a_missing_key_is_named_with_those_that_are_there(tmp_path: Path, name: 
         ("theta", np.s_[0]),
     ],
 )
-def test_shapes_that_do_not_fit_are_listed(tmp_path: Path, name: str, cut: Any) -> None:  # noqa: ANN401 - an index
+def test_shapes_that_do_not_fit_are_listed(tmp_path: Path, name: str, cut: Any) -> None:
     values = contents()
     values[name] = np.asarray(values[name][cut])
     with pytest.raises(ShapeError, match=r"exchange/data \(.*data_white \(.*data_dark.*theta \("):

@@ -196,7 +196,7 @@ FLAT = np.linspace(1000.0, 3000.0, 24).reshape(4, 6)
     ],
 )
 def test_frames_of_every_shape_have_one_mean(
-    frames: Any,  # noqa: ANN401 - whatever a user gives
+    frames: Any,
     shape: tuple[int, int],
 ) -> None:
     np.testing.assert_allclose(mean_frame(frames, shape, "flats"), FLAT[: shape[0]])
@@ -215,7 +215,7 @@ def test_frames_of_every_shape_have_one_mean(
     ],
 )
 def test_frames_that_could_mean_two_things_are_refused(
-    frames: Any,  # noqa: ANN401 - whatever a user gives
+    frames: Any,
     shape: tuple[int, int],
 ) -> None:
     with pytest.raises(ShapeError, match="flats"):

@@ -37,7 +37,7 @@ KERNEL = RNG.standard_normal((6, 20))
 class Integral(odl.Operator):  # type: ignore[misc]
     """(Kf)_i = Σ_j K_ij f_j between spaces of different cells, and ODL's adjoint of it."""
 
-    def __init__(self, domain: Theirs, range: Theirs, matrix: Theirs) -> None:  # noqa: A002
+    def __init__(self, domain: Theirs, range: Theirs, matrix: Theirs) -> None:  # noqa: A002 - ODL's name
         super().__init__(domain, range, linear=True)
         self.matrix = matrix
 

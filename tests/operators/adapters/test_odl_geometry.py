@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Callable[[], Any], Any, type]] = {
 
 
 def rays_of(
-    geometry: Any,  # noqa: ANN401
+    geometry: Any,
     angle: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points and directions of all rays of one view, (*detector, axes), by ODL."""

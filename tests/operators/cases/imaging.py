@@ -42,7 +42,7 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return dtype.to_complex()
 
 
-def blur(*shape: int, kernel: tuple[int, ...], **options: Any) -> PointSpread:  # noqa: ANN401
+def blur(*shape: int, kernel: tuple[int, ...], **options: Any) -> PointSpread:
     numbers: Any = random(*kernel)
     return PointSpread(shape, numbers, **options)
 
@@ -65,7 +65,7 @@ def by_rows(matrix: Tensor) -> Tensor:
         return matrix.to_sparse_csr()
 
 
-def scipy_matrix(dtype: torch.dtype) -> Any:  # noqa: ANN401
+def scipy_matrix(dtype: torch.dtype) -> Any:
     return scipy.sparse.csc_array(sparse(dtype).numpy())
 
 
@@ -162,7 +162,7 @@ for _boundary in (*BOUNDARIES, "valid"):
             add(_kind, _boundary, _method)
 
 
-def add_boundary(boundary: Any) -> None:  # noqa: ANN401
+def add_boundary(boundary: Any) -> None:
     """What else has a boundary."""
     CASES[f"blur, {boundary}, kernel beyond the image"] = lambda d: Blur(
         blur(3, 4, kernel=(8, 5), boundary=boundary), d
@@ -177,7 +177,7 @@ def add_boundary(boundary: Any) -> None:  # noqa: ANN401
     CASES[f"pad, {boundary}, far"] = lambda d: Pad(Padding((3, 4), ((7, 5), (4, 0)), boundary), d)
 
 
-def add_border(border: Any, axes: int) -> None:  # noqa: ANN401
+def add_border(border: Any, axes: int) -> None:
     """Differences across one kind of border."""
     shape, spacing = ((6,), (1, 3), (2, 3, 4))[axes - 1], (0.5, 2.0, 1.5)[:axes]
     CASES[f"finite_difference, {border}, {axes} axes"] = lambda d: FiniteDifference(

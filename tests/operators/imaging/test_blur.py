@@ -38,7 +38,7 @@ NDIMAGE = {
 sizes = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 7)), min_size=1, max_size=3)
 
 
-def blur(shape: tuple[int, ...], kernel: Any, *args: Any, **options: Any) -> Blur:  # noqa: ANN401
+def blur(shape: tuple[int, ...], kernel: Any, *args: Any, **options: Any) -> Blur:
     return Blur(PointSpread(shape, kernel, *args, **options), DOUBLE)
 
 
@@ -112,7 +112,7 @@ def test_the_norm_in_closed_form_is_that_of_lanczos() -> None:
 
 @pytest.mark.parametrize("method", ["direct", "fft"])
 @pytest.mark.parametrize("kind", [torch.float64, torch.complex128])
-def test_one_complex_image_meets_the_kernel_of_every_sample(kind: torch.dtype, method: Any) -> None:  # noqa: ANN401
+def test_one_complex_image_meets_the_kernel_of_every_sample(kind: torch.dtype, method: Any) -> None:
     """Its real and imaginary parts are not taken for samples."""
     plain = Blur(PointSpread((5, 6), Box((2, 3)), "symmetric", method=method), torch.complex128)
     generator = torch.Generator().manual_seed(3)
@@ -136,7 +136,7 @@ def test_every_sample_has_the_norm_of_its_kernel() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 @pytest.mark.parametrize("method", ["direct", "fft"])
-def test_normal_inverse_solves_the_regularised_equation(dtype: torch.dtype, method: Any) -> None:  # noqa: ANN401
+def test_normal_inverse_solves_the_regularised_equation(dtype: torch.dtype, method: Any) -> None:
     operator = Blur(PointSpread((9, 8), Box((2, 3)), method=method), dtype)
     b = operator.domain.random(leading=(2, 1))
     for weight in (0.1, torch.tensor([0.1, 3.0], dtype=DOUBLE).reshape(2, 1, 1, 1)):
@@ -279,5 +279,5 @@ def test_errors(make: Callable[[], Any], error: type[LearnedReconError], text: s
         make()
 
 
-def given_kernel(kernel: Any) -> Blur:  # noqa: ANN401
+def given_kernel(kernel: Any) -> Blur:
     return blur((8, 8), Box(3)).with_tensors({"kernel": kernel})

@@ -21,14 +21,14 @@ DOUBLE = torch.float64
 FILTERS = ("none", "box", "gaussian", "bicubic")
 
 
-def downsample(*arguments: Any) -> Downsample:  # noqa: ANN401
+def downsample(*arguments: Any) -> Downsample:
     return Downsample(Downsampling(*arguments), DOUBLE)
 
 
 @pytest.mark.parametrize("boundary", ["circular", "symmetric", "reflect", "edge", "zero"])
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize("filtering", FILTERS)
-def test_it_is_blur_and_decimation(filtering: str, factor: int, boundary: Any) -> None:  # noqa: ANN401
+def test_it_is_blur_and_decimation(filtering: str, factor: int, boundary: Any) -> None:
     decimation = Downsampling((12, 18), factor, filtering, boundary)  # type: ignore[arg-type]
     weights, first = decimation.line(factor)
     kernel: Any = np.outer(weights, weights)[::-1, ::-1]
@@ -56,7 +56,7 @@ def test_the_box_is_the_mean_of_blocks() -> None:
 
 @pytest.mark.parametrize("filtering", FILTERS)
 @pytest.mark.parametrize("factor", [2, (1, 3), (4, 1)])
-def test_norm_and_normal_inverse(filtering: str, factor: Any) -> None:  # noqa: ANN401
+def test_norm_and_normal_inverse(filtering: str, factor: Any) -> None:
     operator = downsample((8, 12), factor, filtering)
     exact = float(torch.linalg.matrix_norm(dense_matrix(operator), 2))
     assert operator.norm() == pytest.approx(exact, rel=1e-12)
@@ -96,6 +96,6 @@ def test_plain_data_and_back() -> None:
         (((8, 8), 2, "gaussian", "zero", -1.0), "sigma > 0"),
     ],
 )
-def test_errors(arguments: Any, text: str) -> None:  # noqa: ANN401
+def test_errors(arguments: Any, text: str) -> None:
     with pytest.raises(GeometryError, match=text):
         Downsampling(*arguments)

@@ -40,7 +40,7 @@ def test_a_crop_is_a_slice_and_its_adjoint_pads_by_zeros() -> None:
 
 
 @pytest.mark.parametrize("boundary", ["circular", "symmetric", "reflect", "edge", "zero"])
-def test_the_norm_of_padding_is_a_root_of_a_count(boundary: Any) -> None:  # noqa: ANN401
+def test_the_norm_of_padding_is_a_root_of_a_count(boundary: Any) -> None:
     for margins in (((1, 2), (0, 1)), ((9, 3), (4, 4))):
         operator = Pad(Padding((5, 4), margins, boundary), DOUBLE)
         exact = float(torch.linalg.matrix_norm(dense_matrix(operator), 2))
@@ -92,7 +92,7 @@ def test_normal_inverse_solves_the_regularised_equation(operator: LinearOperator
 @pytest.mark.parametrize(
     "spec", [Padding((5, 4), ((1, 0), (2, 2)), "reflect"), PixelMask((5, 4), 0.25, 7)]
 )
-def test_plain_data_and_back(spec: Any) -> None:  # noqa: ANN401
+def test_plain_data_and_back(spec: Any) -> None:
     again = named_from_plain(OPERATORS, named_to_plain(OPERATORS, spec))
     assert again == spec
     u = torch.rand(5, 4)

@@ -259,7 +259,7 @@ def test_a_source_just_outside_the_image_is_taken() -> None:
 
 
 @pytest.mark.parametrize("angles", [{"number": 12}, "12", 12, [0.0, "x"], np.zeros(())])
-def test_an_argument_of_another_kind_is_named(angles: Any) -> None:  # noqa: ANN401 - wrong ones
+def test_an_argument_of_another_kind_is_named(angles: Any) -> None:
     with pytest.raises(GeometryError, match=r"In 'ParallelBeam\.angles': Expected .* What to do:"):
         ParallelBeam((6, 8), angles, DETECTOR)
 

@@ -123,7 +123,7 @@ def test_files_keep_their_format() -> None:
         ("scatter", "much"),
     ],
 )
-def test_what_is_no_measurement(name: str, value: Any) -> None:  # noqa: ANN401
+def test_what_is_no_measurement(name: str, value: Any) -> None:
     with pytest.raises(GeometryError, match=str(value)):
         Transmission(SCAN, **{name: value})
 

@@ -167,7 +167,7 @@ def _(geometry: RayVectors3D) -> dict[str, Any]:
 
 
 @singledispatch
-def _distances(geometry: object, kind: str) -> dict[str, Any]:  # noqa: ARG001
+def _distances(geometry: object, kind: str) -> dict[str, Any]:  # noqa: ARG001 - what other kinds look at
     """The additional parameters of diverging beams."""
     return {}
 
@@ -264,7 +264,7 @@ def _window(shape: tuple[int, ...], pixel: tuple[float, ...]) -> dict[str, Any]:
     return {**dict(zip(names, shape, strict=True)), "option": option}
 
 
-def _entry(geometry: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401
+def _entry(geometry: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - whatever ASTRA has there
     if not isinstance(geometry, Mapping) or name not in geometry:
         raise _wrong(name, "an entry of the geometry", "none")
     return geometry[name]

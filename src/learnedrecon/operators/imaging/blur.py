@@ -172,7 +172,7 @@ class Blur(LinearOperator):
         kernel = tensors["kernel"]
         _require_kernel(kernel, self._convolution.plan.kernel, self.domain)
         twin = Blur.__new__(Blur)
-        twin._set(self.spread, kernel.to(self.kernel.device), self.domain.dtype)  # noqa: SLF001
+        twin._set(self.spread, kernel.to(self.kernel.device), self.domain.dtype)  # noqa: SLF001 - of this class
         return twin
 
     def evaluate(self, u: Tensor) -> Tensor:
@@ -233,7 +233,7 @@ class Blur(LinearOperator):
 
 def _is_constant(kernel: Tensor) -> bool:
     """True if no transform and no derivative looks at the kernel."""
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(kernel)  # noqa: SLF001
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(kernel)  # noqa: SLF001 - torch has no public name
     return not (
         kernel.requires_grad or wrapped or forward_ad.unpack_dual(kernel).tangent is not None
     )

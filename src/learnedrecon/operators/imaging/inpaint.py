@@ -123,7 +123,7 @@ class Inpaint(LinearOperator):
 
     def _copy(self, space: Space, mask: Tensor) -> Inpaint:
         twin = Inpaint.__new__(Inpaint)
-        twin._set(space, mask)  # noqa: SLF001
+        twin._set(space, mask)  # noqa: SLF001 - of this class
         return twin
 
     @property

@@ -41,7 +41,7 @@ class Separable(LinearOperator):
         self.precise = tuple(f"matrix{-axis}" for axis in self._axes)
         given = [matrix for matrix in matrices if matrix is not None]
         for name, matrix in zip(self.precise, given, strict=True):
-            self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(matrix)), False)  # noqa: FBT003
+            self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(matrix)), False)  # noqa: FBT003 - by position in torch's calls
 
     def evaluate(self, u: Tensor) -> Tensor:
         for axis in sorted(self._axes, key=self._growth):

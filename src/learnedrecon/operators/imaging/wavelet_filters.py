@@ -28,7 +28,7 @@ def scaling_filter(name: str) -> tuple[float, ...]:
     Raises:
         GeometryError: No such wavelet, or one that is not orthogonal.
     """
-    import pywt  # noqa: PLC0415
+    import pywt  # noqa: PLC0415 - an extra
 
     if name not in pywt.wavelist(kind="discrete"):
         raise _no_wavelet(f"'{name}'")

@@ -305,7 +305,7 @@ class CartesianMRI(LinearOperator):
     def _copy(self, grid: Grid, mask: Tensor | None, maps: Tensor | None) -> CartesianMRI:
         """Another operator of the same scan; nothing is checked."""
         twin = CartesianMRI.__new__(CartesianMRI)
-        twin._set(self.scan, grid, mask, maps, self.domain.dtype)  # noqa: SLF001
+        twin._set(self.scan, grid, mask, maps, self.domain.dtype)  # noqa: SLF001 - of this class
         return twin
 
     def _the_maps(self) -> Tensor:

@@ -17,18 +17,19 @@ from learnedrecon.operators.ray.autograd import transforms_are_active
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from learnedrecon.compiling import Context
     from learnedrecon.operators.mri.measured_lines import Grid, Lines
 
 FORWARD, ADJOINT = False, True
 
 
-def sense(  # noqa: PLR0917
+def sense(  # noqa: PLR0917 - by position in torch's calls
     x: Tensor,
     maps: Tensor | None,
     weights: Tensor,
     grid: Grid,
     lines: Lines | None,
-    transpose: bool,  # noqa: FBT001
+    transpose: bool,  # noqa: FBT001 - by position in torch's calls
 ) -> Tensor:
     """The transforms of ``cartesian_kernel``, differentiable any number of times in x and maps.
 
@@ -50,25 +51,25 @@ class _Sense(torch.autograd.Function):
     """(x, S) ↦ T_S x, linear in both, or T_S* x, conjugate-linear in S."""
 
     @classmethod
-    def apply(cls, *arguments: Any) -> Tensor:  # noqa: ANN401
+    def apply(cls, *arguments: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
         """As inherited, without inspecting the signature of `forward` in every call."""
         if transforms_are_active():
             return super().apply(*arguments)
         return super(torch.autograd.Function, cls).apply(*arguments)  # type: ignore[misc]
 
     @staticmethod
-    def forward(  # noqa: PLR0917
+    def forward(  # noqa: PLR0917 - by position in torch's calls
         x: Tensor,
         maps: Tensor | None,
         weights: Tensor,
         grid: Grid,
         lines: Lines | None,
-        transpose: bool,  # noqa: FBT001
+        transpose: bool,  # noqa: FBT001 - by position in torch's calls
     ) -> Tensor:
         return (sense_adjoint if transpose else sense_forward)(x, maps, weights, grid, lines)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401, ARG004
+    def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004 - by torch's protocol
         x, maps, weights, ctx.grid, ctx.lines, ctx.transpose = inputs
         ctx.set_materialize_grads(False)
         ctx.x_shape = x.shape
@@ -76,7 +77,7 @@ class _Sense(torch.autograd.Function):
         ctx.save_for_forward(maps, weights, x)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    def backward(ctx: Context, grad: Tensor | None) -> tuple[Tensor | None, ...]:
         nothing = (None,) * 4
         if grad is None:
             return None, None, *nothing
@@ -92,7 +93,7 @@ class _Sense(torch.autograd.Function):
         return back, own, *nothing
 
     @staticmethod
-    def jvp(ctx: Any, dx: Tensor | None, dmaps: Tensor | None, *_: None) -> Tensor | None:  # noqa: ANN401
+    def jvp(ctx: Context, dx: Tensor | None, dmaps: Tensor | None, *_: None) -> Tensor | None:
         maps, weights, x = ctx.saved_tensors
         rest = (weights, ctx.grid, ctx.lines, ctx.transpose)
         parts = [] if dx is None else [_Sense.apply(dx, maps, *rest)]
@@ -101,9 +102,9 @@ class _Sense(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any,  # noqa: ANN401, ARG004
+        info: Any,  # noqa: ANN401, ARG004 - torch's
         in_dims: tuple[int | None, ...],
-        *arguments: Any,  # noqa: ANN401
+        *arguments: Any,  # noqa: ANN401 - whatever the function takes
     ) -> tuple[Tensor, int]:
         x, maps, weights, grid, lines, transpose = arguments
         number = len(grid.shape)

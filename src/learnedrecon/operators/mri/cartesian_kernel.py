@@ -119,7 +119,7 @@ def sense_adjoint(
     return total.reshape(*lead, *grid.shape)
 
 
-def _job(  # noqa: PLR0917
+def _job(  # noqa: PLR0917 - by position in torch's calls
     shape: tuple[int, ...],
     x: Tensor,
     maps: Tensor | None,

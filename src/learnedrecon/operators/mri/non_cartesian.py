@@ -246,5 +246,5 @@ class NonCartesianMRI(LinearOperator):
     def _copy(self, trajectory: Tensor, maps: Tensor | None) -> NonCartesianMRI:
         """Another operator of the same spec; nothing is checked."""
         twin = NonCartesianMRI.__new__(NonCartesianMRI)
-        twin._set(self.scan, trajectory, maps, self.domain.dtype)  # noqa: SLF001
+        twin._set(self.scan, trajectory, maps, self.domain.dtype)  # noqa: SLF001 - of this class
         return twin

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from learnedrecon.compiling import Context
+
     Shape = tuple[int, ...]
 
 FORWARD, ADJOINT = False, True
@@ -71,7 +73,7 @@ def nufft_adjoint(data: Tensor, points: Tensor, shape: Shape) -> Tensor:
 
 
 @uncompiled
-def _apply(x: Tensor, points: Tensor, shape: Shape, transpose: bool) -> Tensor:  # noqa: FBT001
+def _apply(x: Tensor, points: Tensor, shape: Shape, transpose: bool) -> Tensor:  # noqa: FBT001 - by position in torch's calls
     """FINUFFT is no operator of PyTorch."""
     return _Nufft.apply(x, points, shape, transpose)
 
@@ -80,18 +82,18 @@ class _Nufft(torch.autograd.Function):
     """(x, k) ↦ F_k x or F_k* x."""
 
     @staticmethod
-    def forward(x: Tensor, points: Tensor, shape: Shape, transpose: bool) -> Tensor:  # noqa: FBT001
+    def forward(x: Tensor, points: Tensor, shape: Shape, transpose: bool) -> Tensor:  # noqa: FBT001 - by position in torch's calls
         return _evaluate(x, points, shape, transpose=transpose)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401, ARG004
+    def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004 - by torch's protocol
         x, points, ctx.shape, ctx.transpose = inputs
         ctx.x_shape = x.shape
         ctx.save_for_backward(points, *[x] * ctx.needs_input_grad[1])
         ctx.save_for_forward(points, x)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # noqa: ANN401
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         points, *x = ctx.saved_tensors
         back = own = None
         if ctx.needs_input_grad[0]:
@@ -103,7 +105,7 @@ class _Nufft(torch.autograd.Function):
         return back, own, None, None
 
     @staticmethod
-    def jvp(ctx: Any, dx: Tensor | None, dpoints: Tensor | None, *_: None) -> Tensor | None:  # noqa: ANN401
+    def jvp(ctx: Context, dx: Tensor | None, dpoints: Tensor | None, *_: None) -> Tensor | None:
         points, x = ctx.saved_tensors
         parts = []
         if dx is not None:
@@ -115,12 +117,12 @@ class _Nufft(torch.autograd.Function):
 
     @staticmethod
     def vmap(  # noqa: PLR0917 (six by PyTorch's protocol)
-        info: Any,  # noqa: ANN401
+        info: Any,  # noqa: ANN401 - torch's
         in_dims: tuple[int | None, ...],
         x: Tensor,
         points: Tensor,
         shape: Shape,
-        transpose: bool,  # noqa: FBT001
+        transpose: bool,  # noqa: FBT001 - by position in torch's calls
     ) -> tuple[Tensor, int]:
         axes = 1 if transpose else len(shape)
         if in_dims[1] is None:

@@ -156,7 +156,7 @@ class ArrangedTransform(LinearOperator):
         if "-angle" in self.spec.data_order:
             last = self.spec.geometry.data_shape[0] - 1
             rows = tuple(last - row for row in rows)[::-1]
-        twin._set(self.spec.subset(rows), self.ray.restrict(rows))  # noqa: SLF001
+        twin._set(self.spec.subset(rows), self.ray.restrict(rows))  # noqa: SLF001 - of this class
         return twin
 
     def compute_norm(self) -> Norm:

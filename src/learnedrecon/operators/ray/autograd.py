@@ -20,12 +20,13 @@ from learnedrecon.operators.ray import batched_kernels, compiled
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from learnedrecon.compiling import Context
     from learnedrecon.kernels.sizes import Sizes
     from learnedrecon.operators.ray.compiled import Dims
 
 FORWARD, ADJOINT = False, True
 # True sends every call through `Function.apply`, which is right and slow.
-transforms_are_active = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)  # noqa: SLF001
+transforms_are_active = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)  # noqa: SLF001 - torch has no public name
 
 
 def ray_forward(image: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
@@ -66,10 +67,10 @@ def ray_adjoint(data: Tensor, vectors: Tensor, sizes: Sizes) -> Tensor:
     return _apply(data, vectors, sizes, ADJOINT)
 
 
-def _apply(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
+def _apply(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001 - by position in torch's calls
     if not torch.compiler.is_compiling():
         return _Rays.apply(x, vectors, sizes, transpose)
-    if transforms_are_active() or forward_ad._current_level >= 0:  # noqa: SLF001
+    if transforms_are_active() or forward_ad._current_level >= 0:  # noqa: SLF001 - torch has no public name
         return _interrupted(x, vectors, sizes, transpose)
     return (compiled.adjoint if transpose else compiled.forward)(x, vectors, *sizes)
 
@@ -78,7 +79,7 @@ class _Rays(torch.autograd.Function):
     """(x, vectors) ↦ Tx or T*x, linear in x."""
 
     @classmethod
-    def apply(cls, *arguments: Any) -> Tensor:  # noqa: ANN401
+    def apply(cls, *arguments: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
         """As inherited, without inspecting the signature of `forward` in every call.
 
         That takes longer than a small transform, and serves arguments with defaults only.
@@ -88,16 +89,16 @@ class _Rays(torch.autograd.Function):
         return super(torch.autograd.Function, cls).apply(*arguments)  # type: ignore[misc]
 
     @staticmethod
-    def forward(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
+    def forward(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001 - by position in torch's calls
         if torch.compiler.is_compiling():  # which may begin here, where it has left the caller
             return (compiled.adjoint if transpose else compiled.forward)(x, vectors, *sizes)
         return batched_kernels.evaluate(x, vectors, sizes, transpose=transpose)
 
     @staticmethod
     def setup_context(
-        ctx: Any,  # noqa: ANN401
+        ctx: Context,
         inputs: tuple[Tensor, Tensor, Sizes, bool],
-        output: Tensor,  # noqa: ARG004
+        output: Tensor,  # noqa: ARG004 - by torch's protocol
     ) -> None:
         x, vectors, ctx.sizes, ctx.transpose = inputs
         ctx.set_materialize_grads(False)
@@ -106,7 +107,9 @@ class _Rays(torch.autograd.Function):
         ctx.save_for_forward(vectors, x)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, Tensor | None, None, None]:  # noqa: ANN401
+    def backward(
+        ctx: Context, grad: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
         if grad is None:
             return None, None, None, None
         vectors, *x = ctx.saved_tensors
@@ -120,7 +123,7 @@ class _Rays(torch.autograd.Function):
         return back, own, None, None
 
     @staticmethod
-    def jvp(ctx: Any, dx: Tensor | None, dvectors: Tensor | None, *_: None) -> Tensor | None:  # noqa: ANN401
+    def jvp(ctx: Context, dx: Tensor | None, dvectors: Tensor | None, *_: None) -> Tensor | None:
         vectors, x = ctx.saved_tensors
         parts = []
         if dx is not None:
@@ -133,12 +136,12 @@ class _Rays(torch.autograd.Function):
 
     @staticmethod
     def vmap(  # noqa: PLR0917 (six by PyTorch's protocol)
-        info: Any,  # noqa: ANN401
+        info: Any,  # noqa: ANN401 - torch's
         in_dims: Dims,
         x: Tensor,
         vectors: Tensor,
         sizes: Sizes,
-        transpose: bool,  # noqa: FBT001
+        transpose: bool,  # noqa: FBT001 - by position in torch's calls
     ) -> tuple[Tensor, int]:
         axes = batched_kernels.axes_of(sizes, data=transpose)
         if in_dims[1] is None:  # all samples share one geometry, and interpolation weights
@@ -149,7 +152,7 @@ class _Rays(torch.autograd.Function):
 
 
 @uncompiled
-def _interrupted(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001
+def _interrupted(x: Tensor, vectors: Tensor, sizes: Sizes, transpose: bool) -> Tensor:  # noqa: FBT001 - by position in torch's calls
     """Transforms of torch.func see no operators of torch.library."""
     return _Rays.apply(x, vectors, sizes, transpose)
 
@@ -158,15 +161,15 @@ class _Once(torch.autograd.Function):
     """A derivative in the geometry, which has none of its own."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+    def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Tensor) -> None:
         """Nothing to remember."""
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> NoReturn:  # noqa: ANN401, ARG004
+    def backward(ctx: Context, grad: Tensor) -> NoReturn:  # noqa: ARG004 - by torch's protocol
         _refuse("a second derivative")
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> NoReturn:  # noqa: ANN401, ARG004
+    def jvp(ctx: Context, *tangents: Tensor | None) -> NoReturn:  # noqa: ARG004 - by torch's protocol
         _refuse("a second derivative")
 
 
@@ -178,7 +181,7 @@ class _Gradient(_Once):
         return compiled.gradient(image, data, vectors, *sizes)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Tensor, int]:  # noqa: ANN401
+    def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Tensor, int]:  # noqa: ANN401 - whatever the function takes
         *tensors, sizes = arguments
         axes = (len(sizes.shape), batched_kernels.axes_of(sizes, data=True), 2)
         tensors = compiled.mapped(info.batch_size, in_dims, tuple(tensors), axes)
@@ -193,7 +196,7 @@ class _Tangent(_Once):
         return compiled.tangent(image, vectors, direction, *sizes)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Tensor, int]:  # noqa: ANN401
+    def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Tensor, int]:  # noqa: ANN401 - whatever the function takes
         *tensors, sizes = arguments
         axes = (len(sizes.shape), 2, 2)
         tensors = compiled.mapped(info.batch_size, in_dims, tuple(tensors), axes)

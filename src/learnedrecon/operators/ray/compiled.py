@@ -18,12 +18,14 @@ from learnedrecon.operators.ray import batched_kernels
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from learnedrecon.compiling import Context
+
     Dims = tuple[int | None, ...]
 
 _CONSTANTS = "bool diverging, int[] detectors, int[] shape, float[] pixel"
 
 
-def mapped(batch: int, in_dims: Dims, tensors: tuple[Tensor, ...], axes: tuple[int, ...]) -> Any:  # noqa: ANN401
+def mapped(batch: int, in_dims: Dims, tensors: tuple[Tensor, ...], axes: tuple[int, ...]) -> Any:  # noqa: ANN401 - what torch.library takes
     """Tensors with the mapped axis of ``vmap`` in front, and with equally many leading axes.
 
     Args:
@@ -48,7 +50,7 @@ def _sizes_of(constants: tuple[Any, ...]) -> Sizes:
     return Sizes(diverging, tuple(detectors), tuple(shape), tuple(pixel))
 
 
-def _define(name: str, *, transpose: bool) -> Any:  # noqa: ANN401
+def _define(name: str, *, transpose: bool) -> Any:  # noqa: ANN401 - what torch.library takes
     """T or T* on plain tensors, with the shape of its result and its vmap."""
 
     @torch.library.custom_op(
@@ -56,16 +58,16 @@ def _define(name: str, *, transpose: bool) -> Any:  # noqa: ANN401
         mutates_args=(),
         schema=f"(Tensor x, Tensor vectors, {_CONSTANTS}) -> Tensor",
     )
-    def operator(x: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
+    def operator(x: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
         return batched_kernels.evaluate(x, vectors, _sizes_of(constants), transpose=transpose)
 
     @operator.register_fake
-    def _(x: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
+    def _(x: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
         sizes = _sizes_of(constants)
         return x.new_empty(batched_kernels.result_shape(x, vectors, sizes, transpose=transpose))
 
     @operator.register_vmap
-    def _(info: Any, in_dims: Dims, x: Tensor, vectors: Tensor, *constants: Any) -> Any:  # noqa: ANN401
+    def _(info: Any, in_dims: Dims, x: Tensor, vectors: Tensor, *constants: Any) -> Any:  # noqa: ANN401 - whatever the function takes
         axes = (batched_kernels.axes_of(_sizes_of(constants), data=transpose), 2)
         tensors = mapped(info.batch_size, in_dims, (x, vectors), axes)
         return operator(*tensors, *constants), 0
@@ -82,7 +84,7 @@ adjoint = _define("ray_adjoint", transpose=True)
     mutates_args=(),
     schema=f"(Tensor image, Tensor data, Tensor vectors, {_CONSTANTS}) -> Tensor",
 )
-def gradient(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
+def gradient(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
     """∂⟨Tu, v⟩/∂vectors, without derivatives of its own.
 
     Args:
@@ -95,7 +97,7 @@ def gradient(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> T
 
 
 @gradient.register_fake
-def _(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401, ARG001
+def _(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401, ARG001 - whatever the function takes
     return torch.empty_like(vectors)
 
 
@@ -104,7 +106,7 @@ def _(image: Tensor, data: Tensor, vectors: Tensor, *constants: Any) -> Tensor: 
     mutates_args=(),
     schema=f"(Tensor image, Tensor vectors, Tensor direction, {_CONSTANTS}) -> Tensor",
 )
-def tangent(image: Tensor, vectors: Tensor, direction: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
+def tangent(image: Tensor, vectors: Tensor, direction: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
     """The derivative of Tu along a direction in the vectors, without derivatives of its own.
 
     Args:
@@ -117,26 +119,26 @@ def tangent(image: Tensor, vectors: Tensor, direction: Tensor, *constants: Any) 
 
 
 @tangent.register_fake
-def _(image: Tensor, vectors: Tensor, direction: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401, ARG001
+def _(image: Tensor, vectors: Tensor, direction: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401, ARG001 - whatever the function takes
     sizes = _sizes_of(constants)
     return image.new_empty(batched_kernels.result_shape(image, vectors, sizes, transpose=False))
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401, ARG001
+def _remember(ctx: Context, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001 - what other kinds look at
     x, vectors, *constants = inputs
     ctx.sizes = _sizes_of(tuple(constants))
     ctx.x_shape = x.shape
     ctx.save_for_backward(vectors, *[x] * ctx.needs_input_grad[1])
 
 
-def _pull_back_forward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+def _pull_back_forward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
     vectors, *x = ctx.saved_tensors
     back = adjoint(grad, vectors, *ctx.sizes).sum_to_size(ctx.x_shape)
     geometry = gradient(x[0], grad, vectors, *ctx.sizes) if x else None
     return back, geometry, None, None, None, None
 
 
-def _pull_back_adjoint(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+def _pull_back_adjoint(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
     vectors, *x = ctx.saved_tensors
     back = forward(grad, vectors, *ctx.sizes).sum_to_size(ctx.x_shape)
     geometry = gradient(grad, x[0], vectors, *ctx.sizes) if x else None

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import singledispatch
-from typing import Any
+from typing import TYPE_CHECKING
 
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.operators.ray.arranged import Arranged
 from learnedrecon.operators.ray.beam2d import Beam2D
 from learnedrecon.operators.ray.transmission import Transmission
 
+if TYPE_CHECKING:
+    from learnedrecon.recorded import Record
+
 
 @singledispatch
-def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - any operator spec
+def on_grid(spec: Record, grid: tuple[int, int]) -> Record:  # noqa: ARG001 - what other kinds look at
     """The spec of the same scan of the same rectangle in mm, divided into other pixels.
 
     Args:
@@ -30,7 +33,7 @@ def on_grid(spec: Any, grid: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - 
 
 
 @singledispatch
-def with_shape(spec: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401, ARG001 - any operator spec
+def with_shape(spec: Record, shape: tuple[int, int]) -> Record:  # noqa: ARG001 - what other kinds look at
     """The spec of the same scan with another number of pixels of the same size.
 
     Args:

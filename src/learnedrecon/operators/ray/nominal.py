@@ -31,7 +31,7 @@ _NEAR = 1e-11
 @singledispatch
 def nominal(
     scan: PlanarGeometry | Geometry3D,
-    angles: Sequence[float] | None = None,  # noqa: ARG001
+    angles: Sequence[float] | None = None,  # noqa: ARG001 - what other kinds look at
 ) -> PlanarGeometry | Geometry3D:
     """The beam whose rays are those of poses, to 1e-11 of its size; the poses where there is none.
 

@@ -166,7 +166,7 @@ class RayTransform(LinearOperator):
     ) -> RayTransform:
         """Another operator of the same sizes; nothing is checked."""
         twin = RayTransform.__new__(RayTransform)
-        twin._set(geometry, tensors, vectors, self.sizes, self.domain.dtype)  # noqa: SLF001
+        twin._set(geometry, tensors, vectors, self.sizes, self.domain.dtype)  # noqa: SLF001 - of this class
         return twin
 
     def compute_norm(self) -> Norm:

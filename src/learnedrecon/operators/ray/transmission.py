@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from learnedrecon.errors import DataError, GeometryError, describe
+from learnedrecon.errors import DataError, GeometryError, describe, require
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.fields import number, require_kind, store
 from learnedrecon.operators.leading import require_leading
@@ -102,7 +102,7 @@ class TransmissionCT(Operator):
 
     def _copy(self, transmission: Transmission, ray: RayTransform, scatter: Tensor | None) -> Self:
         twin = type(self).__new__(type(self))
-        twin._set(transmission, ray, scatter)  # noqa: SLF001
+        twin._set(transmission, ray, scatter)  # noqa: SLF001 - of this class
         return twin
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> Self:
@@ -193,8 +193,6 @@ def _admitted(scatter: Tensor, operator: TransmissionCT) -> Tensor:
     )
 
 
-def _require(holds: bool, expected: str, name: str, value: float, fix: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise GeometryError(
-            describe(expected=expected, found=f"{name} = {value}", fix=f"give {fix}")
-        )
+def _require(holds: object, expected: str, name: str, value: float, fix: str) -> None:
+    found, fix = f"{name} = {value}", f"give {fix}"
+    require(holds, GeometryError, expected=expected, found=found, fix=fix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from learnedrecon.recorded import Record
+
 
 _MOST_SLICES = 4
 
 
 @singledispatch
-def planar(geometry: Any, data: Tensor) -> Lines:  # noqa: ANN401, ARG001 - any record
+def planar(geometry: Record, data: Tensor) -> Lines:  # noqa: ARG001 - what other kinds look at
     """At most four slices of a scan that are two-dimensional scans with the same axis.
 
     Args:

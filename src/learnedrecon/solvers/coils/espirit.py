@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from learnedrecon.compiling import uncompiled
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, require
 from learnedrecon.solvers.coils.coil_maps import calibration_size, centre_of, check_kspace
 
 _CHUNK: Final = 2**18
@@ -215,6 +215,5 @@ def _check_maps(crop: float, soft: float, iterations: int) -> None:
     _check(right, "one or more iterations", str(iterations), "choose about 100")
 
 
-def _check(right: bool, expected: str, found: str, fix: str) -> None:  # noqa: FBT001 - what is checked
-    if not right:
-        raise ConfigError(describe(expected=expected, found=found, fix=fix))
+def _check(right: object, expected: str, found: str, fix: str) -> None:
+    require(right, ConfigError, expected=expected, found=found, fix=fix)

@@ -56,7 +56,7 @@ def density_weights(operator: NonCartesianMRI) -> Tensor:
     version, weights = _known.get(trajectory, (None, None))
     if version != trajectory._version or weights is None:  # noqa: SLF001 (learned ones change)
         weights = pipe_menon(trajectory, operator.domain.shape).weights
-        _known[trajectory] = (trajectory._version, weights)  # noqa: SLF001
+        _known[trajectory] = (trajectory._version, weights)  # noqa: SLF001 - torch has no public name
     return weights
 
 

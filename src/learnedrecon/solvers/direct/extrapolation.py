@@ -253,7 +253,7 @@ def _(operator: RayTransform3D, how: Extrapolation) -> Operator:
 
 
 @singledispatch
-def _with_columns(geometry: Beam2D | Beam3D, added: tuple[int, int]) -> Any:  # noqa: ANN401
+def _with_columns(geometry: Beam2D | Beam3D, added: tuple[int, int]) -> Any:  # noqa: ANN401 - of the kind that was given
     """The scan with a detector that has more columns at either end."""
     return lengthened(geometry, added)  # type: ignore[arg-type]
 

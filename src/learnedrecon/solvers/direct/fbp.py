@@ -175,7 +175,7 @@ _kept_responses = constant()(_responses)
 
 
 @open_function
-def _response(geometry: PlanarGeometry, response: Tensor, n: int) -> Tensor:  # noqa: ARG001
+def _response(geometry: PlanarGeometry, response: Tensor, n: int) -> Tensor:  # noqa: ARG001 - what other kinds look at
     """The filter's response for the spacing of the rays; for equal distances by default."""
     return response
 

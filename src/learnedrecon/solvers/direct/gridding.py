@@ -82,8 +82,8 @@ def _of_non_cartesian(
     operator: NonCartesianMRI,
     data: Tensor,
     *,
-    window: Window = "ram-lak",  # noqa: ARG001
-    bandwidth: float = 1.0,  # noqa: ARG001
+    window: Window = "ram-lak",  # noqa: ARG001 - of filtered backprojection
+    bandwidth: float = 1.0,  # noqa: ARG001 - of filtered backprojection
 ) -> Tensor:
     return gridding(operator, data)
 

@@ -34,8 +34,8 @@ def _by_adjoint(
     operator: LinearOperator,
     data: Tensor,
     *,
-    window: Window = "ram-lak",  # noqa: ARG001
-    bandwidth: float = 1.0,  # noqa: ARG001
+    window: Window = "ram-lak",  # noqa: ARG001 - of filtered backprojection
+    bandwidth: float = 1.0,  # noqa: ARG001 - of filtered backprojection
 ) -> Tensor:
     """T*y: T⁺ = T* for TT*T = T, and the zero-filled image of MRI."""
     return operator.adjoint(data)
@@ -46,8 +46,8 @@ def _of_adjoint(
     operator: Adjoint,
     data: Tensor,
     *,
-    window: Window = "ram-lak",  # noqa: ARG001
-    bandwidth: float = 1.0,  # noqa: ARG001
+    window: Window = "ram-lak",  # noqa: ARG001 - of filtered backprojection
+    bandwidth: float = 1.0,  # noqa: ARG001 - of filtered backprojection
 ) -> Tensor:
     """(T*)⁺ = T for a partial isometry."""
     if not has_pseudo_inverse(operator):
@@ -66,8 +66,8 @@ def _by_division(
     operator: Diagonal | Inpaint,
     data: Tensor,
     *,
-    window: Window = "ram-lak",  # noqa: ARG001
-    bandwidth: float = 1.0,  # noqa: ARG001
+    window: Window = "ram-lak",  # noqa: ARG001 - of filtered backprojection
+    bandwidth: float = 1.0,  # noqa: ARG001 - of filtered backprojection
 ) -> Tensor:
     """y/d, and 0 where d is."""
     data = operator.codomain.check(data, "data")

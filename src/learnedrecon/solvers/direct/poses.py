@@ -137,7 +137,7 @@ def spatial_poses(scan: RayVectors3D) -> Poses:
 
 
 @singledispatch
-def lengthened(scan: RayVectors2D | RayVectors3D, added: tuple[int, int]) -> Any:  # noqa: ANN401
+def lengthened(scan: RayVectors2D | RayVectors3D, added: tuple[int, int]) -> Any:  # noqa: ANN401 - of the kind that was given
     """The scan with more detector columns.
 
     Args:

@@ -24,8 +24,8 @@ def pseudo_inverse(
     operator: Operator,
     data: Tensor,
     *,
-    window: Window = "ram-lak",  # noqa: ARG001
-    bandwidth: float = 1.0,  # noqa: ARG001
+    window: Window = "ram-lak",  # noqa: ARG001 - of filtered backprojection
+    bandwidth: float = 1.0,  # noqa: ARG001 - of filtered backprojection
 ) -> Tensor:
     """An approximate pseudo-inverse T⁺y without iterations, for operators that have one.
 
