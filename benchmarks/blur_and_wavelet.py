@@ -11,8 +11,9 @@ import torch
 
 from benchmarks.against import deepinv_imaging
 from benchmarks.against.deepinv_imaging import Pair
+from benchmarks.harness.cases import distance
 from benchmarks.harness.row import absent, timed
-from benchmarks.harness.timing import Contestant, interleaved, running
+from benchmarks.harness.timing import Contestant, interleaved, running, without_gradient
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
 from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 
@@ -69,13 +70,7 @@ def _rows(work: str, ours: Pair, peers: list[Pair], settings: Settings) -> Itera
 
 
 def _plain(pair: Pair, images: Tensor) -> Callable[[], object]:
-    """T and T*, without a graph."""
-
-    def run() -> object:
-        with torch.no_grad():
-            return pair.adjoint(pair.forward(images))
-
-    return run
+    return without_gradient(lambda u: pair.adjoint(pair.forward(u)), images)
 
 
 def _with_autograd(pair: Pair, images: Tensor) -> Callable[[], object]:
@@ -101,7 +96,7 @@ def _difference(ours: Pair, theirs: Pair, images: Tensor) -> float:
     pairs = [(ours.adjoint(values[0]), theirs.adjoint(values[1]))]
     if isinstance(values[1], torch.Tensor):
         pairs.append(values)
-    found = max(float((a - b).norm() / a.norm()) for a, b in pairs)
+    found = max(distance(b, a) for a, b in pairs)
     if found > TOLERANCE:
         raise ArithmeticError(f"{theirs.name} differs from ours by {found}")
     return found

@@ -15,7 +15,6 @@ import importlib
 import json
 import math
 import statistics
-import sys
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -25,6 +24,8 @@ import torch
 import typer
 from rich.console import Console
 
+from benchmarks.against.stand_in import load
+from benchmarks.harness.machine import record
 from benchmarks.harness.tables import table
 from learnedrecon.files import write_text
 from learnedrecon.kernels import oracle, triton2d, triton3d
@@ -186,9 +187,8 @@ def astra_times(case: Case) -> dict[str, Any]:
     """ASTRA's CUDA projectors on the same batch, or why there is no such number."""
     if len(case.sizes.shape) != 2 or case.sizes.diverging or case.dtype != F32:
         return {}
-    try:
-        astra = importlib.import_module("astra")
-    except ImportError:
+    astra = load("astra")
+    if astra is None:
         return {"astra": "not installed"}
     if not astra.use_cuda():
         return {"astra": "installed without CUDA"}
@@ -226,18 +226,6 @@ def astra_times(case: Case) -> dict[str, Any]:
     return result
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    triton = importlib.import_module("triton")
-    return {
-        "command": "python -m benchmarks.gpu " + " ".join(sys.argv[1:]),
-        "gpu": torch.cuda.get_device_name(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "triton": triton.__version__,
-    }
-
-
 COLUMNS = ("name", "batch", "dtype", "forward_ms", "forward_gups", "adjoint_ms", "adjoint_gups")
 EXTRA = ("forward_error", "adjoint_error", "gap", "astra_forward_ms", "astra_adjoint_ms")
 
@@ -261,7 +249,8 @@ def main(
     for case in CASES:
         row = {"name": case.name, "batch": case.batch, "dtype": str(case.dtype)}
         rows.append(row | verify(case) | measure(case) | astra_times(case))
-    content: dict[str, Any] = {**machine(), "rows": rows}
+    content = record("benchmarks.gpu", ("astra-toolbox", "triton"))
+    content |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda, "rows": rows}
     console = Console(width=200)
     console.print(table(rows, {name: name for name in (*COLUMNS, *EXTRA)}).rich())
     if tune:

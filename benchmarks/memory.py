@@ -196,7 +196,6 @@ def main(
     parts = json.loads(target.read_text(encoding="utf-8"))["parts"]
     console.print(*(TABLES[name](part).rich() for name, part in parts.items()))
     if "depth" in parts:
-        figure.parent.mkdir(parents=True, exist_ok=True)
         draw(parts["depth"], figure)
 
 

@@ -11,7 +11,8 @@ import torch
 
 from benchmarks.against import sigpy_nufft
 from benchmarks.against.sigpy_nufft import SigPyTransform
-from benchmarks.harness.cases import threads_text
+from benchmarks.against.stand_in import load
+from benchmarks.harness.cases import distance, threads_text
 from benchmarks.harness.row import Row, timed
 from benchmarks.harness.timing import Contestant, Timing, interleaved, running
 from learnedrecon.operators.mri.non_cartesian import NonCartesian, NonCartesianMRI
@@ -61,7 +62,7 @@ def _time_rows(operator: NonCartesianMRI, work: str, settings: Settings) -> Iter
         "T*T, Toeplitz": lambda: normal(image),
     }
     theirs: dict[str, Callable[[], object]] = {}
-    if sigpy_nufft.load() is not None:
+    if load("sigpy") is not None:
         peer = SigPyTransform(operator)
         theirs = {
             "T": lambda: peer.forward(image),
@@ -89,18 +90,14 @@ def _accuracy(operator: NonCartesianMRI, work: str) -> Row:
     image = _random(SIZE, SIZE)
     wide = NonCartesianMRI(operator.scan, operator.maps, torch.complex128)
     exact = wide(image.to(torch.complex128))
-    mine = _distance(operator(image), exact)
-    missing = sigpy_nufft.load() is None
-    other = None if missing else _distance(SigPyTransform(operator).forward(image), exact)
+    mine = distance(operator(image), exact)
+    missing = load("sigpy") is None
+    other = None if missing else distance(SigPyTransform(operator).forward(image), exact)
     return Row(
         PART, work, "T, relative error", ours=mine, theirs=other, unit="from float64",
         peer=f"{sigpy_nufft.NAME}{' (missing)' if missing else ''}",
         value=None if other is None else other / mine, target=None
     )  # fmt: skip
-
-
-def _distance(found: Tensor, exact: Tensor) -> float:
-    return float((found - exact).norm() / exact.norm())
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:

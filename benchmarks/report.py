@@ -112,19 +112,12 @@ def index() -> str:
     return table(STUDIES, columns).markdown()
 
 
-def of_ray(part: str) -> Callable[[], str]:
-    """A part of the benchmark of the ray transform."""
-    return of_result("ray_transform", partial(ray_transform.part_of, name=part))
-
-
-def where(study: str, names: tuple[str, ...]) -> Callable[[], str]:
-    """The machine of some trainings."""
-    return partial(machines, STUDY_RESULTS, study, names)
-
-
 TABLES: dict[str, Callable[[], str]] = {
     "machine": of_result("ray_transform", machine),
-    **{name: of_ray(name) for name in ray_transform.PARTS},
+    **{
+        name: of_result("ray_transform", partial(ray_transform.part_of, name=name))
+        for name in ray_transform.PARTS
+    },
     "scaling-machine": of_result("scaling", machine),
     "scaling": of_result("scaling", lambda content: scaling.tables(content)[0]),
     "step-machine": of_result("training_step", machine),
@@ -144,15 +137,15 @@ TABLES: dict[str, Callable[[], str]] = {
     "solvers": solvers.STUDY.text,
     "gradients-machine": gradients.STUDY.where,
     "gradients": gradients.STUDY.text,
-    "iterations-machine": where("longer", longer.METHODS),
+    "iterations-machine": partial(machines, STUDY_RESULTS, "longer", longer.METHODS),
     "iterations": longer.STUDY.text,
-    "certified-machine": where("certificates", certificates.OWN),
+    "certified-machine": partial(machines, STUDY_RESULTS, "certificates", certificates.OWN),
     "certified": certificates.STUDY.text,
-    "invertible-machine": where("invertible", invertible.METHODS),
+    "invertible-machine": partial(machines, STUDY_RESULTS, "invertible", invertible.METHODS),
     "invertible": invertible.STUDY.text,
-    "greedy-machine": where("greedy", greedy.METHODS),
+    "greedy-machine": partial(machines, STUDY_RESULTS, "greedy", greedy.METHODS),
     "greedy": greedy.STUDY.text,
-    "subsets-machine": where("subsets", subsets.METHODS),
+    "subsets-machine": partial(machines, STUDY_RESULTS, "subsets", subsets.METHODS),
     "subsets": subsets.STUDY.text,
     "noise": noise.STUDY.text,
     "studies": index,

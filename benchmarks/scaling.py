@@ -14,18 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import typer
 
-from benchmarks.harness.cases import data_for, image_for, updates
+from benchmarks.harness.cases import CALLS, call_of, updates
 from benchmarks.harness.fit import straight_line
-from benchmarks.harness.run import Benchmark, Settings
+from benchmarks.harness.run import Benchmark, Settings, save
 from benchmarks.harness.tables import Cell, Table, table
 from benchmarks.harness.timing import QUICK, Budget, Contestant, interleaved, running
-from learnedrecon.files import atomic_path
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Geometry, ParallelBeam
-from learnedrecon.operators.ray.transform2d import RayTransform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-CALLS = ("forward", "adjoint")
 CONSTANT_WITHIN = 0.3
 BUDGET = Budget(rounds=9, turn=0.1, seconds=25.0)
 COLOURS = {"forward": "#1f5fa8", "adjoint": "#c4561b"}
@@ -176,18 +172,12 @@ def _constancy_in_words(content: dict[str, Any]) -> str:
 
 
 def _contestant(name: str, point: Point, call: str, threads: int) -> Contestant:
-    transform = RayTransform(point.geometry)
-    prepare = running(point.threads or threads)
-    if call == "forward":
-        image = image_for(point.geometry, point.batch)
-        return Contestant(name, lambda: transform(image), prepare)
-    data = data_for(point.geometry, point.batch)
-    return Contestant(name, lambda: transform.adjoint(data), prepare)
+    run = call_of(point.geometry, call, point.batch)
+    return Contestant(name, run, running(point.threads or threads))
 
 
 def draw(content: dict[str, Any], path: Path) -> None:
     """The sweeps with their lines, then the cost per update against the image size."""
-    mpl.use("Agg")
     figure, axes = plt.subplots(2, 4, figsize=(12.5, 5.6), layout="constrained")
     for axis, (name, sweep) in zip(axes.flat, content["sweeps"].items(), strict=False):
         _sweep(axis, name, sweep)
@@ -199,9 +189,7 @@ def draw(content: dict[str, Any], path: Path) -> None:
     axes.flat[0].legend(frameon=False)
     isa, threads = content["isa"], content["threads"]
     figure.suptitle(f"Ray transform, float32, {threads} threads, {isa}, {content['cpu']}", size=10)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+    save(figure, path)
 
 
 def _sweep(axis: Axes, name: str, sweep: dict[str, Any]) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmarks.against.sense_peers import sense_peers
+from benchmarks.harness.cases import distance
 from benchmarks.harness.row import absent, timed
-from benchmarks.harness.timing import Contestant, interleaved, running
+from benchmarks.harness.timing import Contestant, interleaved, running, without_gradient
 from learnedrecon.operators.mri.cartesian import CartesianMRI
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
 
@@ -71,7 +72,7 @@ def _compare(name: str, mask: Tensor, settings: Settings, *, autograd: bool) -> 
     else:
         runs |= {peer.name: peer.both for peer in peers}
         inputs |= {peer.name: peer.image for peer in peers}
-        calls = {key: _without_gradient(runs[key], inputs[key]) for key in runs}
+        calls = {key: without_gradient(runs[key], inputs[key]) for key in runs}
     prepare = running(settings.threads)
     contestants = [Contestant(key, call, prepare) for key, call in calls.items()]
     times = interleaved(contestants, settings.budget)
@@ -95,14 +96,6 @@ def _rows(work: str, call: str, times: dict[str, Timing], missing: list[str]) ->
     yield timed("mri", work, call, times=pair, peer=BARE, target=LIMIT, at_most=True)
 
 
-def _without_gradient(act: Callable[[Any], Any], x: Any) -> Callable[[], None]:  # noqa: ANN401 - a tensor, or the peer's array
-    def run() -> None:
-        with torch.no_grad():
-            act(x)
-
-    return run
-
-
 def _with_gradient(act: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], None]:
     leaf = x.clone().requires_grad_()
     cotangent = torch.randn_like(act(leaf))
@@ -114,6 +107,6 @@ def _with_gradient(act: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], N
 
 
 def _require_equal(name: str, found: Tensor, expected: Tensor) -> None:
-    error = float((found - expected).norm() / expected.norm())
+    error = distance(found, expected)
     if not error < AGREE:
         raise AssertionError(f"{name} computes something else: relative difference {error:.2g}")

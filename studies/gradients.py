@@ -20,6 +20,7 @@ import typer
 from torch import Tensor, nn
 
 from benchmarks.harness.fit import straight_line
+from benchmarks.harness.run import save
 from benchmarks.harness.tables import Table
 from learnedrecon.problem import Problem
 from learnedrecon.schemes.backward import Checkpointed
@@ -32,7 +33,7 @@ from studies import solvers
 from studies.common.differences import finite_differences
 from studies.common.fitting import trained_equilibrium
 from studies.common.fixed_points import fixed_point_of, part_of, work_of
-from studies.common.study import Study, not_measured, read, save
+from studies.common.study import Study, not_measured, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

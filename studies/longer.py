@@ -15,10 +15,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import typer
 
+from benchmarks.harness.run import save
 from benchmarks.harness.tables import Cell, Table, table
 from studies.common.scans import BLUR, SPARSE, TEXT
 from studies.common.scores import baseline, reaches, there
-from studies.common.study import Study, not_measured, save
+from studies.common.study import Study, not_measured
 from studies.common.trained import parts
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import typer
 
+from benchmarks.harness.run import save
 from studies.common.scans import DENSE
 from studies.common.scores import baseline, reaches
-from studies.common.study import read, save
+from studies.common.study import read
 from studies.common.trained import of_trainings
 from studies.common.trainings import NUMBERS_OF_SUBSETS as NUMBERS
 

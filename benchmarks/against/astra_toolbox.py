@@ -6,14 +6,14 @@ ASTRA's wheels need the CUDA runtime and cuFFT beside them to be imported, even 
 
 from __future__ import annotations
 
-import importlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.against.stand_in import load
 from learnedrecon.operators.ray.geometry2d import FanBeam
 
 if TYPE_CHECKING:
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 NAME = "ASTRA CPU"
 
 
-def load() -> Any:  # noqa: ANN401 - of a package without types
-    """The module, or None where it is not installed."""
-    try:
-        return importlib.import_module("astra")
-    except ImportError:
-        return None
-
-
 class AstraProjector:
     """T and T* of ASTRA between two buffers, image (ny, nx) and data (angles, detectors).
 
@@ -48,7 +40,7 @@ class AstraProjector:
     """
 
     def __init__(self, geometry: Geometry, kind: str | None = None) -> None:
-        self._astra = load()
+        self._astra = load("astra")
         if geometry.pixel != (1.0, 1.0) or geometry.detector.axis_offset != 0:
             raise ValueError("expected unit pixels and a centred axis")
         ny, nx = geometry.shape

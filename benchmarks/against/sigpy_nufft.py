@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from benchmarks.against.stand_in import load
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,14 +17,6 @@ if TYPE_CHECKING:
     from learnedrecon.operators.mri.non_cartesian import NonCartesianMRI
 
 NAME = "SigPy"
-
-
-def load() -> Any:  # noqa: ANN401 - of a package without types
-    """The module, or None where it is not installed."""
-    try:
-        return importlib.import_module("sigpy")
-    except ImportError:
-        return None
 
 
 class SigPyTransform:
@@ -36,7 +30,7 @@ class SigPyTransform:
     """
 
     def __init__(self, operator: NonCartesianMRI) -> None:
-        sigpy = load()
+        sigpy = load("sigpy")
         shape = operator.domain.shape
         cycles = operator.trajectory.numpy() * (np.array(shape) / (2 * math.pi))
         coordinates = cycles.astype(np.float32)

@@ -48,6 +48,14 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Leaves it empty."""
 
 
+def load(name: str) -> Any:  # noqa: ANN401 - of a package without types
+    """A module, or None where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
 def deepinv(name: str) -> Any:  # noqa: ANN401 - of a package without types
     """A module of deepinv, imported without its warnings."""
     if importlib.util.find_spec("torchvision") is None:

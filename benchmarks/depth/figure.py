@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-from learnedrecon.files import atomic_path
+from benchmarks.harness.run import save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,15 +29,12 @@ TITLES = {
 
 def draw(part: dict[str, Any], path: Path) -> None:
     """Both counts of memory against depth, each line with its name at its end."""
-    mpl.use("Agg")
     figure, axes = plt.subplots(1, 2, figsize=(12, 5.2), layout="constrained")
     for axis, (key, title) in zip(axes, TITLES.items(), strict=True):
         _panel(axis, part["rows"], key)
         axis.set_title(title, size=10)
     figure.suptitle(f"Memory of one training step without its weights, {part['work']}", size=10)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+    save(figure, path)
 
 
 def _panel(axis: Axes, rows: dict[str, Any], key: str) -> None:

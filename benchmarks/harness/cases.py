@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector, ParallelBeam
+from learnedrecon.operators.ray.transform2d import RayTransform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from learnedrecon.kernels.geometry import RayGeometry2D
     from learnedrecon.operators.ray.geometry2d import Geometry
 
+CALLS = ("forward", "adjoint")
 SMALL = ParallelBeam((128, 128), AngleRange(30), FlatDetector(183))
 LODOPAB = ParallelBeam((362, 362), AngleRange(1000), FlatDetector(513, 0.998))
 LARGE = ParallelBeam((512, 512), AngleRange(720), FlatDetector(736))
@@ -45,6 +49,23 @@ def updates(rays: RayGeometry2D) -> int:
 def image_for(geometry: Geometry, batch: int = 1, seed: int = 0) -> Tensor:
     """A random float32 image (batch, 1, ny, nx)."""
     return torch.rand((batch, 1, *geometry.shape), generator=torch.Generator().manual_seed(seed))
+
+
+def call_of(geometry: Geometry, call: str, batch: int = 1) -> Callable[[], Tensor]:
+    """T of random images, or T* of random data where ``call`` is "adjoint"."""
+    transform = RayTransform(geometry)
+    if call == "forward":
+        image = image_for(geometry, batch)
+        return lambda: transform(image)
+    data = data_for(geometry, batch)
+    return lambda: transform.adjoint(data)
+
+
+def distance(found: Tensor, expected: Tensor) -> float:
+    """‖found - expected‖ / ‖expected‖, in double precision."""
+    wide = torch.promote_types(expected.dtype, torch.float64)
+    found, expected = found.to(wide), expected.to(wide)
+    return float((found - expected).norm() / expected.norm())
 
 
 def data_for(geometry: Geometry, batch: int = 1, seed: int = 1) -> Tensor:

@@ -50,10 +50,15 @@ class Row:
             return None
         return self.value <= self.target if self.at_most else self.value >= self.target
 
+    def updating(self, updates: int) -> Row:
+        """The row of a time, with the samples of rays that a call takes, and those per second."""
+        assert self.ours is not None
+        speed = {"updates": updates, "giga_updates_per_s": updates / self.ours / 1e6}
+        return replace(self, details={**self.details, **speed})
+
     def to_plain(self) -> dict[str, Any]:
         """As JSON holds it."""
-        plain = dict(vars(self))
-        return {**plain, "met": self.met}
+        return {**vars(self), "met": self.met}
 
 
 def timed(
@@ -66,33 +71,19 @@ def timed(
     target: float | None,
     at_most: bool = False,
 ) -> Row:
-    """A row of two times.
+    """A row of two times, ours and theirs.
 
-    Args:
-        part: see :class:`Row`.
-        work: see :class:`Row`.
-        call: see :class:`Row`.
-        times: Ours and theirs.
-        peer: see :class:`Row`.
-        target: We are at least so many times faster than the peer; with ``at_most``, we take at
-            most so many times as long as the peer, which then is a limit.
-        at_most: see ``target``.
+    We are to be at least ``target`` times faster than the peer; with ``at_most``, we take at most
+    so many times as long as the peer, which then is a limit.
     """
     ours, theirs = times
-    details = {"ours": ours.to_plain()}
+    details: dict[str, Any] = {"ours": ours.to_plain()}
     row = Row(part, work, call, 1e3 * ours.median, None, "ms", peer, None, target, at_most, details)
     if theirs is None:
         return row
     details["theirs"] = theirs.to_plain()
     ratio = theirs.median / ours.median
     return replace(row, theirs=1e3 * theirs.median, value=1 / ratio if at_most else ratio)
-
-
-def updating(row: Row, updates: int) -> Row:
-    """The row of a time, with the samples of rays that a call takes, and those per second."""
-    assert row.ours is not None
-    speed = {"updates": updates, "giga_updates_per_s": updates / row.ours / 1e6}
-    return replace(row, details={**row.details, **speed})
 
 
 def absent(part: str, work: str, call: str, peer: str, target: float | None = None) -> Row:

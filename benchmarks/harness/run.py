@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import matplotlib.pyplot as plt
 import torch
 import typer
 from rich.console import Console
@@ -16,11 +17,13 @@ from rich.console import Console
 from benchmarks.harness.machine import PEERS, busy, record
 from benchmarks.harness.tables import Table
 from benchmarks.harness.timing import QUICK, Budget
-from learnedrecon.files import write_text
+from learnedrecon.files import atomic_path, write_text
 from learnedrecon.operators.ray.geometry2d import AngleRange, ParallelBeam
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from matplotlib.figure import Figure
 
     from benchmarks.harness.row import Row
 
@@ -108,6 +111,14 @@ class Benchmark:
         for peer in content["missing_peers"]:
             console.print(f"missing: {peer} (make peers)", style="bold red")
         console.print(f"{target}, {content['seconds']:.0f} s{targets_met(content)}")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure and frees it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)
 
 
 def known(only: Sequence[str] | None, names: Iterable[str]) -> list[str]:

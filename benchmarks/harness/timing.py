@@ -116,3 +116,13 @@ def running(threads: int, isa: str | None = None) -> Callable[[], None]:
         joseph.set_isa(isa)
 
     return prepare
+
+
+def without_gradient(act: Callable[[Any], Any], x: Any) -> Callable[[], None]:  # noqa: ANN401 - a tensor, or the peer's array
+    """A call of a function without autograd."""
+
+    def run() -> None:
+        with torch.no_grad():
+            act(x)
+
+    return run

@@ -9,7 +9,7 @@ import torch
 from benchmarks.against.deepinv_tomography import Options, tomography
 from benchmarks.against.stored_matrix import StoredMatrix
 from benchmarks.harness import memory
-from benchmarks.harness.cases import LODOPAB, data_for, image_for
+from benchmarks.harness.cases import LODOPAB, data_for, distance, image_for
 from benchmarks.harness.timing import Budget, Contestant, interleaved, running
 from learnedrecon.operators.ray.geometry2d import AngleRange
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -72,7 +72,7 @@ def matrix_times(angles: int, budget: dict[str, Any], threads: int) -> dict[str,
     matrix, transform = StoredMatrix(geometry.rays()), RayTransform(geometry)
     u, v = image_for(geometry)[0, 0], data_for(geometry)[0, 0]
     pairs = ((matrix.forward(u), transform(u)), (matrix.adjoint(v), transform.adjoint(v)))
-    difference = [float((theirs - ours).norm() / ours.norm()) for theirs, ours in pairs]
+    difference = [distance(theirs, ours) for theirs, ours in pairs]
     if max(difference) > 1e-5:
         raise ArithmeticError(f"the stored matrices differ from T and T* by {difference}")
     theirs = (lambda: matrix.forward(u), lambda: matrix.adjoint(v))

@@ -8,18 +8,21 @@ import torch
 
 from benchmarks.against import astra_toolbox
 from benchmarks.against.astra_toolbox import AstraProjector, with_autograd
+from benchmarks.against.stand_in import load
 from benchmarks.harness.cases import (
     FAN,
     LARGE,
     LODOPAB,
     SMALL,
+    call_of,
     data_for,
     describe_scan,
+    distance,
     image_for,
     threads_text,
     updates,
 )
-from benchmarks.harness.row import Row, timed, updating
+from benchmarks.harness.row import Row, timed
 from benchmarks.harness.timing import Contestant, interleaved, running
 from learnedrecon.kernels import joseph
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -52,20 +55,16 @@ def fan_rows(settings: Settings) -> Iterator[Row]:
     """A fan beam against `line_fanflat`, whose weights are the lengths in pixels."""
     for call in ("forward", "adjoint"):
         projector, theirs = _their(FAN, call)
-        ours = _our(FAN, call, 1)
-        prepare = running(settings.threads)
-        times = interleaved([Contestant("ours", ours, prepare), *theirs], settings.budget)
-        yield updating(
-            timed(
-                "fan",
-                f"{describe_scan(FAN)}, batch 1, {threads_text(settings.threads)}",
-                call,
-                times=(times["ours"], times.get("theirs")),
-                peer=_name(projector, "line_fanflat"),
-                target=FAN_TARGET,
-            ),
-            updates(FAN.rays()),
-        )
+        ours = Contestant("ours", call_of(FAN, call), running(settings.threads))
+        times = interleaved([ours, *theirs], settings.budget)
+        yield timed(
+            "fan",
+            f"{describe_scan(FAN)}, batch 1, {threads_text(settings.threads)}",
+            call,
+            times=(times["ours"], times.get("theirs")),
+            peer=_name(projector, "line_fanflat"),
+            target=FAN_TARGET,
+        ).updating(updates(FAN.rays()))
         _close(projector)
 
 
@@ -82,17 +81,14 @@ def small_rows(settings: Settings) -> Iterator[Row]:
             theirs = _gradient(lambda u: with_autograd(projector, u), image)
             contestants.append(Contestant("theirs", theirs, running(settings.threads)))
         times = interleaved(contestants, settings.budget)
-        yield updating(
-            timed(
-                "small",
-                f"{describe_scan(SMALL)}, batch {batch}, {threads_text(settings.threads)}",
-                "forward + gradient",
-                times=(times["ours"], times.get("theirs")),
-                peer=_name(projector, "linear") + " through autograd",
-                target=target,
-            ),
-            2 * batch * updates(SMALL.rays()),
-        )
+        yield timed(
+            "small",
+            f"{describe_scan(SMALL)}, batch {batch}, {threads_text(settings.threads)}",
+            "forward + gradient",
+            times=(times["ours"], times.get("theirs")),
+            peer=_name(projector, "linear") + " through autograd",
+            target=target,
+        ).updating(2 * batch * updates(SMALL.rays()))
     _close(projector)
 
 
@@ -106,7 +102,7 @@ def _parallel(settings: Settings, geometry: Geometry, call: str) -> Iterator[Row
         conditions["avx2"] = (1, settings.threads, "avx2")
     projector, theirs = _their(geometry, call)
     ours = [
-        Contestant(name, _our(geometry, call, batch), running(threads, isa))
+        Contestant(name, call_of(geometry, call, batch), running(threads, isa))
         for name, (batch, threads, isa) in conditions.items()
     ]
     times = interleaved([*ours, *theirs], settings.budget)
@@ -115,29 +111,15 @@ def _parallel(settings: Settings, geometry: Geometry, call: str) -> Iterator[Row
     torch.set_num_threads(settings.threads)
     for name, (batch, threads, isa) in conditions.items():
         words = [f"batch {batch}", threads_text(threads)]
-        yield updating(
-            timed(
-                f"parallel, {name}",
-                ", ".join(
-                    [describe_scan(geometry), *words, isa or joseph.current_isa() or "oracle"]
-                ),
-                call,
-                times=(times[name], once.repeated(batch) if once else None),
-                peer=_name(projector, "linear") + (f", {batch} calls" if batch > 1 else ""),
-                target=TARGETS[call][name],
-            ),
-            batch * updates(geometry.rays()),
-        )
+        yield timed(
+            f"parallel, {name}",
+            ", ".join([describe_scan(geometry), *words, isa or joseph.current_isa() or "oracle"]),
+            call,
+            times=(times[name], once.repeated(batch) if once else None),
+            peer=_name(projector, "linear") + (f", {batch} calls" if batch > 1 else ""),
+            target=TARGETS[call][name],
+        ).updating(batch * updates(geometry.rays()))
     _close(projector)
-
-
-def _our(geometry: Geometry, call: str, batch: int) -> Callable[[], Tensor]:
-    transform = RayTransform(geometry)
-    if call == "forward":
-        image = image_for(geometry, batch)
-        return lambda: transform(image)
-    data = data_for(geometry, batch)
-    return lambda: transform.adjoint(data)
 
 
 def _their(geometry: Geometry, call: str) -> tuple[AstraProjector | None, list[Contestant]]:
@@ -159,7 +141,7 @@ def _gradient(transform: Callable[[Tensor], Tensor], image: Tensor) -> Callable[
 
 
 def _projector(geometry: Geometry) -> AstraProjector | None:
-    return None if astra_toolbox.load() is None else AstraProjector(geometry)
+    return None if load("astra") is None else AstraProjector(geometry)
 
 
 def _name(projector: AstraProjector | None, kind: str) -> str:
@@ -180,7 +162,7 @@ def agreement_rows(settings: Settings) -> Iterator[Row]:
     for full in (LODOPAB, LARGE):
         geometry = settings.sized(full)
         for call in ("forward", "adjoint"):
-            missing = astra_toolbox.load() is None
+            missing = load("astra") is None
             distances = {} if missing else _distances(geometry, call)
             yield Row(
                 "agreement", describe_scan(geometry), f"{call}, relative difference",
@@ -208,11 +190,7 @@ def _distances(geometry: Geometry, call: str) -> dict[str, float]:
         exact = transform.adjoint(data.double())
     projector.close()
     return {
-        "ours from theirs": _relative(theirs, ours),
-        "ours from float64": _relative(ours, exact),
-        "theirs from float64": _relative(theirs, exact),
+        "ours from theirs": distance(theirs, ours),
+        "ours from float64": distance(ours, exact),
+        "theirs from float64": distance(theirs, exact),
     }
-
-
-def _relative(a: Tensor, b: Tensor) -> float:
-    return float((a.double() - b.double()).norm() / b.double().norm())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from benchmarks.harness.cases import threads_text
+from benchmarks.harness.cases import distance, threads_text
 from benchmarks.harness.row import Row
 from benchmarks.harness.timing import Contestant, interleaved, running
 from learnedrecon.kernels import joseph3d, oracle3d
@@ -77,7 +77,4 @@ def _differences(rays: RayGeometry3D, volume: Tensor, data: Tensor) -> dict[str,
         "forward": (joseph3d.forward(volume, part), oracle3d.forward(volume.double(), part)),
         "adjoint": (joseph3d.adjoint(some, part), oracle3d.adjoint(some.double(), part)),
     }
-    return {
-        call: float((ours.double() - exact).norm() / exact.norm())
-        for call, (ours, exact) in pairs.items()
-    }
+    return {call: distance(ours, exact) for call, (ours, exact) in pairs.items()}

@@ -12,7 +12,7 @@ from benchmarks.against import stored_matrix
 from benchmarks.against.deepinv_tomography import ALL_OPTIONS, NAME, Options, installed
 from benchmarks.harness.cases import LODOPAB, describe_scan, threads_text, updates
 from benchmarks.harness.child import alone
-from benchmarks.harness.row import Row, absent, timed, updating
+from benchmarks.harness.row import Row, absent, timed
 from benchmarks.harness.timing import Budget, Timing
 
 if TYPE_CHECKING:
@@ -59,17 +59,14 @@ def _fastest(
             continue
         times = {options: pair(found[call]) for options, found in among.items()}
         best = min(times, key=lambda options: times[options][1].median)
-        row = updating(
-            timed(
-                "deepinv",
-                f"{work}, batch 1, {threads_text(settings.threads)}",
-                name,
-                times=times[best],
-                peer=f"{NAME}, {best}",
-                target=target,
-            ),
-            count,
-        )
+        row = timed(
+            "deepinv",
+            f"{work}, batch 1, {threads_text(settings.threads)}",
+            name,
+            times=times[best],
+            peer=f"{NAME}, {best}",
+            target=target,
+        ).updating(count)
         row.details["all_options_median_s"] = {str(o): times[o][1].median for o in times}
         yield row
 
@@ -131,17 +128,14 @@ def matrix_rows(settings: Settings) -> Iterator[Row]:
         yield absent("matrix", work, "both", peer, MATRIX_FASTER)
         return
     for call, difference in zip(("forward", "adjoint"), found["difference"], strict=True):
-        row = updating(
-            timed(
-                "matrix",
-                work,
-                call,
-                times=pair(found[call]),
-                peer=stored_matrix.NAME,
-                target=MATRIX_FASTER,
-            ),
-            updates(geometry.rays()),
-        )
+        row = timed(
+            "matrix",
+            work,
+            call,
+            times=pair(found[call]),
+            peer=stored_matrix.NAME,
+            target=MATRIX_FASTER,
+        ).updating(updates(geometry.rays()))
         row.details["relative_difference"] = difference
         yield row
     yield memory_row(

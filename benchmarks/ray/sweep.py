@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
-from unittest.mock import patch
+from typing import TYPE_CHECKING
 
 import torch
 
-from benchmarks.harness.cases import data_for, describe_scan, image_for, updates
+from benchmarks.harness.cases import CALLS, call_of, data_for, describe_scan, image_for, updates
 from benchmarks.harness.row import Row
 from benchmarks.harness.timing import Contestant, interleaved, running
-from learnedrecon.kernels import joseph, oracle
+from learnedrecon.kernels import joseph
 from learnedrecon.operators.ray.geometry2d import (
     AngleRange,
     FanBeam,
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from benchmarks.harness.timing import Timing
 
 WITHIN, EXACT = 3.0, 1e-5
-CALLS = ("forward", "adjoint")
 
 
 @dataclass(frozen=True)
@@ -77,17 +74,20 @@ def sweep_rows(settings: Settings) -> Iterator[Row]:
     if joseph.current_isa() is None:
         raise RuntimeError("expected compiled kernels; reinstall the package with a compiler")
     chosen = cases(settings)
-    with _without_the_oracle():
-        for call in CALLS:
-            contestants = [_contestant(case, call, settings) for case in chosen]
-            times = interleaved(contestants, settings.budget)
-            yield from _costs(chosen, call, times)
-        for case in chosen:
-            yield Row(
-                "sweep, adjoint error", f"{case.name}: {describe_scan(case.geometry)}",
-                "|⟨Tu,v⟩ - ⟨u,T*v⟩| / ‖Tu‖‖v‖", ours=None, theirs=None, unit="", peer="",
-                value=adjoint_error(case), target=EXACT, at_most=True
-            )  # fmt: skip
+    for call in CALLS:
+        prepare = running(settings.threads)
+        contestants = [
+            Contestant(case.name, call_of(case.geometry, call, case.batch), prepare)
+            for case in chosen
+        ]
+        times = interleaved(contestants, settings.budget)
+        yield from _costs(chosen, call, times)
+    for case in chosen:
+        yield Row(
+            "sweep, adjoint error", f"{case.name}: {describe_scan(case.geometry)}",
+            "|⟨Tu,v⟩ - ⟨u,T*v⟩| / ‖Tu‖‖v‖", ours=None, theirs=None, unit="", peer="",
+            value=adjoint_error(case), target=EXACT, at_most=True
+        )  # fmt: skip
 
 
 def _costs(chosen: list[Case], call: str, times: dict[str, Timing]) -> Iterator[Row]:
@@ -117,25 +117,5 @@ def adjoint_error(case: Case) -> float:
     return max(errors)
 
 
-def _contestant(case: Case, call: str, settings: Settings) -> Contestant:
-    transform, prepare = RayTransform(case.geometry), running(settings.threads)
-    if call == "forward":
-        image = image_for(case.geometry, case.batch)
-        return Contestant(case.name, lambda: transform(image), prepare)
-    data = data_for(case.geometry, case.batch)
-    return Contestant(case.name, lambda: transform.adjoint(data), prepare)
-
-
 def _inner(a: Tensor, b: Tensor) -> float:
     return float((a.double() * b.double()).sum())
-
-
-@contextmanager
-def _without_the_oracle() -> Iterator[None]:
-    """Lets the plain PyTorch version fail, so that it is never what was measured."""
-
-    def refuse(*_: object) -> NoReturn:
-        raise AssertionError("expected the compiled ray transform; the oracle was called")
-
-    with patch.object(oracle, "forward", refuse), patch.object(oracle, "adjoint", refuse):
-        yield

@@ -7,19 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import matplotlib.pyplot as plt
 import typer
 from rich.console import Console
 
 from benchmarks.harness.machine import record
 from benchmarks.harness.run import FIGURES, known
 from benchmarks.harness.tables import Table, machine, on_page
-from learnedrecon.files import atomic_path, write_text
-
-if TYPE_CHECKING:
-    import matplotlib.figure
+from learnedrecon.files import write_text
 
 RESULTS = Path(__file__).parents[1] / "results"
 RUNS = Path("runs") / "studies"
@@ -96,7 +92,6 @@ class Study:
         if self.figure is not None:
             name, draw_it = self.figure
             path = (Path("runs") if quick else FIGURES) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
             draw_it(job.results, path)
             console.print(f"drawn: {path}")
 
@@ -114,13 +109,6 @@ def read(results: Path, name: str) -> Found | None:
     """What a part has written, or None."""
     path = results / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def save(figure: matplotlib.figure.Figure, path: Path) -> None:
-    """Writes a figure and frees it."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)
 
 
 def not_measured(study: str, *parts: str) -> str:

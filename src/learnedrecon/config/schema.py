@@ -26,16 +26,14 @@ from learnedrecon.weights.checkpoint import FidelityName
 
 if TYPE_CHECKING:
     from learnedrecon.data.seeds import Split
-    from learnedrecon.recorded import Record
     from learnedrecon.registry import Registry
-    from learnedrecon.specs import Plain
 
 
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
 
 def _parser(registry: Registry[Any], where: str) -> PlainValidator:
-    def parse(value: Plain) -> Plain:
+    def parse(value: Any) -> Any:  # noqa: ANN401 - whatever a file holds
         kinds = tuple(entry.spec for entry in registry.values())
         return value if isinstance(value, kinds) else specs.named_from_plain(registry, value, where)
 
@@ -43,7 +41,7 @@ def _parser(registry: Registry[Any], where: str) -> PlainValidator:
 
 
 def _dumper(registry: Registry[Any]) -> PlainSerializer:
-    def dump(spec: Record) -> dict[str, Any]:
+    def dump(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any registered spec
         return specs.named_to_plain(registry, spec)
 
     return PlainSerializer(dump)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -18,9 +18,6 @@ from learnedrecon.data.noise import (
 from learnedrecon.registry import Registry, itself
 from learnedrecon.specs import Entry
 
-if TYPE_CHECKING:
-    from learnedrecon.specs import Plain
-
 NOISES: Registry[Noise] = Registry(
     "noise",
     Noise,  # type: ignore[type-abstract]
@@ -34,7 +31,7 @@ NOISES: Registry[Noise] = Registry(
 )
 
 
-def _parse(value: Plain) -> Noise:
+def _parse(value: Any) -> Noise:  # noqa: ANN401 - whatever a file holds
     return value if isinstance(value, Noise) else specs.named_from_plain(NOISES, value, "noise")
 
 

@@ -17,7 +17,6 @@ from learnedrecon.specs import from_plain, to_plain
 
 if TYPE_CHECKING:
     from learnedrecon.problem import Problem
-    from learnedrecon.specs import Plain
 
 Build: TypeAlias = Callable[[int, int, int], nn.Module]
 """From channels in, channels out and the number of space axes to a real network."""
@@ -117,7 +116,7 @@ class Like:
         ends: tuple[int, int],
         axes: int,
         folded: int,
-        is_complex: bool,  # noqa: FBT001 - a condition
+        is_complex: bool,  # noqa: FBT001 - of a space
     ) -> nn.Module:
         numbers = self.channels * (2 if is_complex else 1)
         network = build(numbers * ends[0], numbers * ends[1], axes)
@@ -173,7 +172,7 @@ def as_like(value: Any) -> Like:  # noqa: ANN401 - what a constructor is given
     return from_plain(Like, value, "like")
 
 
-def _text(channels: int, axes: int, is_complex: bool) -> str:  # noqa: FBT001 - a condition
+def _text(channels: int, axes: int, is_complex: bool) -> str:  # noqa: FBT001 - of a space
     kind = "complex" if is_complex else "real"
     return f"{kind} {axes}D" + ("" if channels == 1 else f", {channels}-channel")
 
@@ -182,7 +181,7 @@ def _recorded(value: Any) -> Like | None:  # noqa: ANN401 - what a constructor i
     return None if value is None else as_like(value)
 
 
-def _plain(value: Like | None) -> Plain:
+def _plain(value: Like | None) -> Any:  # noqa: ANN401 - plain data
     return None if value is None else to_plain(value)
 
 

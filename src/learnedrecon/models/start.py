@@ -20,8 +20,6 @@ from learnedrecon.specs import from_plain, to_plain
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from learnedrecon.specs import Plain
-
 StartName: TypeAlias = Literal["auto", "zero", "adjoint", "fbp"]
 _NAMES = ("auto", "zero", "adjoint", "fbp")
 
@@ -135,7 +133,7 @@ def _parsed(value: Any) -> Any:  # noqa: ANN401 - what a constructor or a file g
     )
 
 
-def _plain(value: Plain) -> Plain:
+def _plain(value: Any) -> Any:  # noqa: ANN401 - plain data
     if isinstance(value, str):
         return value
     if isinstance(value, FilteredBackprojection):

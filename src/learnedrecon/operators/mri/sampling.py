@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,9 +30,6 @@ from learnedrecon.operators.mri.sampling_grid import (
 )
 from learnedrecon.operators.mri.sampling_lines import LineKind, Seed, check_lines, line_mask
 from learnedrecon.specs import Entry, Registry
-
-if TYPE_CHECKING:
-    from learnedrecon.specs import Plain
 
 
 class Mask(ABC):
@@ -203,7 +200,7 @@ MASKS: Registry[Mask] = MappingProxyType(
 )
 
 
-def _parse(value: Plain) -> Mask:
+def _parse(value: Any) -> Mask:  # noqa: ANN401 - whatever a file holds
     return value if isinstance(value, Mask) else specs.named_from_plain(MASKS, value, "mask")
 
 
