@@ -57,6 +57,12 @@ OPTIONAL = {
     f"{PACKAGE}.training.loggers": {"torch.utils.tensorboard"},
     f"{PACKAGE}.operators.mri.nufft": {"pytorch_finufft.functional"},
     f"{PACKAGE}.operators.imaging.wavelet_filters": {"pywt"},
+    f"{PACKAGE}.data.raw.stripes": {"scipy.signal"},
+    f"{PACKAGE}.evaluation.canvas": {
+        "matplotlib",
+        "matplotlib.backends.backend_agg",
+        "matplotlib.figure",
+    },
     # Their kernels import Triton.
     f"{PACKAGE}.kernels.triton2d": {f"{PACKAGE}.kernels.triton_kernels2d"},
     f"{PACKAGE}.kernels.triton3d": {

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from learnedrecon.errors import DataError, describe
+from learnedrecon.evaluation.canvas import canvas
 from learnedrecon.evaluation.iterations import IterationCurves, quartiles
 from learnedrecon.files import atomic_path
 from learnedrecon.training.spec import BestSpec
@@ -52,8 +51,8 @@ def draw_iterations(
                 fix="give the curves of one or several methods",
             )
         )
-    figure = Figure(figsize=(10, 3.4), layout="constrained", dpi=dpi)
-    canvas = FigureCanvasAgg(figure)
+    sheet = canvas(10, 3.4, dpi)
+    figure = sheet.figure
     axes = figure.subplots(1, len(_LABELS), squeeze=False)[0]
     for axis, (name, label) in zip(axes, _LABELS.items(), strict=True):
         for each in curves:
@@ -69,7 +68,7 @@ def draw_iterations(
         title=f"median and quartiles, {' or '.join(map(str, sorted(counts)))} images",
         title_fontsize=7,
     )
-    canvas.draw()
+    sheet.draw()
     with atomic_path(target) as temporary:
         figure.savefig(temporary, format="png")
 
@@ -102,8 +101,8 @@ def draw_training(
         best.metric: ("validation", label),
         "learning_rate": ("train", "learning rate"),
     }
-    figure = Figure(figsize=(10, 3.4), layout="constrained", dpi=dpi)
-    canvas = FigureCanvasAgg(figure)
+    sheet = canvas(10, 3.4, dpi)
+    figure = sheet.figure
     axes = figure.subplots(1, len(shown), squeeze=False)[0]
     for axis, (name, (event, label)) in zip(axes, shown.items(), strict=True):
         steps, values = series(records, event, name)
@@ -118,7 +117,7 @@ def draw_training(
         step, value = found
         axes[1].plot(step, value, "o", markersize=6, label=f"best: {value:.4g}, step {step}")
         axes[1].legend(fontsize=8)
-    canvas.draw()
+    sheet.draw()
     with atomic_path(target) as temporary:
         figure.savefig(temporary, format="png")
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
 from learnedrecon.errors import DataError, describe
+from learnedrecon.evaluation.canvas import canvas, colours
 from learnedrecon.files import atomic_path
 
 if TYPE_CHECKING:
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 _PANEL = 2.1
@@ -84,8 +83,8 @@ def comparison(rows: Sequence[Row], target: str | os.PathLike[str], *, dpi: int 
             )
         )
     methods = max(len(row.panels) for row in rows)
-    figure = Figure(figsize=_size(len(rows), methods), layout="constrained", dpi=dpi)
-    canvas = FigureCanvasAgg(figure)
+    sheet = canvas(*_size(len(rows), methods), dpi)
+    figure = sheet.figure
     if len(rows) == 1:
         axes = figure.subplots(2, 1 + methods, squeeze=False)
         _images(figure, axes[0], rows[0])
@@ -97,8 +96,8 @@ def comparison(rows: Sequence[Row], target: str | os.PathLike[str], *, dpi: int 
         for row, line in zip(rows, axes, strict=True):
             _images(figure, line[: 1 + methods], row)
             _errors(figure, line[1 + methods :], row, titled=True)
-    canvas.draw()
-    image = _indexed(np.asarray(canvas.buffer_rgba())[..., :3])
+    sheet.draw()
+    image = _indexed(np.asarray(sheet.buffer_rgba())[..., :3])
     with atomic_path(target) as temporary:
         image.save(temporary, format="PNG", optimize=True)
 
@@ -110,12 +109,12 @@ def _indexed(rgb: np.ndarray) -> Image.Image:
         rgb: uint8 (height, width, 3).
     """
     levels = np.linspace(0, 1, 128)
-    errors = mpl.colormaps["RdBu_r"](levels)[:, :3]
+    errors = colours("RdBu_r", len(levels))
     palette = (255 * np.concatenate([levels[:, None].repeat(3, 1), errors])).round()
     code = rgb.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     codes, place = np.unique(code, return_inverse=True)
-    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-    nearest = ((colours[:, None] - palette) ** 2).sum(-1).argmin(1).astype(np.uint8)
+    exact = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    nearest = ((exact[:, None] - palette) ** 2).sum(-1).argmin(1).astype(np.uint8)
     image = Image.fromarray(nearest[place.reshape(code.shape)])
     image.putpalette(palette.astype(np.uint8).tobytes())
     return image

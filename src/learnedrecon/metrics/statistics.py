@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from learnedrecon.errors import DataError, ShapeError, describe
 
@@ -84,7 +84,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike) -> PairedDifference:
             )
         )
     summary = summarise(x - y)
-    half = float(stats.t.ppf(0.975, df=len(x) - 1)) * summary.stderr
+    half = float(stdtrit(len(x) - 1, 0.975)) * summary.stderr
     return PairedDifference(summary.mean, (summary.mean - half, summary.mean + half))
 
 

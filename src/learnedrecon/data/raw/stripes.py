@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
-from scipy.signal import savgol_filter
 
 from learnedrecon.errors import ConfigError, ShapeError, describe, require
 
@@ -74,6 +73,8 @@ def stripes_removed_by_mean(sinogram: FloatArray, window: int = _MEAN_WINDOW) ->
         ShapeError: Not two axes.
         ConfigError: A window that is even or below 5.
     """
+    from scipy.signal import savgol_filter
+
     _require_sinogram(sinogram)
     _require_window(window, _MEAN_DEGREE + 2)
     mean = sinogram.mean(axis=0)
