@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
 from learnedrecon.errors import DataError, FileFormatError
 from learnedrecon.evaluation import figure as module
+from learnedrecon.evaluation.canvas import canvas as empty
 from learnedrecon.evaluation.figure import Panel, Row, comparison
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from matplotlib.figure import Figure
 
 TRUTH = np.linspace(0.0, 1.0, 400).reshape(20, 20)
 
@@ -31,12 +33,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch, rows: list[Row], target: Path) -> Fig
     """The figure that was written."""
     kept: list[Figure] = []
 
-    class Kept(Figure):
-        def __init__(self, *given: Any, **options: Any) -> None:
-            super().__init__(*given, **options)
-            kept.append(self)
+    def canvas(width: float, height: float, dpi: float) -> FigureCanvasAgg:
+        made = empty(width, height, dpi)
+        kept.append(made.figure)
+        return made
 
-    monkeypatch.setattr(module, "Figure", Kept)
+    monkeypatch.setattr(module, "canvas", canvas)
     comparison(rows, target)
     (figure,) = kept
     return figure
