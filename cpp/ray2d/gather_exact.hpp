@@ -178,6 +178,26 @@ inline void gather_view(const LineAims<T, kTables>& aims, int i, const Place& pl
     }
 }
 
+constexpr int kFetchAhead = 8;  // views
+
+template <typename T, bool kTables>
+inline void fetch(const LineAims<T, kTables>&, int, const Place&) {}
+
+// What a view reads of its window, which lies in the second-level cache: from tile to tile the
+// windows of all views are more than the first holds. (Inlined, or GCC drops it as pure.)
+template <typename T>
+__attribute__((always_inline)) inline void fetch(const FanAims<T>& aims, int i, const Place& place) {
+    const Track<T>& track = aims.tracks[i];
+    const ptrdiff_t window = aims.window[i];
+    const T* data = track.data + place.offset + window;
+    __builtin_prefetch(data);
+    __builtin_prefetch(data + 2 * Simd<T>::kWidth - 1);
+    __builtin_prefetch(track.rays.place + window);
+    __builtin_prefetch(track.rays.place + window + 2 * Simd<T>::kWidth - 1);
+    __builtin_prefetch(track.rays.slope + window);
+    __builtin_prefetch(track.rays.slope + window + 2 * Simd<T>::kWidth - 1);
+}
+
 // Views that are treated alike in a tile.
 struct Choice {
     int count = 0;
@@ -208,6 +228,7 @@ __attribute__((noinline)) void gather_choice(const Aims& aims, const Choice& cho
     const Place place = where;
     Tile<T, kRows, kImages> tile = {};
     for (int n = 0; n < choice.count; ++n) {
+        if (n + kFetchAhead < choice.count) fetch(aims, choice.which[n + kFetchAhead], place);
         gather_view<T, kRows, kImages, kVectors, kTaps>(aims, choice.which[n], place, tile);
     }
 #pragma GCC unroll 8
