@@ -73,7 +73,7 @@ def test_what_a_step_tells_is_in_every_estimate(lab: Lab) -> None:
     first, last = method.iterates(problem)
     assert torch.equal(method(problem).extra["moved"], last.extra["moved"])
     expected = operator.adjoint(operator(first.image) - problem.data).square().flatten(1).sum(1)
-    torch.testing.assert_close(last.extra["moved"], expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(last.extra["moved"], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_scheme_runs_on_every_kind_of_image(lab: Lab) -> None:

@@ -158,7 +158,7 @@ def test_two_image_shapes_in_one_folder_train_together(tmp_path: Path) -> None:
         batch = next(batches)
         assert batch.truth is not None
         torch.testing.assert_close(
-            batch.problem.forward(batch.truth), batch.problem.data, rtol=1e-4, atol=1e-4
+            batch.problem.forward(batch.truth), batch.problem.data, rtol=1e-6, atol=1e-6
         )
         seen += batch.ids
     assert sorted(seen) == [str(k) for k in range(7)]

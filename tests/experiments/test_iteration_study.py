@@ -34,7 +34,7 @@ def test_it_draws_the_iterations_of_a_run(cli: Run, trained: Path, tmp_path: Pat
     found = json.loads((run / "results.json").read_text())
     (each,) = found["methods"].values()
     median = sorted(each["per_image"]["psnr"])[1]
-    assert abs(content["psnr"]["median"][1] - median) < 1e-3
+    assert abs(content["psnr"]["median"][1] - median) < 1e-5
 
 
 def no_model(small: list[str]) -> list[str]:

@@ -69,10 +69,10 @@ def test_a_trained_model_reconstructs_what_its_operator_measures(
         expected = model(lr.InverseProblem(operator, y)).image[0].squeeze(0)
     found = np.load(output)
     assert found.dtype == (np.complex64 if operator.domain.is_complex else np.float32)
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-6, atol=1e-7)
     stack = torch.cat([y, 2 * y])[:, 0] if channels == 1 else torch.cat([y, 2 * y])
     both = lr.reconstruct(model, stack, operator=operator).image
-    torch.testing.assert_close(both[0].squeeze(0), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(both[0].squeeze(0), expected, rtol=1e-6, atol=1e-7)
     assert len(both) == 2
 
 

@@ -85,7 +85,7 @@ def test_total_variation(nonnegative: bool) -> None:
     assert estimate.status.startswith("Converged")
     assert (found.min() >= 0) == nonnegative
     assert objective(found) == pytest.approx(objective(best), rel=1e-9)
-    np.testing.assert_allclose(found, best, atol=1e-4 * np.abs(best).max())
+    np.testing.assert_allclose(found, best, atol=1e-6 * np.abs(best).max())
 
 
 def test_total_variation_says_when_it_is_not_done() -> None:

@@ -140,7 +140,7 @@ def test_the_norm_is_differentiable_in_angles() -> None:
                 for each in moved
             )
             expected = (up - down) / (2 * step)
-            assert float(gradient[sample, 0, view]) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+            assert float(gradient[sample, 0, view]) == pytest.approx(expected, rel=1e-6, abs=1e-8)
 
 
 def test_a_multiple_for_each_sample() -> None:

@@ -19,7 +19,7 @@ from learnedrecon.errors import DataError, ShapeError, describe, encodable
 from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, nested, simulated_geometry_text
 from learnedrecon.experiments.published import published_config, recognised
-from learnedrecon.experiments.text import one_line, quoted
+from learnedrecon.experiments.text import TRAINING, one_line, quoted
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import named_from_plain
 
@@ -57,21 +57,7 @@ data:
   validation: {{<<: *samples, split: validation}}
   test: {{<<: *samples, split: test}}
 {simulation}
-training:
-  steps: 5000
-  batch: {{size: 1}}
-  optimiser: {{kind: adam, learning_rate: 3.0e-3, betas: [0.9, 0.99]}}
-  schedule: {{kind: cosine, warmup: 0.05}}
-  clip_norm: 1.0
-  validate_every: 250
-  checkpoint: {{every: 250}}
-  channels_last: true
-
-evaluation:
-  range: max-min             # of PSNR and SSIM: of each true image; or range=1
-  images: 100
-  validation_images: 20
-  batch_size: 4
+{training}  batch_size: 4
 """
 _SIMULATION = """\
   simulation:                # the folder has true images alone: they are measured like this
@@ -156,6 +142,7 @@ def _text(path: Path, output: Path, summary: FolderSummary) -> str:
     largest = max(abs(summary.truth.low or 0.0), abs(summary.truth.high or 0.0)) or 1.0
     value = f"{largest:.3g}" if "." in f"{largest:.3g}" else f"{float(f'{largest:.3g}')}"
     return _TEMPLATE.format(
+        training=TRAINING,
         file=one_line(str(output)),
         stem=one_line(output.stem),
         path=one_line(str(path)),

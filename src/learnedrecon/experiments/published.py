@@ -13,7 +13,7 @@ from learnedrecon.data.sections import in_section
 from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import LearnedReconError
 from learnedrecon.experiments.geometry_text import nested
-from learnedrecon.experiments.text import one_line, quoted
+from learnedrecon.experiments.text import TRAINING, one_line, quoted
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import named_from_plain
 
@@ -48,21 +48,7 @@ data:
   validation: {{<<: *samples, split: validation}}
   test: {{<<: *samples, split: test}}
 
-training:
-  steps: 5000
-  batch: {{size: 1}}
-  optimiser: {{kind: adam, learning_rate: 3.0e-3, betas: [0.9, 0.99]}}
-  schedule: {{kind: cosine, warmup: 0.05}}
-  clip_norm: 1.0
-  validate_every: 250
-  checkpoint: {{every: 250}}
-  channels_last: true
-
-evaluation:
-  range: max-min             # of PSNR and SSIM: of each true image; or range=1
-  images: 100
-  validation_images: 20
-  batch_size: 1
+{training}  batch_size: 1
 """
 
 
@@ -116,6 +102,7 @@ def published_config(path: Path, output: Path, found: Published) -> str:
     largest = 1.0 if truth is None else float(truth.abs().max()) or 1.0
     value = f"{largest:.3g}" if "." in f"{largest:.3g}" else f"{float(f'{largest:.3g}')}"
     return _TEMPLATE.format(
+        training=TRAINING,
         title=found.title,
         path=one_line(str(path)),
         file=one_line(str(output)),

@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+TRAINING = """\
+training:
+  steps: 5000
+  batch: {size: 1}
+  optimiser: {kind: adam, learning_rate: 3.0e-3, betas: [0.9, 0.99]}
+  schedule: {kind: cosine, warmup: 0.05}
+  clip_norm: 1.0
+  validate_every: 250
+  checkpoint: {every: 250}
+  channels_last: true
+
+evaluation:
+  range: max-min             # of PSNR and SSIM: of each true image; or range=1
+  images: 100
+  validation_images: 20
+"""
+"""Sections of a proposed configuration, but for the batch size of the evaluation."""
+
 
 def quoted(text: str) -> str:
     """A text in double quotes for YAML, with escapes for characters that do not print.

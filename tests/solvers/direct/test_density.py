@@ -74,7 +74,7 @@ def test_batches_of_trajectories_are_weighted_one_by_one() -> None:
     assert weights.shape == (2, 1, 5, 16)
     for index in range(2):
         alone = pipe_menon(both[index, 0], (8, 8)).weights
-        torch.testing.assert_close(weights[index, 0], alone, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(weights[index, 0], alone, rtol=1e-6, atol=1e-8)
 
 
 DISC = math.pi / 4

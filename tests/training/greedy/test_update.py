@@ -190,10 +190,10 @@ def test_the_cache_changes_nothing_but_the_cost(tmp_path: Path, tiny: ModuleType
     assert live.cost.total > 2 * cached.cost.total
     a, b = weights(tmp_path / "cached"), weights(tmp_path / "live")
     for name in (n for n in a if n.startswith("model.")):
-        torch.testing.assert_close(a[name], b[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(a[name], b[name], rtol=1e-6, atol=1e-7)
     for one, other in zip(tiny.records(cached.path), tiny.records(live.path), strict=True):
         key = "loss" if "loss" in one else next(k for k in one if k.endswith("psnr"))
-        assert one[key] == pytest.approx(other[key], rel=1e-3)
+        assert one[key] == pytest.approx(other[key], rel=1e-5)
 
 
 def test_only_the_step_of_the_stage_moves(tmp_path: Path) -> None:

@@ -31,17 +31,7 @@ class FlatDetector:
     axis_offset: float = 0.0
 
     def __post_init__(self) -> None:
-        store(self, "pixels", count)
-        store(self, "pitch", number)
-        store(self, "axis_offset", number)
-        if self.pixels < 1 or not positive(self.pitch) or not math.isfinite(self.axis_offset):
-            raise GeometryError(
-                describe(
-                    expected="a detector of at least 1 pixel, a pitch > 0 mm and a finite offset",
-                    found=f"{self.pixels} pixels, pitch {self.pitch}, offset {self.axis_offset}",
-                    fix="give the number of detector pixels and lengths in mm",
-                )
-            )
+        _check(self, "mm", "lengths in mm")
 
     @property
     def positions(self) -> np.ndarray:
@@ -70,17 +60,7 @@ class ArcDetector:
     axis_offset: float = 0.0
 
     def __post_init__(self) -> None:
-        store(self, "pixels", count)
-        store(self, "pitch", number)
-        store(self, "axis_offset", number)
-        if self.pixels < 1 or not positive(self.pitch) or not math.isfinite(self.axis_offset):
-            raise GeometryError(
-                describe(
-                    expected="a detector of at least 1 pixel, a pitch > 0 rad and a finite offset",
-                    found=f"{self.pixels} pixels, pitch {self.pitch}, offset {self.axis_offset}",
-                    fix="give the number of detector pixels and angles in radians",
-                )
-            )
+        _check(self, "rad", "angles in radians")
         widest = (self.pixels - 1) / 2 * self.pitch + abs(self.axis_offset)
         if not widest < math.pi / 2:
             raise GeometryError(
@@ -110,3 +90,19 @@ class ArcDetector:
     def positions(self) -> np.ndarray:
         """Signed angles in radians of the rays to the pixel centres from the central ray."""
         return (np.arange(self.pixels) - (self.pixels - 1) / 2) * self.pitch - self.axis_offset
+
+
+def _check(detector: FlatDetector | ArcDetector, unit: str, sizes: str) -> None:
+    """Turns numbers of numpy into plain ones, and checks them."""
+    store(detector, "pixels", count)
+    store(detector, "pitch", number)
+    store(detector, "axis_offset", number)
+    pixels, pitch, offset = detector.pixels, detector.pitch, detector.axis_offset
+    if pixels < 1 or not positive(pitch) or not math.isfinite(offset):
+        raise GeometryError(
+            describe(
+                expected=f"a detector of at least 1 pixel, a pitch > 0 {unit} and a finite offset",
+                found=f"{pixels} pixels, pitch {pitch}, offset {offset}",
+                fix=f"give the number of detector pixels and {sizes}",
+            )
+        )
