@@ -35,7 +35,7 @@ def backprojected(kernel: Backprojection, data: Tensor) -> Tensor:
     """
     if not torch.compiler.is_compiling():
         return apply_kernel(kernel, data)
-    if transforms_are_active() or forward_ad._current_level >= 0:  # noqa: SLF001
+    if transforms_are_active() or forward_ad._current_level >= 0:  # noqa: SLF001 - torch has no public name
         return _interrupted(kernel, data)
     return gather(data, kernel.views, *kernel.sizes)
 
@@ -56,7 +56,7 @@ def _sizes_of(constants: tuple[Any, ...]) -> PixelSizes:
     mutates_args=(),
     schema=f"(Tensor data, Tensor views, {_CONSTANTS}) -> Tensor",
 )
-def gather(data: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
+def gather(data: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
     """:func:`learnedrecon.kernels.pixels.backproject` in a compiled graph.
 
     Args:
@@ -72,7 +72,7 @@ def gather(data: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN
     mutates_args=(),
     schema=f"(Tensor image, Tensor views, {_CONSTANTS}) -> Tensor",
 )
-def scatter(image: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
+def scatter(image: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
     """:func:`learnedrecon.kernels.pixels.project` in a compiled graph.
 
     Args:
@@ -84,24 +84,24 @@ def scatter(image: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: A
 
 
 @gather.register_fake
-def _(data: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401, ARG001
+def _(data: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401, ARG001 - whatever the function takes
     return data.new_empty((*data.shape[:-2], *_sizes_of(constants).shape))
 
 
 @scatter.register_fake
-def _(image: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401
+def _(image: Tensor, views: Tensor, *constants: Any) -> Tensor:  # noqa: ANN401 - whatever the function takes
     return image.new_empty((*image.shape[:-2], len(views), _sizes_of(constants).detectors))
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401, ARG001
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401, ARG001 - the context of torch
     _, ctx.views, *ctx.constants = inputs
 
 
-def _pull_back_gather(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+def _pull_back_gather(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - the context of torch
     return scatter(grad, ctx.views, *ctx.constants), *[None] * 6
 
 
-def _pull_back_scatter(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+def _pull_back_scatter(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - the context of torch
     return gather(grad, ctx.views, *ctx.constants), *[None] * 6
 
 
