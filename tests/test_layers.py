@@ -162,6 +162,18 @@ def named(module: str) -> set[str]:
     return {t for t in found if t.split(".")[0] == PACKAGE} - {module}
 
 
+def test_the_binding_of_the_kernels_has_one_door() -> None:
+    """It asks less than the modules beside it, which check what they pass on."""
+    asking = {
+        module.removeprefix("learnedrecon.")
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        and any(alias.name.endswith("_joseph") for alias in node.names)
+    }
+    assert asking == {f"kernels.{name}" for name in ("joseph", "joseph3d", "moments", "voxels")}
+
+
 def test_no_cycle_between_modules() -> None:
     """Not for types alone either; but a derivative is an operator."""
     graph = {module: named(module) for module in MODULES}

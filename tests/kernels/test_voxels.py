@@ -138,3 +138,9 @@ def test_views_that_are_no_numbers_are_refused(bad: float) -> None:
         replace(geometry, views=views)
     with pytest.raises(DataError, match="finite coefficients"):
         replace(geometry, rise=bad)
+    views = geometry.views.copy()
+    later = replace(geometry, views=views)
+    views[1, 0] = bad
+    np.testing.assert_array_equal(later.views, geometry.views)
+    with pytest.raises(ValueError, match="read-only"):
+        later.views[1, 0] = bad

@@ -49,7 +49,11 @@ def test_a_line_cut_short_is_dropped(tmp_path: Path, cut: int) -> None:
     assert [record["step"] for record in log.read()] == [1, 2, 3, 5, 6]
 
 
-@pytest.mark.parametrize("line", ['{"step": 2, "lo\n', "[1]\n", '{"loss": 1}\n', "\n", "7\n"])
+@pytest.mark.parametrize(
+    "line",
+    ['{"step": 2, "lo\n', "[1]\n", '{"loss": 1}\n', "\n", "7\n", 100_000 * "[" + "\n"],
+    ids=["cut", "list", "no step", "empty", "number", "deep"],
+)
 def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n' + line + '{"step": 3}\n')

@@ -19,7 +19,8 @@ class VoxelGeometry:
     beyond the border are clipped to it.
 
     Attributes:
-        views: Coefficients (angles, 4), float64, per mm.
+        views: Coefficients (angles, 4), float64, per mm; copied, and read-only afterwards, as
+            the kernels turn positions into indices without asking again.
         detectors: Rows and columns of the panel, without the border.
         shape: Shape of the volume, (nz, ny, nx).
         pixel: Size of a pixel, (dy, dx) in mm.
@@ -40,6 +41,9 @@ class VoxelGeometry:
     bottom: float
 
     def __post_init__(self) -> None:
+        views = np.array(self.views, dtype=np.float64, order="C")
+        views.setflags(write=False)
+        object.__setattr__(self, "views", views)
         if not (np.isfinite(self.views).all() and np.isfinite(self.placement).all()):
             raise DataError(
                 describe(

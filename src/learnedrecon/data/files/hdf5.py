@@ -2,25 +2,31 @@
 
 Data sets are found through hard, soft and external links, under all their names. A broken link is
 named where it matters. Content in other files (external links, virtual and external data sets) must
-be in existing files: HDF5 itself would read zeros in its place.
+be in existing files: HDF5 itself would read zeros in its place. A virtual data set is opened in a
+child process first, as the HDF5 library crashes at damaged ones.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import h5py
 import numpy as np
 
+from learnedrecon.data.files import hdf5_probe
+from learnedrecon.data.files.hdf5_layout import may_be_virtual
 from learnedrecon.errors import DataError, FileFormatError, describe, shown
 from learnedrecon.files import reading as reading_as
 from learnedrecon.files import refuse_size, require_file, unreadable
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
@@ -28,6 +34,9 @@ if TYPE_CHECKING:
 _EXPECTED: Final = "an HDF5 file"
 _MOST_NAMES: Final = 200_000
 _MOST_GROUPS: Final = 5_000
+_MOST_LINKS: Final = 16
+"""Links from one to the next, as the HDF5 library follows them."""
+_SECONDS: Final = 60.0
 
 
 @contextmanager
@@ -233,19 +242,81 @@ def _identity(group: h5py.Group) -> tuple[Any, ...]:
 def _followed(group: h5py.Group, name: str) -> Any:  # noqa: ANN401 - h5py's
     """The member of a group, None for a link to nothing or no member; opens no pipe or device."""
     link = group.get(name, getlink=True)
-    if isinstance(link, h5py.ExternalLink):
-        target = Path(group.file.filename).parent / link.filename
-        if not target.exists():
-            return None
-        require_file(target, "the file of an external link")
-    elif link is None:
+    if link is None or (isinstance(link, h5py.ExternalLink) and not _outside(group, link).exists()):
         return None
     try:
+        _refuse_crash(group, name)
         return group[name]
     except (KeyError, OSError, RuntimeError):  # as for a link to itself
         if isinstance(link, h5py.HardLink):
             raise
         return None
+
+
+def _outside(group: h5py.Group, link: h5py.ExternalLink) -> Path:
+    return Path(group.file.filename).parent / link.filename
+
+
+def _refuse_crash(group: h5py.Group, path: str, links: int = 0) -> None:
+    """Refuses a path to a virtual data set at which the HDF5 library crashes, link by link.
+
+    The library may open what a link leads to when it is asked about it. Pipes are refused too.
+    """
+    item: Any = group.file["/"] if path.startswith("/") else group
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    for number, part in enumerate(parts):
+        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
+        if link is None or links > _MOST_LINKS:
+            return
+        if isinstance(link, h5py.SoftLink):
+            _refuse_crash(item, link.path, links + 1)
+        elif isinstance(link, h5py.ExternalLink):
+            if not _outside(item, link).exists():
+                return
+            target = require_file(_outside(item, link), "the file of an external link")
+            with h5py.File(target, "r") as other:
+                _refuse_crash(other, link.path, links + 1)
+        else:
+            _refuse_crashing(item, part)
+        if number + 1 < len(parts):
+            item = item[part]
+
+
+def _refuse_crashing(group: h5py.Group, name: str) -> None:
+    info = h5py.h5o.get_info(group.id, name.encode("utf-8", "surrogateescape"))
+    if info.type != h5py.h5o.TYPE_DATASET:
+        return
+    file = group.file
+    path = Path(file.filename)
+    if not may_be_virtual(path, info.addr, file.userblock_size):
+        return
+    state, key = path.stat(), f"{group.name}/{name}"
+    if not _opens(str(path.resolve()), key, state.st_mtime_ns, state.st_size):
+        found = f"a virtual data set {shown(key)} at which the HDF5 library crashes"
+        raise unreadable(path, _EXPECTED, found)
+
+
+@lru_cache(maxsize=4096)
+def _opens(path: str, key: str, _changed: int, _size: int) -> bool:
+    """Whether a child process survives the opening of a data set and of its sources."""
+    if not sys.executable:
+        return True
+    words = [sys.executable, "-P", hdf5_probe.__file__, path, key]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    silent = subprocess.DEVNULL
+    try:
+        child = subprocess.run(  # noqa: S603 (a fixed command)
+            words,
+            env=environment,
+            stdin=silent,
+            stdout=silent,
+            stderr=silent,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return child.returncode in {0, 1}
 
 
 def _link_text(file: h5py.File, key: str) -> str | None:
