@@ -277,3 +277,13 @@ def test_broken_files_are_named(tiny: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("seed: [")
     with pytest.raises(FileFormatError, match=r"config\.yaml"):
         start(tmp_path, {"seed": 11})
+
+
+def test_a_configuration_is_read_in_the_version_of_yaml_of_all_files(
+    tiny: ModuleType, tmp_path: Path
+) -> None:
+    """Its 011 is eleven, where YAML 1.1 has nine; the run is the same, and finished."""
+    tiny.fit(tmp_path, tiny.spec_of(2))
+    (tmp_path / "config.yaml").write_text("seed: 011")
+    with pytest.raises(ConfigError, match="no finished run"):
+        start(tmp_path, {"seed": 11})

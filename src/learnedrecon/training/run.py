@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import yaml
 
-from learnedrecon.errors import ConfigError, FileFormatError, describe
+from learnedrecon.data.yaml_text import read_yaml
+from learnedrecon.errors import ConfigError, describe
 from learnedrecon.files import remove_leftovers, write_text, writing
 from learnedrecon.training.environment import decisive, environment
 from learnedrecon.training.inputs import data_digests
@@ -167,16 +168,7 @@ class RunFolder:
             )
 
     def _require_continuable(self, asked: dict[str, Any]) -> None:
-        try:
-            written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise FileFormatError(
-                describe(
-                    expected=f"{self.config} to be readable YAML",
-                    found=str(error),
-                    fix="choose another folder, or overwrite the run (--fresh)",
-                )
-            ) from error
+        written = read_yaml(self.config)
         progress = self.checkpoints.progress()
         longer = progress is not None and is_longer(asked, progress.step)
         allowed = (*UNIMPORTANT, *(OF_LENGTH if longer else ()))
@@ -204,7 +196,7 @@ class RunFolder:
 
     def _tell_what_changed(self, asked: dict[str, Any]) -> None:
         """Logs what is another than in the session before, and what that does to the result."""
-        written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        written = read_yaml(self.config)
         for where, old, new in differences(written, asked):
             _LOG.info("The run goes on with %s %r in place of %r.", where, new, old)
         steps, progress = steps_of(written), self.checkpoints.progress()
