@@ -33,7 +33,7 @@ evaluation: {{images: 2, validation_images: 2, batch_size: 2}}
 
 @pytest.fixture
 def found(record_property: Callable[[str, object], None]) -> Say:
-    """Notes what a script finds today; ``python -m benchmarks.faults`` prints and records it."""
+    """Notes what a script finds today; ``python -m tests.faults`` prints and records it."""
     return lambda text: record_property("found", text)
 
 

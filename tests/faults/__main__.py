@@ -1,7 +1,7 @@
 """Runs the scripts of the fault hunt as they are today, and prints what each finds.
 
-    python -m benchmarks.faults
-    python -m benchmarks.faults f03      # one of them, without a record
+    python -m tests.faults
+    python -m tests.faults f03      # one of them, in the record too
 
 The scripts were written for July's version. Each is a test now, with the number of its script in
 its name: `tests/faults`.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -115,34 +116,39 @@ def rows_of(content: Mapping[str, Any]) -> Table:
 
 
 def main(pattern: Annotated[str, typer.Argument(help="Part of a test's name.")] = "") -> None:
-    """Runs, prints, and records the results of a whole run; exit code 1 where one is not right."""
+    """Runs, prints and records; exit code 1 where one is not right."""
     findings, began = Findings(), time.monotonic()
     select = ["-k", pattern] if pattern else []
     places = ["tests/faults", *ELSEWHERE.values()]
     words = ["-q", "-n", "0", "--no-header", "--tb=line", "-rN", *places, *select]
     pytest.main(words, plugins=[findings])
-    rows = [
-        {"script": name, "before": before, **findings.rows[name]}
+    rows = {
+        name: {"script": name, "before": before, **findings.rows[name]}
         for name, before in BEFORE.items()
         if name in findings.rows
-    ]
-    for row in rows:
+    }
+    for name, row in rows.items():
         word = "right" if row["right"] else "NOT RIGHT"
-        print(f"{row['script']}: {word}: {'; '.join(row['found'])}")
-    whole = len(rows) == len(BEFORE)
-    if whole:
-        found = environment()
-        result = {
-            "command": "python -m benchmarks.faults",
-            "commit": (found["git"] or {}).get("commit", "")[:7],
-            "seconds": round(time.monotonic() - began, 1),
-            "environment": {"packages": found["packages"], "python": found["python"]},
-            "scripts": rows,
-        }
-        text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
-        write_text(RESULTS / "faults.json", text)
-    if not all(row["right"] for row in rows) or not (whole or pattern):
+        sys.stdout.write(f"{name}: {word}: {'; '.join(row['found'])}\n")
+    record(rows, time.monotonic() - began)
+    if not rows or not all(row["right"] for row in rows.values()):
         raise SystemExit(1)
+
+
+def record(rows: Mapping[str, Mapping[str, Any]], seconds: float) -> None:
+    """Puts rows into the recorded results, beside those that were not run."""
+    path = RESULTS / "faults.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["scripts"] if path.exists() else []
+    every = {row["script"]: row for row in before} | dict(rows)
+    found = environment()
+    result = {
+        "command": "python -m tests.faults",
+        "commit": (found["git"] or {}).get("commit", "")[:7],
+        "seconds": round(seconds, 1),
+        "environment": {"packages": found["packages"], "python": found["python"]},
+        "scripts": [every[name] for name in BEFORE if name in every],
+    }
+    write_text(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
