@@ -136,7 +136,7 @@ def test_only_virtual_data_sets_cost_a_process(
     started = []
     run = hdf5._opens.__wrapped__
 
-    def counted(*key: Any) -> bool:  # noqa: ANN401 - what it is given
+    def counted(*key: Any) -> bool:
         started.append(key)
         return run(*key)
 

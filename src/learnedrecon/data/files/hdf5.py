@@ -298,7 +298,7 @@ def _refuse_crashing(group: h5py.Group, name: str) -> None:
 
 @lru_cache(maxsize=4096)
 def _opens(path: str, key: str, _changed: int, _size: int) -> bool:
-    """Whether a child process survives the opening of a data set and of its sources."""
+    """True if a child process survives the opening of a data set and of its sources."""
     if not sys.executable:
         return True
     words = [sys.executable, "-P", hdf5_probe.__file__, path, key]

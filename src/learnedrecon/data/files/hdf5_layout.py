@@ -25,7 +25,7 @@ _MOST_BLOCKS: Final = 1000
 
 
 def may_be_virtual(path: str | os.PathLike[str], address: int, base: int = 0) -> bool:
-    """Whether an object header describes a virtual data set, or none that is understood here.
+    """True unless an object header describes a data set with its values in the file itself.
 
     Args:
         path: Path of the HDF5 file.
@@ -45,7 +45,7 @@ def may_be_virtual(path: str | os.PathLike[str], address: int, base: int = 0) ->
 
 
 def _is_stored(layout: bytes) -> bool:
-    """Whether a layout message is of data in the file itself; its class comes third before v. 3."""
+    """True for a layout message of data in the file itself; its class comes third before v. 3."""
     if len(layout) < 3:
         return False
     return (layout[1] if layout[0] >= 3 else layout[2]) in _STORED

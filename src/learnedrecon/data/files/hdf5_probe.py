@@ -1,4 +1,4 @@
-"""A program that opens a virtual data set of an HDF5 file and its sources, in a process of its own.
+"""Opening of a virtual data set of an HDF5 file and of its sources, as a program of its own.
 
 The HDF5 library may crash on the way. Whatever it raises is left to the process that asked.
 
@@ -18,7 +18,7 @@ _MOST_SOURCES: Final = 10_000
 
 
 def open_with_sources(path: str, key: str) -> None:
-    """Opens a data set, and the data sets that it is made of where it is virtual, and theirs.
+    """Opening of a data set, and of its sources and theirs where it is virtual.
 
     Args:
         path: Path of the file.
@@ -39,13 +39,5 @@ def open_with_sources(path: str, key: str) -> None:
                     waiting.append((other, source.dset_name))
 
 
-def _write_no_core() -> None:
-    with suppress(ImportError, OSError, ValueError):
-        import resource  # noqa: PLC0415 - Unix alone has it
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 if __name__ == "__main__":
-    _write_no_core()
     open_with_sources(*sys.argv[1:3])
