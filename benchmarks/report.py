@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from tests.faults.__main__ import rows_of
 from tests.mutating.counts import table_and_share
 from tests.operators.table import page as operators_page
 
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 OPERATORS = DOCS / "operators.md"
-NAMES = ("ray-transform.md", "speed.md", "depth.md", "tests.md", "robustness.md", OPERATORS.name)
+NAMES = ("ray-transform.md", "speed.md", "depth.md", "tests.md", OPERATORS.name)
 PAGES = (*(DOCS / name for name in NAMES), ROOT / "studies" / "README.md")
 MARKED = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 STUDIES: tuple[Study, ...] = (
@@ -131,7 +130,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "operators": of_result("operators", lambda content: operators.tables(content)[0]),
     "espirit-machine": of_result("espirit", machine),
     "espirit": of_result("espirit", lambda content: espirit.tables(content)[0]),
-    "faults": of_result("faults", rows_of),
     "mutations": of_result("mutations", table_and_share),
     **{f"memory-{name}-machine": of_memory(name, machine) for name in memory.TABLES},
     **{f"memory-{name}": of_memory(name, render) for name, render in memory.TABLES.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -27,6 +28,18 @@ def test_the_test_of_a_fault_exists(row: str) -> None:
     path, _, name = node.partition("::")
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+
+
+def test_every_script_of_the_hunt_is_right_and_its_tests_exist() -> None:
+    rows = json.loads((ROOT / "benchmarks" / "results" / "faults.json").read_text("utf-8"))
+    assert len(rows["scripts"]) == 33
+    for row in rows["scripts"]:
+        assert row["right"], row["script"]
+        assert f"| {row['script']} |" in TEXT
+        for node in row["tests"]:
+            path, _, name = node.partition("::")
+            assert f"`{node}`" in TEXT
+            assert f"def {name}(" in (ROOT / path).read_text("utf-8")
 
 
 def test_contributors_are_led_here() -> None:

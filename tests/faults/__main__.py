@@ -19,7 +19,6 @@ import pytest
 import typer
 
 from benchmarks.harness.run import RESULTS
-from benchmarks.harness.tables import Table, table
 from learnedrecon.files import write_text
 from learnedrecon.training.environment import environment
 
@@ -94,27 +93,6 @@ def script_of(node: str) -> str:
     return f"{'ct' if 'test_ct' in node else 'mri'}/{number}"
 
 
-def rows_of(content: Mapping[str, Any]) -> Table:
-    """What a page says of the results."""
-
-    def tests(row: Mapping[str, Any]) -> str:
-        return ", ".join(f"`{node}`" for node in row["tests"])
-
-    def found(row: Mapping[str, Any]) -> str:
-        text = "; ".join(row["found"]) or ("the test passes" if row["right"] else "")
-        return ("" if row["right"] else "NOT RIGHT: ") + text.replace("|", "/").replace("\n", " ")
-
-    columns = {
-        "script": lambda row: row["script"],
-        "found in July": lambda row: row["before"],
-        "found now": found,
-        "test": tests,
-    }
-    right = sum(row["right"] for row in content["scripts"])
-    note = f"{right} of {len(content['scripts'])} scripts are right, at commit {content['commit']}."
-    return table(content["scripts"], columns, note)
-
-
 def main(pattern: Annotated[str, typer.Argument(help="Part of a test's name.")] = "") -> None:
     """Runs, prints and records; exit code 1 where one is not right."""
     findings, began = Findings(), time.monotonic()
@@ -138,13 +116,13 @@ def main(pattern: Annotated[str, typer.Argument(help="Part of a test's name.")] 
 def record(rows: Mapping[str, Mapping[str, Any]], seconds: float) -> None:
     """Puts rows into the recorded results, beside those that were not run."""
     path = RESULTS / "faults.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["scripts"] if path.exists() else []
-    every = {row["script"]: row for row in before} | dict(rows)
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    every = {row["script"]: row for row in before.get("scripts", [])} | dict(rows)
     found = environment()
     result = {
         "command": "python -m tests.faults",
         "commit": (found["git"] or {}).get("commit", "")[:7],
-        "seconds": round(seconds, 1),
+        "seconds": round(max(seconds, before.get("seconds", 0.0)), 1),
         "environment": {"packages": found["packages"], "python": found["python"]},
         "scripts": [every[name] for name in BEFORE if name in every],
     }
