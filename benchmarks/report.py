@@ -22,6 +22,7 @@ from tests.operators.table import page as operators_page
 from benchmarks import (
     allocation,
     espirit,
+    filtered,
     memory,
     operators,
     ray_transform,
@@ -124,6 +125,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "step": of_result("training_step", training_step.against_deepinv),
     "step-variants": of_result("training_step", training_step.variants),
     "step-shares": of_result("training_step", training_step.shares),
+    "filtered-machine": of_result("filtered", machine),
+    "filtered": of_result("filtered", lambda content: filtered.BENCHMARK.tables(content)[0]),
     "allocation-machine": of_result("allocation", machine),
     "allocation": of_result("allocation", lambda content: allocation.tables(content)[0]),
     "operators-machine": of_result("operators", machine),

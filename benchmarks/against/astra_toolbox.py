@@ -62,6 +62,7 @@ class AstraProjector:
         self._data_id = self._astra.data2d.link("-sino", rays, self.data)
         self._forward = self._algorithm("FP", "VolumeDataId")
         self._adjoint = self._algorithm("BP", "ReconstructionDataId")
+        self._filtered: int | None = None
 
     def forward(self) -> None:
         """From the image to the data."""
@@ -71,9 +72,16 @@ class AstraProjector:
         """From the data to the image."""
         self._astra.algorithm.run(self._adjoint)
 
+    def filtered(self) -> None:
+        """From the data to the image by filtered backprojection."""
+        if self._filtered is None:
+            self._filtered = self._algorithm("FBP", "ReconstructionDataId")
+        self._astra.algorithm.run(self._filtered)
+
     def close(self) -> None:
         """Frees what ASTRA holds."""
-        self._astra.algorithm.delete([self._forward, self._adjoint])
+        used = [self._forward, self._adjoint, self._filtered]
+        self._astra.algorithm.delete([each for each in used if each is not None])
         self._astra.data2d.delete([self._image_id, self._data_id])
         self._astra.projector.delete(self._projector)
 

@@ -22,7 +22,12 @@ CALLS = ("forward", "adjoint")
 SMALL = ParallelBeam((128, 128), AngleRange(30), FlatDetector(183))
 LODOPAB = ParallelBeam((362, 362), AngleRange(1000), FlatDetector(513, 0.998))
 LARGE = ParallelBeam((512, 512), AngleRange(720), FlatDetector(736))
+MIDDLE = ParallelBeam((256, 256), AngleRange(360), FlatDetector(363))
+LARGER = ParallelBeam((1024, 1024), AngleRange(720), FlatDetector(1450))
 FAN = FanBeam((512, 512), AngleRange(720, arc=2 * math.pi), FlatDetector(736, 1.6), 1000.0, 500.0)
+LARGER_FAN = FanBeam(
+    (1024, 1024), AngleRange(720, arc=2 * math.pi), FlatDetector(1472, 1.6), 2000.0, 1000.0
+)
 
 
 def describe_scan(geometry: Geometry) -> str:
