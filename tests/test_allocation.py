@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,27 @@ def test_memory_is_given_back_at_the_end_of_the_outermost_block() -> None:
             torch.zeros(LARGE, dtype=torch.float32)
         assert resident() > before + 3 * LARGE
     assert resident() < before + 2 * LARGE
+
+
+@needs_glibc
+def test_blocks_of_threads_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(allocation, "_set", lambda trim, _: calls.append(trim))
+    inside, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with kept_memory():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with kept_memory():
+        thread.start()
+        inside.wait(10)
+    assert calls == [-1]
+    leave.set()
+    thread.join()
+    assert calls == [-1, 64 << 20]
 
 
 @needs_glibc

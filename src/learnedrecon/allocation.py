@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -24,7 +25,7 @@ _NEVER, _LARGE = -1, 1 << 30
 # What glibc's own adaption ends at: it cannot be switched on again.
 _USUAL_TRIM, _USUAL_MMAP = 64 << 20, 32 << 20
 
-_holders = 0
+_lock, _holders = threading.Lock(), 0
 
 
 def policy() -> Policy:
@@ -46,19 +47,25 @@ def kept_memory() -> Iterator[Policy]:
     Blocks may be nested: memory is given back at the end of the outermost one. Nothing changes
     where :func:`policy` is not "keep". Results do not depend on it.
     """
-    global _holders  # noqa: PLW0603 - the allocator's options belong to the process, too
     found = policy()
     if found != "keep":
         yield found
         return
-    if _holders == 0:
-        _set(_NEVER, _LARGE)
-    _holders += 1
+    _hold(1)
     try:
         yield found
     finally:
-        _holders -= 1
-        if _holders == 0:
+        _hold(-1)
+
+
+def _hold(change: int) -> None:
+    """One holder more or less; blocks of several threads may overlap."""
+    global _holders  # noqa: PLW0603 - the allocator's options belong to the process, too
+    with _lock:
+        before, _holders = _holders, _holders + change
+        if before == 0:
+            _set(_NEVER, _LARGE)
+        elif _holders == 0:
             _set(_USUAL_TRIM, _USUAL_MMAP)
             ctypes.CDLL(None).malloc_trim(0)
 
