@@ -60,7 +60,7 @@ def kept_memory() -> Iterator[Policy]:
 
 def _hold(change: int) -> None:
     """One holder more or less; blocks of several threads may overlap."""
-    global _holders  # noqa: PLW0603 - the allocator's options belong to the process, too
+    global _holders
     with _lock:
         before, _holders = _holders, _holders + change
         if before == 0:
