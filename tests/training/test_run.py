@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from learnedrecon.data.yaml_text import read_yaml
 from learnedrecon.errors import ConfigError, FileFormatError
 from learnedrecon.training.environment import environment
 from learnedrecon.training.losses import SquaredError
@@ -287,3 +288,11 @@ def test_a_configuration_is_read_in_the_version_of_yaml_of_all_files(
     (tmp_path / "config.yaml").write_text("seed: 011")
     with pytest.raises(ConfigError, match="no finished run"):
         start(tmp_path, {"seed": 11})
+
+
+@pytest.mark.parametrize("name", ["0o10", "1e3", "yes", "010", "Pflügerstraße", "~"])
+def test_texts_of_a_configuration_remain_texts(tmp_path: Path, name: str) -> None:
+    """What a run writes, it reads: 0o10 is a text in YAML 1.1 and eight in YAML 1.2."""
+    asked = {"data": {"folder": name}}
+    run = start(tmp_path / "run", asked)
+    assert read_yaml(run.config) == asked

@@ -86,9 +86,8 @@ def dump_yaml(values: Plain) -> str:
     Args:
         values: Dictionaries, lists, texts, numbers, truth values and None.
     """
-    return str(
-        yaml.dump(values, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=96)
-    )
+    options: dict[str, Any] = {"sort_keys": False, "default_flow_style": None, "width": 96}
+    return str(yaml.dump(values, Dumper=_Dumper, allow_unicode=True, **options))
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Plain:

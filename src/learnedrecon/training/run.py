@@ -16,9 +16,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import yaml
-
-from learnedrecon.data.yaml_text import read_yaml
+from learnedrecon.data.yaml_text import dump_yaml, read_yaml
 from learnedrecon.errors import ConfigError, describe
 from learnedrecon.files import remove_leftovers, write_text, writing
 from learnedrecon.training.environment import decisive, environment
@@ -146,7 +144,7 @@ class RunFolder:
             self._tell_what_changed(asked)
         for folder in (self.figures, self.checkpoints.last.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        config = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True)
+        config = dump_yaml(asked)
         record = json.dumps(self._sessions(), indent=2) + "\n"
         self._texts = {self.environment: record, self.config: config}
         for file in (self.checkpoints.last, self.checkpoints.best, *self._texts):
