@@ -175,6 +175,7 @@ _UNLIKE: dict[str, Any] = {
     "subsets": Subsets(3, "random"),
     "window": "hann",
     "nonnegative": False,
+    "shared": True,
     "reference_sigma": 0.02,
     "sigma": 0.01,
     "noise_level": 0.05,

@@ -60,6 +60,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "learned_gradient": {"iterations": 3, "memory": 4, "hidden": 6, "start": HANN},
     "learned_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
+    "learned_primal": {"iterations": 3, "primal": 3, "hidden": 6},
+    "learned_pdhg": {"iterations": 3, "hidden": 6},
     "equilibrium_gradient": {**EQUILIBRIUM, "solver": solver(120), "weight": 0.5},
     "equilibrium_proximal": {**EQUILIBRIUM, "solver": solver(200)},
     "equilibrium_admm": {**EQUILIBRIUM, "solver": solver(60), "data_step": NormalSolver(1e-12, 30)},
@@ -68,6 +70,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "filtered_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
     "invertible_primal_dual": {"iterations": 3, "hidden": 6},
     "split_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
+    "learned_proximal": {"iterations": 3, "hidden": 6, "start": HANN},
     "deep_gradient_descent": {"iterations": 3, "hidden": 6, "start": HANN},
     "subset_primal_dual": {
         "iterations": 3,

@@ -12,7 +12,10 @@ from .filtered_primal_dual import FilteredPrimalDual as FilteredPrimalDual
 from .invertible_primal_dual import InvertiblePrimalDual as InvertiblePrimalDual
 from .invertible_primal_dual import SplitPrimalDual as SplitPrimalDual
 from .learned_gradient import LearnedGradient as LearnedGradient
+from .learned_pdhg import LearnedPDHG as LearnedPDHG
+from .learned_primal import LearnedPrimal as LearnedPrimal
 from .learned_primal_dual import LearnedPrimalDual as LearnedPrimalDual
+from .learned_proximal import LearnedProximal as LearnedProximal
 from .like import Like as Like
 from .post_processing import PostProcessing as PostProcessing
 from .registry import MODELS as MODELS
@@ -36,7 +39,10 @@ __all__ = [
     "FixedPointSolver",
     "InvertiblePrimalDual",
     "LearnedGradient",
+    "LearnedPDHG",
+    "LearnedPrimal",
     "LearnedPrimalDual",
+    "LearnedProximal",
     "LearnedScheme",
     "Like",
     "PostProcessing",

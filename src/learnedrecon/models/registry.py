@@ -15,7 +15,10 @@ from learnedrecon.models.equilibrium_splitting import (
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDual
 from learnedrecon.models.learned_gradient import LearnedGradient
+from learnedrecon.models.learned_pdhg import LearnedPDHG
+from learnedrecon.models.learned_primal import LearnedPrimal
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
+from learnedrecon.models.learned_proximal import LearnedProximal
 from learnedrecon.models.post_processing import PostProcessing
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
@@ -28,6 +31,8 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "post_processing": (PostProcessing, "a U-Net after an initial image (Jin et al. 2017)"),
     "learned_gradient": (LearnedGradient, "learned gradient (Adler, Öktem 2017)"),
     "learned_primal_dual": (LearnedPrimalDual, "learned primal-dual (Adler, Öktem 2018)"),
+    "learned_primal": (LearnedPrimal, "learned primal (Adler, Öktem 2018), no networks on data"),
+    "learned_pdhg": (LearnedPDHG, "learned PDHG (Adler, Öktem 2018), shared weights"),
     "filtered_primal_dual": (
         FilteredPrimalDual,
         "learned primal-dual that sees the filtered residual; the demo's, of no paper",
@@ -56,6 +61,10 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "split_primal_dual": (
         SplitPrimalDual,
         "invertible learned primal-dual with memory, of no paper",
+    ),
+    "learned_proximal": (
+        LearnedProximal,
+        "learned proximal descent: a network as the proximal map, learned step sizes",
     ),
     "deep_gradient_descent": (
         DeepGradientDescent,
