@@ -26,8 +26,8 @@ def set_pointwise(network: nn.Module, first: Tensor, bias: Tensor, last: Tensor)
     used = len(first)
     assert len(layers) == 3
     for layer, matrix in zip(layers, (first, torch.eye(used), last), strict=True):
-        middle = (slice(len(matrix)), slice(matrix.shape[1]), *[1] * inside.spec.dims)
-        layer.weight[middle] = matrix.to(layer.weight.dtype)
+        middle = layer.weight[(..., *[1] * inside.spec.dims)]
+        middle[: len(matrix), : matrix.shape[1]] = matrix.to(layer.weight.dtype)
     assert layers[0].bias is not None
     layers[0].bias[:used] = bias
 

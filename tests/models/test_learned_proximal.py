@@ -37,7 +37,13 @@ Y = normal(1, 1, 30, seed=5)
 
 def built(**changes: Any) -> LearnedProximal:
     torch.manual_seed(0)
-    arguments = {"iterations": 3, "hidden": 5, "start": "adjoint", "image_scale": C, "step": 0.7}
+    arguments: dict[str, Any] = {
+        "iterations": 3,
+        "hidden": 5,
+        "start": "adjoint",
+        "image_scale": C,
+        "step": 0.7,
+    }
     model = LearnedProximal(**(arguments | changes)).double()
     perturb(model, seed=0)
     return model

@@ -7,9 +7,9 @@ networks, the same in all steps. Γ: 3×3 convolutions 2-32-32-1, Λ: 1-32-32-1,
 per channel that starts at 0, Xavier uniform, bias 0; σ, τ, θ are trained from ½, ½, 1: 20 133
 parameters. T may be linear or not.
 
-As Γ sees h + σT(ū) and its result is added to h alone, no Γ makes the step that of PDHG with
-σ as its step size. PDHG for ½‖Tu - y‖² + μ/2‖u‖² with any step sizes s, t is contained nevertheless,
-in the variable -h: with σ = 1, τ = 1/μ, and Γ, Λ that multiply h + σT(ū) - y by -s/(1 + s) and
+As Γ sees h + σT(ū) and its result is added to h alone, no Γ makes the step that of PDHG with the
+step size σ. PDHG for ½‖Tu - y‖² + μ/2‖u‖² with any step sizes s, t is contained nevertheless, in
+the variable -h: with σ = 1, τ = 1/μ, and Γ, Λ that multiply h + σT(ū) - y by -s/(1 + s) and
 u - τT*h by -tμ/(1 + tμ).
 
 Differences from the paper: a linear T is T/‖T‖ with y/(c‖T‖); a nonlinear one is u ↦ T(c·u) with
