@@ -103,6 +103,7 @@ OPERATORS = {
 }
 BRIEF = FixedPointSolver(1e-9, 40, backward_tolerance=1e-6)
 EXACT = FixedPointSolver(1e-10, 400, backward_tolerance=1e-8)
+EXACT_STEP = NormalSolver(1e-12, 100)
 EQUILIBRIUM: dict[str, Any] = {
     "epsilon": 0.3,
     "network": PotentialLayers(1, 3, 4, 0.02),
@@ -127,6 +128,19 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "deep_gradient_descent": {"iterations": 2, "hidden": 4},
     "subset_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
     "subset_gradient": {"iterations": 2, "hidden": 4},
+    "modl": {"iterations": 2, "layers": 2, "hidden": 4, "data_step": EXACT_STEP},
+    "half_quadratic_splitting": {
+        "iterations": 2,
+        "network": UNetSpec(base=2, depth=1, groups=0),
+        "data_step": EXACT_STEP,
+    },
+    "neumann": {"iterations": 2, "layers": 2, "hidden": 4},
+    "preconditioned_neumann": {
+        "iterations": 2,
+        "layers": 2,
+        "hidden": 4,
+        "data_step": EXACT_STEP,
+    },
 }
 LEARNED = [name for name in ARGUMENTS if name not in {"fbp", "tv"}]
 NO_PSEUDO_INVERSE = (GeometryError, r"a ray transform, MRI.*start from T\*y")
@@ -145,6 +159,10 @@ REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("invertible_primal_dual", "transmission"): NOT_LINEAR,
     ("equilibrium_admm", "transmission"): NOT_LINEAR,
     ("equilibrium_primal_dual", "transmission"): NOT_LINEAR,
+    ("modl", "transmission"): NOT_LINEAR,
+    ("half_quadratic_splitting", "transmission"): NOT_LINEAR,
+    ("neumann", "transmission"): NOT_LINEAR,
+    ("preconditioned_neumann", "transmission"): NOT_LINEAR,
 }
 TABLE = list(product(ARGUMENTS, OPERATORS))
 RUNNING = [pair for pair in TABLE if pair not in REFUSED]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 GEOMETRY = ParallelBeam((12, 10), AngleRange(7), FlatDetector(17, 1.1, 0.4))
+EXACT_STEP = NormalSolver(1e-13, 200)
 HANN = FilteredBackprojection("hann")
 EQUILIBRIUM: dict[str, Any] = {
     "epsilon": 0.7,
@@ -80,6 +81,19 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "subsets": Subsets(7),
     },
     "subset_gradient": {"iterations": 3, "hidden": 6, "subsets": Subsets(7)},
+    "modl": {"iterations": 3, "layers": 3, "hidden": 6, "data_step": EXACT_STEP},
+    "half_quadratic_splitting": {
+        "iterations": 3,
+        "network": UNetSpec(base=4, depth=1, groups=0),
+        "data_step": EXACT_STEP,
+    },
+    "neumann": {"iterations": 3, "layers": 3, "hidden": 6},
+    "preconditioned_neumann": {
+        "iterations": 3,
+        "layers": 3,
+        "hidden": 6,
+        "data_step": EXACT_STEP,
+    },
 }
 SPECS: dict[str, Any] = {
     name: MODELS[name].spec(**values | ({} if name in {"fbp", "tv"} else {"image_scale": 0.02}))
@@ -90,6 +104,7 @@ ITERATIVE = [name for name in LEARNED if name != "post_processing"]
 STORING = [name for name in ITERATIVE if not name.startswith("equilibrium")]
 REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
+LINEAR |= {"modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
 LINEAR |= {name for name in SPECS if name.startswith("equilibrium")}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
@@ -304,7 +319,8 @@ class Types:
     seen: set[torch.dtype]
 
     def __call__(self, _module: torch.nn.Module, _inputs: object, output: Any) -> None:
-        self.seen |= {t.dtype for t in (output if isinstance(output, tuple) else (output,))}
+        tensors = output if isinstance(output, tuple) else (output,)
+        self.seen |= {t.dtype for t in tensors if t.is_floating_point()}
 
 
 class Convolutions(TorchDispatchMode):

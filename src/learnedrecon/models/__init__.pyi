@@ -9,6 +9,7 @@ from .equilibrium_splitting import EquilibriumADMM as EquilibriumADMM
 from .equilibrium_splitting import EquilibriumPrimalDual as EquilibriumPrimalDual
 from .equilibrium_splitting import EquilibriumProximal as EquilibriumProximal
 from .filtered_primal_dual import FilteredPrimalDual as FilteredPrimalDual
+from .half_quadratic import HalfQuadraticSplitting as HalfQuadraticSplitting
 from .invertible_primal_dual import InvertiblePrimalDual as InvertiblePrimalDual
 from .invertible_primal_dual import SplitPrimalDual as SplitPrimalDual
 from .learned_gradient import LearnedGradient as LearnedGradient
@@ -17,6 +18,9 @@ from .learned_primal import LearnedPrimal as LearnedPrimal
 from .learned_primal_dual import LearnedPrimalDual as LearnedPrimalDual
 from .learned_proximal import LearnedProximal as LearnedProximal
 from .like import Like as Like
+from .modl import MoDL as MoDL
+from .neumann import NeumannNetwork as NeumannNetwork
+from .neumann import PreconditionedNeumannNetwork as PreconditionedNeumannNetwork
 from .post_processing import PostProcessing as PostProcessing
 from .registry import MODELS as MODELS
 from .start import FilteredBackprojection as FilteredBackprojection
@@ -37,6 +41,7 @@ __all__ = [
     "FilteredBackprojection",
     "FilteredPrimalDual",
     "FixedPointSolver",
+    "HalfQuadraticSplitting",
     "InvertiblePrimalDual",
     "LearnedGradient",
     "LearnedPDHG",
@@ -45,8 +50,11 @@ __all__ = [
     "LearnedProximal",
     "LearnedScheme",
     "Like",
+    "MoDL",
+    "NeumannNetwork",
     "PostProcessing",
     "PotentialLayers",
+    "PreconditionedNeumannNetwork",
     "SplitPrimalDual",
     "SubsetGradient",
     "SubsetPrimalDual",

@@ -13,12 +13,15 @@ from learnedrecon.models.equilibrium_splitting import (
     EquilibriumProximal,
 )
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
+from learnedrecon.models.half_quadratic import HalfQuadraticSplitting
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDual
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_pdhg import LearnedPDHG
 from learnedrecon.models.learned_primal import LearnedPrimal
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.learned_proximal import LearnedProximal
+from learnedrecon.models.modl import MoDL
+from learnedrecon.models.neumann import NeumannNetwork, PreconditionedNeumannNetwork
 from learnedrecon.models.post_processing import PostProcessing
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
@@ -77,6 +80,16 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "subset_gradient": (
         SubsetGradient,
         "learned gradient on parts of the data (after Tang et al. 2021)",
+    ),
+    "modl": (MoDL, "MoDL, a shared denoiser and an exact data step (Aggarwal et al. 2019)"),
+    "half_quadratic_splitting": (
+        HalfQuadraticSplitting,
+        "unrolled half-quadratic splitting in the form of USRNet (Zhang et al. 2020)",
+    ),
+    "neumann": (NeumannNetwork, "Neumann network (Gilton et al. 2020)"),
+    "preconditioned_neumann": (
+        PreconditionedNeumannNetwork,
+        "preconditioned Neumann network (Gilton et al. 2020)",
     ),
 }
 
