@@ -36,9 +36,9 @@ LOOKING = {
     "equilibrium_primal_dual": 2,
     "invertible_primal_dual": 2,
     "split_primal_dual": 2,
-    "modl": 2,
-    "half_quadratic_splitting": 2,
-    "preconditioned_neumann": 2,
+    "modl": 3,
+    "half_quadratic_splitting": 4,
+    "preconditioned_neumann": 7,
 }
 # Methods that build a geometry in a call, which export sees through and compilation does not.
 BUILDING = {"subset_primal_dual": 9, "subset_gradient": 8}

@@ -66,7 +66,8 @@ def applied(network: torch.nn.Module, *images: Array) -> Array:
 
 def tikhonov(right: Array, weight: float) -> Array:
     """(T*T + λI)⁻¹ of the right side."""
-    return np.linalg.solve(NORMAL + weight * ONE, right)
+    result: Array = np.asarray(np.linalg.solve(NORMAL + weight * ONE, right), np.float64)
+    return result
 
 
 def filtered(factors: Array, right: Array) -> Array:
@@ -138,9 +139,9 @@ def test_iterations_beyond_the_last_have_the_last_weights() -> None:
     step = model.scheme.step
     state = step(step.begin(model.start(scaled), scaled), scaled)
     last = step(state, scaled).image
-    later = step(state._replace(count=state.count + 5), scaled).image
+    later = step(state._replace(passed=state.passed + 5), scaled).image
     torch.testing.assert_close(later, last, rtol=0, atol=0)
-    earlier = step(state._replace(count=state.count - 1), scaled).image
+    earlier = step(state._replace(passed=state.passed - 1), scaled).image
     assert float((earlier - last).detach().abs().max()) > 1e-3
 
 
@@ -184,7 +185,8 @@ class Multiple(torch.nn.Module):
 def test_a_linear_regulariser_gives_the_minimiser() -> None:
     """With R = ημ the series is that of (T*T + μ)⁻¹T*y."""
     scheme = Repeat(NeumannStep(Multiple(0.5 * 0.2), step=0.5).double(), 300)
-    problem = InverseProblem(RAY * (1 / RAY.norm()), data() / (C * RAY.norm()))
+    norm = float(RAY.norm())
+    problem = InverseProblem(RAY * (1 / norm), data() / (C * norm))
     start = scheme.begin(torch.zeros(1, 1, *IMAGE, dtype=torch.float64), problem)
     found = scheme(start, problem).image.detach().numpy().ravel()
     np.testing.assert_allclose(found, tikhonov(T.T @ scaled_data(), 0.2), rtol=1e-6)

@@ -43,19 +43,19 @@ _RISE = 10.0
 _DATA_STEP = NormalSolver()
 
 
-class ImageAndCount(NamedTuple):
+class ImageAndPassed(NamedTuple):
     """The state of half-quadratic splitting: the image and the number of past iterations.
 
     Attributes:
         image: u, (batch, channel, *domain.shape).
-        count: Number of past iterations, which chooses α_k and β_k, (batch,), int64.
+        passed: Number of past iterations, which chooses α_k and β_k, (batch,), int64.
     """
 
     image: Tensor
-    count: Tensor
+    passed: Tensor
 
 
-class HalfQuadraticStep(Step[ImageAndCount]):
+class HalfQuadraticStep(Step[ImageAndPassed]):
     """The step z = (T*T + α_k I)⁻¹(T*y + α_k u); u ← z + P(z, β_k).
 
     Initially α_k rises by a factor of ten up to ``weight`` and β_k falls by √10 down to
@@ -86,17 +86,17 @@ class HalfQuadraticStep(Step[ImageAndCount]):
         self.log_weights = nn.Parameter(torch.tensor(weight).log() + logs)
         self.log_levels = nn.Parameter(torch.tensor(noise_level).log() - logs / 2)
 
-    def begin(self, image: Tensor, problem: Problem) -> ImageAndCount:  # noqa: ARG002 - what other classes look at
-        count = torch.zeros(len(image), dtype=torch.int64, device=image.device)
-        return ImageAndCount(image, count)
+    def begin(self, image: Tensor, problem: Problem) -> ImageAndPassed:  # noqa: ARG002 - what other classes look at
+        passed = torch.zeros(len(image), dtype=torch.int64, device=image.device)
+        return ImageAndPassed(image, passed)
 
-    def forward(self, state: ImageAndCount, problem: Problem) -> ImageAndCount:
-        u, count = state
-        k = count.clamp(max=len(self.log_weights) - 1)
+    def forward(self, state: ImageAndPassed, problem: Problem) -> ImageAndPassed:
+        u, passed = state
+        k = passed.clamp(max=len(self.log_weights) - 1)
         weight, level = self.log_weights[k].exp(), self.log_levels[k].exp()
         z = problem.solve(problem.back + _on_images(weight, u) * u, weight)
         seen = torch.cat([z, _on_images(level, u).expand_as(u)], dim=1)
-        return ImageAndCount(z + self.network(seen).to(u.dtype), count + 1)
+        return ImageAndPassed(z + self.network(seen).to(u.dtype), passed + 1)
 
 
 class HalfQuadraticSplitting(LearnedScheme):
