@@ -11,25 +11,28 @@ namespace joseph {
 namespace JOSEPH_ISA {
 namespace {
 
-template <typename T, PixelKind kKind>
+// A vector of pixels, monotone in position, whose neighbours are `kVectors` vectors of the line.
+template <typename T, PixelKind kKind, int kVectors>
 void gather_in_windows(const Along& at, const PixelTile& tile, const PixelView& view,
                        ptrdiff_t detectors, const T* line, T* __restrict totals) {
     constexpr auto kWidth = static_cast<int32_t>(Pack<T>::kWidth);
-    const auto end = static_cast<int32_t>(detectors) + kWidth;
-    for (ptrdiff_t k = 0; k < tile.count; k += kGroup * kWidth) {
+    // Of the first pixel from the start of its window.
+    const int32_t first = at.falls<kKind>() ? kVectors * kWidth - 2 : 0;
+    const auto end = static_cast<int32_t>(detectors);
+    for (ptrdiff_t k = 0; k < tile.count; k += kGroup) {
         const Group<T, kKind> group(at, tile, view, k);
-        for (ptrdiff_t v = 0; v < kGroup; ++v) {
+        for (ptrdiff_t v = 0; v < kGroup; v += kWidth) {
             Value<T> position, weights, fraction;
             group.place(v, position, weights);
             Index<T> whole;
             split(position, whole, fraction);
-            const int32_t middle = whole[kWidth / 2], centre = group.base + middle;
-            if (centre < -kWidth || centre > end) continue;
-            whole -= middle;
-            const Window<T> window(line + centre);
+            const int32_t offset = whole[0] - first, start = group.base + offset;
+            if (start < -kVectors * kWidth || start > end) continue;
+            whole -= offset;
+            const WindowFrom<T, kVectors> window(line + start);
             const Value<T> below = window[whole];
             const Value<T> found = below + fraction * (window[whole + 1] - below);
-            T* total = totals + k + v * kWidth;
+            T* total = totals + k + v;
             store(total, load<Value<T>>(total) + weights * found);
         }
     }
@@ -51,16 +54,16 @@ template <typename T, PixelKind kKind>
 void gather_at_large(const Along& at, const PixelTile& tile, const PixelView& view,
                      ptrdiff_t detectors, const T* line, T* __restrict totals) {
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
-    for (ptrdiff_t k = 0; k < tile.count; k += kGroup * kWidth) {
+    for (ptrdiff_t k = 0; k < tile.count; k += kGroup) {
         const Group<T, kKind> group(at, tile, view, k);
-        for (ptrdiff_t v = 0; v < kGroup; ++v) {
+        for (ptrdiff_t v = 0; v < kGroup; v += kWidth) {
             Value<T> position, weights, fraction;
             group.place(v, position, weights);
             Index<T> whole;
             bounded<T>(position, group.base, detectors, whole, fraction);
             const Value<T> below = joseph::JOSEPH_ISA::gather(line, whole);
             const Value<T> above = joseph::JOSEPH_ISA::gather(line, whole + 1);
-            T* total = totals + k + v * kWidth;
+            T* total = totals + k + v;
             store(total, load<Value<T>>(total) + weights * (below + fraction * (above - below)));
         }
     }
@@ -83,14 +86,14 @@ template <typename T, PixelKind kKind>
 void scatter_vectors(const Along& at, const PixelTile& tile, const PixelView& view,
                      ptrdiff_t detectors, T* line, const T* __restrict values) {
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
-    for (ptrdiff_t k = 0; k < tile.count; k += kGroup * kWidth) {
+    for (ptrdiff_t k = 0; k < tile.count; k += kGroup) {
         const Group<T, kKind> group(at, tile, view, k);
-        for (ptrdiff_t v = 0; v < kGroup; ++v) {
+        for (ptrdiff_t v = 0; v < kGroup; v += kWidth) {
             Value<T> position, weights, fraction;
             group.place(v, position, weights);
             Index<T> whole;
             bounded<T>(position, group.base, detectors, whole, fraction);
-            const Value<T> value = weights * load<Value<T>>(values + k + v * kWidth);
+            const Value<T> value = weights * load<Value<T>>(values + k + v);
             const Value<T> above = fraction * value, below = value - above;
             for (ptrdiff_t lane = 0; lane < kWidth; ++lane) {
                 T* target = line + (lane & 3) * (detectors + 2 * kPixelMargin) + whole[lane];
@@ -130,8 +133,10 @@ void gather_rows(const PixelTile& tile, const PixelView& view, ptrdiff_t detecto
         T* target = totals + row * tile.stride;
         if (!kLookUps || slope == INFINITY) {
             gather_one_by_one(at, tile, view, detectors, line, target);
-        } else if (0.5 * kWidth * slope < kWidth - 3) {
-            gather_in_windows<T, kKind>(at, tile, view, detectors, line, target);
+        } else if ((kWidth - 1) * slope < kWidth - 2.5) {
+            gather_in_windows<T, kKind, 1>(at, tile, view, detectors, line, target);
+        } else if ((kWidth - 1) * slope < 2 * kWidth - 2.5) {
+            gather_in_windows<T, kKind, 2>(at, tile, view, detectors, line, target);
         } else {
             gather_at_large<T, kKind>(at, tile, view, detectors, line, target);
         }

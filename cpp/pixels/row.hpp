@@ -18,10 +18,31 @@ namespace joseph {
 namespace JOSEPH_ISA {
 namespace {
 
-constexpr ptrdiff_t kGroup = 4;       // vectors
+constexpr ptrdiff_t kGroup = kPixelRound;  // pixels
 constexpr double kLeastAhead = 1e-9;  // of d, where pixels count as in front of the source
 constexpr double kMostTangent = 0.25;
 constexpr double kFarAway = 1e8;
+
+// kVectors vectors of a line from `start` on, from which each lane picks one, index 0 being the first.
+template <typename T, int kVectors>
+struct WindowFrom {
+    explicit WindowFrom(const T* start) : window(start + Pack<T>::kWidth) {}
+    Value<T> operator[](Index<T> i) const {
+        return window[i - static_cast<int32_t>(Pack<T>::kWidth)];
+    }
+    Window<T> window;
+};
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+template <>
+struct WindowFrom<float, 1> {
+    explicit WindowFrom(const float* start) : numbers(_mm256_loadu_ps(start)) {}
+    Value<float> operator[](Index<float> i) const {
+        return _mm256_permutevar8x32_ps(numbers, reinterpret_cast<__m256i>(i));
+    }
+    __m256 numbers;
+};
+#endif
 
 // n and d along a row: at pixel k, n + k dn and d + k dd.
 struct Along {
@@ -37,6 +58,12 @@ struct Along {
 
     // n' d - n d', the same everywhere on the row.
     double turn() const { return dn * d - n * dd; }
+
+    // True if positions fall along the row.
+    template <PixelKind kKind>
+    bool falls() const {
+        return (kKind == PixelKind::kParallel ? dn : turn()) < 0;
+    }
 
     // The least n² + d² of pixels 0 to `last`.
     double least_square(double last) const {
@@ -59,8 +86,7 @@ inline double steepest(const Along& at, const PixelTile& tile, double last) {
     } else {
         const double square = at.least_square(last);
         const double angle = square > 0 ? fabs(at.turn()) / square : INFINITY;
-        const double reach = 0.5 * kGroup * kVectorBytes / 4;
-        return reach * angle < kMostTangent / 2 ? angle * tile.rate : INFINITY;
+        return 0.5 * kGroup * angle < kMostTangent / 2 ? angle * tile.rate : INFINITY;
     }
 }
 
@@ -77,14 +103,14 @@ inline Value<T> small_arc_tangent(Value<T> t) {
     return sum * t;
 }
 
-// A group of kGroup vectors, from pixel k on.
+// A group of kGroup pixels, from pixel k on.
 template <typename T, PixelKind kKind>
 struct Group {
     int32_t base;
     T rest, q, r, weight, rate;
 
     Group(const Along& at, const PixelTile& tile, const PixelView& view, ptrdiff_t k) {
-        constexpr double kMiddle = 0.5 * static_cast<double>(kGroup * Pack<T>::kWidth - 1);
+        constexpr double kMiddle = 0.5 * static_cast<double>(kGroup - 1);
         const double middle = static_cast<double>(k) + kMiddle;
         const double n = at.n + middle * at.dn, d = at.d + middle * at.dd;
         double position = n, slope = at.dn, ratio = 0, share = view.scale;
@@ -111,11 +137,10 @@ struct Group {
         rate = static_cast<T>(tile.rate);
     }
 
-    // Positions of vector v relative to base, and weights.
-    void place(ptrdiff_t v, Value<T>& position, Value<T>& weights) const {
+    // Positions, relative to base, and weights of the vector that starts at pixel k of the group.
+    void place(ptrdiff_t k, Value<T>& position, Value<T>& weights) const {
         constexpr T kMiddle = static_cast<T>(kGroup - 1) / 2;
-        const T shift = (static_cast<T>(v) - kMiddle) * static_cast<T>(Pack<T>::kWidth);
-        const Value<T> l = centred_lanes<T>() + shift;
+        const Value<T> l = lanes<T>() + (static_cast<T>(k) - kMiddle);
         if constexpr (kKind == PixelKind::kParallel) {
             position = q * l + rest;
             weights = all(weight);

@@ -43,6 +43,8 @@ SCANS = {
     "parallel": scan("parallel", (21, 37), 50),
     "flat": scan("flat", (21, 37), 50),
     "arc": scan("arc", (21, 37), 50),
+    "falling": scan("flat", (9, 70), 60, rate=-0.9),
+    "steep": scan("parallel", (9, 70), 120, rate=1.7),
     "fine pixels": scan("parallel", (9, 17), 200, rate=14.0),
     "fine pixels of a fan": scan("flat", (9, 17), 200, rate=14.0),
     "fine pixels of an arc": scan("arc", (9, 17), 200, rate=14.0),
