@@ -20,7 +20,7 @@ void gather_in_windows(const Along& at, const PixelTile& tile, const PixelView& 
     const int32_t first = at.falls<kKind>() ? kVectors * kWidth - 2 : 0;
     const auto end = static_cast<int32_t>(detectors);
     for (ptrdiff_t k = 0; k < tile.count; k += kGroup) {
-        const Group<T, kKind> group(at, tile, view, k);
+        const Group<T, kKind, kGroup> group(at, tile, view, k);
         for (ptrdiff_t v = 0; v < kGroup; v += kWidth) {
             Value<T> position, weights, fraction;
             group.place(v, position, weights);
@@ -54,9 +54,9 @@ template <typename T, PixelKind kKind>
 void gather_at_large(const Along& at, const PixelTile& tile, const PixelView& view,
                      ptrdiff_t detectors, const T* line, T* __restrict totals) {
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
-    for (ptrdiff_t k = 0; k < tile.count; k += kGroup) {
-        const Group<T, kKind> group(at, tile, view, k);
-        for (ptrdiff_t v = 0; v < kGroup; v += kWidth) {
+    for (ptrdiff_t k = 0; k < tile.count; k += kFewer) {
+        const Group<T, kKind, kFewer> group(at, tile, view, k);
+        for (ptrdiff_t v = 0; v < kFewer; v += kWidth) {
             Value<T> position, weights, fraction;
             group.place(v, position, weights);
             Index<T> whole;
@@ -82,13 +82,13 @@ void gather_one_by_one(const Along& at, const PixelTile& tile, const PixelView& 
 }
 
 // Adds to four lines in turn, so that neighbours that meet the same place do not wait.
-template <typename T, PixelKind kKind>
+template <typename T, PixelKind kKind, ptrdiff_t kCount>
 void scatter_vectors(const Along& at, const PixelTile& tile, const PixelView& view,
                      ptrdiff_t detectors, T* line, const T* __restrict values) {
     constexpr ptrdiff_t kWidth = Pack<T>::kWidth;
-    for (ptrdiff_t k = 0; k < tile.count; k += kGroup) {
-        const Group<T, kKind> group(at, tile, view, k);
-        for (ptrdiff_t v = 0; v < kGroup; v += kWidth) {
+    for (ptrdiff_t k = 0; k < tile.count; k += kCount) {
+        const Group<T, kKind, kCount> group(at, tile, view, k);
+        for (ptrdiff_t v = 0; v < kCount; v += kWidth) {
             Value<T> position, weights, fraction;
             group.place(v, position, weights);
             Index<T> whole;
@@ -126,16 +126,15 @@ constexpr bool kLookUps = false;
 template <typename T, PixelKind kKind>
 void gather_rows(const PixelTile& tile, const PixelView& view, ptrdiff_t detectors, const T* line,
                  T* totals) {
-    constexpr double kWidth = Pack<T>::kWidth;
     for (ptrdiff_t row = 0; row < tile.rows; ++row) {
         const Along at(tile, view, row);
         const double slope = steepest<kKind>(at, tile, static_cast<double>(tile.stride));
         T* target = totals + row * tile.stride;
         if (!kLookUps || slope == INFINITY) {
             gather_one_by_one(at, tile, view, detectors, line, target);
-        } else if ((kWidth - 1) * slope < kWidth - 2.5) {
+        } else if (const int windows = windows_for<T>(slope); windows == 1) {
             gather_in_windows<T, kKind, 1>(at, tile, view, detectors, line, target);
-        } else if ((kWidth - 1) * slope < 2 * kWidth - 2.5) {
+        } else if (windows == 2) {
             gather_in_windows<T, kKind, 2>(at, tile, view, detectors, line, target);
         } else {
             gather_at_large<T, kKind>(at, tile, view, detectors, line, target);
@@ -152,8 +151,10 @@ void scatter_rows(const PixelTile& tile, const PixelView& view, ptrdiff_t detect
         const T* source = values + row * tile.stride;
         if (!kLookUps || slope == INFINITY) {
             scatter_one_by_one(at, tile, view, detectors, line, source);
+        } else if (windows_for<T>(slope) > 0) {
+            scatter_vectors<T, kKind, kGroup>(at, tile, view, detectors, line, source);
         } else {
-            scatter_vectors<T, kKind>(at, tile, view, detectors, line, source);
+            scatter_vectors<T, kKind, kFewer>(at, tile, view, detectors, line, source);
         }
     }
 }

@@ -18,10 +18,19 @@ namespace joseph {
 namespace JOSEPH_ISA {
 namespace {
 
-constexpr ptrdiff_t kGroup = kPixelRound;  // pixels
+constexpr ptrdiff_t kGroup = kPixelRound, kFewer = 16;  // pixels
 constexpr double kLeastAhead = 1e-9;  // of d, where pixels count as in front of the source
 constexpr double kMostTangent = 0.25;
 constexpr double kFarAway = 1e8;
+
+// How many vectors of a line hold the neighbours of a vector of pixels; 0 for none or many. Steep
+// rows are placed in smaller groups, so that positions remain small numbers.
+template <typename T>
+inline int windows_for(double slope) {
+    constexpr double kWidth = Pack<T>::kWidth;
+    if ((kWidth - 1) * slope < kWidth - 2.5) return 1;
+    return (kWidth - 1) * slope < 2 * kWidth - 2.5 ? 2 : 0;
+}
 
 // kVectors vectors of a line from `start` on, from which each lane picks one, index 0 being the first.
 template <typename T, int kVectors>
@@ -103,14 +112,14 @@ inline Value<T> small_arc_tangent(Value<T> t) {
     return sum * t;
 }
 
-// A group of kGroup pixels, from pixel k on.
-template <typename T, PixelKind kKind>
+// A group of kCount pixels, from pixel k on.
+template <typename T, PixelKind kKind, ptrdiff_t kCount>
 struct Group {
     int32_t base;
     T rest, q, r, weight, rate;
 
     Group(const Along& at, const PixelTile& tile, const PixelView& view, ptrdiff_t k) {
-        constexpr double kMiddle = 0.5 * static_cast<double>(kGroup - 1);
+        constexpr double kMiddle = 0.5 * static_cast<double>(kCount - 1);
         const double middle = static_cast<double>(k) + kMiddle;
         const double n = at.n + middle * at.dn, d = at.d + middle * at.dd;
         double position = n, slope = at.dn, ratio = 0, share = view.scale;
@@ -139,7 +148,7 @@ struct Group {
 
     // Positions, relative to base, and weights of the vector that starts at pixel k of the group.
     void place(ptrdiff_t k, Value<T>& position, Value<T>& weights) const {
-        constexpr T kMiddle = static_cast<T>(kGroup - 1) / 2;
+        constexpr T kMiddle = static_cast<T>(kCount - 1) / 2;
         const Value<T> l = lanes<T>() + (static_cast<T>(k) - kMiddle);
         if constexpr (kKind == PixelKind::kParallel) {
             position = q * l + rest;
