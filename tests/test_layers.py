@@ -57,7 +57,9 @@ OPTIONAL = {
     f"{PACKAGE}.training.loggers": {"torch.utils.tensorboard"},
     f"{PACKAGE}.operators.mri.nufft": {"pytorch_finufft.functional"},
     f"{PACKAGE}.operators.imaging.wavelet_filters": {"pywt"},
-    f"{PACKAGE}.data.raw.stripes": {"scipy.signal"},
+    f"{PACKAGE}.data.raw.bad_pixels": {"scipy.ndimage"},
+    f"{PACKAGE}.data.raw.stripes": {"scipy.ndimage", "scipy.signal"},
+    f"{PACKAGE}.metrics.statistics": {"scipy.special"},
     f"{PACKAGE}.evaluation.canvas": {
         "matplotlib",
         "matplotlib.backends.backend_agg",

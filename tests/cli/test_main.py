@@ -66,6 +66,19 @@ sys.stdout.write(" ".join(sys.modules))
     assert not HEAVY & set(words)
 
 
+def test_what_few_commands_need_is_not_loaded_with_the_others() -> None:
+    """Of the modules behind `reconstruct` and `train`, before either has done anything."""
+    heavy = ("matplotlib", "scipy.stats", "scipy.signal", "scipy.ndimage")
+    code = (
+        "import sys, learnedrecon.experiments.reconstruction, learnedrecon.experiments.training\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_version(cli: Run) -> None:
     result = cli("--version")
     assert result.exit_code == 0

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from learnedrecon.errors import DataError, ShapeError, describe
 
@@ -74,6 +73,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike) -> PairedDifference:
         ShapeError: The values do not have one axis, are fewer than 2, or have different lengths.
         DataError: A value is NaN or infinite.
     """
+    from scipy.special import stdtrit
+
     x, y = _values(a, name="a", least=2), _values(b, name="b", least=2)
     if len(x) != len(y):
         raise ShapeError(

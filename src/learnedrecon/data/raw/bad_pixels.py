@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from learnedrecon.errors import DataError, ShapeError, describe, percent
 
@@ -222,6 +221,8 @@ def _weak(beam: FloatArray, dead: BoolArray) -> BoolArray:
 
 def _around(values: FloatArray, *, largest: bool) -> FloatArray:
     """The median of the neighbours along the detector, and of a panel also across its rows."""
+    from scipy.ndimage import median_filter
+
     along = median_filter(values, (1, _NEIGHBOURS), mode="nearest")
     if len(values) < _NEIGHBOURS:
         return np.asarray(along)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from learnedrecon.errors import ConfigError, ShapeError, describe, require
 
@@ -42,6 +41,8 @@ def stripes_removed_by_sorting(sinogram: FloatArray, window: int | None = None) 
         ShapeError: Not two axes.
         ConfigError: A window that is even or below 3.
     """
+    from scipy.ndimage import median_filter
+
     _require_sinogram(sinogram)
     if window is None:
         window = max(_SORTING_LEAST, 2 * (sinogram.shape[1] // (2 * _SORTING_SHARE)) + 1)
