@@ -17,6 +17,7 @@ from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
+from learnedrecon.networks.experts import Experts
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import PointSpread
@@ -184,6 +185,7 @@ _UNLIKE: dict[str, Any] = {
 _NETWORKS: dict[type[Any], Any] = {
     UNetSpec: UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),
     PotentialLayers: PotentialLayers(2, 5, 3, 0.5, "none"),
+    Experts: Experts(3, 7, 9, 2.0, 0.1),
 }
 
 

@@ -16,6 +16,7 @@ from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
+from learnedrecon.networks.experts import Experts
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
 from learnedrecon.operators.imaging.point_spread import Gaussian
@@ -141,6 +142,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "hidden": 4,
         "data_step": EXACT_STEP,
     },
+    "variational_network": {"iterations": 2, "experts": Experts(3, 3, 7, 2.0, 0.2)},
 }
 LEARNED = [name for name in ARGUMENTS if name not in {"fbp", "tv"}]
 NO_PSEUDO_INVERSE = (GeometryError, r"a ray transform, MRI.*start from T\*y")

@@ -19,6 +19,7 @@ from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
+from learnedrecon.networks.experts import Experts
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -94,6 +95,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "hidden": 6,
         "data_step": EXACT_STEP,
     },
+    "variational_network": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
 }
 SPECS: dict[str, Any] = {
     name: MODELS[name].spec(**values | ({} if name in {"fbp", "tv"} else {"image_scale": 0.02}))

@@ -28,6 +28,7 @@ from .subsets import SubsetGradient as SubsetGradient
 from .subsets import SubsetPrimalDual as SubsetPrimalDual
 from .subsets import Subsets as Subsets
 from .unrolled import UnrolledGradient as UnrolledGradient
+from .variational import VariationalNetwork as VariationalNetwork
 
 __all__ = [
     "FBP",
@@ -60,4 +61,5 @@ __all__ = [
     "SubsetPrimalDual",
     "Subsets",
     "UnrolledGradient",
+    "VariationalNetwork",
 ]

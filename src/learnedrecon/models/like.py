@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+import torch
 from pydantic import PlainSerializer, PlainValidator
 from torch import nn
 
@@ -16,6 +17,8 @@ from learnedrecon.operators.base import Operator
 from learnedrecon.specs import from_plain, to_plain
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from learnedrecon.problem import Problem
 
 Build: TypeAlias = Callable[[int, int, int], nn.Module]
@@ -122,6 +125,31 @@ class Like:
         network = build(numbers * ends[0], numbers * ends[1], axes)
         network = AsReal(network) if is_complex else network
         return Folded(network, folded) if folded else network
+
+    def to_channels(self, images: Tensor) -> Tensor:
+        """Images as a network sees them: real channels, and folded axes in the batch.
+
+        Args:
+            images: Images, (batch, c, *folded, *space).
+
+        Returns:
+            (batch · folded, c, *space), with the real parts before the imaginary ones of complex
+            images.
+        """
+        axes = self.image_folded
+        seen = images.movedim(1, 1 + axes).flatten(0, axes)
+        return torch.cat([seen.real, seen.imag], dim=1) if seen.is_complex() else seen
+
+    def from_channels(self, channels: Tensor, batch: tuple[int, ...]) -> Tensor:
+        """The inverse of :meth:`to_channels`.
+
+        Args:
+            channels: Real channels, (batch · folded, channels, *space).
+            batch: Sizes of the batch and of the folded axes.
+        """
+        parts = channels.chunk(2, dim=1)
+        images = torch.complex(*parts) if self.image_complex else channels
+        return images.unflatten(0, batch).movedim(1 + self.image_folded, 1)
 
     def require(self, problem: Problem, *, data: bool = True) -> None:
         """Check that a problem has the images and data that the model was built for.

@@ -25,6 +25,7 @@ from learnedrecon.models.neumann import NeumannNetwork, PreconditionedNeumannNet
 from learnedrecon.models.post_processing import PostProcessing
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
+from learnedrecon.models.variational import VariationalNetwork
 from learnedrecon.registry import Registry, entry_of
 from learnedrecon.schemes.reconstructor import Reconstructor
 
@@ -90,6 +91,10 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "preconditioned_neumann": (
         PreconditionedNeumannNetwork,
         "preconditioned Neumann network (Gilton et al. 2020)",
+    ),
+    "variational_network": (
+        VariationalNetwork,
+        "gradient descent on an energy of learned filters (Kobler et al. 2017, Hammernik 2018)",
     ),
 }
 

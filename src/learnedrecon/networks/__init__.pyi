@@ -3,6 +3,8 @@ from .bounded import NearIdentity as NearIdentity
 from .conv import ConvNet as ConvNet
 from .conv import Convolutions as Convolutions
 from .conv import ConvSpec as ConvSpec
+from .experts import Experts as Experts
+from .experts import FieldOfExperts as FieldOfExperts
 from .filters import RampFilter as RampFilter
 from .filters import apply_filter as apply_filter
 from .filters import padded_length as padded_length
@@ -18,6 +20,8 @@ __all__ = [
     "ConvNet",
     "ConvSpec",
     "Convolutions",
+    "Experts",
+    "FieldOfExperts",
     "Folded",
     "NearIdentity",
     "PotentialNet",
