@@ -13,6 +13,7 @@ from learnedrecon.data.published.lodopab import LodopabSpec
 from learnedrecon.data.published.two_detect import TwoDetectSpec
 from learnedrecon.data.registry import DATASETS
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
+from learnedrecon.models.generalised_scheme import StepInputs
 from learnedrecon.models.like import Like
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
@@ -174,6 +175,8 @@ _UNLIKE: dict[str, Any] = {
     "solver": FixedPointSolver(1e-4, 30, "jacobian_free", 0.1),
     "data_step": NormalSolver(1e-3, 7),
     "subsets": Subsets(3, "random"),
+    "inputs": StepInputs(("image", "prediction"), "filtered"),
+    "bounds": (0.0, None),
     "window": "hann",
     "nonnegative": False,
     "shared": True,

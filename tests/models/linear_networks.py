@@ -26,7 +26,8 @@ def set_pointwise(network: nn.Module, first: Tensor, bias: Tensor, last: Tensor)
     used = len(first)
     assert len(layers) == 3
     for layer, matrix in zip(layers, (first, torch.eye(used), last), strict=True):
-        middle = layer.weight[(..., *[1] * inside.spec.dims)]
+        taps = layer.weight.flatten(2)
+        middle = taps[..., taps.shape[-1] // 2]
         middle[: len(matrix), : matrix.shape[1]] = matrix.to(layer.weight.dtype)
     assert layers[0].bias is not None
     layers[0].bias[:used] = bias

@@ -126,6 +126,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "invertible_primal_dual": {"iterations": 2, "hidden": 4},
     "split_primal_dual": {"iterations": 2, "primal": 1, "dual": 1, "hidden": 4},
     "learned_proximal": {"iterations": 2, "hidden": 4},
+    "generalised_scheme": {"iterations": 2, "hidden": 4},
     "deep_gradient_descent": {"iterations": 2, "hidden": 4},
     "subset_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
     "subset_gradient": {"iterations": 2, "hidden": 4},

@@ -17,6 +17,7 @@ from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.step import Repeat
 from learnedrecon.solvers.direct.fbp import fbp
+from learnedrecon.testing.counting import Cost, Counted
 from learnedrecon.testing.steps import Sealed
 
 GEOMETRY = ParallelBeam((12, 12), AngleRange(9), FlatDetector(19))
@@ -104,3 +105,12 @@ def test_photons_with_the_kullback_leibler_distance() -> None:
     )
     assert bool(image.isfinite().all())
     assert float((image - other).abs().max()) > 1e-6
+
+
+def test_a_wrapper_stays_around_the_problem_with_the_regulariser() -> None:
+    operator = RayTransform(ParallelBeam((6, 5), AngleRange(4), FlatDetector(9)), torch.float64)
+    problem = InverseProblem(operator, operator(torch.ones(1, 1, 6, 5, dtype=torch.float64)))
+    model, cost = LearnedGradient(3, 1, 2).double(), Cost()
+    image = model(Counted(problem, cost)).image
+    assert (cost.forward, cost.adjoint) == (3, 3)
+    assert torch.equal(image, model(problem).image)

@@ -73,6 +73,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "invertible_primal_dual": {"iterations": 3, "hidden": 6},
     "split_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
     "learned_proximal": {"iterations": 3, "hidden": 6, "start": HANN},
+    "generalised_scheme": {"iterations": 3, "hidden": 6, "start": HANN},
     "deep_gradient_descent": {"iterations": 3, "hidden": 6, "start": HANN},
     "subset_primal_dual": {
         "iterations": 3,

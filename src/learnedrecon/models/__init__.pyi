@@ -9,6 +9,8 @@ from .equilibrium_splitting import EquilibriumADMM as EquilibriumADMM
 from .equilibrium_splitting import EquilibriumPrimalDual as EquilibriumPrimalDual
 from .equilibrium_splitting import EquilibriumProximal as EquilibriumProximal
 from .filtered_primal_dual import FilteredPrimalDual as FilteredPrimalDual
+from .generalised_scheme import GeneralisedScheme as GeneralisedScheme
+from .generalised_scheme import StepInputs as StepInputs
 from .half_quadratic import HalfQuadraticSplitting as HalfQuadraticSplitting
 from .invertible_primal_dual import InvertiblePrimalDual as InvertiblePrimalDual
 from .invertible_primal_dual import SplitPrimalDual as SplitPrimalDual
@@ -42,6 +44,7 @@ __all__ = [
     "FilteredBackprojection",
     "FilteredPrimalDual",
     "FixedPointSolver",
+    "GeneralisedScheme",
     "HalfQuadraticSplitting",
     "InvertiblePrimalDual",
     "LearnedGradient",
@@ -57,6 +60,7 @@ __all__ = [
     "PotentialLayers",
     "PreconditionedNeumannNetwork",
     "SplitPrimalDual",
+    "StepInputs",
     "SubsetGradient",
     "SubsetPrimalDual",
     "Subsets",

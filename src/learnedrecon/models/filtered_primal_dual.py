@@ -128,32 +128,57 @@ class FilteredPrimalDual(LearnedScheme):
         super().__init__(Chain(steps), kind, begin, image_scale)
 
     def scaled(self, problem: Problem) -> tuple[Problem, Tensor | float]:
-        if not has_ramp_filter(problem.operator):
-            raise GeometryError(
-                describe(
-                    expected="a ray transform for FilteredPrimalDual, whose ramp filter belongs to "
-                    "one",
-                    found=type(problem.operator).__name__,
-                    fix="use LearnedPrimalDual, or register a ray transform of your own: "
-                    "@has_ramp_filter.register(MyRayTransform)",
-                )
-            )
+        require_ramp_filter(problem, "FilteredPrimalDual", "use LearnedPrimalDual")
         return super().scaled(problem)
 
     @staticmethod
     def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "primal": 1, "dual": 1, "hidden": 1})
         require_positive(spec, "image_scale")
-        like = as_like(spec.like)
-        if like.data_complex or like.image_complex:
-            raise ConfigError(
-                describe(
-                    expected="real data for FilteredPrimalDual, whose ramp filter belongs to ray "
-                    "transforms",
-                    found="complex images or data",
-                    fix="use LearnedPrimalDual",
-                )
+        require_real(as_like(spec.like), "FilteredPrimalDual", "use LearnedPrimalDual")
+
+
+def require_ramp_filter(problem: Problem, name: str, fix: str) -> None:
+    """Check that the data of a problem have a ramp filter.
+
+    Args:
+        problem: Problem of one batch.
+        name: Name of the method that uses the filter, for the message.
+        fix: Alternative, for the message.
+
+    Raises:
+        GeometryError: The operator is no ray transform.
+    """
+    if not has_ramp_filter(problem.operator):
+        raise GeometryError(
+            describe(
+                expected=f"a ray transform for {name}, whose ramp filter belongs to one",
+                found=type(problem.operator).__name__,
+                fix=f"{fix}, or register a ray transform of your own: "
+                "@has_ramp_filter.register(MyRayTransform)",
             )
+        )
+
+
+def require_real(like: Like, name: str, fix: str) -> None:
+    """Check that images and data are real, as those of ray transforms are.
+
+    Args:
+        like: Images and data that a method is built for.
+        name: Name of the method that uses the ramp filter, for the message.
+        fix: Alternative, for the message.
+
+    Raises:
+        ConfigError: Images or data are complex.
+    """
+    if like.data_complex or like.image_complex:
+        raise ConfigError(
+            describe(
+                expected=f"real data for {name}, whose ramp filter belongs to ray transforms",
+                found="complex images or data",
+                fix=fix,
+            )
+        )
 
 
 def _thrice(u: Tensor) -> Tensor:

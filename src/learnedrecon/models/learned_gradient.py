@@ -27,7 +27,7 @@ from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.like import LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
 from learnedrecon.networks.conv import Convolutions
-from learnedrecon.problem import InverseProblem, Problem
+from learnedrecon.problem import Problem, changed
 from learnedrecon.schemes.step import Repeat, Step
 
 if TYPE_CHECKING:
@@ -68,15 +68,7 @@ class LearnedGradientStep(Step[ImageAndMemory]):
 
     def forward(self, state: ImageAndMemory, problem: Problem) -> ImageAndMemory:
         u, memory = state
-        if problem.regulariser is None:
-            raise ConfigError(
-                describe(
-                    expected="a problem with a fixed regulariser",
-                    found="regulariser = None",
-                    fix="give it one, such as InverseProblem(..., regulariser=Dirichlet())",
-                )
-            )
-        seen = torch.cat([u, problem.gradient(u), problem.regulariser.gradient(u), memory], dim=1)
+        seen = torch.cat([u, problem.gradient(u), regulariser_gradient(problem, u), memory], dim=1)
         update = self.network(seen).to(u.dtype)
         c = u.shape[1]
         return ImageAndMemory(u + update[:, :c], _relu(update[:, c:]))
@@ -125,7 +117,7 @@ class LearnedGradient(LearnedScheme):
 
 @dataclass(frozen=True)
 class WithRegulariser:
-    """A function that adds a fixed R to a problem that has none.
+    """A function that adds a fixed R to a problem that has none, within its wrappers.
 
     Attributes:
         regulariser: Regulariser R.
@@ -136,15 +128,28 @@ class WithRegulariser:
     def __call__(self, problem: Problem) -> Problem:
         if problem.regulariser is not None:
             return problem
-        if not isinstance(problem, InverseProblem):
-            raise ConfigError(
-                describe(
-                    expected="an InverseProblem, or a problem with a regulariser",
-                    found=type(problem).__name__,
-                    fix="put the regulariser into the problem that it wraps",
-                )
+        return changed(problem, lambda inner: replace(inner, regulariser=self.regulariser))
+
+
+def regulariser_gradient(problem: Problem, u: Tensor) -> Tensor:
+    """∇R(u) of the fixed regulariser of a problem, of the shape of u.
+
+    Args:
+        problem: Problem with a regulariser R.
+        u: Images, (batch, channel, *domain.shape).
+
+    Raises:
+        ConfigError: The problem has no regulariser.
+    """
+    if problem.regulariser is None:
+        raise ConfigError(
+            describe(
+                expected="a problem with a fixed regulariser",
+                found="regulariser = None",
+                fix="give it one, such as InverseProblem(..., regulariser=Dirichlet())",
             )
-        return replace(problem, regulariser=self.regulariser)
+        )
+    return problem.regulariser.gradient(u)
 
 
 def _relu(memory: Tensor) -> Tensor:

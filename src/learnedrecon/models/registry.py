@@ -13,6 +13,7 @@ from learnedrecon.models.equilibrium_splitting import (
     EquilibriumProximal,
 )
 from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
+from learnedrecon.models.generalised_scheme import GeneralisedScheme
 from learnedrecon.models.half_quadratic import HalfQuadraticSplitting
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDual
 from learnedrecon.models.learned_gradient import LearnedGradient
@@ -69,6 +70,10 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "learned_proximal": (
         LearnedProximal,
         "learned proximal descent: a network as the proximal map, learned step sizes",
+    ),
+    "generalised_scheme": (
+        GeneralisedScheme,
+        "networks with chosen inputs among u, y, T*y, T(u) and the gradient of R",
     ),
     "deep_gradient_descent": (
         DeepGradientDescent,
