@@ -38,6 +38,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("subset_primal_dual", {"subsets": {"order": "shuffled"}}, "order"),
     ("subset_gradient", {"subsets": {"parts": -2}}, "parts"),
     ("filtered_primal_dual", {"start": {"bandwidth": -1.0}}, "bandwidth"),
+    ("recurrent_inference_machine", {"hidden": 0}, "hidden"),
+    ("admm_net", {"nodes": 1}, "nodes"),
     ("modl", {"weight": 0.0}, "weight"),
     ("modl", {"layers": 1}, "layers"),
     ("half_quadratic_splitting", {"noise_level": 0.0}, "noise_level"),

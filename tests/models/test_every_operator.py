@@ -136,6 +136,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "network": UNetSpec(base=2, depth=1, groups=0),
         "data_step": EXACT_STEP,
     },
+    "recurrent_inference_machine": {"iterations": 2, "hidden": 3},
+    "admm_net": {"iterations": 2, "nodes": 9, "threshold": 0.1, "data_step": EXACT_STEP},
     "neumann": {"iterations": 2, "layers": 2, "hidden": 4},
     "preconditioned_neumann": {
         "iterations": 2,
@@ -163,6 +165,7 @@ REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("equilibrium_admm", "transmission"): NOT_LINEAR,
     ("equilibrium_primal_dual", "transmission"): NOT_LINEAR,
     ("modl", "transmission"): NOT_LINEAR,
+    ("admm_net", "transmission"): NOT_LINEAR,
     ("half_quadratic_splitting", "transmission"): NOT_LINEAR,
     ("neumann", "transmission"): NOT_LINEAR,
     ("preconditioned_neumann", "transmission"): NOT_LINEAR,

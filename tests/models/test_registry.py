@@ -89,6 +89,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "network": UNetSpec(base=4, depth=1, groups=0),
         "data_step": EXACT_STEP,
     },
+    "recurrent_inference_machine": {"iterations": 3, "hidden": 3, "start": HANN},
+    "admm_net": {"iterations": 3, "nodes": 9, "threshold": 0.1, "data_step": EXACT_STEP},
     "neumann": {"iterations": 3, "layers": 3, "hidden": 6},
     "preconditioned_neumann": {
         "iterations": 3,
@@ -107,7 +109,7 @@ ITERATIVE = [name for name in LEARNED if name != "post_processing"]
 STORING = [name for name in ITERATIVE if not name.startswith("equilibrium")]
 REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
-LINEAR |= {"modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
+LINEAR |= {"admm_net", "modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
 LINEAR |= {name for name in SPECS if name.startswith("equilibrium")}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 

@@ -27,6 +27,8 @@ SCHEMES: dict[str, dict[str, Any]] = {
         "weight": 0.3,
         "data_step": EXACT,
     },
+    "recurrent_inference_machine": {"iterations": 2, "hidden": 2, "start": "adjoint"},
+    "admm_net": {"iterations": 2, "nodes": 9, "threshold": 0.3, "data_step": EXACT},
     "neumann": {"iterations": 2, "layers": 2, "hidden": 2},
     "preconditioned_neumann": {
         "iterations": 2,

@@ -1,3 +1,4 @@
+from .admm_net import ADMMNet as ADMMNet
 from .base import LearnedScheme as LearnedScheme
 from .classical import FBP as FBP
 from .classical import TV as TV
@@ -24,6 +25,7 @@ from .modl import MoDL as MoDL
 from .neumann import NeumannNetwork as NeumannNetwork
 from .neumann import PreconditionedNeumannNetwork as PreconditionedNeumannNetwork
 from .post_processing import PostProcessing as PostProcessing
+from .recurrent import RecurrentInferenceMachine as RecurrentInferenceMachine
 from .registry import MODELS as MODELS
 from .start import FilteredBackprojection as FilteredBackprojection
 from .subsets import SubsetGradient as SubsetGradient
@@ -36,6 +38,7 @@ __all__ = [
     "FBP",
     "MODELS",
     "TV",
+    "ADMMNet",
     "DeepGradientDescent",
     "EquilibriumADMM",
     "EquilibriumGradient",
@@ -59,6 +62,7 @@ __all__ = [
     "PostProcessing",
     "PotentialLayers",
     "PreconditionedNeumannNetwork",
+    "RecurrentInferenceMachine",
     "SplitPrimalDual",
     "StepInputs",
     "SubsetGradient",

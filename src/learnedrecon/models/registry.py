@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from learnedrecon.models.admm_net import ADMMNet
 from learnedrecon.models.classical import FBP, TV
 from learnedrecon.models.deep_gradient import DeepGradientDescent
 from learnedrecon.models.equilibrium import EquilibriumGradient
@@ -24,6 +25,7 @@ from learnedrecon.models.learned_proximal import LearnedProximal
 from learnedrecon.models.modl import MoDL
 from learnedrecon.models.neumann import NeumannNetwork, PreconditionedNeumannNetwork
 from learnedrecon.models.post_processing import PostProcessing
+from learnedrecon.models.recurrent import RecurrentInferenceMachine
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.models.variational import VariationalNetwork
@@ -92,6 +94,11 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
         HalfQuadraticSplitting,
         "unrolled half-quadratic splitting in the form of USRNet (Zhang et al. 2020)",
     ),
+    "recurrent_inference_machine": (
+        RecurrentInferenceMachine,
+        "recurrent inference machine (Putzky, Welling 2017)",
+    ),
+    "admm_net": (ADMMNet, "ADMM-Net with piecewise linear shrinkage (Yang et al. 2016)"),
     "neumann": (NeumannNetwork, "Neumann network (Gilton et al. 2020)"),
     "preconditioned_neumann": (
         PreconditionedNeumannNetwork,
