@@ -75,7 +75,7 @@ def test_untrained_it_is_admm_with_soft_thresholding() -> None:
 @torch.no_grad()
 def test_its_fixed_point_is_the_minimiser() -> None:
     """T*(Tu - y) + D*p = 0 with p = ρb in the subdifferential of ρθ‖·‖₁ at Du."""
-    model = ADMMNet(**SMALL | {"iterations": 1}, threshold=THETA).double()
+    model: Any = ADMMNet(**SMALL | {"iterations": 1}, threshold=THETA).double()
     scaled, _ = model.scaled(InverseProblem(RAY, data()))
     (step,) = model.scheme
     state = model.initial(scaled)
