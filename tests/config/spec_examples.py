@@ -15,6 +15,7 @@ from learnedrecon.data.registry import DATASETS
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.generalised_scheme import StepInputs
 from learnedrecon.models.like import Like
+from learnedrecon.models.lista_coupled import Support
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
@@ -184,6 +185,8 @@ _UNLIKE: dict[str, Any] = {
     "sigma": 0.01,
     "noise_level": 0.05,
     "extrapolate": "cylinder",
+    "support": Support(2.0, 20.0),
+    "damping": 1e-3,
 }
 _NETWORKS: dict[type[Any], Any] = {
     UNetSpec: UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),

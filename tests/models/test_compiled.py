@@ -40,6 +40,7 @@ LOOKING = {
     "admm_net": 3,
     "half_quadratic_splitting": 4,
     "preconditioned_neumann": 7,
+    "alista": 1,
 }
 # Methods that build a geometry in a call, which export sees through and compilation does not.
 BUILDING = {"subset_primal_dual": 9, "subset_gradient": 8}

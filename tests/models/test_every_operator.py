@@ -15,6 +15,7 @@ from torch import Tensor
 from learnedrecon.errors import ConfigError, GeometryError
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.like import Like
+from learnedrecon.models.lista_coupled import Support
 from learnedrecon.models.registry import MODELS
 from learnedrecon.networks.experts import Experts
 from learnedrecon.networks.unet import UNetSpec
@@ -146,11 +147,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "data_step": EXACT_STEP,
     },
     "variational_network": {"iterations": 2, "experts": Experts(3, 3, 7, 2.0, 0.2)},
+    "lista": {"iterations": 3},
+    "lista_cp": {"iterations": 2},
+    "lista_cpss": {"iterations": 2, "support": Support(10.0, 20.0)},
+    "alista": {"iterations": 2, "support": Support(10.0, 20.0), "damping": 0.1},
 }
+SIZED = {"lista", "lista_cp", "lista_cpss"}
 LEARNED = [name for name in ARGUMENTS if name not in {"fbp", "tv"}]
 NO_PSEUDO_INVERSE = (GeometryError, r"a ray transform, MRI.*start from T\*y")
 NOT_LINEAR = (GeometryError, r"[Ll]inear")
 NO_RAMP = (GeometryError, r"a ray transform.*ramp filter.*LearnedPrimalDual")
+NO_MATRIX = (GeometryError, r"a linear operator on real coefficients.*LearnedPrimalDual")
 NO_ROWS = (GeometryError, r"an operator with rows to choose from.*Blur")
 REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("fbp", "rgb blur"): NO_PSEUDO_INVERSE,
@@ -169,6 +176,8 @@ REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("half_quadratic_splitting", "transmission"): NOT_LINEAR,
     ("neumann", "transmission"): NOT_LINEAR,
     ("preconditioned_neumann", "transmission"): NOT_LINEAR,
+    **{(name, "sense"): NO_MATRIX for name in (*SIZED, "alista")},
+    **{(name, "transmission"): NO_MATRIX for name in (*SIZED, "alista")},
 }
 TABLE = list(product(ARGUMENTS, OPERATORS))
 RUNNING = [pair for pair in TABLE if pair not in REFUSED]
@@ -192,6 +201,9 @@ def built(
     if name in LEARNED:
         make, channels = OPERATORS[column]
         arguments["like"] = Like.of(make(dtype), channels)
+    if name in SIZED:
+        operator = OPERATORS[column].operator(dtype)
+        arguments |= {"rows": operator.codomain.size, "columns": operator.domain.size}
     model = MODELS[name].build(MODELS[name].spec(**arguments)).to(dtype)
     perturb(model, seed=0)
     if name in SPLITTING:

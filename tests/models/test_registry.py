@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
+from learnedrecon.models.lista_coupled import Support
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
@@ -99,6 +100,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "data_step": EXACT_STEP,
     },
     "variational_network": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
+    "lista": {"iterations": 3, "rows": 119, "columns": 120},
+    "lista_cp": {"iterations": 3, "rows": 119, "columns": 120},
+    "lista_cpss": {"iterations": 3, "rows": 119, "columns": 120, "support": Support(5.0, 10.0)},
+    "alista": {"iterations": 3, "support": Support(5.0, 10.0), "damping": 0.1},
 }
 SPECS: dict[str, Any] = {
     name: MODELS[name].spec(**values | ({} if name in {"fbp", "tv"} else {"image_scale": 0.02}))
@@ -107,10 +112,14 @@ SPECS: dict[str, Any] = {
 LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "post_processing"]
 STORING = [name for name in ITERATIVE if not name.startswith("equilibrium")]
+DENSE = ("lista", "lista_cp", "lista_cpss", "alista")
+CONVOLUTIONAL = [name for name in LEARNED if name not in DENSE]
 REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
 LINEAR |= {"admm_net", "modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
 LINEAR |= {name for name in SPECS if name.startswith("equilibrium")}
+LINEAR |= {"modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
+LINEAR |= {*DENSE} | {name for name in SPECS if name.startswith("equilibrium")}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
 
@@ -349,7 +358,7 @@ class Convolutions(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_reduced_precision_is_for_networks_alone(name: str) -> None:
     model, t = built(name, torch.float32), Watched(GEOMETRY)
     at = InverseProblem(t, problem(torch.float32).data)
@@ -366,6 +375,16 @@ def test_reduced_precision_is_for_networks_alone(name: str) -> None:
     assert networks.seen == {torch.bfloat16}
     exact = model(at).image
     assert 0 < float((image - exact).detach().norm() / exact.detach().norm()) < 0.1
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_coefficients_keep_their_precision(name: str) -> None:
+    model, at = built(name, torch.float32), problem(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        estimates = list(model.iterates(at))
+    assert {each.image.dtype for each in estimates} == {torch.float32}
+    exact = model(at).image
+    assert float((estimates[-1].image - exact).detach().norm() / exact.detach().norm()) < 0.1
 
 
 @pytest.mark.parametrize("name", SPECS)

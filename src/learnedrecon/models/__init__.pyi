@@ -1,4 +1,5 @@
 from .admm_net import ADMMNet as ADMMNet
+from .alista import ALISTA as ALISTA
 from .base import LearnedScheme as LearnedScheme
 from .classical import FBP as FBP
 from .classical import TV as TV
@@ -21,6 +22,10 @@ from .learned_primal import LearnedPrimal as LearnedPrimal
 from .learned_primal_dual import LearnedPrimalDual as LearnedPrimalDual
 from .learned_proximal import LearnedProximal as LearnedProximal
 from .like import Like as Like
+from .lista import LISTA as LISTA
+from .lista_coupled import LISTACP as LISTACP
+from .lista_coupled import LISTACPSS as LISTACPSS
+from .lista_coupled import Support as Support
 from .modl import MoDL as MoDL
 from .neumann import NeumannNetwork as NeumannNetwork
 from .neumann import PreconditionedNeumannNetwork as PreconditionedNeumannNetwork
@@ -35,7 +40,11 @@ from .unrolled import UnrolledGradient as UnrolledGradient
 from .variational import VariationalNetwork as VariationalNetwork
 
 __all__ = [
+    "ALISTA",
     "FBP",
+    "LISTA",
+    "LISTACP",
+    "LISTACPSS",
     "MODELS",
     "TV",
     "ADMMNet",
@@ -68,6 +77,7 @@ __all__ = [
     "SubsetGradient",
     "SubsetPrimalDual",
     "Subsets",
+    "Support",
     "UnrolledGradient",
     "VariationalNetwork",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from learnedrecon.models.admm_net import ADMMNet
+from learnedrecon.models.alista import ALISTA
 from learnedrecon.models.classical import FBP, TV
 from learnedrecon.models.deep_gradient import DeepGradientDescent
 from learnedrecon.models.equilibrium import EquilibriumGradient
@@ -22,6 +23,8 @@ from learnedrecon.models.learned_pdhg import LearnedPDHG
 from learnedrecon.models.learned_primal import LearnedPrimal
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.learned_proximal import LearnedProximal
+from learnedrecon.models.lista import LISTA
+from learnedrecon.models.lista_coupled import LISTACP, LISTACPSS
 from learnedrecon.models.modl import MoDL
 from learnedrecon.models.neumann import NeumannNetwork, PreconditionedNeumannNetwork
 from learnedrecon.models.post_processing import PostProcessing
@@ -108,6 +111,13 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
         VariationalNetwork,
         "gradient descent on an energy of learned filters (Kobler et al. 2017, Hammernik 2018)",
     ),
+    "lista": (LISTA, "learned ISTA for sparse coefficients (Gregor, LeCun 2010)"),
+    "lista_cp": (LISTACP, "learned ISTA with coupled weights (Chen et al. 2018)"),
+    "lista_cpss": (
+        LISTACPSS,
+        "learned ISTA with coupled weights and support selection (Chen et al. 2018)",
+    ),
+    "alista": (ALISTA, "learned ISTA whose matrix is computed, not trained (Liu et al. 2019)"),
 }
 
 MODELS: Registry[Reconstructor] = Registry(
