@@ -117,8 +117,6 @@ CONVOLUTIONAL = [name for name in LEARNED if name not in DENSE]
 REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
 LINEAR |= {"admm_net", "modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
-LINEAR |= {name for name in SPECS if name.startswith("equilibrium")}
-LINEAR |= {"modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
 LINEAR |= {*DENSE} | {name for name in SPECS if name.startswith("equilibrium")}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
