@@ -1,0 +1,42 @@
+"""Claim: learned schemes of one cost differ in what they reach on one problem.
+
+    python -m studies.schemes            # studies/results/{proximal,primal,pdhg,...}.json
+
+All with the learning rate of learned primal-dual and one image a step. Those of other studies stand
+beside the relatives, as they were recorded there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from studies.common.scores import score_table
+from studies.common.study import Study
+from studies.common.trained import parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.harness.tables import Table
+
+OWN = ("proximal", "primal", "pdhg", "modl", "half-quadratic", "neumann")
+METHODS = ("lpd", "split", "invertible", "unrolled", "greedy", "equilibrium", *OWN)
+
+
+def page(results: Path) -> list[Table | str]:
+    """PSNR, parameters and calls of T of every scheme."""
+    return [score_table(results, "schemes", METHODS)]
+
+
+STUDY = Study(
+    "schemes",
+    "Schemes of about one cost differ in what they reach on one problem.",
+    "",
+    parts(OWN),
+    page,
+)
+
+if __name__ == "__main__":
+    typer.run(STUDY.main)
