@@ -152,7 +152,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "lista_cpss": {"iterations": 2, "support": Support(10.0, 20.0)},
     "alista": {"iterations": 2, "support": Support(10.0, 20.0), "damping": 0.1},
 }
-SIZED = {"lista", "lista_cp", "lista_cpss"}
+SIZED = ("lista", "lista_cp", "lista_cpss")
 LEARNED = [name for name in ARGUMENTS if name not in {"fbp", "tv"}]
 NO_PSEUDO_INVERSE = (GeometryError, r"a ray transform, MRI.*start from T\*y")
 NOT_LINEAR = (GeometryError, r"[Ll]inear")
