@@ -30,7 +30,7 @@ from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.step import Chain
 from learnedrecon.solvers.fista import fista
 from studies.common.scores import machines, there
-from studies.common.study import Study, not_measured
+from studies.common.study import RESULTS, Study, not_measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,11 +214,13 @@ STUDY = Study(
     "lista",
     "With 16 layers, learned thresholds and matrices find sparse coefficients that as many "
     "iterations of ISTA and FISTA miss.",
-    "Not measured yet.",
+    "ALISTA, of which 32 numbers are trained, is tens of dB below ISTA after minutes; LISTA-CPSS and "
+    "LISTA-CP follow, and LISTA, with the most weights, is the last. All are under-trained, 14 to 37 "
+    "dB above the published values, which took up to 200 000 steps for each stage of a layer.",
     dict(_parts()),
     page,
 )
-WHERE = partial(machines, study="lista", names=METHODS)
+WHERE = partial(machines, RESULTS, "lista", METHODS)
 
 if __name__ == "__main__":
     typer.run(STUDY.main)
