@@ -215,9 +215,9 @@ STUDY = Study(
     "With 16 layers, learned thresholds and matrices find sparse coefficients that as many "
     "iterations of ISTA miss.",
     "ALISTA, of which 32 numbers are trained, is tens of dB below ISTA after two minutes; "
-    "LISTA-CPSS and LISTA-CP follow, and LISTA, with the most weights, is the last. All are "
-    "under-trained, 14 to 37 dB above the published values, which took up to 200 000 steps for "
-    "each stage of a layer.",
+    "LISTA-CPSS and LISTA-CP follow, and LISTA, with the most weights, is not even better than "
+    "FISTA. All are under-trained, 14 to 37 dB above the published values, which took up to "
+    "200 000 steps for each stage of a layer.",
     dict(_parts()),
     page,
 )
