@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from learnedrecon.data.yaml_text import dump_yaml, load_yaml, read_yaml
@@ -67,6 +67,8 @@ values = st.recursive(
 
 
 @given(values)
+@example("\x85")
+@example({"a\x85b": ["ü"]})
 @settings(deadline=None)
 def test_what_is_written_is_read(plain: Any) -> None:
     """Any plain data, among them texts that look like numbers, in both versions of YAML."""

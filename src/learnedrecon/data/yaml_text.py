@@ -80,6 +80,9 @@ for _name, (_pattern, _first) in _PLAIN.items():
     )
 
 
+_NEXT_LINE = "\x85"
+
+
 def dump_yaml(values: Plain) -> str:
     """Plain data as YAML text that :func:`load_yaml` and other readers read in the same way.
 
@@ -87,7 +90,10 @@ def dump_yaml(values: Plain) -> str:
         values: Dictionaries, lists, texts, numbers, truth values and None.
     """
     options: dict[str, Any] = {"sort_keys": False, "default_flow_style": None, "width": 96}
-    return str(yaml.dump(values, Dumper=_Dumper, allow_unicode=True, **options))
+    text = str(yaml.dump(values, Dumper=_Dumper, allow_unicode=True, **options))
+    if _NEXT_LINE in text:  # which readers take for the end of a line
+        return str(yaml.dump(values, Dumper=_Dumper, **options))
+    return text
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Plain:
