@@ -43,6 +43,7 @@ from studies import (
     lista,
     longer,
     noise,
+    schemes,
     solvers,
     subsets,
 )
@@ -67,6 +68,7 @@ STUDIES: tuple[Study, ...] = (
     invertible.STUDY,
     greedy.STUDY,
     subsets.STUDY,
+    schemes.STUDY,
     lista.STUDY,
     baselines.STUDY,
     noise.STUDY,
@@ -154,6 +156,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "subsets": subsets.STUDY.text,
     "lista-machine": lista.WHERE,
     "lista": lista.STUDY.text,
+    "schemes": schemes.STUDY.text,
     "noise": noise.STUDY.text,
     "studies": index,
 }

@@ -1,6 +1,6 @@
-"""Claim: learned schemes of one cost differ in what they reach on one problem.
+"""Claim: learned schemes differ in what they reach on one problem.
 
-    python -m studies.schemes            # studies/results/{proximal,primal,pdhg,...}.json
+    python -m studies.schemes            # studies/results/{proximal,primal,neumann}.json
 
 All with the learning rate of learned primal-dual and one image a step. Those of other studies stand
 beside the relatives, as they were recorded there.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.tables import Table
 
-OWN = ("proximal", "primal", "pdhg", "modl", "half-quadratic", "neumann")
+OWN = ("proximal", "primal", "neumann")
 METHODS = ("lpd", "split", "invertible", "unrolled", "greedy", "equilibrium", *OWN)
 
 
@@ -32,8 +32,10 @@ def page(results: Path) -> list[Table | str]:
 
 STUDY = Study(
     "schemes",
-    "Schemes of about one cost differ in what they reach on one problem.",
-    "",
+    "Learned schemes differ in what they reach on one problem.",
+    "After 3000 steps learned proximal descent is above tuned total variation, and as good as "
+    "learned primal-dual after 6000 within the spread of its seeds. Learned primal and the Neumann "
+    "network are below total variation after as many steps: under-trained, of one seed each.",
     parts(OWN),
     page,
 )

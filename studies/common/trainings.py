@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from learnedrecon.models.deep_gradient import DeepGradientDescent
 from learnedrecon.models.equilibrium import EquilibriumGradient, PotentialLayers
-from learnedrecon.models.half_quadratic import HalfQuadraticSplitting
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDual
 from learnedrecon.models.learned_gradient import LearnedGradient
-from learnedrecon.models.learned_pdhg import LearnedPDHG
 from learnedrecon.models.learned_primal import LearnedPrimal
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.learned_proximal import LearnedProximal
-from learnedrecon.models.modl import MoDL
 from learnedrecon.models.neumann import NeumannNetwork
 from learnedrecon.models.subsets import SubsetPrimalDual, Subsets
 from learnedrecon.training.spec import (
@@ -90,9 +87,9 @@ def _subsets(parts: int) -> Training:
     return Training(f"LPD on 1/{parts} of the angles per step", DENSE, model, steps=3000)
 
 
-def _relative(title: str, model: Reconstructor, steps: int = 3000) -> Training:
+def _relative(title: str, model: Reconstructor) -> Training:
     """One seed with the rate of learned primal-dual."""
-    return Training(title, SPARSE, model.spec, steps, seeds=1)
+    return Training(title, SPARSE, model.spec, 3000, seeds=1)
 
 
 TRAININGS: Mapping[str, Training] = {
@@ -131,9 +128,6 @@ TRAININGS: Mapping[str, Training] = {
     "split": Training("split LPD", SPARSE, SplitPrimalDual(iterations=8, hidden=HIDDEN).spec, 6000),
     "proximal": _relative("learned proximal", LearnedProximal(8, HIDDEN)),
     "primal": _relative("learned primal", LearnedPrimal(8, hidden=HIDDEN)),
-    "pdhg": _relative("learned PDHG", LearnedPDHG(8, HIDDEN)),
-    "modl": _relative("MoDL", MoDL(5, hidden=HIDDEN), steps=1000),
-    "half-quadratic": _relative("half-quadratic splitting", HalfQuadraticSplitting(5), steps=500),
     "neumann": _relative("Neumann network", NeumannNetwork(8)),
     "end-to-end": Training(
         "end to end", SPARSE, DeepGradientDescent(hidden=HIDDEN).spec, 6000, images=GREEDY_IMAGES
