@@ -146,6 +146,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "hidden": 4,
         "data_step": EXACT_STEP,
     },
+    "variational_flow": {"iterations": 2, "experts": Experts(3, 3, 7, 2.0, 0.2)},
     "variational_network": {"iterations": 2, "experts": Experts(3, 3, 7, 2.0, 0.2)},
     "lista": {"iterations": 3},
     "lista_cp": {"iterations": 2},

@@ -99,6 +99,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "hidden": 6,
         "data_step": EXACT_STEP,
     },
+    "variational_flow": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
     "variational_network": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
     "lista": {"iterations": 3, "rows": 119, "columns": 120},
     "lista_cp": {"iterations": 3, "rows": 119, "columns": 120},

@@ -38,6 +38,7 @@ from .subsets import SubsetPrimalDual as SubsetPrimalDual
 from .subsets import Subsets as Subsets
 from .unrolled import UnrolledGradient as UnrolledGradient
 from .variational import VariationalNetwork as VariationalNetwork
+from .variational_flow import VariationalFlow as VariationalFlow
 
 __all__ = [
     "ALISTA",
@@ -79,5 +80,6 @@ __all__ = [
     "Subsets",
     "Support",
     "UnrolledGradient",
+    "VariationalFlow",
     "VariationalNetwork",
 ]

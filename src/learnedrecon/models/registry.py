@@ -32,6 +32,7 @@ from learnedrecon.models.recurrent import RecurrentInferenceMachine
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.models.variational import VariationalNetwork
+from learnedrecon.models.variational_flow import VariationalFlow
 from learnedrecon.registry import Registry, entry_of
 from learnedrecon.schemes.reconstructor import Reconstructor
 
@@ -106,6 +107,10 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "preconditioned_neumann": (
         PreconditionedNeumannNetwork,
         "preconditioned Neumann network (Gilton et al. 2020)",
+    ),
+    "variational_flow": (
+        VariationalFlow,
+        "gradient flow of one learned energy up to a learned time (Effland et al. 2020)",
     ),
     "variational_network": (
         VariationalNetwork,

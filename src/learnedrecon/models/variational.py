@@ -79,7 +79,11 @@ class VariationalStep(Step[Descent]):
         prior, outside = self.experts(self.like.to_channels(u))
         force = self._as_images(prior, u) + problem.gradient(u)
         outside = outside.reshape(len(u), -1).mean(1)
-        return Descent(u - self.log_step.exp() * force, torch.maximum(before, outside))
+        return Descent(u - self.size() * force, torch.maximum(before, outside))
+
+    def size(self) -> Tensor:
+        """The step size λ."""
+        return self.log_step.exp()
 
     def energy(self, u: Tensor) -> Tensor:
         """R(u) = Σ_k Σ_x ρ_k(K_k u)(x), (batch,), the gradient of which is the learned force.
