@@ -59,6 +59,7 @@ OPTIONAL = {
     f"{PACKAGE}.operators.imaging.wavelet_filters": {"pywt"},
     f"{PACKAGE}.data.raw.bad_pixels": {"scipy.ndimage"},
     f"{PACKAGE}.data.raw.stripes": {"scipy.ndimage", "scipy.signal"},
+    f"{PACKAGE}.data.photographs": {"skimage.color", "skimage.data", "skimage.io"},
     f"{PACKAGE}.metrics.statistics": {"scipy.special"},
     f"{PACKAGE}.evaluation.canvas": {
         "matplotlib",

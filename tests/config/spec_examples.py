@@ -6,9 +6,10 @@ from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
-from learnedrecon.data.noise import Gaussian, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
+from learnedrecon.data.noise import Gaussian, GaussianRange, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
 from learnedrecon.data.noise_registry import NOISES
 from learnedrecon.data.pairs import PairFolderSpec
+from learnedrecon.data.photographs import PhotographSpec
 from learnedrecon.data.published.lodopab import LodopabSpec
 from learnedrecon.data.published.two_detect import TwoDetectSpec
 from learnedrecon.data.registry import DATASETS
@@ -27,7 +28,7 @@ from learnedrecon.operators.imaging.downsample import Downsampling
 from learnedrecon.operators.imaging.inpaint import PixelMask
 from learnedrecon.operators.imaging.point_spread import Box
 from learnedrecon.operators.imaging.point_spread import Gaussian as GaussianKernel
-from learnedrecon.operators.imaging.shapes import Padding
+from learnedrecon.operators.imaging.shapes import Padding, Unchanged
 from learnedrecon.operators.imaging.wavelet import WaveletBasis
 from learnedrecon.operators.matrix import Matrix
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
@@ -122,6 +123,7 @@ OPERATOR_EXAMPLES = (
     PixelMask((4, 5), 0.25, 3),
     Matrix(((1.0, 2.0), (3.0, 1e-300))),
     Matrix(((1.0, 2.0, 0.5, -1.0),), (2, 2)),
+    Unchanged((4, 5)),
     Padding((4, 5), ((1, 0), (2, 3))),
     Padding((4, 5), ((1, 0), (2, 3)), "reflect"),
     Differences((4, 5)),
@@ -136,6 +138,8 @@ DATA_EXAMPLES = (
     EllipseSpec("dival", (16, 17), "test", 9, 3, 0.5),
     SheppLoganSpec(),
     SheppLoganSpec((16, 17)),
+    PhotographSpec(),
+    PhotographSpec(32, "test", 9, 3),
     PairFolderSpec("folder"),
     PairFolderSpec(FILE, "test", (0.5, 0.25, 0.25), 3, "each", ".+(?=_)", "auto"),
     LodopabSpec("folder"),
@@ -146,6 +150,7 @@ DATA_EXAMPLES = (
 NOISE_EXAMPLES = (
     NoNoise(),
     Gaussian(0.1),
+    GaussianRange(0.0, 0.1),
     RelativeGaussian(0.05),
     PoissonCounts(1e4),
     PoissonLog(4096.0),
@@ -190,7 +195,7 @@ _UNLIKE: dict[str, Any] = {
 }
 _NETWORKS: dict[type[Any], Any] = {
     UNetSpec: UNetSpec(1, 1, 8, 2, 4, ("strided", "bilinear"), residual=False),
-    PotentialLayers: PotentialLayers(2, 5, 3, 0.5, "none"),
+    PotentialLayers: PotentialLayers(2, 5, 3, 0.5, "none", 5),
     Experts: Experts(3, 7, 9, 2.0, 0.1),
 }
 

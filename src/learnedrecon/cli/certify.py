@@ -23,6 +23,8 @@ def certify(
 ) -> None:
     """Print the contraction factor, iterations and stability, or why there is no certificate.
 
+    It says which energy the fixed point minimises, where one is known.
+
     The exit code is 1 without a certificate, and if the search exceeds the certified factor.
     """
     from learnedrecon.experiments.certification import certify as certified
@@ -31,5 +33,7 @@ def certify(
     echo(str(found.certificate))
     if found.attack is not None:
         echo(f"  {found.attack}")
+    if found.minimiser is not None:
+        echo(str(found.minimiser))
     if not found.holds:
         raise typer.Exit(1)

@@ -16,6 +16,7 @@ from .files.exchange import read_data_exchange as read_data_exchange
 from .loader import Loader as Loader
 from .loader import evaluation_batches as evaluation_batches
 from .noise import Gaussian as Gaussian
+from .noise import GaussianRange as GaussianRange
 from .noise import Noise as Noise
 from .noise import NoNoise as NoNoise
 from .noise import PoissonCounts as PoissonCounts
@@ -25,6 +26,8 @@ from .pairs import PairFolder as PairFolder
 from .pairs import PairFolderSpec as PairFolderSpec
 from .phantoms.birdcage import birdcage_maps as birdcage_maps
 from .phantoms.shepp_logan import shepp_logan as shepp_logan
+from .photographs import Photographs as Photographs
+from .photographs import PhotographSpec as PhotographSpec
 from .simulate import Simulation as Simulation
 from .simulate import Simulator as Simulator
 
@@ -35,11 +38,14 @@ __all__ = [
     "EllipseDataset",
     "EllipseSpec",
     "Gaussian",
+    "GaussianRange",
     "Loader",
     "NoNoise",
     "Noise",
     "PairFolder",
     "PairFolderSpec",
+    "PhotographSpec",
+    "Photographs",
     "PoissonCounts",
     "PoissonLog",
     "RelativeGaussian",

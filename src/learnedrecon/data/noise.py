@@ -119,6 +119,36 @@ class Gaussian(Noise):
 
 
 @dataclass(frozen=True)
+class GaussianRange(Noise):
+    """White Gaussian noise whose standard deviation is drawn for each sample, U(low, high).
+
+    Attributes:
+        low: Smallest standard deviation, in the unit of the data.
+        high: Largest standard deviation.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _check_number("low", self.low, zero_allowed=True)
+        _check_number("high", self.high, zero_allowed=True)
+        if self.low > self.high:
+            raise ConfigError(
+                describe(
+                    expected="low <= high",
+                    found=f"low = {self.low}, high = {self.high}",
+                    fix="exchange them",
+                )
+            )
+
+    def _draw(self, clean: Tensor, generator: Generator, measured: Tensor) -> Tensor:  # noqa: ARG002 - what other classes look at
+        share = torch.rand((), generator=generator, device=clean.device)
+        sigma = self.low + (self.high - self.low) * float(share)
+        return clean + sigma * _standard_normal(clean, generator)
+
+
+@dataclass(frozen=True)
 class RelativeGaussian(Noise):
     """White Gaussian noise of standard deviation ``level`` · mean(abs(y)), the mean per sample.
 

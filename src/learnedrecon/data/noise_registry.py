@@ -9,6 +9,7 @@ from pydantic import PlainSerializer, PlainValidator
 from learnedrecon import specs
 from learnedrecon.data.noise import (
     Gaussian,
+    GaussianRange,
     Noise,
     NoNoise,
     PoissonCounts,
@@ -24,6 +25,7 @@ NOISES: Registry[Noise] = Registry(
     {
         "none": Entry(NoNoise, itself, "data as they are"),
         "gaussian": Entry(Gaussian, itself, "white, of one standard deviation"),
+        "gaussian_range": Entry(GaussianRange, itself, "white, of a drawn standard deviation"),
         "relative_gaussian": Entry(RelativeGaussian, itself, "white, relative to mean |y|"),
         "poisson_counts": Entry(PoissonCounts, itself, "photon counts of a transmission"),
         "poisson_log": Entry(PoissonLog, itself, "the logarithm of photon counts"),

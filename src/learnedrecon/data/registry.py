@@ -14,6 +14,7 @@ from learnedrecon.data.datasets import (
     SheppLoganSpec,
 )
 from learnedrecon.data.pairs import PairFolder, PairFolderSpec
+from learnedrecon.data.photographs import Photographs, PhotographSpec
 from learnedrecon.data.published.lodopab import Lodopab, LodopabSpec
 from learnedrecon.data.published.two_detect import TwoDetect, TwoDetectSpec
 from learnedrecon.registry import Registry
@@ -28,6 +29,9 @@ DATASETS: Registry[SampleDataset] = Registry(
     {
         "ellipses": Entry(EllipseSpec, EllipseDataset, "random ellipse phantoms, without end"),
         "shepp_logan": Entry(SheppLoganSpec, SheppLogan, "the modified Shepp-Logan phantom"),
+        "photographs": Entry(
+            PhotographSpec, Photographs, "grey patches of the photographs inside scikit-image"
+        ),
         "pairs": Entry(PairFolderSpec, PairFolder, "your own measurements and true images"),
         "lodopab": Entry(LodopabSpec, Lodopab, "LoDoPaB-CT in its published files"),
         "2detect": Entry(TwoDetectSpec, TwoDetect, "2DeteCT in its published folders"),

@@ -7,6 +7,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from learnedrecon.data.datasets import EllipseSpec
+from learnedrecon.data.photographs import PhotographSpec
 from learnedrecon.errors import ConfigError, describe
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ def _(one: EllipseSpec, other: Record) -> bool:
     return isinstance(other, EllipseSpec) and _law(one) == _law(other)
 
 
+@share_images.register(PhotographSpec)
+def _(one: PhotographSpec, other: Record) -> bool:
+    """Patches of one split are from the same photographs, whatever their size and place."""
+    same = isinstance(other, PhotographSpec)
+    return same and (one.split or "train") == (other.split or "train")
+
+
 @singledispatch
 def in_section(spec: Record, section: Split) -> Record:  # noqa: ARG001 - what other kinds look at
     """The record of a dataset in a section of a configuration; by default the record itself.
@@ -50,6 +58,11 @@ def in_section(spec: Record, section: Split) -> Record:  # noqa: ARG001 - what o
 
 @in_section.register(EllipseSpec)
 def _(spec: EllipseSpec, section: Split) -> EllipseSpec:
+    return spec if spec.split is not None else replace(spec, split=section)
+
+
+@in_section.register(PhotographSpec)
+def _(spec: PhotographSpec, section: Split) -> PhotographSpec:
     return spec if spec.split is not None else replace(spec, split=section)
 
 

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 Basis: TypeAlias = Literal["proved", "checked", "given"]
 _MARGIN = 1e-12
-_STATEMENTS = ("contraction", "deviation_bound", "lipschitz_bound", "norm_bound")
+_STATEMENTS = (
+    "contraction",
+    "deviation_bound",
+    "averagedness_bound",
+    "lipschitz_bound",
+    "norm_bound",
+)
 
 
 class Ground(NamedTuple):
@@ -60,9 +66,11 @@ class ContractionCertificate:
         epsilon: Bound of the Lipschitz constant of R - Id.
         eta: Step size η.
         weight: λ, where R has one.
-        factor: Contraction factor γ; None without a certificate.
+        factor: Contraction factor γ; None without a proof that the step contracts.
+        averaged: θ of a step that is θ-averaged, so that its iterates converge to a fixed point if
+            there is one; None where it is unknown.
         stability: Constant of ‖u(y) - u(y')‖ ≤ stability·‖y - y'‖ in the units of the image and the
-            data, for one and the same image scale c; None without a certificate.
+            data, for one and the same image scale c; None without a contraction.
         reason: Reason why there is no certificate; empty where there is one.
         variable: Name of the variable in which the step contracts.
         grounds: Assumptions of the proof; empty without a certificate.
@@ -75,6 +83,7 @@ class ContractionCertificate:
     eta: float | None = None
     weight: float | None = None
     factor: float | None = None
+    averaged: float | None = None
     stability: float | None = None
     reason: str = ""
     variable: str = "u"
@@ -82,8 +91,15 @@ class ContractionCertificate:
 
     @property
     def holds(self) -> bool:
-        """True if the scheme is proved to be a contraction."""
+        """True if the scheme is proved to be a contraction, or at least averaged."""
         return not self.reason
+
+    @property
+    def lipschitz(self) -> float | None:
+        """The proved Lipschitz constant of the step: γ, or 1 if it is only averaged."""
+        if self.factor is None and self.averaged is not None:
+            return 1.0
+        return self.factor
 
     def iterations(self, tolerance: float) -> int | None:
         """The number of undamped Picard iterations that reduce the distance to the fixed point.
@@ -92,7 +108,7 @@ class ContractionCertificate:
             tolerance: Distance of the variable relative to that at the start, above 0.
 
         Returns:
-            Number that is sufficient for every y and every start; None without a certificate.
+            Number that is sufficient for every y and every start; None without a contraction.
 
         Raises:
             ConfigError: The tolerance is not positive.
@@ -117,17 +133,27 @@ class ContractionCertificate:
             "η, step size": self.eta,
             "λ, weight of R": self.weight,
             "γ, contraction factor": self.factor,
+            "θ, step averaged": self.averaged,
             "stability constant": self.stability,
         }
         lines = [f"  {name:<24}{value:.6g}" for name, value in rows.items() if value is not None]
         if not self.holds:
             return "\n".join([f"No certificate: {self.reason}.", *lines])
-        for tolerance in (1e-2, 1e-4):
-            number = self.iterations(tolerance)
-            lines.append(f"  iterations to {tolerance:<10g}{number}")
         rests = [f"  {part:<16}{text} ({basis})" for part, text, basis in self.grounds]
-        head = f"A contraction of {self.variable}, by proof:"
-        return "\n".join([head, *lines, "It rests on:", *rests])
+        return "\n".join([*self._proved(lines), "It rests on:", *rests])
+
+    def _proved(self, lines: list[str]) -> list[str]:
+        """The statement that is proved, with its numbers."""
+        if self.factor is not None:
+            for tolerance in (1e-2, 1e-4):
+                number = self.iterations(tolerance)
+                lines.append(f"  iterations to {tolerance:<10g}{number}")
+            return [f"A contraction of {self.variable}, by proof:", *lines]
+        assert self.averaged is not None
+        rate = math.sqrt(self.averaged / (1 - self.averaged))
+        name = self.variable
+        lines.append(f"  ‖Λᵏ⁺¹ - Λᵏ‖ at most    {rate:.6g}/√(k + 1)·‖start - fixed point‖")
+        return [f"An averaged map of {name}, by proof: iterates converge, no rate of γᵏ:", *lines]
 
 
 def certify(
@@ -152,7 +178,7 @@ def certify(
         ConfigError: μ is negative, not finite, larger than ‖T‖², or larger than ‖Tu‖²/‖u‖² for
             some u.
     """
-    step = _step_of(model)
+    step = fixed_point_step(model)
     reason = step if isinstance(step, str) else _unproved(step, fidelity)
     if isinstance(step, str) or reason:
         return ContractionCertificate(reason=reason)
@@ -180,7 +206,8 @@ def certify(
     scaled = norm * scale * (1 + _MARGIN)
     below = smallest * scale**2 * (1 - _MARGIN)
     grounds = _grounds(step, operator, (norm, smallest), evidence)
-    return _of(step.contraction(scaled**2, below), scaled, below, scale, grounds)
+    found = step.contraction(scaled**2, below)
+    return _of(found, scaled, below, scale, (*grounds, *_existence(found)))
 
 
 def certified_step(model: nn.Module) -> CertifiedStep[Any] | None:
@@ -189,7 +216,7 @@ def certified_step(model: nn.Module) -> CertifiedStep[Any] | None:
     Args:
         model: Scheme.
     """
-    step = _step_of(model)
+    step = fixed_point_step(model)
     return step if isinstance(step, CertifiedStep) else None
 
 
@@ -256,6 +283,15 @@ def _grounds(
     )
 
 
+def _existence(found: Contraction) -> tuple[Ground, ...]:
+    """The assumption that an averaged step has a fixed point; a contraction has one by Banach."""
+    if found.averaged is None or math.isfinite(found.factor):
+        return ()
+    if found.existence:
+        return (Ground("fixed point", f"there is one: {found.existence}", "proved"),)
+    return (Ground("fixed point", "there is one; otherwise iterates grow beyond bounds", "given"),)
+
+
 def _states_a_bound(module: nn.Module) -> bool:
     return any(hasattr(type(module), statement) for statement in _STATEMENTS)
 
@@ -280,7 +316,8 @@ def _of(
     found: Contraction, norm: float, smallest: float, scale: float, grounds: tuple[Ground, ...]
 ) -> ContractionCertificate:
     proved = not found.reason
-    stability = found.sensitivity / (1 - found.factor) * (1 + _MARGIN) * scale if proved else None
+    contracts = proved and found.factor < 1
+    stability = found.sensitivity / (1 - found.factor) * (1 + _MARGIN) * scale
     return ContractionCertificate(
         norm=norm,
         largest=norm**2,
@@ -288,15 +325,21 @@ def _of(
         epsilon=found.epsilon,
         eta=found.eta,
         weight=found.weight,
-        factor=found.factor if proved else None,
-        stability=stability,
+        factor=found.factor if contracts else None,
+        averaged=found.averaged if proved else None,
+        stability=stability if contracts else None,
         reason=found.reason,
         variable=found.variable,
         grounds=grounds if proved else (),
     )
 
 
-def _step_of(model: nn.Module) -> Step[Any] | str:
+def fixed_point_step(model: nn.Module) -> Step[Any] | str:
+    """The step of a fixed point scheme, or the reason why there is none.
+
+    Args:
+        model: Scheme, or its step.
+    """
     scheme = model.scheme if isinstance(model, Iterative) else model
     if isinstance(scheme, AnalysedStep):
         return scheme

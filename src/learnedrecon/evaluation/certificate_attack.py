@@ -37,7 +37,8 @@ class Attack:
 
     Attributes:
         found: Largest ‖Λ(u) - Λ(v)‖ / ‖u - v‖ of the search.
-        factor: γ of the certificate that was attacked.
+        factor: Lipschitz constant of the certificate that was attacked: γ, or 1 for an averaged
+            step.
         allowed: Excess that rounding explains.
     """
 
@@ -94,7 +95,8 @@ def attack(
         ConfigError: There is no certificate to attack, or no pairs, or no steps.
     """
     step = certified_step(model)
-    if certificate.factor is None or step is None:
+    proved = certificate.lipschitz
+    if proved is None or step is None:
         raise _refused("a certificate that holds", certificate.reason, "certify another model")
     dtype = operator.domain.dtype.to_real()
     weights = {p.dtype for p in model.parameters() if p.is_floating_point()}
@@ -109,7 +111,7 @@ def attack(
     own = certified_step(twin)
     assert own is not None
     found = measured_contraction(own, problem, pairs=pairs, ascents=ascents, seed=seed)
-    return Attack(found, certificate.factor, allowed)
+    return Attack(found, proved, allowed)
 
 
 def measured_contraction(

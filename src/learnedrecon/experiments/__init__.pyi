@@ -8,6 +8,9 @@ from .comparison import Comparison as Comparison
 from .comparison import compare as compare
 from .demonstration import Demo as Demo
 from .demonstration import demo as demo
+from .energy import Minimiser as Minimiser
+from .energy import energy as energy
+from .energy import minimiser as minimiser
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
 from .experiment import Experiment as Experiment
@@ -37,6 +40,7 @@ __all__ = [
     "IterationStudy",
     "Listed",
     "Material",
+    "Minimiser",
     "Progress",
     "Reconstruction",
     "TrainedRun",
@@ -46,10 +50,12 @@ __all__ = [
     "check_model",
     "compare",
     "demo",
+    "energy",
     "evaluate",
     "fit",
     "init_config",
     "iteration_study",
+    "minimiser",
     "reconstruct",
     "registered",
     "train",

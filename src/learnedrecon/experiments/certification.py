@@ -11,8 +11,10 @@ from learnedrecon.evaluation.certificate import ContractionCertificate
 from learnedrecon.evaluation.certificate import certify as certificate_of
 from learnedrecon.evaluation.certificate_attack import Attack
 from learnedrecon.evaluation.certificate_attack import attack as attack_on
+from learnedrecon.experiments.energy import Minimiser, minimiser
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.experiments.method import find_method, require_operator
+from learnedrecon.functionals.fidelities import LeastSquares
 
 if TYPE_CHECKING:
     import os
@@ -31,10 +33,13 @@ class Certification:
     Attributes:
         certificate: Proven bounds, or the reason why there are none.
         attack: Result of the search; None without a search.
+        minimiser: Energy that the fixed point minimises, or the reason why none is known; None for
+            schemes without a fixed point, and for other data terms than least squares.
     """
 
     certificate: ContractionCertificate
     attack: Attack | None = None
+    minimiser: Minimiser | None = None
 
     @property
     def holds(self) -> bool:
@@ -75,7 +80,8 @@ def certify(
     given = require_operator(found, method) if operator is None else operator
     given, fidelity = given.double(), FIDELITIES[found.fidelity]()
     certificate = certificate_of(found.model, given, fidelity=fidelity, smallest=smallest)
+    least = minimiser(found.model, given) if type(fidelity) is LeastSquares else None
     if not certificate.holds or not attack:
-        return Certification(certificate)
+        return Certification(certificate, minimiser=least)
     searched = attack_on(certificate, found.model, given, fidelity=fidelity, ascents=attack)
-    return Certification(certificate, searched)
+    return Certification(certificate, searched, least)

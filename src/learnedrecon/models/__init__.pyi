@@ -29,6 +29,11 @@ from .lista_coupled import Support as Support
 from .modl import MoDL as MoDL
 from .neumann import NeumannNetwork as NeumannNetwork
 from .neumann import PreconditionedNeumannNetwork as PreconditionedNeumannNetwork
+from .plug_and_play import ConvolutionLayers as ConvolutionLayers
+from .plug_and_play import Denoiser as Denoiser
+from .plug_and_play import GradientStepDenoising as GradientStepDenoising
+from .plug_and_play import PlugAndPlayADMM as PlugAndPlayADMM
+from .plug_and_play import PlugAndPlayFBS as PlugAndPlayFBS
 from .post_processing import PostProcessing as PostProcessing
 from .recurrent import RecurrentInferenceMachine as RecurrentInferenceMachine
 from .registry import MODELS as MODELS
@@ -49,7 +54,9 @@ __all__ = [
     "MODELS",
     "TV",
     "ADMMNet",
+    "ConvolutionLayers",
     "DeepGradientDescent",
+    "Denoiser",
     "EquilibriumADMM",
     "EquilibriumGradient",
     "EquilibriumPrimalDual",
@@ -58,6 +65,7 @@ __all__ = [
     "FilteredPrimalDual",
     "FixedPointSolver",
     "GeneralisedScheme",
+    "GradientStepDenoising",
     "HalfQuadraticSplitting",
     "InvertiblePrimalDual",
     "LearnedGradient",
@@ -69,6 +77,8 @@ __all__ = [
     "Like",
     "MoDL",
     "NeumannNetwork",
+    "PlugAndPlayADMM",
+    "PlugAndPlayFBS",
     "PostProcessing",
     "PotentialLayers",
     "PreconditionedNeumannNetwork",

@@ -34,7 +34,7 @@ from learnedrecon.models.checks import (
 )
 from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import AdjointImage
-from learnedrecon.networks.bounded import Bound, NearIdentity
+from learnedrecon.networks.bounded import Bound, NearIdentity, refused_potential
 from learnedrecon.networks.potential import Correction, PotentialNet, PotentialSpec
 from learnedrecon.schemes.contraction import (
     ROUNDING,
@@ -43,10 +43,12 @@ from learnedrecon.schemes.contraction import (
     require_positive_number,
     unbounded,
 )
+from learnedrecon.schemes.energy import EnergyStep, data_term
 from learnedrecon.schemes.fixed_point import FixedPoint
 from learnedrecon.schemes.implicit import FixedPointBackward, Implicit, JacobianFree
 from learnedrecon.schemes.state import Image
 from learnedrecon.solvers.anderson import Anderson
+from learnedrecon.solvers.fixed_point import Picard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +72,7 @@ class PotentialLayers:
         threshold: Initial τ > 0, in units of ``image_scale``.
         bound: "layers" divides every W by a bound of its norm; "none" does not, so that there is no
             certificate once training has increased the norm.
+        kernel: Odd width of W.
 
     Raises:
         ConfigError: A field is out of range.
@@ -80,9 +83,10 @@ class PotentialLayers:
     filters: int = 16
     threshold: float = 0.01
     bound: Bound = "layers"
+    kernel: int = 3
 
     def __post_init__(self) -> None:
-        require_counts(self, {"layers": 1, "width": 1, "filters": 1})
+        require_counts(self, {"layers": 1, "width": 1, "filters": 1, "kernel": 1})
         require_positive(self, "threshold")
         require_choice(self, "bound", ("layers", "none"))
 
@@ -107,6 +111,7 @@ class PotentialLayers:
                 filters=self.filters,
                 layers=self.layers,
                 threshold=self.threshold,
+                kernel=self.kernel,
                 dims=like.image_axes,
                 bound=self.bound,
             )
@@ -139,24 +144,32 @@ class FixedPointSolver:
 
     def __call__(self, step: Step[S]) -> FixedPoint[S]:
         """The fixed point of ``step``."""
+        return FixedPoint(step, Anderson(self.tolerance, self.max_iterations), self._derivative())
+
+    def picard(self, step: Step[S]) -> FixedPoint[S]:
+        """The fixed point of ``step`` by plain iteration, which converges for averaged steps."""
+        return FixedPoint(step, Picard(self.tolerance, self.max_iterations), self._derivative())
+
+    def _derivative(self) -> FixedPointBackward:
+        if self.backward == "jacobian_free":
+            return JacobianFree()
         solver = Anderson(self.tolerance, self.max_iterations)
-        backward: FixedPointBackward = JacobianFree()
-        if self.backward == "implicit":
-            backward = Implicit(solver, self.backward_tolerance)
-        return FixedPoint(step, solver, backward)
+        return Implicit(solver, self.backward_tolerance)
 
 
 LAYERS = PotentialLayers()
 SOLVER = FixedPointSolver()
 
 
-class GradientEquilibrium(ImageStep):
+class GradientEquilibrium(ImageStep, EnergyStep):
     """The step u ← u + η(T*(y - Tu) - λR(u)), 'DE-Grad'.
 
     With R = Id + N, N ε-Lipschitz, and 0 < η ≤ 1/(L + λ), its contraction factor is at most γ = 1 -
     η(μ + λ(1 - ε)). Proof: Λ(u) - Λ(v) = (I - ηT*T - ηλ)(u - v) - ηλ(N(u) - N(v)); the matrix is
     symmetric with eigenvalues between 1 - η(L + λ) ≥ 0 and 1 - η(μ + λ), and the rest adds at most
-    ηλε. λ = 1 is the paper's theorem. Fixed points solve T*(Tu - y) + λR(u) = 0.
+    ηλε. λ = 1 is the paper's theorem. Fixed points solve T*(Tu - y) + λR(u) = 0. Where R = ∇ρ, as
+    for a network N of one potential layer, this is the gradient of the strongly convex energy
+    ½‖Tu - y‖² + λρ(u), and the fixed point its minimiser.
 
     Args:
         network: Network R; there is a certificate only if it is a :class:`NearIdentity`.
@@ -185,6 +198,22 @@ class GradientEquilibrium(ImageStep):
         (u,) = state
         weight, eta = self.sizes()
         return Image(u - eta * (problem.gradient(u) + weight * self.network(u)))
+
+    def no_energy(self) -> str:
+        if not isinstance(self.network, NearIdentity):
+            return f"R is a {type(self.network).__name__}, which is not known to be a gradient"
+        reason = self.network.no_potential()
+        strong = self.network.epsilon < 1
+        return reason or ("" if strong else "R may be the gradient of a function without minimum")
+
+    def energy_text(self) -> str:
+        return "½‖Tu - y‖² + λρ(u) with ∇ρ = R"
+
+    def energy(self, image: Tensor, problem: Problem) -> Tensor:
+        if reason := self.no_energy():
+            raise refused_potential(reason)
+        assert isinstance(self.network, NearIdentity)
+        return data_term(image, problem) + self.sizes()[0] * self.network.potential(image)
 
     def contraction(self, largest: float, smallest: float) -> Contraction:
         epsilon = math.inf

@@ -27,6 +27,12 @@ from learnedrecon.models.lista import LISTA
 from learnedrecon.models.lista_coupled import LISTACP, LISTACPSS
 from learnedrecon.models.modl import MoDL
 from learnedrecon.models.neumann import NeumannNetwork, PreconditionedNeumannNetwork
+from learnedrecon.models.plug_and_play import (
+    Denoiser,
+    GradientStepDenoising,
+    PlugAndPlayADMM,
+    PlugAndPlayFBS,
+)
 from learnedrecon.models.post_processing import PostProcessing
 from learnedrecon.models.recurrent import RecurrentInferenceMachine
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
@@ -107,6 +113,19 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "preconditioned_neumann": (
         PreconditionedNeumannNetwork,
         "preconditioned Neumann network (Gilton et al. 2020)",
+    ),
+    "denoiser": (Denoiser, "a denoiser for plug-and-play, averaged by construction or plain"),
+    "plug_and_play_fbs": (
+        PlugAndPlayFBS,
+        "forward-backward splitting with a trained denoiser, proved to converge where averaged",
+    ),
+    "plug_and_play_admm": (
+        PlugAndPlayADMM,
+        "ADMM with a trained denoiser (Venkatakrishnan et al. 2013), proved to converge likewise",
+    ),
+    "gradient_step": (
+        GradientStepDenoising,
+        "gradient-step plug-and-play (Hurault et al. 2022) with a convex energy",
     ),
     "variational_flow": (
         VariationalFlow,

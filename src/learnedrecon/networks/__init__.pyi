@@ -1,4 +1,5 @@
 from .as_real import AsReal as AsReal
+from .bounded import Averaged as Averaged
 from .bounded import NearIdentity as NearIdentity
 from .conv import ConvNet as ConvNet
 from .conv import Convolutions as Convolutions
@@ -17,6 +18,7 @@ from .unet import UNetSpec as UNetSpec
 
 __all__ = [
     "AsReal",
+    "Averaged",
     "ConvNet",
     "ConvSpec",
     "Convolutions",

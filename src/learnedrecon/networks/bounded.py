@@ -149,6 +149,24 @@ class BoundedNetwork(nn.Module, ABC):
         number is not finite, or if there is a layer without a known bound, such as one added later.
         """
 
+    def no_potential(self) -> str:
+        """The reason why :meth:`potential` is unknown; empty where it is known."""
+        return f"{type(self).__name__} is not known to be the gradient of a function"
+
+    def potential(self, u: Tensor) -> Tensor:  # noqa: ARG002 - what other classes look at
+        """A function p with N = ∇p, where N is a gradient.
+
+        Args:
+            u: Images, (batch, channels, *space).
+
+        Returns:
+            Value of every sample, (batch,).
+
+        Raises:
+            ConfigError: N is not known to be a gradient.
+        """
+        raise refused_potential(self.no_potential())
+
 
 class NearIdentity(nn.Module):
     """R(u) = u - ε N(u) with a 1-Lipschitz N, so that R - Id is ε-Lipschitz by construction.
@@ -175,10 +193,19 @@ class NearIdentity(nn.Module):
         self.epsilon = float(epsilon)
 
     def forward(self, u: Tensor) -> Tensor:
-        if not u.is_complex():
-            return u - self.epsilon * self.network(u).to(u.dtype)
-        parts = self.network(torch.cat([u.real, u.imag], dim=1)).to(u.real.dtype)
-        return u - self.epsilon * torch.complex(*parts.chunk(2, dim=1))
+        return u - self.epsilon * on_real_parts(self.network, u)
+
+    def no_potential(self) -> str:
+        """The reason why R is not known to be a gradient; empty where it is one."""
+        return self.network.no_potential()
+
+    def potential(self, u: Tensor) -> Tensor:
+        """The function ρ with R = ∇ρ, ½‖u‖² - εp(u) with N = ∇p; (batch,).
+
+        Raises:
+            ConfigError: N is not known to be a gradient.
+        """
+        return half_square(u) - self.epsilon * self.network.potential(real_parts(u))
 
     def deviation_bound(self) -> float:
         """A bound of the Lipschitz constant of R - Id, for the present weights.
@@ -187,6 +214,95 @@ class NearIdentity(nn.Module):
         """
         bound = self.network.lipschitz_bound()
         return self.epsilon * bound * (1 + 2.0**-23) if math.isfinite(bound) else math.inf
+
+
+class Averaged(nn.Module):
+    """D(u) = (1 - θ)u + θP(u) with a 1-Lipschitz P: a θ-averaged map by construction.
+
+    With θ ≤ 1/2 it is firmly non-expansive, as proximal maps are. P sees complex images as
+    :class:`NearIdentity` does.
+
+    Args:
+        network: Network P with equally many input and output channels.
+        theta: θ in (0, 1).
+
+    Raises:
+        ConfigError: θ is out of range, or P changes the number of channels.
+    """
+
+    def __init__(self, network: BoundedNetwork, theta: float = 0.5) -> None:
+        super().__init__()
+        first, last = network.ends
+        require(
+            0 < theta < 1 and first == last,
+            expected="theta in (0, 1), and a network with as many channels out as in",
+            found=f"theta={theta}, channels {first} to {last}",
+        )
+        self.network = network
+        self.theta = float(theta)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return u + self.theta * (on_real_parts(self.network, u) - u)
+
+    def averagedness_bound(self) -> float:
+        """θ where P is 1-Lipschitz for the present weights, otherwise infinity."""
+        return self.theta if self.network.lipschitz_bound() <= 1 else math.inf
+
+    def no_potential(self) -> str:
+        """The reason why D is not known to be a gradient; empty where it is one."""
+        return self.network.no_potential()
+
+    def potential(self, u: Tensor) -> Tensor:
+        """The function g with D = Id - ∇g, θ(½‖u‖² - p(u)) with P = ∇p; (batch,).
+
+        Raises:
+            ConfigError: P is not known to be a gradient.
+        """
+        return self.theta * (half_square(u) - self.network.potential(real_parts(u)))
+
+
+def on_real_parts(network: nn.Module, u: Tensor) -> Tensor:
+    """A real network on an image, which sees c complex channels as 2c real ones.
+
+    Args:
+        network: Network with equally many input and output channels.
+        u: Images, (batch, c, *space), real or complex; real parts come first.
+    """
+    seen = network(real_parts(u)).to(u.real.dtype)
+    return torch.complex(*seen.chunk(2, dim=1)) if u.is_complex() else seen
+
+
+def real_parts(u: Tensor) -> Tensor:
+    """The real channels of an image: itself, or its real parts before its imaginary parts.
+
+    Args:
+        u: Images, (batch, c, *space).
+    """
+    return torch.cat([u.real, u.imag], dim=1) if u.is_complex() else u
+
+
+def half_square(u: Tensor) -> Tensor:
+    """½‖u‖² of every sample, (batch,).
+
+    Args:
+        u: Images, (batch, ...).
+    """
+    return 0.5 * u.abs().square().flatten(1).sum(1)
+
+
+def refused_potential(reason: str) -> ConfigError:
+    """The error for a potential that is unknown.
+
+    Args:
+        reason: Reason why it is unknown.
+    """
+    return ConfigError(
+        describe(
+            expected="a network that is the gradient of a function",
+            found=reason,
+            fix="use one potential layer, PotentialLayers(layers=1)",
+        )
+    )
 
 
 def require(condition: object, *, expected: str, found: str) -> None:

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learnedrecon.networks._checks import check_images
-from learnedrecon.networks.bounded import Bound, BoundedConv, BoundedNetwork, KernelSpec, require
+from learnedrecon.networks.bounded import (
+    Bound,
+    BoundedConv,
+    BoundedNetwork,
+    KernelSpec,
+    half_square,
+    refused_potential,
+    require,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +100,20 @@ class PotentialLayer(nn.Module):
         slopes = torch.clamp(self.filters.convolve(z, weight), -tau, tau)
         return z - 2 * _TRANSPOSE[kernel.dims](slopes, weight, padding=kernel.kernel // 2)
 
+    def ridge(self, z: Tensor) -> Tensor:
+        """Σ H(Wz + b) with Huber functions H of derivative σ, so that the layer is Id - 2∇ of it.
+
+        Args:
+            z: Images, (batch, width, *space).
+
+        Returns:
+            Value of every sample, (batch,).
+        """
+        responses = self.filters(z)
+        tau = self.log_threshold.exp().reshape(-1, *[1] * self.filters.spec.dims)
+        near = torch.minimum(responses.abs(), tau)
+        return (near * (responses.abs() - near / 2)).flatten(1).sum(1)
+
     def norm_bound(self) -> float:
         """A bound of the Lipschitz constant; infinite where a weight is not finite."""
         if not bool(self.log_threshold.isfinite().all()):
@@ -129,8 +151,27 @@ class PotentialNet(BoundedNetwork):
         """
         spec = self.spec
         check_images(u, channels=spec.channels, dims=spec.dims, name="PotentialNet")
-        more = u.new_zeros(u.shape[0], spec.width - spec.channels, *u.shape[2:])
-        return self.layers(torch.cat([u, more], dim=1))[:, : spec.channels]
+        return self.layers(self._extended(u))[:, : spec.channels]
+
+    def _extended(self, u: Tensor) -> Tensor:
+        missing = self.spec.width - self.spec.channels
+        return torch.cat([u, u.new_zeros(u.shape[0], missing, *u.shape[2:])], dim=1)
+
+    def no_potential(self) -> str:
+        first = self.layers[0]
+        if type(self) is not PotentialNet or type(first) is not PotentialLayer:
+            return super().no_potential()
+        many = len(self.layers)
+        reason = f"a composition of {many} potential layers is in general no gradient"
+        return "" if many == 1 else reason
+
+    def potential(self, u: Tensor) -> Tensor:
+        """½‖u‖² - 2Σ H(Wu + b) for one layer; see :meth:`BoundedNetwork.potential`."""
+        if reason := self.no_potential():
+            raise refused_potential(reason)
+        layer = self.layers[0]
+        assert isinstance(layer, PotentialLayer)
+        return half_square(u) - 2 * layer.ridge(self._extended(u))
 
     @torch.no_grad()
     def lipschitz_bound(self) -> float:
@@ -170,6 +211,13 @@ class Correction(BoundedNetwork):
             DtypeError: ``u`` is not real floating point.
         """
         return 0.5 * (u - self.network(u))
+
+    def no_potential(self) -> str:
+        return self.network.no_potential()
+
+    def potential(self, u: Tensor) -> Tensor:
+        """(½‖u‖² - p(u))/2 with P = ∇p; see :meth:`BoundedNetwork.potential`."""
+        return 0.5 * (half_square(u) - self.network.potential(u))
 
     def lipschitz_bound(self) -> float:
         return 0.5 * (1 + self.network.lipschitz_bound())

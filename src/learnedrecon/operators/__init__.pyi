@@ -26,6 +26,7 @@ from .imaging.inpaint import PixelMask as PixelMask
 from .imaging.shapes import Identity as Identity
 from .imaging.shapes import Pad as Pad
 from .imaging.shapes import Padding as Padding
+from .imaging.shapes import Unchanged as Unchanged
 from .imaging.wavelet import Wavelet as Wavelet
 from .imaging.wavelet import WaveletBasis as WaveletBasis
 from .linear import Adjoint as Adjoint
@@ -129,6 +130,7 @@ __all__ = [
     "Sum",
     "Transmission",
     "TransmissionCT",
+    "Unchanged",
     "Wavelet",
     "WaveletBasis",
     "from_astra",

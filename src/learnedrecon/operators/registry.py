@@ -7,7 +7,7 @@ from learnedrecon.operators.finite_difference import Differences
 from learnedrecon.operators.imaging.blur import Blur, PointSpread
 from learnedrecon.operators.imaging.downsample import Downsample, Downsampling
 from learnedrecon.operators.imaging.inpaint import Inpaint, PixelMask
-from learnedrecon.operators.imaging.shapes import Pad, Padding
+from learnedrecon.operators.imaging.shapes import Pad, Padding, Unchanged
 from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 from learnedrecon.operators.matrix import Matrix
 from learnedrecon.operators.mri.cartesian import CartesianMRI
@@ -46,6 +46,7 @@ OPERATORS: Registry[Operator] = Registry(
         "blur": Entry(PointSpread, Blur, "convolution with a kernel"),
         "downsample": Entry(Downsampling, Downsample, "anti-alias filter, then every f-th pixel"),
         "inpaint": Entry(PixelMask, Inpaint, "some pixels, chosen at random"),
+        "identity": Entry(Unchanged, Unchanged.build, "the image itself, for denoising"),
         "matrix": Entry(Matrix, Matrix.build, "a small matrix, given by its entries"),
         "pad": Entry(Padding, Pad, "margins around the image"),
         "finite_difference": Entry(Differences, Differences.build, "the discrete gradient"),

@@ -33,6 +33,10 @@ class Contraction(NamedTuple):
         reason: Reason why there is no contraction; empty where there is one.
         weight: λ, where R has one.
         variable: Name of the variable in which the step contracts.
+        averaged: Bound of θ for a step that is θ-averaged in the same variable, so that its
+            iterates converge to a fixed point if there is one; None where none is known.
+        existence: Reason why there is a fixed point, for an averaged step; empty where it is
+            unknown.
     """
 
     epsilon: float
@@ -42,6 +46,8 @@ class Contraction(NamedTuple):
     reason: str = ""
     weight: float | None = None
     variable: str = "u"
+    averaged: float | None = None
+    existence: str = ""
 
 
 class AnalysedStep(Step[S]):
@@ -77,6 +83,17 @@ class ImageStep(CertifiedStep[Image]):
 
     def read(self, state: Image) -> Tensor:
         return state.image
+
+
+def averaged_composition(first: float, second: float) -> float:
+    """θ of the composition of two averaged maps (Combettes, Yamada, J. Math. Anal. Appl. 2015).
+
+    Args:
+        first: θ of one map, in (0, 1).
+        second: θ of the other, in (0, 1).
+    """
+    product = first * second
+    return (first + second - 2 * product) / (1 - product)
 
 
 def unbounded(epsilon: float) -> str:

@@ -34,12 +34,34 @@ class _Isometry(LinearOperator):
         return self.compute_norm()
 
 
+@dataclass(frozen=True)
+class Unchanged:
+    """The configuration of :class:`Identity` on real images.
+
+    Attributes:
+        shape: Shape of the image.
+    """
+
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        store(self, "shape", image_shape)
+
+    def build(self) -> Identity:
+        """The operator, in single precision."""
+        operator = Identity(Space(self.shape, torch.float32))
+        operator.spec = self
+        return operator
+
+
 class Identity(_Isometry):
     """The identity T u = u, for denoising.
 
     Args:
         space: Domain and codomain.
     """
+
+    spec: Unchanged | None = None
 
     def __init__(self, space: Space) -> None:
         super().__init__(space, space)
