@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 SIZE = 64
 IMAGES = 4
-STEPS, LAST, TUNING = 1000, 400, 60
+STEPS, LAST, TUNING = 600, 400, 40
 NUMBERS = (10, 50, 100, 200, 400)
 SCALES = (0.25, 0.5, 1.0, 2.0)
 WEIGHTS = (0.03, 0.1, 0.3, 1.0)
@@ -103,7 +103,7 @@ def denoiser(name: str, job: Job) -> Found:
         },
         operator=build(OPERATORS, config.operator),
         noise=config.data.simulation,
-        training=replace(config.training, steps=steps, validate_every=min(250, steps)),
+        training=replace(config.training, steps=steps, validate_every=min(300, steps)),
         evaluation=config.evaluation,
         folder=where(name, job),
         progress=False,

@@ -43,10 +43,24 @@ PARAMETERS = {
     "ellipses-nonlinear-lpd": 253_220,
     "ellipses-learned-gradient": 13_318,
     "ellipses-equilibrium": 3_553,
+    "photographs-denoiser": 3_552,
+}
+
+
+OTHER = {
+    "photographs-denoiser": (
+        "operator.shape=[24, 24]",
+        *(f"data.{split}.size=24" for split in ("train", "validation", "test")),
+        "evaluation.validation_images=2",
+        "training.steps=2",
+        "training.batch.size=1",
+    )
 }
 
 
 def settings(preset: str) -> list[str]:
+    if preset in OTHER:
+        return [word for value in OTHER[preset] for word in ("--set", value)]
     beam = "operator.geometry" if preset == "ellipses-nonlinear-lpd" else "operator"
     values = [*SIZES, *(f"{beam}.{text}" for text in BEAM), *SMALLER_MODELS.get(preset, ())]
     return [word for value in values for word in ("--set", value)]

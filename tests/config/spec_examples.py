@@ -6,7 +6,14 @@ from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
-from learnedrecon.data.noise import Gaussian, GaussianRange, NoNoise, PoissonCounts, PoissonLog, RelativeGaussian
+from learnedrecon.data.noise import (
+    Gaussian,
+    GaussianRange,
+    NoNoise,
+    PoissonCounts,
+    PoissonLog,
+    RelativeGaussian,
+)
 from learnedrecon.data.noise_registry import NOISES
 from learnedrecon.data.pairs import PairFolderSpec
 from learnedrecon.data.photographs import PhotographSpec

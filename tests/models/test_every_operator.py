@@ -123,6 +123,16 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "equilibrium_proximal": EQUILIBRIUM,
     "equilibrium_admm": EQUILIBRIUM | {"data_step": NormalSolver(1e-10, 30)},
     "equilibrium_primal_dual": EQUILIBRIUM,
+    "denoiser": {"network": PotentialLayers(2, 3, 4, 0.02)},
+    "plug_and_play_fbs": {"network": PotentialLayers(1, 3, 4, 0.02)},
+    "plug_and_play_admm": {
+        "network": PotentialLayers(1, 3, 4, 0.02),
+        "data_step": NormalSolver(1e-12, 60),
+    },
+    "gradient_step": {
+        "network": PotentialLayers(1, 3, 4, 0.02),
+        "data_step": NormalSolver(1e-12, 60),
+    },
     "unrolled_gradient": {"iterations": 2, "layers": 2, "hidden": 4},
     "invertible_primal_dual": {"iterations": 2, "hidden": 4},
     "split_primal_dual": {"iterations": 2, "primal": 1, "dual": 1, "hidden": 4},
@@ -153,6 +163,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "lista_cpss": {"iterations": 2, "support": Support(10.0, 20.0)},
     "alista": {"iterations": 2, "support": Support(10.0, 20.0), "damping": 0.1},
 }
+PLUGGED = ("plug_and_play_fbs", "plug_and_play_admm", "gradient_step")
 SIZED = ("lista", "lista_cp", "lista_cpss")
 LEARNED = [name for name in ARGUMENTS if name not in {"fbp", "tv"}]
 NO_PSEUDO_INVERSE = (GeometryError, r"a ray transform, MRI.*start from T\*y")
@@ -172,6 +183,8 @@ REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("invertible_primal_dual", "transmission"): NOT_LINEAR,
     ("equilibrium_admm", "transmission"): NOT_LINEAR,
     ("equilibrium_primal_dual", "transmission"): NOT_LINEAR,
+    ("plug_and_play_admm", "transmission"): NOT_LINEAR,
+    ("gradient_step", "transmission"): NOT_LINEAR,
     ("modl", "transmission"): NOT_LINEAR,
     ("admm_net", "transmission"): NOT_LINEAR,
     ("half_quadratic_splitting", "transmission"): NOT_LINEAR,
@@ -197,7 +210,7 @@ def built(
     arguments = dict(ARGUMENTS[name])
     if iterations is not None and "iterations" in arguments:
         arguments["iterations"] = iterations
-    if name.startswith("equilibrium"):
+    if name.startswith("equilibrium") or name in PLUGGED:
         arguments["solver"] = solver
     if name in LEARNED:
         make, channels = OPERATORS[column]

@@ -69,6 +69,18 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "equilibrium_proximal": {**EQUILIBRIUM, "solver": solver(200)},
     "equilibrium_admm": {**EQUILIBRIUM, "solver": solver(60), "data_step": NormalSolver(1e-12, 30)},
     "equilibrium_primal_dual": {**EQUILIBRIUM, "solver": solver(200)},
+    "denoiser": {"network": PotentialLayers(2, 3, 4, 0.1)},
+    "plug_and_play_fbs": {"network": PotentialLayers(2, 3, 4, 0.1), "solver": solver(200)},
+    "plug_and_play_admm": {
+        "network": PotentialLayers(2, 3, 4, 0.1),
+        "solver": solver(60),
+        "data_step": NormalSolver(1e-12, 30),
+    },
+    "gradient_step": {
+        "network": PotentialLayers(1, 3, 4, 0.1),
+        "solver": solver(60),
+        "data_step": NormalSolver(1e-12, 30),
+    },
     "unrolled_gradient": {"iterations": 3, "layers": 3, "hidden": 4, "start": HANN},
     "filtered_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
     "invertible_primal_dual": {"iterations": 3, "hidden": 6},
@@ -112,13 +124,15 @@ SPECS: dict[str, Any] = {
 }
 LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "post_processing"]
-STORING = [name for name in ITERATIVE if not name.startswith("equilibrium")]
+FIXED = {name for name in ITERATIVE if name.startswith("equilibrium")}
+FIXED |= {"plug_and_play_fbs", "plug_and_play_admm", "gradient_step"}
+STORING = [name for name in ITERATIVE if name not in FIXED]
 DENSE = ("lista", "lista_cp", "lista_cpss", "alista")
 CONVOLUTIONAL = [name for name in LEARNED if name not in DENSE]
 REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
 LINEAR |= {"admm_net", "modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
-LINEAR |= {*DENSE} | {name for name in SPECS if name.startswith("equilibrium")}
+LINEAR |= {*DENSE} | FIXED
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
 

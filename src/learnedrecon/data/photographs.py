@@ -103,9 +103,9 @@ def photograph(name: str) -> NDArray[np.float32]:
     Raises:
         FileFormatError: The installed scikit-image does not contain it.
     """
-    import skimage.color
-    import skimage.data
-    import skimage.io
+    import skimage.color  # noqa: PLC0415 - few need it
+    import skimage.data  # noqa: PLC0415 - few need it
+    import skimage.io  # noqa: PLC0415 - few need it
 
     folder = Path(skimage.data.__file__).parent
     found = [path for end in ("png", "jpg") if (path := folder / f"{name}.{end}").is_file()]

@@ -116,8 +116,9 @@ def minimiser(model: nn.Module, operator: Operator, *, seed: int = 0) -> Minimis
     image = operator.domain.random(torch.Generator().manual_seed(seed), size)
     device = next((b.device for b in operator.buffers()), image.device)
     problem = InverseProblem(operator, operator((twin.image_scale or 1.0) * image.to(device)))
-    point = twin(problem).image
-    value = energy(twin, problem, point)
+    with torch.no_grad():
+        point = twin(problem).image
+        value = energy(twin, problem, point)
     gradient, first = (_gradient(twin, problem, u) for u in (point, torch.zeros_like(point)))
     return Minimiser(
         step.energy_text(),

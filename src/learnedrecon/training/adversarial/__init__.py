@@ -1,0 +1,1 @@
+"""Unpaired training of a reconstruction against a critic, with two optimisers."""
