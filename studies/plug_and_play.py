@@ -27,7 +27,7 @@ from learnedrecon.data.batch import BatchBuilder
 from learnedrecon.data.loader import evaluation_batches
 from learnedrecon.data.noise import Gaussian, RelativeGaussian
 from learnedrecon.data.photographs import Photographs, PhotographSpec
-from learnedrecon.data.simulate import Simulation, Simulator
+from learnedrecon.data.simulate import Simulation
 from learnedrecon.evaluation.certificate import certify
 from learnedrecon.experiments.energy import energy
 from learnedrecon.experiments.fitting import fit
@@ -39,6 +39,7 @@ from learnedrecon.models.plug_and_play import (
     RIDGE,
     ConvolutionLayers,
     Denoiser,
+    DenoiserLayers,
     GradientStepDenoising,
     PlugAndPlayFBS,
 )
@@ -72,7 +73,7 @@ PROBLEMS: dict[str, tuple[Any, Any]] = {
     "blur": (PointSpread((SIZE, SIZE), point_spread.Gaussian(1.5)), Gaussian(0.01)),
     "CT": (ParallelBeam((SIZE, SIZE), AngleRange(30), FlatDetector(95)), RelativeGaussian(0.01)),
 }
-NETWORKS = {"averaged": LAYERS, "gradient": RIDGE, "plain": ConvolutionLayers()}
+NETWORKS: dict[str, DenoiserLayers] = {"averaged": LAYERS, "gradient": RIDGE, "plain": ConvolutionLayers()}
 TITLES = {
     "averaged": "averaged by construction",
     "gradient": "averaged, Id - ∇g",
@@ -127,7 +128,7 @@ def batch(problem: str, split: Split) -> tuple[InverseProblem, Tensor]:
     """Data and true images of a problem."""
     spec, noise = PROBLEMS[problem]
     operator = build(OPERATORS, spec)
-    builder = BatchBuilder(operator, Simulator(Simulation(noise), operator))
+    builder = BatchBuilder(operator, measurement=Simulation(noise))
     images = Photographs(PhotographSpec(SIZE, split, IMAGES, seed=1))
     found = next(evaluation_batches(images, builder, batch_size=IMAGES))
     assert isinstance(found.problem, InverseProblem)
@@ -155,9 +156,10 @@ def plugged(name: str, job: Job, operator: Operator, size: float, last: int) -> 
 
 
 @torch.no_grad()
-def curve(model: PlugAndPlay, problem: InverseProblem, truth: Tensor) -> dict[str, list[Any]]:
+def curve(model: PlugAndPlay, problem: InverseProblem, truth: Tensor) -> dict[str, list[float]]:
     """PSNR, relative change and energy after every iteration."""
-    before, found = torch.zeros_like(truth), {"psnr": [], "change": [], "energy": []}
+    before = torch.zeros_like(truth)
+    found: dict[str, list[float]] = {"psnr": [], "change": [], "energy": []}
     for estimate in model.iterates(problem):
         image = estimate.image
         found["psnr"].append(psnr(image, truth))
@@ -173,7 +175,7 @@ def iterated(problem: str, job: Job) -> Found:
     last, tuning = (20, 5) if job.quick else (LAST, TUNING)
     given, truth = batch(problem, "validation")
     test, images = batch(problem, "test")
-    rows = {}
+    rows: dict[str, Any] = {}
     for name, title in TITLES.items():
         sizes = WEIGHTS if name == "gradient step" else SCALES
         tuned = {}
@@ -198,7 +200,7 @@ def iterated(problem: str, job: Job) -> Found:
     return {"rows": rows, "tv": {"weight": weight, "tuning": list(weights.items()), "psnr": tv}}
 
 
-def rounded(found: dict[str, list[Any]]) -> dict[str, list[float]]:
+def rounded(found: dict[str, list[float]]) -> dict[str, list[float]]:
     """Curves with six digits."""
     return {key: [float(f"{value:.6g}") for value in values] for key, values in found.items()}
 

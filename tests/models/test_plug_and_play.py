@@ -91,7 +91,7 @@ def test_a_network_that_expands_is_not_averaged() -> None:
     spec = PotentialSpec(1, 3, 5, 1, 0.3, bound="none")
     network = Averaged(PotentialNet(spec))
     with torch.no_grad():
-        for layer in network.network.layers:  # type: ignore[union-attr, attr-defined]
+        for layer in network.network.layers:  # type: ignore[union-attr]
             layer.filters.weight.mul_(4)
     assert network.averagedness_bound() == float("inf")
     with pytest.raises(ConfigError, match=r"theta in \(0, 1\)"):
@@ -212,7 +212,7 @@ def test_admm_and_forward_backward_splitting_have_the_same_fixed_point() -> None
 def test_identity_weights_leave_gradient_descent() -> None:
     """D = Id for filters of zero: FBS is Landweber's iteration."""
     network = denoiser(2)
-    for layer in network.network.layers:  # type: ignore[union-attr, attr-defined]
+    for layer in network.network.layers:  # type: ignore[union-attr]
         layer.filters.weight.zero_()
     given, u = problem(), normal(1, *CHANNELS)
     found = ForwardBackwardStep(network, 0.7)(Image(u), given).image
