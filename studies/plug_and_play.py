@@ -73,7 +73,11 @@ PROBLEMS: dict[str, tuple[Any, Any]] = {
     "blur": (PointSpread((SIZE, SIZE), point_spread.Gaussian(1.5)), Gaussian(0.01)),
     "CT": (ParallelBeam((SIZE, SIZE), AngleRange(30), FlatDetector(95)), RelativeGaussian(0.01)),
 }
-NETWORKS: dict[str, DenoiserLayers] = {"averaged": LAYERS, "gradient": RIDGE, "plain": ConvolutionLayers()}
+NETWORKS: dict[str, DenoiserLayers] = {
+    "averaged": LAYERS,
+    "gradient": RIDGE,
+    "plain": ConvolutionLayers(),
+}
 TITLES = {
     "averaged": "averaged by construction",
     "gradient": "averaged, Id - ∇g",

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-
 class Stopping:
     """True images of other samples; a number of them presses ctrl-C."""
 
