@@ -125,6 +125,9 @@ class GaussianRange(Noise):
     Attributes:
         low: Smallest standard deviation, in the unit of the data.
         high: Largest standard deviation.
+
+    Raises:
+        ConfigError: A number is negative or not finite, or low is above high.
     """
 
     low: float

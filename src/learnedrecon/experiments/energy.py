@@ -26,7 +26,7 @@ _UNKNOWN = "Its fixed point is not known to minimise an energy"
 
 
 class Minimiser(NamedTuple):
-    """What the fixed point of a scheme is.
+    """The energy that the fixed point of a scheme minimises, or the reason why none is known.
 
     Attributes:
         energy: Formula of the energy J that it minimises; empty where none is known.
@@ -91,7 +91,7 @@ def energy(model: nn.Module, problem: Problem, image: Tensor | None = None) -> T
 
 
 def minimiser(model: nn.Module, operator: Operator, *, seed: int = 0) -> Minimiser | None:
-    """What the fixed point of a scheme minimises, with the value for data of a random image.
+    """The energy that a fixed point minimises, with its value for data of a random image.
 
     It is None for a scheme without a fixed point.
 

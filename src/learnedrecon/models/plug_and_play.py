@@ -165,7 +165,7 @@ class PlugAndPlay(LearnedScheme, recorded=False):
         self.step = step
 
     def load_denoiser(self, denoiser: Denoiser) -> Self:
-        """This method with the weights of a trained denoiser.
+        """The same method with the weights of a trained denoiser, which are copied.
 
         Args:
             denoiser: Denoiser of the same architecture.
