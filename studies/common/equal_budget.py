@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from learnedrecon.experiments.experiment import Experiment
     from studies.common.study import Found, Job
 
-BUDGET = 150.0
-VALIDATIONS = 8
+BUDGET = 45.0
+VALIDATIONS = 4
 TIMED_IMAGES = 12
 
 

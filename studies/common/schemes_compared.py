@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SOLVER = NormalSolver(tolerance=1e-3)
 _SMALL_UNET = UNetSpec(base=8, depth=2, groups=0)
-_RATES, _PILOT = (1e-2, 3e-3), 30
+_FEW_WEIGHTS = (1e-2,)  # the rate of the equilibria, which have few weights, too
 
 SCHEMES: Mapping[str, Scheme] = {
     "generalised_scheme": Scheme("generalised step", GeneralisedScheme(5, HIDDEN)),
@@ -38,16 +38,14 @@ SCHEMES: Mapping[str, Scheme] = {
     "half_quadratic_splitting": Scheme(
         "half-quadratic splitting", HalfQuadraticSplitting(5, _SMALL_UNET, data_step=_SOLVER)
     ),
-    "variational_network": Scheme(
-        "variational network", VariationalNetwork(5), _RATES, pilot=_PILOT
-    ),
-    "admm_net": Scheme("ADMM-Net", ADMMNet(5, data_step=_SOLVER), _RATES, pilot=_PILOT),
+    "variational_network": Scheme("variational network", VariationalNetwork(5), _FEW_WEIGHTS),
+    "admm_net": Scheme("ADMM-Net", ADMMNet(5, data_step=_SOLVER), _FEW_WEIGHTS),
     "recurrent_inference_machine": Scheme(
         "recurrent inference machine",
         RecurrentInferenceMachine(8, HIDDEN),
         loss=DeepSupervision(1.0),
     ),
-    "variational_flow": Scheme("variational flow", VariationalFlow(6), _RATES, pilot=_PILOT),
+    "variational_flow": Scheme("variational flow", VariationalFlow(6), _FEW_WEIGHTS),
     "learned_primal_dual": Scheme("LPD", LearnedPrimalDual(8, hidden=HIDDEN)),
     "post_processing": Scheme("FBP + U-Net", PostProcessing(UNetSpec(base=16, depth=3))),
     "learned_gradient": Scheme("learned gradient", LearnedGradient(10)),
