@@ -29,6 +29,8 @@ SIZES = (
     "training.batch.size=1",
 )
 BEAM = ("shape=[24, 24]", "angles.number=6", "detector={pixels: 35}")
+NARROW = ("generalised", "learned-pdhg", "learned-primal", "learned-proximal", "modl", "recurrent")
+SHORT = ("neumann", "variational-network", "variational-flow")
 SMALLER_MODELS = {
     "ellipses-unet": ("model.network={base: 8, depth: 2}",),
     "ellipses-greedy": (
@@ -36,6 +38,14 @@ SMALLER_MODELS = {
         "training.greedy.fine_tune=1",
         "data.train.length=4",
     ),
+    "ellipses-half-quadratic": (
+        "model.iterations=1",
+        "model.network={base: 4, depth: 1, groups: 0}",
+    ),
+    "ellipses-preconditioned-neumann": ("model.iterations=1",),
+    "ellipses-admm-net": ("model.iterations=1",),
+    **{f"ellipses-{name}": ("model.iterations=2", "model.hidden=4") for name in NARROW},
+    **{f"ellipses-{name}": ("model.iterations=2",) for name in SHORT},
 }
 PARAMETERS = {
     "ellipses-lpd": 253_220,
@@ -43,6 +53,18 @@ PARAMETERS = {
     "ellipses-nonlinear-lpd": 253_220,
     "ellipses-learned-gradient": 13_318,
     "ellipses-equilibrium": 3_553,
+    "ellipses-generalised": 104_330,
+    "ellipses-learned-pdhg": 20_133,
+    "ellipses-learned-primal": 125_170,
+    "ellipses-learned-proximal": 98_580,
+    "ellipses-modl": 112_002,
+    "ellipses-half-quadratic": 481_905,
+    "ellipses-admm-net": 10_730,
+    "ellipses-recurrent": 56_289,
+    "ellipses-neumann": 19_106,
+    "ellipses-preconditioned-neumann": 19_106,
+    "ellipses-variational-network": 6_725,
+    "ellipses-variational-flow": 1_345,
 }
 
 
