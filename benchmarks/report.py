@@ -159,6 +159,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "lista": lista.STUDY.text,
     "schemes": schemes.STUDY.text,
     "schemes-compared": lambda: on_page(schemes.equal()),
+    "schemes-longer": lambda: on_page(schemes.others()),
     "schemes-compared-machine": schemes.where,
     **{f"scheme-{name}": partial(schemes.reached, name) for name in MODELS},
     "noise": noise.STUDY.text,

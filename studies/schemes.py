@@ -19,7 +19,7 @@ import typer
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.registry import MODELS
 from learnedrecon.specs import from_plain
-from studies.common.comparison import compared, draw, line
+from studies.common.comparison import draw, equal_budget, line, longer
 from studies.common.equal_budget import TIMED_IMAGES, trained_within
 from studies.common.fitting import counting
 from studies.common.scans import SPARSE, experiment
@@ -40,6 +40,7 @@ EQUAL = {
     f"scheme-{name}": partial(trained_within, f"scheme-{name}", scheme)
     for name, scheme in SCHEMES.items()
 }
+LONGER = (*METHODS, "end-to-end")
 ELSEWHERE = {
     "learned_primal_dual": "lpd",
     "learned_gradient": "unrolled",
@@ -90,7 +91,12 @@ def page(results: Path) -> list[Table | str]:
 
 def equal(results: Path = RESULTS) -> list[Table | str]:
     """The table of the trainings with the same CPU time."""
-    return compared(results, tuple(EQUAL))
+    return equal_budget(results, tuple(EQUAL))
+
+
+def others(results: Path = RESULTS) -> list[Table | str]:
+    """The table of the trainings of other studies on the same problem."""
+    return longer(results, LONGER)
 
 
 def where(results: Path = RESULTS) -> str:
@@ -111,7 +117,7 @@ STUDY = Study(
     "network are below total variation after as many steps: under-trained, of one seed each.",
     {**parts(OWN), "scheme-classical": classical_costs, **EQUAL},
     page,
-    ("schemes.png", draw(tuple(EQUAL))),
+    ("schemes.png", draw(tuple(EQUAL), LONGER)),
 )
 
 if __name__ == "__main__":
