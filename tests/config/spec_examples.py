@@ -179,6 +179,7 @@ _UNLIKE: dict[str, Any] = {
     "inputs": StepInputs(("image", "prediction"), "filtered"),
     "bounds": (0.0, None),
     "window": "hann",
+    "wavelet": "db2",
     "nonnegative": False,
     "shared": True,
     "reference_sigma": 0.02,

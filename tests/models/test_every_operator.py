@@ -118,6 +118,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "learned_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
     "learned_primal": {"iterations": 2, "primal": 2, "hidden": 4},
     "learned_pdhg": {"iterations": 2, "hidden": 4},
+    "denoiser_pdhg": {"iterations": 2, "layers": 2, "hidden": 4},
     "filtered_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
     "equilibrium_gradient": EQUILIBRIUM | {"weight": 1.0},
     "equilibrium_proximal": EQUILIBRIUM,
@@ -146,6 +147,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "hidden": 4,
         "data_step": EXACT_STEP,
     },
+    "operator_recurrent": {"iterations": 2, "features": 3},
+    "psi_donet": {"iterations": 2, "levels": 2},
+    "shrinkage_field": {"iterations": 2, "experts": Experts(3, 3, 7, 2.0, 0.2), "weight": 2.0},
     "variational_flow": {"iterations": 2, "experts": Experts(3, 3, 7, 2.0, 0.2)},
     "variational_network": {"iterations": 2, "experts": Experts(3, 3, 7, 2.0, 0.2)},
     "lista": {"iterations": 3},
@@ -160,6 +164,7 @@ NOT_LINEAR = (GeometryError, r"[Ll]inear")
 NO_RAMP = (GeometryError, r"a ray transform.*ramp filter.*LearnedPrimalDual")
 NO_MATRIX = (GeometryError, r"a linear operator on real coefficients.*LearnedPrimalDual")
 NO_ROWS = (GeometryError, r"an operator with rows to choose from.*Blur")
+NO_BLUR = (GeometryError, r"convolution with periodic borders.*MoDL")
 REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("fbp", "rgb blur"): NO_PSEUDO_INVERSE,
     ("fbp", "matrix"): NO_PSEUDO_INVERSE,
@@ -177,6 +182,10 @@ REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("half_quadratic_splitting", "transmission"): NOT_LINEAR,
     ("neumann", "transmission"): NOT_LINEAR,
     ("preconditioned_neumann", "transmission"): NOT_LINEAR,
+    ("denoiser_pdhg", "transmission"): NOT_LINEAR,
+    ("operator_recurrent", "transmission"): NOT_LINEAR,
+    ("psi_donet", "transmission"): NOT_LINEAR,
+    **{("shrinkage_field", name): NO_BLUR for name in OPERATORS if name != "rgb blur"},
     **{(name, "sense"): NO_MATRIX for name in (*SIZED, "alista")},
     **{(name, "transmission"): NO_MATRIX for name in (*SIZED, "alista")},
 }

@@ -22,6 +22,8 @@ from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
 from learnedrecon.networks.experts import Experts
 from learnedrecon.networks.unet import UNetSpec
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
+from learnedrecon.operators.imaging.point_spread import Gaussian
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
@@ -65,6 +67,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "learned_primal_dual": {"iterations": 3, "primal": 3, "dual": 2, "hidden": 6},
     "learned_primal": {"iterations": 3, "primal": 3, "hidden": 6},
     "learned_pdhg": {"iterations": 3, "hidden": 6},
+    "denoiser_pdhg": {"iterations": 3, "layers": 3, "hidden": 6, "start": HANN},
     "equilibrium_gradient": {**EQUILIBRIUM, "solver": solver(120), "weight": 0.5},
     "equilibrium_proximal": {**EQUILIBRIUM, "solver": solver(200)},
     "equilibrium_admm": {**EQUILIBRIUM, "solver": solver(60), "data_step": NormalSolver(1e-12, 30)},
@@ -99,6 +102,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "hidden": 6,
         "data_step": EXACT_STEP,
     },
+    "operator_recurrent": {"iterations": 3, "features": 3},
+    "psi_donet": {"iterations": 3, "levels": 2},
+    "shrinkage_field": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
     "variational_flow": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
     "variational_network": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
     "lista": {"iterations": 3, "rows": 119, "columns": 120},
@@ -114,10 +120,12 @@ LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
 ITERATIVE = [name for name in LEARNED if name != "post_processing"]
 STORING = [name for name in ITERATIVE if not name.startswith("equilibrium")]
 DENSE = ("lista", "lista_cp", "lista_cpss", "alista")
-CONVOLUTIONAL = [name for name in LEARNED if name not in DENSE]
+OF_BLUR = {"shrinkage_field"}
+CONVOLUTIONAL = [name for name in LEARNED if name not in {*DENSE, *OF_BLUR}]
 REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
 LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
 LINEAR |= {"admm_net", "modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
+LINEAR |= {"denoiser_pdhg", "operator_recurrent", "psi_donet", "shrinkage_field"}
 LINEAR |= {*DENSE} | {name for name in SPECS if name.startswith("equilibrium")}
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
@@ -129,9 +137,12 @@ def operator(dtype: torch.dtype = torch.float64, *, nonlinear: bool = False) -> 
 
 
 def problem(
-    dtype: torch.dtype = torch.float64, *, nonlinear: bool = False, batch: int = 3
+    dtype: torch.dtype = torch.float64, *, nonlinear: bool = False, batch: int = 3, of: str = ""
 ) -> InverseProblem:
+    """A scan, or a blurred image for methods that take nothing else."""
     t = operator(dtype, nonlinear=nonlinear)
+    if of in OF_BLUR:
+        t = Blur(PointSpread((12, 10), Gaussian(0.7)), dtype)
     generator = torch.Generator().manual_seed(5)
     u = 0.04 * torch.rand(batch, 1, 12, 10, generator=generator, dtype=dtype)
     return InverseProblem(t, t(u))
@@ -163,7 +174,7 @@ def test_the_table_has_every_method() -> None:
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", SPECS)
 def test_every_method_passes_the_kit(name: str, training: bool, dtype: torch.dtype) -> None:
-    report = check_reconstructor(built(name, dtype).train(training), problem(dtype))
+    report = check_reconstructor(built(name, dtype).train(training), problem(dtype, of=name))
     skipped = {finding.name for finding in report.skipped}
     assert skipped == (set() if name in LEARNED else {"gradients reach every parameter"})
 
@@ -182,7 +193,7 @@ def test_every_step_passes_the_kit(name: str, nonlinear: bool) -> None:
     model = built(name)
     assert isinstance(model, Iterative)
     assert isinstance(model.scheme, Chain | Repeat | FixedPoint)
-    scaled, _ = model.scaled(problem(nonlinear=nonlinear, batch=2))
+    scaled, _ = model.scaled(problem(nonlinear=nonlinear, batch=2, of=name))
     step = model.scheme[0] if isinstance(model.scheme, Chain) else model.scheme.step
     check_step(step, model.initial(scaled), scaled)
 
@@ -198,7 +209,7 @@ def test_every_spec_goes_to_plain_data_and_back(name: str) -> None:
     assert hash(again) == hash(spec)
     rebuilt = specs.build(MODELS, again).double()
     rebuilt.load_state_dict(built(name).state_dict(), strict=True)
-    at = problem()
+    at = problem(of=name)
     torch.testing.assert_close(rebuilt(at).image, built(name)(at).image, rtol=0, atol=0)
 
 
@@ -223,7 +234,7 @@ def test_specs_are_frozen(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_gradients_reach_every_parameter_and_the_data(name: str) -> None:
-    model, at = built(name), problem()
+    model, at = built(name), problem(of=name)
     at.data.requires_grad_()
     found = gradients(model, at)
     assert set(found) == {n for n, _ in model.named_parameters()}
@@ -235,7 +246,7 @@ def test_gradients_reach_every_parameter_and_the_data(name: str) -> None:
 @pytest.mark.parametrize("name", STORING)
 @pytest.mark.parametrize("every", [1, 2])
 def test_checkpointing_gives_the_same_gradients(name: str, every: int) -> None:
-    model, at = built(name), problem()
+    model, at = built(name), problem(of=name)
     expected = gradients(model, at)
     own: Backward = Reversible() if name in REVERSIBLE else Backprop()
     assert scheme_of(model).backward_mode == own
@@ -388,7 +399,7 @@ def test_coefficients_keep_their_precision(name: str) -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_copies_and_pickles_are_independent_twins(name: str) -> None:
-    model, at = built(name), problem()
+    model, at = built(name), problem(of=name)
     expected = model(at).image
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         torch.testing.assert_close(twin(at).image, expected, rtol=0, atol=0)
@@ -398,7 +409,7 @@ def test_copies_and_pickles_are_independent_twins(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_channels_last_gives_the_same(name: str) -> None:
-    model, at = built(name), problem()
+    model, at = built(name), problem(of=name)
     expected = model(at).image
     for p in model.parameters():
         if p.ndim == 4:

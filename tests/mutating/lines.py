@@ -48,6 +48,7 @@ class Recorder:
         self.names = {str(folder / file): file for file in files}
         self.runs: dict[str, TestRun] = {}
         self._lines: dict[CodeType, set[int]] = {}
+        self._every: dict[CodeType, set[int]] = {}
         self._told_nothing: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
@@ -79,6 +80,11 @@ class Recorder:
         if event != "call" or code.co_filename not in self.names:
             return None
         numbers = self._lines.setdefault(code, set())
+        if code not in self._every:
+            every = {line for _, _, line in code.co_lines() if line}
+            self._every[code] = every - {code.co_firstlineno} or every
+        if numbers >= self._every[code]:
+            return None
 
         def line(frame: FrameType, event: str, _: object) -> Any:
             if event == "line":

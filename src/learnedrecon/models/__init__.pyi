@@ -4,6 +4,7 @@ from .base import LearnedScheme as LearnedScheme
 from .classical import FBP as FBP
 from .classical import TV as TV
 from .deep_gradient import DeepGradientDescent as DeepGradientDescent
+from .denoiser_pdhg import DenoiserPDHG as DenoiserPDHG
 from .equilibrium import EquilibriumGradient as EquilibriumGradient
 from .equilibrium import FixedPointSolver as FixedPointSolver
 from .equilibrium import PotentialLayers as PotentialLayers
@@ -29,9 +30,12 @@ from .lista_coupled import Support as Support
 from .modl import MoDL as MoDL
 from .neumann import NeumannNetwork as NeumannNetwork
 from .neumann import PreconditionedNeumannNetwork as PreconditionedNeumannNetwork
+from .operator_recurrent import OperatorRecurrent as OperatorRecurrent
 from .post_processing import PostProcessing as PostProcessing
+from .psi_donet import PsiDONet as PsiDONet
 from .recurrent import RecurrentInferenceMachine as RecurrentInferenceMachine
 from .registry import MODELS as MODELS
+from .shrinkage_field import ShrinkageField as ShrinkageField
 from .start import FilteredBackprojection as FilteredBackprojection
 from .subsets import SubsetGradient as SubsetGradient
 from .subsets import SubsetPrimalDual as SubsetPrimalDual
@@ -50,6 +54,7 @@ __all__ = [
     "TV",
     "ADMMNet",
     "DeepGradientDescent",
+    "DenoiserPDHG",
     "EquilibriumADMM",
     "EquilibriumGradient",
     "EquilibriumPrimalDual",
@@ -69,10 +74,13 @@ __all__ = [
     "Like",
     "MoDL",
     "NeumannNetwork",
+    "OperatorRecurrent",
     "PostProcessing",
     "PotentialLayers",
     "PreconditionedNeumannNetwork",
+    "PsiDONet",
     "RecurrentInferenceMachine",
+    "ShrinkageField",
     "SplitPrimalDual",
     "StepInputs",
     "SubsetGradient",

@@ -8,6 +8,7 @@ from learnedrecon.models.admm_net import ADMMNet
 from learnedrecon.models.alista import ALISTA
 from learnedrecon.models.classical import FBP, TV
 from learnedrecon.models.deep_gradient import DeepGradientDescent
+from learnedrecon.models.denoiser_pdhg import DenoiserPDHG
 from learnedrecon.models.equilibrium import EquilibriumGradient
 from learnedrecon.models.equilibrium_splitting import (
     EquilibriumADMM,
@@ -27,8 +28,11 @@ from learnedrecon.models.lista import LISTA
 from learnedrecon.models.lista_coupled import LISTACP, LISTACPSS
 from learnedrecon.models.modl import MoDL
 from learnedrecon.models.neumann import NeumannNetwork, PreconditionedNeumannNetwork
+from learnedrecon.models.operator_recurrent import OperatorRecurrent
 from learnedrecon.models.post_processing import PostProcessing
+from learnedrecon.models.psi_donet import PsiDONet
 from learnedrecon.models.recurrent import RecurrentInferenceMachine
+from learnedrecon.models.shrinkage_field import ShrinkageField
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.models.variational import VariationalNetwork
@@ -44,6 +48,10 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "learned_primal_dual": (LearnedPrimalDual, "learned primal-dual (Adler, Öktem 2018)"),
     "learned_primal": (LearnedPrimal, "learned primal (Adler, Öktem 2018), no networks on data"),
     "learned_pdhg": (LearnedPDHG, "learned PDHG (Adler, Öktem 2018), shared weights"),
+    "denoiser_pdhg": (
+        DenoiserPDHG,
+        "PDHG with a learned denoiser as a proximal map (Meinhardt et al. 2017)",
+    ),
     "filtered_primal_dual": (
         FilteredPrimalDual,
         "learned primal-dual that sees the filtered residual; the demo's, of no paper",
@@ -108,6 +116,14 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
         PreconditionedNeumannNetwork,
         "preconditioned Neumann network (Gilton et al. 2020)",
     ),
+    "operator_recurrent": (
+        OperatorRecurrent,
+        "operator-recurrent network, layers linear in T*T (de Hoop, Lassas, Wong 2022)",
+    ),
+    "shrinkage_field": (
+        ShrinkageField,
+        "cascade of shrinkage fields for circular blur and denoising (Schmidt, Roth 2014)",
+    ),
     "variational_flow": (
         VariationalFlow,
         "gradient flow of one learned energy up to a learned time (Effland et al. 2020)",
@@ -115,6 +131,10 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "variational_network": (
         VariationalNetwork,
         "gradient descent on an energy of learned filters (Kobler et al. 2017, Hammernik 2018)",
+    ),
+    "psi_donet": (
+        PsiDONet,
+        "ISTA in wavelets with a learned perturbation of T*T (Bubba et al. 2021)",
     ),
     "lista": (LISTA, "learned ISTA for sparse coefficients (Gregor, LeCun 2010)"),
     "lista_cp": (LISTACP, "learned ISTA with coupled weights (Chen et al. 2018)"),

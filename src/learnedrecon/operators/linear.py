@@ -105,6 +105,18 @@ class LinearOperator(Operator):
         """
         return None
 
+    def normal_multiplier(self, like: Tensor) -> Tensor | None:  # noqa: ARG002 - what other classes look at
+        """The multiplier of T*T where it is one in Fourier space with periodic borders, or None.
+
+        Args:
+            like: Tensor of the precision and device of the result.
+
+        Returns:
+            Real multiplier ≥ 0 in the order of ``torch.fft.fftn``, (*domain.shape), or with the
+            leading axes of T's tensors; None where T*T is no such convolution.
+        """
+        return None
+
     @property
     def H(self) -> Adjoint:  # the name of the field, as in SciPy and MRpro
         """T* as an operator."""
@@ -261,6 +273,10 @@ class LinearMultiple(LinearOperator, Multiple):  # type: ignore[misc]
         square = over(self._size**2, b, self.domain.ndim)
         solved = self.operator.normal_inverse(b, weight / square)
         return None if solved is None else solved / square
+
+    def normal_multiplier(self, like: Tensor) -> Tensor | None:
+        found = self.operator.normal_multiplier(like)
+        return None if found is None else over(self._size**2, found, self.domain.ndim) * found
 
 
 class LinearSum(LinearOperator, Sum):  # type: ignore[misc]

@@ -209,6 +209,13 @@ class Blur(LinearOperator):
         spectrum = torch.fft.rfftn(b, dim=plan.axes) / symbol
         return torch.fft.irfftn(spectrum, s=plan.shape, dim=plan.axes)
 
+    def normal_multiplier(self, like: Tensor) -> Tensor | None:
+        """|k̂|² where the boundary is circular, otherwise None."""
+        if self.spread.boundary != "circular":
+            return None
+        kernel = self.kernel.to(like.dtype if self.kernel.is_complex() else real_of(like.dtype))
+        return self._convolution.plan.transfer(kernel.to(like.device), half=False).abs().square()
+
     @torch.no_grad()
     def compute_norm(self) -> Norm:
         """The largest |transfer function| where the boundary is circular, otherwise by Lanczos."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from learnedrecon.compiling import real_of
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.fields import count, image_shape, require_kind, store
 from learnedrecon.operators.imaging.boundary import Boundary, extend, fold, multiplicity, window
@@ -26,6 +27,10 @@ class _Isometry(LinearOperator):
     def normal_inverse(self, b: Tensor, weight: Tensor | float) -> Tensor:
         """(1 + λ)⁻¹ b."""
         return self.domain.check(b, "an image") / (1 + weight)
+
+    def normal_multiplier(self, like: Tensor) -> Tensor:
+        """1 for every frequency."""
+        return like.new_ones(self.domain.shape, dtype=real_of(like.dtype))
 
     def compute_norm(self) -> float:
         return 1.0
