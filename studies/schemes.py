@@ -19,7 +19,7 @@ import typer
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.registry import MODELS
 from learnedrecon.specs import from_plain
-from studies.common.comparison import draw, equal_budget, line, longer
+from studies.common.comparison import draw, equal_budget, line, longer, taken
 from studies.common.equal_budget import TIMED_IMAGES, trained_within
 from studies.common.fitting import counting
 from studies.common.scans import SPARSE, experiment
@@ -54,6 +54,7 @@ ELSEWHERE = {
     "equilibrium_gradient": "equilibrium",
     "filtered_primal_dual": "ellipses-filtered_lpd",
     "post_processing": "ellipses-unet",
+    "operator_recurrent": "operator-recurrent",
     "lista": "lista",
     "lista_cp": "lista_cp",
     "lista_cpss": "lista_cpss",
@@ -95,8 +96,8 @@ def equal(results: Path = RESULTS) -> list[Table | str]:
 
 
 def others(results: Path = RESULTS) -> list[Table | str]:
-    """The table of the trainings of other studies on the same problem."""
-    return longer(results, LONGER)
+    """The table of the trainings of other studies on the same problem, and what it shows."""
+    return [*longer(results, LONGER), taken(results, LONGER)]
 
 
 def where(results: Path = RESULTS) -> str:
