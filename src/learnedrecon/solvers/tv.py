@@ -226,7 +226,7 @@ class _Loop:
         return x, p, q
 
     def keep(self, going: Tensor) -> None:
-        """Goes on with these images only."""
+        """Restricts the iteration to these images."""
         self.operator.keep(going)
         self.y, self.alpha = self.y[going], self.alpha[going]
         self.u, self.p, self.q = self.u[going], self.p[going], self.q[going]

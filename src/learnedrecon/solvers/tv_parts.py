@@ -126,7 +126,7 @@ class PartsLoop:
         return self.u, self._whole(self.p), self.kappa * self.q
 
     def keep(self, going: Tensor) -> None:
-        """Goes on with these images only."""
+        """Restricts the iteration to these images."""
         self.y, self.alpha, self.u = self.y[going], self.alpha[going], self.u[going]
         self.data = [part[going] for part in self.data]
         self.p = [part[going] for part in self.p]
