@@ -32,6 +32,7 @@ from benchmarks import (
 from benchmarks.harness.run import RESULTS
 from benchmarks.harness.tables import Table, machine, on_page, table
 from learnedrecon.files import write_text
+from learnedrecon.models.registry import MODELS
 from studies import (
     baselines,
     certificates,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 OPERATORS = DOCS / "operators.md"
-NAMES = ("ray-transform.md", "speed.md", "depth.md", "tests.md", OPERATORS.name)
+NAMES = ("ray-transform.md", "speed.md", "depth.md", "schemes.md", "tests.md", OPERATORS.name)
 PAGES = (*(DOCS / name for name in NAMES), ROOT / "studies" / "README.md")
 MARKED = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 STUDIES: tuple[Study, ...] = (
@@ -161,6 +162,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "operator-recurrent-machine": operator_recurrent.WHERE,
     "operator-recurrent": operator_recurrent.STUDY.text,
     "schemes": schemes.STUDY.text,
+    "schemes-compared": lambda: on_page(schemes.equal()),
+    "schemes-longer": lambda: on_page(schemes.others()),
+    "schemes-compared-machine": schemes.where,
+    **{f"scheme-{name}": partial(schemes.reached, name) for name in MODELS},
     "noise": noise.STUDY.text,
     "studies": index,
 }

@@ -6,6 +6,8 @@ from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
+from learnedrecon.data.kspace.dataset import KSpaceSpec
+from learnedrecon.data.kspace.slices import CoilMapSpec
 from learnedrecon.data.noise import (
     Gaussian,
     GaussianRange,
@@ -149,6 +151,17 @@ DATA_EXAMPLES = (
     PhotographSpec(32, "test", 9, 3),
     PairFolderSpec("folder"),
     PairFolderSpec(FILE, "test", (0.5, 0.25, 0.25), 3, "each", ".+(?=_)", "auto"),
+    KSpaceSpec("folder"),
+    KSpaceSpec(FILE, "test", Equispaced((4, 8), (0.08, 0.04)), 2, CoilMapSpec("low_resolution")),
+    KSpaceSpec(
+        "folder",
+        maps=CoilMapSpec("espirit", 20, 5, 0.01, 0.9, "none"),
+        broken="skip",
+        fractions=(0.5, 0.25, 0.25),
+        seed=3,
+        group="^p",
+        slices=(2, 9),
+    ),
     LodopabSpec("folder"),
     LodopabSpec(FILE, "test", 9),
     TwoDetectSpec("folder"),

@@ -31,14 +31,14 @@ def compare(
     Differences are paired, image by image, with their 95 % confidence intervals. A method without
     weights that does not exist for the operator is omitted.
     """
-    from learnedrecon.evaluation.table import rich_table
+    from learnedrecon.evaluation.table import rich_tables
     from learnedrecon.experiments.comparison import compare as compared
 
     found = compared(
         runs, images=images, data_range=data_range, output=output, force=force, device=device
     )
-    title = f"{found.scores[0].images} test images, data range {found.data_range}"
-    results().print(rich_table(found.scores, title, ascii_only=ascii_only()))
+    for table in rich_tables(found.scores, found.data_range, ascii_only=ascii_only()):
+        results().print(table)
     for name, value in found.differences.items():
         low, high = value["ci95"]
         echo(f"{name}: {value['mean']:+.2f} dB, 95 % interval [{low:+.2f}, {high:+.2f}]")

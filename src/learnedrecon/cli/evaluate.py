@@ -48,7 +48,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each option of the command
     device: Device = "auto",
 ) -> None:
     """Score the best weights of a run on its test images: a table, a JSON file and a figure."""
-    from learnedrecon.evaluation.table import rich_table
+    from learnedrecon.evaluation.table import rich_tables
     from learnedrecon.experiments.evaluation import evaluate as evaluated
     from learnedrecon.experiments.iteration_studies import iteration_study, summary
 
@@ -76,5 +76,5 @@ def evaluate(  # noqa: PLR0913 - one argument for each option of the command
         force=force,
         device=device,
     )
-    title = f"{found.scores.images} test images, data range {found.data_range}"
-    results().print(rich_table([found.scores], title, ascii_only=ascii_only()))
+    for table in rich_tables([found.scores], found.data_range, ascii_only=ascii_only()):
+        results().print(table)

@@ -31,6 +31,7 @@ _CLEARLY: Final = 0.5
 _BETTER: Final = 0.7
 _NEAR: Final = 0.1
 _EXACT: Final = 0.01
+_KEPT: Final = 0.5
 
 
 class Pair(NamedTuple):
@@ -192,8 +193,17 @@ def _fits(pair: Pair, least: float) -> Iterator[tuple[str, Fit]]:
             operator = operator if variant.operator is None else variant.operator()
             operator = operator.to(pair.data.device)
             made = operator(variant.image(pair.truth))
-        if data.shape == made.shape and bool(data.isfinite().all()):
+        fits = data.shape == made.shape and bool(data.isfinite().all())
+        if fits and _remains(operator, data, pair.data):
             yield variant.name, _fit(variant, operator, made, data)
+
+
+def _remains(operator: Operator, changed: Tensor, data: Tensor) -> bool:
+    """True if most of changed data is where T measures: without data everything fits."""
+    if operator.measured is None:
+        return True
+    kept = torch.where(operator.measured, changed, torch.zeros_like(changed))
+    return float(kept.abs().square().sum()) >= _KEPT * float(data.abs().square().sum())
 
 
 def _fit(variant: Variant, operator: Operator, predicted: Tensor, data: Tensor) -> Fit:

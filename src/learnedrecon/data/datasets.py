@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from learnedrecon.data.volumes import Volume
+
 
 class SampleDataset(Dataset[Sample], ABC):
     """Base class of datasets: a sequence of samples, picklable for workers, without operators."""
@@ -51,6 +53,10 @@ class SampleDataset(Dataset[Sample], ABC):
         Every index is in exactly one group. By default all samples are in one.
         """
         return (range(len(self)),)
+
+    def volumes(self) -> Sequence[Volume]:
+        """Groups of samples that are the slices of one volume, for its scores; by default none."""
+        return ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from learnedrecon.data.datasets import (
     SheppLogan,
     SheppLoganSpec,
 )
+from learnedrecon.data.kspace.dataset import KSpaceSlices, KSpaceSpec
 from learnedrecon.data.pairs import PairFolder, PairFolderSpec
 from learnedrecon.data.photographs import Photographs, PhotographSpec
 from learnedrecon.data.published.lodopab import Lodopab, LodopabSpec
@@ -34,6 +35,7 @@ DATASETS: Registry[SampleDataset] = Registry(
         ),
         "pairs": Entry(PairFolderSpec, PairFolder, "your own measurements and true images"),
         "lodopab": Entry(LodopabSpec, Lodopab, "LoDoPaB-CT in its published files"),
+        "kspace": Entry(KSpaceSpec, KSpaceSlices, "slices of MRI files with k-space, undersampled"),
         "2detect": Entry(TwoDetectSpec, TwoDetect, "2DeteCT in its published folders"),
     },
 )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from learnedrecon.errors import DataError, describe
+from learnedrecon.evaluation.volume_scores import VolumeCollector, VolumeScores
 from learnedrecon.metrics.image import SSIM_WINDOW, nmse, psnr, ssim
 from learnedrecon.metrics.pictures import pictures
 from learnedrecon.metrics.statistics import Summary, summarise
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from learnedrecon.data.batch import Batch
+    from learnedrecon.data.volumes import Volume
     from learnedrecon.metrics.ranges import DataRange
     from learnedrecon.problem import Problem
     from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
@@ -53,6 +55,7 @@ class Scores:
         parameters: Number of learned parameters.
         status: Outcome of the solver over all batches, see :func:`condensed`.
         ids: Names of the images, in order.
+        volume: Scores of whole volumes where the images are their slices, or None.
     """
 
     method: str
@@ -63,6 +66,12 @@ class Scores:
     parameters: int
     status: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    volume: VolumeScores | None = None
+
+    @property
+    def unit(self) -> str:
+        """The noun for one score: "image", or "slice" where images are slices of volumes."""
+        return "image" if self.volume is None else "slice"
 
     @property
     def images(self) -> int:
@@ -93,6 +102,8 @@ class Scores:
         plain |= {"seconds": self.seconds, "parameters": self.parameters}
         if self.undefined:
             plain["undefined"] = list(self.undefined)
+        if self.volume is not None:
+            plain |= {"of": self.unit, "volume": self.volume.to_plain()}
         return plain | ({"status": list(self.status)} if self.status else {})
 
     def per_image(self) -> dict[str, list[float | None]]:
@@ -120,6 +131,7 @@ def evaluate(
     data_range: DataRange,
     *,
     on_batch: Callable[[int], None] | None = None,
+    volumes: Sequence[Volume] = (),
 ) -> Scores:
     """The scores of ``model`` against the truth of every batch.
 
@@ -129,6 +141,7 @@ def evaluate(
         batches: Batches with truths.
         data_range: Data range of PSNR and SSIM.
         on_batch: Function that is told the number of images done, for progress.
+        volumes: Volumes of which the images are slices, which are scored too.
 
     Raises:
         DataError: There are no images, a batch has no truth, an estimate is not finite, or no image
@@ -138,11 +151,13 @@ def evaluate(
     seconds: list[float] = []
     status: list[str] = []
     ids: list[str] = []
+    collector = VolumeCollector(volumes)
     with _evaluating(model):
         for batch in batches:
             truth = _truth_of(batch)
             estimate, elapsed = _timed(model, batch.problem, truth.device)
             rows.append(_measured(truth, estimate.image, data_range))
+            collector.add(batch.ids, truth, estimate.image)
             seconds.append(elapsed / len(batch.ids))
             ids.extend(batch.ids)
             if estimate.status is not None:
@@ -163,6 +178,7 @@ def evaluate(
         parameters=count_parameters(model),
         status=condensed(status),
         ids=tuple(ids),
+        volume=collector.scores(),
     )
 
 

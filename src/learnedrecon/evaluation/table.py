@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from learnedrecon.evaluation.scores import Scores
+    from learnedrecon.evaluation.volume_scores import VolumeScores
     from learnedrecon.metrics.statistics import Summary
 
 _COLUMNS = ("method", "PSNR (dB)", "SSIM", "NMSE", "ms / image", "parameters")
+_VOLUME_COLUMNS = ("method", "volume PSNR (dB)", "volume SSIM", "volume NMSE")
 
 
 def rows(scores: Sequence[Scores], *, sign: str = "±") -> list[tuple[str, ...]]:
@@ -53,6 +55,53 @@ def rich_table(scores: Sequence[Scores], title: str, *, ascii_only: bool = False
     for row in rows(scores, sign=sign):
         table.add_row(*row)
     return table
+
+
+def rich_tables(
+    scores: Sequence[Scores], data_range: str, *, ascii_only: bool = False
+) -> list[Table]:
+    """The table of scores, and where the images are slices of volumes, that of volumes.
+
+    Args:
+        scores: Scores of the methods on the same images.
+        data_range: Data range of the scores of images, in words.
+        ascii_only: True if the terminal shows only ASCII.
+    """
+    first = scores[0]
+    title = f"{first.images} test {first.unit}s, data range {data_range}"
+    tables = [rich_table(scores, title, ascii_only=ascii_only)]
+    if first.volume is not None and first.volume.names:
+        tables.append(_volume_table(scores, first.volume, ascii_only=ascii_only))
+    return tables
+
+
+def _volume_table(scores: Sequence[Scores], first: VolumeScores, *, ascii_only: bool) -> Table:
+    sign = "+-" if ascii_only else "±"
+    number = len(first.names)
+    against = f"against the reference images of {first.referenced} files, " * bool(first.referenced)
+    table = Table(
+        title=f"{number} test volume{'s' * (number > 1)}, {against}as fastMRI scores them",
+        title_justify="left",
+        caption=f"data range: largest value of each volume{_left_out(first)}",
+        caption_justify="left",
+        box=box.ASCII_DOUBLE_HEAD if ascii_only else box.SIMPLE_HEAD,
+        padding=(0, 1),
+        show_edge=False,
+    )
+    table.add_column(_VOLUME_COLUMNS[0], overflow="fold")
+    for name in _VOLUME_COLUMNS[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for score in scores:
+        if score.volume is not None:
+            summary, spread = score.volume.summary(), sign if number > 1 else ""
+            psnr, ssim = _text(summary["psnr"], 2, spread), _text(summary["ssim"], 3, spread)
+            table.add_row(score.method, psnr, ssim, _text(summary["nmse"], 4, ""))
+    return table
+
+
+def _left_out(volumes: VolumeScores) -> str:
+    number = len(volumes.incomplete)
+    return f"; {number} with slices that were not scored left out" if number else ""
 
 
 def markdown_table(scores: Sequence[Scores]) -> str:

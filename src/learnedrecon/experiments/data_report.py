@@ -14,12 +14,15 @@ from learnedrecon.data.datasets import image_tensor
 from learnedrecon.data.files.arrays import HDF5_ENDINGS, read_array
 from learnedrecon.data.files.dicom import read_ct_dicom
 from learnedrecon.data.files.hdf5 import get_item, list_datasets, open_hdf5, reading
+from learnedrecon.data.kspace.files import KSPACE
+from learnedrecon.data.kspace.folder import holds_kspace
 from learnedrecon.data.raw_values import seems_raw
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
 from learnedrecon.errors import LearnedReconError
 from learnedrecon.experiments.folder_config import try_config
 from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, image_geometry_text
+from learnedrecon.experiments.kspace_report import kspace_lines
 from learnedrecon.experiments.measurement import is_dicom
 from learnedrecon.experiments.published import next_line, recognised
 from learnedrecon.experiments.raw import RawInput, is_raw
@@ -60,6 +63,9 @@ def look_at(path: Path, key: str | None = None, raw: RawInput | None = None) -> 
         DataError: A value is NaN or infinite.
     """
     raw = RawInput() if raw is None else raw
+    if not raw.asked and key in {None, KSPACE} and holds_kspace(path):
+        lines, whole = kspace_lines(path)
+        return View(lines, usable=whole)
     if path.is_dir() and not raw.asked:
         return _folder(path)
     if not path.is_dir():
@@ -198,5 +204,8 @@ def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:
     many = f"A stack of {stack[0]} slices or coils" if stack else "One array"
     return (
         f"{many} of {rows} x {columns} complex numbers, such as k-space data of MRI.",
-        "They need the operator of the scan, such as cartesian_mri: give it with --geometry.",
+        "Of k-space, a YAML beside the file, of the same name, names the axes, such as",
+        "  axes: [coil, ky, kx]",
+        "and check, init, train and reconstruct take it from there. Other complex data need the",
+        "operator of the scan: give it with --geometry.",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from learnedrecon.config.yaml_file import FILL_IN, dump_operator
 from learnedrecon.data.files.dicom import WATER
+from learnedrecon.data.kspace.folder import holds_kspace
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.pairs import read_geometry
 from learnedrecon.data.registry import DATASETS, build_dataset
@@ -18,6 +19,7 @@ from learnedrecon.data.yaml_text import load_yaml
 from learnedrecon.errors import DataError, ShapeError, describe, encodable
 from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, nested, simulated_geometry_text
+from learnedrecon.experiments.kspace_config import kspace_config
 from learnedrecon.experiments.published import published_config, recognised
 from learnedrecon.experiments.text import TRAINING, one_line, quoted
 from learnedrecon.operators.registry import OPERATORS
@@ -83,6 +85,8 @@ def config_text(path: Path, output: Path) -> str:
         DataError: Arrays are broken, partners are missing, or there is nothing to learn from.
         ShapeError: Images are not two-dimensional, or measurements have several shapes.
     """
+    if path.exists() and holds_kspace(path):
+        return kspace_config(path, output)
     found = recognised(path)
     if found is not None:
         return _published_text(path, output, found)

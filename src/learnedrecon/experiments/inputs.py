@@ -6,6 +6,7 @@ from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from learnedrecon.data.kspace.dataset import KSpaceSpec
 from learnedrecon.data.pairs import PairFolderSpec
 from learnedrecon.data.published.lodopab import LodopabSpec
 from learnedrecon.data.published.two_detect import TwoDetectSpec
@@ -31,7 +32,8 @@ def files_of(spec: Record) -> tuple[Path, ...]:  # noqa: ARG001 - what other kin
 @files_of.register(PairFolderSpec)
 @files_of.register(LodopabSpec)
 @files_of.register(TwoDetectSpec)
-def _(spec: PairFolderSpec | LodopabSpec | TwoDetectSpec) -> tuple[Path, ...]:
+@files_of.register(KSpaceSpec)
+def _(spec: PairFolderSpec | LodopabSpec | TwoDetectSpec | KSpaceSpec) -> tuple[Path, ...]:
     return (Path(spec.path),)
 
 

@@ -53,6 +53,7 @@ def score(method: Method, material: Material, progress: Progress = silent) -> Sc
             with_fidelity_of(method, material.batches("test")),
             material.data_range,
             on_batch=advance,
+            volumes=material.dataset("test").volumes(),
         )
 
 

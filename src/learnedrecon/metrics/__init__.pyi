@@ -10,6 +10,8 @@ from .statistics import PairedDifference as PairedDifference
 from .statistics import Summary as Summary
 from .statistics import paired_difference as paired_difference
 from .statistics import summarise as summarise
+from .volume import VolumeMetrics as VolumeMetrics
+from .volume import volume_metrics as volume_metrics
 
 __all__ = [
     "DataRange",
@@ -17,6 +19,7 @@ __all__ = [
     "MaxMinPerImage",
     "PairedDifference",
     "Summary",
+    "VolumeMetrics",
     "nmse",
     "paired_difference",
     "parse_range",
@@ -24,4 +27,5 @@ __all__ = [
     "psnr_torch",
     "ssim",
     "summarise",
+    "volume_metrics",
 ]

@@ -35,7 +35,12 @@ class LinearOperator(Operator):
 
     Subclasses implement :meth:`evaluate` and :meth:`evaluate_adjoint`. Those with rows also
     implement :meth:`restrict` and set :attr:`row_axis`.
+
+    Attributes:
+        divisible: True where T on some of its rows costs that part of T, as for single views.
     """
+
+    divisible: bool = False
 
     @abstractmethod
     def evaluate_adjoint(self, v: Tensor) -> Tensor:

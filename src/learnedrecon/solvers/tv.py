@@ -17,6 +17,7 @@ from learnedrecon.solvers.arguments import require_finite, require_operator, req
 from learnedrecon.solvers.images import ImagesOperator, SharedOperator, images_of
 from learnedrecon.solvers.result import TVResult, describe_end
 from learnedrecon.solvers.tv_certificate import OptimalityCertificate, wide
+from learnedrecon.solvers.tv_parts import PartsLoop, parts_of
 
 _CHECK_EVERY = 25
 _RELAXATION = 1.8
@@ -44,16 +45,22 @@ def tv_reconstruction(
     and :mod:`learnedrecon.solvers.tv_weight` chooses it. Every image of the batch is a separate
     problem that stops when it has converged; its result does not depend on the others.
 
-    Certificate: every 25 iterations P(u) and a dual value D ≤ min P are computed in float64 (see
-    :mod:`learnedrecon.solvers.tv_certificate`). An image has converged when P(u) - D ≤ gap·P(u);
-    then P(u) ≤ min P/(1 - gap), and ‖T(u - u*)‖² ≤ 2·gap·P(u) for every minimiser u*. D is the
-    largest dual value so far. The returned image is one at which P was evaluated.
+    Certificate: every 25 iterations, or 10 passes, P(u) and a dual value D ≤ min P are computed in
+    float64 (see :mod:`learnedrecon.solvers.tv_certificate`). An image has converged when
+    P(u) - D ≤ gap·P(u); then P(u) ≤ min P/(1 - gap), and ‖T(u - u*)‖² ≤ 2·gap·P(u) for every
+    minimiser u*. D is the largest dual value so far. The returned image is one at which P was
+    evaluated.
 
     The method is the primal-dual one of Chambolle and Pock (2011), over-relaxed by 1.8 (Condat
     2013), for the pair (T, κ∇) with κ²‖∇‖² = 0.6‖T‖². Its steps, τσ‖(T, κ∇)‖² ≤ 1, have the ratio
     √(τ/σ) = 0.1·‖T*y‖/(‖T‖²√n)/min(α/κ, rms y), the expected size of u over that of the dual
     variables, so units of y, u and T do not matter. y and α are divided by the power of two next to
     max|y|, which does not change any digit and keeps squares within the range of float32.
+
+    Large ray transforms of 120 views and more, of the same geometry for all samples, are taken in
+    30 parts by the stochastic method of :mod:`learnedrecon.solvers.tv_parts`, which needs several
+    times fewer applications of T. The order of the parts is seeded. ``iterations`` then counts
+    passes through the data.
 
     Args:
         operator: T, linear, of real or complex images, possibly with tensors for each sample.
@@ -63,7 +70,8 @@ def tv_reconstruction(
         nonnegative: True for the constraint u ≥ 0; if None, it holds for real images only.
         gap: Relative gap at which an image has converged, in (0, 1). On images of 128² the
             iteration in float32 stagnates near 3e-5; use float64 data for less.
-        max_iterations: Largest number of iterations, rounded up to a multiple of 25.
+        max_iterations: Largest number of iterations, rounded up to a multiple of 25, or of passes
+            through the data, rounded up to a multiple of 10.
         initial: Initial images, (batch, ..., *domain.shape); zero if None.
 
     Returns:
@@ -85,7 +93,7 @@ def tv_reconstruction(
     y, alpha = y / _over(scale, y), (alpha / scale).clamp(limits.tiny, limits.max)
     u = _start(operator, y, initial, lead)
     u /= _over(scale, u)
-    loop = _Loop(images_of(operator, lead), y, alpha, u, nonnegative=constrained)
+    loop = _loop(operator, lead, _Start(y, alpha, u, constrained))
     certificate = OptimalityCertificate(
         loop.operator, nonnegative=constrained, shared=isinstance(loop.operator, SharedOperator)
     )
@@ -93,8 +101,8 @@ def tv_reconstruction(
     active = torch.arange(len(y), device=y.device)
     iterations = 0
     while len(active) and iterations < max_iterations:
-        image, p, q = loop.run(_CHECK_EVERY)
-        iterations += _CHECK_EVERY
+        image, p, q = loop.run()
+        iterations += loop.check_every
         primal = certificate.primal(image, loop.y, loop.alpha)
         point = certificate.feasible_dual(p, q, loop.y, loop.alpha)
         ends.record(active, image, primal, certificate.dual(point, wide(loop.y)), iterations)
@@ -154,8 +162,26 @@ class _Steps(NamedTuple):
     sigma: Tensor
 
 
+class _Start(NamedTuple):
+    """Data, α and initial images of all problems, and whether u ≥ 0 is demanded."""
+
+    y: Tensor
+    alpha: Tensor
+    u: Tensor
+    nonnegative: bool
+
+
+def _loop(operator: LinearOperator, lead: tuple[int, ...], start: _Start) -> _Loop | PartsLoop:
+    """The iteration in parts where that is faster, the one with all data elsewhere."""
+    images = images_of(operator, lead)
+    parts = parts_of(operator) if isinstance(images, SharedOperator) else ()
+    return PartsLoop(images, parts, *start) if parts else _Loop(images, *start)
+
+
 class _Loop:
     """The iteration on the images that are still running."""
+
+    check_every = _CHECK_EVERY
 
     def __init__(
         self,
@@ -163,8 +189,7 @@ class _Loop:
         y: Tensor,
         alpha: Tensor,
         u: Tensor,
-        *,
-        nonnegative: bool,
+        nonnegative: bool,  # noqa: FBT001 - a condition
     ) -> None:
         self.operator = operator
         self.nonnegative = nonnegative
@@ -175,10 +200,10 @@ class _Loop:
         self.p = torch.zeros_like(y)
         self.q = self.difference(torch.zeros_like(u))
 
-    def run(self, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
+    def run(self) -> tuple[Tensor, Tensor, Tensor]:
         """Iterates, and returns u, p and q (of T and ∇) before the last relaxation."""
         x, p, q = self.u, self.p, self.q
-        for _ in range(iterations):
+        for _ in range(self.check_every):
             x, p, q = self._step()
             self.u = torch.lerp(self.u, x, _RELAXATION)
             self.p = torch.lerp(self.p, p, _RELAXATION)
@@ -201,7 +226,7 @@ class _Loop:
         return x, p, q
 
     def keep(self, going: Tensor) -> None:
-        """Goes on with these images only."""
+        """Restricts the iteration to these images."""
         self.operator.keep(going)
         self.y, self.alpha = self.y[going], self.alpha[going]
         self.u, self.p, self.q = self.u[going], self.p[going], self.q[going]

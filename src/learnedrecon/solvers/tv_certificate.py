@@ -44,6 +44,14 @@ class DualPoint(NamedTuple):
     q: Tensor
 
 
+class _Constant(NamedTuple):
+    """An image 1 or i·1, T of it, and T*T of it."""
+
+    image: Tensor
+    data: Tensor
+    back: Tensor
+
+
 class OptimalityCertificate:
     """Primal and dual objectives P and D of one operator.
 
@@ -60,6 +68,7 @@ class OptimalityCertificate:
         self.axes = operator.domain.ndim
         kind = torch.complex128 if operator.domain.is_complex else torch.float64
         self.difference = FiniteDifference(Space(operator.domain.shape, kind))
+        self._constants: list[_Constant] = []
 
     def primal(self, u: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """P(u) of every image, (image,), float64.
@@ -108,19 +117,32 @@ class OptimalityCertificate:
     def _balance(self, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         """Repair 1: the new p, and r."""
         r = self.operator.adjoint(p) + self.difference.adjoint(q)
-        ones = torch.ones_like(r[:1] if self.shared else r)
-        units = (ones, 1j * ones) if r.is_complex() else (ones,)
-        images = [self.operator(unit) for unit in units]
-        for image, step in zip(images, self._steps(r, units, images), strict=True):
-            p = p - _over(step, p) * image
-            r = r - _over(step, r) * self.operator.adjoint(image)
+        constants = self._of_constants(r)
+        for constant, step in zip(constants, self._steps(r, constants), strict=True):
+            p = p - _over(step, p) * constant.data
+            r = r - _over(step, r) * constant.back
         return p, r
 
-    def _steps(self, r: Tensor, units: Sequence[Tensor], images: Sequence[Tensor]) -> list[Tensor]:
+    def _of_constants(self, r: Tensor) -> list[_Constant]:
+        """1 (and i) with their data; computed once where T is the same for all images."""
+        if self._constants:
+            return self._constants
+        ones = torch.ones_like(r[:1] if self.shared else r)
+        units = (ones, 1j * ones) if r.is_complex() else (ones,)
+        data = [self.operator(unit) for unit in units]
+        found = [
+            _Constant(a, b, self.operator.adjoint(b)) for a, b in zip(units, data, strict=True)
+        ]
+        if self.shared:
+            self._constants = found
+        return found
+
+    def _steps(self, r: Tensor, constants: Sequence[_Constant]) -> list[Tensor]:
         """The steps of p along every image T1 (and T(i·1)) that remove the mean of r."""
+        images = [constant.data for constant in constants]
         axes = images[0].ndim - 1
-        totals = [inner(unit, r, self.axes) for unit in units]
-        if len(units) == 1:
+        totals = [inner(constant.image, r, self.axes) for constant in constants]
+        if len(constants) == 1:
             energy = inner(images[0], images[0], axes)
             wanted = totals[0].clamp(max=0) if self.nonnegative else totals[0]
             return [torch.where(energy > 0, wanted / energy, 0)]

@@ -28,7 +28,13 @@ from learnedrecon.operators.mri.sampling_grid import (
     radial_mask,
     spiral_mask,
 )
-from learnedrecon.operators.mri.sampling_lines import LineKind, Seed, check_lines, line_mask
+from learnedrecon.operators.mri.sampling_lines import (
+    LineKind,
+    Seed,
+    centre_lines,
+    check_lines,
+    line_mask,
+)
 from learnedrecon.specs import Entry, Registry
 
 
@@ -53,6 +59,14 @@ class Mask(ABC):
         return torch.from_numpy(np.ascontiguousarray(self._draw(shape, seed)))
 
     @abstractmethod
+    def centre(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """The size (cy, cx) of the centre that every mask of the family acquires.
+
+        Args:
+            shape: Shape (ky, kx) of k-space.
+        """
+
+    @abstractmethod
     def _draw(self, shape: tuple[int, int], seed: Seed) -> BoolArray: ...
 
 
@@ -74,6 +88,11 @@ class LineMask(Mask):
 
     def __post_init__(self) -> None:
         check_lines(self.accelerations, self.centre_fractions)
+
+    def centre(self, shape: tuple[int, int]) -> tuple[int, int]:
+        width = shape[1]
+        pairs = zip(self.accelerations, self.centre_fractions, strict=True)
+        return shape[0], min(centre_lines(self.kind, width, *pair) for pair in pairs)
 
     def _draw(self, shape: tuple[int, int], seed: Seed) -> BoolArray:
         lines = line_mask(
@@ -130,6 +149,9 @@ class PoissonDisc(Mask):
     calibration: int = 24
     contrast: float = 4.0
 
+    def centre(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return min(self.calibration, shape[0]), min(self.calibration, shape[1])
+
     def _draw(self, shape: tuple[int, int], seed: Seed) -> BoolArray:
         return poisson_disc_mask(
             shape,
@@ -152,6 +174,9 @@ class Radial(Mask):
     acceleration: float = 4.0
     calibration: int = 24
 
+    def centre(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return min(self.calibration, shape[0]), min(self.calibration, shape[1])
+
     def _draw(self, shape: tuple[int, int], seed: Seed) -> BoolArray:
         return radial_mask(
             shape, acceleration=self.acceleration, centre=self.calibration, seed=seed
@@ -171,6 +196,9 @@ class Spiral(Mask):
     acceleration: float = 4.0
     calibration: int = 24
     arms: int = 8
+
+    def centre(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return min(self.calibration, shape[0]), min(self.calibration, shape[1])
 
     def _draw(self, shape: tuple[int, int], seed: Seed) -> BoolArray:
         return spiral_mask(

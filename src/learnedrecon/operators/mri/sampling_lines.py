@@ -86,15 +86,28 @@ def line_mask(
     random = np.random.RandomState(seed_words(seed))
     choice = random.randint(len(accelerations))
     acceleration = accelerations[choice]
-    centre = round(width * centre_fractions[choice])
-    if kind == "magic_fraction":
-        centre = max(min(centre, round(width / acceleration)), 1)
+    centre = centre_lines(kind, width, acceleration, centre_fractions[choice])
     if centre == width:
         return np.ones(width, dtype=np.bool_)
     mask = _RULES[kind](random, width, acceleration, centre)
     start = (width - centre + 1) // 2
     mask[start : start + centre] = True
     return mask
+
+
+def centre_lines(kind: LineKind, width: int, acceleration: int, fraction: float) -> int:
+    """The number of lines in the fully sampled centre.
+
+    Args:
+        kind: Name of the rule.
+        width: Number of lines.
+        acceleration: Acceleration factor R.
+        fraction: Fraction of the lines in the centre.
+    """
+    centre = round(width * fraction)
+    if kind == "magic_fraction":
+        centre = max(min(centre, round(width / acceleration)), 1)
+    return centre
 
 
 def check_lines(accelerations: tuple[int, ...], centre_fractions: tuple[float, ...]) -> None:

@@ -64,6 +64,7 @@ class RayTransform(LinearOperator):
 
     precise = ("vectors",)
     row_axis = -2
+    divisible = True
     tensor_names = frozenset(learnable_geometry.NAMES)
     vectors: Tensor
 

@@ -61,6 +61,7 @@ class RayTransform3D(LinearOperator):
 
     precise = ("vectors",)
     row_axis = -3
+    divisible = True
     spec: Geometry3D
     vectors: Tensor
 

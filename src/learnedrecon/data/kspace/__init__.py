@@ -1,0 +1,1 @@
+"""k-space of MRI: files, datasets of slices, and coil maps on disk."""

@@ -1,0 +1,107 @@
+"""Configurations for folders with k-space."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from learnedrecon.config.yaml_file import dump_operator
+from learnedrecon.data.kspace.dataset import KSpaceSlices, KSpaceSpec, image_shape
+from learnedrecon.data.kspace.files import REFERENCES
+from learnedrecon.data.kspace.folder import kspace_folder
+from learnedrecon.errors import encodable
+from learnedrecon.experiments.geometry_text import nested
+from learnedrecon.experiments.text import TRAINING, one_line, quoted
+from learnedrecon.operators.mri.cartesian_spec import Cartesian
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from learnedrecon.data.kspace.files import KSpaceFile
+
+_LOG = logging.getLogger(__name__)
+
+_LEAST_LINES: Final = 8
+"""Lines in the centre that a first configuration asks for, for coil maps."""
+
+_TEMPLATE: Final = """\
+# A run on k-space in {path}
+#
+# Train:        learnedrecon train {file} -o runs/{stem}
+# Compare:      learnedrecon compare runs/{stem} zero_filled cg_sense tv wavelet_sense
+{seen}
+
+operator:                    # of most files; others follow from each file
+{operator}
+model:
+  name: learned_proximal     # a step along T*(Tu - y), then a network, again and again
+  iterations: 6
+  hidden: 32
+  image_scale: 1.0           # each file is divided by the size of its images
+
+# Files are split by a hash of their names, or of 'patient_id' where they have one. If the official
+# folders are there, name one as the 'path' of each section and set 'split: null'.
+# In training each slice has many masks; in validation and test the mask of a file is drawn from
+# its name, as fastMRI does. One acceleration, with its centre fraction, is drawn for each mask.
+data:
+  train: &samples
+    name: kspace
+    path: {source}
+    split: train
+    mask: {{name: random, accelerations: [4, 8], centre_fractions: [{fraction4}, {fraction8}]}}
+    maps: {{kind: espirit, calibration: 24, kernel: 6}}
+    broken: {broken}             # or {other}: whether training stops at files that cannot be read
+  validation: {{<<: *samples, split: validation}}
+  test: {{<<: *samples, split: test}}
+
+{training}  batch_size: 4
+"""
+
+
+def kspace_config(path: Path, output: Path) -> str:
+    """The YAML of a run on a folder with k-space; its content is logged.
+
+    Args:
+        path: Path of the folder or file.
+        output: Path that the configuration will have.
+
+    Raises:
+        FileFormatError: There is no such path.
+        DataError: No file is fully sampled.
+        ShapeError: Single-coil and multi-coil files are in one folder.
+    """
+    found = kspace_folder(path)
+    whole = KSpaceSlices(KSpaceSpec(str(path), broken="skip")).files
+    lines = _seen(whole, len(found.files), len(found.broken))
+    for line in lines:
+        _LOG.info(encodable(line))
+    (shape, coils), _ = Counter((image_shape(file), file.coils) for file in whole).most_common(1)[0]
+    columns = min(file.shape[3] for file in whole)
+    return _TEMPLATE.format(
+        path=one_line(str(path)),
+        file=one_line(str(output)),
+        stem=one_line(output.stem),
+        seen="\n".join(f"# {one_line(line)}" for line in lines),
+        operator=nested(dump_operator(Cartesian(shape, coils=coils))),
+        source=quoted(str(path.resolve())),
+        fraction4=_fraction(0.08, columns),
+        fraction8=_fraction(0.04, columns),
+        broken="skip" if found.broken else "refuse",
+        other="refuse" if found.broken else "skip",
+        training=TRAINING.replace("images: 100\n", "images: 1000\n", 1),
+    )
+
+
+def _seen(whole: tuple[KSpaceFile, ...], files: int, broken: int) -> tuple[str, ...]:
+    slices = sum(file.shape[0] for file in whole)
+    first = f"{len(whole)} of {files} files are fully sampled, with {slices} slices."
+    referenced = sum(file.reference is not None for file in whole)
+    names = " or ".join(REFERENCES)
+    second = f"{referenced} have reference images ({names}) for the scores of volumes."
+    return (first, second, *([f"{broken} cannot be read."] if broken else []))
+
+
+def _fraction(published: float, columns: int) -> float:
+    """The published centre fraction, or the least with enough lines for coil maps."""
+    return max(published, round(_LEAST_LINES / columns + 0.005, 2))

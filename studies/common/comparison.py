@@ -1,0 +1,257 @@
+"""The comparison of all learned schemes: its tables, its figure, and one line for each scheme."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import NullFormatter
+
+from benchmarks.harness.run import save
+from benchmarks.harness.tables import Table, table
+from studies.common.equal_budget import BUDGET, rise
+from studies.common.scans import SPARSE
+from studies.common.scores import baseline, reaches, there
+from studies.common.study import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from studies.common.study import Found
+
+STILL_IMPROVING = 0.1
+CLEARLY = 0.5
+CLASSICAL = {"fbp": "tuned FBP", "tv": "tuned TV"}
+TITLES = {
+    "unrolled, 10 steps": "learned gradient",
+    "end to end": "deep gradient, end to end",
+    "greedy": "deep gradient, greedy",
+}
+"""What other studies call by how it is trained."""
+DEPTH = "[Depth](depth.md)"
+SHARED = {
+    "method": "title",
+    "PSNR (dB)": "psnr",
+    "SSIM": "ssim",
+    "parameters": "parameters",
+    "T and T*": "calls",
+}
+
+
+def equal_budget(results: Path, names: Sequence[str]) -> list[Table | str]:
+    """Methods without parameters, then those with the same CPU time, by PSNR."""
+    learned = _by_psnr(results, names)
+    rows = [*classical(results), *({**_row(one), **_costs(one)} for one in learned)]
+    columns = {
+        **SHARED,
+        "CPU ms per image": "milliseconds",
+        "CPU seconds of training": "seconds",
+        "steps": "steps",
+        "dB in the last quarter": "rise",
+    }
+    note = (
+        f"{BUDGET:.0f} s are planned for each, by the time of a step in the pilot. Under-trained: "
+        f"the validation PSNR rose by more than {STILL_IMPROVING} dB over the last quarter of the "
+        "steps. The filtered back-projection of FBP counts as one; that of a start does not count."
+    )
+    return [table(rows, columns, note)]
+
+
+def longer(results: Path, names: Sequence[str]) -> list[Table | str]:
+    """Methods that other studies have trained on the same problem, by PSNR."""
+    rows = classical(results)
+    for found in _by_psnr(results, names):
+        row = _row(found)
+        row["title"] += "" if reaches(results, found) else ", under-trained"
+        row["seeds"] = f"{len(found['runs'])}"
+        row["minutes"] = f"{found['training_seconds'] / 60:.1f}"
+        rows.append(row)
+    columns = {**SHARED, "seeds": "seeds", "minutes of training": "minutes", "steps": "steps"}
+    note = (
+        "Minutes by the clock, of one seed, some beside other work. Under-trained: below total "
+        "variation. ± over the images of the first seed."
+    )
+    return [table(rows, columns, note)]
+
+
+def taken(results: Path, names: Sequence[str]) -> str:
+    """What a practitioner should take, in two sentences."""
+    found, tv = _by_psnr(results, names), baseline(results, SPARSE)["tv"]["psnr"]
+    costs = read(results, "scheme-classical")
+    if not found or costs is None:
+        return ""
+    best, run = found[0], found[0]["runs"][0]
+    ahead = sum(one["psnr"] - tv > CLEARLY for one in found)
+    return (
+        "If there are minutes for the training, take a scheme with few shared weights that starts "
+        f"from FBP and sees ∇D, as {_row(best)['title']} does: it is {best['psnr'] - tv:.1f} dB "
+        f"above tuned total variation, with {run['calls_per_image']:.0f} calls of T and T* in "
+        f"place of {costs['tv']['calls']:.0f}. Without true images, or with less time, tuned total "
+        f"variation remains the level to reach: only {ahead} of these {len(found)} trainings are "
+        f"above it by more than {CLEARLY} dB.\n"
+    )
+
+
+def classical(results: Path) -> list[dict[str, Any]]:
+    """The rows of FBP and total variation, tuned on validation images."""
+    costs = read(results, "scheme-classical") or {}
+    rows = []
+    for name, title in CLASSICAL.items():
+        found, cost = baseline(results, SPARSE)[name], costs.get(name)
+        error = found["psnr_std"] / found["images"] ** 0.5
+        rows.append(
+            {
+                "title": title,
+                "psnr": f"{found['psnr']:.2f} ± {error:.2f}",
+                "ssim": f"{found['ssim']:.3f}",
+                "parameters": "0",
+                "calls": f"{max(cost['calls'], 1):.0f}" if cost else "",
+                "milliseconds": f"{cost['cpu_ms']:.3g}" if cost else "",
+            }
+        )
+    return rows
+
+
+def under_trained(found: Found) -> bool:
+    """Whether the validation PSNR still rose at the end."""
+    return rise(found["runs"][0]) > STILL_IMPROVING
+
+
+def _by_psnr(results: Path, names: Sequence[str]) -> list[Found]:
+    found = (one for _, one in there(results, names))
+    return sorted(found, key=lambda one: one["psnr"], reverse=True)
+
+
+def _row(found: Found) -> dict[str, Any]:
+    run = found["runs"][0]
+    return {
+        "title": TITLES.get(found["title"], found["title"]),
+        "psnr": f"{found['psnr']:.2f} ± {run['psnr_stderr']:.2f}",
+        "ssim": f"{found['ssim']:.3f}",
+        "parameters": f"{run['parameters']:,}".replace(",", " "),
+        "calls": f"{run['calls_per_image']:.0f}",
+        "steps": f"{run['steps']}",
+    }
+
+
+def _costs(found: Found) -> dict[str, Any]:
+    run = found["runs"][0]
+    return {
+        "title": found["title"] + (", under-trained" if under_trained(found) else ""),
+        "milliseconds": f"{run['cpu_ms_per_image']:.0f}",
+        "seconds": f"{run['training_cpu_seconds']:.0f}",
+        "rise": f"{rise(run):+.2f}",
+    }
+
+
+def draw(names: Sequence[str], others: Sequence[str]) -> Callable[[Path, Path], None]:
+    """What draws PSNR against parameters and against calls of T and T*.
+
+    Args:
+        names: Results with the same CPU time, which are drawn open.
+        others: Results of other studies, drawn filled.
+    """
+
+    def drawn(results: Path, path: Path) -> None:
+        figure, axes = plt.subplots(1, 2, figsize=(12, 5.6), sharey=True, layout="constrained")
+        for axis, key in zip(axes, ("parameters", "calls_per_image"), strict=True):
+            _levels(axis, results)
+            _points(axis, _by_psnr(results, others), key, filled=True)
+            _points(axis, _by_psnr(results, names), key, filled=False)
+            axis.set(xscale="log")
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            axis.spines[["top", "right"]].set_visible(False)
+        axes[0].set(xlabel="parameters", ylabel="PSNR in dB", xlim=(1e3, 1e6))
+        axes[1].set(xlabel="T and T*, for one image")
+        _cost_of_tv(axes[1], results)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper", fontsize=8)
+        figure.suptitle("Open: the same CPU time for each; filled: longer trainings", size=10)
+        save(figure, path)
+
+    return drawn
+
+
+def _levels(axis: Axes, results: Path) -> None:
+    for name, style in {"tv": ":", "fbp": "--"}.items():
+        level = baseline(results, SPARSE)[name]["psnr"]
+        axis.axhline(level, color="#555555", lw=1, ls=style, label=CLASSICAL[name])
+
+
+def _cost_of_tv(axis: Axes, results: Path) -> None:
+    """A cross at the number of calls of total variation, which has a tolerance and no depth."""
+    costs = read(results, "scheme-classical")
+    if costs is not None:
+        axis.plot([costs["tv"]["calls"]], [baseline(results, SPARSE)["tv"]["psnr"]], "kx", ms=8)
+
+
+def _points(axis: Axes, found: Sequence[Found], key: str, *, filled: bool) -> None:
+    colours, shapes = plt.get_cmap("tab10"), "os^Dv<>PX*dhp8H"
+    for number, one in enumerate(found):
+        run = one["runs"][0]
+        colour = colours((number + (0 if filled else 5)) % 10)
+        axis.errorbar(
+            [max(run[key], 1)],
+            [float(np.mean([each["psnr"] for each in one["runs"]]))],
+            [run["psnr_stderr"]],
+            fmt=shapes[(number + (0 if filled else 5)) % len(shapes)],
+            color=colour,
+            mfc=colour if filled else "white",
+            ms=7,
+            capsize=2,
+            label=_row(one)["title"] + ("" if filled else ", short"),
+        )
+
+
+def line(results: Path, name: str, elsewhere: str | None) -> str:
+    """What a registered scheme reached.
+
+    Args:
+        results: Folder of the JSON.
+        name: Registered name.
+        elsewhere: Result of another study in which it was trained, or None.
+    """
+    said = []
+    found = read(results, f"scheme-{name}")
+    if found is not None:
+        row = {**_row(found), **_costs(found)}
+        said.append(
+            f"**{row['psnr']} dB** (SSIM {row['ssim']}) with {row['parameters']} parameters after "
+            f"{row['seconds']} s, {row['steps']} steps"
+            + (": under-trained" if under_trained(found) else "")
+        )
+    other = None if elsewhere is None else read(results, elsewhere)
+    if other is not None:
+        said.append(_elsewhere(other))
+    return "; ".join(said) + ".\n" if said else "Not trained here.\n"
+
+
+def _elsewhere(found: Found) -> str:
+    """A sentence about a result of another study."""
+    if "published" in found:
+        return (
+            f"NMSE **{found['nmse'][-1]:.1f} dB** after 16 layers with {found['parameters']} "
+            f"parameters, {found['steps']} steps ({DEPTH}): under-trained"
+        )
+    if "norms" in found:
+        middle = found["norms"].index(0.5)
+        return (
+            f"Relative error **{found['errors'][middle]:.3f}** of (I + X)⁻¹b for ‖X‖ = 0.5 with "
+            f"{found['parameters']} parameters, {found['steps']} steps ({DEPTH})"
+        )
+    if "runs" in found:
+        number = len(found["runs"])
+        seeds = "one seed" if number == 1 else f"{number} seeds"
+        row = _row(found)
+        return (
+            f"**{found['psnr']:.2f} dB** on {found['scan']} with {row['parameters']} parameters, "
+            f"{row['steps']} steps, {seeds} ({DEPTH})"
+        )
+    return (
+        f"**{found['psnr']:.2f} ± {found['psnr_stderr']:.2f} dB** on 128² pixels with "
+        f"{found['parameters']} parameters, {found['steps']} steps ([ellipses](ellipses.md))"
+    )

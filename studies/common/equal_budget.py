@@ -1,0 +1,168 @@
+"""Trainings of learned schemes on sparse-view CT, each with the same CPU time of one core.
+
+A pilot of a few steps times a step and, where there are several learning rates, chooses the one
+with the best PSNR on the validation images; the training then has as many steps as fit.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from learnedrecon.schemes.reconstructor import Reconstructor
+from learnedrecon.specs import to_plain
+from learnedrecon.training.accelerator import make_accelerator, place
+from learnedrecon.training.losses import SquaredError
+from learnedrecon.training.spec import CheckpointSpec, OptimiserSpec, ScheduleSpec, TrainingSpec
+from learnedrecon.training.update import Supervised
+from studies.common.fitting import best, counting, scored, summary, train_in
+from studies.common.scans import SPARSE, TEXT, experiment
+from studies.common.study import RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from learnedrecon.experiments.experiment import Experiment
+    from studies.common.study import Found, Job
+
+BUDGET = 30.0
+VALIDATIONS = 4
+TIMED_IMAGES = 7
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A learned scheme of the comparison.
+
+    Attributes:
+        title: In tables and figures.
+        model: An untrained one.
+        rates: Largest learning rates to choose from.
+        loss: What is minimised.
+        budget: CPU seconds of the training, with its validations.
+        pilot: Steps of the pilot of every learning rate.
+    """
+
+    title: str
+    model: Reconstructor
+    rates: tuple[float, ...] = (3e-3,)
+    loss: Any = field(default_factory=SquaredError)
+    budget: float = BUDGET
+    pilot: int = 8
+
+    def experiment(self, steps: int, rate: float) -> Experiment:
+        """On sparse-view CT, with one image a step."""
+        training = TrainingSpec(
+            steps=steps,
+            optimiser=OptimiserSpec(learning_rate=rate, betas=(0.9, 0.99)),
+            schedule=ScheduleSpec(warmup=0.03),
+            validate_every=max(1, steps // VALIDATIONS),
+            log_every=50,
+            checkpoint=CheckpointSpec(every=100_000, seconds=None),
+        )
+        whole = experiment(SPARSE, self.model.spec, training)
+        return replace(whole, config=replace(whole.config, loss=self.loss))
+
+
+def trained_within(name: str, scheme: Scheme, job: Job) -> Found:
+    """What is kept of one training, beside its pilots."""
+    torch.set_num_threads(1)
+    pilots = [_pilot(scheme, rate) for rate in scheme.rates]
+    chosen = max(pilots, key=lambda one: one["psnr"])
+    per_step = min(one["cpu_seconds_per_step"] for one in pilots)
+    budget = 5.0 if job.quick else scheme.budget
+    steps = max(VALIDATIONS, int(budget / per_step) // VALIDATIONS * VALIDATIONS)
+    job.say(f"{scheme.title}: {pilots}, {steps} steps")
+    folder = RUNS / ("quick" if job.quick else "") / name / "0"
+    run = _trained(folder, scheme.experiment(steps, chosen["rate"]))
+    job.say(f"{scheme.title}: {run['psnr']:.2f} dB")
+    return {
+        "title": scheme.title,
+        "scan": SPARSE,
+        "work": TEXT[SPARSE],
+        "config": to_plain(scheme.experiment(steps, chosen["rate"]).config),
+        "cpu_budget": budget,
+        "pilots": pilots,
+        **summary([run]),
+        "runs": [run],
+    }
+
+
+def rise(run: Mapping[str, Any]) -> float:
+    """The rise of the validation PSNR in dB over the last quarter of the training."""
+    curve = dict(run["validation"])
+    last = max(curve)
+    return curve[last] - curve[min(curve, key=lambda step: abs(step - 0.75 * last))]
+
+
+def _pilot(scheme: Scheme, rate: float) -> dict[str, Any]:
+    """The median CPU time of a step, and the validation PSNR before and after all of them."""
+    whole = scheme.experiment(scheme.pilot, rate)
+    model, validate = whole.model(), whole.validation()
+    accelerator = make_accelerator("no", cpu=True)
+    place(model, accelerator, channels_last=False)
+    update = Supervised(
+        model, loss=scheme.loss, spec=whole.config.training, accelerator=accelerator
+    )
+    batches = whole.training_batches().batches(0)
+    before, times = _validated(model, validate), []
+    for step in range(scheme.pilot):
+        begun = time.process_time()
+        update(model, [next(batches)], step=step)
+        times.append(time.process_time() - begun)
+    return {
+        "rate": rate,
+        "steps": scheme.pilot,
+        "cpu_seconds_per_step": statistics.median(times[2:]),
+        "psnr_before": before,
+        "psnr": _validated(model, validate),
+    }
+
+
+def _validated(model: Reconstructor, validate: Any) -> float:  # noqa: ANN401 - of a strategy
+    model.eval()
+    with torch.no_grad():
+        found = float(validate(model)["psnr"])
+    model.train()
+    return found
+
+
+def _trained(folder: Path, whole: Experiment) -> dict[str, Any]:
+    """One training, its validations, and the scores of its best weights on the test images."""
+    begun, used = time.perf_counter(), time.process_time()
+    with counting(whole) as calls:
+        result = train_in(folder, whole, calls)
+    spent = {
+        "training_seconds": time.perf_counter() - begun,
+        "training_cpu_seconds": time.process_time() - used,
+    }
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [line for line in map(json.loads, lines) if line["event"] == "validation"]
+    model = best(folder)
+    return {
+        "seed": 0,
+        "steps": result.step,
+        "best_validation_psnr": result.best,
+        "validation": [[line["step"], line["psnr"]] for line in records],
+        **spent,
+        "training_calls": calls.number,
+        **scored(model, whole),
+        "cpu_ms_per_image": _milliseconds(model, whole),
+    }
+
+
+@torch.no_grad()
+def _milliseconds(model: Reconstructor, whole: Experiment) -> float:
+    """The median CPU time of the reconstruction of a single image."""
+    times = []
+    for batch in whole.batches("test", TIMED_IMAGES, 1):
+        begun = time.process_time()
+        model(batch.problem)
+        times.append(time.process_time() - begun)
+    return 1e3 * statistics.median(times[1:])
