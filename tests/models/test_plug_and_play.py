@@ -165,7 +165,9 @@ def test_every_ground_is_named_and_what_is_refused() -> None:
         assert "the denoiser Residual has no bound" in proof(step).reason
     assert "outside (0, 2/L)" in proof(ForwardBackwardStep(denoiser(), 2.1)).reason
     assert "0.8-averaged, more than 0.5" in proof(MultiplierStep(denoiser(1, 0.8))).reason
-    assert proof(ForwardBackwardStep(denoiser(1, 0.8))).holds
+    loose = proof(ForwardBackwardStep(denoiser(1, 0.8)))
+    assert loose.holds
+    assert {g.part: g.basis for g in loose.grounds}["fixed point"] == "given"
     assert "outside (0, 2)" in proof(GradientDenoiserStep(denoiser(), 1.0, 2.0)).reason
 
 

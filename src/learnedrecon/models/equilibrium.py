@@ -18,6 +18,7 @@ its residuals are per sample.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
@@ -161,7 +162,33 @@ LAYERS = PotentialLayers()
 SOLVER = FixedPointSolver()
 
 
-class GradientEquilibrium(ImageStep, EnergyStep):
+class _RegulariserEnergy(EnergyStep):
+    """The energy ½‖Tu - y‖² + λρ(u) of a step along -(T*(Tu - y) + λR(u)) with R = ∇ρ."""
+
+    network: nn.Module
+
+    @abstractmethod
+    def sizes(self) -> tuple[Tensor, Tensor | float]:
+        """The present values of λ and η."""
+
+    def no_energy(self) -> str:
+        if not isinstance(self.network, NearIdentity):
+            return f"R is a {type(self.network).__name__}, which is not known to be a gradient"
+        reason = self.network.no_potential()
+        strong = self.network.epsilon < 1
+        return reason or ("" if strong else "R may be the gradient of a function without minimum")
+
+    def energy_text(self) -> str:
+        return "½‖Tu - y‖² + λρ(u) with ∇ρ = R"
+
+    def energy(self, image: Tensor, problem: Problem) -> Tensor:
+        if reason := self.no_energy():
+            raise refused_potential(reason)
+        assert isinstance(self.network, NearIdentity)
+        return data_term(image, problem) + self.sizes()[0] * self.network.potential(image)
+
+
+class GradientEquilibrium(ImageStep, _RegulariserEnergy):
     """The step u ← u + η(T*(y - Tu) - λR(u)), 'DE-Grad'.
 
     With R = Id + N, N ε-Lipschitz, and 0 < η ≤ 1/(L + λ), its contraction factor is at most γ = 1 -
@@ -198,22 +225,6 @@ class GradientEquilibrium(ImageStep, EnergyStep):
         (u,) = state
         weight, eta = self.sizes()
         return Image(u - eta * (problem.gradient(u) + weight * self.network(u)))
-
-    def no_energy(self) -> str:
-        if not isinstance(self.network, NearIdentity):
-            return f"R is a {type(self.network).__name__}, which is not known to be a gradient"
-        reason = self.network.no_potential()
-        strong = self.network.epsilon < 1
-        return reason or ("" if strong else "R may be the gradient of a function without minimum")
-
-    def energy_text(self) -> str:
-        return "½‖Tu - y‖² + λρ(u) with ∇ρ = R"
-
-    def energy(self, image: Tensor, problem: Problem) -> Tensor:
-        if reason := self.no_energy():
-            raise refused_potential(reason)
-        assert isinstance(self.network, NearIdentity)
-        return data_term(image, problem) + self.sizes()[0] * self.network.potential(image)
 
     def contraction(self, largest: float, smallest: float) -> Contraction:
         epsilon = math.inf

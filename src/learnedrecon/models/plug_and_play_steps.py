@@ -116,7 +116,9 @@ class _ProximalEnergy(EnergyStep):
 
     def existence(self) -> str:
         """The reason why there is a fixed point if D is firmly non-expansive; empty if unknown."""
-        return "" if no_gradient(self.network) else _ENERGY
+        network = self.network
+        firm = isinstance(network, Averaged) and network.theta <= 0.5
+        return _ENERGY if firm and not no_gradient(network) else ""
 
 
 class ForwardBackwardStep(ImageStep, _ProximalEnergy):
