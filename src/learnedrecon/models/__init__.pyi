@@ -35,6 +35,9 @@ from .post_processing import PostProcessing as PostProcessing
 from .psi_donet import PsiDONet as PsiDONet
 from .recurrent import RecurrentInferenceMachine as RecurrentInferenceMachine
 from .registry import MODELS as MODELS
+from .regularised import CGSense as CGSense
+from .regularised import SparseWavelets as SparseWavelets
+from .regularised import ZeroFilled as ZeroFilled
 from .shrinkage_field import ShrinkageField as ShrinkageField
 from .start import FilteredBackprojection as FilteredBackprojection
 from .subsets import SubsetGradient as SubsetGradient
@@ -53,6 +56,7 @@ __all__ = [
     "MODELS",
     "TV",
     "ADMMNet",
+    "CGSense",
     "DeepGradientDescent",
     "DenoiserPDHG",
     "EquilibriumADMM",
@@ -81,6 +85,7 @@ __all__ = [
     "PsiDONet",
     "RecurrentInferenceMachine",
     "ShrinkageField",
+    "SparseWavelets",
     "SplitPrimalDual",
     "StepInputs",
     "SubsetGradient",
@@ -90,4 +95,5 @@ __all__ = [
     "UnrolledGradient",
     "VariationalFlow",
     "VariationalNetwork",
+    "ZeroFilled",
 ]
