@@ -195,7 +195,7 @@ def _of_kspace(
     """All slices of a file with k-space, written with a record beside them."""
     found = reconstruct_kspace(method, path, device=device, scale=scale)
     if file is not None:
-        write_volume(file, found.images[:, 0].numpy())
+        write_volume(file, found.images[:, 0].numpy(), found.file.voxel)
         write_provenance(file, method, path, seconds=found.seconds, residual=found.residual)
     status = f"Data residual |Tu - y|/|y| = {found.residual:.3g}."
     status = status if found.status is None else f"{status} {found.status}"

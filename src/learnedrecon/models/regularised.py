@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from learnedrecon.compiling import real_of
+from learnedrecon.compiling import real_of, uncompiled
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
 from learnedrecon.functionals.fidelities import LeastSquares
@@ -87,6 +87,7 @@ class CGSense(Reconstructor):
         require_below_one(spec, "tolerance")
         require_counts(spec, {"max_iterations": 1})
 
+    @uncompiled
     def forward(self, problem: Problem) -> Estimate:
         operator = _linear(problem)
         found = cg_sense(
@@ -143,6 +144,7 @@ class SparseWavelets(Reconstructor):
         require_counts(spec, {"levels": 1, "max_iterations": 1})
         WaveletBasis((2 ** min(spec.levels, 20),), spec.wavelet, min(spec.levels, 20))
 
+    @uncompiled
     def forward(self, problem: Problem) -> Estimate:
         operator = _linear(problem)
         synthesis = self.synthesis(operator)

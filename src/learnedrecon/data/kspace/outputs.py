@@ -1,4 +1,4 @@
-"""Files with reconstructed volumes: HDF5 as the challenge has it, npy, TIFF and PNG."""
+"""Files with reconstructed volumes: HDF5 as the challenge has it, npy, NIfTI, TIFF and PNG."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from learnedrecon.data.files.arrays import HDF5_ENDINGS, write_array
+from learnedrecon.data.files.nifti import is_nifti, write_nifti
 from learnedrecon.errors import FileFormatError, require
 from learnedrecon.files import atomic_path
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 RECONSTRUCTION: Final = "reconstruction"
 """The key of a submission to the challenge."""
 
-VOLUME_ENDINGS: Final = (".h5", ".hdf5", ".npy", ".tif", ".tiff", ".png")
+VOLUME_ENDINGS: Final = (".h5", ".hdf5", ".npy", ".nii", ".nii.gz", ".tif", ".tiff", ".png")
 """By which outputs are known."""
 
 
@@ -34,7 +35,7 @@ def require_volume_ending(path: Path) -> None:
         FileFormatError: The ending is another one.
     """
     require(
-        path.suffix.lower() in VOLUME_ENDINGS,
+        path.name.lower().endswith(VOLUME_ENDINGS),
         FileFormatError,
         expected=f"an output that ends in {', '.join(VOLUME_ENDINGS)}",
         found=str(path),
@@ -42,16 +43,21 @@ def require_volume_ending(path: Path) -> None:
     )
 
 
-def write_volume(path: Path, images: NDArray[np.complex64]) -> None:
+def write_volume(
+    path: Path,
+    images: NDArray[np.complex64],
+    voxel: tuple[float, float, float] | None = None,
+) -> None:
     """Atomic write of a volume.
 
     HDF5 has magnitudes, float32, (slice, ny, nx), under the key ``reconstruction``; npy the complex
-    images; TIFF magnitudes, one page a slice; PNG magnitudes from 0 to their largest, all slices
-    side by side in rows.
+    images; NIfTI magnitudes with the size of voxels; TIFF magnitudes, one page a slice; PNG
+    magnitudes from 0 to their largest, all slices side by side in rows.
 
     Args:
         path: Path of a file that ends as :data:`VOLUME_ENDINGS` has it.
         images: Images (slice, ny, nx), complex.
+        voxel: Size (dz, dy, dx) of a voxel in mm, for NIfTI, or None.
 
     Raises:
         FileFormatError: The ending is unknown, or the file cannot be written.
@@ -62,6 +68,9 @@ def write_volume(path: Path, images: NDArray[np.complex64]) -> None:
     if ending in HDF5_ENDINGS:
         with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
             file.create_dataset(RECONSTRUCTION, data=magnitudes)
+    elif is_nifti(path):
+        with atomic_path(path) as temporary:
+            write_nifti(temporary, magnitudes, voxel, compressed=ending == ".gz")
     elif ending == ".npy":
         write_array(path, images)
     elif ending == ".png":

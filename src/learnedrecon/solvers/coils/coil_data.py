@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import TYPE_CHECKING
 
+from learnedrecon.compiling import open_function
 from learnedrecon.errors import GeometryError, describe
 from learnedrecon.operators.base import Operator
 from learnedrecon.operators.mri.cartesian import CartesianMRI
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@singledispatch
+@open_function
 def zero_filled_coils(operator: Operator, data: Tensor) -> Tensor:  # noqa: ARG001 - what others look at
     """The zero-filled images of all coils, without coil maps.
 
