@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import h5py
+import numpy as np
 import pytest
-from tests.kspace_files import SMALL, Scan, write_scan
+from tests.kspace_files import SMALL, Scan, kspace_of, write_scan
+
+from learnedrecon.data.files.arrays import read_array
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +60,17 @@ def test_the_whole_path(cli: Run, folder: Path, tmp_path: Path) -> None:
     assert volumes["volumes"] == volumes["compared_with_reference_images"]
     assert results["images"] == 2 * volumes["volumes"]
     assert not {"file40"} & set(volumes["per_volume"])
+    output = tmp_path / "image.h5"
+    made = cli("reconstruct", run, folder / "file20.h5", "-o", output)
+    assert made.exit_code == 0, made.output
+    with h5py.File(output) as file:
+        assert file["reconstruction"].shape == (2, 32, 32)
+        assert file["reconstruction"].dtype == np.float32
+    record = json.loads((tmp_path / "image.h5.json").read_text())
+    assert record["model"]["name"] == "learned_proximal"
+    assert record["config"]["data"]["train"]["broken"] == "skip"
+    assert len(record["weights_sha256"]) == 64
+    assert 0 < record["data_residual"] < 2
 
 
 def test_broken_files_stop_a_training_that_refuses_them(
@@ -82,3 +97,62 @@ def test_one_file_is_described(cli: Run, folder: Path) -> None:
     broken = cli("check", "data", folder / "file40.h5")
     assert broken.exit_code != 0
     assert "breaks off" in broken.output
+
+
+def test_a_full_file_is_its_reference_image(cli: Run, folder: Path, tmp_path: Path) -> None:
+    """In the unit of the file and in its matrix, by the coils alone and by their maps."""
+    with h5py.File(folder / "file10.h5") as file:
+        reference = file["reconstruction_rss"][()]
+    output = tmp_path / "image.npy"
+    result = cli("reconstruct", "zero_filled", folder / "file10.h5", "-o", output)
+    assert result.exit_code == 0, result.output
+    found = np.load(output)
+    assert found.dtype == np.complex64
+    assert np.linalg.norm(np.abs(found) - reference) < 0.06 * np.linalg.norm(reference)
+    assert "Data residual" in result.output
+    again = cli("reconstruct", "zero_filled", folder / "file10.h5", "-o", output)
+    assert again.exit_code != 0, "a file is not overwritten"
+
+
+@pytest.mark.parametrize(
+    ("method", "ending"), [("cg_sense", "png"), ("cg_sense", "tif"), ("wavelet_sense", "h5")]
+)
+def test_an_undersampled_file(cli: Run, tmp_path: Path, method: str, ending: str) -> None:
+    mask = tuple(int(k % 2 == 0 or 14 <= k < 22) for k in range(36))
+    scan = write_scan(tmp_path / "test.h5", SMALL.but(mask=mask, noise=0.01))
+    output = tmp_path / f"image.{ending}"
+    result = cli("reconstruct", method, scan, "-o", output)
+    assert result.exit_code == 0, result.output
+    shape = (64, 64) if ending == "png" else (3, 32, 32)
+    read = read_array(output, "reconstruction" if ending == "h5" else None)
+    assert read.shape == shape
+    with h5py.File(write_scan(tmp_path / "full.h5", SMALL)) as file:
+        reference = file["reconstruction_rss"][()]
+    if ending != "png":
+        assert np.linalg.norm(read - reference) < 0.2 * np.linalg.norm(reference)
+    assert (tmp_path / f"image.{ending}.json").exists()
+
+
+def test_one_coil_and_arrays_with_named_axes(cli: Run, tmp_path: Path) -> None:
+    single = write_scan(tmp_path / "single.h5", SMALL.but(coils=None))
+    result = cli("reconstruct", "zero_filled", single, "-o", tmp_path / "a.npy")
+    assert result.exit_code == 0, result.output
+    with h5py.File(single) as file:
+        assert np.allclose(
+            np.abs(np.load(tmp_path / "a.npy")), file["reconstruction_esc"], atol=1e-9
+        )
+    np.save(tmp_path / "b.npy", kspace_of(SMALL)[0])
+    (tmp_path / "b.yaml").write_text("axes: [coil, ky, kx]\nmatrix: [32, 32]\n")
+    result = cli("reconstruct", "cg_sense", tmp_path / "b.npy", "-o", tmp_path / "c.npy")
+    assert result.exit_code == 0, result.output
+    assert np.load(tmp_path / "c.npy").shape == (1, 32, 32)
+
+
+def test_what_k_space_does_not_need_is_refused(cli: Run, folder: Path, tmp_path: Path) -> None:
+    words = ["reconstruct", "zero_filled", folder / "file10.h5", "-o", tmp_path / "a.npy"]
+    result = cli(*words, "--counts")
+    assert result.exit_code != 0
+    assert "whose operator follows from it" in result.output
+    result = cli(*words[:-1], tmp_path / "a.doc")
+    assert result.exit_code != 0
+    assert not list(tmp_path.glob("a.*"))

@@ -205,6 +205,7 @@ _UNLIKE: dict[str, Any] = {
     "bounds": (0.0, None),
     "window": "hann",
     "wavelet": "db2",
+    "combine": "rss",
     "nonnegative": False,
     "shared": True,
     "reference_sigma": 0.02,

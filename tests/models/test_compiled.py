@@ -30,6 +30,8 @@ TABLE = [
 # Methods that look at numbers: before and after these there is a graph, if there is anything.
 LOOKING = {
     "tv": 0,
+    "cg_sense": 0,
+    "wavelet_sense": 0,
     "equilibrium_gradient": 2,
     "equilibrium_proximal": 2,
     "equilibrium_admm": 2,

@@ -113,6 +113,9 @@ EQUILIBRIUM: dict[str, Any] = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "fbp": {},
     "tv": {"weight": 0.1, "gap": 0.1},
+    "zero_filled": {},
+    "cg_sense": {"weight": 0.1},
+    "wavelet_sense": {"weight": 0.1, "wavelet": "haar", "levels": 1},
     "post_processing": {"network": UNetSpec(base=2, depth=1, groups=1)},
     "learned_gradient": {"iterations": 2, "memory": 2, "hidden": 4},
     "learned_primal_dual": {"iterations": 2, "primal": 2, "dual": 1, "hidden": 4},
@@ -169,7 +172,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 PLUGGED = ("plug_and_play_fbs", "plug_and_play_admm", "gradient_step")
 SIZED = ("lista", "lista_cp", "lista_cpss")
-LEARNED = [name for name in ARGUMENTS if name not in {"fbp", "tv"}]
+CLASSICAL = {"fbp", "tv", "zero_filled", "cg_sense", "wavelet_sense"}
+LEARNED = [name for name in ARGUMENTS if name not in CLASSICAL]
 NO_PSEUDO_INVERSE = (GeometryError, r"a ray transform, MRI.*start from T\*y")
 NOT_LINEAR = (GeometryError, r"[Ll]inear")
 NO_RAMP = (GeometryError, r"a ray transform.*ramp filter.*LearnedPrimalDual")
@@ -185,6 +189,9 @@ REFUSED: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("subset_primal_dual", "rgb blur"): NO_ROWS,
     ("subset_gradient", "rgb blur"): NO_ROWS,
     ("tv", "transmission"): NOT_LINEAR,
+    ("zero_filled", "transmission"): NOT_LINEAR,
+    ("cg_sense", "transmission"): NOT_LINEAR,
+    ("wavelet_sense", "transmission"): NOT_LINEAR,
     ("invertible_primal_dual", "transmission"): NOT_LINEAR,
     ("equilibrium_admm", "transmission"): NOT_LINEAR,
     ("equilibrium_primal_dual", "transmission"): NOT_LINEAR,

@@ -60,6 +60,9 @@ def solver(iterations: int) -> FixedPointSolver:
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "fbp": {"window": "hann", "bandwidth": 0.7},
     "tv": {"weight": 0.02, "nonnegative": False},
+    "zero_filled": {},
+    "cg_sense": {"weight": 0.02},
+    "wavelet_sense": {"weight": 0.02, "wavelet": "db2", "levels": 2},
     "post_processing": {
         "network": UNetSpec(base=4, depth=2, groups=2, resampling=("strided", "bilinear"))
     },
@@ -124,11 +127,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "lista_cpss": {"iterations": 3, "rows": 119, "columns": 120, "support": Support(5.0, 10.0)},
     "alista": {"iterations": 3, "support": Support(5.0, 10.0), "damping": 0.1},
 }
+CLASSICAL = {"fbp", "tv", "zero_filled", "cg_sense", "wavelet_sense"}
 SPECS: dict[str, Any] = {
-    name: MODELS[name].spec(**values | ({} if name in {"fbp", "tv"} else {"image_scale": 0.02}))
+    name: MODELS[name].spec(**values | ({} if name in CLASSICAL else {"image_scale": 0.02}))
     for name, values in ARGUMENTS.items()
 }
-LEARNED = [name for name in SPECS if name not in {"fbp", "tv"}]
+LEARNED = [name for name in SPECS if name not in CLASSICAL]
 ITERATIVE = [name for name in LEARNED if name != "post_processing"]
 FIXED = {name for name in ITERATIVE if name.startswith("equilibrium")}
 FIXED |= {"plug_and_play_fbs", "plug_and_play_admm", "gradient_step"}
@@ -137,7 +141,8 @@ DENSE = ("lista", "lista_cp", "lista_cpss", "alista")
 OF_BLUR = {"shrinkage_field"}
 CONVOLUTIONAL = [name for name in LEARNED if name not in {*DENSE, *OF_BLUR}]
 REVERSIBLE = {"invertible_primal_dual", "split_primal_dual"}
-LINEAR = {"tv", "invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
+LINEAR = {"tv", "zero_filled", "cg_sense", "wavelet_sense"}
+LINEAR |= {"invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
 LINEAR |= {"admm_net", "modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
 LINEAR |= {"denoiser_pdhg", "operator_recurrent", "psi_donet", "shrinkage_field"}
 LINEAR |= {*DENSE} | FIXED
@@ -314,7 +319,7 @@ def test_data_of_another_precision_are_refused(
     assert t._known is None
 
 
-@pytest.mark.parametrize("name", ["fbp", "tv"])
+@pytest.mark.parametrize("name", sorted(CLASSICAL))
 def test_methods_without_weights_take_both_precisions(name: str) -> None:
     for dtype in (torch.float32, torch.float64):
         assert built(name)(problem(dtype)).image.dtype == dtype

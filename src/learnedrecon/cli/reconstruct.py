@@ -32,8 +32,8 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     file: Annotated[
         Path,
         typer.Argument(
-            help="The measurement: npy, npz, TIFF, PNG, HDF5, Data Exchange, NXtomo, or a folder "
-            "of projections."
+            help="The measurement: npy, npz, TIFF, PNG, HDF5, Data Exchange, NXtomo, fastMRI, or a "
+            "folder of projections."
         ),
     ],
     *,
@@ -112,7 +112,8 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
 
     The geometry is that of the training unless --geometry gives another one. Counts become line
     integrals by their flats and darks, which Data Exchange and NXtomo have with them; frames with
-    three axes are (angle, row, detector).
+    three axes are (angle, row, detector). Of k-space all slices are reconstructed, with coil maps
+    from its centre, and what made them is written beside them as JSON.
     """
     from learnedrecon.experiments.reconstruction import reconstruct as reconstructed
     from learnedrecon.experiments.reconstruction import report

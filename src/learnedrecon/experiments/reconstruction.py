@@ -16,6 +16,8 @@ from torch import Tensor
 from learnedrecon.allocation import kept_memory
 from learnedrecon.data.draws import draws_of
 from learnedrecon.data.files.arrays import write_array
+from learnedrecon.data.kspace.files import KSPACE, is_kspace
+from learnedrecon.data.kspace.outputs import require_volume_ending, write_volume
 from learnedrecon.errors import (
     ConfigError,
     DataError,
@@ -25,7 +27,9 @@ from learnedrecon.errors import (
     describe,
 )
 from learnedrecon.experiments.experiment import FIDELITIES
+from learnedrecon.experiments.kspace_reconstruction import reconstruct_kspace, refuse_options
 from learnedrecon.experiments.method import Method, find_method
+from learnedrecon.experiments.provenance import provenance_path, write_provenance
 from learnedrecon.experiments.scan import Scan, measured, operator_record, simulated
 from learnedrecon.experiments.tuned_baselines import with_automatic
 from learnedrecon.files import plan_outputs
@@ -106,7 +110,8 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
             or "tv", or a model.
         measurement: Path of a file, or an array or tensor (*codomain), (channel, *codomain), or a
             stack of these; an image (*domain) with ``simulate``.
-        operator: T, its record, or a file with it; that of the training unless given.
+        operator: T, its record, or a file with it; that of the training unless given. The operator
+            of a file with k-space follows from the file.
         output: Path of the file for the image, or None.
         arguments: Arguments of a method that is given by its name, such as {"weight": 0.02}.
             Without any, arguments that the noise of the data can choose, such as the weight of
@@ -133,8 +138,14 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
     if raw is not None and raw.asked and (simulate or isinstance(measurement, Tensor | np.ndarray)):
         raise _misplaced("flats, rows and the like for a measurement in a file alone", f"{raw}")
     inputs = (measurement, operator, *(() if raw is None else raw.files))
-    file = _planned(output, inputs, force=force)
     _require_scale(scale)
+    if not simulate and isinstance(measurement, str | Path) and is_kspace(measurement, key):
+        asked = {"geometry": operator, "key": key if key != KSPACE else None}
+        refuse_options(asked | {"flats and the like": raw.asked if raw is not None else None})
+        planned = _planned_volume(output, inputs, force=force)
+        given_method = find_method(method, arguments=arguments, device=where)
+        return _of_kspace(given_method, Path(measurement), planned, scale, where)
+    file = _planned(output, inputs, force=force)
     chosen = _with_extrapolation(method, with_automatic(method, arguments))
     known = find_method(method, arguments=chosen, device=where)
     given = operator if isinstance(operator, Operator) else operator_record(operator)
@@ -176,6 +187,32 @@ def reconstructed(method: Method, scan: Scan, scale: float) -> tuple[Tensor, flo
     with torch.no_grad():
         estimate = method.model(problem)
     return scale * estimate.image, time.perf_counter() - start, estimate.status
+
+
+def _of_kspace(
+    method: Method, path: Path, file: Path | None, scale: float, device: torch.device
+) -> Reconstruction:
+    """All slices of a file with k-space, written with a record beside them."""
+    found = reconstruct_kspace(method, path, device=device, scale=scale)
+    if file is not None:
+        write_volume(file, found.images[:, 0].numpy(), found.file.voxel)
+        write_provenance(file, method, path, seconds=found.seconds, residual=found.residual)
+    status = f"Data residual |Tu - y|/|y| = {found.residual:.3g}."
+    status = status if found.status is None else f"{status} {found.status}"
+    return Reconstruction(
+        found.images, found.operator, found.seconds, status, None, None, None, file
+    )
+
+
+def _planned_volume(output: Path_ | None, inputs: Iterable[object], *, force: bool) -> Path | None:
+    """The file of a volume, which has a record beside it."""
+    if output is None:
+        return None
+    path = Path(output)
+    require_volume_ending(path)
+    read = [each for each in inputs if isinstance(each, str | Path)]
+    plan_outputs([path, provenance_path(path)], inputs=read, force=force)
+    return path
 
 
 def require_finite_image(method: Method, scan: Scan, image: Tensor) -> None:

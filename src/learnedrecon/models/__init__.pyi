@@ -40,6 +40,9 @@ from .post_processing import PostProcessing as PostProcessing
 from .psi_donet import PsiDONet as PsiDONet
 from .recurrent import RecurrentInferenceMachine as RecurrentInferenceMachine
 from .registry import MODELS as MODELS
+from .regularised import CGSense as CGSense
+from .regularised import SparseWavelets as SparseWavelets
+from .regularised import ZeroFilled as ZeroFilled
 from .shrinkage_field import ShrinkageField as ShrinkageField
 from .start import FilteredBackprojection as FilteredBackprojection
 from .subsets import SubsetGradient as SubsetGradient
@@ -58,6 +61,7 @@ __all__ = [
     "MODELS",
     "TV",
     "ADMMNet",
+    "CGSense",
     "ConvolutionLayers",
     "DeepGradientDescent",
     "Denoiser",
@@ -91,6 +95,7 @@ __all__ = [
     "PsiDONet",
     "RecurrentInferenceMachine",
     "ShrinkageField",
+    "SparseWavelets",
     "SplitPrimalDual",
     "StepInputs",
     "SubsetGradient",
@@ -100,4 +105,5 @@ __all__ = [
     "UnrolledGradient",
     "VariationalFlow",
     "VariationalNetwork",
+    "ZeroFilled",
 ]

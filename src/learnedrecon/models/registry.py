@@ -38,6 +38,7 @@ from learnedrecon.models.plug_and_play import (
 from learnedrecon.models.post_processing import PostProcessing
 from learnedrecon.models.psi_donet import PsiDONet
 from learnedrecon.models.recurrent import RecurrentInferenceMachine
+from learnedrecon.models.regularised import CGSense, SparseWavelets, ZeroFilled
 from learnedrecon.models.shrinkage_field import ShrinkageField
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
@@ -49,6 +50,9 @@ from learnedrecon.schemes.reconstructor import Reconstructor
 _CLASSES: dict[str, tuple[type[Any], str]] = {
     "fbp": (FBP, "filtered back-projection"),
     "tv": (TV, "total variation by a primal-dual method (Chambolle, Pock 2011)"),
+    "zero_filled": (ZeroFilled, "T*y, or the root of the sum of squares over the coils"),
+    "cg_sense": (CGSense, "Tikhonov by conjugate gradients (Pruessmann et al. 2001)"),
+    "wavelet_sense": (SparseWavelets, "sparse wavelets by FISTA (Lustig, Donoho, Pauly 2007)"),
     "post_processing": (PostProcessing, "a U-Net after an initial image (Jin et al. 2017)"),
     "learned_gradient": (LearnedGradient, "learned gradient (Adler, Öktem 2017)"),
     "learned_primal_dual": (LearnedPrimalDual, "learned primal-dual (Adler, Öktem 2018)"),
