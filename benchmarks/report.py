@@ -45,6 +45,7 @@ from studies import (
     longer,
     noise,
     operator_recurrent,
+    plug_and_play,
     schemes,
     solvers,
     subsets,
@@ -59,7 +60,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 OPERATORS = DOCS / "operators.md"
-NAMES = ("ray-transform.md", "speed.md", "depth.md", "schemes.md", "tests.md", OPERATORS.name)
+NAMES = (
+    "ray-transform.md",
+    "speed.md",
+    "depth.md",
+    "plug-and-play.md",
+    "schemes.md",
+    "tests.md",
+    OPERATORS.name,
+)
 PAGES = (*(DOCS / name for name in NAMES), ROOT / "studies" / "README.md")
 MARKED = re.compile(r"(<!-- begin (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 STUDIES: tuple[Study, ...] = (
@@ -73,6 +82,7 @@ STUDIES: tuple[Study, ...] = (
     schemes.STUDY,
     lista.STUDY,
     operator_recurrent.STUDY,
+    plug_and_play.STUDY,
     baselines.STUDY,
     noise.STUDY,
     ellipses.STUDY,
@@ -161,6 +171,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "lista": lista.STUDY.text,
     "operator-recurrent-machine": operator_recurrent.WHERE,
     "operator-recurrent": operator_recurrent.STUDY.text,
+    "plug-and-play-machine": partial(machines, STUDY_RESULTS, "plug_and_play", plug_and_play.PARTS),
+    "plug-and-play": plug_and_play.STUDY.text,
     "schemes": schemes.STUDY.text,
     "schemes-compared": lambda: on_page(schemes.equal()),
     "schemes-longer": lambda: on_page(schemes.others()),
