@@ -62,6 +62,7 @@ from learnedrecon.training.losses import (
     AbsoluteError,
     DeepSupervision,
     LogSquaredError,
+    SmoothedModulus,
     SquaredError,
 )
 
@@ -171,6 +172,8 @@ LOSS_EXAMPLES = (
     LogSquaredError(1e-6),
     AbsoluteError(),
     AbsoluteError("sum"),
+    SmoothedModulus(),
+    SmoothedModulus("sum", 1e-6),
     DeepSupervision(),
     DeepSupervision(0.5),
 )
