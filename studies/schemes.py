@@ -55,6 +55,8 @@ ELSEWHERE = {
     "filtered_primal_dual": "ellipses-filtered_lpd",
     "post_processing": "ellipses-unet",
     "operator_recurrent": "operator-recurrent",
+    "psi_donet": "limited-psi",
+    "semi_implicit_flow": "stopping-time",
     "lista": "lista",
     "lista_cp": "lista_cp",
     "lista_cpss": "lista_cpss",

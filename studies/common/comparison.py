@@ -245,6 +245,16 @@ def _elsewhere(found: Found) -> str:
             f"Relative error **{found['errors'][middle]:.3f}** of (I + X)⁻¹b for ‖X‖ = 0.5 with "
             f"{found['parameters']} parameters, {found['steps']} steps ({DEPTH})"
         )
+    if "perturbation" in found:
+        return (
+            f"**{found['psnr']:.2f} ± {found['psnr_stderr']:.2f} dB** on limited-angle CT with "
+            f"{found['parameters']} parameters, {found['steps']} steps ({DEPTH}): under-trained"
+        )
+    if "levels" in found:
+        times = ", ".join(
+            f"{level['learned']:.2f} for σ = {level['sigma']}" for level in found["levels"]
+        )
+        return f"Learned times T: **{times}** ({DEPTH})"
     if "runs" in found:
         number = len(found["runs"])
         seeds = "one seed" if number == 1 else f"{number} seeds"
