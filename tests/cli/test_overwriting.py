@@ -114,5 +114,5 @@ def test_a_configuration_without_a_name_gives_no_folder(
 ) -> None:
     """Its run would be written into 'runs' itself, or into the working folder."""
     path = place.file(name, place.config.read_text())
-    refused(["train", path], ("the run folder its own", "yaml", "with -o"))
+    refused(["train", path, *place.small], ("the run folder its own", "yaml", "with -o"))
     assert {each.name for each in place.folder.iterdir()} == {name}

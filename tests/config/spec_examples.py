@@ -70,6 +70,7 @@ from learnedrecon.training.losses import (
     AbsoluteError,
     DeepSupervision,
     LogSquaredError,
+    SmoothedModulus,
     SquaredError,
 )
 
@@ -183,6 +184,8 @@ LOSS_EXAMPLES = (
     LogSquaredError(1e-6),
     AbsoluteError(),
     AbsoluteError("sum"),
+    SmoothedModulus(),
+    SmoothedModulus("sum", 1e-6),
     DeepSupervision(),
     DeepSupervision(0.5),
 )

@@ -53,6 +53,12 @@ def test_arguments_out_of_range_are_refused_when_built(build: Callable[[], objec
         build()
 
 
+def test_signals_have_one_axis() -> None:
+    signal = torch.tensor([[[1.0, 3.0, 2.0]]], dtype=torch.float64)
+    assert float(Dirichlet(1)(signal)) == (2**2 + 1**2) / 2
+    assert float(TotalVariation(1)(signal)) == 2 + 1
+
+
 def test_a_weight_in_the_place_of_the_axes_is_told_where_it_belongs() -> None:
     with pytest.raises(ConfigError, match=r"axes = 0\.1.*FunctionalMultiple"):
         TotalVariation(0.1)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from tests.config.hostile import changed
 from tests.config.spec_examples import EXAMPLES, REGISTRIES
 from tests.fuzz.mutations import mutated
+from tests.kspace_files import Scan, write_scan
 
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.config.yaml_file import dump_config, dump_operator, read_config, read_operator
@@ -27,6 +28,9 @@ from learnedrecon.data.files.dicom import dicom_header, dicom_subject, read_atte
 from learnedrecon.data.files.exchange import read_data_exchange
 from learnedrecon.data.files.hdf5 import broken_links, list_datasets, open_hdf5
 from learnedrecon.data.files.nexus import read_nxtomo
+from learnedrecon.data.kspace.files import read_kspace
+from learnedrecon.data.kspace.folder import kspace_folder
+from learnedrecon.data.kspace.slices import read_slice
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.noise import PoissonLog
 from learnedrecon.data.pairs import read_geometry
@@ -67,7 +71,14 @@ class Seed(NamedTuple):
 
 def seeds(folder: Path) -> list[Seed]:
     """All of them; the folder is for files that a library can write to disk alone."""
-    return [*_arrays(folder), *_hdf5(folder), *_slices(folder), *_texts(), *_weights()]
+    return [
+        *_arrays(folder),
+        *_hdf5(folder),
+        *_kspace(folder),
+        *_slices(folder),
+        *_texts(),
+        *_weights(),
+    ]
 
 
 def _arrays(folder: Path) -> list[Seed]:
@@ -155,6 +166,19 @@ def _hdf5(folder: Path) -> list[Seed]:
         Seed("hdf5", ".h5", path.read_bytes(), (*special.get(path.stem, ()), *readers))
         for path in paths
     ]
+
+
+def _kspace(folder: Path) -> list[Seed]:
+    scan = Scan(matrix=(8, 8), kspace=(12, 10), slices=2, coils=2, padding=1)
+    content = write_scan(folder / "scan.h5", scan).read_bytes()
+    return [Seed("fastmri", ".h5", content, (_slices_of_kspace, kspace_folder, look_at))]
+
+
+def _slices_of_kspace(path: Path) -> None:
+    file = read_kspace(path)
+    for number in range(min(file.shape[0], 3)):
+        read_slice(file, number)
+        file.reference_image(number)
 
 
 def _everything(path: Path) -> None:

@@ -46,6 +46,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("half_quadratic_splitting", {"network": {"dims": 3}}, "dims"),
     ("neumann", {"step": -1.0}, "step"),
     ("preconditioned_neumann", {"iterations": 0}, "iterations"),
+    ("operator_recurrent", {"features": 1}, "features"),
+    ("psi_donet", {"levels": 0}, "levels"),
+    ("psi_donet", {"threshold": 0.0}, "threshold"),
+    ("denoiser_pdhg", {"step": 0.0}, "step"),
+    ("shrinkage_field", {"weight": -1.0}, "weight"),
+    ("semi_implicit_flow", {"time": 0.0}, "time"),
 ]
 
 

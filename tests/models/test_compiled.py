@@ -42,6 +42,7 @@ LOOKING = {
     "invertible_primal_dual": 2,
     "split_primal_dual": 2,
     "modl": 3,
+    "semi_implicit_flow": 4,
     "admm_net": 3,
     "half_quadratic_splitting": 4,
     "preconditioned_neumann": 7,

@@ -120,6 +120,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "operator_recurrent": {"iterations": 3, "features": 3},
     "psi_donet": {"iterations": 3, "levels": 2},
     "shrinkage_field": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
+    "semi_implicit_flow": {
+        "iterations": 3,
+        "experts": Experts(4, 5, 9, 2.0, 0.2),
+        "data_step": EXACT_STEP,
+    },
     "variational_flow": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
     "variational_network": {"iterations": 3, "experts": Experts(4, 5, 9, 2.0, 0.2)},
     "lista": {"iterations": 3, "rows": 119, "columns": 120},
@@ -145,7 +150,7 @@ LINEAR = {"tv", "zero_filled", "cg_sense", "wavelet_sense"}
 LINEAR |= {"invertible_primal_dual", "subset_primal_dual", "subset_gradient"}
 LINEAR |= {"admm_net", "modl", "half_quadratic_splitting", "neumann", "preconditioned_neumann"}
 LINEAR |= {"denoiser_pdhg", "operator_recurrent", "psi_donet", "shrinkage_field"}
-LINEAR |= {*DENSE} | FIXED
+LINEAR |= {"semi_implicit_flow", *DENSE} | FIXED
 NONLINEAR = [name for name in SPECS if name not in LINEAR]
 
 

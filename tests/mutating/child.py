@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Answer: TypeAlias = "Callable[[dict[str, Any]], tuple[int, str]]"
 OPTIONS = ("-q", "-n", "0", "-m", "not slow", "-p", "no:cacheprovider")
-ALARM = 15
+ALARM = 100
 """How many times the limit of processor time may pass on a busy machine."""
 IMPORTS = 10.0
 """Seconds for importing the library anew, which a test may do."""

@@ -65,12 +65,18 @@ def test_lengths_beyond_what_the_arithmetic_carries_are_refused() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("source", "pitch"), [(9e8, 0.9), (100.0, 2e-5)])
-def test_the_adjoint_is_exact_up_to_the_limits(source: float, pitch: float) -> None:
-    operator = fan(source, pitch)
+@pytest.mark.parametrize(
+    ("inside", "beyond"), [((9e8, 0.9), (2e9, 0.9)), ((100.0, 2e-5), (100.0, 5e-6))]
+)
+def test_the_adjoint_is_exact_up_to_the_limits(
+    inside: tuple[float, float], beyond: tuple[float, float]
+) -> None:
+    operator = fan(*inside)
     generator = torch.Generator().manual_seed(0)
     u, v = operator.domain.random(generator), operator.codomain.random(generator)
     assert adjoint_defect(operator, u, v) < 1e-10
+    with pytest.raises(GeometryError, match="wrong unit"):
+        fan(*beyond)
 
 
 def test_a_scan_of_poses_takes_the_counts_of_a_panel() -> None:

@@ -7,7 +7,12 @@ import torch
 
 from learnedrecon.errors import ConfigError, DataError, ShapeError
 from learnedrecon.schemes.reconstructor import Estimate
-from learnedrecon.training.losses import AbsoluteError, LogSquaredError, SquaredError
+from learnedrecon.training.losses import (
+    AbsoluteError,
+    LogSquaredError,
+    SmoothedModulus,
+    SquaredError,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -70,3 +75,25 @@ def test_an_empty_truth_is_compared_with_one(tiny: ModuleType) -> None:
 def test_a_floor_that_is_not_positive_is_refused(floor: float) -> None:
     with pytest.raises(ConfigError, match=r"Expected floor > 0\. Found .*What to do"):
         LogSquaredError(floor)
+
+
+def test_the_modulus_ignores_the_phase(tiny: ModuleType) -> None:
+    batch = tiny.Source(dtype=torch.float64).of([0, 1])
+    image = torch.rand(batch.truth.shape, dtype=torch.complex128)
+    found = SmoothedModulus("sum", 0.01)(Estimate(image), batch)
+    moduli = [(each.abs().square() + 0.01).sqrt() for each in (image, batch.truth)]
+    expected = (moduli[0] - moduli[1]).square().flatten(1).sum(1)
+    assert torch.allclose(found, expected, rtol=1e-13)
+    turned = Estimate(image * torch.exp(torch.tensor(0.7j)))
+    assert torch.allclose(SmoothedModulus("sum", 0.01)(turned, batch), found, rtol=1e-6)
+    assert float(SmoothedModulus()(Estimate(batch.truth * 1j), batch).sum()) < 1e-20
+
+
+def test_the_modulus_has_a_gradient_at_zero(tiny: ModuleType) -> None:
+    batch = tiny.Source(dtype=torch.float64).of([0])
+    image = torch.zeros(batch.truth.shape, dtype=torch.complex128, requires_grad=True)
+    SmoothedModulus()(Estimate(image), batch).sum().backward()
+    assert image.grad is not None
+    assert bool(image.grad.isfinite().all())
+    with pytest.raises(ConfigError, match="epsilon > 0"):
+        SmoothedModulus(epsilon=0.0)

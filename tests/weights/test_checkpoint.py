@@ -9,9 +9,10 @@ import torch
 
 from learnedrecon.errors import ConfigError, FileFormatError
 from learnedrecon.models.registry import MODELS
+from learnedrecon.operators.imaging.blur import Blur, PointSpread
+from learnedrecon.operators.imaging.point_spread import Gaussian
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
-from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import InverseProblem
 from learnedrecon.weights.checkpoint import (
     MODEL,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from learnedrecon.operators.base import Operator
     from learnedrecon.schemes.reconstructor import Reconstructor
     from learnedrecon.weights.checkpoint import FidelityName
 
@@ -99,27 +101,33 @@ def test_a_run_folder_has_its_best_weights(tiny: ModuleType, tmp_path: Path) -> 
 
 
 OF_ONE_SIZE = ("lista", "lista_cp", "lista_cpss")
+THRESHOLDING = ("alista", "psi_donet")
+OF_BLUR = ("shrinkage_field",)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_method_comes_back_bit_for_bit(tmp_path: Path, name: str) -> None:
-    """Those without weights too, each with a real scan, from the registries of the package."""
-    geometry = ParallelBeam((16, 16), AngleRange(12), FlatDetector(24, 1.0), 1.0)
+    """Those without weights too, each with its operator, from the registries of the package."""
+    geometry: Any = ParallelBeam((16, 16), AngleRange(12), FlatDetector(24, 1.0), 1.0)
+    operator: Operator = RayTransform(geometry)
+    if name in OF_BLUR:
+        geometry = PointSpread((16, 16), Gaussian(1.0))
+        operator = Blur(geometry)
     entry = MODELS[name]
     sizes = {"rows": 288, "columns": 256} if name in OF_ONE_SIZE else {}
     spec = entry.spec(**REQUIRED.get(name, {}), **sizes)
     model = entry.build(spec).eval()
     generator = torch.Generator().manual_seed(7)
     for parameter in model.parameters():
-        kept = parameter.data if name == "alista" else 0  # drawn thresholds would leave nothing
+        kept = parameter.data if name in THRESHOLDING else 0  # drawn thresholds would leave nothing
         parameter.data.copy_(kept + 0.05 * torch.randn(parameter.shape, generator=generator))
     path = tmp_path / "weights.safetensors"
-    save_weights(path, model, operator=RayTransform(geometry))
+    save_weights(path, model, operator=operator)
     loaded = load_weights(path)
     assert loaded.model.spec == spec
     assert loaded.operator is not None
     assert loaded.operator.spec == geometry
-    data = OPERATORS["parallel_beam"].build(geometry)(torch.rand(2, 1, 16, 16, generator=generator))
+    data = operator(torch.rand(2, 1, 16, 16, generator=generator))
     problem = InverseProblem(loaded.operator, data)
     with torch.no_grad():
         image = model(problem).image

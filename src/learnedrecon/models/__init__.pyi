@@ -50,6 +50,7 @@ from .subsets import SubsetPrimalDual as SubsetPrimalDual
 from .subsets import Subsets as Subsets
 from .unrolled import UnrolledGradient as UnrolledGradient
 from .variational import VariationalNetwork as VariationalNetwork
+from .variational_flow import SemiImplicitFlow as SemiImplicitFlow
 from .variational_flow import VariationalFlow as VariationalFlow
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "PreconditionedNeumannNetwork",
     "PsiDONet",
     "RecurrentInferenceMachine",
+    "SemiImplicitFlow",
     "ShrinkageField",
     "SparseWavelets",
     "SplitPrimalDual",

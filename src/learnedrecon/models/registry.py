@@ -43,7 +43,7 @@ from learnedrecon.models.shrinkage_field import ShrinkageField
 from learnedrecon.models.subsets import SubsetGradient, SubsetPrimalDual
 from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.models.variational import VariationalNetwork
-from learnedrecon.models.variational_flow import VariationalFlow
+from learnedrecon.models.variational_flow import SemiImplicitFlow, VariationalFlow
 from learnedrecon.registry import Registry, entry_of
 from learnedrecon.schemes.reconstructor import Reconstructor
 
@@ -150,6 +150,10 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "variational_flow": (
         VariationalFlow,
         "gradient flow of one learned energy up to a learned time (Effland et al. 2020)",
+    ),
+    "semi_implicit_flow": (
+        SemiImplicitFlow,
+        "the same flow with an implicit data term, by semi-implicit steps (Effland et al. 2020)",
     ),
     "variational_network": (
         VariationalNetwork,

@@ -29,7 +29,7 @@ from learnedrecon.models.base import LearnedScheme
 from learnedrecon.models.checks import require_counts, require_positive
 from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import Start, start_of
-from learnedrecon.networks.experts import Experts, FieldOfExperts
+from learnedrecon.networks.experts import Experts, FieldOfExperts, Force
 from learnedrecon.schemes.step import Chain, Step
 
 if TYPE_CHECKING:
@@ -76,10 +76,16 @@ class VariationalStep(Step[Descent]):
 
     def forward(self, state: Descent, problem: Problem) -> Descent:
         u, before = state
-        prior, outside = self.experts(self.like.to_channels(u))
-        force = self._as_images(prior, u) + problem.gradient(u)
-        outside = outside.reshape(len(u), -1).mean(1)
+        prior, outside = self.prior(u)
+        force = prior + problem.gradient(u)
         return Descent(u - self.size() * force, torch.maximum(before, outside))
+
+    def prior(self, u: Tensor) -> Force:
+        """The learned force ∇R(u), and the fraction of responses outside the nodes, (batch,)."""
+        gradient, outside = self.experts(self.like.to_channels(u))
+        batch = (len(u), *u.shape[2 : 2 + self.like.image_folded])
+        image = self.like.from_channels(gradient, batch)
+        return Force(image, outside.reshape(len(u), -1).mean(1))
 
     def size(self) -> Tensor:
         """The step size λ."""
@@ -92,10 +98,6 @@ class VariationalStep(Step[Descent]):
             u: Image in units of c, (batch, channel, *domain.shape).
         """
         return self.experts.energy(self.like.to_channels(u)).reshape(len(u), -1).sum(1)
-
-    def _as_images(self, channels: Tensor, u: Tensor) -> Tensor:
-        batch = (len(u), *u.shape[2 : 2 + self.like.image_folded])
-        return self.like.from_channels(channels, batch)
 
 
 class VariationalNetwork(LearnedScheme):

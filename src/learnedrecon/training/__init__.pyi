@@ -3,6 +3,7 @@ from .losses import AbsoluteError as AbsoluteError
 from .losses import DeepSupervision as DeepSupervision
 from .losses import LogSquaredError as LogSquaredError
 from .losses import Loss as Loss
+from .losses import SmoothedModulus as SmoothedModulus
 from .losses import SquaredError as SquaredError
 from .run import RunFolder as RunFolder
 from .spec import BatchSpec as BatchSpec
@@ -27,6 +28,7 @@ __all__ = [
     "OptimiserSpec",
     "RunFolder",
     "ScheduleSpec",
+    "SmoothedModulus",
     "SquaredError",
     "Supervised",
     "TrainingResult",
