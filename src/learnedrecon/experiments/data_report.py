@@ -205,6 +205,6 @@ def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:
     return (
         f"{many} of {rows} x {columns} complex numbers, such as k-space data of MRI.",
         "They need the operator of the scan, such as cartesian_mri: give it with --geometry.",
-        "Or a YAML beside the file, of the same name, says that they are k-space and names the axes,",
+        "Or a YAML beside the file, of the same name, calls them k-space and names the axes,",
         "such as 'axes: [coil, ky, kx]': check, init, train and reconstruct go on from there.",
     )
