@@ -7,7 +7,8 @@
 the 128² images with 2.5 % noise. What is not learned is tuned on validation phantoms: the bandwidth
 of FBP, the weight of total variation, and γ of ISTA after 10 and after 200 steps. The learning
 rate of ΨDONet is the better one of 2e-3 and 5e-3 for validation phantoms. ISTA and ΨDONet start
-from T*y.
+from T*y. A start from FBP was dropped after a look at the first 30 test phantoms: all scores are of
+the next 30, which no choice has seen.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ NUMBERS: dict[Split, int] = {"train": 200, "validation": 10, "test": 30}
 BANDWIDTHS = (0.2, 0.3, 0.45, 0.7, 1.0)
 WEIGHTS = (0.3, 1.0, 3.0, 10.0)
 THRESHOLDS = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002)
+FIRST: dict[Split, int] = {"train": 0, "validation": 0, "test": 30}
 COLOURS = {"limited-psi": "#2b8a3e", "limited-ista": "#1f5fa8", "limited-ista-long": "#1f5fa8"}
 
 
@@ -67,7 +69,8 @@ def phantoms(split: Split) -> tuple[InverseProblem, Tensor]:
     """Noisy data and true images of a split."""
     number = NUMBERS[split]
     drawn = EllipseDataset(EllipseSpec("dival", 2 * SIZE, split))
-    fine = torch.stack([drawn[i].truth for i in range(number)])  # type: ignore[misc]
+    chosen = range(FIRST[split], FIRST[split] + number)
+    fine = torch.stack([drawn[i].truth for i in chosen])  # type: ignore[misc]
     clean = operator(2 * SIZE)(fine)
     generator = torch.Generator().manual_seed(sum(map(ord, split)))
     sigma = NOISE * clean.abs().mean((1, 2, 3), keepdim=True)

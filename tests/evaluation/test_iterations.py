@@ -125,7 +125,7 @@ def test_spans_are_read(text: str, span: tuple[int, int]) -> None:
     assert parse_iterations(text) == span
 
 
-@pytest.mark.parametrize("text", ["", "0:5", "5:3", "a:b", "1:2:3", "-4", "1.5"])
+@pytest.mark.parametrize("text", ["", "0:5", "5:3", "a:b", "1:2:3", "-4", "1.5", "1:100001"])
 def test_wrong_spans_are_named(text: str) -> None:
     with pytest.raises(ConfigError, match="--iterations"):
         parse_iterations(text)

@@ -133,6 +133,17 @@ def test_the_bound_for_every_size_holds_on_fine_grids(
     assert exact <= bound <= 1.25 * exact
 
 
+@pytest.mark.parametrize(
+    ("padding", "bound"),
+    [("zeros", 3), ("circular", 4), ("reflect", 6), ("symmetric", 8)],
+)
+def test_the_frequencies_of_four_points_with_each_border(padding: Padding, bound: int) -> None:
+    """The symbol 2 sin ω on grids of 6, 4, 6 and 8 points; an extension has the norm √2."""
+    weight = torch.tensor([[[1.0, 0.0, -1.0]]], dtype=torch.float64)
+    found = conv_norm_bound(weight, padding=padding, shape=(4,))
+    assert float(found) == pytest.approx(bound**0.5, rel=1e-6)
+
+
 def test_a_delta_is_the_identity() -> None:
     weight = torch.zeros(3, 3, 3, 3, dtype=torch.float64)
     for channel in range(3):

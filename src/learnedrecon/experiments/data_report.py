@@ -204,8 +204,7 @@ def _complex_lines(shape: tuple[int, ...]) -> tuple[str, ...]:
     many = f"A stack of {stack[0]} slices or coils" if stack else "One array"
     return (
         f"{many} of {rows} x {columns} complex numbers, such as k-space data of MRI.",
-        "Of k-space, a YAML beside the file, of the same name, names the axes, such as",
-        "  axes: [coil, ky, kx]",
-        "and check, init, train and reconstruct take it from there. Other complex data need the",
-        "operator of the scan: give it with --geometry.",
+        "They need the operator of the scan, such as cartesian_mri: give it with --geometry.",
+        "Or a YAML beside the file, of the same name, calls them k-space and names the axes,",
+        "such as 'axes: [coil, ky, kx]': check, init, train and reconstruct go on from there.",
     )
