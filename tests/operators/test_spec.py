@@ -12,7 +12,7 @@ from learnedrecon.operators.imaging.blur import PointSpread
 from learnedrecon.operators.imaging.downsample import Downsampling
 from learnedrecon.operators.imaging.inpaint import PixelMask
 from learnedrecon.operators.imaging.point_spread import Box
-from learnedrecon.operators.imaging.shapes import Padding
+from learnedrecon.operators.imaging.shapes import Padding, Unchanged
 from learnedrecon.operators.imaging.wavelet import WaveletBasis
 from learnedrecon.operators.magnitude import Magnitude
 from learnedrecon.operators.matrix import Matrix
@@ -57,6 +57,7 @@ SPECS: dict[str, Any] = {
     "inpaint": PixelMask((6, 6), 0.5),
     "matrix": Matrix(((1.0, 2.0), (3.0, 4.0))),
     "pad": Padding((6, 6), ((1, 1), (2, 2))),
+    "identity": Unchanged((6, 6)),
     "finite_difference": Differences((6, 6)),
     "wavelet": WaveletBasis((8, 8), "haar", 1),
     "transmission_ct": Transmission(SCAN, 0.02),

@@ -15,7 +15,7 @@ from learnedrecon.operators.imaging.downsample import Downsample, Downsampling
 from learnedrecon.operators.imaging.inpaint import Inpaint, PixelMask
 from learnedrecon.operators.imaging.point_spread import Box, Gaussian
 from learnedrecon.operators.imaging.separable import Separable
-from learnedrecon.operators.imaging.shapes import Crop, Identity, Pad, Padding, RealToComplex
+from learnedrecon.operators.imaging.shapes import Crop, Identity, Pad, Padding, RealToComplex, Unchanged
 from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 from learnedrecon.operators.matrix import Matrix, MatrixOperator
 from learnedrecon.operators.space import Space
@@ -117,6 +117,7 @@ CASES: dict[str, Case] = {
     "identity": lambda d: Identity(Space((3, 4), d)),
     "real to complex": lambda d: RealToComplex(Space((3, 4), d)),
     "real part": lambda d: RealToComplex(Space((3, 4), d)).H,
+    "identity, of a spec": lambda d: Unchanged((5, 4)).build().to(d),
     "crop": lambda d: Crop(Space((5, 4), d), (2, 3)),
     "crop, from a corner": lambda d: Crop(Space((5, 4), wide(d)), (2, 3), (0, 1)),
     "finite_difference": lambda d: FiniteDifference(Space((5, 4), d)),
