@@ -28,6 +28,21 @@ def require_counts(spec: object, least: Mapping[str, int]) -> None:
             raise _out_of_range(spec, name, f"a whole number, at least {bound}")
 
 
+def require_at_most(spec: object, most: Mapping[str, int]) -> None:
+    """Check that fields of a spec are at most given numbers.
+
+    Args:
+        spec: Record of constructor arguments.
+        most: Largest value of each field, by name.
+
+    Raises:
+        ConfigError: A field is too large; the first one is named.
+    """
+    for name, bound in most.items():
+        if vars(spec)[name] > bound:
+            raise _out_of_range(spec, name, f"a whole number, at most {bound}")
+
+
 def require_positive(spec: object, *names: str, optional: bool = False) -> None:
     """Check that fields of a spec are positive and finite.
 

@@ -28,7 +28,7 @@ from torch.nn import functional
 from learnedrecon.compiling import constant
 from learnedrecon.functionals.pointwise import shrink
 from learnedrecon.models.base import LearnedScheme
-from learnedrecon.models.checks import require_counts, require_positive
+from learnedrecon.models.checks import require_at_most, require_counts, require_positive
 from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.recurrent import on_parts
 from learnedrecon.models.start import Start, start_of
@@ -203,5 +203,6 @@ class PsiDONet(LearnedScheme):
     @staticmethod
     def check(spec: Record) -> None:
         require_counts(spec, {"iterations": 1, "levels": 1})
+        require_at_most(spec, {"levels": 20})
         require_positive(spec, "threshold", "image_scale")
-        WaveletBasis((2 ** int(spec.levels),), spec.wavelet, spec.levels)
+        WaveletBasis((2**spec.levels,), spec.wavelet, spec.levels)

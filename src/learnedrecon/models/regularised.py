@@ -16,7 +16,12 @@ from learnedrecon.errors import GeometryError, describe
 from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.functionals.norms import L1
-from learnedrecon.models.checks import require_below_one, require_counts, require_positive
+from learnedrecon.models.checks import (
+    require_at_most,
+    require_below_one,
+    require_counts,
+    require_positive,
+)
 from learnedrecon.operators.imaging.shapes import Pad, Padding
 from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 from learnedrecon.operators.linear import LinearOperator
@@ -142,7 +147,8 @@ class SparseWavelets(Reconstructor):
         require_positive(spec, "weight")
         require_below_one(spec, "weight", "tolerance")
         require_counts(spec, {"levels": 1, "max_iterations": 1})
-        WaveletBasis((2 ** min(spec.levels, 20),), spec.wavelet, min(spec.levels, 20))
+        require_at_most(spec, {"levels": 20})
+        WaveletBasis((2**spec.levels,), spec.wavelet, spec.levels)
 
     @uncompiled
     def forward(self, problem: Problem) -> Estimate:
