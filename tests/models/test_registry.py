@@ -141,7 +141,7 @@ LEARNED = [name for name in SPECS if name not in CLASSICAL]
 ITERATIVE = [name for name in LEARNED if name != "post_processing"]
 FIXED = {name for name in ITERATIVE if name.startswith("equilibrium")}
 FIXED |= {"plug_and_play_fbs", "plug_and_play_admm", "gradient_step"}
-STORING = [name for name in ITERATIVE if name not in FIXED]
+STORING = [name for name in ITERATIVE if name not in {*FIXED, "denoiser"}]  # which has one step
 DENSE = ("lista", "lista_cp", "lista_cpss", "alista")
 OF_BLUR = {"shrinkage_field"}
 CONVOLUTIONAL = [name for name in LEARNED if name not in {*DENSE, *OF_BLUR}]
