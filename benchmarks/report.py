@@ -175,7 +175,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "lista": lista.STUDY.text,
     "operator-recurrent-machine": operator_recurrent.WHERE,
     "operator-recurrent": operator_recurrent.STUDY.text,
-    "plug-and-play-machine": partial(machines, STUDY_RESULTS, "plug_and_play", plug_and_play.PARTS),
+    "plug-and-play-machine": partial(
+        machines, STUDY_RESULTS, "plug_and_play", tuple(plug_and_play.PARTS)
+    ),
     "plug-and-play": plug_and_play.STUDY.text,
     "limited-angle-machine": limited_angle.WHERE,
     "limited-angle": limited_angle.STUDY.text,

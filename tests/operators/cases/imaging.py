@@ -15,7 +15,14 @@ from learnedrecon.operators.imaging.downsample import Downsample, Downsampling
 from learnedrecon.operators.imaging.inpaint import Inpaint, PixelMask
 from learnedrecon.operators.imaging.point_spread import Box, Gaussian
 from learnedrecon.operators.imaging.separable import Separable
-from learnedrecon.operators.imaging.shapes import Crop, Identity, Pad, Padding, RealToComplex, Unchanged
+from learnedrecon.operators.imaging.shapes import (
+    Crop,
+    Identity,
+    Pad,
+    Padding,
+    RealToComplex,
+    Unchanged,
+)
 from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
 from learnedrecon.operators.matrix import Matrix, MatrixOperator
 from learnedrecon.operators.space import Space
