@@ -17,6 +17,7 @@ from learnedrecon import specs
 from learnedrecon.errors import ConfigError, DtypeError
 from learnedrecon.models.equilibrium import FixedPointSolver, PotentialLayers
 from learnedrecon.models.lista_coupled import Support
+from learnedrecon.models.plug_and_play_steps import DenoiserStep
 from learnedrecon.models.registry import MODELS
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.models.subsets import Subsets
@@ -75,7 +76,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "equilibrium_proximal": {**EQUILIBRIUM, "solver": solver(200)},
     "equilibrium_admm": {**EQUILIBRIUM, "solver": solver(60), "data_step": NormalSolver(1e-12, 30)},
     "equilibrium_primal_dual": {**EQUILIBRIUM, "solver": solver(200)},
-    "denoiser": {"network": PotentialLayers(2, 3, 4, 0.1)},
+    "denoiser": {"network": PotentialLayers(2, 3, 4, 0.02)},
     "plug_and_play_fbs": {"network": PotentialLayers(2, 3, 4, 0.1), "solver": solver(200)},
     "plug_and_play_admm": {
         "network": PotentialLayers(2, 3, 4, 0.1),
@@ -216,9 +217,10 @@ def test_every_method_but_tv_passes_the_kit_with_photons(name: str) -> None:
 def test_every_step_passes_the_kit(name: str, nonlinear: bool) -> None:
     model = built(name)
     assert isinstance(model, Iterative)
-    assert isinstance(model.scheme, Chain | Repeat | FixedPoint)
+    assert isinstance(model.scheme, Chain | Repeat | FixedPoint | DenoiserStep)
     scaled, _ = model.scaled(problem(nonlinear=nonlinear, batch=2, of=name))
-    step = model.scheme[0] if isinstance(model.scheme, Chain) else model.scheme.step
+    first = model.scheme[0] if isinstance(model.scheme, Chain) else model.scheme
+    step = first.step if isinstance(first, Repeat | FixedPoint) else first
     check_step(step, model.initial(scaled), scaled)
 
 
