@@ -1,4 +1,4 @@
-"""Checks of the constructor arguments of methods."""
+"""Checks of the constructor arguments of methods, and of operators in a call."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
-from learnedrecon.errors import ConfigError, describe
+from learnedrecon.errors import ConfigError, GeometryError, describe
+from learnedrecon.operators.linear import LinearOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from learnedrecon.problem import Problem
 
 
 def require_counts(spec: object, least: Mapping[str, int]) -> None:
@@ -101,3 +104,22 @@ def _out_of_range(spec: object, name: str, rule: str) -> ConfigError:
             fix=f"correct '{name}'",
         )
     )
+
+
+def linear_of(problem: Problem, purpose: str = "", *, fix: str) -> LinearOperator:
+    """The operator of a problem, which has to be linear.
+
+    Args:
+        problem: Problem of a call.
+        purpose: Words after "a linear operator", such as " for total variation by PDHG".
+        fix: Advice for a nonlinear one.
+
+    Raises:
+        GeometryError: The operator is nonlinear.
+    """
+    operator = problem.operator
+    if not isinstance(operator, LinearOperator):
+        raise GeometryError(
+            describe(expected=f"a linear operator{purpose}", found=type(operator).__name__, fix=fix)
+        )
+    return operator

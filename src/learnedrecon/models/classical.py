@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
-from learnedrecon.errors import DataError, GeometryError, describe
-from learnedrecon.models.checks import require_below_one, require_counts, require_positive
+from learnedrecon.errors import DataError, describe
+from learnedrecon.models.checks import (
+    linear_of,
+    require_below_one,
+    require_counts,
+    require_positive,
+)
 from learnedrecon.models.start import FilteredBackprojection
 from learnedrecon.networks.filters import Window  # noqa: TC001 - recorded by its annotation
-from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.schemes.tunable import Tunable
@@ -31,10 +35,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.problem import Problem
     from learnedrecon.recorded import Record
     from learnedrecon.solvers.direct.bandwidth import BandwidthResult
     from learnedrecon.solvers.direct.extrapolation import Part
+
+_LOGARITHM = "take the logarithm of transmission data and use the ray transform"
 
 
 def natural_weight(problem: Problem) -> float:
@@ -48,7 +55,7 @@ def natural_weight(problem: Problem) -> float:
     Raises:
         GeometryError: The operator is not linear.
     """
-    _require_linear(problem)
+    linear_of(problem, " for total variation by PDHG", fix=_LOGARITHM)
     size = problem.adjoint(problem.data).abs().flatten(1).amax(1).mean().item()
     return 1e-3 * size or 1.0
 
@@ -223,7 +230,7 @@ class TV(Reconstructor):
         require_counts(spec, {"max_iterations": 1})
 
     def forward(self, problem: Problem) -> Estimate:
-        operator = _require_linear(problem)
+        operator = linear_of(problem, " for total variation by PDHG", fix=_LOGARITHM)
         if self.weight == "discrepancy":
             return self._by_discrepancy(operator, problem.data)
         weight = self._weight(problem.data, self.weight)
@@ -265,16 +272,3 @@ class TV(Reconstructor):
 def _range(values: Tensor) -> str:
     low, high = float(values.min()), float(values.max())
     return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
-
-
-def _require_linear(problem: Problem) -> LinearOperator:
-    operator = problem.operator
-    if not isinstance(operator, LinearOperator):
-        raise GeometryError(
-            describe(
-                expected="a linear operator for total variation by PDHG",
-                found=type(operator).__name__,
-                fix="take the logarithm of transmission data and use the ray transform",
-            )
-        )
-    return operator

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 
 from learnedrecon.compiling import real_of, uncompiled
-from learnedrecon.errors import GeometryError, describe
 from learnedrecon.functionals.combined import FunctionalMultiple, FunctionalOf, Misfit
 from learnedrecon.functionals.fidelities import LeastSquares
 from learnedrecon.functionals.norms import L1
 from learnedrecon.models.checks import (
+    linear_of,
     require_at_most,
     require_below_one,
     require_counts,
@@ -24,7 +24,6 @@ from learnedrecon.models.checks import (
 )
 from learnedrecon.operators.imaging.shapes import Pad, Padding
 from learnedrecon.operators.imaging.wavelet import Wavelet, WaveletBasis
-from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.schemes.reconstructor import Estimate, Reconstructor
 from learnedrecon.schemes.tunable import Tunable
 from learnedrecon.solvers.cg_sense import cg_sense
@@ -35,8 +34,11 @@ from learnedrecon.solvers.fista import fista
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from learnedrecon.operators.linear import LinearOperator
     from learnedrecon.problem import Problem
     from learnedrecon.recorded import Record
+
+_LINEARISE = "linearise the data first, or use a method for nonlinear operators"
 
 
 class ZeroFilled(Reconstructor):
@@ -55,7 +57,7 @@ class ZeroFilled(Reconstructor):
         self.combine = combine
 
     def forward(self, problem: Problem) -> Estimate:
-        operator = _linear(problem)
+        operator = linear_of(problem, fix=_LINEARISE)
         if self.combine == "adjoint":
             return Estimate(operator.adjoint(problem.data))
         coils = zero_filled_coils(operator, problem.data)
@@ -94,7 +96,7 @@ class CGSense(Reconstructor):
 
     @uncompiled
     def forward(self, problem: Problem) -> Estimate:
-        operator = _linear(problem)
+        operator = linear_of(problem, fix=_LINEARISE)
         found = cg_sense(
             operator,
             problem.data,
@@ -152,7 +154,7 @@ class SparseWavelets(Reconstructor):
 
     @uncompiled
     def forward(self, problem: Problem) -> Estimate:
-        operator = _linear(problem)
+        operator = linear_of(problem, fix=_LINEARISE)
         synthesis = self.synthesis(operator)
         misfit = FunctionalOf(Misfit(LeastSquares(), problem.data), operator @ synthesis)
         back = operator.adjoint(problem.data)
@@ -195,16 +197,3 @@ def _bound(operator: LinearOperator) -> float:
     bound = operator.norm_bound()
     found = 1.01 * torch.as_tensor(operator.norm()) if bound is None else torch.as_tensor(bound)
     return float(found.max()) or 1.0
-
-
-def _linear(problem: Problem) -> LinearOperator:
-    operator = problem.operator
-    if not isinstance(operator, LinearOperator):
-        raise GeometryError(
-            describe(
-                expected="a linear operator",
-                found=type(operator).__name__,
-                fix="linearise the data first, or use a method for nonlinear operators",
-            )
-        )
-    return operator

@@ -54,7 +54,7 @@ def test_a_sample_is_masked_k_space_with_its_image(folder: Path) -> None:
     assert torch.equal(tensors["mask"][0, 0], mask)
     whole = crop_readout(torch.from_numpy(kspace_of(SMALL.but(slices=2))[1]), 32)
     scale = float(sample.data[0, 0, 16, 18].abs() / whole[0, 16, 18].abs())
-    assert torch.allclose(sample.data[0], scale * whole * mask, atol=1e-4)
+    assert torch.allclose(sample.data[0], scale * whole * mask, atol=1e-6)
     assert float(sample.truth.abs().max()) == pytest.approx(1.3, abs=0.4)
 
 
