@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from learnedrecon.networks.potential import Correction, PotentialLayer
@@ -19,3 +21,11 @@ def settle(model: torch.nn.Module) -> None:
         elif isinstance(layer, PotentialLayer):
             layer.filters.weight[0] *= 0.05  # the others are cut off everywhere
             layer.filters.bias[0], layer.filters.bias[1:] = 0.01, 2
+
+
+@torch.no_grad()
+def bend(model: torch.nn.Module) -> None:
+    """Cuts off one filter of every layer in the unit of the images, so that N is not linear."""
+    for layer in model.modules():
+        if isinstance(layer, PotentialLayer):
+            layer.log_threshold[0] = math.log(0.02)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import torch
-from tests.models.settled import SPLITTING, settle
+from tests.models.settled import SPLITTING, bend, settle
 from torch import Tensor
 
 from learnedrecon.errors import ConfigError, GeometryError
@@ -244,6 +244,8 @@ def built(
     perturb(model, seed=0)
     if name in SPLITTING:
         settle(model)
+    if name in PLUGGED:
+        bend(model)
     return model
 
 
