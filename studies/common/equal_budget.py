@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from learnedrecon.experiments.experiment import Experiment
     from studies.common.study import Found, Job
 
-BUDGET = 30.0
+BUDGET = 120.0
 VALIDATIONS = 4
 TIMED_IMAGES = 7
 
@@ -47,6 +47,7 @@ class Scheme:
         loss: What is minimised.
         budget: CPU seconds of the training, with its validations.
         pilot: Steps of the pilot of every learning rate.
+        seeds: Trainings that differ in the seed of the weights alone.
     """
 
     title: str
@@ -55,8 +56,9 @@ class Scheme:
     loss: Any = field(default_factory=SquaredError)
     budget: float = BUDGET
     pilot: int = 8
+    seeds: int = 1
 
-    def experiment(self, steps: int, rate: float) -> Experiment:
+    def experiment(self, steps: int, rate: float, seed: int = 0) -> Experiment:
         """On sparse-view CT, with one image a step."""
         training = TrainingSpec(
             steps=steps,
@@ -65,13 +67,14 @@ class Scheme:
             validate_every=max(1, steps // VALIDATIONS),
             log_every=50,
             checkpoint=CheckpointSpec(every=100_000, seconds=None),
+            seed=seed,
         )
         whole = experiment(SPARSE, self.model.spec, training)
         return replace(whole, config=replace(whole.config, loss=self.loss))
 
 
 def trained_within(name: str, scheme: Scheme, job: Job) -> Found:
-    """What is kept of one training, beside its pilots."""
+    """What is kept of the trainings of a scheme, beside its pilots."""
     torch.set_num_threads(1)
     pilots = [_pilot(scheme, rate) for rate in scheme.rates]
     chosen = max(pilots, key=lambda one: one["psnr"])
@@ -79,9 +82,12 @@ def trained_within(name: str, scheme: Scheme, job: Job) -> Found:
     budget = 5.0 if job.quick else scheme.budget
     steps = max(VALIDATIONS, int(budget / per_step) // VALIDATIONS * VALIDATIONS)
     job.say(f"{scheme.title}: {pilots}, {steps} steps")
-    folder = RUNS / ("quick" if job.quick else "") / name / "0"
-    run = _trained(folder, scheme.experiment(steps, chosen["rate"]))
-    job.say(f"{scheme.title}: {run['psnr']:.2f} dB")
+    folder = RUNS / ("quick" if job.quick else "") / name
+    runs = []
+    for seed in range(1 if job.quick else scheme.seeds):
+        whole = scheme.experiment(steps, chosen["rate"], seed)
+        runs.append({"seed": seed, **_trained(folder / str(seed), whole)})
+        job.say(f"{scheme.title}, seed {seed}: {runs[-1]['psnr']:.2f} dB")
     return {
         "title": scheme.title,
         "scan": SPARSE,
@@ -89,8 +95,8 @@ def trained_within(name: str, scheme: Scheme, job: Job) -> Found:
         "config": to_plain(scheme.experiment(steps, chosen["rate"]).config),
         "cpu_budget": budget,
         "pilots": pilots,
-        **summary([run]),
-        "runs": [run],
+        **summary(runs),
+        "runs": runs,
     }
 
 
@@ -146,7 +152,6 @@ def _trained(folder: Path, whole: Experiment) -> dict[str, Any]:
     records = [line for line in map(json.loads, lines) if line["event"] == "validation"]
     model = best(folder)
     return {
-        "seed": 0,
         "steps": result.step,
         "best_validation_psnr": result.best,
         "validation": [[line["step"], line["psnr"]] for line in records],

@@ -5,16 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from learnedrecon.models.admm_net import ADMMNet
+from learnedrecon.models.deep_gradient import DeepGradientDescent
+from learnedrecon.models.denoiser_pdhg import DenoiserPDHG
+from learnedrecon.models.equilibrium import EquilibriumGradient
+from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.generalised_scheme import GeneralisedScheme
 from learnedrecon.models.half_quadratic import HalfQuadraticSplitting
+from learnedrecon.models.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_pdhg import LearnedPDHG
+from learnedrecon.models.learned_primal import LearnedPrimal
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.learned_proximal import LearnedProximal
 from learnedrecon.models.modl import MoDL
-from learnedrecon.models.neumann import PreconditionedNeumannNetwork
+from learnedrecon.models.neumann import NeumannNetwork, PreconditionedNeumannNetwork
+from learnedrecon.models.operator_recurrent import OperatorRecurrent
 from learnedrecon.models.post_processing import PostProcessing
 from learnedrecon.models.recurrent import RecurrentInferenceMachine
+from learnedrecon.models.subsets import SubsetPrimalDual
+from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.models.variational import VariationalNetwork
 from learnedrecon.models.variational_flow import VariationalFlow
 from learnedrecon.networks.unet import UNetSpec
@@ -29,28 +38,41 @@ if TYPE_CHECKING:
 _SOLVER = NormalSolver(tolerance=1e-3)
 _SMALL_UNET = UNetSpec(base=8, depth=2, groups=0)
 _FEW_WEIGHTS = (1e-2,)  # the rate of the equilibria, which have few weights, too
+_SEEDS = 3
 
 SCHEMES: Mapping[str, Scheme] = {
-    "generalised_scheme": Scheme("generalised step", GeneralisedScheme(5, HIDDEN)),
+    "variational_network": Scheme(
+        "variational network", VariationalNetwork(5), _FEW_WEIGHTS, seeds=_SEEDS
+    ),
+    "variational_flow": Scheme("variational flow", VariationalFlow(6), _FEW_WEIGHTS, seeds=_SEEDS),
+    "learned_proximal": Scheme("learned proximal", LearnedProximal(8, HIDDEN), seeds=_SEEDS),
+    "generalised_scheme": Scheme("generalised step", GeneralisedScheme(5, HIDDEN), seeds=_SEEDS),
+    "learned_primal": Scheme("learned primal", LearnedPrimal(8, hidden=HIDDEN), seeds=_SEEDS),
     "learned_pdhg": Scheme("learned PDHG", LearnedPDHG(8, HIDDEN)),
+    "learned_gradient": Scheme("learned gradient", LearnedGradient(10)),
+    "learned_primal_dual": Scheme("LPD", LearnedPrimalDual(8, hidden=HIDDEN)),
     "modl": Scheme("MoDL", MoDL(5, data_step=_SOLVER, hidden=32)),
     "half_quadratic_splitting": Scheme(
         "half-quadratic splitting", HalfQuadraticSplitting(5, _SMALL_UNET, data_step=_SOLVER)
     ),
-    "variational_network": Scheme("variational network", VariationalNetwork(5), _FEW_WEIGHTS),
     "admm_net": Scheme("ADMM-Net", ADMMNet(5, data_step=_SOLVER), _FEW_WEIGHTS),
+    "neumann": Scheme("Neumann network", NeumannNetwork(8)),
+    "preconditioned_neumann": Scheme(
+        "preconditioned Neumann", PreconditionedNeumannNetwork(4, data_step=_SOLVER)
+    ),
     "recurrent_inference_machine": Scheme(
         "recurrent inference machine",
         RecurrentInferenceMachine(8, HIDDEN),
         loss=DeepSupervision(1.0),
     ),
-    "variational_flow": Scheme("variational flow", VariationalFlow(6), _FEW_WEIGHTS),
-    "learned_primal_dual": Scheme("LPD", LearnedPrimalDual(8, hidden=HIDDEN)),
+    "denoiser_pdhg": Scheme("PDHG with a learned denoiser", DenoiserPDHG(8, 4, 32)),
     "post_processing": Scheme("FBP + U-Net", PostProcessing(UNetSpec(base=16, depth=3))),
-    "learned_gradient": Scheme("learned gradient", LearnedGradient(10)),
-    "preconditioned_neumann": Scheme(
-        "preconditioned Neumann", PreconditionedNeumannNetwork(4, data_step=_SOLVER)
-    ),
-    "learned_proximal": Scheme("learned proximal", LearnedProximal(8, HIDDEN)),
+    "deep_gradient_descent": Scheme("deep gradient", DeepGradientDescent(5, HIDDEN)),
+    "filtered_primal_dual": Scheme("filtered LPD", FilteredPrimalDual(8, hidden=HIDDEN)),
+    "split_primal_dual": Scheme("split LPD", SplitPrimalDual(8, hidden=HIDDEN)),
+    "subset_primal_dual": Scheme("LPD on halves", SubsetPrimalDual(8, hidden=HIDDEN)),
+    "unrolled_gradient": Scheme("unrolled gradient", UnrolledGradient(10, 4, HIDDEN)),
+    "operator_recurrent": Scheme("operator-recurrent", OperatorRecurrent(6, 8)),
+    "equilibrium_gradient": Scheme("equilibrium, certified", EquilibriumGradient(), _FEW_WEIGHTS),
 }
 """By registered name, in the order in which they are trained."""
