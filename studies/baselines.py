@@ -14,7 +14,7 @@ from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.tuned_baselines import tuned
 from learnedrecon.models.classical import FBP
 from learnedrecon.specs import to_plain
-from studies.common.scans import BLUR, TEXT, VALIDATION_IMAGES, experiment
+from studies.common.scans import BLUR, ELLIPSES, VALIDATION_IMAGES, experiment
 from studies.common.scores import classical_rows
 from studies.common.study import Study
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from studies.common.study import Found, Job
 
 
-def classical(job: Job) -> Found:
+def classical(job: Job, scans: tuple[str, ...] = ELLIPSES) -> Found:
     """Both methods on every scan; blurs have no filtered back-projection."""
     found: dict[str, Any] = {}
-    for scan in TEXT:
+    for scan in scans:
         whole = experiment(scan, FBP().spec)
 
         def row(model: Reconstructor, name: str, scan: str = scan) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def page(results: Path) -> list[Table | str]:
     """PSNR of both methods on every scan."""
     rows = [
         {"scan": scan, "method": row["title"], "psnr": f"{row['psnr']:.2f}"}
-        for scan in TEXT
+        for scan in ELLIPSES
         for row in classical_rows(results, scan)
     ]
     return [table(rows, {"scan": "scan", "method": "method", "PSNR (dB)": "psnr"})]

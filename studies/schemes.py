@@ -9,22 +9,16 @@ their studies, with the learning rate of learned primal-dual; their table is in 
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
 import typer
 
-from learnedrecon.models.classical import FBP
-from learnedrecon.models.registry import MODELS
-from learnedrecon.specs import from_plain
 from studies.common.comparison import draw, equal_budget, line, longer, taken
-from studies.common.equal_budget import TIMED_IMAGES, trained_within
-from studies.common.fitting import counting
-from studies.common.scans import SPARSE, experiment
+from studies.common.equal_budget import classical_costs, trained_within
+from studies.common.scans import SPARSE
 from studies.common.schemes_compared import SCHEMES
-from studies.common.scores import baseline, machines, score_table
+from studies.common.scores import machines, score_table
 from studies.common.study import RESULTS, Study
 from studies.common.trained import parts
 
@@ -32,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.harness.tables import Table
-    from studies.common.study import Found, Job
 
 OWN = ("proximal", "primal", "neumann")
 METHODS = ("lpd", "split", "invertible", "unrolled", "greedy", "equilibrium", *OWN)
@@ -63,28 +56,6 @@ ELSEWHERE = {
     "alista": "alista",
 }
 """Results of other studies, by registered name."""
-
-
-@torch.no_grad()
-def classical_costs(job: Job) -> Found:
-    """CPU time and calls of T and T* for one image of the methods that are not learned."""
-    torch.set_num_threads(1)
-    whole = experiment(SPARSE, FBP().spec)
-    found: Found = {"scan": SPARSE}
-    for name in ("fbp", "tv"):
-        spec = baseline(RESULTS, SPARSE)[name]["spec"]
-        model = MODELS[name].build(from_plain(MODELS[name].spec, spec, name))
-        times, counts = [], []
-        for batch in whole.batches("test", TIMED_IMAGES, 1):
-            with counting(whole) as calls:
-                begun = time.process_time()
-                model(batch.problem)
-                times.append(time.process_time() - begun)
-            counts.append(calls.number)
-        middle = len(times) // 2
-        found[name] = {"calls": sorted(counts)[middle], "cpu_ms": 1e3 * sorted(times)[middle]}
-        job.say(f"{name}: {found[name]}")
-    return found
 
 
 def page(results: Path) -> list[Table | str]:
@@ -119,7 +90,7 @@ STUDY = Study(
     "near it or below. With the same 30 s of one core for each, all are below it and "
     "under-trained: learned proximal descent comes closest, while learned primal-dual and learned "
     "PDHG, which start from zero, are no better than filtered back-projection.",
-    {**parts(OWN), "scheme-classical": classical_costs, **EQUAL},
+    {**parts(OWN), "scheme-classical": lambda _: classical_costs(SPARSE), **EQUAL},
     page,
     ("schemes.png", draw(tuple(EQUAL), LONGER)),
 )

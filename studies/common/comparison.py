@@ -42,10 +42,18 @@ SHARED = {
 }
 
 
-def equal_budget(results: Path, names: Sequence[str]) -> list[Table | str]:
-    """Methods without parameters, then those with the same CPU time, by PSNR."""
+def equal_budget(
+    results: Path, names: Sequence[str], costs: str = "scheme-classical"
+) -> list[Table | str]:
+    """Methods without parameters, then those with the same CPU time, by PSNR.
+
+    Args:
+        results: Folder of the JSON.
+        names: Parts with trainings.
+        costs: Part with the costs of the methods without parameters.
+    """
     learned = _by_psnr(results, names)
-    rows = [*classical(results), *({**_row(one), **_costs(results, one)} for one in learned)]
+    rows = [*classical(results, costs), *({**_row(one), **_costs(results, one)} for one in learned)]
     columns = {
         **SHARED,
         "CPU ms per image": "milliseconds",
@@ -54,8 +62,9 @@ def equal_budget(results: Path, names: Sequence[str]) -> list[Table | str]:
         "dB in the last quarter": "rise",
         "PSNR of the seeds": "seeds",
     }
+    budget = max((one["cpu_budget"] for one in learned), default=BUDGET)
     note = (
-        f"{BUDGET:.0f} s are planned for each, by the time of a step in the pilot. Under-trained: "
+        f"{budget:.0f} s are planned for each, by the time of a step in the pilot. Under-trained: "
         "below total variation, or the validation PSNR rose by more than "
         f"{STILL_IMPROVING} dB over the last quarter of the steps, where the schedule lowers the "
         "rate to zero. The filtered back-projection of FBP counts as one; that of a start does not "
@@ -99,11 +108,11 @@ def taken(results: Path, names: Sequence[str]) -> str:
     )
 
 
-def classical(results: Path) -> list[dict[str, Any]]:
+def classical(results: Path, part: str = "scheme-classical") -> list[dict[str, Any]]:
     """The rows of FBP and total variation, tuned on validation images."""
-    costs = read(results, "scheme-classical") or {}
+    costs = read(results, part) or {}
     rows = []
-    levels = baseline(results, SPARSE)
+    levels = baseline(results, costs.get("scan", SPARSE))
     for name, title in CLASSICAL.items():
         if name not in levels:
             continue

@@ -1,4 +1,4 @@
-"""Trainings of learned schemes on sparse-view CT, each with the same CPU time of one core.
+"""Trainings of learned schemes on one scan, each with the same CPU time of one core.
 
 A pilot of a few steps times a step and, where there are several learning rates, chooses the one
 with the best PSNR on the validation images; the training then has as many steps as fit.
@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from learnedrecon.models.classical import FBP
+from learnedrecon.models.registry import MODELS
 from learnedrecon.schemes.reconstructor import Reconstructor
-from learnedrecon.specs import to_plain
+from learnedrecon.specs import from_plain, to_plain
 from learnedrecon.training.accelerator import make_accelerator, place
 from learnedrecon.training.losses import SquaredError
 from learnedrecon.training.spec import CheckpointSpec, OptimiserSpec, ScheduleSpec, TrainingSpec
 from learnedrecon.training.update import Supervised
 from studies.common.fitting import best, counting, scored, summary, train_in
 from studies.common.scans import SPARSE, TEXT, experiment
-from studies.common.study import RUNS
+from studies.common.scores import baseline
+from studies.common.study import RESULTS, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +50,8 @@ class Scheme:
         loss: What is minimised.
         budget: CPU seconds of the training, with its validations.
         pilot: Steps of the pilot of every learning rate.
-        seeds: Trainings that differ in the seed of the weights alone.
+        seeds: Trainings that differ in the seed of weights and images alone.
+        scan: What is measured.
     """
 
     title: str
@@ -57,9 +61,10 @@ class Scheme:
     budget: float = BUDGET
     pilot: int = 8
     seeds: int = 1
+    scan: str = SPARSE
 
     def experiment(self, steps: int, rate: float, seed: int = 0) -> Experiment:
-        """On sparse-view CT, with one image a step."""
+        """With one image a step."""
         training = TrainingSpec(
             steps=steps,
             optimiser=OptimiserSpec(learning_rate=rate, betas=(0.9, 0.99)),
@@ -69,7 +74,7 @@ class Scheme:
             checkpoint=CheckpointSpec(every=100_000, seconds=None),
             seed=seed,
         )
-        whole = experiment(SPARSE, self.model.spec, training)
+        whole = experiment(self.scan, self.model.spec, training)
         return replace(whole, config=replace(whole.config, loss=self.loss))
 
 
@@ -90,14 +95,31 @@ def trained_within(name: str, scheme: Scheme, job: Job) -> Found:
         job.say(f"{scheme.title}, seed {seed}: {runs[-1]['psnr']:.2f} dB")
     return {
         "title": scheme.title,
-        "scan": SPARSE,
-        "work": TEXT[SPARSE],
+        "scan": scheme.scan,
+        "work": TEXT[scheme.scan],
         "config": to_plain(scheme.experiment(steps, chosen["rate"]).config),
         "cpu_budget": budget,
         "pilots": pilots,
         **summary(runs),
         "runs": runs,
     }
+
+
+@torch.no_grad()
+def classical_costs(scan: str) -> Found:
+    """CPU time and calls of T and T* for one image of the tuned methods that are not learned."""
+    torch.set_num_threads(1)
+    whole = experiment(scan, FBP().spec)
+    found: Found = {"scan": scan}
+    for name, row in baseline(RESULTS, scan).items():
+        model = MODELS[name].build(from_plain(MODELS[name].spec, row["spec"], name))
+        counts = []
+        for batch in whole.batches("test", TIMED_IMAGES, 1):
+            with counting(whole) as calls:
+                model(batch.problem)
+                counts.append(calls.number)
+        found[name] = {"calls": statistics.median(counts), "cpu_ms": _milliseconds(model, whole)}
+    return found
 
 
 def rise(run: Mapping[str, Any]) -> float:

@@ -21,7 +21,7 @@ from learnedrecon.evaluation.scores import evaluate
 from learnedrecon.experiments.strategy import Strategy
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators.ray import batched_kernels
-from learnedrecon.operators.ray.geometry2d import ParallelBeam
+from learnedrecon.operators.ray.geometry2d import FlatBeam
 from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.problem import InverseProblem
 from learnedrecon.schemes.reconstructor import Iterative
@@ -31,7 +31,7 @@ from learnedrecon.training.loggers import RichProgress
 from learnedrecon.training.loop import train
 from learnedrecon.training.run import RunFolder
 from learnedrecon.weights.checkpoint import load_weights
-from studies.common.scans import SIZE, SPARSE, experiment
+from studies.common.scans import SPARSE, experiment
 from studies.common.study import RUNS
 from studies.common.trainings import TRAININGS
 
@@ -193,11 +193,11 @@ def scored(model: Reconstructor, whole: Experiment) -> dict[str, Any]:
 def counting(whole: Experiment) -> AbstractContextManager[Evaluations]:
     """Counts the projections of a scan; none where it is no scan."""
     scan = whole.config.operator
-    return counted((SIZE, SIZE), len(scan.angles.values()) if _projects(whole) else 1)
+    return counted(scan.shape, len(scan.angles.values()) if _projects(whole) else 1)
 
 
 def _projects(whole: Experiment) -> bool:
-    return isinstance(whole.config.operator, ParallelBeam)
+    return isinstance(whole.config.operator, FlatBeam)
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, float]:

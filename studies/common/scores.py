@@ -28,8 +28,8 @@ def there(results: Path, names: Sequence[str]) -> Iterator[tuple[str, Found]]:
 
 def baseline(results: Path, scan: str) -> Found:
     """What tuned TV and FBP score on a scan; empty where that is not measured."""
-    found = read(results, "classical")
-    return {} if found is None else found["scans"].get(scan, {})
+    found = [read(results, name) or {"scans": {}} for name in ("classical", "torso-baselines")]
+    return {key: row for one in found for key, row in one["scans"].get(scan, {}).items()}
 
 
 def reaches(results: Path, found: Found) -> bool:
