@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from learnedrecon.models.deep_gradient import DeepGradientDescent
 from learnedrecon.models.equilibrium import EquilibriumGradient, PotentialLayers
+from learnedrecon.models.generalised_scheme import GeneralisedScheme, StepInputs
 from learnedrecon.models.invertible_primal_dual import InvertiblePrimalDual, SplitPrimalDual
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_primal import LearnedPrimal
@@ -26,6 +27,7 @@ from studies.common.scans import BLUR, DENSE, SPARSE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from learnedrecon.models.generalised_scheme import InputName
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 HIDDEN = 16
@@ -87,6 +89,12 @@ def _subsets(parts: int) -> Training:
     return Training(f"LPD on 1/{parts} of the angles per step", DENSE, model, steps=3000)
 
 
+def _inputs(text: str, *names: InputName) -> Training:
+    """The generalised step with these inputs, data by T* alone, three seeds."""
+    model = GeneralisedScheme(5, HIDDEN, inputs=StepInputs(names, "adjoint"))
+    return Training(text, SPARSE, model.spec, 1000)
+
+
 def _relative(title: str, model: Reconstructor) -> Training:
     """One seed with the rate of learned primal-dual."""
     return Training(title, SPARSE, model.spec, 3000, seeds=1)
@@ -141,5 +149,12 @@ TRAININGS: Mapping[str, Training] = {
         fine_tune=1000,
         images=GREEDY_IMAGES,
     ),
+    "inputs-u": _inputs("u", "image"),
+    "inputs-back": _inputs("u, T*y", "image", "back"),
+    "inputs-prediction": _inputs("u, T*Tu", "image", "prediction"),
+    "inputs-regulariser": _inputs("u, ∇R", "image", "regulariser"),
+    "inputs-gradients": _inputs("u, T*y, T*Tu", "image", "back", "prediction"),
+    "inputs-all": _inputs("u, T*y, T*Tu, ∇R", "image", "back", "prediction", "regulariser"),
+    "inputs-without-u": _inputs("T*y, T*Tu, ∇R", "back", "prediction", "regulariser"),
     **{f"subsets-{parts}": _subsets(parts) for parts in NUMBERS_OF_SUBSETS},
 }
