@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.tables import Table
     from learnedrecon.schemes.reconstructor import Reconstructor
 
-BUDGET = 360.0
+BUDGET = 240.0
 
 
 def _scheme(title: str, model: Reconstructor, rate: float = 3e-3) -> Scheme:
