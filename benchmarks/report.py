@@ -37,9 +37,11 @@ from studies import (
     baselines,
     certificates,
     demo,
+    denoising,
     ellipses,
     gradients,
     greedy,
+    inputs,
     invertible,
     limited_angle,
     lista,
@@ -51,6 +53,7 @@ from studies import (
     solvers,
     stopping_time,
     subsets,
+    torso,
 )
 from studies.common.scores import machines
 from studies.common.study import RESULTS as STUDY_RESULTS
@@ -82,6 +85,9 @@ STUDIES: tuple[Study, ...] = (
     greedy.STUDY,
     subsets.STUDY,
     schemes.STUDY,
+    inputs.STUDY,
+    torso.STUDY,
+    denoising.STUDY,
     lista.STUDY,
     operator_recurrent.STUDY,
     plug_and_play.STUDY,
@@ -188,6 +194,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "schemes-longer": lambda: on_page(schemes.others()),
     "schemes-compared-machine": schemes.where,
     **{f"scheme-{name}": partial(schemes.reached, name) for name in MODELS},
+    "inputs-machine": partial(machines, STUDY_RESULTS, "inputs", inputs.METHODS),
+    "inputs": inputs.STUDY.text,
+    "torso-machine": torso.where,
+    "torso": torso.STUDY.text,
+    "denoising-machine": partial(machines, STUDY_RESULTS, "denoising", tuple(denoising.PARTS)),
+    "denoising": denoising.STUDY.text,
     "noise": noise.STUDY.text,
     "studies": index,
 }

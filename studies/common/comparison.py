@@ -52,7 +52,7 @@ def equal_budget(
         names: Parts with trainings.
         costs: Part with the costs of the methods without parameters.
     """
-    learned = _by_psnr(results, names)
+    learned = [one for one in _by_psnr(results, names) if one["cpu_budget"] >= BUDGET]
     rows = [*classical(results, costs), *({**_row(one), **_costs(results, one)} for one in learned)]
     columns = {
         **SHARED,
