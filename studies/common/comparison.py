@@ -52,7 +52,7 @@ def equal_budget(
         names: Parts with trainings.
         costs: Part with the costs of the methods without parameters.
     """
-    learned = [one for one in _by_psnr(results, names) if one["cpu_budget"] >= BUDGET]
+    learned = _equally(results, names)
     rows = [*classical(results, costs), *({**_row(one), **_costs(results, one)} for one in learned)]
     columns = {
         **SHARED,
@@ -141,6 +141,11 @@ def _by_psnr(results: Path, names: Sequence[str]) -> list[Found]:
     return sorted(found, key=lambda one: one["psnr"], reverse=True)
 
 
+def _equally(results: Path, names: Sequence[str]) -> list[Found]:
+    """Those that had the whole time, by PSNR."""
+    return [found for found in _by_psnr(results, names) if found["cpu_budget"] >= BUDGET]
+
+
 def _row(found: Found) -> dict[str, Any]:
     run = found["runs"][0]
     return {
@@ -177,7 +182,7 @@ def draw(names: Sequence[str], others: Sequence[str]) -> Callable[[Path, Path], 
         for axis, key in zip(axes, ("parameters", "calls_per_image"), strict=True):
             _levels(axis, results)
             _points(axis, _by_psnr(results, others), key, filled=True)
-            _points(axis, _by_psnr(results, names), key, filled=False)
+            _points(axis, _equally(results, names), key, filled=False)
             axis.set(xscale="log")
             axis.xaxis.set_minor_formatter(NullFormatter())
             axis.spines[["top", "right"]].set_visible(False)

@@ -5,25 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from learnedrecon.models.admm_net import ADMMNet
-from learnedrecon.models.deep_gradient import DeepGradientDescent
-from learnedrecon.models.denoiser_pdhg import DenoiserPDHG
-from learnedrecon.models.equilibrium import EquilibriumGradient
-from learnedrecon.models.filtered_primal_dual import FilteredPrimalDual
 from learnedrecon.models.generalised_scheme import GeneralisedScheme
 from learnedrecon.models.half_quadratic import HalfQuadraticSplitting
-from learnedrecon.models.invertible_primal_dual import SplitPrimalDual
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.models.learned_pdhg import LearnedPDHG
 from learnedrecon.models.learned_primal import LearnedPrimal
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.learned_proximal import LearnedProximal
 from learnedrecon.models.modl import MoDL
-from learnedrecon.models.neumann import NeumannNetwork, PreconditionedNeumannNetwork
-from learnedrecon.models.operator_recurrent import OperatorRecurrent
+from learnedrecon.models.neumann import PreconditionedNeumannNetwork
 from learnedrecon.models.post_processing import PostProcessing
 from learnedrecon.models.recurrent import RecurrentInferenceMachine
-from learnedrecon.models.subsets import SubsetPrimalDual
-from learnedrecon.models.unrolled import UnrolledGradient
 from learnedrecon.models.variational import VariationalNetwork
 from learnedrecon.models.variational_flow import VariationalFlow
 from learnedrecon.networks.unet import UNetSpec
@@ -56,7 +48,6 @@ SCHEMES: Mapping[str, Scheme] = {
         "half-quadratic splitting", HalfQuadraticSplitting(5, _SMALL_UNET, data_step=_SOLVER)
     ),
     "admm_net": Scheme("ADMM-Net", ADMMNet(5, data_step=_SOLVER), _FEW_WEIGHTS),
-    "neumann": Scheme("Neumann network", NeumannNetwork(8)),
     "preconditioned_neumann": Scheme(
         "preconditioned Neumann", PreconditionedNeumannNetwork(4, data_step=_SOLVER)
     ),
@@ -65,14 +56,6 @@ SCHEMES: Mapping[str, Scheme] = {
         RecurrentInferenceMachine(8, HIDDEN),
         loss=DeepSupervision(1.0),
     ),
-    "denoiser_pdhg": Scheme("PDHG with a learned denoiser", DenoiserPDHG(8, 4, 32)),
     "post_processing": Scheme("FBP + U-Net", PostProcessing(UNetSpec(base=16, depth=3))),
-    "deep_gradient_descent": Scheme("deep gradient", DeepGradientDescent(5, HIDDEN)),
-    "filtered_primal_dual": Scheme("filtered LPD", FilteredPrimalDual(8, hidden=HIDDEN)),
-    "split_primal_dual": Scheme("split LPD", SplitPrimalDual(8, hidden=HIDDEN)),
-    "subset_primal_dual": Scheme("LPD on halves", SubsetPrimalDual(8, hidden=HIDDEN)),
-    "unrolled_gradient": Scheme("unrolled gradient", UnrolledGradient(10, 4, HIDDEN)),
-    "operator_recurrent": Scheme("operator-recurrent", OperatorRecurrent(6, 8)),
-    "equilibrium_gradient": Scheme("equilibrium, certified", EquilibriumGradient(), _FEW_WEIGHTS),
 }
 """By registered name, in the order in which they are trained."""

@@ -92,7 +92,7 @@ def _subsets(parts: int) -> Training:
 def _inputs(text: str, *names: InputName) -> Training:
     """The generalised step with these inputs, data by T* alone, three seeds."""
     model = GeneralisedScheme(5, HIDDEN, inputs=StepInputs(names, "adjoint"))
-    return Training(text, SPARSE, model.spec, 1000)
+    return Training(text, SPARSE, model.spec, 400)
 
 
 def _relative(title: str, model: Reconstructor) -> Training:
