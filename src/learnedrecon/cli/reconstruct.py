@@ -38,7 +38,10 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Image to write: npy, TIFF, PNG or HDF5.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Image to write: npy, TIFF, PNG, HDF5 or, of k-space, NIfTI."
+        ),
     ],
     geometry: Geometry = None,
     key: Annotated[

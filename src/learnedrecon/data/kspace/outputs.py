@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from learnedrecon.data.files.arrays import HDF5_ENDINGS, write_array
-from learnedrecon.data.files.nifti import is_nifti, write_nifti
+from learnedrecon.data.files.nifti import Affine, is_nifti, require_nibabel, write_nifti
 from learnedrecon.errors import FileFormatError, require
 from learnedrecon.files import atomic_path
 
@@ -33,6 +33,7 @@ def require_volume_ending(path: Path) -> None:
 
     Raises:
         FileFormatError: The ending is another one.
+        MissingExtraError: It is NIfTI, and nibabel is not installed.
     """
     require(
         path.name.lower().endswith(VOLUME_ENDINGS),
@@ -41,23 +42,27 @@ def require_volume_ending(path: Path) -> None:
         found=str(path),
         fix="choose one of these endings",
     )
+    if is_nifti(path):
+        require_nibabel()
 
 
 def write_volume(
     path: Path,
     images: NDArray[np.complex64],
     voxel: tuple[float, float, float] | None = None,
+    affine: Affine | None = None,
 ) -> None:
     """Atomic write of a volume.
 
     HDF5 has magnitudes, float32, (slice, ny, nx), under the key ``reconstruction``; npy the complex
-    images; NIfTI magnitudes with the size of voxels; TIFF magnitudes, one page a slice; PNG
-    magnitudes from 0 to their largest, all slices side by side in rows.
+    images; NIfTI magnitudes with the affine or the size of voxels; TIFF magnitudes, one page a
+    slice; PNG magnitudes from 0 to their largest, all slices side by side in rows.
 
     Args:
         path: Path of a file that ends as :data:`VOLUME_ENDINGS` has it.
         images: Images (slice, ny, nx), complex.
         voxel: Size (dz, dy, dx) of a voxel in mm, for NIfTI, or None.
+        affine: Position of the voxels in the scanner, for NIfTI, or None.
 
     Raises:
         FileFormatError: The ending is unknown, or the file cannot be written.
@@ -70,7 +75,7 @@ def write_volume(
             file.create_dataset(RECONSTRUCTION, data=magnitudes)
     elif is_nifti(path):
         with atomic_path(path) as temporary:
-            write_nifti(temporary, magnitudes, voxel, compressed=ending == ".gz")
+            write_nifti(temporary, magnitudes, voxel, affine)
     elif ending == ".npy":
         write_array(path, images)
     elif ending == ".png":
