@@ -18,7 +18,7 @@ from learnedrecon.operators.mri.cartesian_spec import Cartesian
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from learnedrecon.data.kspace.files import KSpaceFile
+    from learnedrecon.data.kspace.header import KSpaceFile
 
 _LOG = logging.getLogger(__name__)
 

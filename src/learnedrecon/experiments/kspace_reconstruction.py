@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from learnedrecon.data.kspace.files import KSpaceFile
+    from learnedrecon.data.kspace.header import KSpaceFile
     from learnedrecon.data.kspace.slices import Slice
     from learnedrecon.experiments.method import Method
 

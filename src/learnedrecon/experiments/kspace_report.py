@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from learnedrecon.data.kspace.facts import KSpaceFacts
-    from learnedrecon.data.kspace.files import KSpaceFile
     from learnedrecon.data.kspace.folder import FolderContent
+    from learnedrecon.data.kspace.header import KSpaceFile
 
 _SHOWN = 12
 
@@ -46,11 +46,10 @@ def _file_lines(file: KSpaceFile, facts: KSpaceFacts) -> tuple[str, ...]:
     number = "one slice" if slices == 1 else f"{slices} slices"
     coils = "one coil" if file.coils is None else f"{file.coils} coils"
     ny, nx = file.matrix
-    kind = "fastMRI's layout" if file.layout == "fastMRI" else "an array with named axes"
     voxel = "" if file.voxel is None else _voxel_text(file.voxel)
     relative = facts.noise / facts.largest
     return (
-        f"{file.path}: k-space in {kind},",
+        f"{file.path}: k-space in {file.source.layout},",
         f"{number}, {coils}, {ky} x {kx} samples (ky, kx).",
         f"Images: {ny} x {nx} pixels{voxel}.",
         *_attribute_lines(file),
@@ -60,6 +59,7 @@ def _file_lines(file: KSpaceFile, facts: KSpaceFacts) -> tuple[str, ...]:
             f"Noise: σ = {facts.noise:.3g} in real and imaginary parts, from outer k-space; "
             f"{relative:.2g} of the largest value."
         ),
+        *file.notes,
         f"Missing: {', '.join(file.missing) or 'nothing'}.",
     )
 

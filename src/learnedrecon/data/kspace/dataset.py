@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from learnedrecon.data.kspace.files import KSpaceFile
     from learnedrecon.data.kspace.folder import FolderContent
+    from learnedrecon.data.kspace.header import KSpaceFile
     from learnedrecon.data.kspace.slices import Slice
     from learnedrecon.recorded import Record
 

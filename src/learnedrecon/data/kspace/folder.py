@@ -13,7 +13,7 @@ from learnedrecon.errors import FileFormatError, LearnedReconError, describe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from learnedrecon.data.kspace.files import KSpaceFile
+    from learnedrecon.data.kspace.header import KSpaceFile
 
 
 class FolderContent(NamedTuple):

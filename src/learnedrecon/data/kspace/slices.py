@@ -17,7 +17,7 @@ from learnedrecon.solvers.coils.coil_maps import coil_images, low_resolution_map
 from learnedrecon.solvers.coils.espirit import espirit
 
 if TYPE_CHECKING:
-    from learnedrecon.data.kspace.files import KSpaceFile
+    from learnedrecon.data.kspace.header import KSpaceFile
 
 
 @dataclass(frozen=True)
