@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
 from learnedrecon.data.kspace.dataset import KSpaceSpec
+from learnedrecon.data.kspace.simulated import MagnitudeSimulation
 from learnedrecon.data.kspace.slices import CoilMapSpec
 from learnedrecon.data.noise import (
     Gaussian,
@@ -153,6 +154,7 @@ DATA_EXAMPLES = (
     PairFolderSpec("folder"),
     PairFolderSpec(FILE, "test", (0.5, 0.25, 0.25), 3, "each", ".+(?=_)", "auto"),
     KSpaceSpec("folder"),
+    KSpaceSpec("folder", simulation=MagnitudeSimulation(4, 0.02, 1.0)),
     KSpaceSpec(FILE, "test", Equispaced((4, 8), (0.08, 0.04)), 2, CoilMapSpec("low_resolution")),
     KSpaceSpec(
         "folder",

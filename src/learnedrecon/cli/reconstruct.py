@@ -51,7 +51,7 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         bool,
         typer.Option(
             "--simulate",
-            help="FILE is an image (also DICOM): simulate its measurement, then compare.",
+            help="FILE is an image (also DICOM, NIfTI): simulate its measurement, then compare.",
         ),
     ] = False,
     weight: Annotated[

@@ -17,6 +17,7 @@ from learnedrecon.allocation import kept_memory
 from learnedrecon.data.draws import draws_of
 from learnedrecon.data.files.arrays import write_array
 from learnedrecon.data.kspace.files import KSPACE, is_kspace
+from learnedrecon.data.kspace.images import is_magnitude_scan
 from learnedrecon.data.kspace.outputs import require_volume_ending, write_volume
 from learnedrecon.errors import (
     ConfigError,
@@ -120,7 +121,7 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
         key: Key of the data set in an HDF5 file.
         raw: Flats, darks, detector rows, angles, bad pixels and rings of a raw scan in files.
         simulate: True if ``measurement`` is a true image that is measured first, with the noise of
-            the run if it has any.
+            the run if it has any. k-space of NIfTI and of DICOM of the modality MR is simulated.
         scale: Size of the image relative to those that the model was trained on.
         force: True if ``output`` may be overwritten.
         device: "auto", "cpu" or "cuda".
@@ -139,12 +140,12 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
         raise _misplaced("flats, rows and the like for a measurement in a file alone", f"{raw}")
     inputs = (measurement, operator, *(() if raw is None else raw.files))
     _require_scale(scale)
-    if not simulate and isinstance(measurement, str | Path) and is_kspace(measurement, key):
+    if isinstance(measurement, str | Path) and _is_mri(Path(measurement), key, simulate=simulate):
         asked = {"geometry": operator, "key": key if key != KSPACE else None}
         refuse_options(asked | {"flats and the like": raw.asked if raw is not None else None})
         planned = _planned_volume(output, inputs, force=force)
         given_method = find_method(method, arguments=arguments, device=where)
-        return _of_kspace(given_method, Path(measurement), planned, scale, where)
+        return _of_kspace(given_method, Path(measurement), planned, (scale, simulate), where)
     file = _planned(output, inputs, force=force)
     chosen = _with_extrapolation(method, with_automatic(method, arguments))
     known = find_method(method, arguments=chosen, device=where)
@@ -190,18 +191,28 @@ def reconstructed(method: Method, scan: Scan, scale: float) -> tuple[Tensor, flo
 
 
 def _of_kspace(
-    method: Method, path: Path, file: Path | None, scale: float, device: torch.device
+    method: Method,
+    path: Path,
+    file: Path | None,
+    how: tuple[float, bool],
+    device: torch.device,
 ) -> Reconstruction:
     """All slices of a file with k-space, written with a record beside them."""
-    found = reconstruct_kspace(method, path, device=device, scale=scale)
+    scale, simulate = how
+    found = reconstruct_kspace(method, path, device=device, scale=scale, simulate=simulate)
     if file is not None:
-        write_volume(file, found.images[:, 0].numpy(), found.file.voxel)
+        write_volume(file, found.images[:, 0].numpy(), found.file.voxel, found.file.affine)
         write_provenance(file, method, path, seconds=found.seconds, residual=found.residual)
     status = f"Data residual |Tu - y|/|y| = {found.residual:.3g}."
     status = status if found.status is None else f"{status} {found.status}"
     return Reconstruction(
         found.images, found.operator, found.seconds, status, None, None, None, file
     )
+
+
+def _is_mri(path: Path, key: str | None, *, simulate: bool) -> bool:
+    """True for a file with k-space, or with the magnitude images that it is simulated from."""
+    return is_magnitude_scan(path) and key is None if simulate else is_kspace(path, key)
 
 
 def _planned_volume(output: Path_ | None, inputs: Iterable[object], *, force: bool) -> Path | None:

@@ -125,7 +125,11 @@ class ArraySource(KSpaceSource):
 
 @dataclass(frozen=True)
 class FastMRISource(ArraySource):
-    """fastMRI's k-space, with the key of its reference images."""
+    """The arrays of fastMRI.
+
+    Attributes:
+        reference: Key of the reference images, or None.
+    """
 
     reference: str | None = None
     layout = "fastMRI's layout"
