@@ -34,6 +34,7 @@ from learnedrecon.data.files.hdf5 import (
 )
 from learnedrecon.data.kspace.header import KSpaceFile, KSpaceSource
 from learnedrecon.data.kspace.ismrmrd_xml import EncodingHeader, encoding_header
+from learnedrecon.data.kspace.raw_scan import is_raw_scan, read_raw_scan
 from learnedrecon.data.yaml_text import read_yaml
 from learnedrecon.errors import DataError, FileFormatError, ShapeError, describe, require
 from learnedrecon.files import refuse_size, require_file
@@ -177,6 +178,8 @@ def read_kspace(path: str | os.PathLike[str]) -> KSpaceFile:
     if side is not None:
         return _plain(path, from_plain(SideCar, read_yaml(side), str(side)))
     if path.suffix.lower() in HDF5_ENDINGS:
+        if is_raw_scan(path):
+            return read_raw_scan(path)
         with open_hdf5(path) as file:
             return _fastmri(path, file)
     raise FileFormatError(
@@ -322,7 +325,9 @@ def _has_kspace(path: Path) -> bool:
     if path.suffix.lower() not in HDF5_ENDINGS:
         return False
     with open_hdf5(path) as file, reading(path):
-        return isinstance(get_item(file, KSPACE), h5py.Dataset)
+        if isinstance(get_item(file, KSPACE), h5py.Dataset):
+            return True
+    return is_raw_scan(path)
 
 
 def _side_car_path(path: Path) -> Path | None:
