@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 
 from learnedrecon.data.files.arrays import write_array
 from learnedrecon.data.files.nifti import read_nifti, write_nifti
@@ -78,3 +81,17 @@ def test_simulated_undersampling_is_undone_by_iterations(cli: Run, tmp_path: Pat
         assert result.exit_code == 0, result.output
         errors[method] = np.linalg.norm(np.abs(np.load(output)) - truth) / np.linalg.norm(truth)
     assert errors["cg_sense"] < errors["zero_filled"]
+
+
+def test_a_series_keeps_the_patient_of_its_input(cli: Run, tmp_path: Path) -> None:
+    source = tmp_path / "in.dcm"
+    shutil.copy(str(get_testdata_file("MR_small.dcm", download=False)), source)
+    words = ["reconstruct", "zero_filled", source, "--simulate", "-o"]
+    result = cli(*words, tmp_path / "kept.dcm")
+    assert result.exit_code == 0, result.output
+    assert pydicom.dcmread(tmp_path / "kept.dcm").PatientID == "4MR1"
+    result = cli(*words, tmp_path / "none.dcm", "--anonymise")
+    assert result.exit_code == 0, result.output
+    assert not pydicom.dcmread(tmp_path / "none.dcm").PatientID
+    again = cli(*words, tmp_path / "kept.dcm")
+    assert again.exit_code != 0, "a file is not overwritten"

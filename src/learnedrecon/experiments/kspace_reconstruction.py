@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from learnedrecon.data.draws import draws_of
 from learnedrecon.data.kspace.dataset import KSpaceSpec
 from learnedrecon.data.kspace.files import read_kspace
+from learnedrecon.data.kspace.images import magnitude_volume
 from learnedrecon.data.kspace.simulated import (
     MagnitudeSimulation,
     note_simulation,
@@ -28,6 +29,7 @@ from learnedrecon.data.kspace.volumes import cropped
 from learnedrecon.errors import ConfigError, DataError, describe, require
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.sampling import RandomLines
 from learnedrecon.problem import InverseProblem
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
     from learnedrecon.data.kspace.header import KSpaceFile
     from learnedrecon.data.kspace.slices import Slice
     from learnedrecon.experiments.method import Method
+    from learnedrecon.operators.mri.sampling import MaskSpec
+
+
+_UNTRAINED: Final = RandomLines((4,), (0.16,))
+"""The undersampling of simulated k-space for methods that were trained on none."""
 
 
 class KSpaceImages(NamedTuple):
@@ -107,7 +114,7 @@ def reconstruct_kspace(
     operator: CartesianMRI | None = None
     for number in range(file.shape[0]):
         part = read_slice(file, number)
-        part = _undersampled(part, training.mask.draw(part.shape, path.name)) if simulate else part
+        part = _undersampled(part, training.mask, path.name) if simulate else part
         centre = sampled_centre(part.acquired, maps.calibration)
         size = file_scale(file, _measured_centre(centre, file)) * scale
         operator = _operator(part, centre, maps).to(device)
@@ -121,6 +128,19 @@ def reconstruct_kspace(
     return KSpaceImages(stack, operator, totals.seconds, residual, totals.status, file)
 
 
+def number_of_slices(path: Path, *, simulate: bool) -> int:
+    """The number of slices of a file.
+
+    Args:
+        path: Path of the file.
+        simulate: True for a file with magnitude images.
+
+    Raises:
+        FileFormatError: The file cannot be read.
+    """
+    return len(magnitude_volume(path).values) if simulate else read_kspace(path).shape[0]
+
+
 def training_of(method: Method) -> KSpaceSpec:
     """The masks, coil maps and simulation in the training of a method, or the defaults.
 
@@ -128,7 +148,7 @@ def training_of(method: Method) -> KSpaceSpec:
         method: Method.
     """
     train = None if method.config is None else method.config.data.train
-    return train if isinstance(train, KSpaceSpec) else KSpaceSpec(".")
+    return train if isinstance(train, KSpaceSpec) else KSpaceSpec(".", mask=_UNTRAINED)
 
 
 def _simulated(training: KSpaceSpec, path: Path) -> KSpaceFile:
@@ -136,7 +156,8 @@ def _simulated(training: KSpaceSpec, path: Path) -> KSpaceFile:
     return simulated_file(path, training.simulation or MagnitudeSimulation())
 
 
-def _undersampled(part: Slice, mask: Tensor) -> Slice:
+def _undersampled(part: Slice, kind: MaskSpec, name: str) -> Slice:
+    mask = kind.draw(part.shape, name)
     return part._replace(kspace=part.kspace * mask, acquired=part.acquired & mask)
 
 
