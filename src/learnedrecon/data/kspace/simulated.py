@@ -12,7 +12,7 @@ import logging
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -93,8 +93,7 @@ class SimulatedSource(KSpaceSource):
         image = magnitude_volume(path).values[number].astype(np.float64)
         angle = smooth_phase(image.shape, self.simulation.phase, _generator(path, 0, number))
         maps = _coils(path.name, image.shape, self.simulation.coils)
-        shifted = np.fft.ifftshift(maps * (image * np.exp(1j * angle)), axes=(-2, -1))
-        return np.fft.fftshift(np.fft.fft2(shifted, norm="ortho"), axes=(-2, -1))
+        return _transformed(maps * (image * np.exp(1j * angle)))
 
     def reference_image(self, path: Path, number: int) -> NDArray[Any]:
         return magnitude_volume(path).values[number]
@@ -142,6 +141,37 @@ def simulated_file(path: Path, simulation: MagnitudeSimulation) -> KSpaceFile:
     )
 
 
+class SimulatedSlice(NamedTuple):
+    """The k-space of one image.
+
+    Attributes:
+        kspace: k-space with noise, (coil, ky, kx).
+        image: Image with its phase, (ny, nx).
+        maps: Coil maps, (coil, ny, nx); ones for a single coil.
+    """
+
+    kspace: NDArray[np.complex128]
+    image: NDArray[np.complex128]
+    maps: NDArray[np.complex128]
+
+
+def simulated_kspace(
+    magnitude: NDArray[np.float64], simulation: MagnitudeSimulation, generator: np.random.Generator
+) -> SimulatedSlice:
+    """k-space of one image, whose largest magnitude the noise counts as 1.
+
+    Args:
+        magnitude: Magnitudes (ny, nx).
+        simulation: Numbers of the simulation.
+        generator: Source of phase, coils and noise.
+    """
+    image = magnitude * np.exp(1j * smooth_phase(magnitude.shape, simulation.phase, generator))
+    maps = _drawn_coils(magnitude.shape, simulation.coils, generator)
+    clean = _transformed(maps * image)
+    draws = generator.normal(size=(2, *clean.shape))
+    return SimulatedSlice(clean + simulation.noise * (draws[0] + 1j * draws[1]), image, maps)
+
+
 @lru_cache(maxsize=64)
 def note_simulation(path: str) -> None:
     """Says once for a folder that simulated raw data flatter a method.
@@ -176,12 +206,22 @@ def smooth_phase(
 @lru_cache(maxsize=4)
 def _coils(name: str, shape: tuple[int, int], coils: int) -> NDArray[Any]:
     """Maps (coil, ny, nx) of a file, or 1 for one coil."""
+    return _drawn_coils(shape, coils, np.random.default_rng(_words(name, 2, 0)))
+
+
+def _drawn_coils(
+    shape: tuple[int, ...], coils: int, generator: np.random.Generator
+) -> NDArray[Any]:
     if coils == 1:
-        return np.ones((1, 1, 1))
-    generator = np.random.default_rng(_words(name, 2, 0))
+        return np.ones((1, *shape))
     maps = birdcage_maps(shape, coils, radius=float(generator.uniform(1.5, 2.5))).numpy()
     turns = np.exp(2j * np.pi * generator.random((coils, 1, 1)))
     return np.asarray(maps * turns)
+
+
+def _transformed(images: NDArray[Any]) -> NDArray[Any]:
+    shifted = np.fft.ifftshift(images, axes=(-2, -1))
+    return np.fft.fftshift(np.fft.fft2(shifted, norm="ortho"), axes=(-2, -1))
 
 
 def _generator(path: Path, purpose: int, number: int) -> np.random.Generator:
