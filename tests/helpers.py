@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.space import Space
 from learnedrecon.testing import dense_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Dense(LinearOperator):
@@ -71,3 +78,19 @@ def relative(found: Tensor, expected: Tensor) -> float:
     assert found.shape == expected.shape
     wide = torch.promote_types(expected.dtype, torch.float64)
     return float((found.to(wide) - expected).abs().max() / expected.abs().max())
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Ends what would wait for ever, with a TimeoutError: a test that hangs cannot fail."""
+
+    def end(_signal: int, _frame: object) -> None:
+        raise TimeoutError
+
+    handler = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)

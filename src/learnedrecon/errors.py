@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Final
+from importlib import import_module
+from typing import Any, Final, TypeAlias
 
+Library: TypeAlias = Any  # an optional library, whose types are not there without it
 _LONGEST_VALUE: Final = 80
 _LONGEST_PART: Final = 2000
 
@@ -47,6 +49,28 @@ class PropertyError(LearnedReconError, AssertionError):
 
 class MissingExtraError(LearnedReconError, ImportError):
     """Error for an optional package that is needed and not installed."""
+
+
+def load_extra(module: str, extra: str) -> Library:
+    """Import of a module of an optional library.
+
+    Args:
+        module: Full name of the module.
+        extra: Extra of this package that installs it.
+
+    Raises:
+        MissingExtraError: It cannot be imported.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            describe(
+                expected=f"{module.partition('.')[0]} to be installed",
+                found=str(error),
+                fix=f"run: pip install 'learnedrecon[{extra}]'",
+            )
+        ) from error
 
 
 def encodable(text: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 import pytest
-from tests.kspace_files import SMALL, Scan, kspace_of, write_scan
+from tests.kspace_files import SIZE, SMALL, Scan, kspace_of, write_scan
+from tests.raw_mri_scans import RawScan, write_raw
 
 from learnedrecon.data.files.arrays import read_array
 
@@ -146,6 +147,22 @@ def test_one_coil_and_arrays_with_named_axes(cli: Run, tmp_path: Path) -> None:
     result = cli("reconstruct", "cg_sense", tmp_path / "b.npy", "-o", tmp_path / "c.npy")
     assert result.exit_code == 0, result.output
     assert np.load(tmp_path / "c.npy").shape == (1, 32, 32)
+
+
+def test_a_raw_scan_is_described_and_reconstructed(cli: Run, tmp_path: Path) -> None:
+    lines = tuple(k for k in range(36) if k % 2 == 0 or 14 <= k < 22)
+    scan = write_raw(tmp_path / "scan.h5", RawScan(lines=lines))
+    seen = cli("check", "data", scan)
+    assert seen.exit_code == 0, seen.output
+    for words in ("an ISMRMRD raw scan", "4 coils", "22 of 35 columns", "9 columns in the centre",
+                  "No noise scan", "σ = "):  # fmt: skip
+        assert words in seen.output
+    result = cli("reconstruct", "cg_sense", scan, "-o", tmp_path / "a.nii")
+    assert result.exit_code == 0, result.output
+    with h5py.File(write_scan(tmp_path / "full.h5", SMALL.but(slices=2))) as file:
+        reference = file["reconstruction_rss"][()] / SIZE
+    found = read_array(tmp_path / "a.nii")
+    assert np.linalg.norm(found - reference) < 0.2 * np.linalg.norm(reference)
 
 
 def test_what_k_space_does_not_need_is_refused(cli: Run, folder: Path, tmp_path: Path) -> None:

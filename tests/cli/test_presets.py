@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.kspace_files import SMALL, write_scan
 
 from learnedrecon.config.schema import Config
 from learnedrecon.data.yaml_text import load_yaml
@@ -48,6 +49,8 @@ SMALLER_MODELS = {
     **{f"ellipses-{name}": ("model.iterations=2",) for name in SHORT},
 }
 PARAMETERS = {
+    "brain-vn": 131_050,
+    "brain-modl": 113_155,
     "ellipses-lpd": 253_220,
     "ellipses-lpd-paper2018": 253_220,
     "ellipses-nonlinear-lpd": 253_220,
@@ -80,9 +83,43 @@ OTHER = {
 }
 
 
-def settings(preset: str) -> list[str]:
+SECTIONS = ("train", "validation", "test")
+SCANNED = (
+    *("evaluation.validation_images=1", "training.steps=2"),
+    *(
+        f"data.{split}.mask={{name: random, accelerations: [3], centre_fractions: [0.3]}}"
+        for split in SECTIONS
+    ),
+)
+BRAIN = (
+    *("operator.shape=[24, 24]", "operator.coils=2", *SCANNED),
+    *(f"data.{split}.shape=[24, 24]" for split in SECTIONS),
+    *(f"data.{split}.simulation.coils=2" for split in SECTIONS),
+)
+SMALLER_MRI = {
+    "vn": ("model.iterations=1", "model.experts={filters: 4, kernel: 3}"),
+    "modl": ("model.iterations=1", "model.hidden=4", "model.data_step.max_iterations=4"),
+    "varnet": ("model.iterations=1", "model.hidden=4"),
+}
+
+
+def scanned(preset: str, folder: Path) -> tuple[str, ...]:
+    """Small settings of the presets of MRI; of fastMRI with a file of its layout."""
+    kind, _, model = preset.partition("-")
+    if kind == "brain":
+        return (*BRAIN, *SMALLER_MRI[model])
+    values = [*SMALLER_MRI[model], *SCANNED, "operator.shape=[32, 36]", "operator.coils=4"]
+    for split in SECTIONS:
+        path = write_scan(folder / split / "file1.h5", SMALL.but(slices=1))
+        values += [f"data.{split}.path={path.parent}", f"data.{split}.maps.cache=none"]
+    return tuple(values)
+
+
+def settings(preset: str, folder: Path) -> list[str]:
     if preset in OTHER:
         return [word for value in OTHER[preset] for word in ("--set", value)]
+    if preset.split("-", maxsplit=1)[0] in {"brain", "fastmri"}:
+        return [word for value in scanned(preset, folder) for word in ("--set", value)]
     beam = "operator.geometry" if preset == "ellipses-nonlinear-lpd" else "operator"
     values = [*SIZES, *(f"{beam}.{text}" for text in BEAM), *SMALLER_MODELS.get(preset, ())]
     return [word for value in values for word in ("--set", value)]
@@ -96,7 +133,7 @@ def config_of(preset: str) -> Config:
 def test_a_preset_trains(cli: Run, tmp_path: Path, preset: str) -> None:
     path, folder = tmp_path / "config.yaml", tmp_path / "run"
     assert cli("init", preset, "-o", path).exit_code == 0
-    result = cli("train", path, "-o", folder, *settings(preset))
+    result = cli("train", path, "-o", folder, *settings(preset, tmp_path))
     assert result.exit_code == 0, result.output
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]

@@ -6,7 +6,9 @@ from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
 from learnedrecon.data.datasets import EllipseSpec, SheppLoganSpec
+from learnedrecon.data.icbm152 import Icbm152Spec
 from learnedrecon.data.kspace.dataset import KSpaceSpec
+from learnedrecon.data.kspace.simulated import MagnitudeSimulation
 from learnedrecon.data.kspace.slices import CoilMapSpec
 from learnedrecon.data.noise import (
     Gaussian,
@@ -153,6 +155,11 @@ DATA_EXAMPLES = (
     PairFolderSpec("folder"),
     PairFolderSpec(FILE, "test", (0.5, 0.25, 0.25), 3, "each", ".+(?=_)", "auto"),
     KSpaceSpec("folder"),
+    Icbm152Spec(),
+    Icbm152Spec(
+        (32, 40), ("axial",), "test", 9, 3, 4, 1.0, 0.25, Equispaced(), MagnitudeSimulation(2)
+    ),
+    KSpaceSpec("folder", simulation=MagnitudeSimulation(4, 0.02, 1.0)),
     KSpaceSpec(FILE, "test", Equispaced((4, 8), (0.08, 0.04)), 2, CoilMapSpec("low_resolution")),
     KSpaceSpec(
         "folder",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SCAN = ParallelBeam((16, 16), AngleRange(5), FlatDetector(23))
+MESSAGE = "Expected a. Found b. What to do: c."
 
 
 def builder() -> BatchBuilder:
@@ -50,7 +51,7 @@ class TwoShapes(SampleDataset):
 
     def __getitem__(self, index: int) -> Sample:
         if index == self.broken:
-            raise DataError("Expected a. Found b. What to do: c.")
+            raise DataError(MESSAGE)
         shape = (12, 20) if index % 3 == 0 else (16, 16)
         spec = with_shape(SCAN, shape) if index % 3 == 0 else None
         return Sample(str(index), None, torch.full((1, *shape), float(index)), spec=spec)
@@ -202,7 +203,8 @@ def test_resuming_loads_no_earlier_sample() -> None:
 
 
 @pytest.mark.slow
-def test_workers_change_nothing_but_the_time() -> None:
+def test_workers_change_nothing_but_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They inherit no state of this process: OpenMP, as torch uses it, does not survive a fork."""
     state = torch.random.get_rng_state()
     batches = [
         take(Loader(TwoShapes(29), builder(), batch_size=4, workers=workers).batches(3), 9)
@@ -210,6 +212,7 @@ def test_workers_change_nothing_but_the_time() -> None:
     ]
     assert_same(*batches)
     assert torch.equal(torch.random.get_rng_state(), state)
+    monkeypatch.setattr(f"{__name__}.MESSAGE", "of this process")
     with pytest.raises(DataError) as caught:
         list(evaluation_batches(TwoShapes(9, broken=7), builder(), batch_size=4, workers=1))
     assert str(caught.value) == "Expected a. Found b. What to do: c."

@@ -18,6 +18,7 @@ from tests.config.hostile import changed
 from tests.config.spec_examples import EXAMPLES, REGISTRIES
 from tests.fuzz.mutations import mutated
 from tests.kspace_files import Scan, write_scan
+from tests.raw_mri_scans import RawScan, write_raw
 
 from learnedrecon.config.schema import Config, DataConfig
 from learnedrecon.config.yaml_file import dump_config, dump_operator, read_config, read_operator
@@ -28,8 +29,10 @@ from learnedrecon.data.files.dicom import dicom_header, dicom_subject, read_atte
 from learnedrecon.data.files.exchange import read_data_exchange
 from learnedrecon.data.files.hdf5 import broken_links, list_datasets, open_hdf5
 from learnedrecon.data.files.nexus import read_nxtomo
+from learnedrecon.data.files.nifti import nifti_header, write_nifti
 from learnedrecon.data.kspace.files import read_kspace
 from learnedrecon.data.kspace.folder import kspace_folder
+from learnedrecon.data.kspace.images import magnitude_volume
 from learnedrecon.data.kspace.slices import read_slice
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.noise import PoissonLog
@@ -75,6 +78,7 @@ def seeds(folder: Path) -> list[Seed]:
         *_arrays(folder),
         *_hdf5(folder),
         *_kspace(folder),
+        *_nifti(folder),
         *_slices(folder),
         *_texts(),
         *_weights(),
@@ -171,7 +175,20 @@ def _hdf5(folder: Path) -> list[Seed]:
 def _kspace(folder: Path) -> list[Seed]:
     scan = Scan(matrix=(8, 8), kspace=(12, 10), slices=2, coils=2, padding=1)
     content = write_scan(folder / "scan.h5", scan).read_bytes()
-    return [Seed("fastmri", ".h5", content, (_slices_of_kspace, kspace_folder, look_at))]
+    raw = write_raw(folder / "raw.h5", RawScan(lines=tuple(range(4, 36, 4)))).read_bytes()
+    readers = (_slices_of_kspace, kspace_folder, look_at)
+    return [Seed("fastmri", ".h5", content, readers), Seed("ismrmrd", ".h5", raw, readers)]
+
+
+def _nifti(folder: Path) -> list[Seed]:
+    volume = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    found = []
+    for ending in (".nii", ".nii.gz"):
+        path = folder / f"volume{ending}"
+        write_nifti(path, volume, (3.0, 1.0, 1.0))
+        readers = (nifti_header, read_array, magnitude_volume)
+        found.append(Seed("nifti", ending, path.read_bytes(), readers))
+    return found
 
 
 def _slices_of_kspace(path: Path) -> None:

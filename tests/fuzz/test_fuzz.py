@@ -27,7 +27,7 @@ def test_damaged_files_are_read_or_refused_in_three_parts() -> None:
     assert counts.faults == 0, counts
     assert counts.read + counts.refused == counts.cases == 600
     assert counts.read > 60
-    assert len(counts.formats) == 13
+    assert len(counts.formats) == 15
 
 
 def test_whole_files_are_read_by_all_their_readers(tmp_path: Path) -> None:

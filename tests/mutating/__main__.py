@@ -96,6 +96,18 @@ def noticed_before(results: Path | None) -> dict[tuple[str, str, str], Verdict]:
     }
 
 
+def remarks(results: Path | None) -> dict[tuple[str, str, str], dict[str, str]]:
+    """What an earlier run's file says beside the verdicts: the first one, and that when drawn."""
+    if results is None:
+        return {}
+    return {
+        (one["file"], one["text"], one["change"]): {
+            name: one[name] for name in ("first", "drawn") if name in one
+        }
+        for one in json.loads(results.read_text(encoding="utf-8"))["judged"]
+    }
+
+
 def judged(
     copy: Copy,
     chosen: list[tuple[str, Mutation]],
@@ -145,6 +157,7 @@ def main(
     """Judges a sample of changes."""
     begun, about = time.perf_counter(), record("tests.mutating")
     known, limits = noticed_before(again), (limit, 60 * minutes)
+    noted = remarks(again)
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder))
         if lines is not None and lines.exists():
@@ -164,7 +177,7 @@ def main(
         own, found = list[dict[str, Any]](), list[dict[str, Any]]()
         for kept, chosen in ((own, named(ROOT)), (found, sample(number, seed, group or []))):
             for one in judged(copy, chosen, runs, known, limits):
-                kept.append(one)
+                kept.append(one | noted.get((one["file"], one["text"], one["change"]), {}))
                 result = {
                     **about,
                     "seed": seed,

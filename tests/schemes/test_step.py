@@ -129,6 +129,34 @@ def test_the_last_iterate_is_the_result() -> None:
     assert torch.equal(iterates[3].image, nested[:2](start(), problem()).image)
 
 
+class Own(ToyStep):
+    """A step with a beginning, an image and more results of its own."""
+
+    @property
+    def size(self) -> Tensor:
+        bias = self.network.bias
+        assert bias is not None
+        return bias[0]
+
+    def begin(self, image: Tensor, problem: Problem) -> ImageState:  # noqa: ARG002
+        return ImageState(image, image + self.size)
+
+    def image(self, state: ImageState) -> Tensor:
+        return state.image + self.size
+
+    def extra(self, state: ImageState) -> dict[str, Tensor]:
+        return {"of": self.image(state)}
+
+
+def test_the_first_step_begins_and_the_last_one_ends() -> None:
+    first, last = Own(0), Own(1)
+    chain, state = Chain([first, ToyStep(2), last]), start()
+    begun = chain.begin(state.image, problem())
+    assert torch.equal(begun.memory, state.image + first.size)
+    for image in (chain.image(state), chain.extra(state)["of"]):
+        assert torch.equal(image, state.image + last.size)
+
+
 def test_slices_share_their_weights() -> None:
     chain = Chain([ToyStep(k) for k in range(3)], Checkpointed(2))
     head = chain[:2]

@@ -117,6 +117,18 @@ def test_not_converging_is_said() -> None:
     assert not stalled.converged
 
 
+def test_what_rounding_forbids_is_said_and_nothing_else() -> None:
+    """Single precision has no residual of 1e-9; double has, and three steps are too few."""
+    matrix, y = normal(30, 20), normal(2, 30)
+    single = lsqr(Dense(matrix.float()), y.float(), tolerance=1e-9, max_iterations=200)
+    assert not single.converged.any()
+    assert single.status.endswith("More accuracy is not to be had in float32.")
+    for most, converged in ((3, False), (200, True)):
+        double = lsqr(Dense(matrix), y, tolerance=1e-9, max_iterations=most)
+        assert bool(double.converged.all()) is converged
+        assert "More accuracy" not in double.status
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     operator, y = Dense(normal(5, 4)), normal(2, 5)
     with pytest.raises(ConfigError, match="damping"):

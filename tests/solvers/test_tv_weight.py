@@ -15,7 +15,7 @@ from learnedrecon.operators.imaging.shapes import Identity
 from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.space import Space
-from learnedrecon.solvers.noise_level import estimate_noise
+from learnedrecon.solvers.noise_level import estimate_noise, known_noise
 from learnedrecon.solvers.tv import tv_reconstruction
 from learnedrecon.solvers.tv_weight import scaled_tv_weight, tv_by_discrepancy
 
@@ -84,6 +84,13 @@ def test_the_noise_of_masked_complex_data() -> None:
         estimate_noise(torch.zeros(1, 8))
     with pytest.raises(ShapeError, match="n ≥ 3"):
         estimate_noise(torch.zeros(1, 2))
+
+
+def test_where_noise_cannot_be_estimated_it_is_zero() -> None:
+    y = torch.stack([normal(4, 300), torch.zeros(4, 300, dtype=torch.float64)])
+    expected = torch.stack([estimate_noise(y[:1])[0], torch.zeros((), dtype=torch.float64)])
+    torch.testing.assert_close(known_noise(y), expected)
+    assert known_noise(y[..., :2]).tolist() == [0, 0]
 
 
 def test_weights_grow_with_the_noise() -> None:

@@ -157,6 +157,10 @@ def test_other_files_of_data_are_said(tmp_path: Path, caplog: pytest.LogCaptureF
     start(tmp_path / "run", config).lock.release()
     assert not caplog.text
     (images / "3.npy").write_bytes(b"12345")
+    trained(start(tmp_path / "run", config))
+    assert "4 files, of other names or sizes, and 4 before" in caplog.text
+    caplog.clear()
+    (images / "3.npy").rename(images / "4.npy")
     start(tmp_path / "run", config)
     assert "4 files, of other names or sizes, and 4 before" in caplog.text
 

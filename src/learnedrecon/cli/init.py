@@ -20,6 +20,14 @@ def init(
         Path | None,
         typer.Option("--from", metavar="FOLDER", help="Folder of your own pairs or true images."),
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="kspace|pairs",
+            help="Content of FOLDER; 'kspace' simulates k-space from PNG and npy images.",
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--list", help="List the presets and exit.")] = False,
     force: Force = False,
 ) -> None:
@@ -27,7 +35,8 @@ def init(
 
     A folder holds 'measurement/' and 'truth/' with files of the same names (npy, TIFF, PNG, HDF5),
     or true images only, which are then measured by simulation. True images may be CT slices in
-    DICOM (.dcm), which become attenuation in 1/mm.
+    DICOM (.dcm), which become attenuation in 1/mm. A folder may also hold k-space of MRI, or
+    magnitude images in NIfTI or DICOM, from which k-space is simulated.
     """
     if show:
         from learnedrecon.experiments.presets import presets
@@ -37,7 +46,7 @@ def init(
         return
     from learnedrecon.experiments.init import init_config
 
-    text = init_config(output, preset, source=source, force=force)
+    text = init_config(output, preset, source=source, kind=kind, force=force)
     note(f"Wrote {output}. Next: learnedrecon train {output} -o runs/{output.stem}")
     if "FILL_IN" in text:
         note(f"First write values in place of FILL_IN in {output}.")

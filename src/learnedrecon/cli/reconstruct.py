@@ -38,7 +38,12 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Image to write: npy, TIFF, PNG or HDF5.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Image: npy, TIFF, PNG, HDF5; of k-space also NIfTI, DICOM.",
+        ),
     ],
     geometry: Geometry = None,
     key: Annotated[
@@ -48,7 +53,7 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         bool,
         typer.Option(
             "--simulate",
-            help="FILE is an image (also DICOM): simulate its measurement, then compare.",
+            help="FILE is an image (also DICOM, NIfTI): simulate its measurement, then compare.",
         ),
     ] = False,
     weight: Annotated[
@@ -105,6 +110,18 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     degrees: Degrees = None,
     bad_pixels: BadPixels = None,
     rings: Rings = "none",
+    patient: Annotated[
+        Path | None,
+        typer.Option(
+            "--patient",
+            metavar="FILE",
+            help="DICOM file: patient and study of a .dcm output.",
+        ),
+    ] = None,
+    anonymise: Annotated[
+        bool,
+        typer.Option("--anonymise", help="No patient in a .dcm output, and a new study."),
+    ] = False,
     force: Force = False,
     device: Device = "auto",
 ) -> None:
@@ -115,6 +132,7 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
     three axes are (angle, row, detector). Of k-space all slices are reconstructed, with coil maps
     from its centre, and what made them is written beside them as JSON.
     """
+    from learnedrecon.data.files.dicom_series import DicomIdentity
     from learnedrecon.experiments.reconstruction import reconstruct as reconstructed
     from learnedrecon.experiments.reconstruction import report
 
@@ -142,6 +160,7 @@ def reconstruct(  # noqa: PLR0913 - one argument for each option of the command
         ),
         simulate=simulate,
         scale=scale,
+        identity=DicomIdentity(patient, anonymise) if patient or anonymise else None,
         force=force,
         device=device,
     )

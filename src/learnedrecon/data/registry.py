@@ -13,6 +13,7 @@ from learnedrecon.data.datasets import (
     SheppLogan,
     SheppLoganSpec,
 )
+from learnedrecon.data.icbm152 import Icbm152, Icbm152Spec
 from learnedrecon.data.kspace.dataset import KSpaceSlices, KSpaceSpec
 from learnedrecon.data.pairs import PairFolder, PairFolderSpec
 from learnedrecon.data.photographs import Photographs, PhotographSpec
@@ -32,6 +33,9 @@ DATASETS: Registry[SampleDataset] = Registry(
         "shepp_logan": Entry(SheppLoganSpec, SheppLogan, "the modified Shepp-Logan phantom"),
         "photographs": Entry(
             PhotographSpec, Photographs, "grey patches of the photographs inside scikit-image"
+        ),
+        "icbm152": Entry(
+            Icbm152Spec, Icbm152, "slices of the ICBM152 brain inside nilearn, with labels"
         ),
         "pairs": Entry(PairFolderSpec, PairFolder, "your own measurements and true images"),
         "lodopab": Entry(LodopabSpec, Lodopab, "LoDoPaB-CT in its published files"),

@@ -15,7 +15,8 @@ from learnedrecon.data.files.arrays import HDF5_ENDINGS, read_array
 from learnedrecon.data.files.dicom import read_ct_dicom
 from learnedrecon.data.files.hdf5 import get_item, list_datasets, open_hdf5, reading
 from learnedrecon.data.kspace.files import KSPACE
-from learnedrecon.data.kspace.folder import holds_kspace
+from learnedrecon.data.kspace.folder import holds_kspace, holds_magnitude_scans
+from learnedrecon.data.kspace.simulated import MagnitudeSimulation
 from learnedrecon.data.raw_values import seems_raw
 from learnedrecon.data.summary import ArraySummary, FolderSummary, inspect_folder
 from learnedrecon.errors import LearnedReconError
@@ -65,6 +66,9 @@ def look_at(path: Path, key: str | None = None, raw: RawInput | None = None) -> 
     raw = RawInput() if raw is None else raw
     if not raw.asked and key in {None, KSPACE} and holds_kspace(path):
         lines, whole = kspace_lines(path)
+        return View(lines, usable=whole)
+    if not raw.asked and key is None and holds_magnitude_scans(path):
+        lines, whole = kspace_lines(path, MagnitudeSimulation())
         return View(lines, usable=whole)
     if path.is_dir() and not raw.asked:
         return _folder(path)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from learnedrecon.config.yaml_file import FILL_IN, dump_operator
 from learnedrecon.data.files.dicom import WATER
-from learnedrecon.data.kspace.folder import holds_kspace
+from learnedrecon.data.kspace.folder import holds_kspace, holds_magnitude_scans
 from learnedrecon.data.layout import find_layout
 from learnedrecon.data.pairs import read_geometry
 from learnedrecon.data.registry import DATASETS, build_dataset
 from learnedrecon.data.splits import NUMBERED
 from learnedrecon.data.summary import FolderSummary, inspect_folder
 from learnedrecon.data.yaml_text import load_yaml
-from learnedrecon.errors import DataError, ShapeError, describe, encodable
+from learnedrecon.errors import ConfigError, DataError, ShapeError, describe, encodable
 from learnedrecon.experiments.folder_lines import folder_lines
 from learnedrecon.experiments.geometry_text import geometry_text, nested, simulated_geometry_text
 from learnedrecon.experiments.kspace_config import kspace_config
@@ -26,6 +26,8 @@ from learnedrecon.operators.registry import OPERATORS
 from learnedrecon.specs import named_from_plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from learnedrecon.data.summary import ArraySummary
     from learnedrecon.experiments.published import Published
 
@@ -71,7 +73,7 @@ _SIMULATION = """\
 """
 
 
-def config_text(path: Path, output: Path) -> str:
+def config_text(path: Path, output: Path, kind: str | None = None) -> str:
     """The YAML of a run on a folder, with FILL_IN for unknown values.
 
     A summary of the folder is logged.
@@ -79,14 +81,35 @@ def config_text(path: Path, output: Path) -> str:
     Args:
         path: Path of the folder, or of an HDF5 file.
         output: Path that the configuration will have.
+        kind: "kspace" or "pairs", the content of the folder; None to find out.
 
     Raises:
+        ConfigError: The kind is unknown.
         FileFormatError: There is no such path, or an HDF5 file does not have the keys.
         DataError: Arrays are broken, partners are missing, or there is nothing to learn from.
         ShapeError: Images are not two-dimensional, or measurements have several shapes.
     """
-    if path.exists() and holds_kspace(path):
-        return kspace_config(path, output)
+    return _by_kind(kind or _kind_of(path))(path, output)
+
+
+def _kind_of(path: Path) -> str:
+    is_mri = path.exists() and (holds_kspace(path) or holds_magnitude_scans(path))
+    return "kspace" if is_mri else "pairs"
+
+
+def _by_kind(kind: str) -> Callable[[Path, Path], str]:
+    if kind not in KINDS:
+        raise ConfigError(
+            describe(
+                expected=f"a kind of folder out of {', '.join(KINDS)}",
+                found=kind,
+                fix="choose one of these, or omit it",
+            )
+        )
+    return KINDS[kind]
+
+
+def _pairs_config(path: Path, output: Path) -> str:
     found = recognised(path)
     if found is not None:
         return _published_text(path, output, found)
@@ -97,6 +120,13 @@ def config_text(path: Path, output: Path) -> str:
     for line in _pixel_lines(path):
         _LOG.info(encodable(line))
     return _text(path, output, summary)
+
+
+KINDS: Final[dict[str, Callable[[Path, Path], str]]] = {
+    "kspace": kspace_config,
+    "pairs": _pairs_config,
+}
+"""Configurations by the content of a folder."""
 
 
 def _published_text(path: Path, output: Path, found: Published) -> str:

@@ -19,6 +19,7 @@ def init_config(
     preset: str | None = None,
     *,
     source: str | os.PathLike[str] | None = None,
+    kind: str | None = None,
     force: bool = False,
 ) -> str:
     """Writes a commented configuration: of a preset, or for a folder of images.
@@ -27,7 +28,9 @@ def init_config(
         output: Path of the YAML file to write.
         preset: Name of a preset, see :func:`presets`.
         source: Path of a folder or HDF5 file with pairs, or with true images only, which are then
-            measured by simulation.
+            measured by simulation; or of files with k-space, or of magnitude images in NIfTI or
+            DICOM.
+        kind: "kspace" or "pairs", the content of that folder; None to find out.
         force: True if the file may be overwritten.
 
     Returns:
@@ -49,6 +52,6 @@ def init_config(
     text = "" if preset is None else preset_text(preset)
     plan_outputs([output], inputs=[] if source is None else [source], force=force)
     if source is not None:
-        text = config_text(Path(source), Path(output))
+        text = config_text(Path(source), Path(output), kind)
     write_text(output, text)
     return text

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from learnedrecon.config.yaml_file import dump_operator
 from learnedrecon.data.kspace.dataset import KSpaceSlices, KSpaceSpec, image_shape
-from learnedrecon.data.kspace.files import REFERENCES
-from learnedrecon.data.kspace.folder import kspace_folder
+from learnedrecon.data.kspace.folder import holds_kspace, kspace_folder
+from learnedrecon.data.kspace.simulated import MagnitudeSimulation
 from learnedrecon.errors import encodable
 from learnedrecon.experiments.geometry_text import nested
 from learnedrecon.experiments.text import TRAINING, one_line, quoted
@@ -18,7 +19,7 @@ from learnedrecon.operators.mri.cartesian_spec import Cartesian
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from learnedrecon.data.kspace.files import KSpaceFile
+    from learnedrecon.data.kspace.header import KSpaceFile
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ data:
     split: train
     mask: {{name: random, accelerations: [4, 8], centre_fractions: [{fraction4}, {fraction8}]}}
     maps: {{kind: espirit, calibration: 24, kernel: 6}}
-    broken: {broken}             # or {other}: whether training stops at files that cannot be read
+{simulation}    broken: {broken}             # or {other}, what happens at files that cannot be read
   validation: {{<<: *samples, split: validation}}
   test: {{<<: *samples, split: test}}
 
@@ -63,7 +64,8 @@ def kspace_config(path: Path, output: Path) -> str:
     """The YAML of a run on a folder with k-space; its content is logged.
 
     Args:
-        path: Path of the folder or file.
+        path: Path of the folder or file, with k-space or else with magnitude images, from which it
+            is simulated.
         output: Path that the configuration will have.
 
     Raises:
@@ -71,8 +73,9 @@ def kspace_config(path: Path, output: Path) -> str:
         DataError: No file is fully sampled.
         ShapeError: Single-coil and multi-coil files are in one folder.
     """
-    found = kspace_folder(path)
-    whole = KSpaceSlices(KSpaceSpec(str(path), broken="skip")).files
+    simulation = None if holds_kspace(path) else MagnitudeSimulation()
+    found = kspace_folder(path, simulation)
+    whole = KSpaceSlices(KSpaceSpec(str(path), broken="skip", simulation=simulation)).files
     lines = _seen(whole, len(found.files), len(found.broken))
     for line in lines:
         _LOG.info(encodable(line))
@@ -87,19 +90,29 @@ def kspace_config(path: Path, output: Path) -> str:
         source=quoted(str(path.resolve())),
         fraction4=_fraction(0.08, columns),
         fraction8=_fraction(0.04, columns),
+        simulation=_simulation_lines(simulation),
         broken="skip" if found.broken else "refuse",
         other="refuse" if found.broken else "skip",
         training=TRAINING.replace("images: 100\n", "images: 1000\n", 1),
     )
 
 
+def _simulation_lines(simulation: MagnitudeSimulation | None) -> str:
+    if simulation is None:
+        return ""
+    values = ", ".join(f"{name}: {value}" for name, value in asdict(simulation).items())
+    return f"    simulation: {{{values}}}  # of magnitude images; flatters a method\n"
+
+
 def _seen(whole: tuple[KSpaceFile, ...], files: int, broken: int) -> tuple[str, ...]:
-    slices = sum(file.shape[0] for file in whole)
+    slices = sum(file.shape[0] - len(file.empty) for file in whole)
     first = f"{len(whole)} of {files} files are fully sampled, with {slices} slices."
     referenced = sum(file.reference is not None for file in whole)
-    names = " or ".join(REFERENCES)
-    second = f"{referenced} have reference images ({names}) for the scores of volumes."
-    return (first, second, *([f"{broken} cannot be read."] if broken else []))
+    names = " or ".join(sorted({file.reference for file in whole if file.reference}))
+    which = f" ({names})" if names else ""
+    second = f"{referenced} have reference images{which} for the scores of volumes."
+    notes = sorted({note for file in whole for note in file.notes})
+    return (first, second, *notes, *([f"{broken} cannot be read."] if broken else []))
 
 
 def _fraction(published: float, columns: int) -> float:

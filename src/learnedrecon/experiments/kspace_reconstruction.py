@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,12 @@ from torch import Tensor
 from learnedrecon.data.draws import draws_of
 from learnedrecon.data.kspace.dataset import KSpaceSpec
 from learnedrecon.data.kspace.files import read_kspace
+from learnedrecon.data.kspace.images import magnitude_volume
+from learnedrecon.data.kspace.simulated import (
+    MagnitudeSimulation,
+    note_simulation,
+    simulated_file,
+)
 from learnedrecon.data.kspace.slices import (
     CoilMapSpec,
     file_scale,
@@ -23,15 +29,21 @@ from learnedrecon.data.kspace.volumes import cropped
 from learnedrecon.errors import ConfigError, DataError, describe, require
 from learnedrecon.experiments.experiment import FIDELITIES
 from learnedrecon.operators.mri.cartesian import CartesianMRI
+from learnedrecon.operators.mri.sampling import RandomLines
 from learnedrecon.problem import InverseProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from learnedrecon.data.kspace.files import KSpaceFile
+    from learnedrecon.data.kspace.header import KSpaceFile
     from learnedrecon.data.kspace.slices import Slice
     from learnedrecon.experiments.method import Method
+    from learnedrecon.operators.mri.sampling import MaskSpec
+
+
+_UNTRAINED: Final = RandomLines((4,), (0.16,))
+"""The undersampling of simulated k-space for methods that were trained on none."""
 
 
 class KSpaceImages(NamedTuple):
@@ -67,9 +79,17 @@ class _Totals:
 
 @torch.no_grad()
 def reconstruct_kspace(
-    method: Method, path: Path, *, device: torch.device, scale: float = 1.0
+    method: Method,
+    path: Path,
+    *,
+    device: torch.device,
+    scale: float = 1.0,
+    simulate: bool = False,
 ) -> KSpaceImages:
     """The images of all slices of a file, one after the other, from all samples that it has.
+
+    With ``simulate`` the file has magnitude images. Their k-space is simulated and undersampled by
+    the mask of the file's name, both as in the training of the method.
 
     Coil maps come from the fully sampled centre, as those of the training of the method where its
     configuration says how. Data are divided by the size of the file's images, and images multiplied
@@ -80,18 +100,21 @@ def reconstruct_kspace(
         path: Path of the file.
         device: Device of the computation.
         scale: Size of the images relative to those that the model was trained on.
+        simulate: True for a file with magnitude images.
 
     Raises:
         FileFormatError: The file cannot be read.
         DataError: Values are not finite, or an image is not; the centre is too small for coil maps.
         ShapeError: The method was built for other images.
     """
-    file = read_kspace(path)
-    maps = maps_of_training(method)
+    training = training_of(method)
+    file = _simulated(training, path) if simulate else read_kspace(path)
+    maps = training.maps
     totals, images = _Totals(), []
     operator: CartesianMRI | None = None
     for number in range(file.shape[0]):
         part = read_slice(file, number)
+        part = _undersampled(part, training.mask, path.name) if simulate else part
         centre = sampled_centre(part.acquired, maps.calibration)
         size = file_scale(file, _measured_centre(centre, file)) * scale
         operator = _operator(part, centre, maps).to(device)
@@ -105,14 +128,37 @@ def reconstruct_kspace(
     return KSpaceImages(stack, operator, totals.seconds, residual, totals.status, file)
 
 
-def maps_of_training(method: Method) -> CoilMapSpec:
-    """The computation of coil maps in the training of a method, or the default.
+def number_of_slices(path: Path, *, simulate: bool) -> int:
+    """The number of slices of a file.
+
+    Args:
+        path: Path of the file.
+        simulate: True for a file with magnitude images.
+
+    Raises:
+        FileFormatError: The file cannot be read.
+    """
+    return len(magnitude_volume(path).values) if simulate else read_kspace(path).shape[0]
+
+
+def training_of(method: Method) -> KSpaceSpec:
+    """The masks, coil maps and simulation in the training of a method, or the defaults.
 
     Args:
         method: Method.
     """
     train = None if method.config is None else method.config.data.train
-    return train.maps if isinstance(train, KSpaceSpec) else CoilMapSpec()
+    return train if isinstance(train, KSpaceSpec) else KSpaceSpec(".", mask=_UNTRAINED)
+
+
+def _simulated(training: KSpaceSpec, path: Path) -> KSpaceFile:
+    note_simulation(str(path))
+    return simulated_file(path, training.simulation or MagnitudeSimulation())
+
+
+def _undersampled(part: Slice, kind: MaskSpec, name: str) -> Slice:
+    mask = kind.draw(part.shape, name)
+    return part._replace(kspace=part.kspace * mask, acquired=part.acquired & mask)
 
 
 def _measured_centre(centre: tuple[int, int], file: KSpaceFile) -> tuple[int, int]:

@@ -13,25 +13,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from learnedrecon.data.kspace.facts import KSpaceFacts
-    from learnedrecon.data.kspace.files import KSpaceFile
     from learnedrecon.data.kspace.folder import FolderContent
+    from learnedrecon.data.kspace.header import KSpaceFile
+    from learnedrecon.data.kspace.simulated import MagnitudeSimulation
 
 _SHOWN = 12
 
 
-def kspace_lines(path: Path) -> tuple[tuple[str, ...], bool]:
+def kspace_lines(
+    path: Path, simulation: MagnitudeSimulation | None = None
+) -> tuple[tuple[str, ...], bool]:
     """Sentences about a file or a folder with k-space, and True if nothing in it is broken.
 
     The middle slice of every file is read.
 
     Args:
         path: Path of the file or folder.
+        simulation: Simulation of k-space from magnitude images, or None for files with k-space.
 
     Raises:
         FileFormatError: There is no such path, or a single file cannot be read.
         DataError: A single file has values that are NaN, infinite or all zero.
     """
-    content = kspace_folder(path)
+    content = kspace_folder(path, simulation)
     if path.is_dir():
         return _folder_lines(path, content)
     for why in content.broken.values():
@@ -46,11 +50,10 @@ def _file_lines(file: KSpaceFile, facts: KSpaceFacts) -> tuple[str, ...]:
     number = "one slice" if slices == 1 else f"{slices} slices"
     coils = "one coil" if file.coils is None else f"{file.coils} coils"
     ny, nx = file.matrix
-    kind = "fastMRI's layout" if file.layout == "fastMRI" else "an array with named axes"
     voxel = "" if file.voxel is None else _voxel_text(file.voxel)
     relative = facts.noise / facts.largest
     return (
-        f"{file.path}: k-space in {kind},",
+        f"{file.path}: k-space in {file.source.layout},",
         f"{number}, {coils}, {ky} x {kx} samples (ky, kx).",
         f"Images: {ny} x {nx} pixels{voxel}.",
         *_attribute_lines(file),
@@ -60,6 +63,7 @@ def _file_lines(file: KSpaceFile, facts: KSpaceFacts) -> tuple[str, ...]:
             f"Noise: σ = {facts.noise:.3g} in real and imaginary parts, from outer k-space; "
             f"{relative:.2g} of the largest value."
         ),
+        *file.notes,
         f"Missing: {', '.join(file.missing) or 'nothing'}.",
     )
 
@@ -131,6 +135,7 @@ def _folder_lines(path: Path, content: FolderContent) -> tuple[tuple[str, ...], 
     lines += [f"PROBLEM: {file.name}: {why}" for file, why in list(broken.items())[:_SHOWN]]
     if content.beside:
         lines.append(f"{len(content.beside)} other files, such as {content.beside[0].name}.")
+    lines += sorted({note for file, _ in seen for note in file.notes})
     if any(facts.full for _, facts in seen):
         lines.append(f"Next: learnedrecon init --from {path} -o config.yaml")
     elif seen:

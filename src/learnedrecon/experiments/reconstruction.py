@@ -16,8 +16,11 @@ from torch import Tensor
 from learnedrecon.allocation import kept_memory
 from learnedrecon.data.draws import draws_of
 from learnedrecon.data.files.arrays import write_array
+from learnedrecon.data.files.dicom import DICOM_ENDINGS
+from learnedrecon.data.files.dicom_series import DicomIdentity, Placement, check_identity
 from learnedrecon.data.kspace.files import KSPACE, is_kspace
-from learnedrecon.data.kspace.outputs import require_volume_ending, write_volume
+from learnedrecon.data.kspace.images import is_magnitude_scan
+from learnedrecon.data.kspace.outputs import require_volume_ending, volume_paths, write_volume
 from learnedrecon.errors import (
     ConfigError,
     DataError,
@@ -27,7 +30,11 @@ from learnedrecon.errors import (
     describe,
 )
 from learnedrecon.experiments.experiment import FIDELITIES
-from learnedrecon.experiments.kspace_reconstruction import reconstruct_kspace, refuse_options
+from learnedrecon.experiments.kspace_reconstruction import (
+    number_of_slices,
+    reconstruct_kspace,
+    refuse_options,
+)
 from learnedrecon.experiments.method import Method, find_method
 from learnedrecon.experiments.provenance import provenance_path, write_provenance
 from learnedrecon.experiments.scan import Scan, measured, operator_record, simulated
@@ -100,6 +107,7 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
     raw: RawInput | None = None,
     simulate: bool = False,
     scale: float = 1.0,
+    identity: DicomIdentity | None = None,
     force: bool = False,
     device: str = "auto",
 ) -> Reconstruction:
@@ -120,8 +128,10 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
         key: Key of the data set in an HDF5 file.
         raw: Flats, darks, detector rows, angles, bad pixels and rings of a raw scan in files.
         simulate: True if ``measurement`` is a true image that is measured first, with the noise of
-            the run if it has any.
+            the run if it has any. k-space of NIfTI and of DICOM of the modality MR is simulated.
         scale: Size of the image relative to those that the model was trained on.
+        identity: Patient and study of a series in DICOM, for k-space alone; those of
+            ``measurement`` where it is DICOM itself.
         force: True if ``output`` may be overwritten.
         device: "auto", "cpu" or "cuda".
 
@@ -139,12 +149,17 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
         raise _misplaced("flats, rows and the like for a measurement in a file alone", f"{raw}")
     inputs = (measurement, operator, *(() if raw is None else raw.files))
     _require_scale(scale)
-    if not simulate and isinstance(measurement, str | Path) and is_kspace(measurement, key):
+    if isinstance(measurement, str | Path) and _is_mri(Path(measurement), key, simulate=simulate):
         asked = {"geometry": operator, "key": key if key != KSPACE else None}
         refuse_options(asked | {"flats and the like": raw.asked if raw is not None else None})
-        planned = _planned_volume(output, inputs, force=force)
+        path = Path(measurement)
+        whose = _identity(identity, path)
+        slices = number_of_slices(path, simulate=simulate)
+        planned = _planned_volume(output, (*inputs, whose.source), slices, force=force)
         given_method = find_method(method, arguments=arguments, device=where)
-        return _of_kspace(given_method, Path(measurement), planned, scale, where)
+        return _of_kspace(given_method, path, (planned, whose), (scale, simulate), where)
+    if identity is not None:
+        raise _misplaced("DICOM of reconstructed k-space alone", f"{identity}")
     file = _planned(output, inputs, force=force)
     chosen = _with_extrapolation(method, with_automatic(method, arguments))
     known = find_method(method, arguments=chosen, device=where)
@@ -190,12 +205,18 @@ def reconstructed(method: Method, scan: Scan, scale: float) -> tuple[Tensor, flo
 
 
 def _of_kspace(
-    method: Method, path: Path, file: Path | None, scale: float, device: torch.device
+    method: Method,
+    path: Path,
+    where: tuple[Path | None, DicomIdentity],
+    how: tuple[float, bool],
+    device: torch.device,
 ) -> Reconstruction:
     """All slices of a file with k-space, written with a record beside them."""
-    found = reconstruct_kspace(method, path, device=device, scale=scale)
+    (file, identity), (scale, simulate) = where, how
+    found = reconstruct_kspace(method, path, device=device, scale=scale, simulate=simulate)
     if file is not None:
-        write_volume(file, found.images[:, 0].numpy(), found.file.voxel)
+        place = Placement(found.file.voxel, found.file.affine)
+        write_volume(file, found.images[:, 0].numpy(), place, identity)
         write_provenance(file, method, path, seconds=found.seconds, residual=found.residual)
     status = f"Data residual |Tu - y|/|y| = {found.residual:.3g}."
     status = status if found.status is None else f"{status} {found.status}"
@@ -204,14 +225,31 @@ def _of_kspace(
     )
 
 
-def _planned_volume(output: Path_ | None, inputs: Iterable[object], *, force: bool) -> Path | None:
+def _is_mri(path: Path, key: str | None, *, simulate: bool) -> bool:
+    """True for a file with k-space, or with the magnitude images that it is simulated from."""
+    return is_magnitude_scan(path) and key is None if simulate else is_kspace(path, key)
+
+
+def _identity(given: DicomIdentity | None, measurement: Path) -> DicomIdentity:
+    """The patient and the study of a series, checked before anything is computed."""
+    found = given or DicomIdentity()
+    if found.source is None and measurement.suffix.lower() in DICOM_ENDINGS:
+        found = replace(found, source=measurement)
+    check_identity(found)
+    return found
+
+
+def _planned_volume(
+    output: Path_ | None, inputs: Iterable[object], slices: int, *, force: bool
+) -> Path | None:
     """The file of a volume, which has a record beside it."""
     if output is None:
         return None
     path = Path(output)
     require_volume_ending(path)
     read = [each for each in inputs if isinstance(each, str | Path)]
-    plan_outputs([path, provenance_path(path)], inputs=read, force=force)
+    files = (*volume_paths(path, slices), provenance_path(path))
+    plan_outputs(files, inputs=read, force=force)
     return path
 
 

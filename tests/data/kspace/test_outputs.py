@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from learnedrecon.data.files.arrays import read_array
-from learnedrecon.data.files.nifti import nifti_bytes
+from learnedrecon.data.files.dicom_series import Placement
+from learnedrecon.data.files.nifti import nifti_header
 from learnedrecon.data.kspace.outputs import montage, write_volume
 from learnedrecon.errors import FileFormatError
 
@@ -32,8 +33,9 @@ def test_the_other_endings(tmp_path: Path) -> None:
     assert np.array_equal(np.load(tmp_path / "a.npy"), IMAGES)
     write_volume(tmp_path / "a.tif", IMAGES)
     assert np.allclose(read_array(tmp_path / "a.tif"), np.abs(IMAGES))
-    write_volume(tmp_path / "a.nii", IMAGES, (3.0, 2.0, 1.0))
-    assert (tmp_path / "a.nii").read_bytes() == nifti_bytes(np.abs(IMAGES), (3.0, 2.0, 1.0))
+    write_volume(tmp_path / "a.nii", IMAGES, Placement((3.0, 2.0, 1.0)))
+    assert np.allclose(read_array(tmp_path / "a.nii"), np.abs(IMAGES))
+    assert nifti_header(tmp_path / "a.nii").voxel == (3.0, 2.0, 1.0)
     write_volume(tmp_path / "a.png", 0 * IMAGES)
     assert read_array(tmp_path / "a.png").shape == (8, 10)
     with pytest.raises(FileFormatError, match="ends in"):

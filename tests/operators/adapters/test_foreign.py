@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import learnedrecon
+from learnedrecon import errors
 from learnedrecon.errors import DifferentiationError, MissingExtraError
-from learnedrecon.operators.adapters import checks
 from learnedrecon.operators.adapters.foreign import Foreign, kind_of, precision_of
 from learnedrecon.operators.adapters.foreign_nonlinear import ForeignNonlinear
 from learnedrecon.operators.adapters.odl import from_odl
@@ -58,7 +58,7 @@ def test_a_missing_library_is_named_with_its_extra(
             raise ModuleNotFoundError(f"No module named '{module}'")
         return import_module(module)
 
-    monkeypatch.setattr(checks, "import_module", absent)
+    monkeypatch.setattr(errors, "import_module", absent)
     message = rf"Expected {library} to be installed(?s:.*)pip install 'learnedrecon\[{library}\]'"
     with pytest.raises(MissingExtraError, match=message):
         getattr(learnedrecon.operators, name)(*arguments)

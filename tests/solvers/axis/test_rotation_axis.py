@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from tests.helpers import normal
 from tests.solvers.disks import DISCS, line_integrals
 
 import learnedrecon as lr
 from learnedrecon.errors import DataError, GeometryError, ShapeError
-from learnedrecon.solvers.axis.consistency import by_consistency
+from learnedrecon.solvers.axis.consistency import _misfit, by_consistency
 from learnedrecon.solvers.axis.estimate import Lines
 from learnedrecon.solvers.axis.fit import _evidence
 
@@ -84,6 +85,15 @@ def test_the_deviation_is_that_of_the_estimate() -> None:
     assert 0.5 < ratio < 1.6
 
 
+def test_what_remains_of_noise_is_its_variance_times_what_is_free() -> None:
+    """Noise of variance 1 has PIXELS/2 in either part of a frequency, for any axis."""
+    misfit = _misfit(Lines(parallel(40, math.pi), normal(20, 40, PIXELS)))
+    assert misfit is not None
+    assert misfit.freedom == 20 * sum(2 * 40 - (2 * m + 1) for m in (6, 9, 12, 15, 18, 21, 24))
+    remains = misfit(np.array([0.0, 0.37, -5.0])) / misfit.freedom
+    np.testing.assert_allclose(remains, PIXELS / 2, rtol=4 * (2 / misfit.freedom) ** 0.5)
+
+
 def test_the_slope_of_the_evidence_is_its_derivative() -> None:
     geometry = fan(20, 2 * math.pi)
     evidence = _evidence(Lines(geometry, noisy(geometry, 0.02)[0]), 24)
@@ -102,6 +112,18 @@ def test_a_detector_of_many_pixels_is_thinned_and_the_axis_is_not() -> None:
     first = lines.geometry.detector.positions[:5].mean()
     assert cut.geometry.detector.positions[0] == pytest.approx(first)
     assert cut.geometry.detector.axis_offset - moved == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("most", "cut"), [(32, 0), (13, 4)])
+def test_pixels_that_fill_no_group_move_the_axis_of_what_remains(
+    monkeypatch: pytest.MonkeyPatch, most: int, cut: int
+) -> None:
+    """The axis is that of the whole detector; half of the pixels that are cut would be added."""
+    monkeypatch.setattr("learnedrecon.solvers.axis.search._FINE_PIXELS", most)
+    geometry = fan(30, 2 * math.pi)
+    assert PIXELS % math.ceil(PIXELS / most) == cut
+    found = lr.solvers.rotation_axis(lr.operators.RayTransform(geometry), noisy(geometry, 0.0))
+    assert abs(found.offset - TRUE) < 0.5 * PITCH
 
 
 def test_a_cone_beam_is_aligned_by_the_row_in_the_plane_of_its_source() -> None:

@@ -68,6 +68,7 @@ WITHOUT: dict[str, Operator] = {
     "differences": FiniteDifference(SPACE),
     "adjoint of a ray transform": RAY.H,
     "zero": 0.0 * RAY,
+    "zero for one sample": Identity(SPACE).multiple(torch.tensor([[0.0], [2.0]], dtype=DOUBLE)),
     "differences of a diagonal": FiniteDifference(SPACE) @ Diagonal(SPACE, PATTERN),
     "diagonal of a matrix": Diagonal(Space((5,), DOUBLE), normal(5)) @ Dense(normal(5, 4)),
     "helix": RayTransform3D(replace(CONE, orbit=Orbit(helical_pitch=3.0))),
@@ -126,6 +127,15 @@ def test_ray_transforms_and_what_is_built_of_them_have_one() -> None:
     found = pseudo_inverse(soft, data, window="hann", bandwidth=0.5)
     torch.testing.assert_close(found, expected / 4)
     torch.testing.assert_close(pseudo_inverse(2 * cone, volume), fdk(cone, volume) / 2)
+
+
+def test_every_sample_is_divided_by_its_own_number() -> None:
+    """1 among them, which is no 0."""
+    numbers = torch.tensor([[1.0], [-2.0]], dtype=DOUBLE)
+    data = normal(2, 1, 6, 4)
+    operator = Identity(SPACE).multiple(numbers)
+    assert has_pseudo_inverse(operator)
+    torch.testing.assert_close(pseudo_inverse(operator, data), data / numbers[:, :, None, None])
 
 
 def test_kinds_of_ones_own_join() -> None:

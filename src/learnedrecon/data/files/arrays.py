@@ -19,6 +19,7 @@ from learnedrecon.data.files.hdf5 import (
     require_finite,
 )
 from learnedrecon.data.files.header import Header
+from learnedrecon.data.files.nifti import is_nifti, nifti_header, read_nifti
 from learnedrecon.data.files.npy import npy_header, read_npy, write_npy
 from learnedrecon.data.files.npz import npz_header, read_npz
 from learnedrecon.data.files.png import png_header, read_png, write_png
@@ -45,16 +46,18 @@ def read_array(
     """An array from a file.
 
     npy, npz, TIFF and HDF5 keep their dtype (in native byte order). PNG must be greyscale of 8 or
-    16 bits, and becomes float32 in [0, 1]: the stored integer over 255 or 65535.
+    16 bits, and becomes float32 in [0, 1]: the stored integer over 255 or 65535. NIfTI becomes
+    float32, (slice, ny, nx).
 
     Args:
-        path: Path of a file that ends in .npy, .npz, .tif, .tiff, .png, .h5, .hdf5, .hdf, .nxs or
-            .nx.
+        path: Path of a file that ends in .npy, .npz, .tif, .tiff, .png, .h5, .hdf5, .hdf, .nxs,
+            .nx, .nii or .nii.gz.
         key: Key of the data set in an HDF5 file or the array in npz; needed where there are
             several.
         ndim: Required number of axes, or None for any.
 
     Raises:
+        MissingExtraError: The file is NIfTI, and nibabel is not installed.
         FileFormatError: There is no such file; the ending is unknown; the file is truncated,
             corrupt or of another format than its ending; a picture has colours or pages of several
             shapes; a key is missing or superfluous; values are not numbers, or do not fit into
@@ -200,6 +203,10 @@ _TIFF: Final = _Format(lambda path, _: tiff_header(path), lambda path, _: read_t
 _PNG: Final = _Format(lambda path, _: png_header(path), lambda path, _: read_png(path))
 _NPZ: Final = _Format(npz_header, read_npz)
 _HDF5: Final = _Format(_hdf5_header, _read_hdf5)
+_NIFTI: Final = _Format(
+    lambda path, _: Header(nifti_header(path).shape, np.dtype(np.float32)),
+    lambda path, _: read_nifti(path),
+)
 _READERS: Final[dict[str, _Format]] = {
     ".npy": _NPY,
     ".tif": _TIFF,
@@ -211,6 +218,8 @@ _READERS: Final[dict[str, _Format]] = {
     ".hdf": _HDF5,
     ".nxs": _HDF5,
     ".nx": _HDF5,
+    ".nii": _NIFTI,
+    ".nii.gz": _NIFTI,
 }
 _WRITERS: Final[dict[str, Callable[[Path, Array], None]]] = {
     ".npy": write_npy,
@@ -227,8 +236,18 @@ KEYED_ENDINGS: Final = HDF5_ENDINGS | {".npz"}
 """By which files are known whose arrays have names."""
 
 
-def _by_ending(path: Path, table: dict[str, F]) -> F:
+def ending_of(path: Path) -> str:
+    """The ending of a file in lower case, of which ``.nii.gz`` is one.
+
+    Args:
+        path: Path of a file.
+    """
     ending = path.suffix.lower()
+    return f".nii{ending}" if ending == ".gz" and is_nifti(path) else ending
+
+
+def _by_ending(path: Path, table: dict[str, F]) -> F:
+    ending = ending_of(path)
     if ending not in table:
         raise FileFormatError(
             describe(

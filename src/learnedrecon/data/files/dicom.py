@@ -72,9 +72,9 @@ def read_ct_dicom(path: str | os.PathLike[str]) -> CtSlice:
         DataError: The Hounsfield values are not finite.
     """
     path = Path(path)
-    dataset = _read(path)
+    dataset = read_dicom(path)
     tags = _tags(path, dataset)
-    stored = _pixels(path, dataset, tags)
+    stored = stored_pixels(path, dataset, tags.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         hounsfield = stored.astype(np.float64) * tags.slope + tags.intercept
     if tags.slope == 0.0 or not np.isfinite(hounsfield).all():
@@ -118,7 +118,7 @@ def dicom_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], PixelSi
         FileFormatError: As for :func:`read_ct_dicom`, as far as the header shows.
     """
     path = Path(path)
-    tags = _tags(path, _read(path, pixels=False))
+    tags = _tags(path, read_dicom(path, pixels=False))
     return tags.shape, tags.pixel_size
 
 
@@ -131,7 +131,7 @@ def dicom_subject(path: str | os.PathLike[str]) -> str | None:
     Raises:
         FileFormatError: There is no such file, or it is not DICOM.
     """
-    dataset = _read(Path(path), pixels=False)
+    dataset = read_dicom(Path(path), pixels=False)
     for tag in ("PatientID", "SeriesInstanceUID"):
         with reading(path, _EXPECTED, corrupt=f"a {tag} that is damaged"):
             value = str(dataset.get(tag) or "").strip()
@@ -184,9 +184,19 @@ class _Tags(NamedTuple):
     padding: tuple[float, float]
 
 
-def _read(path: Path, *, pixels: bool = True) -> pydicom.Dataset:
-    require_file(path, _EXPECTED)
-    with reading(path, _EXPECTED, corrupt=_DAMAGED, fix=_AGAIN):
+def read_dicom(path: Path, *, pixels: bool = True, expected: str = _EXPECTED) -> pydicom.Dataset:
+    """A DICOM file, of which values are decoded only when they are used.
+
+    Args:
+        path: Path of the file.
+        pixels: False to stop before the pixel data.
+        expected: Noun phrase for the expected file, for messages.
+
+    Raises:
+        FileFormatError: There is no such file, or it is not DICOM.
+    """
+    require_file(path, expected)
+    with reading(path, expected, corrupt=_DAMAGED, fix=_AGAIN):
         with path.open("rb") as file:
             deflated = _DEFLATED in file.read(4096)
         if deflated:  # all of it is inflated at once
@@ -194,7 +204,7 @@ def _read(path: Path, *, pixels: bool = True) -> pydicom.Dataset:
         try:
             return pydicom.dcmread(path, stop_before_pixels=not pixels)
         except InvalidDicomError as error:
-            raise _unreadable(path, "no DICOM header", "check that it is DICOM") from error
+            raise unreadable(path, expected, "no DICOM header", "check that it is DICOM") from error
 
 
 def _tags(path: Path, dataset: pydicom.Dataset) -> _Tags:
@@ -234,14 +244,28 @@ def _check_kind(path: Path, dataset: pydicom.Dataset) -> None:
         )
 
 
-def _pixels(path: Path, dataset: pydicom.Dataset, tags: _Tags) -> NDArray[Any]:
+def stored_pixels(
+    path: Path, dataset: pydicom.Dataset, shape: tuple[int, int], expected: str = _EXPECTED
+) -> NDArray[Any]:
+    """The pixels of a file with one grey frame, as they are stored.
+
+    Args:
+        path: Path of the file.
+        dataset: Content of the file.
+        shape: Shape (ny, nx) that its header has.
+        expected: Noun phrase for the expected file, for messages.
+
+    Raises:
+        FileFormatError: Pixel data are missing, truncated, of another shape, or in an unreadable
+            compression.
+    """
     if "PixelData" not in dataset:
-        raise _unreadable(path, "no PixelData")
-    refuse_size(path, 8 * math.prod(tags.shape))
-    with reading(path, _EXPECTED, corrupt="pixel data that break off, are corrupt or compressed"):
+        raise unreadable(path, expected, "no PixelData", _AGAIN)
+    refuse_size(path, 8 * math.prod(shape))
+    with reading(path, expected, corrupt="pixel data that break off, are corrupt or compressed"):
         stored = np.asarray(dataset.pixel_array)
-    if stored.shape != tags.shape:
-        raise _unreadable(path, f"pixel data of shape {stored.shape} for {tags.shape}")
+    if stored.shape != shape:
+        raise unreadable(path, expected, f"pixel data of shape {stored.shape} for {shape}", _AGAIN)
     return stored
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from learnedrecon.data.batch import Sample
 from learnedrecon.data.datasets import SampleDataset, checked_index
 from learnedrecon.data.kspace.folder import kspace_folder
+from learnedrecon.data.kspace.simulated import MagnitudeSimulation, note_simulation
 from learnedrecon.data.kspace.slices import (
     CoilMapSpec,
     combined,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from learnedrecon.data.kspace.files import KSpaceFile
     from learnedrecon.data.kspace.folder import FolderContent
+    from learnedrecon.data.kspace.header import KSpaceFile
     from learnedrecon.data.kspace.slices import Slice
     from learnedrecon.recorded import Record
 
@@ -63,6 +64,8 @@ class KSpaceSpec:
         group: Regular expression. Files in whose names it finds the same are never split; files of
             one ``patient_id`` are not either way.
         slices: First slice and the one after the last of every file, or None for all.
+        simulation: Simulation of k-space from magnitude images in NIfTI, DICOM, PNG or npy, which
+            are then the files of the folder; None for files with k-space.
 
     Raises:
         ConfigError: Fractions, the group, the number of masks or the slices are not possible.
@@ -78,6 +81,7 @@ class KSpaceSpec:
     seed: int = 0
     group: str | None = None
     slices: tuple[int, int] | None = None
+    simulation: MagnitudeSimulation | None = None
 
     def __post_init__(self) -> None:
         if self.group is not None:
@@ -133,11 +137,11 @@ class KSpaceSlices(SampleDataset):
     """The slices of the files of a folder, undersampled by masks that are drawn.
 
     A sample has the k-space of a slice with its readout cropped, times a mask, (1, coil, ny, nx);
-    the image of all of the slice's k-space, combined by the coil maps, (1, ny, nx), complex; mask
-    and maps. Data and image are divided by one number per file, see
-    :func:`learnedrecon.data.kspace.slices.file_scale`, so that images are of size 1. Maps are those
-    of the part of k-space that every mask of the family acquires. Slices of different shapes or
-    coils are in different batches. Ids are like ``file1000001/012``.
+    the image of all of the slice's k-space, combined by the coil maps, (1, ny, nx), complex, and
+    without noise where k-space is simulated; mask and maps. Data and image are divided by one
+    number per file, see :func:`learnedrecon.data.kspace.slices.file_scale`, so that images are of
+    size 1. Maps are those of the part of k-space that every mask of the family acquires. Slices of
+    different shapes or coils are in different batches. Ids are like ``file1000001/012``.
 
     Files that are undersampled already have no true image, and are omitted.
 
@@ -158,6 +162,7 @@ class KSpaceSlices(SampleDataset):
             _Item(file, number)
             for file in self.files
             for number in range(first, min(last, file.shape[0]))
+            if number not in file.empty
         )
         require(
             self._items,
@@ -182,7 +187,9 @@ class KSpaceSlices(SampleDataset):
         kspace = part.kspace / scale
         maps = None if part.spec.coils is None else maps_of(part.kspace, centre, self.spec.maps)
         mask = self._mask(part, item, which) & part.acquired
-        return _sample(self._id(number, which), kspace, mask, maps, part.spec)
+        clean = kspace if part.clean is None else part.clean / scale
+        truth = combined(clean, maps)[None]
+        return _sample(self._id(number, which), (kspace * mask, truth), mask, maps, part.spec)
 
     def _mask(self, part: Slice, item: _Item, which: int) -> Tensor:
         name = item.file.path.name
@@ -248,12 +255,14 @@ def slice_id(file: KSpaceFile, number: int) -> str:
     return f"{file.path.stem}/{number:03d}"
 
 
-def _sample(name: str, kspace: Tensor, mask: Tensor, maps: Tensor | None, spec: Record) -> Sample:
-    truth = combined(kspace, maps)[None]
+def _sample(
+    name: str, pair: tuple[Tensor, Tensor], mask: Tensor, maps: Tensor | None, spec: Record
+) -> Sample:
+    data, truth = pair
     if maps is None:
-        return Sample(name, kspace * mask, truth, tensors=(("mask", mask[None]),), spec=spec)
+        return Sample(name, data, truth, tensors=(("mask", mask[None]),), spec=spec)
     tensors = (("mask", mask[None, None]), ("maps", maps[None]))
-    return Sample(name, (kspace * mask)[None], truth, tensors=tensors, spec=spec)
+    return Sample(name, data[None], truth, tensors=tensors, spec=spec)
 
 
 def _side(size: int, part: Slice, axis: int, spec: KSpaceSpec) -> int:
@@ -280,7 +289,9 @@ def _refuse_undersampled(part: Slice, item: _Item) -> None:
 
 def _files(spec: KSpaceSpec) -> tuple[KSpaceFile, ...]:
     """The usable files of the split."""
-    found = kspace_folder(Path(spec.path))
+    found = kspace_folder(Path(spec.path), spec.simulation)
+    if spec.simulation is not None:
+        note_simulation(spec.path)
     if found.broken and spec.broken == "refuse":
         raise DataError(
             describe(

@@ -12,7 +12,7 @@ from learnedrecon.data.kspace.slices import sampled_centre
 from learnedrecon.operators.mri.sampling import acceleration, sampling_mask
 
 if TYPE_CHECKING:
-    from learnedrecon.data.kspace.files import KSpaceFile
+    from learnedrecon.data.kspace.header import KSpaceFile
 
 _OUTER: Final = 0.05
 """The part of the acquired samples, farthest from the centre, that shows the noise."""

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import h5py
-import numpy as np
 
 from learnedrecon.data.files.arrays import HDF5_ENDINGS, array_header, read_array
 from learnedrecon.data.files.hdf5 import (
@@ -32,9 +31,10 @@ from learnedrecon.data.files.hdf5 import (
     open_hdf5,
     read_dataset,
     reading,
-    require_finite,
 )
+from learnedrecon.data.kspace.header import KSpaceFile, KSpaceSource
 from learnedrecon.data.kspace.ismrmrd_xml import EncodingHeader, encoding_header
+from learnedrecon.data.kspace.raw_scan import is_raw_scan, read_raw_scan
 from learnedrecon.data.yaml_text import read_yaml
 from learnedrecon.errors import DataError, FileFormatError, ShapeError, describe, require
 from learnedrecon.files import refuse_size, require_file
@@ -43,6 +43,7 @@ from learnedrecon.specs import from_plain
 if TYPE_CHECKING:
     import os
 
+    import numpy as np
     from numpy.typing import NDArray
 
 KSPACE: Final = "kspace"
@@ -98,92 +99,47 @@ class SideCar:
 
 
 @dataclass(frozen=True)
-class KSpaceFile:
-    """The header of a file with k-space; :meth:`slice` reads the numbers.
+class ArraySource(KSpaceSource):
+    """An array of a file whose axes are known.
 
     Attributes:
-        path: Path of the file.
-        key: Key of k-space in the file, or None.
+        key: Key of the array in the file, or None.
         axes: Places of (slice, coil, ky, kx) in the array, None for those that it does not have.
-        shape: Shape (slices, coils, ky, kx), with 1 coil where there is no axis of coils.
-        matrix: Shape (ny, nx) of the reconstructed image, at most that of k-space.
-        voxel: Size (dz, dy, dx) of a voxel in mm, or None.
-        padding: First measured column and the one after the last by the header, or None.
-        reference: Key of the reference images, or None.
-        mask: Measured columns by the file's mask, (kx,), or None.
-        attributes: Texts ``acquisition`` and ``patient_id``, where they are there.
-        missing: Names of the parts that the file does not have.
     """
 
-    path: Path
     key: str | None
     axes: tuple[int | None, ...]
-    shape: tuple[int, int, int, int]
-    matrix: tuple[int, int]
-    voxel: tuple[float, float, float] | None = None
-    padding: tuple[int, int] | None = None
-    reference: str | None = None
-    mask: tuple[bool, ...] | None = None
-    attributes: tuple[tuple[str, str], ...] = ()
-    missing: tuple[str, ...] = ()
+    layout = "an array with named axes"
 
-    @property
-    def coils(self) -> int | None:
-        """The number of coils; None where the array has no axis of coils."""
-        return None if self.axes[1] is None else self.shape[1]
-
-    @property
-    def layout(self) -> str:
-        """The name of the layout, "fastMRI" or "plain"."""
-        return "fastMRI" if self.key == KSPACE else "plain"
-
-    def slice(self, number: int) -> NDArray[np.complex64]:
-        """The k-space of one slice, (coil, ky, kx).
-
-        Args:
-            number: Number of the slice, from 0.
-
-        Raises:
-            FileFormatError: The file is damaged, or changed since its header was read.
-            DataError: A value is NaN or infinite.
-        """
+    def slice(self, path: Path, number: int) -> NDArray[Any]:
         with_slices = self.axes[0] is not None
-        if self.path.suffix.lower() in HDF5_ENDINGS and self.axes[0] in {0, None}:
-            with open_hdf5(self.path) as file:
+        if path.suffix.lower() in HDF5_ENDINGS and self.axes[0] in {0, None}:
+            with open_hdf5(path) as file:
                 dataset = get_dataset(file, self.key or "")
                 values = read_dataset(dataset, number if with_slices else ())
         else:
-            whole = _kept_array(self.path, self.key, self.path.stat().st_mtime_ns)
+            whole = _kept_array(path, self.key, path.stat().st_mtime_ns)
             values = whole.take(number, axis=self.axes[0]) if with_slices else whole
         places = [place for place in self.axes[1:] if place is not None]
-        values = values.transpose([sorted(places).index(place) for place in places])
-        what = f"{self.path}, slice {number}"
-        require(
-            values.size == int(np.prod(self.shape[1:])),
-            FileFormatError,
-            expected=f"k-space {self.shape[1:]} in {what}, as its header had it",
-            found=f"{values.shape}",
-            fix="do not change files while they are in use",
-        )
-        require_finite(values, what)
-        return np.ascontiguousarray(values.reshape(self.shape[1:]), dtype=np.complex64)
+        return values.transpose([sorted(places).index(place) for place in places])
 
-    def reference_image(self, number: int) -> NDArray[np.float32] | None:
-        """The reference image of one slice, (ny, nx), or None where the file has none.
 
-        Args:
-            number: Number of the slice, from 0.
+@dataclass(frozen=True)
+class FastMRISource(ArraySource):
+    """The arrays of fastMRI.
 
-        Raises:
-            FileFormatError: The file is damaged.
-            DataError: A value is NaN or infinite.
-        """
+    Attributes:
+        reference: Key of the reference images, or None.
+    """
+
+    reference: str | None = None
+    layout = "fastMRI's layout"
+
+    def reference_image(self, path: Path, number: int) -> NDArray[Any] | None:
         if self.reference is None:
             return None
-        with open_hdf5(self.path) as file:
-            values = read_dataset(get_dataset(file, self.reference), number)
-        require_finite(values, f"{self.path}, {self.reference} {number}")
-        return np.abs(values).astype(np.float32)
+        with open_hdf5(path) as file:
+            return read_dataset(get_dataset(file, self.reference), number)
 
 
 def is_kspace(path: str | os.PathLike[str], key: str | None = None) -> bool:
@@ -222,6 +178,8 @@ def read_kspace(path: str | os.PathLike[str]) -> KSpaceFile:
     if side is not None:
         return _plain(path, from_plain(SideCar, read_yaml(side), str(side)))
     if path.suffix.lower() in HDF5_ENDINGS:
+        if is_raw_scan(path):
+            return read_raw_scan(path)
         with open_hdf5(path) as file:
             return _fastmri(path, file)
     raise FileFormatError(
@@ -250,16 +208,16 @@ def _fastmri(path: Path, file: h5py.File) -> KSpaceFile:
     slices, coils, ky, kx = whole
     return KSpaceFile(
         path,
-        KSPACE,
-        axes,
+        FastMRISource(KSPACE, axes, reference),
         (slices, coils, ky, kx),
+        coils if len(shape) == 4 else None,
         _within(matrix, ky, kx),
         header.voxel,
-        header.padding,
-        reference,
-        _mask(path, file, kx),
-        _attributes(path, file),
-        tuple(missing),
+        padding=header.padding,
+        reference=reference,
+        mask=_mask(path, file, kx),
+        attributes=_attributes(path, file),
+        missing=tuple(missing),
     )
 
 
@@ -271,9 +229,9 @@ def _plain(path: Path, side: SideCar) -> KSpaceFile:
     refuse_size(path, header.dtype.itemsize * slices * coils * ky * kx)
     return KSpaceFile(
         path,
-        side.key,
-        places,
+        ArraySource(side.key, places),
         (slices, coils, ky, kx),
+        None if places[1] is None else coils,
         _within(side.matrix or (ky, kx), ky, kx),
         side.voxel,
         missing=("a reference image", *(() if side.voxel else ("the size of voxels",))),
@@ -367,7 +325,9 @@ def _has_kspace(path: Path) -> bool:
     if path.suffix.lower() not in HDF5_ENDINGS:
         return False
     with open_hdf5(path) as file, reading(path):
-        return isinstance(get_item(file, KSPACE), h5py.Dataset)
+        if isinstance(get_item(file, KSPACE), h5py.Dataset):
+            return True
+    return is_raw_scan(path)
 
 
 def _side_car_path(path: Path) -> Path | None:

@@ -80,7 +80,7 @@ def _read(path: Path, centre: Tensor) -> Tensor | None:
         return None
     try:
         values = read_npy(path)
-    except LearnedReconError:
+    except (LearnedReconError, OSError):  # another process may have removed it by now
         return None
     good = values.dtype == np.complex64 and values.ndim == 3 and len(values) == len(centre)
     return torch.from_numpy(values) if good and bool(np.isfinite(values).all()) else None

@@ -9,7 +9,13 @@ import h5py
 import numpy as np
 
 from learnedrecon.data.files.arrays import HDF5_ENDINGS, write_array
-from learnedrecon.data.files.nifti import is_nifti, write_nifti
+from learnedrecon.data.files.dicom_series import (
+    DicomIdentity,
+    Placement,
+    series_paths,
+    write_series,
+)
+from learnedrecon.data.files.nifti import is_nifti, require_nibabel, write_nifti
 from learnedrecon.errors import FileFormatError, require
 from learnedrecon.files import atomic_path
 
@@ -21,8 +27,11 @@ if TYPE_CHECKING:
 RECONSTRUCTION: Final = "reconstruction"
 """The key of a submission to the challenge."""
 
-VOLUME_ENDINGS: Final = (".h5", ".hdf5", ".npy", ".nii", ".nii.gz", ".tif", ".tiff", ".png")
+VOLUME_ENDINGS: Final = (".h5", ".hdf5", ".npy", ".nii", ".nii.gz", ".dcm", ".tif", ".tiff", ".png")
 """By which outputs are known."""
+
+_NOWHERE: Final = Placement()
+_NOBODY: Final = DicomIdentity()
 
 
 def require_volume_ending(path: Path) -> None:
@@ -33,6 +42,7 @@ def require_volume_ending(path: Path) -> None:
 
     Raises:
         FileFormatError: The ending is another one.
+        MissingExtraError: It is NIfTI, and nibabel is not installed.
     """
     require(
         path.name.lower().endswith(VOLUME_ENDINGS),
@@ -41,23 +51,38 @@ def require_volume_ending(path: Path) -> None:
         found=str(path),
         fix="choose one of these endings",
     )
+    if is_nifti(path):
+        require_nibabel()
+
+
+def volume_paths(path: Path, slices: int) -> tuple[Path, ...]:
+    """The files that :func:`write_volume` writes.
+
+    Args:
+        path: Path of the output.
+        slices: Number of slices.
+    """
+    return series_paths(path, slices) if path.suffix.lower() == ".dcm" else (path,)
 
 
 def write_volume(
     path: Path,
     images: NDArray[np.complex64],
-    voxel: tuple[float, float, float] | None = None,
+    place: Placement = _NOWHERE,
+    identity: DicomIdentity = _NOBODY,
 ) -> None:
     """Atomic write of a volume.
 
     HDF5 has magnitudes, float32, (slice, ny, nx), under the key ``reconstruction``; npy the complex
-    images; NIfTI magnitudes with the size of voxels; TIFF magnitudes, one page a slice; PNG
-    magnitudes from 0 to their largest, all slices side by side in rows.
+    images; NIfTI magnitudes with the affine or the size of voxels; DICOM a derived series, one file
+    a slice; TIFF magnitudes, one page a slice; PNG magnitudes from 0 to their largest, all slices
+    side by side in rows.
 
     Args:
         path: Path of a file that ends as :data:`VOLUME_ENDINGS` has it.
         images: Images (slice, ny, nx), complex.
-        voxel: Size (dz, dy, dx) of a voxel in mm, for NIfTI, or None.
+        place: Sizes and place of the voxels, for NIfTI and DICOM.
+        identity: Patient and study, for DICOM.
 
     Raises:
         FileFormatError: The ending is unknown, or the file cannot be written.
@@ -70,7 +95,9 @@ def write_volume(
             file.create_dataset(RECONSTRUCTION, data=magnitudes)
     elif is_nifti(path):
         with atomic_path(path) as temporary:
-            write_nifti(temporary, magnitudes, voxel, compressed=ending == ".gz")
+            write_nifti(temporary, magnitudes, place.voxel, place.affine)
+    elif ending == ".dcm":
+        write_series(path, magnitudes, place, identity)
     elif ending == ".npy":
         write_array(path, images)
     elif ending == ".png":

@@ -17,7 +17,7 @@ from learnedrecon.solvers.coils.coil_maps import coil_images, low_resolution_map
 from learnedrecon.solvers.coils.espirit import espirit
 
 if TYPE_CHECKING:
-    from learnedrecon.data.kspace.files import KSpaceFile
+    from learnedrecon.data.kspace.header import KSpaceFile
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,13 @@ class Slice(NamedTuple):
         kspace: k-space with the readout cropped, (coil, ky, kx), zero where nothing was acquired.
         acquired: Acquired samples, bool, (ky, kx).
         spec: Record of the operator of its image.
+        clean: k-space without noise, where it is known, or None.
     """
 
     kspace: Tensor
     acquired: Tensor
     spec: Cartesian
+    clean: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,14 +92,17 @@ def read_slice(file: KSpaceFile, number: int) -> Slice:
         DataError: A value is NaN or infinite, or all are zero.
     """
     kspace = torch.from_numpy(file.slice(number))
+    known = file.clean(number)
+    clean = None if known is None else torch.from_numpy(known)
     acquired = sampling_mask(kspace)[0]
     columns = acquired.any(dim=0)
     rows = image_rows(file)
     if rows < kspace.shape[-2] and bool((acquired == columns).all()):
         kspace = crop_readout(kspace, rows) * columns
+        clean = None if clean is None else crop_readout(clean, rows)
         acquired = columns.expand(rows, -1)
     shape = (kspace.shape[-2], kspace.shape[-1])
-    return Slice(kspace, acquired, Cartesian(shape, coils=file.coils))
+    return Slice(kspace, acquired, Cartesian(shape, coils=file.coils), clean)
 
 
 def image_rows(file: KSpaceFile) -> int:

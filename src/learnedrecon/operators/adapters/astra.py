@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.adapters.checks import load, probe, require_instance
+from learnedrecon.errors import GeometryError, describe, load_extra
+from learnedrecon.operators.adapters.checks import probe, require_instance
 from learnedrecon.operators.adapters.foreign import ArrayKernel, ArrayPair, Foreign
 from learnedrecon.operators.ray.ramp import has_ramp_filter
 from learnedrecon.operators.space import Space
@@ -67,7 +67,7 @@ def from_astra(
         GeometryError: ASTRA has no such projector, or its adjoint is approximate and this was not
             accepted.
     """
-    astra = load("astra", "astra")
+    astra = load_extra("astra", "astra")
     for geometry, maker in ((proj_geom, "create_proj_geom"), (vol_geom, "create_vol_geom")):
         fix = f"make it by astra.{maker}(...)"
         require_instance(geometry, dict, f"a geometry of astra.{maker}", fix)

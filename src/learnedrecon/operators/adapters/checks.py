@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from learnedrecon.errors import (
     DtypeError,
-    MissingExtraError,
     PropertyError,
     ShapeError,
     describe,
@@ -35,28 +33,6 @@ def device_of(operator: Operator) -> torch.device:
         operator: Operator of this library.
     """
     return next((tensor.device for tensor in operator.buffers()), torch.device("cpu"))
-
-
-def load(module: str, extra: str) -> Theirs:
-    """Import of a module of an optional library.
-
-    Args:
-        module: Full name of the module.
-        extra: Extra of this package that installs it.
-
-    Raises:
-        MissingExtraError: It cannot be imported.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(
-            describe(
-                expected=f"{module.partition('.')[0]} to be installed",
-                found=str(error),
-                fix=f"run: pip install 'learnedrecon[{extra}]'",
-            )
-        ) from error
 
 
 def require_instance(value: object, kinds: type | tuple[type, ...], what: str, fix: str) -> None:

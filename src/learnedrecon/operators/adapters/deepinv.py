@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from learnedrecon.errors import GeometryError, ShapeError, describe
-from learnedrecon.operators.adapters.checks import device_of, load, probe, require_instance
+from learnedrecon.errors import GeometryError, ShapeError, describe, load_extra
+from learnedrecon.operators.adapters.checks import device_of, probe, require_instance
 from learnedrecon.operators.adapters.foreign import Foreign
 from learnedrecon.operators.adapters.real_parts import join, split
 from learnedrecon.operators.base import Operator
@@ -52,7 +52,7 @@ def from_deepinv(
         ShapeError: The physics cannot be applied to images of this shape.
         GeometryError: The measurements are a list of tensors.
     """
-    deepinv_physics = load("deepinv.physics", "deepinv")
+    deepinv_physics = load_extra("deepinv.physics", "deepinv")
     require_instance(
         physics,
         deepinv_physics.Physics,
@@ -91,7 +91,7 @@ def to_deepinv(operator: Operator) -> Theirs:
         DtypeError: The object is not an operator of this library.
     """
     require_instance(operator, Operator, "an operator of learnedrecon", "hand over T itself")
-    deepinv_physics = load("deepinv.physics", "deepinv")
+    deepinv_physics = load_extra("deepinv.physics", "deepinv")
     if not isinstance(operator, LinearOperator):
         return deepinv_physics.Physics(A=_Apply(operator))
     return deepinv_physics.LinearPhysics(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from learnedrecon.errors import DtypeError, describe
-from learnedrecon.operators.adapters.checks import Theirs, device_of, load, probe, require_instance
+from learnedrecon.errors import DtypeError, describe, load_extra
+from learnedrecon.operators.adapters.checks import Theirs, device_of, probe, require_instance
 from learnedrecon.operators.adapters.foreign import (
     ArrayKernel,
     ArrayPair,
@@ -60,7 +60,7 @@ def from_odl(operator: object, dtype: torch.dtype | None = None) -> Operator:
         PropertyError: ODL's adjoint is not the adjoint for its own inner products, which is a known
             defect of its ``MatrixOperator`` between weighted spaces.
     """
-    odl = load("odl", "odl")
+    odl = load_extra("odl", "odl")
     require_instance(
         operator, odl.Operator, "an odl.Operator", "build it with ODL; matrices go to from_scipy"
     )
@@ -99,7 +99,7 @@ def to_odl(operator: Operator, *, stacked: bool = False) -> Theirs:
             complex spaces with T(iu) ≠ iT(u) and ``stacked`` is false.
     """
     require_instance(operator, Operator, "an operator of learnedrecon", "hand over T itself")
-    odl = load("odl", "odl")
+    odl = load_extra("odl", "odl")
     operator = over_one_field(operator, "to_odl", stacked=stacked)
     return _operator_class(odl)(operator)
 

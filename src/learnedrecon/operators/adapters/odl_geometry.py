@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learnedrecon.errors import GeometryError, describe
-from learnedrecon.operators.adapters.checks import load, require_instance
+from learnedrecon.errors import GeometryError, describe, load_extra
+from learnedrecon.operators.adapters.checks import require_instance
 from learnedrecon.operators.ray.arranged import Arranged
 from learnedrecon.operators.ray.beam2d import RayVectors2D
 from learnedrecon.operators.ray.beam3d import RayVectors3D
@@ -49,7 +49,7 @@ def geometry_from_odl(geometry: object, space: object) -> Arranged:
         DtypeError: Not a geometry and a space of ODL.
         GeometryError: Another detector, one with unequal pixels, or a scan that we refuse.
     """
-    tomo = load("odl.applications.tomo", "odl")
+    tomo = load_extra("odl.applications.tomo", "odl")
     require_instance(
         geometry, tomo.Geometry, "a geometry of odl.applications.tomo", "hand over the geometry"
     )

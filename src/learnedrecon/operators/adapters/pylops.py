@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from learnedrecon.operators.adapters.checks import load, require_instance, require_linear
+from learnedrecon.errors import load_extra
+from learnedrecon.operators.adapters.checks import require_instance, require_linear
 from learnedrecon.operators.adapters.foreign import (
     Matrix,
     from_matrix,
@@ -40,7 +41,7 @@ def from_pylops(linear_operator: object, dtype: torch.dtype | None = None) -> Li
         DtypeError: The object is not an operator of PyLops, or has no adjoint.
         ShapeError: Columns have another length than declared.
     """
-    pylops = load("pylops", "pylops")
+    pylops = load_extra("pylops", "pylops")
     require_instance(
         linear_operator,
         pylops.LinearOperator,
@@ -68,7 +69,7 @@ def to_pylops(operator: LinearOperator) -> Theirs:
         DtypeError: The object is not a linear operator of this library.
     """
     operator = require_linear(operator, "to_pylops")
-    pylops = load("pylops", "pylops")
+    pylops = load_extra("pylops", "pylops")
     return pylops.LinearOperator(
         Op=vectorised(operator),
         dims=operator.domain.shape,
