@@ -111,7 +111,8 @@ def test_compiled_after_the_first_eager_call(name: str) -> None:
     compiled = torch.compile(model, backend=counter)
     assert_close(compiled(problem).image, eager)
     assert counter.frame_count == (LOOKING | BUILDING).get(name, 1)
-    assert_close(compiled(other).image, eager)
+    if name in REAL:  # guards on the operator are those of the way to use it
+        assert_close(compiled(other).image, eager)
 
 
 @pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex")
