@@ -10,9 +10,10 @@ demo: $(VENV)/.installed
 	@echo "== learnedrecon demo (about five minutes on two cores)"
 	@$(BIN)/learnedrecon demo --output runs/demo
 
+# The tests start many programs, each of which would compile what keeps no bytecode.
 test: $(VENV)/.installed lint
 	@echo "== tests"
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The adapters to deepinv and ASTRA, in the environment that has them; a missing one fails.
 test-peers: $(PEERS)/.installed

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 from hypothesis import HealthCheck, settings
 
+from learnedrecon.evaluation import canvas
+
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -39,6 +41,13 @@ def _quiet_again() -> Iterator[None]:
     yield
     logger.setLevel(level)
     logger.handlers[:] = handlers
+
+
+@pytest.fixture(autouse=True)
+def _no_layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arranging axes is most of the time of a short command; figures have tests of their own."""
+    if "evaluation" not in request.path.parts:
+        monkeypatch.setattr(canvas, "_LAYOUT", None)
 
 
 @pytest.fixture

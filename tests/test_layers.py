@@ -57,6 +57,8 @@ OPTIONAL = {
     f"{PACKAGE}.training.loggers": {"torch.utils.tensorboard"},
     f"{PACKAGE}.operators.mri.nufft": {"pytorch_finufft.functional"},
     f"{PACKAGE}.operators.imaging.wavelet_filters": {"pywt"},
+    f"{PACKAGE}.data.files.dicom": {"pydicom", "pydicom.errors", "pydicom.multival"},
+    f"{PACKAGE}.data.files.dicom_series": {"pydicom.dataset", "pydicom.uid"},
     f"{PACKAGE}.data.raw.bad_pixels": {"scipy.ndimage"},
     f"{PACKAGE}.data.raw.stripes": {"scipy.ndimage", "scipy.signal"},
     f"{PACKAGE}.data.photographs": {"skimage.color", "skimage.data", "skimage.io"},

@@ -1,29 +1,35 @@
-"""The tutorial runs as it stands: its Python, then its commands, in one folder."""
+"""The tutorial runs as it stands: its Python, then its commands, in one folder.
+
+In this process: what programs of their own do is the matter of ``test_extending``.
+"""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typer.testing import CliRunner
+
+from learnedrecon.cli.main import app
+
+if TYPE_CHECKING:
+    import pytest
 
 PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
-def test_the_page(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     program = "\n".join(text for kind, text in BLOCKS if kind == "python")
     (tmp_path / "page.py").write_text(program, encoding="utf-8")
-    commands = [f"{sys.executable} page.py"]
-    commands += [line for kind, text in BLOCKS if kind == "sh" for line in text.strip().split("\n")]
-    learnedrecon = str(Path(sys.executable).parent / "learnedrecon")
-    for line in commands:
-        words = [learnedrecon if word == "learnedrecon" else word for word in line.split()]
-        done = subprocess.run(
-            words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    runpy.run_path("page.py", run_name="__main__")
+    for line in "".join(text for kind, text in BLOCKS if kind == "sh").splitlines():
+        name, *words = line.split()
+        assert name == "learnedrecon"
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, f"{line}\n{done.output}"
     assert (tmp_path / "disc00.png").stat().st_size > 100
     assert (tmp_path / "runs" / "comparison" / "results.json").exists()

@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from learnedrecon.cli.failure import Commands, complain
+from learnedrecon.cli.main import app
 from learnedrecon.errors import DataError, describe
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ sys.stdout.write(" ".join(sys.modules))
 
 def test_what_few_commands_need_is_not_loaded_with_the_others() -> None:
     """Of the modules behind `reconstruct` and `train`, before either has done anything."""
-    heavy = ("matplotlib", "scipy.stats", "scipy.signal", "scipy.ndimage")
+    heavy = ("matplotlib", "pydicom", "scipy.stats", "scipy.signal", "scipy.ndimage")
     code = (
         "import sys, learnedrecon.experiments.reconstruction, learnedrecon.experiments.training\n"
         f"print([name for name in {heavy} if name in sys.modules])"
@@ -164,11 +165,19 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
     assert "training.steps is 2 and was 100000" in changed.stderr
 
 
+PLAIN = "log ||u^ - u||^2/||u||^2"
+LISTING = ["list", "losses", "log_squared_error"]
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_what_a_terminal_cannot_show_is_spelled_out(encoding: str) -> None:
-    words = [sys.executable, "-m", "learnedrecon.cli.start", "list", "losses", "log_squared_error"]
-    variables = {**os.environ, "PYTHONIOENCODING": encoding}
-    done = subprocess.run(words, check=True, capture_output=True, env=variables)
-    first = done.stdout.decode(encoding).splitlines()[0]
+    first = CliRunner(charset=encoding).invoke(app, LISTING).stdout.splitlines()[0]
     norm = {"utf-8": "log ‖û - u‖²/‖u‖²", "latin-1": "log ||û - u||²/||u||²"}
-    assert first == f"log_squared_error: {norm.get(encoding, 'log ||u^ - u||^2/||u||^2')}"
+    assert first == f"log_squared_error: {norm.get(encoding, PLAIN)}"
+
+
+def test_what_the_terminal_of_a_process_cannot_show_is_spelled_out() -> None:
+    words = [sys.executable, "-m", "learnedrecon.cli.start", *LISTING]
+    variables = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, check=True, capture_output=True, env=variables)
+    assert done.stdout.decode("ascii").splitlines()[0] == f"log_squared_error: {PLAIN}"

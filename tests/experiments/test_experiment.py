@@ -160,13 +160,13 @@ def test_total_variation_is_nonnegative_where_the_truths_are(
     config = config_of()
     data = {name: replace(spec, preset=preset) for name, spec in config.data.sections.items()}
     signed = Experiment(replace(config, data=replace(config.data, **data)))
-    model, _, found, others = tuned("tv", signed, 3)
+    model, _, found, others = tuned("tv", signed, 2)
     assert found is not None
     assert others["nonnegative"] == nonnegative
     noise = {name: others[name] for name in ("reference_sigma", "noise_level")}
     other = TV(found.value, nonnegative=not nonnegative, **noise)
     assert model.spec == replace(other.spec, nonnegative=nonnegative)
-    scores = evaluate("", other, signed.batches("validation", 3), signed.data_range)
+    scores = evaluate("", other, signed.batches("validation", 2), signed.data_range)
     assert found.score > scores.psnr.mean() + (0 if nonnegative else 1)
 
 

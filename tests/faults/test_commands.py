@@ -34,7 +34,7 @@ PAD = "{name: pad, shape: [16, 16], margins: [[1, 1], [1, 1]]}"
 def test_f02b_a_run_reads_its_own_configuration(
     cli: Run, configured: Configure, found: Say
 ) -> None:
-    configured("{name: blur, shape: [16, 16], kernel: {sigma: 1.0}}")
+    configured("{name: blur, shape: [16, 16], kernel: {sigma: 0.5}}")
     commands = (
         ["train", "c.yaml", "-o", "r"],
         ["evaluate", "r"],

@@ -27,6 +27,11 @@ TABLE = [
     for column in ("ct", "sense")
     if (name, column) not in REFUSED
 ]
+# Whether a norm is known is the operator's affair: before it is, every method is compiled with one
+# operator, complex where it can be, and one method of each way to use T with the other as well.
+REAL = ("fbp", "learned_primal_dual", "subset_primal_dual", "modl", "equilibrium_gradient", "tv")
+FIRST = [(name, c) for name, c in TABLE if c == "sense" or (name, "sense") in REFUSED]
+FIRST += [(name, "ct") for name in REAL]
 # Methods that look at numbers: before and after these there is a graph, if there is anything.
 LOOKING = {
     "tv": 0,
@@ -88,7 +93,7 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("name", "column"), TABLE)
+@pytest.mark.parametrize(("name", "column"), FIRST)
 def test_compiled_before_the_first_eager_call(name: str, column: str) -> None:
     model, problem = short(name, column), problem_of(column)
     compiled = torch.compile(model, backend="eager")(problem).image
@@ -106,7 +111,8 @@ def test_compiled_after_the_first_eager_call(name: str) -> None:
     compiled = torch.compile(model, backend=counter)
     assert_close(compiled(problem).image, eager)
     assert counter.frame_count == (LOOKING | BUILDING).get(name, 1)
-    assert_close(compiled(other).image, eager)
+    if name in REAL:  # guards on the operator are those of the way to use it
+        assert_close(compiled(other).image, eager)
 
 
 @pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex")

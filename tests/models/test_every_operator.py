@@ -31,6 +31,9 @@ from learnedrecon.operators.ray.transform2d import RayTransform
 from learnedrecon.operators.ray.transform3d import RayTransform3D
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
 from learnedrecon.problem import InverseProblem
+from learnedrecon.schemes.fixed_point import FixedPoint
+from learnedrecon.schemes.reconstructor import Iterative
+from learnedrecon.solvers.anderson import Anderson
 from learnedrecon.solvers.normal import NormalSolver
 from learnedrecon.testing import check_reconstructor
 from learnedrecon.testing.steps import perturb
@@ -103,8 +106,10 @@ OPERATORS = {
     "matrix": Column(matrix),
     "transmission": Column(transmission),
 }
-BRIEF = FixedPointSolver(1e-9, 40, backward_tolerance=1e-6)
-EXACT = FixedPointSolver(1e-10, 400, backward_tolerance=1e-8)
+# What the kit asserts holds for any number of steps. A training step changes the loss by 1e-4 of
+# itself, which is compared to 10%: residuals of 1e-8 are far below that.
+BRIEF = FixedPointSolver(1e-9, 8, backward_tolerance=1e-6)
+EXACT = FixedPointSolver(1e-8, 400, backward_tolerance=1e-5)
 EXACT_STEP = NormalSolver(1e-12, 100)
 EQUILIBRIUM: dict[str, Any] = {
     "epsilon": 0.3,
@@ -278,8 +283,15 @@ def test_the_kit(name: str, column: str) -> None:
 
 @pytest.mark.parametrize(("name", "column"), TRAINED)
 def test_a_training_step_lowers_the_loss_by_what_its_gradient_says(name: str, column: str) -> None:
-    """A step of length t along -g changes the loss by -t‖g‖² to first order."""
+    """A step of length t along -g changes the loss by -t‖g‖² to first order.
+
+    Plain iterations are accelerated: the fixed point and its derivative are the same.
+    """
     model = built(name, column, solver=EXACT)
+    if name in PLUGGED:
+        assert isinstance(model, Iterative)
+        assert isinstance(model.scheme, FixedPoint)
+        model.scheme.solver = Anderson(EXACT.tolerance, EXACT.max_iterations)
     before = loss_of(model, column)
     weights = list(model.parameters())
     slopes = torch.autograd.grad(before, weights)

@@ -247,11 +247,11 @@ def test_samples_do_not_depend_on_one_another() -> None:
 
 
 def test_a_step_size_and_a_start_of_ones_own() -> None:
-    y = noisy()
-    usual = pdhg(tv_terms(y, 0.2), None, zeros(), tolerance=1e-6)
+    y = noisy(1)
+    usual = pdhg(tv_terms(y, 0.2), None, zeros(1), tolerance=1e-6)
     for tau in (1e-3, 0.1):
         result = pdhg(
-            tv_terms(y, 0.2), None, zeros(), tolerance=1e-6, step_size=tau, max_iterations=20000
+            tv_terms(y, 0.2), None, zeros(1), tolerance=1e-6, step_size=tau, max_iterations=20000
         )
         torch.testing.assert_close(result.solution, usual.solution, rtol=0, atol=3e-3)
     before = usual.solution.clone()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-STEPS = 400
+STEPS = 200
 KILLS = 10
 EVERY = 5
 
@@ -82,7 +82,7 @@ def test_killed_ten_times(tiny: ModuleType, tmp_path: Path) -> None:
     with driver() as children:
         assert children.train(whole, 0) == 0
         for number in range(KILLS):
-            moment = moments.randint(1, 20 if number % 3 == 0 else 400)
+            moment = moments.randint(1, 20 if number % 3 == 0 else STEPS)
             assert children.train(killed, moment) == -signal.SIGKILL
             saved.append(check_files(killed, tiny))
             halves += len(list((killed / "checkpoints").glob(".*")))

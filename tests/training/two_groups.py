@@ -1,6 +1,6 @@
 """Some steps with parameter groups, in one process or in each of two of gloo.
 
-Started by the test, in two processes with the variables that torchrun sets: "file learned".
+Started by the test, in two processes with the variables that torchrun sets: "file".
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 C = 0.3
 GROUPS = {"reconstruction": {"image": 1 - C, "task": C}, "task": {"task": 1.0}, "problem": {}}
 SAMPLES = 2
+KINDS = ("groups", "one")
 
 
 class Joint(torch.nn.Module):
@@ -76,8 +77,9 @@ def trained(accelerator: Accelerator, *, grouped: bool) -> dict[str, torch.Tenso
 def main() -> None:
     torch.set_num_threads(1)
     accelerator = make_accelerator(cpu=True)
-    found = trained(accelerator, grouped=sys.argv[2] == "groups")
-    save_file(found, Path(sys.argv[1]).with_suffix(f".{accelerator.process_index}"))
+    for kind in KINDS:
+        found = trained(accelerator, grouped=kind == "groups")
+        save_file(found, Path(sys.argv[1]).with_suffix(f".{kind}{accelerator.process_index}"))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learnedrecon.errors import DataError, describe
-from learnedrecon.evaluation.canvas import canvas
+from learnedrecon.evaluation.canvas import canvas, write_png
 from learnedrecon.evaluation.iterations import IterationCurves, quartiles
-from learnedrecon.files import atomic_path
 from learnedrecon.training.spec import BestSpec
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ def draw_iterations(
             )
         )
     sheet = canvas(10, 3.4, dpi)
-    figure = sheet.figure
-    axes = figure.subplots(1, len(_LABELS), squeeze=False)[0]
+    axes = sheet.figure.subplots(1, len(_LABELS), squeeze=False)[0]
     for axis, (name, label) in zip(axes, _LABELS.items(), strict=True):
         for each in curves:
             _line(axis, each, name)
@@ -68,9 +66,7 @@ def draw_iterations(
         title=f"median and quartiles, {' or '.join(map(str, sorted(counts)))} images",
         title_fontsize=7,
     )
-    sheet.draw()
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary, format="png")
+    write_png(sheet, target)
 
 
 def draw_training(
@@ -102,8 +98,7 @@ def draw_training(
         "learning_rate": ("train", "learning rate"),
     }
     sheet = canvas(10, 3.4, dpi)
-    figure = sheet.figure
-    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    axes = sheet.figure.subplots(1, len(shown), squeeze=False)[0]
     for axis, (name, (event, label)) in zip(axes, shown.items(), strict=True):
         steps, values = series(records, event, name)
         axis.plot(steps, values, marker="." if len(steps) < _FEW else "", linewidth=1)
@@ -117,9 +112,7 @@ def draw_training(
         step, value = found
         axes[1].plot(step, value, "o", markersize=6, label=f"best: {value:.4g}, step {step}")
         axes[1].legend(fontsize=8)
-    sheet.draw()
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary, format="png")
+    write_png(sheet, target)
 
 
 def series(

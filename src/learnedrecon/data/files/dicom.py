@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
-from pydicom.multival import MultiValue
 
 from learnedrecon.errors import DataError, FileFormatError, describe
 from learnedrecon.files import reading, refuse_size, require_file, unreadable
 
 if TYPE_CHECKING:
     import os
+
+    import pydicom
 
 FloatArray = NDArray[np.float64]
 PixelSize = tuple[float, float]
@@ -195,6 +194,9 @@ def read_dicom(path: Path, *, pixels: bool = True, expected: str = _EXPECTED) ->
     Raises:
         FileFormatError: There is no such file, or it is not DICOM.
     """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
     require_file(path, expected)
     with reading(path, expected, corrupt=_DAMAGED, fix=_AGAIN):
         with path.open("rb") as file:
@@ -281,6 +283,8 @@ def _pixel_size(path: Path, dataset: pydicom.Dataset) -> PixelSize:
 
 
 def _number(path: Path, dataset: pydicom.Dataset, tag: str) -> float:
+    from pydicom.multival import MultiValue
+
     value = dataset[tag].value
     if isinstance(value, MultiValue):
         raise _unreadable(path, f"{len(value)} values for {tag} instead of one")

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from learnedrecon.data.files.dicom import read_dicom
 from learnedrecon.errors import DataError, require
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
     import pydicom
     from numpy.typing import NDArray
+    from pydicom.dataset import FileDataset
 
     from learnedrecon.data.files.nifti import Affine
 
@@ -138,6 +137,9 @@ def check_identity(identity: DicomIdentity) -> None:
 
 def _common(identity: DicomIdentity, description: str) -> FileDataset:
     """The fields that all images of the series share."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
     dataset = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
     for name in (*_PATIENT, *_STUDY):
         setattr(dataset, name, "")
@@ -171,6 +173,9 @@ def _copy(dataset: FileDataset, source: Path) -> None:
 def _image(
     common: FileDataset, values: NDArray[np.floating], slope: float, number: int
 ) -> pydicom.FileDataset:
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import generate_uid
+
     dataset = FileDataset(
         "", dict(common.items()), file_meta=FileMetaDataset(common.file_meta), preamble=b"\0" * 128
     )
