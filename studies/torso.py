@@ -79,7 +79,9 @@ def where(results: Path = RESULTS) -> str:
 STUDY = Study(
     "torso",
     "Schemes that learn from one person reconstruct another one.",
-    "",
+    "Total variation with a weight from the first person is better than every network on the second "
+    "one, by 0.9 to 1.6 dB; all networks are under-trained. Learned proximal descent comes closest, "
+    "with 16 calls of T and T* in place of 680.",
     {
         "torso-baselines": partial(classical, scans=(TORSO,)),
         "torso-classical": lambda _: classical_costs(TORSO),
