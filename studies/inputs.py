@@ -20,9 +20,9 @@ STUDY = of_trainings(
     "inputs",
     METHODS,
     "What a learned step sees decides what it reaches.",
-    "Without u among its inputs a step is 6 dB worse. The other six subsets lie within 0.2 dB of one "
-    "another after 400 steps, of the size of the seeds' spread: started at FBP, so short a training "
-    "does not decide what an input is worth. All are under-trained.",
+    "Without u among its inputs a step is 6 dB worse. The other six subsets lie within 0.2 dB of "
+    "one another after 400 steps, about the spread of the seeds: started at FBP, so short a "
+    "training does not decide what an input is worth. All are under-trained.",
 )
 
 if __name__ == "__main__":

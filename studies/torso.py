@@ -16,14 +16,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from learnedrecon.models.generalised_scheme import GeneralisedScheme
-from learnedrecon.models.learned_gradient import LearnedGradient
-from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.learned_proximal import LearnedProximal
-from learnedrecon.models.modl import MoDL
 from learnedrecon.models.post_processing import PostProcessing
 from learnedrecon.models.variational import VariationalNetwork
 from learnedrecon.networks.unet import UNetSpec
-from learnedrecon.solvers.normal import NormalSolver
 from studies.baselines import classical
 from studies.common.comparison import equal_budget
 from studies.common.equal_budget import Scheme, classical_costs, trained_within
@@ -54,11 +50,6 @@ SCHEMES = {
     "generalised_scheme": _scheme(
         "generalised step", GeneralisedScheme(5, HIDDEN, image_scale=WATER)
     ),
-    "learned_gradient": _scheme("learned gradient", LearnedGradient(10, image_scale=WATER)),
-    "modl": _scheme(
-        "MoDL", MoDL(5, hidden=32, data_step=NormalSolver(tolerance=1e-3), image_scale=WATER)
-    ),
-    "learned_primal_dual": _scheme("LPD", LearnedPrimalDual(8, hidden=HIDDEN, image_scale=WATER)),
     "post_processing": _scheme(
         "FBP + U-Net", PostProcessing(UNetSpec(base=16, depth=3), image_scale=WATER)
     ),
@@ -79,9 +70,9 @@ def where(results: Path = RESULTS) -> str:
 STUDY = Study(
     "torso",
     "Schemes that learn from one person reconstruct another one.",
-    "Total variation with a weight from the first person is better than every network on the second "
-    "one, by 0.9 to 1.6 dB; all networks are under-trained. Learned proximal descent comes closest, "
-    "with 16 calls of T and T* in place of 680.",
+    "Total variation with a weight from the first person is better than every network on the "
+    "second one, by 0.9 to 1.6 dB; all networks are under-trained. Learned proximal descent comes "
+    "closest, with 16 calls of T and T* in place of 680.",
     {
         "torso-baselines": partial(classical, scans=(TORSO,)),
         "torso-classical": lambda _: classical_costs(TORSO),
