@@ -187,7 +187,8 @@ STUDY = Study(
     "denoising",
     "A variational network of 6 725 parameters denoises photographs as well as BM3D.",
     "Not after so short a training: it is 0.5 dB below BM3D, and 1.3 dB above tuned total "
-    "variation, in a twelfth of BM3D's time. Seven photographs and 1200 steps leave it under-trained.",
+    "variation, in a twelfth of BM3D's time. Seven photographs and 1200 steps leave it "
+    "under-trained.",
     {name: partial(part) for name, part in PARTS.items()},
     page,
 )
