@@ -12,7 +12,7 @@ from tests.helpers import Dense, normal
 
 from learnedrecon.errors import ConfigError, DifferentiationError, DtypeError
 from learnedrecon.functionals.constraints import Box, NonNegative
-from learnedrecon.functionals.norms import L1, GroupL1, HuberNorm
+from learnedrecon.functionals.norms import UNITARY, L1, GroupL1, HuberNorm
 from learnedrecon.functionals.regularisers import TotalVariation
 from learnedrecon.functionals.tv_prox import total_variation_prox
 from learnedrecon.operators.finite_difference import FiniteDifference
@@ -87,6 +87,19 @@ def test_entries_that_are_zero_have_finite_derivatives() -> None:
             (second,) = torch.autograd.grad(functional.prox(u, 0.1).abs().sum(), u)
             assert not slope.any()
             assert second.isfinite().all()
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.7, False), (1.4, True)])
+def test_a_transform_misses_unitarity_by_a_share_of_its_argument(
+    share: float, *, refused: bool
+) -> None:
+    """W = (1 + d)^½ I has W*W - I = d I, whatever the size of the argument."""
+    scaled = Dense(math.sqrt(1 + share * UNITARY) * torch.eye(100, dtype=torch.float64))
+    if refused:
+        with pytest.raises(ConfigError, match=r"misses it by"):
+            L1(scaled)
+    else:
+        L1(scaled)
 
 
 def test_a_transform_must_be_unitary() -> None:

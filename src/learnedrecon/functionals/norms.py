@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from learnedrecon.functionals.base import StepSize
 
-_UNITARY = 1e-4
+UNITARY = 1e-4
+"""The largest ‖W*Wx - x‖/‖x‖ of a transform W that counts as unitary."""
 
 
 class L1(Regulariser):
@@ -137,7 +138,7 @@ def _require_unitary(transform: LinearOperator) -> None:
     for there in (transform, transform.H):
         x = there.domain.random(generator).to(device)
         worst = max(worst, float((there.adjoint(there(x)) - x).norm() / x.norm()))
-    if not worst <= _UNITARY:
+    if not worst <= UNITARY:
         raise ConfigError(
             describe(
                 expected="a transform W with W*W = WW* = I",
