@@ -12,7 +12,7 @@ from tests.helpers import Dense, normal
 
 from learnedrecon.errors import ConfigError, DifferentiationError, DtypeError
 from learnedrecon.functionals.constraints import Box, NonNegative
-from learnedrecon.functionals.norms import UNITARY, L1, GroupL1, HuberNorm
+from learnedrecon.functionals.norms import L1, UNITARY, GroupL1, HuberNorm
 from learnedrecon.functionals.regularisers import TotalVariation
 from learnedrecon.functionals.tv_prox import total_variation_prox
 from learnedrecon.operators.finite_difference import FiniteDifference
