@@ -44,10 +44,15 @@ def _quiet_again() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arranging axes is most of the time of a short command; figures have tests of their own."""
-    if "evaluation" not in request.path.parts:
-        monkeypatch.setattr(canvas, "_LAYOUT", None)
+def _no_layout(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Arranging axes is most of the time of a short command; figures have tests of their own.
+
+    With a patch of its own: `monkeypatch` here would end after the fixtures of every test.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if "evaluation" not in request.path.parts:
+            patch.setattr(canvas, "_LAYOUT", None)
+        yield
 
 
 @pytest.fixture

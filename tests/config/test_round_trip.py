@@ -91,6 +91,8 @@ def test_a_registered_spec_comes_back_from_yaml_and_json(case: tuple[str, Any]) 
 @pytest.mark.parametrize("room", REGISTRIES)
 def test_the_examples_leave_no_kind_and_no_field_out(room: str) -> None:
     for entry in REGISTRIES[room].values():
+        if not entry.spec.__module__.startswith("learnedrecon."):
+            continue  # of a study that another test has imported
         examples = [spec for spec in EXAMPLES[room] if type(spec) is entry.spec]
         for field in optional(entry.spec):
             usual = default(field)

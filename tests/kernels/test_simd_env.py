@@ -30,12 +30,12 @@ USES: dict[str, Callable[[], object]] = {
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a process that has not used the kernels; afterwards as the real environment says."""
     joseph._heed_environment.cache_clear()
-    with pytest.MonkeyPatch.context() as real:
-        real.delenv(VARIABLE, raising=False)
-        yield
+    monkeypatch.delenv(VARIABLE, raising=False)
+    yield
+    monkeypatch.undo()
     joseph._heed_environment.cache_clear()
     joseph.set_isa(None)
 
