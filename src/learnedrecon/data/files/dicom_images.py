@@ -10,6 +10,7 @@ import numpy as np
 
 from learnedrecon.data.files.dicom import read_dicom, stored_pixels
 from learnedrecon.data.files.hdf5 import require_finite
+from learnedrecon.errors import FileFormatError
 from learnedrecon.files import reading, unreadable
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ def is_magnitude_dicom(path: str | os.PathLike[str]) -> bool:
     if not path.is_file():
         return False
     try:
-        return str(read_dicom(path, pixels=False, expected=_EXPECTED).get("Modality")) == "MR"
-    except Exception:  # noqa: BLE001 - pydicom decodes the value only now
+        dataset = read_dicom(path, pixels=False, expected=_EXPECTED)
+        with reading(path, _EXPECTED, corrupt=_DAMAGED, fix=_AGAIN):
+            return bool(dataset.get("Modality") == "MR")
+    except FileFormatError:
         return False
 
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from learnedrecon.data.files.hdf5 import require_finite
-from learnedrecon.data.files.header import Header
 from learnedrecon.errors import Library, ShapeError, load_extra, require
 from learnedrecon.files import reading, refuse_size, require_file, unreadable
 
@@ -176,18 +175,6 @@ def write_nifti(
         image.set_qform(None, code="unknown")
     content = image.to_bytes()
     path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
-
-
-def nifti_array_header(path: Path) -> Header:
-    """Shape and dtype of the array that :func:`read_nifti` returns.
-
-    Args:
-        path: Path of the file.
-
-    Raises:
-        FileFormatError: As for :func:`nifti_header`.
-    """
-    return Header(nifti_header(path).shape, np.dtype(np.float32))
 
 
 def _library_header(path: Path) -> Library:
