@@ -1,6 +1,7 @@
 """Claim: schemes that learn from one person reconstruct another one.
 
     python -m studies.torso            # studies/results/torso-*.json
+    python -m studies.torso --more --only torso-NAME    # keep recorded seeds, add the others
 
 CT of slices of 128² pixels of 3 mm: fan beam, 60 angles, 5·10⁴ photons. All that is chosen, the
 weights and the weight of total variation, is chosen on one torso, from the shoulders to the
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
     from learnedrecon.schemes.reconstructor import Reconstructor
 
 BUDGET = 240.0
+SEEDS = 3
 
 
 def _scheme(title: str, model: Reconstructor, rate: float = 3e-3) -> Scheme:
-    return Scheme(title, model, (rate,), budget=BUDGET, scan=TORSO)
+    return Scheme(title, model, (rate,), budget=BUDGET, seeds=SEEDS, scan=TORSO)
 
 
 SCHEMES = {

@@ -10,10 +10,14 @@ import json
 import statistics
 import time
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
+import typer
 
+from benchmarks.harness.machine import record
+from benchmarks.harness.tables import commit
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.registry import MODELS
 from learnedrecon.schemes.reconstructor import Reconstructor
@@ -25,7 +29,7 @@ from learnedrecon.training.update import Supervised
 from studies.common.fitting import best, counting, scored, summary, train_in
 from studies.common.scans import SPARSE, TEXT, experiment
 from studies.common.scores import baseline
-from studies.common.study import RESULTS, RUNS
+from studies.common.study import RESULTS, RUNS, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,28 +85,68 @@ class Scheme:
 def trained_within(name: str, scheme: Scheme, job: Job) -> Found:
     """What is kept of the trainings of a scheme, beside its pilots."""
     torch.set_num_threads(1)
+    if job.more:
+        return _with_more_seeds(name, scheme, job)
     pilots = [_pilot(scheme, rate) for rate in scheme.rates]
     chosen = max(pilots, key=lambda one: one["psnr"])
     per_step = min(one["cpu_seconds_per_step"] for one in pilots)
     budget = 5.0 if job.quick else scheme.budget
     steps = max(VALIDATIONS, int(budget / per_step) // VALIDATIONS * VALIDATIONS)
     job.say(f"{scheme.title}: {pilots}, {steps} steps")
-    folder = RUNS / ("quick" if job.quick else "") / name
-    runs = []
-    for seed in range(1 if job.quick else scheme.seeds):
-        whole = scheme.experiment(steps, chosen["rate"], seed)
-        runs.append({"seed": seed, **_trained(folder / str(seed), whole)})
-        job.say(f"{scheme.title}, seed {seed}: {runs[-1]['psnr']:.2f} dB")
+    seeds = range(1 if job.quick else scheme.seeds)
+    plan = (steps, chosen["rate"])
+    runs = [_of_seed(name, scheme, plan, seed, job) for seed in seeds]
     return {
         "title": scheme.title,
         "scan": scheme.scan,
         "work": TEXT[scheme.scan],
-        "config": to_plain(scheme.experiment(steps, chosen["rate"]).config),
+        "config": _config(scheme, *plan),
         "cpu_budget": budget,
         "pilots": pilots,
         **summary(runs),
         "runs": runs,
     }
+
+
+def _with_more_seeds(name: str, scheme: Scheme, job: Job) -> Found:
+    """A recorded result with the seeds that it lacks, which train as its first one did.
+
+    Raises:
+        typer.BadParameter: Nothing is recorded, or the scheme is no longer the recorded one.
+    """
+    known = read(job.results, name)
+    if known is None:
+        raise typer.BadParameter(f"--more needs a recorded training: run --only {name} first")
+    plan = _planned(known)
+    if _config(scheme, *plan) != known["config"]:
+        raise typer.BadParameter(f"the configuration of {name} is not the recorded one: train anew")
+    missing = sorted(set(range(scheme.seeds)) - {run["seed"] for run in known["runs"]})
+    at = commit(record(name))
+    added = [{**_of_seed(name, scheme, plan, seed, job), "commit": at} for seed in missing]
+    runs = sorted([*known["runs"], *added], key=itemgetter("seed"))
+    return {**known, **summary(runs), "runs": runs}
+
+
+def _planned(known: Found) -> tuple[int, float]:
+    """Steps and learning rate of a recorded training."""
+    training = known["config"]["training"]
+    return training["steps"], training["optimiser"]["learning_rate"]
+
+
+def _config(scheme: Scheme, steps: int, rate: float) -> dict[str, Any]:
+    """As JSON has it."""
+    found: dict[str, Any] = json.loads(json.dumps(to_plain(scheme.experiment(steps, rate).config)))
+    return found
+
+
+def _of_seed(
+    name: str, scheme: Scheme, plan: tuple[int, float], seed: int, job: Job
+) -> dict[str, Any]:
+    """One training in its folder of runs/."""
+    folder = RUNS / ("quick" if job.quick else "") / name / str(seed)
+    run = {"seed": seed, **_trained(folder, scheme.experiment(*plan, seed))}
+    job.say(f"{scheme.title}, seed {seed}: {run['psnr']:.2f} dB")
+    return run
 
 
 @torch.no_grad()

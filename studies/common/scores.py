@@ -108,7 +108,7 @@ def machines(results: Path, study: str, names: Sequence[str]) -> str:
         return not_measured(study, *names)
     parts = [
         f"{name} {one['seconds']:.0f} s (load {one['load_before']:.1f} before, "
-        f"commit {commit(one).removesuffix(' with changes')})"
+        f"commit {commit(one).removesuffix(' with changes')}{_added(one)})"
         for name, one in found
     ]
     first = found[0][1]
@@ -117,3 +117,12 @@ def machines(results: Path, study: str, names: Sequence[str]) -> str:
         f"{first['cores']} cores, 1 thread each, {first['isa']}; "
         f"torch {first['environment']['packages']['torch']}.\n"
     )
+
+
+def _added(found: Found) -> str:
+    """Which seeds were trained later, and at which commit."""
+    later = [run for run in found.get("runs", []) if "commit" in run]
+    if not later:
+        return ""
+    seeds = ", ".join(str(run["seed"]) for run in later)
+    return f"; seeds {seeds} by --more at {later[-1]['commit'].removesuffix(' with changes')}"

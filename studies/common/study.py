@@ -31,11 +31,13 @@ class Job:
     Attributes:
         quick: Whether a few steps are enough, to see that it runs.
         measure: Whether weights and scores of an earlier run are kept and the rest measured again.
+        more: Whether the seeds of an earlier run are kept, and only the others are trained.
         say: Told what is done.
     """
 
     quick: bool = False
     measure: bool = False
+    more: bool = False
     say: Callable[[str], None] = print
 
     @property
@@ -73,11 +75,14 @@ class Study:
         only: Annotated[list[str] | None, typer.Option(help="A part; all by default.")] = None,
         quick: Annotated[bool, typer.Option(help="A few steps; writes to runs/.")] = False,
         measure: Annotated[bool, typer.Option(help="Train nothing; needs earlier runs.")] = False,
+        more: Annotated[
+            bool, typer.Option(help="Keep seeds that are recorded; add others.")
+        ] = False,
         draw: Annotated[bool, typer.Option(help="Only print and draw what is recorded.")] = False,
     ) -> None:
         """Trains, measures, writes, prints, draws."""
         console = Console(width=170)
-        job = Job(quick, measure, console.print)
+        job = Job(quick, measure, more, console.print)
         for name in [] if draw else known(only, self.parts):
             content = record(f"studies.{self.name}")
             begun = time.perf_counter()
