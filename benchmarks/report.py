@@ -23,10 +23,12 @@ from benchmarks import (
     allocation,
     espirit,
     filtered,
+    layouts,
     memory,
     operators,
     ray_transform,
     scaling,
+    total_variation,
     training_step,
 )
 from benchmarks.harness.run import RESULTS
@@ -156,6 +158,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "filtered": of_result("filtered", lambda content: filtered.BENCHMARK.tables(content)[0]),
     "allocation-machine": of_result("allocation", machine),
     "allocation": of_result("allocation", lambda content: allocation.tables(content)[0]),
+    "layouts-machine": of_result("layouts", machine),
+    "layouts": of_result("layouts", lambda content: layouts.tables(content)[0]),
+    "total-variation-machine": of_result("total_variation", machine),
+    "total-variation": of_result(
+        "total_variation", lambda content: total_variation.BENCHMARK.tables(content)[0]
+    ),
     "operators-machine": of_result("operators", machine),
     "operators": of_result("operators", lambda content: operators.tables(content)[0]),
     "espirit-machine": of_result("espirit", machine),
