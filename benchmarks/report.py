@@ -37,6 +37,7 @@ from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
 from studies import (
     baselines,
+    brain,
     certificates,
     demo,
     denoising,
@@ -74,6 +75,7 @@ NAMES = (
     "plug-and-play.md",
     "schemes.md",
     "tests.md",
+    "mri.md",
     OPERATORS.name,
 )
 PAGES = (*(DOCS / name for name in NAMES), ROOT / "studies" / "README.md")
@@ -89,6 +91,7 @@ STUDIES: tuple[Study, ...] = (
     schemes.STUDY,
     inputs.STUDY,
     torso.STUDY,
+    brain.STUDY,
     denoising.STUDY,
     lista.STUDY,
     operator_recurrent.STUDY,
@@ -206,6 +209,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "inputs": inputs.STUDY.text,
     "torso-machine": torso.where,
     "torso": torso.STUDY.text,
+    "brain-machine": brain.where,
+    "brain": brain.STUDY.text,
+    "brain-figure": brain.picture,
+    "brain-measured": brain.met,
     "denoising-machine": partial(machines, STUDY_RESULTS, "denoising", tuple(denoising.PARTS)),
     "denoising": denoising.STUDY.text,
     "noise": noise.STUDY.text,
