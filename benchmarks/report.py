@@ -23,10 +23,12 @@ from benchmarks import (
     allocation,
     espirit,
     filtered,
+    layouts,
     memory,
     operators,
     ray_transform,
     scaling,
+    total_variation,
     training_step,
 )
 from benchmarks.harness.run import RESULTS
@@ -35,6 +37,7 @@ from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
 from studies import (
     baselines,
+    brain,
     certificates,
     demo,
     denoising,
@@ -72,6 +75,7 @@ NAMES = (
     "plug-and-play.md",
     "schemes.md",
     "tests.md",
+    "mri.md",
     OPERATORS.name,
 )
 PAGES = (*(DOCS / name for name in NAMES), ROOT / "studies" / "README.md")
@@ -87,6 +91,7 @@ STUDIES: tuple[Study, ...] = (
     schemes.STUDY,
     inputs.STUDY,
     torso.STUDY,
+    brain.STUDY,
     denoising.STUDY,
     lista.STUDY,
     operator_recurrent.STUDY,
@@ -156,6 +161,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "filtered": of_result("filtered", lambda content: filtered.BENCHMARK.tables(content)[0]),
     "allocation-machine": of_result("allocation", machine),
     "allocation": of_result("allocation", lambda content: allocation.tables(content)[0]),
+    "layouts-machine": of_result("layouts", machine),
+    "layouts": of_result("layouts", lambda content: layouts.tables(content)[0]),
+    "total-variation-machine": of_result("total_variation", machine),
+    "total-variation": of_result(
+        "total_variation", lambda content: total_variation.BENCHMARK.tables(content)[0]
+    ),
     "operators-machine": of_result("operators", machine),
     "operators": of_result("operators", lambda content: operators.tables(content)[0]),
     "espirit-machine": of_result("espirit", machine),
@@ -198,6 +209,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "inputs": inputs.STUDY.text,
     "torso-machine": torso.where,
     "torso": torso.STUDY.text,
+    "brain-machine": brain.where,
+    "brain": brain.STUDY.text,
+    "brain-figure": brain.picture,
+    "brain-measured": brain.met,
     "denoising-machine": partial(machines, STUDY_RESULTS, "denoising", tuple(denoising.PARTS)),
     "denoising": denoising.STUDY.text,
     "noise": noise.STUDY.text,

@@ -29,7 +29,7 @@ from learnedrecon.training.update import Supervised
 from studies.common.fitting import best, counting, scored, summary, train_in
 from studies.common.scans import SPARSE, TEXT, experiment
 from studies.common.scores import baseline
-from studies.common.study import RESULTS, RUNS, read
+from studies.common.study import RESULTS, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ def trained_within(name: str, scheme: Scheme, job: Job) -> Found:
     pilots = [_pilot(scheme, rate) for rate in scheme.rates]
     chosen = max(pilots, key=lambda one: one["psnr"])
     per_step = min(one["cpu_seconds_per_step"] for one in pilots)
-    budget = 5.0 if job.quick else scheme.budget
+    budget = 5.0 if job.quick else job.budget or scheme.budget
     steps = max(VALIDATIONS, int(budget / per_step) // VALIDATIONS * VALIDATIONS)
     job.say(f"{scheme.title}: {pilots}, {steps} steps")
     seeds = range(1 if job.quick else scheme.seeds)
@@ -142,8 +142,8 @@ def _config(scheme: Scheme, steps: int, rate: float) -> dict[str, Any]:
 def _of_seed(
     name: str, scheme: Scheme, plan: tuple[int, float], seed: int, job: Job
 ) -> dict[str, Any]:
-    """One training in its folder of runs/."""
-    folder = RUNS / ("quick" if job.quick else "") / name / str(seed)
+    """One training in its folder."""
+    folder = job.folder(name) / str(seed)
     run = {"seed": seed, **_trained(folder, scheme.experiment(*plan, seed))}
     job.say(f"{scheme.title}, seed {seed}: {run['psnr']:.2f} dB")
     return run
@@ -162,7 +162,7 @@ def classical_costs(scan: str) -> Found:
             with counting(whole) as calls:
                 model(batch.problem)
                 counts.append(calls.number)
-        found[name] = {"calls": statistics.median(counts), "cpu_ms": _milliseconds(model, whole)}
+        found[name] = {"calls": statistics.median(counts), "cpu_ms": milliseconds(model, whole)}
     return found
 
 
@@ -224,12 +224,12 @@ def _trained(folder: Path, whole: Experiment) -> dict[str, Any]:
         **spent,
         "training_calls": calls.number,
         **scored(model, whole),
-        "cpu_ms_per_image": _milliseconds(model, whole),
+        "cpu_ms_per_image": milliseconds(model, whole),
     }
 
 
 @torch.no_grad()
-def _milliseconds(model: Reconstructor, whole: Experiment) -> float:
+def milliseconds(model: Reconstructor, whole: Experiment) -> float:
     """The median CPU time of the reconstruction of a single image."""
     times = []
     for batch in whole.batches("test", TIMED_IMAGES, 1):

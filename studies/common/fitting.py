@@ -186,6 +186,7 @@ def scored(model: Reconstructor, whole: Experiment) -> dict[str, Any]:
         **scores.to_plain(),
         "psnr_stderr": scores.summary()["psnr"].stderr,
         "psnr_of_images": [round(float(value), 3) for value in scores.psnr],
+        "ssim_of_images": [round(float(value), 4) for value in scores.ssim],
         "calls_per_image": calls.number if _projects(whole) else None,
     }
 

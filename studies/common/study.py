@@ -33,17 +33,25 @@ class Job:
         measure: Whether weights and scores of an earlier run are kept and the rest measured again.
         more: Whether the seeds of an earlier run are kept, and only the others are trained.
         say: Told what is done.
+        budget: CPU seconds of a training that has a budget; None for that of its study.
+        runs: The folder of the weights.
     """
 
     quick: bool = False
     measure: bool = False
     more: bool = False
     say: Callable[[str], None] = print
+    budget: float | None = None
+    runs: Path = RUNS
 
     @property
     def results(self) -> Path:
         """The folder of the JSON."""
         return Path("runs") if self.quick else RESULTS
+
+    def folder(self, name: str) -> Path:
+        """The folder of the weights of a part."""
+        return self.runs / ("quick" if self.quick else "") / name
 
 
 @dataclass(frozen=True)
@@ -79,10 +87,12 @@ class Study:
             bool, typer.Option(help="Keep seeds that are recorded; add others.")
         ] = False,
         draw: Annotated[bool, typer.Option(help="Only print and draw what is recorded.")] = False,
+        budget: Annotated[float | None, typer.Option(help="CPU seconds of a training.")] = None,
+        runs: Annotated[Path, typer.Option(help="Folder of the weights.")] = RUNS,
     ) -> None:
         """Trains, measures, writes, prints, draws."""
         console = Console(width=170)
-        job = Job(quick, measure, more, console.print)
+        job = Job(quick, measure, more, console.print, budget, runs)
         for name in [] if draw else known(only, self.parts):
             content = record(f"studies.{self.name}")
             begun = time.perf_counter()

@@ -14,7 +14,7 @@ from studies.common.fitting import all_seeds, best, summary
 from studies.common.measured import certificate, curves
 from studies.common.scans import TEXT, experiment
 from studies.common.scores import score_table
-from studies.common.study import RUNS, Study, read
+from studies.common.study import Study, read
 from studies.common.trainings import TRAININGS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def trained(name: str, job: Job) -> Found:
     if job.quick:
         fine = min(training.fine_tune, 5)
         training = replace(training, steps=20, seeds=1, fine_tune=fine)
-    folder = RUNS / ("quick" if job.quick else "") / name
+    folder = job.folder(name)
     if job.measure:
         known = read(job.results, name)
         if known is None:

@@ -157,7 +157,7 @@ DATA_EXAMPLES = (
     KSpaceSpec("folder"),
     Icbm152Spec(),
     Icbm152Spec(
-        (32, 40), ("axial",), "test", 9, 3, 4, 1.0, 0.25, Equispaced(), MagnitudeSimulation(2)
+        (32, 40), ("axial",), "test", 9, 3, 4, 1.0, 0.25, Equispaced(), MagnitudeSimulation(2), 2
     ),
     KSpaceSpec("folder", simulation=MagnitudeSimulation(4, 0.02, 1.0)),
     KSpaceSpec(FILE, "test", Equispaced((4, 8), (0.08, 0.04)), 2, CoilMapSpec("low_resolution")),

@@ -77,6 +77,19 @@ def test_samples_are_deformed_drawn_again_the_same_and_different_from_each_other
         first[9]
 
 
+def test_larger_pixels_are_means_over_their_area() -> None:
+    """Of the same deformed slice in the same contrast, on a grid of the same extent."""
+    fine = Icbm152Spec((64, 48), deformation=2.0, contrast=0.5)
+    coarse = replace(fine, shape=(32, 24), pixel=2)
+    one, other = Icbm152(fine)[1], Icbm152(coarse)[1]
+    assert one.truth is not None
+    assert other.truth is not None
+    means = one.truth.double().reshape(32, 2, 24, 2).mean(dim=(1, 3))
+    assert torch.allclose(other.truth[0].double(), means, atol=1e-6)
+    assert other.label is not None
+    assert tuple(other.label.shape) == (32, 24)
+
+
 @pytest.mark.parametrize("coils", [1, 4])
 def test_k_space_is_that_of_the_operator_and_noise(coils: int) -> None:
     """Of the deviation that was asked for, on the mask; maps are those that made the data."""
@@ -106,8 +119,8 @@ def test_sections_are_other_splits() -> None:
 
 
 def test_what_is_missing_or_wrong_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wrong in ({"shape": (4, 4)}, {"planes": ()}, {"contrast": 2.0}, {"gap": -1}):
-        with pytest.raises(ConfigError, match="shape of 8"):
+    for wrong in ({"shape": (4, 4)}, {"planes": ()}, {"contrast": 2.0}, {"gap": -1}, {"pixel": 0}):
+        with pytest.raises(ConfigError, match="shape of at least 8"):
             replace(Icbm152Spec(), **wrong)
     template.cache_clear()
     monkeypatch.setattr(icbm152, "find_spec", lambda name: None if name else util)

@@ -146,6 +146,7 @@ def spec_of(steps: int) -> TrainingSpec:
         log_every=1,
         checkpoint=CheckpointSpec(every=5, seconds=None),
         seed=11,
+        channels_last=False,
     )
 
 

@@ -65,7 +65,7 @@ class Icbm152Spec:
     """The configuration of :class:`Icbm152`.
 
     Attributes:
-        shape: Shape (ny, nx) of the images, whose pixels are 1 mm; the brain is in the middle.
+        shape: Shape (ny, nx) of the images; the brain is in the middle.
         planes: Orientations of the slices: "axial", "coronal" and "sagittal".
         split: "train", "validation" or "test". None is the section of the configuration that
             contains the spec, and "train" elsewhere.
@@ -76,6 +76,7 @@ class Icbm152Spec:
         contrast: Size of the changes of contrast and intensity in [0, 1]; 0 keeps T1.
         mask: Family of undersampling masks; None for true images without data.
         simulation: Coils, noise and phase of k-space, where there is a mask.
+        pixel: Side of a pixel in mm, whose value is the mean over its area.
 
     Raises:
         ConfigError: A number is out of range, or there is no plane.
@@ -91,19 +92,22 @@ class Icbm152Spec:
     contrast: float = 0.5
     mask: MaskSpec | None = None
     simulation: MagnitudeSimulation | None = None
+    pixel: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "planes", tuple(self.planes))
         object.__setattr__(self, "shape", tuple(self.shape))
         refuse_count(self.length, MOST_SAMPLES, "images of a dataset")
-        fits = len(self.shape) == 2 and all(8 <= n <= _LARGEST for n in self.shape)
+        fits = len(self.shape) == 2 and all(8 <= n for n in self.shape) and self.pixel >= 1
+        fits = fits and max(self.shape) * self.pixel <= _LARGEST
         good = 0 <= self.deformation <= 8 and 0 <= self.contrast <= 1 and 0 <= self.gap <= 12
         require(
             fits and good and self.planes and self.length >= 1,
             ConfigError,
-            expected=f"a shape of 8 to {_LARGEST} pixels, at least one plane and image, a gap of 0 "
-            "to 12 slices, a deformation of 0 to 8 mm and a contrast of 0 to 1",
-            found=f"shape = {self.shape}, planes = {self.planes}, length = {self.length}, gap = "
+            expected=f"a shape of at least 8 pixels and at most {_LARGEST} mm, at least one plane "
+            "and image, a gap of 0 to 12 slices, a deformation of 0 to 8 mm and a contrast of 0 to "
+            "1",
+            found=f"shape = {self.shape}, pixel = {self.pixel}, planes = {self.planes}, length = {self.length}, gap = "
             f"{self.gap}, deformation = {self.deformation}, contrast = {self.contrast}",
             fix="correct them",
         )
@@ -246,9 +250,10 @@ def _drawn(
     other = sum(value * each for value, each in zip(_T2, classes, strict=True))
     power = math.exp(0.5 * spec.contrast * float(generator.uniform(-1.0, 1.0)))
     size = 1.0 + 0.2 * spec.contrast * float(generator.uniform(-1.0, 1.0))
-    bias = torch.exp(_BIAS * spec.contrast * _smooth(spec.shape, 1, generator)[0])
+    bias = torch.exp(_BIAS * spec.contrast * _smooth(tuple(t1.shape), 1, generator)[0])
     image = size * bias * ((1.0 - share) * t1 + share * other).clamp_min(0.0).pow(power)
-    return image, classes.argmax(dim=0)
+    coarse = torch.nn.functional.avg_pool2d(torch.cat([image[None], classes]), spec.pixel)
+    return coarse[0], coarse[1:].argmax(dim=0)
 
 
 def _slice(plane: Plane, number: int) -> Tensor:
@@ -258,10 +263,10 @@ def _slice(plane: Plane, number: int) -> Tensor:
 
 
 def _warped(parts: Tensor, spec: Icbm152Spec, generator: np.random.Generator) -> Tensor:
-    """The parts at displaced places, on the grid of the spec, left and right as they are or not."""
-    ny, nx = spec.shape
+    """The parts at displaced places 1 mm apart, left and right as they are or not."""
+    ny, nx = (spec.pixel * n for n in spec.shape)
     rows, columns = parts.shape[-2:]
-    shift = spec.deformation * _smooth(spec.shape, 2, generator)
+    shift = spec.deformation * _smooth((ny, nx), 2, generator)
     y = torch.arange(ny)[:, None] - (ny - 1) / 2 + shift[0]
     x = torch.arange(nx) - (nx - 1) / 2 + shift[1]
     x = -x if generator.random() < 0.5 else x
@@ -269,7 +274,7 @@ def _warped(parts: Tensor, spec: Icbm152Spec, generator: np.random.Generator) ->
     return torch.nn.functional.grid_sample(parts[None], grid[None].float(), align_corners=True)[0]
 
 
-def _smooth(shape: tuple[int, int], number: int, generator: np.random.Generator) -> Tensor:
+def _smooth(shape: tuple[int, ...], number: int, generator: np.random.Generator) -> Tensor:
     """Fields (number, ny, nx) of deviation 1 at 6 x 6 nodes, by cubic interpolation between."""
     nodes = torch.from_numpy(generator.normal(size=(1, number, _NODES, _NODES))).float()
     return torch.nn.functional.interpolate(nodes, shape, mode="bicubic", align_corners=True)[0]

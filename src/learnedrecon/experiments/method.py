@@ -16,6 +16,7 @@ from learnedrecon.errors import ConfigError, FileFormatError, LearnedReconError,
 from learnedrecon.experiments.experiment import Experiment
 from learnedrecon.experiments.tuned_baselines import without_weights
 from learnedrecon.models.registry import MODELS
+from learnedrecon.networks.layout import channels_last_is_faster, set_channels_last
 from learnedrecon.operators.base import Operator
 from learnedrecon.recorded import arguments_of
 from learnedrecon.schemes.reconstructor import Reconstructor
@@ -88,7 +89,7 @@ def find_method(
     if isinstance(method, Method):
         return method
     if isinstance(method, Reconstructor):
-        return Method(type(method).__name__, method.to(device).eval())
+        return Method(type(method).__name__, for_inference(method, device))
     if str(method) in MODELS:
         model = without_weights(str(method), arguments)
         return Method(str(method), model.to(device))
@@ -174,12 +175,24 @@ def open_weights(
     loaded = load_weights(path)
     return Method(
         label or path.stem,
-        loaded.model.to(device),
+        for_inference(loaded.model, device),
         loaded.operator,
         config,
         loaded.extra,
         loaded.fidelity if config is None else config.fidelity,
     )
+
+
+def for_inference(model: Reconstructor, device: torch.device | str) -> Reconstructor:
+    """The model on the device, in evaluation mode, in the memory format that is faster there.
+
+    Args:
+        model: Model, which is changed in place.
+        device: Device.
+    """
+    model = model.to(device).eval()
+    faster = channels_last_is_faster(device, training=False)
+    return set_channels_last(model) if faster else model
 
 
 def require_operator(method: Method, name: object) -> Operator:

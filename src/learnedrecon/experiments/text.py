@@ -11,7 +11,6 @@ training:
   clip_norm: 1.0
   validate_every: 250
   checkpoint: {every: 250}
-  channels_last: true
 
 evaluation:
   range: max-min             # of PSNR and SSIM: of each true image; or range=1

@@ -12,15 +12,19 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin
 
 from learnedrecon.errors import ConfigError, describe
+from learnedrecon.networks.layout import (
+    channels_last_is_faster,
+    fastest_precision,
+    set_channels_last,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
-_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
-
-Precision = Literal["no", "bf16", "fp16"]
+Precision = Literal["auto", "no", "bf16", "fp16"]
+ChannelsLast = Literal["auto"] | bool
 
 _OFF = {"", "0", "no", "none", "false", "off"}
 _HARMLESS = {
@@ -79,6 +83,7 @@ def make_accelerator(precision: Precision = "no", *, cpu: bool = False) -> Accel
 
     Args:
         precision: Precision of networks under autocast; operators run outside of autocast.
+            ``auto`` is ``bf16`` on devices that multiply it in hardware, and ``no`` elsewhere.
         cpu: True to use the CPU even where there is a GPU.
 
     Raises:
@@ -86,6 +91,8 @@ def make_accelerator(precision: Precision = "no", *, cpu: bool = False) -> Accel
             or an environment variable contradicts the configuration.
     """
     refuse_variables(os.environ, cpu=cpu)
+    if precision == "auto":
+        precision = fastest_precision("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     if AcceleratorState._shared_state and not AcceleratorState().use_distributed:  # noqa: SLF001 (Accelerate has no public way)
         AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 (see above)
     try:
@@ -153,19 +160,19 @@ def _leave_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def place(model: nn.Module, accelerator: Accelerator, *, channels_last: bool) -> None:
+def place(model: nn.Module, accelerator: Accelerator, *, channels_last: ChannelsLast) -> None:
     """Moves ``model`` to the device in place, and sets the memory format of its convolutions.
 
     Args:
-        model: Model to move.
+        model: Model to move, which is to be trained.
         accelerator: Accelerator with the device.
-        channels_last: True for the memory format channels_last.
+        channels_last: True for the memory format channels_last; ``auto`` where it is faster.
     """
     model.to(accelerator.device)
+    if channels_last == "auto":
+        channels_last = channels_last_is_faster(accelerator.device, training=True)
     if channels_last:
-        for weight in model.parameters():
-            if layout := _CHANNELS_LAST.get(weight.ndim):
-                weight.data = weight.data.contiguous(memory_format=layout)
+        set_channels_last(model)
 
 
 def across_processes(model: nn.Module, accelerator: Accelerator) -> nn.Module:

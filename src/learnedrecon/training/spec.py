@@ -160,13 +160,15 @@ class TrainingSpec:
         clip_norm: Largest norm of all gradients together, to which larger ones are scaled, or None.
         average: Decay of a moving average of the weights, which is then validated and kept as
             ``best``; or None.
-        precision: ``no``, ``bf16`` or ``fp16`` (CUDA only); operators stay in float32.
+        precision: Precision of the networks, ``no`` (float32), ``bf16``, ``fp16`` (CUDA only), or
+            ``auto`` for ``bf16`` on devices that multiply it in hardware; states and operators stay
+            in float32.
         validate_every: Number of steps between two validations; the last step is also validated.
         log_every: Number of steps between two records.
         checkpoint: Times at which ``last`` is written.
         seed: Seed of the global generators of torch, NumPy and Python at step 0.
         channels_last: True for convolution weights, and hence activations, in the memory format
-            channels_last.
+            channels_last; ``auto`` for the format that is faster on the device.
         strategy: ``greedy`` trains one step of a chain after the other; None all steps together.
         greedy: Options of ``strategy: greedy``; None for the defaults.
         best: Rule that selects the weights kept as ``best``.
@@ -183,12 +185,12 @@ class TrainingSpec:
     schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
     clip_norm: float | None = 1.0
     average: float | None = None
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "no"
     validate_every: int = 1000
     log_every: int = 10
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     seed: int = 0
-    channels_last: bool = False
+    channels_last: Literal["auto"] | bool = "auto"
     strategy: Literal["greedy"] | None = None
     greedy: GreedySpec | None = None
     best: BestSpec = field(default_factory=BestSpec)
