@@ -11,6 +11,7 @@ import statistics
 import time
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,7 +34,6 @@ from studies.common.study import RESULTS, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from learnedrecon.experiments.experiment import Experiment
     from studies.common.study import Found, Job
@@ -186,9 +186,7 @@ def _pilot(scheme: Scheme, rate: float) -> dict[str, Any]:
     model, validate = whole.model(), whole.validation()
     accelerator = make_accelerator("no", cpu=True)
     place(model, accelerator, channels_last=False)
-    update = Strategy.of(
-        whole, model, scheme.loss, accelerator, cache=RUNS / "pilot", identity=""
-    ).update
+    update = Strategy.of(whole, model, scheme.loss, accelerator, cache=Path(), identity="").update
     batches = whole.training_batches().batches(0)
     before, times = _validated(model, validate), []
     for step in range(scheme.pilot):
