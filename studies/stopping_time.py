@@ -136,7 +136,7 @@ def best(level: Found, split: str) -> tuple[float, float]:
 
 
 def exponent(levels: list[Found]) -> float:
-    """Exponent of the line T ∝ σ^p through the learned times, by least squares of the logarithms."""
+    """Exponent p of T ∝ σ^p through the learned times, by least squares of the logarithms."""
     sigma, stop = (np.log([level[key] for level in levels]) for key in ("sigma", "learned"))
     return float(np.polyfit(sigma, stop, 1)[0])
 
@@ -168,10 +168,11 @@ def page(results: Path) -> list[Table | str]:
         f"at T of σ = {MIDDLE}": lambda row: decibels(row["at_middle"]),
         "noisy": lambda row: decibels(row["sigma"] ** 2),
     }
+    power = exponent(found["levels"])
     note = (
         f"Filters and activations of σ = {MIDDLE} at all levels; {NUMBERS['test']} test phantoms; "
         "times on a grid of factors 2^(1/2) around a learned one; T ∝ "
-        f"σ^{exponent(found['levels']):.1f} by least squares; {found['cpu_seconds']:.0f} s of CPU in all."
+        f"σ^{power:.1f} by least squares; {found['cpu_seconds']:.0f} s of CPU in all."
     )
     return [table(found["levels"], columns, note)]
 
