@@ -36,6 +36,7 @@ from benchmarks.harness.tables import Table, machine, on_page, table
 from learnedrecon.files import write_text
 from learnedrecon.models.registry import MODELS
 from studies import (
+    adversarial,
     baselines,
     brain,
     certificates,
@@ -92,6 +93,7 @@ STUDIES: tuple[Study, ...] = (
     inputs.STUDY,
     torso.STUDY,
     brain.STUDY,
+    adversarial.STUDY,
     denoising.STUDY,
     lista.STUDY,
     operator_recurrent.STUDY,
@@ -207,6 +209,8 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"scheme-{name}": partial(schemes.reached, name) for name in MODELS},
     "inputs-machine": partial(machines, STUDY_RESULTS, "inputs", inputs.METHODS),
     "inputs": inputs.STUDY.text,
+    "adversarial-machine": adversarial.where,
+    "adversarial": adversarial.STUDY.text,
     "torso-machine": torso.where,
     "torso": torso.STUDY.text,
     "brain-machine": brain.where,

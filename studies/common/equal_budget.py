@@ -11,6 +11,7 @@ import statistics
 import time
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,7 @@ import typer
 
 from benchmarks.harness.machine import record
 from benchmarks.harness.tables import commit
+from learnedrecon.experiments.strategy import Strategy
 from learnedrecon.models.classical import FBP
 from learnedrecon.models.registry import MODELS
 from learnedrecon.schemes.reconstructor import Reconstructor
@@ -25,7 +27,6 @@ from learnedrecon.specs import from_plain, to_plain
 from learnedrecon.training.accelerator import make_accelerator, place
 from learnedrecon.training.losses import SquaredError
 from learnedrecon.training.spec import CheckpointSpec, OptimiserSpec, ScheduleSpec, TrainingSpec
-from learnedrecon.training.update import Supervised
 from studies.common.fitting import best, counting, scored, summary, train_in
 from studies.common.scans import SPARSE, TEXT, experiment
 from studies.common.scores import baseline
@@ -33,7 +34,6 @@ from studies.common.study import RESULTS, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from learnedrecon.experiments.experiment import Experiment
     from studies.common.study import Found, Job
@@ -118,7 +118,7 @@ def _with_more_seeds(name: str, scheme: Scheme, job: Job) -> Found:
     if known is None:
         raise typer.BadParameter(f"--more needs a recorded training: run --only {name} first")
     plan = _planned(known)
-    if _config(scheme, *plan) != known["config"]:
+    if _given(_config(scheme, *plan)) != _given(known["config"]):
         raise typer.BadParameter(f"the configuration of {name} is not the recorded one: train anew")
     missing = sorted(set(range(scheme.seeds)) - {run["seed"] for run in known["runs"]})
     at = commit(record(name))
@@ -137,6 +137,13 @@ def _config(scheme: Scheme, steps: int, rate: float) -> dict[str, Any]:
     """As JSON has it."""
     found: dict[str, Any] = json.loads(json.dumps(to_plain(scheme.experiment(steps, rate).config)))
     return found
+
+
+def _given(config: Any) -> Any:  # noqa: ANN401 - plain data
+    """Without what is None, which earlier versions did not write where they did not know it."""
+    if not isinstance(config, dict):
+        return config
+    return {key: _given(value) for key, value in config.items() if value is not None}
 
 
 def _of_seed(
@@ -179,9 +186,7 @@ def _pilot(scheme: Scheme, rate: float) -> dict[str, Any]:
     model, validate = whole.model(), whole.validation()
     accelerator = make_accelerator("no", cpu=True)
     place(model, accelerator, channels_last=False)
-    update = Supervised(
-        model, loss=scheme.loss, spec=whole.config.training, accelerator=accelerator
-    )
+    update = Strategy.of(whole, model, scheme.loss, accelerator, cache=Path(), identity="").update
     batches = whole.training_batches().batches(0)
     before, times = _validated(model, validate), []
     for step in range(scheme.pilot):

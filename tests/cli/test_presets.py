@@ -45,6 +45,7 @@ SMALLER_MODELS = {
     ),
     "ellipses-preconditioned-neumann": ("model.iterations=1",),
     "ellipses-admm-net": ("model.iterations=1",),
+    "ellipses-adversarial": ("model.iterations=2", "data.images.size=24"),
     **{f"ellipses-{name}": ("model.iterations=2", "model.hidden=4") for name in NARROW},
     **{f"ellipses-{name}": ("model.iterations=2",) for name in SHORT},
 }
@@ -65,6 +66,7 @@ PARAMETERS = {
     "ellipses-half-quadratic": 481_905,
     "ellipses-admm-net": 10_730,
     "ellipses-recurrent": 56_289,
+    "ellipses-adversarial": 10_504,
     "ellipses-neumann": 19_106,
     "ellipses-preconditioned-neumann": 19_106,
     "ellipses-variational-network": 6_725,

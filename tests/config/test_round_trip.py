@@ -28,6 +28,7 @@ from learnedrecon.operators.ray.geometry2d import AngleRange, FlatDetector, Para
 from learnedrecon.specs import named_from_plain, named_to_plain
 from learnedrecon.training.losses import AbsoluteError
 from learnedrecon.training.spec import (
+    AdversarialSpec,
     BatchSpec,
     BestSpec,
     CheckpointSpec,
@@ -57,7 +58,9 @@ FULL_TRAINING = TrainingSpec(
     seed=3,
     channels_last=True,
 )
+AGAINST_A_CRITIC = AdversarialSpec(0.2, 5.0, 2, (3, 4), 0.5, OptimiserSpec(learning_rate=0.1))
 TRAININGS = {
+    "adversarial": replace(FULL_TRAINING, strategy="adversarial", adversarial=AGAINST_A_CRITIC),
     "defaults": TrainingSpec(),
     "all": FULL_TRAINING,
     "greedy": replace(
@@ -126,7 +129,7 @@ def configs() -> Iterator[tuple[str, Config]]:
     for noise in EXAMPLES["noise"]:
         yield type(noise).__name__, replace(plain, data=replace(data, simulation=Simulation(noise)))
     full = replace(data, simulation=Simulation(PoissonLog(10.0), (8, 9), 4), workers=2, draws=3)
-    full = replace(full, mismatch="warn")
+    full = replace(full, mismatch="warn", images=EllipseSpec(split="train", seed=1))
     evaluation = EvaluationConfig("range=2.5", 3, 4, 5)
     yield (
         "rest",

@@ -85,3 +85,16 @@ def test_a_configuration_that_tests_on_its_training_images_is_refused(
     with pytest.raises(ConfigError, match=r"'data.test'.*'data.validation'.*split=None"):
         DataConfig(ELLIPSES, pairs, replace(pairs, split=None))
     DataConfig(ELLIPSES, validation, replace(ELLIPSES, split="test"))
+
+
+def test_the_critic_sees_other_images_than_those_that_are_measured() -> None:
+    """Ellipses of the same law with another seed; the split is that of the training."""
+    train, validation, test = (
+        replace(ELLIPSES, split=split) for split in ("train", "validation", "test")
+    )
+    data = DataConfig(train, validation, test, images=replace(ELLIPSES, split=None, seed=1))
+    assert data.images.split == "train"
+    assert set(data.sections) == {"train", "validation", "test", "images"}
+    for section in (train, validation, test):
+        with pytest.raises(ConfigError, match=r"other images in 'data.images'"):
+            DataConfig(train, validation, test, images=section)

@@ -89,3 +89,30 @@ def test_images_of_every_size_and_complex_ones() -> None:
     assert torch.equal(critic(z), critic(torch.cat([z.real, z.imag], dim=1)))
     with pytest.raises(ConfigError, match="at least one channel"):
         Critic(hidden=())
+
+
+def test_a_unit_scales_images_and_values_alike_and_keeps_the_slopes() -> None:
+    """R_s(su) = s R_1(u), so that ∇R_s(su) = ∇R_1(u)."""
+    torch.manual_seed(0)
+    plain, small = Critic(hidden=(2, 3)).double(), Critic(hidden=(2, 3), unit=0.01).double()
+    small.load_state_dict(plain.state_dict())
+    u = normal(3, 1, 6, 5)
+    torch.testing.assert_close(small(0.01 * u), 0.01 * plain(u))
+    slopes: list[Tensor] = []
+    for critic, factor in ((plain, 1.0), (small, 0.01)):
+        x = (factor * u).requires_grad_()
+        slopes += torch.autograd.grad(critic(x).sum(), x)
+    torch.testing.assert_close(*slopes)
+
+
+def test_a_small_unit_tells_images_apart_by_noise_of_mean_zero() -> None:
+    """The mean over two signs of the noise of R(u + n) - R(u): small for a linear R."""
+    torch.manual_seed(0)
+    plain, small = Critic(hidden=(8, 16)).double(), Critic(hidden=(8, 16), unit=0.05).double()
+    small.load_state_dict(plain.state_dict())
+    u, n = 0.2 * torch.ones(1, 1, 16, 16, dtype=torch.float64), 0.07 * normal(1, 1, 16, 16)
+
+    def even(critic: Critic) -> float:
+        return float((critic(u + n) + critic(u - n) - 2 * critic(u)).detach().abs())
+
+    assert even(small) > 4 * even(plain)

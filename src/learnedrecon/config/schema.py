@@ -56,6 +56,23 @@ ModelSpec = Annotated[Any, _parser(MODELS, "model"), _dumper(MODELS)]
 DatasetSpec = Annotated[Any, _parser(DATASETS, "data"), _dumper(DATASETS)]
 """The spec of a dataset; files hold it with its ``name``."""
 
+
+def _optional(parse: PlainValidator) -> PlainValidator:
+    def parse_some(value: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+        return None if value is None else parse.func(value)  # type: ignore[call-arg]
+
+    return PlainValidator(parse_some)
+
+
+def _dump_some(spec: Any) -> dict[str, Any] | None:  # noqa: ANN401 - any registered spec
+    return None if spec is None else specs.named_to_plain(DATASETS, spec)
+
+
+OptionalDatasetSpec = Annotated[
+    Any, _optional(_parser(DATASETS, "data")), PlainSerializer(_dump_some)
+]
+"""The spec of a dataset, or None."""
+
 LossSpec = Annotated[Any, _parser(LOSSES, "loss"), _dumper(LOSSES)]
 """A loss; files hold it with its ``name``."""
 
@@ -74,9 +91,11 @@ class DataConfig:
             for as many as the model asks for.
         mismatch: "refuse" or "warn": reaction of a training to measurements that are not T(truth)
             and are clearly something else, see :mod:`learnedrecon.data.consistency`.
+        images: True images for the critic of adversarial training, of other samples than those of
+            ``train``, whose true images are then not used; None for other trainings.
 
     Raises:
-        ConfigError: Two of the three share images, see
+        ConfigError: Two of the sections share images, see
             :func:`learnedrecon.data.sections.share_images`.
     """
 
@@ -87,6 +106,7 @@ class DataConfig:
     workers: int = 0
     draws: int | None = None
     mismatch: Mismatch = "refuse"
+    images: OptionalDatasetSpec = None
 
     def __post_init__(self) -> None:
         if self.draws is not None and self.draws < 0:
@@ -101,12 +121,15 @@ class DataConfig:
         refuse_workers(self.workers)
         for name in SPLITS:
             object.__setattr__(self, name, in_section(self.sections[name], name))
+        if self.images is not None:
+            object.__setattr__(self, "images", in_section(self.images, "train"))
         refuse_shared_images(self.sections)
 
     @property
     def sections(self) -> dict[str, Any]:
         """The records of the datasets by their splits."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return found if self.images is None else {**found, "images": self.images}
 
 
 @dataclass(frozen=True)

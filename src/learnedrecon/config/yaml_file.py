@@ -208,7 +208,8 @@ def _with_named_specs(values: dict[str, Any]) -> dict[str, Any]:
     """Specs in place of named sections, so that messages have whole paths of keys."""
     read = _read_named(values, {"operator": OPERATORS, "model": MODELS, "loss": LOSSES})
     if isinstance(values.get("data"), dict):
-        splits: dict[str, Registry[Any]] = dict.fromkeys(SPLITS, DATASETS)
+        named = [key for key in (*SPLITS, "images") if values["data"].get(key, "") is not None]
+        splits: dict[str, Registry[Any]] = dict.fromkeys(named, DATASETS)
         read["data"] = _read_named(values["data"], splits, "data.")
     return read
 

@@ -137,6 +137,18 @@ class Experiment(Material):
         Raises:
             FileFormatError: A folder or file of the dataset does not exist.
         """
-        spec = self.config.data.sections[split]
-        require_files(spec, f"data.{split}")
+        return self._section(split)
+
+    def true_images(self) -> SampleDataset:
+        """The true images for the critic of adversarial training.
+
+        Raises:
+            ConfigError: The configuration has no section ``data.images``.
+            FileFormatError: A folder or file of the dataset does not exist.
+        """
+        return super().true_images() if self.config.data.images is None else self._section("images")
+
+    def _section(self, name: str) -> SampleDataset:
+        spec = self.config.data.sections[name]
+        require_files(spec, f"data.{name}")
         return build_dataset(spec, self.config.operator)

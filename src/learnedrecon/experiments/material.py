@@ -47,6 +47,21 @@ class Material(ABC):
             DataError: The split has no samples.
         """
 
+    def true_images(self) -> SampleDataset:
+        """The true images for the critic of adversarial training; by default there are none.
+
+        Raises:
+            ConfigError: There are none.
+        """
+        raise ConfigError(
+            describe(
+                expected="true images for the critic of 'strategy: adversarial', in 'data.images'",
+                found="none",
+                fix="add the section 'data.images' to the configuration, with other images than "
+                "those of 'data.train'",
+            )
+        )
+
     @property
     @abstractmethod
     def builder(self) -> BatchBuilder:

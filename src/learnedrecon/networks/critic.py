@@ -22,12 +22,15 @@ class Critic(nn.Module):
     The architecture follows the regulariser of Lunz, Öktem, Schönlieb (NeurIPS 2018), with
     the sum over the n last pixels, divided by √n, in place of dense layers, so that images of every
     size fit and ‖∇R‖ depends little on it, and a smooth activation, as the gradient penalty
-    differentiates it twice.
+    differentiates it twice. SiLU is nearly linear where its argument is small: a critic of images
+    whose differences are small cannot tell them apart by what has zero mean, such as noise. So
+    R(u) = s f(u/s) with the network f, which has the slopes of f at every scale s.
 
     Args:
         channels: Number of real channels of an image.
         hidden: Numbers of channels of the layers.
         dims: Number of space axes, 1 to 3.
+        unit: s > 0, the size of the differences of images to resolve, in their unit.
 
     Raises:
         ConfigError: A number is out of range.
@@ -36,7 +39,11 @@ class Critic(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, hidden: tuple[int, ...] = (16, 32, 32), dims: int = 2
+        self,
+        channels: int = 1,
+        hidden: tuple[int, ...] = (16, 32, 32),
+        dims: int = 2,
+        unit: float = 1.0,
     ) -> None:
         super().__init__()
         require(
@@ -44,6 +51,8 @@ class Critic(nn.Module):
             expected="at least one channel and one layer, on 1 to 3 axes",
             found=f"channels={channels}, hidden={hidden}, dims={dims}",
         )
+        require(unit > 0 and math.isfinite(unit), expected="a unit > 0", found=f"unit={unit}")
+        self.unit = unit
         build, layers, before = _CONVOLUTIONS[dims], list[nn.Module](), channels
         for number, width in enumerate(hidden):
             layers += [build(before, width, 5, stride=2 if number else 1, padding=2), nn.SiLU()]
@@ -52,9 +61,9 @@ class Critic(nn.Module):
         self.last = nn.Linear(before, 1)
 
     def forward(self, u: Tensor) -> Tensor:
-        features = self.layers(real_parts(u)).flatten(2)
+        features = self.layers(real_parts(u) / self.unit).flatten(2)
         value: Tensor = self.last(features.sum(2) / math.sqrt(features.shape[2])).squeeze(1)
-        return value
+        return self.unit * value
 
 
 def gradient_penalty(critic: nn.Module, one: Tensor, other: Tensor, shares: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from .losses import Loss as Loss
 from .losses import SmoothedModulus as SmoothedModulus
 from .losses import SquaredError as SquaredError
 from .run import RunFolder as RunFolder
+from .spec import AdversarialSpec as AdversarialSpec
 from .spec import BatchSpec as BatchSpec
 from .spec import BestSpec as BestSpec
 from .spec import CheckpointSpec as CheckpointSpec
@@ -18,6 +19,7 @@ from .update import Update as Update
 
 __all__ = [
     "AbsoluteError",
+    "AdversarialSpec",
     "BatchSpec",
     "BestSpec",
     "CheckpointSpec",

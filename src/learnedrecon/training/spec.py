@@ -148,6 +148,48 @@ class GreedySpec:
         _require(self.shard >= 1, "shard >= 1", self.shard)
 
 
+_WIDEST, _DEEPEST = 4096, 64
+
+
+def _of_critics() -> OptimiserSpec:
+    return OptimiserSpec(learning_rate=3e-3, betas=(0.5, 0.9))
+
+
+@dataclass(frozen=True)
+class AdversarialSpec:
+    """The options of adversarial training; see :mod:`learnedrecon.training.adversarial.update`.
+
+    Attributes:
+        weight: λ ≥ 0 of the critic in the loss of the reconstruction.
+        penalty: μ > 0 of the gradient penalty.
+        critic_steps: Number of steps of the critic before each one of the reconstruction.
+        hidden: Numbers of channels of the layers of the critic.
+        unit: Size of the differences of images that the critic resolves, as a fraction of the image
+            scale of the method; see :class:`learnedrecon.networks.critic.Critic`.
+        optimiser: Optimiser of the critic.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    weight: float = 0.1
+    penalty: float = 10.0
+    critic_steps: int = 1
+    hidden: tuple[int, ...] = (8, 16, 16)
+    unit: float = 0.05
+    optimiser: OptimiserSpec = field(default_factory=_of_critics)
+
+    def __post_init__(self) -> None:
+        known = self.weight >= 0 and math.isfinite(self.weight)
+        _require(known, "weight >= 0", self.weight)
+        _require(_positive(self.penalty), "penalty > 0", self.penalty)
+        _require(_positive(self.unit), "unit > 0", self.unit)
+        _require(self.critic_steps >= 1, "critic_steps >= 1", self.critic_steps)
+        _require(self.hidden and min(self.hidden) >= 1, "hidden of layers with >= 1", self.hidden)
+        _require(max(self.hidden) <= _WIDEST, f"hidden of at most {_WIDEST}", self.hidden)
+        _require(len(self.hidden) <= _DEEPEST, f"hidden of at most {_DEEPEST}", self.hidden)
+
+
 @dataclass(frozen=True)
 class TrainingSpec:
     """The specification of a training, without model and data.
@@ -169,8 +211,10 @@ class TrainingSpec:
         seed: Seed of the global generators of torch, NumPy and Python at step 0.
         channels_last: True for convolution weights, and hence activations, in the memory format
             channels_last; ``auto`` for the format that is faster on the device.
-        strategy: ``greedy`` trains one step of a chain after the other; None all steps together.
+        strategy: ``greedy`` trains one step of a chain after the other, ``adversarial`` without
+            pairs against a critic; None all steps together, with the loss of the configuration.
         greedy: Options of ``strategy: greedy``; None for the defaults.
+        adversarial: Options of ``strategy: adversarial``; None for the defaults.
         best: Rule that selects the weights kept as ``best``.
         groups: Weights of the parts of the loss, by submodule and part: the parameters of a
             submodule follow the gradient of Σ_p w_p L_p. None for the sum of the parts.
@@ -191,8 +235,9 @@ class TrainingSpec:
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     seed: int = 0
     channels_last: Literal["auto"] | bool = "auto"
-    strategy: Literal["greedy"] | None = None
+    strategy: Literal["greedy", "adversarial"] | None = None
     greedy: GreedySpec | None = None
+    adversarial: AdversarialSpec | None = None
     best: BestSpec = field(default_factory=BestSpec)
     groups: Mapping[str, Mapping[str, float]] | None = None
     backward: Literal["auto", "backprop", "checkpointed", "reversible"] = "auto"
@@ -211,11 +256,12 @@ class TrainingSpec:
             self.average is None or 0 <= self.average < 1, "average in [0, 1) or null", self.average
         )
         _require(0 <= self.seed < 2**32, "seed in [0, 2^32)", self.seed)
-        _require(
-            self.greedy is None or self.strategy == "greedy",
-            "strategy: greedy where there is a section 'greedy'",
-            self.strategy,
-        )
+        for name, section in (("greedy", self.greedy), ("adversarial", self.adversarial)):
+            _require(
+                section is None or self.strategy == name,
+                f"strategy: {name} where there is a section '{name}'",
+                self.strategy,
+            )
         _require(
             self.groups is None or self.strategy != "greedy",
             "groups: null where the strategy is greedy",

@@ -6,10 +6,12 @@ import signal
 from itertools import count
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
-from learnedrecon.data.batch import Batch
+from learnedrecon.data.batch import Batch, Sample
+from learnedrecon.data.datasets import ArrayDataset
 from learnedrecon.errors import ConfigError, DataError
 from learnedrecon.models.learned_gradient import LearnedGradient
 from learnedrecon.networks.critic import Critic
@@ -17,14 +19,22 @@ from learnedrecon.operators.imaging.shapes import Identity
 from learnedrecon.operators.space import Space
 from learnedrecon.problem import InverseProblem
 from learnedrecon.training.accelerator import make_accelerator
-from learnedrecon.training.adversarial.update import Adversarial, AdversarialSpec
+from learnedrecon.training.adversarial.images import TrueImages
+from learnedrecon.training.adversarial.update import Adversarial
 from learnedrecon.training.loop import TrainingResult, train
-from learnedrecon.training.spec import OptimiserSpec, ScheduleSpec, TrainingSpec
+from learnedrecon.training.spec import (
+    AdversarialSpec,
+    OptimiserSpec,
+    ScheduleSpec,
+    TrainingSpec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import ModuleType
+
+    from torch import Tensor
 
 
 class Stopping:
@@ -34,11 +44,11 @@ class Stopping:
         self.source = tiny.Source(seed=8)
         self.stop = stop
 
-    def batches(self, start_step: int) -> Iterator[Batch]:
-        for number, batch in enumerate(self.source.batches(start_step), start_step):
+    def batches(self, start: int) -> Iterator[Tensor]:
+        for number, batch in enumerate(self.source.batches(start), start):
             if number == self.stop:
                 signal.raise_signal(signal.SIGINT)
-            yield batch
+            yield batch.truth
 
 
 def fit(tiny: ModuleType, path: Path, steps: int, stop: int | None = None) -> TrainingResult:
@@ -82,7 +92,7 @@ def test_a_step_moves_each_network_by_its_own_objective(tiny: ModuleType) -> Non
     torch.manual_seed(5)
     model = tiny.Tiny(tiny.TinySpec(dropout=0.0, normalise=False))
     critic, options = Critic(hidden=(2, 3)), AdversarialSpec(weight=0.7, penalty=2.0)
-    source, images = tiny.Source(), tiny.Source(seed=8)
+    source, images = tiny.Source(), Stopping(tiny, None)
     update = Adversarial(
         model,
         critic,
@@ -91,7 +101,7 @@ def test_a_step_moves_each_network_by_its_own_objective(tiny: ModuleType) -> Non
         options=options,
         accelerator=make_accelerator(cpu=True),
     )
-    batch, real = next(source.batches(0)), next(images.batches(0)).truth
+    batch, real = next(source.batches(0)), next(images.batches(0))
     with torch.no_grad():
         found = model(batch.problem).image
     state = torch.get_rng_state()
@@ -130,6 +140,15 @@ class Denoising:
             yield Batch(InverseProblem(operator, data), truth, None, tuple(map(str, range(16))))
 
 
+class Truths(Denoising):
+    """The true images of one of these sets."""
+
+    def batches(self, start: int) -> Iterator[Tensor]:  # type: ignore[override]
+        for batch in super().batches(start):
+            assert batch.truth is not None
+            yield batch.truth
+
+
 def trained(weight: float, steps: int = 45) -> tuple[float, float]:
     """Mean squared errors of other data, and of their reconstructions after the training."""
     torch.manual_seed(0)
@@ -137,7 +156,7 @@ def trained(weight: float, steps: int = 45) -> tuple[float, float]:
     update = Adversarial(
         model,
         Critic(hidden=(8, 8)),
-        images=Denoising(1),
+        images=Truths(1),
         spec=TrainingSpec(steps=60, optimiser=OptimiserSpec(learning_rate=1e-3)),
         options=AdversarialSpec(
             weight, critic_steps=4, optimiser=OptimiserSpec(learning_rate=1e-2)
@@ -162,24 +181,23 @@ def test_training_without_pairs_denoises() -> None:
     assert alone > 0.95 * noisy
 
 
-def test_what_is_refused(tiny: ModuleType) -> None:
+def test_what_is_refused() -> None:
     with pytest.raises(ConfigError, match="penalty > 0"):
         AdversarialSpec(penalty=0.0)
 
-    class Untrue:
-        def batches(self, start_step: int) -> Iterator[Batch]:
-            for batch in tiny.Source().batches(start_step):
-                yield batch._replace(truth=None)
+    class Measured(ArrayDataset):
+        def __getitem__(self, index: int) -> Sample:
+            return super().__getitem__(index)._replace(truth=None)
 
-    model = tiny.Tiny(tiny.TinySpec())
-    spec = tiny.spec_of(2)
-    update = Adversarial(
-        model,
-        Critic(hidden=(2,)),
-        images=Untrue(),
-        spec=spec,
-        options=AdversarialSpec(),
-        accelerator=make_accelerator(cpu=True),
-    )
+    images = TrueImages(Measured([np.ones((4, 4))]), batch_size=1)
     with pytest.raises(DataError, match="true images for the critic"):
-        update(model, [next(tiny.Source().batches(0))], step=0)
+        next(images.batches(0))
+
+
+def test_true_images_are_those_of_the_dataset_in_the_order_of_the_seed() -> None:
+    values = [np.full((4, 4), k) for k in range(7)]
+    source = TrueImages(ArrayDataset(values), batch_size=2, seed=3)
+    found = [next(source.batches(k))[:, 0, 0, 0] for k in range(4)]
+    assert sorted(torch.cat(found).tolist()) == list(range(7))
+    stream = source.batches(0)
+    assert all(torch.equal(next(stream)[:, 0, 0, 0], each) for each in found)

@@ -15,7 +15,6 @@ optimisers alternate from the start, without a warm-up by supervised data or FBP
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,7 +27,6 @@ from learnedrecon.training.optimisers import (
     load_optimiser_state,
     optimiser_state,
 )
-from learnedrecon.training.spec import OptimiserSpec
 from learnedrecon.training.update import Supervised
 from learnedrecon.weights.tensorfile import require_match, with_prefix, without_prefix
 
@@ -40,44 +38,10 @@ if TYPE_CHECKING:
 
     from learnedrecon.data.batch import Batch
     from learnedrecon.schemes.reconstructor import Estimate
-    from learnedrecon.training.loop import BatchSource
-    from learnedrecon.training.spec import TrainingSpec
+    from learnedrecon.training.adversarial.images import ImageSource
+    from learnedrecon.training.spec import AdversarialSpec, TrainingSpec
 
 _CRITIC, _OPTIMISER, _INNER = "critic.", "critic_optimiser.", "inner."
-
-
-CRITIC_OPTIMISER = OptimiserSpec(learning_rate=3e-3, betas=(0.5, 0.9))
-
-
-@dataclass(frozen=True)
-class AdversarialSpec:
-    """The configuration of adversarial training.
-
-    Attributes:
-        weight: λ ≥ 0 of the critic in the loss of the reconstruction.
-        penalty: μ > 0 of the gradient penalty.
-        critic_steps: Number of steps of the critic before each one of the reconstruction.
-        optimiser: Optimiser of the critic.
-
-    Raises:
-        ConfigError: A number is out of range.
-    """
-
-    weight: float = 0.1
-    penalty: float = 10.0
-    critic_steps: int = 1
-    optimiser: OptimiserSpec = CRITIC_OPTIMISER
-
-    def __post_init__(self) -> None:
-        known = math.isfinite(self.weight) and math.isfinite(self.penalty)
-        if not (known and self.weight >= 0 and self.penalty > 0 and self.critic_steps >= 1):
-            raise ConfigError(
-                describe(
-                    expected="weight >= 0, penalty > 0, and at least one step of the critic",
-                    found=f"{self}",
-                    fix="correct the specification",
-                )
-            )
 
 
 class UnpairedLoss:
@@ -111,8 +75,8 @@ class Adversarial:
     Args:
         model: Reconstruction whose parameters are trained.
         critic: R, on the device of the model.
-        images: Source of batches with true images, of other samples than those that are measured;
-            number ⌊step⌋ · critic_steps and following are those of a step.
+        images: Source of true images of other samples than those that are measured; batches number
+            step · critic_steps and following are those of a step.
         spec: Optimiser, schedule and clipping of the reconstruction.
         options: Critic and its weight.
         accelerator: Device and precision; one process.
@@ -126,7 +90,7 @@ class Adversarial:
         model: nn.Module,
         critic: nn.Module,
         *,
-        images: BatchSource,
+        images: ImageSource,
         spec: TrainingSpec,
         options: AdversarialSpec,
         accelerator: Accelerator,
@@ -147,7 +111,7 @@ class Adversarial:
         loss = UnpairedLoss(self.critic, options.weight)
         self._inner = Supervised(model, loss=loss, spec=spec, accelerator=accelerator)
         self._optimiser = build_optimiser(options.optimiser, self.parameters)
-        self._real: tuple[int, Iterator[Batch]] | None = None
+        self._real: tuple[int, Iterator[Tensor]] | None = None
 
     def __call__(
         self, model: nn.Module, batches: Sequence[Batch], *, step: int
@@ -202,14 +166,6 @@ class Adversarial:
         if self._real is None or self._real[0] != place:
             self._real = (place, self.images.batches(place))
         with undisturbed_generators():
-            batch = next(self._real[1])
+            images = next(self._real[1]).to(self.accelerator.device)
         self._real = (place + 1, self._real[1])
-        if batch.truth is None:
-            raise DataError(
-                describe(
-                    expected="true images for the critic",
-                    found="a batch without truth",
-                    fix="use a dataset with true images as the source 'images'",
-                )
-            )
-        return batch.truth
+        return images
