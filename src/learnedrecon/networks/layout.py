@@ -21,7 +21,7 @@ def set_channels_last(model: Net) -> Net:
     results change by rounding only.
 
     Args:
-        model: Model whose weights with four or five axes are laid out anew.
+        model: Model; its weights with four or five axes change their memory format.
     """
     for weight in model.parameters():
         if layout := _CHANNELS_LAST.get(weight.ndim):
