@@ -1,28 +1,35 @@
 """Sums of Gaussians against the plain sum: time of a forward and backward pass, and its memory.
 
-python -m benchmarks.radial_basis          # in the repository, one thread, half a minute
+    python -m benchmarks.radial_basis
+
+The activations of a variational network, on one thread. The plain sum makes an array of filters,
+nodes and pixels. Writes benchmarks/results/radial_basis.json.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
+import typer
 from torch import Tensor
 
 from benchmarks.harness import memory
 from benchmarks.harness.child import alone
-from benchmarks.harness.machine import cpu_model
-from benchmarks.harness.timing import Budget, Contestant, interleaved, running
+from benchmarks.harness.row import Row, table_of_rows, timed
+from benchmarks.harness.run import Benchmark
+from benchmarks.harness.timing import Contestant, interleaved, running
 from learnedrecon.networks.radial_basis import radial_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.harness.run import Settings
 
 FILTERS, NODES, SIZE = 24, 31, 128
-BUDGET = Budget(rounds=3, turn=0.1, seconds=20.0)
+WORK = f"{FILTERS} filters, {NODES} nodes, {SIZE}² pixels, float32, 1 thread"
+PEER = "one array of filters, nodes and pixels"
 
 
 def plain_sum(x: Tensor, weights: Tensor) -> Tensor:
@@ -62,16 +69,24 @@ def peak_of(name: str) -> dict[str, Any]:
     return {"mib": (memory.peak() - before) / 2**20}
 
 
-def main() -> None:
-    """Prints the table."""
+def rows_of(settings: Settings) -> Iterator[Row]:
+    """Time and memory of a pass."""
     contestants = [Contestant(name, training_pass(name), running(1)) for name in SUMS]
-    times = interleaved(contestants, BUDGET)
-    lines = [f"{FILTERS} filters, {NODES} nodes, {SIZE}² pixels, float32, 1 thread: {cpu_model()}"]
-    for name in SUMS:
-        peak = alone("benchmarks.radial_basis:peak_of", {"name": name})["mib"]
-        lines.append(f"{name:6} {1e3 * times[name].median:8.1f} ms {peak:8.1f} MiB")
-    sys.stdout.write("\n".join(lines) + "\n")
+    times = interleaved(contestants, settings.budget)
+    both = times["ours"], times["plain"]
+    yield timed("radial", WORK, "forward and backward", times=both, peer=PEER, target=None)
+    ours, theirs = (alone("benchmarks.radial_basis:peak_of", {"name": n})["mib"] for n in SUMS)
+    yield Row(
+        "radial", WORK, "memory of a pass", ours, theirs, "MiB", PEER, theirs / ours, target=None
+    )
 
+
+BENCHMARK = Benchmark(
+    "radial_basis",
+    {"radial": rows_of},
+    lambda content: [table_of_rows(content["rows"])],
+    peers=(),
+)
 
 if __name__ == "__main__":
-    main()
+    typer.run(BENCHMARK.main)

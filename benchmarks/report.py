@@ -26,6 +26,7 @@ from benchmarks import (
     layouts,
     memory,
     operators,
+    radial_basis,
     ray_transform,
     scaling,
     total_variation,
@@ -165,6 +166,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "allocation": of_result("allocation", lambda content: allocation.tables(content)[0]),
     "layouts-machine": of_result("layouts", machine),
     "layouts": of_result("layouts", lambda content: layouts.tables(content)[0]),
+    "radial-machine": of_result("radial_basis", machine),
+    "radial": of_result("radial_basis", lambda content: radial_basis.BENCHMARK.tables(content)[0]),
     "total-variation-machine": of_result("total_variation", machine),
     "total-variation": of_result(
         "total_variation", lambda content: total_variation.BENCHMARK.tables(content)[0]
