@@ -93,7 +93,7 @@ def test_untrained_maps_are_the_coarse_images_divided_by_their_rss() -> None:
 def test_maps_are_normalised_whatever_the_weights_and_zero_without_a_signal() -> None:
     at, model = problem(CENTRE), small()
     perturb(model, seed=3)
-    maps = model.prepare.maps(at.operator, at.data)  # type: ignore[union-attr, operator]
+    maps = model.prepare.maps(at.operator, at.data)  # type: ignore[union-attr]
     torch.testing.assert_close(
         maps.abs().square().sum(2), torch.ones(2, 1, *SHAPE, dtype=torch.float64)
     )

@@ -15,8 +15,8 @@ Differences from the paper: the state is the image, where the paper has k-space 
 is not bound to the range of F S between two steps; group normalisation with affine weights in place
 of instance normalisation and of the normalisation of every input, ReLU in place of LeakyReLU, max
 pooling in place of average pooling, biases in convolutions; y/c with the image in units of c, and T
-as it is, as ‖T_S‖ ≤ 1. The paper trains with SSIM of the magnitudes; compare magnitudes here too, by
-the loss ``smoothed_modulus``, as the phase of the maps is free.
+as it is, as ‖T_S‖ ≤ 1. The paper trains with SSIM of the magnitudes; compare magnitudes here too,
+by the loss ``smoothed_modulus``, as the phase of the maps is free.
 """
 
 from __future__ import annotations
@@ -209,11 +209,10 @@ class EndToEndVariationalNetwork(LearnedScheme):
             unet = getattr(spec, name)
             own = (unet.in_channels, unet.out_channels, unet.dims)
             require(
-                own == (1, 1, 2) and unet.residual,
+                own == (1, 1, 2),
                 ConfigError,
-                expected=f"'{name}' without channels and axes of its own, and residual",
-                found=f"in_channels = {own[0]}, out_channels = {own[1]}, dims = {own[2]}, "
-                f"residual = {unet.residual}",
+                expected=f"'{name}' without channels and axes of its own",
+                found=f"in_channels = {own[0]}, out_channels = {own[1]}, dims = {own[2]}",
                 fix="omit these, and give like=T",
             )
 
