@@ -22,6 +22,7 @@ import typer
 
 from benchmarks.harness.tables import table
 from learnedrecon.models.admm_net import ADMMNet
+from learnedrecon.models.end_to_end_variational import EndToEndVariationalNetwork
 from learnedrecon.models.equilibrium import EquilibriumGradient, FixedPointSolver
 from learnedrecon.models.learned_primal_dual import LearnedPrimalDual
 from learnedrecon.models.learned_proximal import LearnedProximal
@@ -32,7 +33,7 @@ from learnedrecon.models.variational import VariationalNetwork
 from learnedrecon.networks.experts import Experts
 from learnedrecon.networks.unet import UNetSpec
 from learnedrecon.solvers.normal import NormalSolver
-from learnedrecon.training.losses import DeepSupervision, SquaredError
+from learnedrecon.training.losses import DeepSupervision, SmoothedModulus, SquaredError
 from studies.common.brain_baselines import BASELINES, without_training
 from studies.common.brain_pictures import with_weights
 from studies.common.brain_tables import compared
@@ -77,6 +78,12 @@ SCHEMES = {
         "learned primal-dual", LearnedPrimalDual(4, 3, 2, 16, start="adjoint"), 3e-3
     ),
     "admm_net": _scheme("ADMM-Net", ADMMNet(6, data_step=_SOLVER), 1e-2),
+    "end_to_end_variational": _scheme(
+        "end-to-end variational network",
+        EndToEndVariationalNetwork(5, UNetSpec(base=8, depth=2), maps=UNetSpec(base=8, depth=2)),
+        3e-3,
+        SmoothedModulus(),
+    ),
     "equilibrium_gradient": _scheme(
         "deep equilibrium, certified", EquilibriumGradient(solver=_FIXED), 1e-2
     ),
@@ -87,7 +94,7 @@ PLAIN = tuple(f"brain-{name}" for name in BASELINES)
 
 def page(results: Path = RESULTS) -> list[Table | str]:
     """The table of all methods for each kind of mask."""
-    return compared(results, PLAIN, PARTS) or [not_measured("brain", *PLAIN, *PARTS)]
+    return compared(results, PLAIN, PARTS) or [f"{not_measured('brain', *PLAIN, *PARTS)}\n"]
 
 
 def met(results: Path = RESULTS) -> str:
@@ -115,7 +122,7 @@ def picture(results: Path = RESULTS) -> str:
 
 def where(results: Path = RESULTS) -> str:
     """Where and how each of them was measured."""
-    return machines(results, "brain", (*PLAIN, *PARTS))
+    return f"{machines(results, 'brain', (*PLAIN, *PARTS)).rstrip()}\n"
 
 
 STUDY = Study(

@@ -93,7 +93,7 @@ def test_from_pairs_of_two_shapes_to_an_image(cli: Run, folder: Path, tmp_path: 
     settings = read_config(run / "config.yaml")
     assert settings.data.train.image_shapes == "each"
     assert settings.operator.data_shape == (8, 33)
-    assert settings.model.image_scale == pytest.approx(0.02, rel=1e-2)
+    assert settings.model.image_scale == pytest.approx(0.02, rel=1e-6)
 
     scored = cli("evaluate", run, "-o", tmp_path / "results.json")
     assert scored.exit_code == 0, scored.output

@@ -51,6 +51,7 @@ SMALLER_MODELS = {
 }
 PARAMETERS = {
     "brain-vn": 131_050,
+    "brain-varnet": 30_002_150,
     "brain-modl": 113_155,
     "ellipses-lpd": 253_220,
     "ellipses-lpd-paper2018": 253_220,
@@ -101,7 +102,11 @@ BRAIN = (
 SMALLER_MRI = {
     "vn": ("model.iterations=1", "model.experts={filters: 4, kernel: 3}"),
     "modl": ("model.iterations=1", "model.hidden=4", "model.data_step.max_iterations=4"),
-    "varnet": ("model.iterations=1", "model.hidden=4"),
+    "varnet": (
+        "model.iterations=1",
+        "model.network={base: 4, depth: 1, groups: 2}",
+        "model.maps={base: 4, depth: 1, groups: 2}",
+    ),
 }
 
 

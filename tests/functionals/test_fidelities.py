@@ -120,8 +120,9 @@ def test_weighted_least_squares(dtype: torch.dtype) -> None:
         functional(v, y), 0.5 * (weights * (v - y).abs() ** 2).flatten(1).sum(1)
     )
     torch.testing.assert_close(functional.prox(v, y, 2.0)[..., 0], v[..., 0])
-    with pytest.raises(ConfigError, match="weights"):
-        WeightedLeastSquares(-weights)
+    for wrong in (-weights, weights - 1e-12, weights / weights.amin()):
+        with pytest.raises(ConfigError, match="weights"):
+            WeightedLeastSquares(wrong)
 
 
 def test_weights_of_ones_change_nothing() -> None:

@@ -130,7 +130,7 @@ SHARP = {
 @pytest.mark.parametrize("name", SMOOTH)
 def test_smooth_functions_converge_at_order_2(name: str, fan: bool) -> None:
     errors = mean_errors(SMOOTH[name], fan=fan, means=1)
-    assert abs(order(errors) - 2) < 0.05
+    assert abs(order(errors) - 2) < 0.02
     assert errors[-1] < 1e-4
 
 
@@ -138,7 +138,7 @@ def test_smooth_functions_converge_at_order_2(name: str, fan: bool) -> None:
 @pytest.mark.parametrize("name", SHARP)
 def test_point_samples_of_ellipses_converge_at_order_1(name: str, fan: bool) -> None:
     errors = mean_errors(SHARP[name], fan=fan, means=1)
-    assert abs(order(errors) - 1) < 0.15
+    assert abs(order(errors) - 1) < 0.11
     assert errors[-1] < 2e-3
 
 

@@ -41,6 +41,7 @@ from learnedrecon.models.generalised_scheme import (
     GeneralisedStep,
     InputName,
     StepInputs,
+    _beside,
 )
 from learnedrecon.models.like import Like
 from learnedrecon.operators.ray.transmission import Transmission, TransmissionCT
@@ -225,3 +226,13 @@ def test_filters_and_bounds_are_for_real_images() -> None:
     y: Tensor = normal(1, 1, 5)
     with pytest.raises(GeometryError, match=r"a ray transform(?s:.*)through=\"adjoint\""):
         model(InverseProblem(operator, y))
+
+
+@pytest.mark.parametrize(("images", "data", "seen"), [(2, 4, 4), (2, 2, 2), (1, 3, 1), (3, 9, 9)])
+def test_every_measurement_meets_the_image_that_it_is_of(images: int, data: int, seen: int) -> None:
+    """Channel j of the data is T of image j mod n; one image broadcasts."""
+    u = normal(2, images, 5, 4)
+    beside = _beside(u, normal(2, data, 6, 7))
+    assert beside.shape[1] == seen
+    for j in range(seen):
+        assert torch.equal(beside[:, j], u[:, j % images])

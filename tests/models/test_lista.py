@@ -248,3 +248,10 @@ def test_wrong_sizes_and_arguments_are_named() -> None:
         ALISTA(damping=-1.0)
     with pytest.raises(ConfigError, match="rows"):
         LISTACP(rows=0)
+
+
+def test_a_matrix_that_no_memory_holds_is_refused_before_it_is_made() -> None:
+    """It takes an identity of n² numbers, however few data there are."""
+    wide = MatrixOperator(torch.ones(1, 300_000, dtype=F64))
+    with pytest.raises(ConfigError, match="1 x 300000"):
+        analytic_weight(wide)

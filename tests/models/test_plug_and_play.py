@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from tests.helpers import normal
+from torch import nn
 
 from learnedrecon.errors import ConfigError
 from learnedrecon.evaluation.certificate import ContractionCertificate, certify
@@ -39,7 +40,7 @@ from learnedrecon.schemes.state import Image
 from learnedrecon.solvers.normal import NormalSolver
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from learnedrecon.operators.linear import LinearOperator
 
@@ -240,3 +241,10 @@ def test_a_trained_denoiser_is_plugged_in() -> None:
     assert not torch.equal(loaded, before)
     with pytest.raises(ConfigError, match="the same 'network'"):
         PlugAndPlayFBS().load_denoiser(trained)
+
+
+def test_a_residual_denoiser_takes_away_what_its_network_finds() -> None:
+    u = normal(2, 1, 5, 4)
+    network = nn.Conv2d(1, 1, 1, bias=False).double()
+    weight = float(network.weight.detach())
+    torch.testing.assert_close(Residual(network)(u), (1 - weight) * u)

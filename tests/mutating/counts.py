@@ -12,6 +12,7 @@ from benchmarks.harness.tables import Cell, Table, table
 GROUPS = {
     "certificates": ("evaluation/certificate*.py",),
     "equilibria": ("*/contraction.py", "models/equilibrium*.py"),
+    "models": ("models/*.py",),
     "schemes": ("schemes/*.py",),
     "solvers": ("solvers/**/*.py",),
     "networks": tuple(f"networks/{name}.py" for name in ("bounded", "potential", "spectral")),

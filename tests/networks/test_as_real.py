@@ -49,7 +49,7 @@ def test_the_precision_is_that_of_the_input_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         reduced = network(u)
     assert reduced.dtype == torch.complex64
-    assert torch.allclose(reduced, network(u), rtol=0.1, atol=0.05)
+    assert torch.allclose(reduced, network(u), rtol=0, atol=2.0**-7)
 
 
 def test_real_images_and_odd_channels_are_refused() -> None:

@@ -198,7 +198,7 @@ def test_autocast_is_entered_again() -> None:
         return list(torch.autograd.grad(end.primal.square().sum(), list(scheme.parameters())))
 
     for found, expected in zip(run(Reversible()), run(Backprop()), strict=True):
-        torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)
+        torch.testing.assert_close(found, expected, rtol=2.0**-7, atol=2.0**-7)
 
 
 def tensors() -> list[Tensor]:

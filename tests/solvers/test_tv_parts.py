@@ -180,3 +180,13 @@ def test_an_operator_for_each_sample_takes_all_data() -> None:
 def test_the_space_of_parts_is_that_of_the_views() -> None:
     ray, _ = noisy()
     assert tv_parts.parts_of(ray)[0].codomain == Space((5, 17), torch.float64)
+
+
+def test_the_norm_of_the_parts_is_bounded_from_both_sides() -> None:
+    """By Collatz and Wielandt the bound is no less than ‖T_i‖, and a few powers come near."""
+    ray = RayTransform(SCAN, torch.float64)
+    parts = tuple(ray.subset(range(k, 121, 3)) for k in range(3))
+    basis = torch.eye(120, dtype=torch.float64).reshape(120, 1, 12, 10)
+    exact = max(float(torch.linalg.matrix_norm(part(basis).flatten(1), 2)) for part in parts)
+    bound = tv_parts._largest_norm(parts, basis[:1])
+    assert exact <= bound <= 1.05 * exact

@@ -5,6 +5,7 @@ from .classical import FBP as FBP
 from .classical import TV as TV
 from .deep_gradient import DeepGradientDescent as DeepGradientDescent
 from .denoiser_pdhg import DenoiserPDHG as DenoiserPDHG
+from .end_to_end_variational import EndToEndVariationalNetwork as EndToEndVariationalNetwork
 from .equilibrium import EquilibriumGradient as EquilibriumGradient
 from .equilibrium import FixedPointSolver as FixedPointSolver
 from .equilibrium import PotentialLayers as PotentialLayers
@@ -67,6 +68,7 @@ __all__ = [
     "DeepGradientDescent",
     "Denoiser",
     "DenoiserPDHG",
+    "EndToEndVariationalNetwork",
     "EquilibriumADMM",
     "EquilibriumGradient",
     "EquilibriumPrimalDual",

@@ -9,6 +9,7 @@ from learnedrecon.models.alista import ALISTA
 from learnedrecon.models.classical import FBP, TV
 from learnedrecon.models.deep_gradient import DeepGradientDescent
 from learnedrecon.models.denoiser_pdhg import DenoiserPDHG
+from learnedrecon.models.end_to_end_variational import EndToEndVariationalNetwork
 from learnedrecon.models.equilibrium import EquilibriumGradient
 from learnedrecon.models.equilibrium_splitting import (
     EquilibriumADMM,
@@ -154,6 +155,10 @@ _CLASSES: dict[str, tuple[type[Any], str]] = {
     "semi_implicit_flow": (
         SemiImplicitFlow,
         "the same flow with an implicit data term, by semi-implicit steps (Effland et al. 2020)",
+    ),
+    "end_to_end_variational": (
+        EndToEndVariationalNetwork,
+        "end-to-end variational network with a network for coil maps (Sriram et al. 2020)",
     ),
     "variational_network": (
         VariationalNetwork,

@@ -143,7 +143,7 @@ def checked_limits(tolerance: float, max_iterations: int) -> None:
 
     Args:
         tolerance: Tolerance in (0, 1).
-        max_iterations: Number of iterations, not negative.
+        max_iterations: Number of iterations, at least 1.
 
     Raises:
         ConfigError: A value is out of range.

@@ -113,9 +113,9 @@ def test_samples_have_the_image_without_noise_and_skip_empty_slices(nifti: Path)
     assert other is not None
     shown = truth[0].abs() / truth.abs().max()
     exact = torch.from_numpy(volume()[1] / volume()[1].max())
-    assert float((shown - exact).norm() / exact.norm()) < 0.05
+    assert float((shown - exact).norm() / exact.norm()) < 0.002
     ratio = other.abs() / other.abs().max()
-    assert float((ratio[0] - exact).norm() / exact.norm()) < 0.15, "noise is in the maps alone"
+    assert float((ratio[0] - exact).norm() / exact.norm()) < 0.06, "noise is in the maps alone"
 
 
 def test_the_log_says_that_simulated_data_flatter(

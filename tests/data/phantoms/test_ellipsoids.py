@@ -50,12 +50,12 @@ def test_the_centre_of_mass_and_the_rotation() -> None:
     torch.testing.assert_close(
         torch.stack([x.mean(), y.mean(), z.mean()]),
         torch.tensor([3.0, -2.0, 4.0]).double(),
-        atol=0.02,
+        atol=1e-9,
         rtol=0,
     )
     covariance = torch.cov(torch.stack([x, y]))
     direction = torch.linalg.eigh(covariance).eigenvectors[:, 1]
-    assert math.atan(direction[1] / direction[0]) == pytest.approx(0.7, abs=0.01)
+    assert math.atan(direction[1] / direction[0]) == pytest.approx(0.7, abs=1e-3)
 
 
 def test_values_add_up() -> None:

@@ -89,7 +89,7 @@ def test_kooshball_directions_spread_evenly_over_the_half_sphere() -> None:
     directions = Kooshball(2000, 2).points()[:, 0] / -math.pi
     np.testing.assert_allclose(np.linalg.norm(directions, axis=-1), 1)
     moments = directions.T @ directions / len(directions)
-    np.testing.assert_allclose(moments, np.eye(3) / 3, atol=5e-3)
+    np.testing.assert_allclose(moments, np.eye(3) / 3, atol=1e-3)
 
 
 def test_stacks_repeat_the_plane_at_the_frequencies_of_the_fft() -> None:

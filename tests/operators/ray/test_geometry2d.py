@@ -100,7 +100,7 @@ def test_fan_beams_tend_to_parallel_beams() -> None:
     ]
     assert gaps[-1] < 1e-4
     for near, far in pairwise(gaps):
-        assert near / far == pytest.approx(10, rel=0.2)
+        assert near / far == pytest.approx(10, rel=0.05)
 
 
 @pytest.mark.parametrize("pixels", [1, 3, -2])

@@ -108,7 +108,7 @@ def test_line_integrals_of_an_ellipsoid_converge(orbit: str) -> None:
         errors.append(float((found - exact).norm() / exact.norm()))
     assert errors[-1] < 0.03
     for coarse, fine in pairwise(errors):
-        assert coarse / fine == pytest.approx(2, rel=0.15)
+        assert coarse / fine == pytest.approx(2, rel=0.1)
 
 
 def test_subset_and_norm() -> None:

@@ -16,7 +16,7 @@ import learnedrecon as lr
 from learnedrecon.errors import DataError, GeometryError, ShapeError
 from learnedrecon.solvers.axis.consistency import _misfit, by_consistency
 from learnedrecon.solvers.axis.estimate import Lines
-from learnedrecon.solvers.axis.fit import _evidence
+from learnedrecon.solvers.axis.fit import _evidence, by_trial
 
 if TYPE_CHECKING:
     from learnedrecon.operators.ray.geometry2d import Geometry
@@ -167,3 +167,18 @@ def test_an_object_wider_than_the_detector_is_aligned_by_the_image_alone(scan: t
     assert list(found.estimates) == ["fit of an image"]
     assert found.disagreement is None
     assert abs(found.offset - TRUE) < 0.1 * PITCH
+
+
+@pytest.mark.parametrize("steps", [-2, -1, 0, 1, 2])
+def test_trials_reach_both_ends(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a reach of two steps of 1½ pixels, on either side of what the geometry says."""
+    geometry = parallel(8, math.pi, offset=0.25)
+    lines = Lines(geometry, torch.zeros(8, PIXELS, dtype=torch.float64))
+    best = 0.25 + 1.5 * PITCH * steps
+
+    class Distance:
+        def value(self, offset: float) -> float:
+            return abs(offset - best)
+
+    monkeypatch.setattr("learnedrecon.solvers.axis.fit._evidence", lambda *_: Distance())
+    assert by_trial(lines, 3.0 * PITCH, size=8) == pytest.approx(best)

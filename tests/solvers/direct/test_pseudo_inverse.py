@@ -180,3 +180,18 @@ def test_fbp_is_for_ray_transforms_of_its_dimension() -> None:
         fbp(RayTransform3D(CONE), normal(*CONE.data_shape))  # type: ignore[arg-type]
     with pytest.raises(GeometryError, match=r"the operator RayTransform\."):
         fdk(RAY, normal(6, 13))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("complex_values", [False, True])
+def test_a_division_is_differentiated_where_the_divisor_is_zero(complex_values: bool) -> None:
+    """Its derivative is 1/d, and 0 where d is: y/0 would leave NaN in the gradient."""
+    d = torch.tensor([2.0, 0.0, -0.5, 0.0], dtype=COMPLEX if complex_values else DOUBLE)
+    d = d * (0.6 + 0.8j) if complex_values else d
+    y = normal(2, 4, dtype=d.dtype).requires_grad_()
+    operator = Diagonal(Space((4,), d.dtype), d)
+    image = pseudo_inverse(operator, y)
+    assert image[:, [1, 3]].count_nonzero() == 0
+    torch.testing.assert_close(
+        (operator(image) - y)[:, [0, 2]].detach(), torch.zeros_like(y[:, :2])
+    )
+    assert torch.autograd.gradcheck(lambda data: pseudo_inverse(operator, data), (y,))
