@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from tests.helpers import Dense as Matrix
 from tests.helpers import normal
 from torch import Tensor, nn
 
 from learnedrecon.errors import ConfigError, LearnedReconError
 from learnedrecon.evaluation.certificate import ContractionCertificate, certify
 from learnedrecon.evaluation.certificate_attack import attack, measured_contraction
-from learnedrecon.evaluation.certificate_operator import examine
+from learnedrecon.evaluation.certificate_operator import _has_null_space, examine
 from learnedrecon.functionals.fidelities import (
     Huber,
     KullbackLeibler,
@@ -23,6 +24,7 @@ from learnedrecon.functionals.fidelities import (
 from learnedrecon.models.equilibrium import GradientEquilibrium
 from learnedrecon.networks.bounded import NearIdentity
 from learnedrecon.networks.lipschitz import LipschitzNet, LipschitzSpec
+from learnedrecon.operators.imaging.shapes import RealToComplex
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.pointwise import Diagonal
 from learnedrecon.operators.ray.geometry2d import AngleRange, FanBeam, FlatDetector
@@ -257,3 +259,21 @@ def test_an_attack_runs_the_data_term_of_the_model() -> None:
     found = attack(certificate, step(), positive, fidelity=KullbackLeibler(), ascents=5)
     assert found.refuted
     assert not attack(certificate, step(), positive, fidelity=LeastSquares(), ascents=5).refuted
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "columns", "expected"),
+    [(torch.float64, 4, 6, True), (torch.complex128, 4, 6, True), (torch.complex128, 6, 4, False)],
+)
+def test_complex_numbers_count_twice_where_a_null_space_is_seen(
+    kind: torch.dtype, rows: int, columns: int, expected: bool
+) -> None:
+    assert _has_null_space(Matrix(normal(rows, columns, dtype=kind))) == expected
+
+
+def test_real_images_of_few_complex_data_may_be_unique() -> None:
+    """Six real unknowns, four complex data: eight equations."""
+    operator = Matrix(normal(4, 6, dtype=torch.complex128)) @ RealToComplex(
+        Space((6,), torch.float64)
+    )
+    assert not _has_null_space(operator)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.helpers import normal
 
 from learnedrecon.errors import DataError, GeometryError
-from learnedrecon.models.classical import FBP, TV
+from learnedrecon.models.classical import FBP, TV, natural_weight
 from learnedrecon.operators.imaging.shapes import Identity
 from learnedrecon.operators.ray.geometry2d import FlatDetector, ParallelBeam
 from learnedrecon.operators.ray.transform2d import RayTransform
@@ -176,3 +177,10 @@ def test_the_bandwidth_from_the_noise_as_a_method() -> None:
     torch.testing.assert_close(estimate.image, fbp_by_noise(RAY, y).image, rtol=0, atol=0)
     assert estimate.status is not None
     assert "Bandwidth" in estimate.status
+
+
+def test_the_natural_weight_does_not_grow_with_the_batch() -> None:
+    y = normal(1, 1, *RAY.codomain.shape)
+    one = natural_weight(InverseProblem(RAY, y))
+    assert one == pytest.approx(1e-3 * float(RAY.adjoint(y).abs().max()))
+    assert natural_weight(InverseProblem(RAY, y.expand(5, -1, -1, -1))) == pytest.approx(one)

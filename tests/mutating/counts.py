@@ -48,6 +48,7 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         for group in dict.fromkeys(one["group"] for one in found)
     ]
     return {
+        "samples": _samples(found),
         "changes": len(found),
         "outcomes": outcomes,
         "valid": valid,
@@ -59,6 +60,20 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         "survivors": survivors,
         "judged": found,
     }
+
+
+def _samples(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What came of each sample as it was drawn: a later one alone tells of the tests before it."""
+    rows = []
+    for name in dict.fromkeys(one["sample"] for one in found if "sample" in one):
+        own = [one for one in found if one.get("sample") == name]
+        reasons = [EQUIVALENT.get((one["file"], one["text"], one["change"])) for one in own]
+        lost = [one["outcome"] not in NOTICED for one in own]
+        valid = sum(not (a and b is not None) for a, b in zip(lost, reasons, strict=True))
+        drawn = [one.get("drawn") == SURVIVED for one in own]
+        missed = sum(a or (b and c is None) for a, b, c in zip(drawn, lost, reasons, strict=True))
+        rows.append({"seeds": name, "changes": len(own), "valid": valid, "as drawn": missed})
+    return rows
 
 
 def table_and_share(content: dict[str, Any]) -> Table:
@@ -77,5 +92,10 @@ def table_and_share(content: dict[str, Any]) -> Table:
         f"survived as they were drawn, {content['share_as_drawn']:.1%}; with the tests that were "
         f"written for them {content['survived']}, and {missed} of the {len(content['named'])} that "
         "were missed earlier."
+    )
+    note += "".join(
+        f" Seeds {row['seeds']}: {row['as drawn']} of {row['valid']} as drawn, "
+        f"{row['as drawn'] / max(1, row['valid']):.1%}."
+        for row in content.get("samples", ())
     )
     return table(content["groups"], columns, note)

@@ -48,5 +48,25 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "for tolerance in (1e-2, 1e-4):",
         "0.0002 for 0.0001, column 37",
     ): "Which accuracies a certificate lists is a choice; the number of iterations is theirs.",
+    (
+        "src/learnedrecon/networks/bounded.py",
+        "_FINE = {1: 256, 2: 64, 3: 24}",
+        "65 for 64, column 21",
+    ): "The bound is valid for every number of points above the width; this one is a choice.",
+    (
+        "src/learnedrecon/networks/spectral.py",
+        "tall = matrices.shape[1] >= matrices.shape[2]",
+        "1 for 2, column 48",
+    ): "Both Gram matrices have the same eigenvalues that are not zero; one costs more.",
+    (
+        "src/learnedrecon/schemes/recomputation.py",
+        'if isinstance(module, _DRAWS) and module.training and getattr(module, "p", 1.0) > 0:',
+        "2.0 for 1.0, column 88",
+    ): "What has no p always draws; every number above 0 says so.",
+    (
+        "src/learnedrecon/models/admm_net.py",
+        "analysis = like.on_images(lambda _in, _out, axes: Analysis(axes), 1, filters)",
+        "0 for 1, column 71",
+    ): "The number goes to the function alone, which does not use it: filters act on each channel.",
 }
 """By file, line without its indentation, and change."""

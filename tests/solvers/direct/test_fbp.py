@@ -304,3 +304,11 @@ def test_an_operator_with_tensors_has_their_values_and_no_gradient() -> None:
     moved = replace(geometry, detector=FlatDetector(13, 1.0, 1.5))
     with torch.no_grad():
         torch.testing.assert_close(pseudo_inverse(operator, data), fbp(RayTransform(moved), data))
+
+
+def test_filtered_backprojection_is_differentiated_twice() -> None:
+    """It is linear: the derivative of its adjoint is it again."""
+    operator = RayTransform(ParallelBeam((3, 4), AngleRange(4), FlatDetector(5)), torch.float64)
+    y = torch.rand(1, 1, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda data: fbp(operator, data), (y,))
+    assert torch.autograd.gradgradcheck(lambda data: fbp(operator, data), (y,))
