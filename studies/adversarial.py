@@ -74,7 +74,7 @@ SCHEMES = {
 
 def page(results: Path = RESULTS) -> list[Table | str]:
     """FBP, total variation, and both trainings."""
-    return equal_budget(results, tuple(SCHEMES))
+    return equal_budget(results, tuple(SCHEMES), least=0.0)
 
 
 def where(results: Path = RESULTS) -> str:

@@ -10,8 +10,8 @@ import pytest
 import learnedrecon as lr
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators import AngleRange, FlatDetector, ParallelBeam, RayTransform
+from studies.common.reached import ELSEWHERE
 from studies.common.schemes_compared import SCHEMES
-from studies.schemes import ELSEWHERE
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "schemes.md").read_text(encoding="utf-8")
