@@ -325,8 +325,8 @@ STUDY = Study(
     "Nothing diverges here: the plain one drifts by less than 0.1 dB on blur, and still rises on "
     "CT; no proof is not divergence. Tuned total variation is better than every one of them, by "
     "0.1 to 5 dB; the two validation photographs are smoother than those of the test, so that "
-    "the tuned scales remove too much. In CT the same plain denoiser is 3.7 dB better in PDHG, whose "
-    "step size γ weighs it against the data, than in forward-backward splitting with η = 1.",
+    "the tuned scales remove too much. In CT the same plain denoiser is 3.7 dB better in PDHG, "
+    "whose step size γ weighs it against the data, than in forward-backward splitting with η = 1.",
     PARTS,
     page,
     ("plug-and-play.png", draw),
