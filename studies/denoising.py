@@ -175,7 +175,7 @@ def block_matching(_: Job) -> Found:
 PARTS: dict[str, Callable[[Job], Found]] = {
     "denoising-tv": variation,
     "denoising-bm3d": block_matching,
-    **{name: partial(network, name) for name in NETWORKS},
+    "denoising-vn": partial(network, "denoising-vn"),
 }
 
 
