@@ -60,6 +60,7 @@ from studies import (
     subsets,
     torso,
 )
+from studies.common.reached import line
 from studies.common.scores import machines
 from studies.common.study import RESULTS as STUDY_RESULTS
 from studies.common.study import Study
@@ -209,7 +210,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "schemes-compared": lambda: on_page(schemes.equal()),
     "schemes-longer": lambda: on_page(schemes.others()),
     "schemes-compared-machine": schemes.where,
-    **{f"scheme-{name}": partial(schemes.reached, name) for name in MODELS},
+    **{f"scheme-{name}": partial(line, name) for name in MODELS},
     "inputs-machine": partial(machines, STUDY_RESULTS, "inputs", inputs.METHODS),
     "inputs": inputs.STUDY.text,
     "adversarial-machine": adversarial.where,

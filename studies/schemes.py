@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from studies.common.comparison import draw, equal_budget, line, longer, taken
+from studies.common.comparison import draw, equal_budget, longer, taken
 from studies.common.equal_budget import classical_costs, trained_within
 from studies.common.scans import SPARSE
 from studies.common.schemes_compared import SCHEMES
@@ -34,28 +34,6 @@ EQUAL = {
     for name, scheme in SCHEMES.items()
 }
 LONGER = (*METHODS, "end-to-end")
-ELSEWHERE = {
-    "learned_primal_dual": "lpd",
-    "learned_gradient": "unrolled",
-    "learned_proximal": "proximal",
-    "learned_primal": "primal",
-    "neumann": "neumann",
-    "deep_gradient_descent": "end-to-end",
-    "invertible_primal_dual": "invertible",
-    "split_primal_dual": "split",
-    "subset_primal_dual": "subsets-4",
-    "equilibrium_gradient": "equilibrium",
-    "filtered_primal_dual": "ellipses-filtered_lpd",
-    "post_processing": "ellipses-unet",
-    "operator_recurrent": "operator-recurrent",
-    "psi_donet": "limited-psi",
-    "semi_implicit_flow": "stopping-time",
-    "lista": "lista",
-    "lista_cp": "lista_cp",
-    "lista_cpss": "lista_cpss",
-    "alista": "alista",
-}
-"""Results of other studies, by registered name."""
 
 
 def page(results: Path) -> list[Table | str]:
@@ -76,11 +54,6 @@ def others(results: Path = RESULTS) -> list[Table | str]:
 def where(results: Path = RESULTS) -> str:
     """Where and how each of them was measured."""
     return machines(results, "schemes", ("scheme-classical", *EQUAL))
-
-
-def reached(name: str, results: Path = RESULTS) -> str:
-    """What a registered scheme reached, here or in another study."""
-    return line(results, name, ELSEWHERE.get(name))
 
 
 STUDY = Study(

@@ -26,17 +26,17 @@ FIRST = {"seed": 0, "psnr": 20.0, "ssim": 0.5, "training_seconds": 7.0}
 class _Stored(Job):
     """A job that reads from a given folder."""
 
-    folder: Path
+    kept: Path
 
     @property
     def results(self) -> Path:
-        return self.folder
+        return self.kept
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     stored = _Stored(more=True, say=lambda _: None)
-    object.__setattr__(stored, "folder", tmp_path)
+    object.__setattr__(stored, "kept", tmp_path)
     return stored
 
 

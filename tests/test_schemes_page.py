@@ -10,8 +10,8 @@ import pytest
 import learnedrecon as lr
 from learnedrecon.models.registry import MODELS
 from learnedrecon.operators import AngleRange, FlatDetector, ParallelBeam, RayTransform
+from studies.common.reached import ELSEWHERE
 from studies.common.schemes_compared import SCHEMES
-from studies.schemes import ELSEWHERE
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "schemes.md").read_text(encoding="utf-8")
@@ -36,6 +36,10 @@ def test_a_section_is_a_paragraph_an_equation_a_line_and_a_number(name: str) -> 
     assert paragraph.startswith(f"`{name}`. ")
     assert len(re.findall(r"```text\n.+?\n```", SECTIONS[name], re.DOTALL)) == 1
     assert len(re.findall(r"```python\n.+\n```", SECTIONS[name])) == 1
+    (said,) = re.findall(
+        rf"<!-- begin scheme-{name} -->\n(.+?)\n<!-- end", SECTIONS[name], re.DOTALL
+    )
+    assert said == "Not measured." or re.search(r"\*\*.*\d.*\*\*", said)
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -32,7 +32,6 @@ TITLES = {
     "greedy": "deep gradient, greedy",
 }
 """What other studies call by how it is trained."""
-DEPTH = "[Depth](depth.md)"
 SHARED = {
     "method": "title",
     "PSNR (dB)": "psnr",
@@ -43,7 +42,10 @@ SHARED = {
 
 
 def equal_budget(
-    results: Path, names: Sequence[str], costs: str = "scheme-classical"
+    results: Path,
+    names: Sequence[str],
+    costs: str = "scheme-classical",
+    least: float = BUDGET,
 ) -> list[Table | str]:
     """Methods without parameters, then those with the same CPU time, by PSNR.
 
@@ -51,9 +53,13 @@ def equal_budget(
         results: Folder of the JSON.
         names: Parts with trainings.
         costs: Part with the costs of the methods without parameters.
+        least: CPU seconds of a training that belongs to the table.
     """
-    learned = _equally(results, names)
-    rows = [*classical(results, costs), *({**_row(one), **_costs(results, one)} for one in learned)]
+    learned = _equally(results, names, least)
+    rows = [
+        *classical(results, costs),
+        *({**row_of(one), **costs_of(results, one)} for one in learned),
+    ]
     columns = {
         **SHARED,
         "CPU ms per image": "milliseconds",
@@ -77,7 +83,7 @@ def longer(results: Path, names: Sequence[str]) -> list[Table | str]:
     """Methods that other studies have trained on the same problem, by PSNR."""
     rows = classical(results)
     for found in _by_psnr(results, names):
-        row = _row(found)
+        row = row_of(found)
         row["title"] += "" if reaches(results, found) else ", under-trained"
         row["seeds"] = f"{len(found['runs'])}"
         row["minutes"] = f"{found['training_seconds'] / 60:.1f}"
@@ -100,7 +106,7 @@ def taken(results: Path, names: Sequence[str]) -> str:
     ahead = sum(one["psnr"] - tv > CLEARLY for one in found)
     return (
         "If there are minutes for the training, take a scheme with few shared weights that starts "
-        f"from FBP and sees ∇D, as {_row(best)['title']} does: it is {best['psnr'] - tv:.1f} dB "
+        f"from FBP and sees ∇D, as {row_of(best)['title']} does: it is {best['psnr'] - tv:.1f} dB "
         f"above tuned total variation, with {run['calls_per_image']:.0f} calls of T and T* in "
         f"place of {costs['tv']['calls']:.0f}. Without true images, or with less time, tuned total "
         f"variation remains the level to reach: only {ahead} of these {len(found)} trainings are "
@@ -141,12 +147,13 @@ def _by_psnr(results: Path, names: Sequence[str]) -> list[Found]:
     return sorted(found, key=lambda one: one["psnr"], reverse=True)
 
 
-def _equally(results: Path, names: Sequence[str]) -> list[Found]:
+def _equally(results: Path, names: Sequence[str], least: float = BUDGET) -> list[Found]:
     """Those that had the whole time, by PSNR."""
-    return [found for found in _by_psnr(results, names) if found["cpu_budget"] >= BUDGET]
+    return [found for found in _by_psnr(results, names) if found["cpu_budget"] >= least]
 
 
-def _row(found: Found) -> dict[str, Any]:
+def row_of(found: Found) -> dict[str, Any]:
+    """What tables say of a training: title, scores, parameters, calls, steps."""
     run = found["runs"][0]
     return {
         "title": TITLES.get(found["title"], found["title"]),
@@ -158,7 +165,8 @@ def _row(found: Found) -> dict[str, Any]:
     }
 
 
-def _costs(results: Path, found: Found) -> dict[str, Any]:
+def costs_of(results: Path, found: Found) -> dict[str, Any]:
+    """Times, the last rise and the seeds of a training; the title says if it is under-trained."""
     run = found["runs"][0]
     return {
         "title": found["title"] + (", under-trained" if under_trained(results, found) else ""),
@@ -225,65 +233,5 @@ def _points(axis: Axes, found: Sequence[Found], key: str, *, filled: bool) -> No
             mfc=colour if filled else "white",
             ms=7,
             capsize=2,
-            label=_row(one)["title"] + ("" if filled else ", short"),
+            label=row_of(one)["title"] + ("" if filled else ", short"),
         )
-
-
-def line(results: Path, name: str, elsewhere: str | None) -> str:
-    """What a registered scheme reached.
-
-    Args:
-        results: Folder of the JSON.
-        name: Registered name.
-        elsewhere: Result of another study in which it was trained, or None.
-    """
-    said = []
-    found = read(results, f"scheme-{name}")
-    if found is not None:
-        row = {**_row(found), **_costs(results, found)}
-        said.append(
-            f"**{row['psnr']} dB** (SSIM {row['ssim']}) with {row['parameters']} parameters after "
-            f"{row['seconds']} s, {row['steps']} steps"
-            + (": under-trained" if under_trained(results, found) else "")
-        )
-    other = None if elsewhere is None else read(results, elsewhere)
-    if other is not None:
-        said.append(_elsewhere(other))
-    return "; ".join(said) + ".\n" if said else "Not trained here.\n"
-
-
-def _elsewhere(found: Found) -> str:
-    """A sentence about a result of another study."""
-    if "published" in found:
-        return (
-            f"NMSE **{found['nmse'][-1]:.1f} dB** after 16 layers with {found['parameters']} "
-            f"parameters, {found['steps']} steps ({DEPTH}): under-trained"
-        )
-    if "norms" in found:
-        middle = found["norms"].index(0.5)
-        return (
-            f"Relative error **{found['errors'][middle]:.3f}** of (I + X)⁻¹b for ‖X‖ = 0.5 with "
-            f"{found['parameters']} parameters, {found['steps']} steps ({DEPTH})"
-        )
-    if "perturbation" in found:
-        return (
-            f"**{found['psnr']:.2f} ± {found['psnr_stderr']:.2f} dB** on limited-angle CT with "
-            f"{found['parameters']} parameters, {found['steps']} steps ({DEPTH}): under-trained"
-        )
-    if "levels" in found:
-        times = ", ".join(
-            f"{level['learned']:.2f} for σ = {level['sigma']}" for level in found["levels"]
-        )
-        return f"Learned times T: **{times}** ({DEPTH})"
-    if "runs" in found:
-        number = len(found["runs"])
-        seeds = "one seed" if number == 1 else f"{number} seeds"
-        row = _row(found)
-        return (
-            f"**{found['psnr']:.2f} dB** on {found['scan']} with {row['parameters']} parameters, "
-            f"{row['steps']} steps, {seeds} ({DEPTH})"
-        )
-    return (
-        f"**{found['psnr']:.2f} ± {found['psnr_stderr']:.2f} dB** on 128² pixels with "
-        f"{found['parameters']} parameters, {found['steps']} steps ([ellipses](ellipses.md))"
-    )
