@@ -98,7 +98,7 @@ class Icbm152Spec:
         object.__setattr__(self, "planes", tuple(self.planes))
         object.__setattr__(self, "shape", tuple(self.shape))
         refuse_count(self.length, MOST_SAMPLES, "images of a dataset")
-        fits = len(self.shape) == 2 and all(8 <= n for n in self.shape) and self.pixel >= 1
+        fits = len(self.shape) == 2 and all(n >= 8 for n in self.shape) and self.pixel >= 1
         fits = fits and max(self.shape) * self.pixel <= _LARGEST
         good = 0 <= self.deformation <= 8 and 0 <= self.contrast <= 1 and 0 <= self.gap <= 12
         require(
@@ -107,8 +107,8 @@ class Icbm152Spec:
             expected=f"a shape of at least 8 pixels and at most {_LARGEST} mm, at least one plane "
             "and image, a gap of 0 to 12 slices, a deformation of 0 to 8 mm and a contrast of 0 to "
             "1",
-            found=f"shape = {self.shape}, pixel = {self.pixel}, planes = {self.planes}, length = {self.length}, gap = "
-            f"{self.gap}, deformation = {self.deformation}, contrast = {self.contrast}",
+            found=f"shape = {self.shape}, pixel = {self.pixel}, planes = {self.planes}, "
+            f"length = {self.length}, gap = {self.gap}, deformation = {self.deformation}, contrast = {self.contrast}",
             fix="correct them",
         )
 
