@@ -108,7 +108,8 @@ class Icbm152Spec:
             "and image, a gap of 0 to 12 slices, a deformation of 0 to 8 mm and a contrast of 0 to "
             "1",
             found=f"shape = {self.shape}, pixel = {self.pixel}, planes = {self.planes}, "
-            f"length = {self.length}, gap = {self.gap}, deformation = {self.deformation}, contrast = {self.contrast}",
+            f"length = {self.length}, gap = {self.gap}, deformation = {self.deformation}, "
+            f"contrast = {self.contrast}",
             fix="correct them",
         )
 
