@@ -212,6 +212,30 @@ def test_backtracking_without_a_constant() -> None:
     assert (start == 10.0).all()
 
 
+class Valley(Regulariser):
+    """½(u₁² + 100 u₂²), by value and gradient alone."""
+
+    CURVATURES = torch.tensor([1.0, 100.0], dtype=torch.float64)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return per_sample(self.CURVATURES * u.square() / 2)
+
+    def gradient(self, u: Tensor) -> Tensor:
+        return self.CURVATURES * u
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e3])
+def test_a_step_that_is_too_long_is_found_in_every_unit(unit: float) -> None:
+    """The start lies along the valley, whose curvature is a hundredth of that across."""
+    f, start = Valley(), unit * torch.tensor([[1.0, 1e-3]], dtype=torch.float64)
+    values = [
+        float(f(fista(f, None, start, max_iterations=n, restart="never").solution))
+        for n in range(1, 12)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert values[0] < 0.7 * float(f(start))
+
+
 def test_huber_with_an_orthogonal_operator() -> None:
     """Samples with outliers: the conditions of ½-quadratic data, entry by entry."""
     identity = Diagonal(Space((3,), torch.float64), torch.ones(3, dtype=torch.float64))
