@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learnedrecon.choices import require_choices
 from learnedrecon.data.batch import Sample
 from learnedrecon.data.datasets import SampleDataset, checked_index
 from learnedrecon.data.files.nifti import read_nifti
@@ -95,10 +96,11 @@ class Icbm152Spec:
     pixel: int = 1
 
     def __post_init__(self) -> None:
+        require_choices(self)
         object.__setattr__(self, "planes", tuple(self.planes))
         object.__setattr__(self, "shape", tuple(self.shape))
         refuse_count(self.length, MOST_SAMPLES, "images of a dataset")
-        fits = len(self.shape) == 2 and all(8 <= n for n in self.shape) and self.pixel >= 1
+        fits = len(self.shape) == 2 and all(n >= 8 for n in self.shape) and self.pixel >= 1
         fits = fits and max(self.shape) * self.pixel <= _LARGEST
         good = 0 <= self.deformation <= 8 and 0 <= self.contrast <= 1 and 0 <= self.gap <= 12
         require(
@@ -107,8 +109,9 @@ class Icbm152Spec:
             expected=f"a shape of at least 8 pixels and at most {_LARGEST} mm, at least one plane "
             "and image, a gap of 0 to 12 slices, a deformation of 0 to 8 mm and a contrast of 0 to "
             "1",
-            found=f"shape = {self.shape}, pixel = {self.pixel}, planes = {self.planes}, length = {self.length}, gap = "
-            f"{self.gap}, deformation = {self.deformation}, contrast = {self.contrast}",
+            found=f"shape = {self.shape}, pixel = {self.pixel}, planes = {self.planes}, length = "
+            f"{self.length}, gap = {self.gap}, deformation = {self.deformation}, contrast = "
+            f"{self.contrast}",
             fix="correct them",
         )
 
