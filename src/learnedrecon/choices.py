@@ -21,14 +21,15 @@ def require_choices(spec: object) -> None:
     Raises:
         ConfigError: A text is no choice of its field; the message has all of them.
     """
-    for name, choices in _choices(type(spec)).items():
+    kind: Any = type(spec)
+    for name, choices in _choices(kind).items():
         value = getattr(spec, name)
         texts = value if isinstance(value, tuple) else (value,)
         wrong = [text for text in texts if isinstance(text, str) and text not in choices]
         require(
             not wrong,
             ConfigError,
-            expected=f"'{name}' of {type(spec).__name__} to be one of {', '.join(choices)}",
+            expected=f"'{name}' of {kind.__name__} to be one of {', '.join(choices)}",
             found=f"{name} = {value!r:.80}",
             fix=f"correct '{name}'",
         )
