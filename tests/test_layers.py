@@ -20,6 +20,7 @@ ROOT = Path(learnedrecon.__file__).parent
 PACKAGE = "learnedrecon"
 ROOMS = (
     "errors",
+    "choices",
     "compiling",
     "allocation",
     "limits",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import PlainSerializer, PlainValidator
 
 from learnedrecon import specs
+from learnedrecon.choices import require_choices
 from learnedrecon.data.consistency import Mismatch
 from learnedrecon.data.loader import refuse_workers
 from learnedrecon.data.registry import DATASETS
@@ -109,6 +110,7 @@ class DataConfig:
     images: OptionalDatasetSpec = None
 
     def __post_init__(self) -> None:
+        require_choices(self)
         if self.draws is not None and self.draws < 0:
             raise ConfigError(
                 describe(

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from learnedrecon.choices import require_choices
 from learnedrecon.data.batch import Sample
 from learnedrecon.data.files.hdf5 import require_finite
 from learnedrecon.data.phantoms.ellipses import ellipse_phantom, ellipse_preset
@@ -87,6 +88,7 @@ class EllipseSpec:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        require_choices(self)
         ellipse_preset(self.preset)
         if not (self.scale > 0 and math.isfinite(self.scale)):
             raise ConfigError(

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learnedrecon.choices import require_choices
 from learnedrecon.data.batch import Sample
 from learnedrecon.data.datasets import SampleDataset, checked_index
 from learnedrecon.data.files.nifti import read_nifti
@@ -95,6 +96,7 @@ class Icbm152Spec:
     pixel: int = 1
 
     def __post_init__(self) -> None:
+        require_choices(self)
         object.__setattr__(self, "planes", tuple(self.planes))
         object.__setattr__(self, "shape", tuple(self.shape))
         refuse_count(self.length, MOST_SAMPLES, "images of a dataset")
@@ -107,9 +109,9 @@ class Icbm152Spec:
             expected=f"a shape of at least 8 pixels and at most {_LARGEST} mm, at least one plane "
             "and image, a gap of 0 to 12 slices, a deformation of 0 to 8 mm and a contrast of 0 to "
             "1",
-            found=f"shape = {self.shape}, pixel = {self.pixel}, planes = {self.planes}, "
-            f"length = {self.length}, gap = {self.gap}, deformation = {self.deformation}, "
-            f"contrast = {self.contrast}",
+            found=f"shape = {self.shape}, pixel = {self.pixel}, planes = {self.planes}, length = "
+            f"{self.length}, gap = {self.gap}, deformation = {self.deformation}, contrast = "
+            f"{self.contrast}",
             fix="correct them",
         )
 

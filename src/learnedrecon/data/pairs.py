@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from learnedrecon import specs
+from learnedrecon.choices import require_choices
 from learnedrecon.data.batch import Sample, check_fit
 from learnedrecon.data.conventions import plain_operator
 from learnedrecon.data.datasets import SampleDataset, checked_index, grouped, image_tensor
@@ -88,6 +89,7 @@ class PairFolderSpec:
     bad_pixels: str = "none"
 
     def __post_init__(self) -> None:
+        require_choices(self)
         if self.group is not None:
             compiled(self.group)
         object.__setattr__(self, "fractions", tuple(float(part) for part in self.fractions))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from learnedrecon.choices import require_choices
 from learnedrecon.data.batch import Sample
 from learnedrecon.data.datasets import SampleDataset, checked_index
 from learnedrecon.data.seeds import Split, seed_sequence
@@ -53,6 +54,7 @@ class PhotographSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_choices(self)
         refuse_count(self.length, MOST_SAMPLES, "patches of a dataset")
         if self.length < 1 or not 1 <= self.size <= MOST_PIXELS:
             raise ConfigError(

@@ -7,7 +7,7 @@ import math
 import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -157,7 +157,7 @@ def reconstruct(  # noqa: PLR0913 - the keywords of one call
         slices = number_of_slices(path, simulate=simulate)
         planned = _planned_volume(output, (*inputs, whose.source), slices, force=force)
         given_method = find_method(method, arguments=arguments, device=where)
-        return _of_kspace(given_method, path, (planned, whose), (scale, simulate), where)
+        return _of_kspace(given_method, _Slices(path, scale, simulate, where), planned, whose)
     if identity is not None:
         raise _misplaced("DICOM of reconstructed k-space alone", f"{identity}")
     file = _planned(output, inputs, force=force)
@@ -204,20 +204,33 @@ def reconstructed(method: Method, scan: Scan, scale: float) -> tuple[Tensor, flo
     return scale * estimate.image, time.perf_counter() - start, estimate.status
 
 
+class _Slices(NamedTuple):
+    """What is reconstructed of a file with k-space, and where.
+
+    Attributes:
+        path: Path of the file.
+        scale: Size of the image relative to those that the model was trained on.
+        simulate: True for magnitude images, from which k-space is simulated.
+        device: Device of the reconstruction.
+    """
+
+    path: Path
+    scale: float
+    simulate: bool
+    device: torch.device
+
+
 def _of_kspace(
-    method: Method,
-    path: Path,
-    where: tuple[Path | None, DicomIdentity],
-    how: tuple[float, bool],
-    device: torch.device,
+    method: Method, slices: _Slices, file: Path | None, identity: DicomIdentity
 ) -> Reconstruction:
     """All slices of a file with k-space, written with a record beside them."""
-    (file, identity), (scale, simulate) = where, how
-    found = reconstruct_kspace(method, path, device=device, scale=scale, simulate=simulate)
+    found = reconstruct_kspace(
+        method, slices.path, device=slices.device, scale=slices.scale, simulate=slices.simulate
+    )
     if file is not None:
         place = Placement(found.file.voxel, found.file.affine)
         write_volume(file, found.images[:, 0].numpy(), place, identity)
-        write_provenance(file, method, path, seconds=found.seconds, residual=found.residual)
+        write_provenance(file, method, slices.path, seconds=found.seconds, residual=found.residual)
     status = f"Data residual |Tu - y|/|y| = {found.residual:.3g}."
     status = status if found.status is None else f"{status} {found.status}"
     return Reconstruction(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 import torch
 from torch import Tensor
 
+from learnedrecon.choices import require_choices
 from learnedrecon.errors import ConfigError, DataError, ShapeError, describe
 from learnedrecon.registry import Registry, itself
 from learnedrecon.specs import Entry
@@ -81,6 +82,9 @@ class SquaredError:
 
     reduction: Reduction = "mean"
 
+    def __post_init__(self) -> None:
+        require_choices(self)
+
     def __call__(self, estimate: Estimate, batch: Batch) -> Tensor:
         difference = _difference(estimate, batch)
         if difference.is_complex():
@@ -101,6 +105,9 @@ class AbsoluteError:
     """
 
     reduction: Reduction = "mean"
+
+    def __post_init__(self) -> None:
+        require_choices(self)
 
     def __call__(self, estimate: Estimate, batch: Batch) -> Tensor:
         return _reduced(_difference(estimate, batch).abs(), self.reduction)
@@ -127,6 +134,7 @@ class SmoothedModulus:
     epsilon: float = 1e-12
 
     def __post_init__(self) -> None:
+        require_choices(self)
         if not (self.epsilon > 0 and math.isfinite(self.epsilon)):
             raise ConfigError(
                 describe(

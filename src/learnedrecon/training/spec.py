@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from learnedrecon.choices import require_choices
 from learnedrecon.errors import ConfigError, require
 from learnedrecon.limits import MOST_STEPS, refuse_count
 
@@ -34,6 +35,7 @@ class OptimiserSpec:
     rates: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
+        require_choices(self)
         _require(_positive(self.learning_rate), "learning_rate > 0", self.learning_rate)
         _require(all(0 <= beta < 1 for beta in self.betas), "betas in [0, 1)", self.betas)
         _require(0 <= self.decay < 1, "decay in [0, 1)", self.decay)
@@ -60,6 +62,7 @@ class ScheduleSpec:
     every: int = 500
 
     def __post_init__(self) -> None:
+        require_choices(self)
         _require(0 <= self.warmup < 1, "warmup in [0, 1)", self.warmup)
         _require(self.rate >= 0 and math.isfinite(self.rate), "rate >= 0", self.rate)
         _require(self.every >= 1, "every >= 1", self.every)
@@ -115,6 +118,7 @@ class BestSpec:
     mode: Literal["max", "min"] = "max"
 
     def __post_init__(self) -> None:
+        require_choices(self)
         _require(bool(self.metric), "metric that has a name", repr(self.metric))
 
     def better(self, value: float, best: float | None) -> bool:
@@ -244,6 +248,7 @@ class TrainingSpec:
     checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
+        require_choices(self)
         for name in ("steps", "validate_every", "log_every"):
             _require(getattr(self, name) >= 1, f"{name} >= 1", getattr(self, name))
         refuse_count(self.steps, MOST_STEPS, "steps of a training")

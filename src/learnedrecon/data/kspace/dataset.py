@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from learnedrecon.choices import require_choices
 from learnedrecon.data.batch import Sample
 from learnedrecon.data.datasets import SampleDataset, checked_index
 from learnedrecon.data.kspace.folder import kspace_folder
@@ -84,6 +85,7 @@ class KSpaceSpec:
     simulation: MagnitudeSimulation | None = None
 
     def __post_init__(self) -> None:
+        require_choices(self)
         if self.group is not None:
             compiled(self.group)
         object.__setattr__(self, "fractions", tuple(float(part) for part in self.fractions))

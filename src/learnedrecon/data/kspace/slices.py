@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from learnedrecon.choices import require_choices
 from learnedrecon.data.kspace.map_cache import cached_maps
 from learnedrecon.errors import ConfigError, DataError, describe, require
 from learnedrecon.operators.mri.cartesian_spec import Cartesian
@@ -45,6 +46,7 @@ class CoilMapSpec:
     cache: str | None = None
 
     def __post_init__(self) -> None:
+        require_choices(self)
         fits = 1 <= self.kernel <= self.calibration
         require(
             fits and 0 <= self.threshold < 1 and 0 <= self.crop <= 1,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from learnedrecon.choices import require_choices
 from learnedrecon.data.batch import Sample
 from learnedrecon.data.datasets import SampleDataset, checked_index, image_tensor
 from learnedrecon.data.files.arrays import array_header, numbers
@@ -64,6 +65,7 @@ class LodopabSpec:
     length: int | None = None
 
     def __post_init__(self) -> None:
+        require_choices(self)
         require(
             self.length is None or self.length >= 1,
             DataError,

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from learnedrecon.choices import require_choices
 from learnedrecon.data.batch import Sample
 from learnedrecon.data.datasets import SampleDataset, checked_index, image_tensor
 from learnedrecon.data.files.arrays import array_header, read_array
@@ -84,6 +85,7 @@ class TwoDetectSpec:
     bad_pixels: str = "auto"
 
     def __post_init__(self) -> None:
+        require_choices(self)
         require(
             {self.mode, self.reference_mode} <= {1, 2, 3} and self.every >= 1,
             ConfigError,
