@@ -130,7 +130,8 @@ STUDY = Study(
     "Networks that see the measurement reconstruct undersampled MRI better than tuned wavelets.",
     "After four minutes of one core six of nine networks are above tuned wavelet-SENSE, by 2 to 4 "
     "dB; learned primal-dual, the U-Net and the recurrent network are not. Tuned TV-SENSE is above "
-    "all of them by 2.6 dB or more, on a smooth template. Simulated raw data of one brain flatter all methods.",
+    "all of them by 2.6 dB or more, on a smooth template. Simulated raw "
+    "data of one brain flatter all methods.",
     {
         **{
             f"brain-{name}": partial(without_training, name, baseline)
