@@ -32,7 +32,7 @@ SHOWN = "equispaced, 8×"
 MEASURED = Path(__file__).parents[3] / "shared" / "data" / "brain_kspace.npy"
 WINDOW = 0.15
 """Largest error that a map of errors shows, relative to the largest value of the true image."""
-COLOURS = 128
+COLOURS = 64
 """Number of colours of the file, which keep it below 200 kB."""
 
 
@@ -88,9 +88,9 @@ def error_maps(parts: Sequence[str], job: Job) -> Found:
         axis.set_axis_off()
     path = (job.results if job.quick else FIGURES) / "brain-mri.png"
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+        figure.savefig(temporary, dpi=90, format="png")
         with Image.open(temporary) as picture:
-            few = picture.convert("RGB").quantize(COLOURS)
+            few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
         few.save(temporary, format="PNG", optimize=True)
     plt.close(figure)
     psnr.pop("true image")

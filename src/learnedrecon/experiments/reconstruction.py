@@ -205,7 +205,7 @@ def reconstructed(method: Method, scan: Scan, scale: float) -> tuple[Tensor, flo
 
 
 class _Slices(NamedTuple):
-    """What is reconstructed of a file with k-space, and where.
+    """The slices of a file with k-space that are reconstructed, and the device.
 
     Attributes:
         path: Path of the file.
