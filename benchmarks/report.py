@@ -26,6 +26,7 @@ from benchmarks import (
     layouts,
     memory,
     operators,
+    other_projectors,
     radial_basis,
     ray_transform,
     scaling,
@@ -169,6 +170,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "layouts": of_result("layouts", lambda content: layouts.tables(content)[0]),
     "radial-machine": of_result("radial_basis", machine),
     "radial": of_result("radial_basis", lambda content: radial_basis.BENCHMARK.tables(content)[0]),
+    "others-machine": of_result("other_projectors", machine),
+    "others": of_result(
+        "other_projectors", lambda content: other_projectors.BENCHMARK.tables(content)[0]
+    ),
     "total-variation-machine": of_result("total_variation", machine),
     "total-variation": of_result(
         "total_variation", lambda content: total_variation.BENCHMARK.tables(content)[0]
