@@ -4,8 +4,7 @@
     .venv-peers/bin/python -m benchmarks.other_projectors
 
 RTK's pair is Joseph's method, too; it treats rays near the border of the volume in another way.
-diffct's is Siddon's, in PyTorch
-where there is no GPU. All with the same number of threads.
+diffct's is Siddon's, in PyTorch where there is no GPU. All with the same number of threads.
 Writes benchmarks/results/other_projectors.json.
 """
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import report
+from benchmarks.harness.machine import command_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "studies" / "results"
@@ -109,3 +110,12 @@ def test_every_result_says_how_it_was_made(path: Path) -> None:
     assert program == "learnedrecon" or (program == "python" and script)
     assert result.get("seconds_in_all", result.get("seconds", 0)) > 0
     assert "environment" in result or "machine" in result
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
+def test_a_recorded_command_names_no_folder_of_a_machine(path: Path) -> None:
+    assert not re.search(r"[ =]/", str(_read(path).get("command", "")))
+
+
+def test_the_command_of_a_run_has_the_last_part_of_a_path() -> None:
+    assert command_of("m", ["--runs", "/a/b", "--only", "c/d"]) == "python -m m --runs b --only c/d"

@@ -51,11 +51,17 @@ def busy() -> str | None:
     return f"the machine is busy (load {load:.1f} on {os.cpu_count()} cores): measure again later"
 
 
+def command_of(module: str, arguments: Sequence[str]) -> str:
+    """The command of a run, with the last parts of absolute paths alone."""
+    portable = [Path(text).name if Path(text).is_absolute() else text for text in arguments]
+    return shlex.join(["python", "-m", module, *portable])
+
+
 def record(module: str, names: Sequence[str] = PEERS) -> dict[str, Any]:
     """Command, machine, versions of the peers and commit, as plain data; before measuring."""
     peers = peer_versions(names)
     return {
-        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "command": command_of(module, sys.argv[1:]),
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],

@@ -15,7 +15,7 @@ is positive; an optional damping where T is close to singular.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -33,8 +33,8 @@ from learnedrecon.models.lista_coupled import PAPER, Support, shrink_unselected
 from learnedrecon.models.start import start_of
 from learnedrecon.operators.linear import LinearOperator
 from learnedrecon.operators.versions import version_of
-from learnedrecon.problem import Problem, Wrapper, changed
-from learnedrecon.schemes.scaling import Scaling
+from learnedrecon.problem import Problem, Wrapper
+from learnedrecon.schemes.scaling import DataScale
 from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Chain, Step
 
@@ -98,7 +98,7 @@ class ALISTA(LearnedScheme):
         chain = Chain([ALISTAStep(threshold, share) for share in shares])
         prepare = WithAnalyticWeight(damping)
         super().__init__(chain, as_like(like), start_of("zero"), image_scale, prepare)
-        self.scaling = CoefficientScale(image_scale)
+        self.scaling = DataScale(image_scale)
 
     @staticmethod
     def check(spec: Record) -> None:
@@ -148,24 +148,6 @@ class WithAnalyticWeight:
         operator = OfMatrix()(problem).operator
         assert isinstance(operator, LinearOperator)
         return Decorrelated(problem, analytic_weight(operator, self.damping).mT)
-
-
-@dataclass(frozen=True)
-class CoefficientScale(Scaling):
-    """Scaling of data alone, y/c: W makes the method independent of ‖T‖.
-
-    Attributes:
-        c: Size of a typical coefficient, in its unit.
-    """
-
-    c: float = 1.0
-
-    @property
-    def image_scale(self) -> float:  # type: ignore[override]
-        return self.c
-
-    def __call__(self, problem: Problem) -> tuple[Problem, float]:
-        return changed(problem, lambda inner: replace(inner, data=inner.data / self.c)), self.c
 
 
 class _Known(NamedTuple):

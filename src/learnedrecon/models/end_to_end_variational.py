@@ -21,7 +21,7 @@ by the loss ``smoothed_modulus``, as the phase of the maps is free.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,7 +36,7 @@ from learnedrecon.models.like import Like, LikeArgument, as_like
 from learnedrecon.models.start import AdjointImage
 from learnedrecon.networks.unet import UNet, UNetSpec
 from learnedrecon.problem import changed
-from learnedrecon.schemes.scaling import Scaling
+from learnedrecon.schemes.scaling import DataScale
 from learnedrecon.schemes.state import Image
 from learnedrecon.schemes.step import Chain, Step
 from learnedrecon.solvers.coils.coil_data import zero_filled_coils
@@ -116,24 +116,6 @@ class EstimatedMaps(nn.Module):
         return replace(problem, operator=operator.with_tensors({"maps": maps}))
 
 
-@dataclass(frozen=True)
-class OfUnitNorm(Scaling):
-    """Scaling by a fixed c of an operator of norm 1 at most, which is not changed.
-
-    Attributes:
-        c: Size of a typical image in its unit.
-    """
-
-    c: float = 1.0
-
-    @property
-    def image_scale(self) -> float:  # type: ignore[override]
-        return self.c
-
-    def __call__(self, problem: Problem) -> tuple[Problem, float]:
-        return changed(problem, lambda inner: replace(inner, data=inner.data / self.c)), self.c
-
-
 @uncompiled
 def centre_window(operator: Operator, data: Tensor) -> Tensor:
     """W: the largest centred rectangle of acquired samples of each mask, as ones among zeros.
@@ -199,7 +181,7 @@ class EndToEndVariationalNetwork(LearnedScheme):
         steps = [CascadeStep(_unet(kind, network)) for _ in range(iterations)]
         prepare = EstimatedMaps(_unet(replace(kind, channels=1), maps))
         super().__init__(Chain(steps), kind, AdjointImage(), image_scale, prepare)
-        self.scaling = OfUnitNorm(image_scale)
+        self.scaling = DataScale(image_scale)
 
     @staticmethod
     def check(spec: Record) -> None:

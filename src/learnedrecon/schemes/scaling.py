@@ -141,3 +141,21 @@ def _on_data(c: Tensor | float, operator: LinearOperator) -> Tensor | float:
         return c
     own = operator.domain.ndim
     return c.reshape(*c.shape[: c.ndim - own], *[1] * operator.codomain.ndim)
+
+
+@dataclass(frozen=True)
+class DataScale(Scaling):
+    """Scaling of data alone, y/c, for methods that take T as it is, whatever its norm.
+
+    Attributes:
+        c: Size c of a typical image or coefficient, in its unit.
+    """
+
+    c: float = 1.0
+
+    @property
+    def image_scale(self) -> float:  # type: ignore[override]
+        return self.c
+
+    def __call__(self, problem: Problem) -> tuple[Problem, float]:
+        return changed(problem, lambda inner: replace(inner, data=inner.data / self.c)), self.c
